@@ -1,0 +1,187 @@
+"""Timeframes, half-open windows and the clock.
+
+Every time in the platform is an aware datetime in UTC; a bar is stamped at its open. What is a
+trading day, and which stamps an instrument is expected to have, is the business of
+:mod:`trading_platform.domain.calendars`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+
+from trading_platform.domain.errors import InvalidRequest
+
+Clock = Callable[[], datetime]
+"""Returns the present moment, aware, in UTC. Passed as an argument so that tests own time."""
+
+Sleep = Callable[[float], None]
+"""Waits that many seconds. Passed as an argument for the same reason."""
+
+
+def utc_now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+class Timeframe(StrEnum):
+    """The four bar lengths the platform stores."""
+
+    M1 = "1m"
+    M5 = "5m"
+    H1 = "1h"
+    D1 = "1d"
+
+    @property
+    def duration(self) -> timedelta:
+        """Length of one bar."""
+        return _DURATIONS[self]
+
+    @property
+    def is_intraday(self) -> bool:
+        """True for everything shorter than a day."""
+        return self is not Timeframe.D1
+
+    @classmethod
+    def parse(cls, text: str) -> Timeframe:
+        """The timeframe of that name.
+
+        Raises:
+            InvalidRequest: if there is none.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            raise InvalidRequest(
+                f"There is no timeframe {text!r}.",
+                expected=f"one of {', '.join(cls)}",
+                received=repr(text),
+                remedy="choose one of the listed timeframes",
+            ) from None
+
+
+_DURATIONS = {
+    Timeframe.M1: timedelta(minutes=1),
+    Timeframe.M5: timedelta(minutes=5),
+    Timeframe.H1: timedelta(hours=1),
+    Timeframe.D1: timedelta(days=1),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A half-open interval ``[start, end)`` of aware UTC datetimes.
+
+    Raises:
+        InvalidRequest: if a bound is naive, or the end is not after the start.
+    """
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        for name, value in (("start", self.start), ("end", self.end)):
+            if value.tzinfo is None:
+                raise InvalidRequest(
+                    f"The {name} of a window has no time zone.",
+                    expected="an aware datetime",
+                    received=value.isoformat(),
+                    remedy="give the time with its zone, for example 2024-01-02T00:00:00Z",
+                )
+        object.__setattr__(self, "start", self.start.astimezone(UTC))
+        object.__setattr__(self, "end", self.end.astimezone(UTC))
+        if self.end <= self.start:
+            raise InvalidRequest(
+                "A window must end after it starts.",
+                expected=f"an end after {self.start.isoformat()}",
+                received=self.end.isoformat(),
+                remedy="swap start and end, or move the end; the end itself is not included",
+            )
+
+    def __str__(self) -> str:
+        return f"[{self.start:%Y-%m-%dT%H:%MZ}, {self.end:%Y-%m-%dT%H:%MZ})"
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    def intersect(self, other: Window) -> Window | None:
+        """The common part, or None."""
+        start, end = max(self.start, other.start), min(self.end, other.end)
+        return Window(start, end) if start < end else None
+
+    def subtract(self, others: Iterable[Window]) -> list[Window]:
+        """The parts of this window that none of ``others`` covers, in order."""
+        left: list[Window] = []
+        cursor = self.start
+        for other in sorted(others):
+            if other.end <= cursor or other.start >= self.end:
+                continue
+            if other.start > cursor:
+                left.append(Window(cursor, other.start))
+            cursor = max(cursor, other.end)
+            if cursor >= self.end:
+                break
+        if cursor < self.end:
+            left.append(Window(cursor, self.end))
+        return left
+
+    @staticmethod
+    def merge(windows: Iterable[Window]) -> list[Window]:
+        """The same moments as ``windows``, as few disjoint windows as possible, in order."""
+        merged: list[Window] = []
+        for window in sorted(windows):
+            if merged and window.start <= merged[-1].end:
+                merged[-1] = Window(merged[-1].start, max(merged[-1].end, window.end))
+            else:
+                merged.append(window)
+        return merged
+
+
+def month_window(moment: datetime) -> Window:
+    """The calendar month, in UTC, that holds ``moment``."""
+    start = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = (start + timedelta(days=32)).replace(day=1)
+    return Window(start, end)
+
+
+def year_window(moment: datetime) -> Window:
+    """The calendar year, in UTC, that holds ``moment``."""
+    start = datetime(moment.astimezone(UTC).year, 1, 1, tzinfo=UTC)
+    return Window(start, start.replace(year=start.year + 1))
+
+
+def partition_windows(timeframe: Timeframe, window: Window) -> list[Window]:
+    """The whole partitions that ``window`` touches: months for intraday bars, years for daily ones.
+
+    Why these lengths stands in docs/architecture.md (partitions).
+    """
+    of = month_window if timeframe.is_intraday else year_window
+    found = [of(window.start)]
+    while found[-1].end < window.end:
+        found.append(of(found[-1].end))
+    return found
+
+
+def parse_moment(text: str) -> datetime:
+    """A date or an ISO 8601 time as an aware UTC datetime; a date means its midnight in UTC.
+
+    Raises:
+        InvalidRequest: if the text is neither, or has a time of day without a zone.
+    """
+    try:
+        if len(text) == 10:
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidRequest(
+            f"{text!r} is not a moment the platform can read.",
+            expected="a date (2024-01-31) or an ISO 8601 time with its zone (2024-01-31T14:30:00Z)",
+            received=repr(text),
+            remedy="write it in one of these two forms",
+        )
+    return moment.astimezone(UTC)

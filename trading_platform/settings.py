@@ -1,0 +1,79 @@
+"""The platform's configuration: one object, read from the environment and ``.env``, validated once.
+
+With nothing set it is the embedded stack in ``./data``. Names are those of the user's document
+(data-architecture §9.5) where it has them; ``.env.example`` lists them all.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from trading_platform.domain.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Every setting of the platform.
+
+    Attributes:
+        data_dir: where everything lives that the platform keeps on disk.
+        database_url: a PostgreSQL to use; None means the embedded one in ``data_dir``.
+        dagster_database_url: Dagster's own database; None means database ``dagster`` on the embedded server.
+        redis_url: a Redis to use; None means the embedded one.
+        features_directory: the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
+        kraken_api_url: address of Kraken's REST, or of the local exchange.
+        kraken_requests_per_second: budget of public requests.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(default=Path("data"))
+    database_url: SecretStr | None = None
+    dagster_database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    features_dir: Path | None = None
+    logs_dir: Path | None = None
+    kraken_api_url: str = "https://api.kraken.com"
+    kraken_requests_per_second: float = Field(default=1.0, gt=0)
+
+    @cached_property
+    def root(self) -> Path:
+        """``data_dir`` as an absolute path."""
+        return self.data_dir.expanduser().resolve()
+
+    @cached_property
+    def features_directory(self) -> Path:
+        """Where the feature store's files are."""
+        return (self.features_dir or self.root / "features").expanduser().resolve()
+
+    @cached_property
+    def logs_directory(self) -> Path:
+        """Where log files are."""
+        return (self.logs_dir or self.root / "logs").expanduser().resolve()
+
+    @cached_property
+    def imports_directory(self) -> Path:
+        """Where imported files are kept in the platform's own form."""
+        return self.root / "imports"
+
+
+def load_settings() -> Settings:
+    """The settings as the environment has them now.
+
+    Raises:
+        ConfigurationError: naming each variable that is wrong and what it should be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigurationError(
+            "The configuration cannot be used.",
+            received=faults,
+            remedy="correct these variables in the environment or in .env (.env.example explains each)",
+        ) from None
