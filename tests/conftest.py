@@ -1,0 +1,19 @@
+"""What all tests share: where the real data is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real market and news data; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("TRADING_TEST_DATA", REPOSITORY.parent / "shared" / "data")).resolve()
+    if not (folder / "MANIFEST.tsv").exists():
+        pytest.skip(f"real test data is absent: no MANIFEST.tsv in {folder} (set TRADING_TEST_DATA)")
+    return folder
