@@ -1,0 +1,7 @@
+-- Adds an instrument or changes the one there is; says which. Conflicts on the primary key.
+INSERT INTO config.instruments (symbol, asset_class, calendar, source, sector, benchmark, tick_size)
+VALUES (%(symbol)s, %(asset_class)s, %(calendar)s, %(source)s, %(sector)s, %(benchmark)s, %(tick_size)s)
+ON CONFLICT (symbol)
+DO UPDATE SET asset_class = EXCLUDED.asset_class, calendar = EXCLUDED.calendar, source = EXCLUDED.source,
+              sector = EXCLUDED.sector, benchmark = EXCLUDED.benchmark, tick_size = EXCLUDED.tick_size
+RETURNING (xmax = 0)

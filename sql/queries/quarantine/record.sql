@@ -1,0 +1,8 @@
+-- Moves refused rows from the session's staging table into the quarantine; a row known already is left as it is.
+-- Conflicts on quarantine_fingerprint_key.
+INSERT INTO market_data.quarantine
+    (recorded_at, source, symbol, timeframe, time, origin, line, reason, detail, record, row_count, fingerprint)
+SELECT now(), source, symbol, timeframe, time, origin, line, reason, detail, record, row_count,
+       sha256(convert_to(concat_ws(E'\x1f', source, symbol, timeframe, origin, line, reason, record), 'UTF8'))
+FROM quarantine_staging
+ON CONFLICT (fingerprint) DO NOTHING

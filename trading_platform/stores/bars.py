@@ -1,0 +1,111 @@
+"""Reads and writes bars.
+
+A new question about bars becomes a method here and a file in ``sql/queries/bars``. Which bars to
+fetch is the business of :mod:`trading_platform.workflows.backfill_bars`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import polars as pl
+from sqlalchemy import Connection
+
+from trading_platform.domain.bars import BAR_SCHEMA, TIME
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.postgres import Database, copy_frame, execute, read_frame
+from trading_platform.stores.sql import query
+
+_SPAN_SCHEMA: dict[str, pl.DataType] = {"symbol": pl.String(), "first": TIME, "last": TIME, "stored": pl.Int64()}
+
+
+def bars_table(timeframe: Timeframe) -> str:
+    """The table that holds the bars of a timeframe."""
+    return f"market_data.bars_{timeframe.value}"
+
+
+class BarStore:
+    """The bars in ``market_data.bars_1m … bars_1d``, which the view ``market_data.ohlcv`` shows as one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """Bars of ``BAR_SCHEMA`` in the window, sorted by (symbol, time); symbols without bars give no rows."""
+        return self._database.read(
+            _for("bars/read", timeframe), _window_parameters(symbols, window), BAR_SCHEMA
+        )
+
+    def read_with_history(
+        self, symbols: Sequence[str], timeframe: Timeframe, window: Window, history: int
+    ) -> pl.DataFrame:
+        """As :meth:`read`, with up to ``history`` more bars of each symbol before the window."""
+        return self._database.read(
+            _for("bars/read_with_history", timeframe),
+            {**_window_parameters(symbols, window), "history": history},
+            BAR_SCHEMA,
+        )
+
+    def times(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """``symbol`` and ``time`` of the stored bars in the window."""
+        return self._database.read(
+            _for("bars/times", timeframe),
+            _window_parameters(symbols, window),
+            {"symbol": pl.String(), "time": TIME},
+        )
+
+    def spans(self, symbols: Sequence[str], timeframe: Timeframe) -> pl.DataFrame:
+        """``symbol``, ``first``, ``last`` (times of bars) and ``stored`` (how many), for symbols that have any."""
+        return self._database.read(_for("bars/spans", timeframe), {"symbols": list(symbols)}, _SPAN_SCHEMA)
+
+    def previous_close(
+        self, connection: Connection, symbol: str, timeframe: Timeframe, moment: datetime
+    ) -> Decimal | None:
+        """The close of the last bar before ``moment``, or None."""
+        rows = execute(connection, _for("bars/previous_close", timeframe), {"symbol": symbol, "moment": moment})
+        return rows[0][0] if rows else None
+
+    def replace(
+        self, connection: Connection, symbol: str, timeframe: Timeframe, window: Window, bars: pl.DataFrame
+    ) -> bool:
+        """Makes ``bars`` the whole truth of one symbol's window, in the caller's transaction.
+
+        Args:
+            connection: the transaction.
+            symbol: whose bars.
+            timeframe: their length.
+            window: what is replaced; bars outside it are an error of the caller.
+            bars: frame of ``BAR_SCHEMA``, sorted by time.
+
+        Returns:
+            Whether anything changed; equal bars are not written again.
+        """
+        outside = bars.filter(
+            ~pl.col("time").is_between(window.start, window.end, closed="left") | (pl.col("symbol") != symbol)
+        )
+        if not outside.is_empty():
+            raise ValueError(f"{outside.height} of {bars.height} bars are not of {symbol} in {window}")
+        execute(connection, query("bars/lock"), {"symbol": symbol, "timeframe": timeframe.value})
+        stored = read_frame(
+            connection, _for("bars/read", timeframe), _window_parameters([symbol], window), BAR_SCHEMA
+        )
+        if stored.equals(bars):
+            return False
+        if not stored.is_empty():
+            execute(
+                connection,
+                _for("bars/delete", timeframe),
+                {"symbol": symbol, "start": window.start, "end": window.end},
+            )
+        copy_frame(connection, bars_table(timeframe), bars)
+        return True
+
+
+def _for(name: str, timeframe: Timeframe) -> str:
+    return query(name).replace("{table}", bars_table(timeframe))
+
+
+def _window_parameters(symbols: Sequence[str], window: Window) -> dict[str, object]:
+    return {"symbols": list(symbols), "start": window.start, "end": window.end}

@@ -1,0 +1,121 @@
+"""What was asked of whom for which window, and what came of it.
+
+Coverage is what a source has *answered* for; the highest stored time is never taken for it. The
+work list is what should be there minus this (:mod:`trading_platform.workflows.backfill_bars`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.postgres import Database, execute
+from trading_platform.stores.sql import query
+
+
+class Outcome(StrEnum):
+    """What came of asking a source for a window."""
+
+    STORED = "stored"
+    EMPTY = "empty"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question put to a source, for the record."""
+
+    symbol: str
+    timeframe: Timeframe
+    source: str
+    window: Window
+    outcome: Outcome
+    origin: str
+    asked_at: datetime
+    stored: int = 0
+    refused: int = 0
+    changed: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class FailedWindow:
+    """A window nobody has answered for, and why the last attempt failed."""
+
+    symbol: str
+    source: str
+    window: Window
+    note: str | None
+    asked_at: datetime
+
+
+class CoverageStore:
+    """The tables ``market_data.coverage`` and ``market_data.coverage_requests``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def answered(self, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
+        """For each source, the disjoint windows it has answered for, in order."""
+        with self._database.begin() as connection:
+            rows = execute(
+                connection, query("coverage/answered"), {"symbol": symbol, "timeframe": timeframe.value}
+            )
+        found: dict[str, list[Window]] = {}
+        for source, start, end in rows:
+            found.setdefault(source, []).append(Window(start, end))
+        return found
+
+    def record(self, connection: Connection, request: Request, answered: Sequence[Window] = ()) -> None:
+        """Keeps a request, and adds ``answered`` to what its source has answered for."""
+        if answered:
+            spans = ",".join(f"[{window.start.isoformat()},{window.end.isoformat()})" for window in answered)
+            execute(
+                connection,
+                query("coverage/add_answered"),
+                {
+                    "symbol": request.symbol,
+                    "timeframe": request.timeframe.value,
+                    "source": request.source,
+                    "answered": f"{{{spans}}}",
+                },
+            )
+        execute(
+            connection,
+            query("coverage/record_request"),
+            {
+                "symbol": request.symbol,
+                "timeframe": request.timeframe.value,
+                "source": request.source,
+                "start": request.window.start,
+                "end": request.window.end,
+                "outcome": request.outcome.value,
+                "stored": request.stored,
+                "refused": request.refused,
+                "changed": request.changed,
+                "origin": request.origin,
+                "note": request.note,
+                "asked_at": request.asked_at,
+            },
+        )
+
+    def record_failure(self, request: Request) -> None:
+        """Keeps a failed request, in a transaction of its own."""
+        with self._database.begin() as connection:
+            self.record(connection, request)
+
+    def failures(self, symbols: Sequence[str], timeframe: Timeframe) -> list[FailedWindow]:
+        """The windows whose last attempt failed and that nobody has answered for since."""
+        with self._database.begin() as connection:
+            rows = execute(
+                connection, query("coverage/failures"), {"symbols": list(symbols), "timeframe": timeframe.value}
+            )
+        return [
+            FailedWindow(symbol, source, Window(start, end), note, asked_at)
+            for symbol, source, start, end, note, asked_at in rows
+        ]

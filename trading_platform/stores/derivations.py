@@ -1,0 +1,89 @@
+"""From which version of the bars each computed partition was made, so that only stale ones are made again.
+
+The version of a symbol's bars before a moment is the number of the last request that changed any
+of them (``market_data.coverage_requests``); a partition is stale when that, or the version of the
+code that computes it, is not what it was made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.postgres import Database, execute
+from trading_platform.stores.sql import query
+
+
+@dataclass(frozen=True)
+class BarVersions:
+    """When the bars of some symbols last changed, by the start of what each change touched."""
+
+    changes: Mapping[str, Sequence[tuple[datetime, int]]]
+
+    def before(self, symbols: Sequence[str], moment: datetime) -> int:
+        """The version of these symbols' bars before ``moment``; 0 where there never were any."""
+        return max(
+            (version for symbol in symbols for start, version in self.changes.get(symbol, ()) if start < moment),
+            default=0,
+        )
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What a partition was computed from."""
+
+    input_version: int
+    code_version: str
+
+
+class DerivationStore:
+    """The table ``market_data.derivations``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def bar_versions(self, symbols: Sequence[str], timeframe: Timeframe) -> BarVersions:
+        """The present versions of the symbols' bars."""
+        with self._database.begin() as connection:
+            rows = execute(
+                connection, query("coverage/versions"), {"symbols": list(symbols), "timeframe": timeframe.value}
+            )
+        changes: dict[str, list[tuple[datetime, int]]] = {}
+        for symbol, start, version in rows:
+            changes.setdefault(symbol, []).append((start, version))
+        return BarVersions(changes)
+
+    def read(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], Derived]:
+        """What the partitions of a dataset were computed from, by (symbol, start of the partition)."""
+        with self._database.begin() as connection:
+            rows = execute(connection, query("derivations/read"), {"dataset": dataset, "symbols": list(symbols)})
+        return {(symbol, start): Derived(version, code) for symbol, start, version, code in rows}
+
+    def record(
+        self,
+        connection: Connection,
+        dataset: str,
+        derived: Mapping[tuple[str, Window], tuple[Derived, int]],
+        computed_at: datetime,
+    ) -> None:
+        """Notes from what partitions were computed, with the rows each has."""
+        from trading_platform.stores.postgres import driver
+
+        rows = [
+            {
+                "dataset": dataset,
+                "symbol": symbol,
+                "partition_start": window.start,
+                "input_version": made.input_version,
+                "code_version": made.code_version,
+                "row_count": row_count,
+                "computed_at": computed_at,
+            }
+            for (symbol, window), (made, row_count) in derived.items()
+        ]
+        with driver(connection).cursor() as cursor:
+            cursor.executemany(query("derivations/record").encode(), rows)

@@ -1,0 +1,66 @@
+"""Reads and writes indicators, one column an indicator.
+
+What they mean and how they are computed stands in :mod:`trading_platform.domain.indicators`; the
+narrow shape of the document is the view ``market_data.indicators``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+from sqlalchemy import Connection
+
+from trading_platform.domain.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.postgres import Database, copy_frame, execute
+from trading_platform.stores.sql import query
+
+_KEY = ("time", "symbol", "timeframe")
+
+
+def indicators_table(timeframe: Timeframe) -> str:
+    """The table that holds the indicators of a timeframe."""
+    return f"market_data.indicators_{timeframe.value}"
+
+
+class IndicatorStore:
+    """The indicators in ``market_data.indicators_1m … indicators_1d``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(
+        self, symbols: Sequence[str], timeframe: Timeframe, window: Window, names: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """``time``, ``symbol``, ``timeframe`` and the named indicators (all by default), sorted by (symbol, time)."""
+        columns = [*_KEY, *(INDICATOR_NAMES if names is None else names)]
+        statement = (
+            query("indicators/read")
+            .replace("{columns}", ", ".join(columns))
+            .replace("{table}", indicators_table(timeframe))
+        )
+        return self._database.read(
+            statement,
+            {"symbols": list(symbols), "start": window.start, "end": window.end},
+            {name: INDICATOR_SCHEMA[name] for name in columns},
+        )
+
+    def replace(
+        self,
+        connection: Connection,
+        symbols: Sequence[str],
+        timeframe: Timeframe,
+        window: Window,
+        indicators: pl.DataFrame,
+    ) -> None:
+        """Makes ``indicators`` (frame of ``INDICATOR_SCHEMA``) the whole truth of the symbols' window."""
+        execute(
+            connection, query("indicators/lock"), {"symbols": sorted(symbols), "timeframe": timeframe.value}
+        )
+        execute(
+            connection,
+            query("indicators/delete").replace("{table}", indicators_table(timeframe)),
+            {"symbols": list(symbols), "start": window.start, "end": window.end},
+        )
+        copy_frame(connection, indicators_table(timeframe), indicators)

@@ -1,0 +1,73 @@
+"""The universe: which instruments the platform keeps data for (``config.instruments``).
+
+Configuration, not code: adding a symbol needs no deployment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from difflib import get_close_matches
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.instruments import AssetClass, Instrument, check_symbol
+from trading_platform.stores.postgres import Database, execute
+from trading_platform.stores.sql import query
+
+_SELECT = "SELECT symbol, asset_class, calendar, source, sector, benchmark, tick_size FROM config.instruments"
+
+
+class InstrumentStore:
+    """The table ``config.instruments``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> dict[str, Instrument]:
+        """Every instrument, by symbol, in order."""
+        with self._database.begin() as connection:
+            rows = execute(connection, f"{_SELECT} ORDER BY symbol")
+        return {row[0]: Instrument(row[0], AssetClass(row[1]), *row[2:]) for row in rows}
+
+    def get(self, symbol: str) -> Instrument | None:
+        """The instrument of that symbol, if the universe has it."""
+        with self._database.begin() as connection:
+            rows = execute(connection, f"{_SELECT} WHERE symbol = %(symbol)s", {"symbol": symbol})
+        return Instrument(rows[0][0], AssetClass(rows[0][1]), *rows[0][2:]) if rows else None
+
+    def require(self, symbols: Sequence[str]) -> dict[str, Instrument]:
+        """The instruments of these symbols.
+
+        Raises:
+            InvalidRequest: naming each symbol that the universe does not have, and those that look like it.
+        """
+        known = self.all()
+        unknown = [symbol for symbol in symbols if symbol not in known]
+        if unknown:
+            similar = {near for symbol in unknown for near in get_close_matches(symbol.upper(), known, n=3)}
+            raise InvalidRequest(
+                f"There is no instrument {', '.join(map(repr, unknown))}.",
+                expected=f"one of {', '.join(known)}" if 0 < len(known) <= 20 else f"one of {len(known)} instruments",
+                received=", ".join(unknown),
+                remedy=(f"did you mean {', '.join(sorted(similar))}? " if similar else "")
+                + f"`trading-platform instruments list` shows them, `trading-platform instruments add {unknown[0]}` adds one",
+            )
+        return {symbol: known[symbol] for symbol in symbols}
+
+    def add(self, instrument: Instrument) -> bool:
+        """Adds an instrument, or changes the one of that symbol; True if it is new."""
+        values = {**asdict(instrument), "asset_class": instrument.asset_class.value}
+        with self._database.begin() as connection:
+            return bool(execute(connection, query("instruments/save"), values)[0][0])
+
+    def remove(self, symbol: str) -> bool:
+        """Takes an instrument out of the universe; its data stays. True if it was in."""
+        check_symbol(symbol)
+        with self._database.begin() as connection:
+            return bool(
+                execute(
+                    connection,
+                    "DELETE FROM config.instruments WHERE symbol = %(symbol)s RETURNING symbol",
+                    {"symbol": symbol},
+                )
+            )

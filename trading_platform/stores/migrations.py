@@ -1,0 +1,79 @@
+"""Brings a database to the schema in ``sql/migrations``, with Alembic.
+
+Revisions are ordered and only go forward; each is a SQL file with a few lines of Python beside it.
+All that are due run in one transaction, so an interrupted upgrade leaves nothing behind, and an
+advisory lock lets one process at a time do it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from trading_platform.stores.postgres import Database
+from trading_platform.stores.sql import sql_directory
+
+_LOCK = 7_406_001  # any number that nothing else of ours locks
+
+
+def upgrade(database: Database) -> tuple[str | None, str]:
+    """Runs every revision that is due.
+
+    Returns:
+        The revision before and the one after; equal when nothing was due.
+    """
+    with database.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        before = _current(connection)
+        if before != head():
+            from alembic import command
+
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        return before, head()
+
+
+def current(database: Database) -> str | None:
+    """The revision the database is at, or None where nothing was ever run."""
+    with database.begin() as connection:
+        return _current(connection)
+
+
+def head() -> str:
+    """The newest revision there is."""
+    from alembic.script import ScriptDirectory
+
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    if found is None:
+        raise RuntimeError(f"no migrations in {sql_directory()}")
+    return found
+
+
+def run_sql_beside(revision_file: str) -> None:
+    """Runs the SQL file that has the name of this revision; called by the revisions themselves."""
+    from alembic import op
+
+    statements = Path(revision_file).with_suffix(".sql").read_text(encoding="utf-8")
+    driver = op.get_bind().connection.driver_connection
+    if driver is None:
+        raise RuntimeError("a migration needs a live connection")
+    with driver.cursor() as cursor:
+        cursor.execute(statements)
+
+
+def _config():  # noqa: ANN202 - Alembic is imported when it is used
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(sql_directory() / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _current(connection: Connection) -> str | None:
+    exists = connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar()
+    if exists is None:
+        return None
+    return connection.execute(text("SELECT version_num FROM public.alembic_version")).scalar()

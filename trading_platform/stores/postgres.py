@@ -1,0 +1,143 @@
+"""One PostgreSQL database: connections, transactions, and frames in and out by COPY.
+
+Stores take a :class:`Database`; what they say in SQL stands in ``sql/queries``. A method that
+writes takes the connection of a transaction, so that bars, coverage and quarantine commit together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, create_engine, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from trading_platform.domain.errors import ConfigurationError, StoreError, StoreFull, StoreUnavailable
+
+_COPY_CHUNK = 1 << 20
+_NO_SPACE = frozenset({"53100", "53200"})
+_TIME_TEXT = "%Y-%m-%d %H:%M:%S%.f%#z"
+
+
+class Database:
+    """A PostgreSQL database, with a small pool of connections.
+
+    Args:
+        url: a libpq URL, ``postgresql://user:password@host/database``.
+
+    Raises:
+        ConfigurationError: if it is not one.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except SQLAlchemyError as error:
+            raise ConfigurationError(
+                "DATABASE_URL cannot be read.",
+                expected="postgresql://user:password@host:5432/database",
+                received=type(error).__name__,
+                remedy="correct DATABASE_URL",
+            ) from None
+        self._engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            pool_size=4,
+            connect_args={"options": "-c timezone=UTC"},
+        )
+
+    def close(self) -> None:
+        """Gives all connections back to the server."""
+        self._engine.dispose()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: committed on leaving, rolled back when anything is raised inside.
+
+        Raises:
+            StoreUnavailable: if the server is away or goes away.
+            StoreFull: if it has no space left.
+            StoreError: for anything else it refuses.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (DBAPIError, psycopg.Error) as error:
+            raise store_error(error) from error
+
+    def read(self, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+        """The rows of a query as a frame of ``schema``, by COPY in one round trip.
+
+        The query's columns must come in the schema's order; times come in UTC.
+        """
+        with self.begin() as connection:
+            return read_frame(connection, statement, parameters, schema)
+
+
+def driver(connection: Connection) -> psycopg.Connection[Any]:
+    """The psycopg connection behind a SQLAlchemy one, in the same transaction."""
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise TypeError(f"expected a psycopg connection, received {type(raw).__name__}")
+    return raw
+
+
+def execute(connection: Connection, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    """Runs one statement with named parameters and returns its rows, if it has any."""
+    with driver(connection).cursor() as cursor:
+        cursor.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def read_frame(
+    connection: Connection, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]
+) -> pl.DataFrame:
+    """As :meth:`Database.read`, inside a transaction."""
+    raw = driver(connection)
+    with psycopg.ClientCursor(raw) as cursor:
+        bound = cursor.mogrify(statement.strip().rstrip(";").encode(), parameters)
+        with cursor.copy(f"COPY ({bound}) TO STDOUT (FORMAT csv)".encode()) as copy:
+            body = b"".join(bytes(block) for block in copy)
+    if not body:
+        return pl.DataFrame(schema=dict(schema))
+    texts = {name: pl.String() if isinstance(dtype, pl.Datetime) else dtype for name, dtype in schema.items()}
+    frame = pl.read_csv(body, has_header=False, schema=texts)
+    times = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)]
+    return frame.with_columns(pl.col(times).str.to_datetime(_TIME_TEXT, time_unit="us", time_zone="UTC"))
+
+
+def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns: Sequence[str] | None = None) -> None:
+    """Appends a frame to ``schema.table`` by COPY."""
+    names = list(columns or frame.columns)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, names))
+    )
+    body = frame.select(names).write_csv(include_header=False).encode()
+    with driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
+        for start in range(0, len(body), _COPY_CHUNK):
+            copy.write(body[start : start + _COPY_CHUNK])
+
+
+def store_error(error: Exception) -> StoreError:
+    """The platform's error for one of the driver's."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None)
+    said = str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__
+    if state in _NO_SPACE:
+        return StoreFull(
+            "The database has no space left; the transaction was undone.",
+            received=said,
+            remedy="free disk space where the database keeps its files, then run the same again",
+        )
+    away = isinstance(original, psycopg.OperationalError) or (state or "").startswith(("08", "57P"))
+    if away:
+        return StoreUnavailable(
+            "The database does not answer; what was under way left nothing behind.",
+            received=said,
+            remedy="see `trading-platform doctor`; run the same again when the server is back",
+        )
+    return StoreError("The database refused a statement.", received=said, remedy="see `trading-platform doctor`")
