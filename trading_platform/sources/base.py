@@ -7,6 +7,7 @@ what to fetch: that is the business of :mod:`trading_platform.workflows.backfill
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 import polars as pl
@@ -41,6 +42,9 @@ class BarSource(Protocol):
     @property
     def name(self) -> str:
         """What stands in the ``source`` column of its bars: ``kraken``, ``file`` …"""
+
+    def longest_request(self, timeframe: Timeframe) -> timedelta:
+        """The longest window worth asking for at once; what was had is committed at this grain."""
 
     def reach(self, instrument: Instrument, timeframe: Timeframe) -> Window | None:
         """The window this source can be asked for, or None if it has no bars of that length."""

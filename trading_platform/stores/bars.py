@@ -13,7 +13,7 @@ from decimal import Decimal
 import polars as pl
 from sqlalchemy import Connection
 
-from trading_platform.domain.bars import BAR_SCHEMA, TIME
+from trading_platform.domain.bars import BAR_SCHEMA, REVIEW_GAP, TIME
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres import Database, copy_frame, execute, read_frame
 from trading_platform.stores.sql import query
@@ -79,6 +79,8 @@ class BarStore:
             window: what is replaced; bars outside it are an error of the caller.
             bars: frame of ``BAR_SCHEMA``, sorted by time.
 
+        The bar that follows the window is judged anew, because the close before it may have changed.
+
         Returns:
             Whether anything changed; equal bars are not written again.
         """
@@ -100,6 +102,11 @@ class BarStore:
                 {"symbol": symbol, "start": window.start, "end": window.end},
             )
         copy_frame(connection, bars_table(timeframe), bars)
+        execute(
+            connection,
+            _for("bars/mark_next", timeframe),
+            {"symbol": symbol, "moment": window.end, "limit": REVIEW_GAP},
+        )
         return True
 
 

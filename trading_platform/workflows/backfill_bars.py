@@ -1,0 +1,255 @@
+"""Brings bars into the database: what the calendar expects, minus what sources have answered for.
+
+A timeframe a source does not have is rolled up from the stored 1m bars
+(:mod:`trading_platform.workflows.roll_up_bars`). Each request is committed whole, bars, coverage
+and quarantine together, so that interrupting and running again gives the rows of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from trading_platform.domain.accounting import Account, account_for
+from trading_platform.domain.bars import mark_gaps
+from trading_platform.domain.calendars import expected_times, last_closed
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.sources.base import BarAnswer, BarSource
+from trading_platform.stores.bundle import Stores
+from trading_platform.stores.coverage import Outcome, Request
+from trading_platform.workflows.progress import Progress, silent
+from trading_platform.workflows.roll_up_bars import ROLLED_UP, roll_up_bars
+
+Sources = Mapping[str, BarSource]
+"""The sources there are, by the name an instrument gives as its source."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A symbol whose bars could not all be had, and why; its siblings are not touched by it."""
+
+    symbol: str
+    error: SourceError | InvalidRequest | ConfigurationError
+
+
+@dataclass(frozen=True)
+class BackfillReport:
+    """What a backfill found and did, an account for each symbol and partition."""
+
+    timeframe: Timeframe
+    accounts: tuple[Account, ...]
+    failures: tuple[Failure, ...]
+    requests: int
+    changed_symbols: frozenset[str]
+
+
+def source_of(sources: Sources, instrument: Instrument) -> BarSource:
+    """The source an instrument names.
+
+    Raises:
+        ConfigurationError: if there is no such source.
+    """
+    try:
+        return sources[instrument.source]
+    except KeyError:
+        raise ConfigurationError(
+            f"{instrument.symbol} wants its bars from a source there is not.",
+            expected=f"one of {', '.join(sorted(sources))}",
+            received=instrument.source,
+            remedy=f"`trading-platform instruments add {instrument.symbol} --source …` changes it",
+        ) from None
+
+
+def is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
+    """Whether these bars come from the stored 1m bars, because the source has none of that length."""
+    return timeframe is not Timeframe.M1 and source_of(sources, instrument).reach(instrument, timeframe) is None
+
+
+def backfill_bars(
+    stores: Stores,
+    sources: Sources,
+    instruments: Sequence[Instrument],
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool = False,
+    progress: Progress = silent,
+) -> BackfillReport:
+    """Brings the bars of some symbols and partitions to what their sources have.
+
+    Args:
+        stores: where to.
+        sources: where from.
+        instruments: whose bars.
+        timeframe: their length.
+        partitions: disjoint whole partitions, in order.
+        clock: tells which bars are final.
+        again: ask for everything anew, whatever was answered before.
+        progress: told after each symbol.
+
+    Returns:
+        The accounts, and the symbols that failed; those that did not are stored all the same.
+    """
+    accounts: list[Account] = []
+    failures: list[Failure] = []
+    changed: set[str] = set()
+    requests = 0
+    for number, instrument in enumerate(instruments, start=1):
+        try:
+            if is_rolled_up(sources, instrument, timeframe):
+                done = roll_up_bars(stores, instrument, timeframe, partitions, clock=clock, again=again)
+            else:
+                source = source_of(sources, instrument)
+                done = _fetch(stores, source, instrument, timeframe, partitions, clock=clock, again=again)
+            requests += len(done)
+            if any(done):
+                changed.add(instrument.symbol)
+        except (SourceError, InvalidRequest, ConfigurationError) as error:
+            failures.append(Failure(instrument.symbol, error))
+        accounts.extend(account_for_bars(stores, sources, instrument, timeframe, partitions, clock=clock))
+        progress(f"{timeframe} bars", number, len(instruments))
+    return BackfillReport(timeframe, tuple(accounts), tuple(failures), requests, frozenset(changed))
+
+
+def account_for_bars(
+    stores: Stores,
+    sources: Sources,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+) -> list[Account]:
+    """Accounts for the bars of one symbol, from what is stored now."""
+    closed = _closed(instrument, timeframe, partitions, clock)
+    if not closed:
+        return []
+    whole = Window(closed[0].start, closed[-1].end)
+    answered = _answered(stores, instrument.symbol, timeframe)
+    source = sources.get(instrument.source)
+    reach = source.reach(instrument, timeframe) if source else None
+    reachable = [part for part in [reach and reach.intersect(whole)] if part]
+    symbols = [instrument.symbol]
+    return account_for(
+        instrument.symbol,
+        closed,
+        slots=expected_times(instrument.calendar, timeframe, whole),
+        stored=stores.bars.times(symbols, timeframe, whole)["time"],
+        refused=stores.quarantine.times(symbols, timeframe, whole)["time"],
+        answered=answered,
+        reachable=reachable,
+    )
+
+
+def missing_windows(
+    stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
+) -> list[Window]:
+    """What of a window the source could be asked for and has not answered yet."""
+    reach = source.reach(instrument, timeframe)
+    wanted = reach.intersect(window) if reach else None
+    if wanted is None:
+        return []
+    return wanted.subtract(stores.coverage.answered(instrument.symbol, timeframe).get(source.name, ()))
+
+
+def _answered(stores: Stores, symbol: str, timeframe: Timeframe) -> list[Window]:
+    return Window.merge(
+        window for windows in stores.coverage.answered(symbol, timeframe).values() for window in windows
+    )
+
+
+def _closed(
+    instrument: Instrument, timeframe: Timeframe, partitions: Sequence[Window], clock: Clock
+) -> list[Window]:
+    end = last_closed(instrument.calendar, timeframe, clock())
+    return [Window(window.start, min(window.end, end)) for window in partitions if window.start < end]
+
+
+def _fetch(
+    stores: Stores,
+    source: BarSource,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool,
+) -> list[bool]:
+    """Asks for what is missing; one entry a request: whether it changed anything."""
+    changes: list[bool] = []
+    for window in Window.merge(_closed(instrument, timeframe, partitions, clock)):
+        if again:
+            reach = source.reach(instrument, timeframe)
+            wanted = reach.intersect(window) if reach else None
+            missing = [wanted] if wanted else []
+        else:
+            missing = missing_windows(stores, source, instrument, timeframe, window)
+        for gap in missing:
+            for request in _cut(gap, source.longest_request(timeframe)):
+                changes.append(_fetch_one(stores, source, instrument, timeframe, request, clock))
+    return changes
+
+
+def _fetch_one(
+    stores: Stores,
+    source: BarSource,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    window: Window,
+    clock: Clock,
+) -> bool:
+    symbol, asked_at = instrument.symbol, clock()
+    try:
+        answer = source.bars(instrument, timeframe, window)
+    except SourceError as error:
+        stores.coverage.record_failure(
+            Request(symbol, timeframe, source.name, window, Outcome.FAILED, source.name, asked_at, note=str(error))
+        )
+        raise
+    with stores.database.begin() as connection:
+        changed = False
+        for part in Window.merge(answer.answered):
+            before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
+            bars = answer.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
+            changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
+        stores.quarantine.add(
+            connection,
+            answer.refused,
+            source=source.name,
+            symbol=symbol,
+            timeframe=timeframe.value,
+            origin=answer.origin,
+        )
+        stores.coverage.record(connection, _request(answer, symbol, timeframe, source.name, window, asked_at, changed), answer.answered)
+    return changed
+
+
+def _request(answer: BarAnswer, symbol: str, timeframe: Timeframe, source: str, window: Window, asked_at, changed: bool) -> Request:
+    outcome = Outcome.STORED if answer.bars.height else Outcome.EMPTY if answer.answered else Outcome.FAILED
+    return Request(
+        symbol,
+        timeframe,
+        source,
+        window,
+        outcome,
+        answer.origin,
+        asked_at,
+        stored=answer.bars.height,
+        refused=int(answer.refused["row_count"].sum()),
+        changed=changed,
+        note=answer.note,
+    )
+
+
+def _cut(window: Window, longest: timedelta) -> Iterator[Window]:
+    start = window.start
+    while start < window.end:
+        end = min(start + longest, window.end)
+        yield Window(start, end)
+        start = end

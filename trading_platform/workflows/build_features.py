@@ -1,0 +1,108 @@
+"""Builds the feature store's rows from daily bars, for the partitions whose bars have changed since.
+
+Definitions stand in :mod:`trading_platform.domain.features`, files in
+:mod:`trading_platform.stores.features`. A symbol's features also depend on its sector's members
+and its benchmark: a change in any of their bars makes the partition stale, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from trading_platform.domain.features import FEATURE_WARM_UP, compute_features
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.stores.bundle import Stores
+from trading_platform.workflows.compute_indicators import ComputeReport, stale_partitions
+from trading_platform.workflows.progress import Progress, silent
+
+CODE_VERSION = "1"
+"""To be raised when a definition changes: everything built before is then stale."""
+
+DATASET = "features"
+
+
+def inputs_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
+    """Whose bars a symbol's features are computed from: its own, its sector's, its benchmark's."""
+    instrument = universe[symbol]
+    peers = {
+        other.symbol
+        for other in universe.values()
+        if instrument.sector is not None and other.sector == instrument.sector
+    }
+    benchmark = {instrument.benchmark} if instrument.benchmark in universe else set()
+    return sorted({symbol} | peers | {name for name in benchmark if name})
+
+
+def build_features(
+    stores: Stores,
+    universe: Mapping[str, Instrument],
+    symbols: Sequence[str],
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool = False,
+    progress: Progress = silent,
+) -> ComputeReport:
+    """Builds what is stale among these symbols and partitions.
+
+    Args:
+        stores: daily bars in, feature files out.
+        universe: every instrument, by symbol.
+        symbols: whose features.
+        partitions: disjoint whole years, in order.
+        clock: stamps the record.
+        again: build everything, stale or not.
+        progress: told after each symbol.
+    """
+    stores.features.write_catalog()
+    inputs = {symbol: inputs_of(symbol, universe) for symbol in symbols}
+    stale = stale_partitions(
+        stores,
+        DATASET,
+        inputs,
+        Timeframe.D1,
+        partitions,
+        {symbol: _code_version(inputs[symbol], universe) for symbol in symbols},
+        again=again,
+    )
+    rows: dict[tuple[str, Window], int] = {}
+    for whole, names in _alike(stale).items():
+        bars = stores.bars.read_with_history(
+            sorted({name for symbol in names for name in inputs[symbol]}), Timeframe.D1, whole, FEATURE_WARM_UP
+        )
+        computed = compute_features(bars, universe, names).filter(pl.col("time") >= whole.start)
+        for (symbol,), own in _each(computed, names):
+            stores.features.replace(own, symbol, whole)
+            for window in stale[symbol]:
+                if whole.start <= window.start < whole.end:
+                    inside = pl.col("time").is_between(window.start, window.end, closed="left")
+                    rows[symbol, window] = own.filter(inside).height
+            progress("features", len({done for done, _ in rows}), len(stale))
+    with stores.database.begin() as connection:
+        derived = {(symbol, window): (stale[symbol][window], count) for (symbol, window), count in rows.items()}
+        stores.derivations.record(connection, DATASET, derived, clock())
+    return ComputeReport(DATASET, rows, len(symbols) * len(partitions) - len(rows))
+
+
+def _alike(stale: Mapping[str, Mapping[Window, object]]) -> dict[Window, list[str]]:
+    """Symbols by the contiguous windows they need built."""
+    alike: dict[Window, list[str]] = {}
+    for symbol, windows in stale.items():
+        for whole in Window.merge(windows):
+            alike.setdefault(whole, []).append(symbol)
+    return alike
+
+
+def _each(frame: pl.DataFrame, symbols: Sequence[str]) -> list[tuple[tuple[str], pl.DataFrame]]:
+    parts = frame.partition_by("symbol", as_dict=True)
+    return [((symbol,), parts.get((symbol,), frame.clear())) for symbol in symbols]
+
+
+def _code_version(inputs: Sequence[str], universe: Mapping[str, Instrument]) -> str:
+    """Changes with the definitions and with what the universe says of the instruments involved."""
+    said = repr([(universe[name].calendar, universe[name].sector, universe[name].benchmark, name) for name in inputs])
+    return f"{CODE_VERSION}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"

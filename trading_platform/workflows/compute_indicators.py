@@ -1,0 +1,153 @@
+"""Computes indicators from stored bars, for the partitions whose bars have changed since.
+
+Formulas stand in :mod:`trading_platform.domain.indicators`. Each partition loads the warm-up it
+needs, so that recomputing any of them alone equals the computation over the full history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from trading_platform.domain.indicators import WARM_UP, compute_indicators
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.stores.bundle import Stores
+from trading_platform.stores.derivations import Derived
+from trading_platform.workflows.progress import Progress, silent
+
+CODE_VERSION = "1"
+"""To be raised when a formula changes: everything computed before is then stale."""
+
+BATCH_ROWS = 400_000
+"""Bars computed at once: large enough to keep round trips few, small enough for a laptop's memory."""
+
+
+@dataclass(frozen=True)
+class ComputeReport:
+    """What was computed: rows of each (symbol, partition) that was stale; the others were left as they are."""
+
+    dataset: str
+    rows: Mapping[tuple[str, Window], int]
+    up_to_date: int
+
+
+def stale_partitions(
+    stores: Stores,
+    dataset: str,
+    inputs: Mapping[str, Sequence[str]],
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    code_versions: Mapping[str, str],
+    *,
+    again: bool = False,
+) -> dict[str, dict[Window, Derived]]:
+    """For each symbol, the partitions that are not made from the present bars, and what those are.
+
+    Args:
+        stores: where both are recorded.
+        dataset: what is derived.
+        inputs: for each symbol, whose bars it is derived from.
+        timeframe: length of those bars.
+        partitions: the partitions in question.
+        code_versions: for each symbol, the version of the code that derives it.
+        again: take every partition with bars for stale.
+    """
+    everyone = sorted({name for names in inputs.values() for name in names})
+    versions = stores.derivations.bar_versions(everyone, timeframe)
+    made = stores.derivations.read(dataset, list(inputs))
+    stale: dict[str, dict[Window, Derived]] = {}
+    for symbol, names in inputs.items():
+        for window in partitions:
+            present = Derived(versions.before(names, window.end), code_versions[symbol])
+            if present.input_version and (again or made.get((symbol, window.start)) != present):
+                stale.setdefault(symbol, {})[window] = present
+    return stale
+
+
+def compute_indicators_of(
+    stores: Stores,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool = False,
+    progress: Progress = silent,
+) -> ComputeReport:
+    """Computes what is stale among these symbols and partitions.
+
+    Args:
+        stores: bars in, indicators out.
+        symbols: whose.
+        timeframe: of which bars.
+        partitions: disjoint whole partitions, in order.
+        clock: stamps the record.
+        again: compute everything, stale or not.
+        progress: told after each batch.
+    """
+    dataset = f"indicators_{timeframe.value}"
+    stale = stale_partitions(
+        stores,
+        dataset,
+        {symbol: [symbol] for symbol in symbols},
+        timeframe,
+        partitions,
+        dict.fromkeys(symbols, CODE_VERSION),
+        again=again,
+    )
+    rows: dict[tuple[str, Window], int] = {}
+    done = 0
+    for batch, windows in _batches(stale, timeframe):
+        with stores.database.begin() as connection:
+            for window in Window.merge(windows):
+                bars = stores.bars.read_with_history(batch, timeframe, window, WARM_UP)
+                computed = compute_indicators(bars).filter(pl.col("time") >= window.start)
+                stores.indicators.replace(connection, batch, timeframe, window, computed)
+                rows.update(_count(computed, batch, windows, window))
+            derived = {
+                (symbol, window): (stale[symbol][window], rows[symbol, window])
+                for symbol in batch
+                for window in windows
+            }
+            stores.derivations.record(connection, dataset, derived, clock())
+        done += len(batch)
+        progress(f"{timeframe} indicators", done, len(stale))
+    return ComputeReport(dataset, rows, len(symbols) * len(partitions) - len(rows))
+
+
+def _batches(
+    stale: Mapping[str, Mapping[Window, Derived]], timeframe: Timeframe
+) -> Iterator[tuple[list[str], list[Window]]]:
+    """Symbols that need the same windows, as many together as the batch size allows."""
+    alike: dict[tuple[Window, ...], list[str]] = {}
+    for symbol, windows in stale.items():
+        alike.setdefault(tuple(sorted(windows)), []).append(symbol)
+    for windows, symbols in alike.items():
+        bars = sum((window.end - window.start) // timeframe.duration for window in windows) + WARM_UP
+        size = max(1, BATCH_ROWS // bars)
+        for start in range(0, len(symbols), size):
+            yield symbols[start : start + size], list(windows)
+
+
+def _count(
+    computed: pl.DataFrame, symbols: Sequence[str], windows: Sequence[Window], whole: Window
+) -> dict[tuple[str, Window], int]:
+    starts = pl.DataFrame({"start": [window.start for window in windows]}, schema={"start": pl.Datetime("us", "UTC")})
+    counted: dict[tuple[str, datetime], int] = {
+        (symbol, start): count
+        for symbol, start, count in computed.select("symbol", "time")
+        .sort("time")
+        .join_asof(starts.sort("start"), left_on="time", right_on="start", coalesce=False)
+        .group_by("symbol", "start")
+        .len()
+        .iter_rows()
+    }
+    return {
+        (symbol, window): counted.get((symbol, window.start), 0)
+        for symbol in symbols
+        for window in windows
+        if whole.start <= window.start < whole.end
+    }

@@ -1,0 +1,101 @@
+"""Makes 5m, 1h and 1d bars of the stored 1m bars of the same symbol.
+
+5m and 1h bars are plain buckets on the UTC grid; a daily bar of an exchange holds its regular
+session only, as vendors' daily bars do. A partition is made again when its 1m bars have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from trading_platform.domain.bars import mark_gaps, roll_up
+from trading_platform.domain.calendars import last_closed, session_dates
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.stores.bundle import Stores
+from trading_platform.stores.coverage import Outcome, Request
+from trading_platform.stores.derivations import Derived
+
+ROLLED_UP = "ohlcv_1m"
+"""The source that coverage names for bars rolled up from 1m bars."""
+
+CODE_VERSION = "1"
+"""To be raised when the rule of rolling up changes: everything rolled up before is then stale."""
+
+
+def roll_up_bars(
+    stores: Stores,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool = False,
+) -> list[bool]:
+    """Brings the rolled-up bars of one symbol to what its 1m bars say.
+
+    Only what the 1m bars' sources have answered for, in whole bars, is rolled up.
+
+    Returns:
+        One entry a partition that was made again: whether that changed anything.
+    """
+    symbol, dataset = instrument.symbol, f"ohlcv_{timeframe.value}"
+    versions = stores.derivations.bar_versions([symbol], Timeframe.M1)
+    made = stores.derivations.read(dataset, [symbol])
+    end = last_closed(instrument.calendar, timeframe, clock())
+    answered = Window.merge(
+        window for windows in stores.coverage.answered(symbol, Timeframe.M1).values() for window in windows
+    )
+    changes = []
+    for partition in partitions:
+        present = Derived(versions.before([symbol], partition.end), CODE_VERSION)
+        inside = _whole_bars(answered, timeframe, partition, end)
+        if not inside or (made.get((symbol, partition.start)) == present and not again):
+            continue
+        changes.append(_make(stores, instrument, timeframe, partition, inside, present, clock))
+    return changes
+
+
+def _make(
+    stores: Stores,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    partition: Window,
+    answered: Sequence[Window],
+    present: Derived,
+    clock: Clock,
+) -> bool:
+    symbol, dataset, now = instrument.symbol, f"ohlcv_{timeframe.value}", clock()
+    changed, total = False, 0
+    with stores.database.begin() as connection:
+        for window in answered:
+            sessions = session_dates(instrument.calendar, window) if timeframe is Timeframe.D1 else None
+            bars = roll_up(stores.bars.read([symbol], Timeframe.M1, window), timeframe, sessions)
+            before = stores.bars.previous_close(connection, symbol, timeframe, window.start)
+            total += bars.height
+            changed |= stores.bars.replace(connection, symbol, timeframe, window, mark_gaps(bars, before))
+        outcome = Outcome.STORED if total else Outcome.EMPTY
+        request = Request(
+            symbol, timeframe, ROLLED_UP, partition, outcome, ROLLED_UP, now, stored=total, changed=changed
+        )
+        stores.coverage.record(connection, request, answered)
+        stores.derivations.record(connection, dataset, {(symbol, partition): (present, total)}, now)
+    return changed
+
+
+def _whole_bars(
+    answered: Sequence[Window], timeframe: Timeframe, partition: Window, end: datetime
+) -> list[Window]:
+    """The answered windows inside a partition, shrunk to whole bars."""
+    length = timeframe.duration.total_seconds()
+    found = []
+    for window in answered:
+        part = window.intersect(Window(partition.start, min(partition.end, end))) if end > partition.start else None
+        if part is None:
+            continue
+        first = -(-part.start.timestamp() // length) * length
+        last = part.end.timestamp() // length * length
+        if first < last:
+            found.append(Window(datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)))
+    return found
