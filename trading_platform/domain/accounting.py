@@ -105,9 +105,7 @@ def account_for(
 def _inside(windows: Sequence[Window]) -> pl.Expr:
     if not windows:
         return pl.lit(value=False)
-    return pl.any_horizontal(
-        pl.col("time").is_between(window.start, window.end, closed="left") for window in windows
-    )
+    return pl.any_horizontal(pl.col("time").is_between(window.start, window.end, closed="left") for window in windows)
 
 
 def _account(symbol: str, window: Window, kinds: pl.DataFrame) -> Account:

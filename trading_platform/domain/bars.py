@@ -204,6 +204,6 @@ def content_hash(bars: pl.DataFrame) -> str:
 
 
 def _as_bars(frame: pl.DataFrame, *, symbol: str, timeframe: Timeframe, source: str) -> pl.DataFrame:
-    return frame.with_columns(
-        symbol=pl.lit(symbol), timeframe=pl.lit(timeframe.value), source=pl.lit(source)
-    ).select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
+    return frame.with_columns(symbol=pl.lit(symbol), timeframe=pl.lit(timeframe.value), source=pl.lit(source)).select(
+        pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items()
+    )

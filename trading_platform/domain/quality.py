@@ -102,9 +102,7 @@ def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Scree
     """
     typed = _typed(raw, prices=PRICES, amount="volume")
     high, low = pl.col("high"), pl.col("low")
-    outside = (
-        (low > pl.min_horizontal("open", "close")) | (high < pl.max_horizontal("open", "close")) | (low > high)
-    )
+    outside = (low > pl.min_horizontal("open", "close")) | (high < pl.max_horizontal("open", "close")) | (low > high)
     rules = [
         *_common_rules(prices=PRICES, amount="volume", now=now),
         (
@@ -145,10 +143,16 @@ def _typed(raw: pl.DataFrame, *, prices: tuple[str, ...], amount: str) -> pl.Dat
 
 def _common_rules(*, prices: tuple[str, ...], amount: str, now: datetime) -> list[_Rule]:
     numbers = (*prices, amount)
-    blank = {name: pl.col(f"{name}_text").fill_null("x").str.to_lowercase().is_in(["", "nan", "null", "none"]) for name in numbers}
+    blank = {
+        name: pl.col(f"{name}_text").fill_null("x").str.to_lowercase().is_in(["", "nan", "null", "none"])
+        for name in numbers
+    }
     missing_price = {name: pl.col(f"{name}_text").is_null() for name in prices}
     unread = {name: pl.col(name).is_null() & pl.col(f"{name}_text").is_not_null() for name in numbers}
-    is_number = {name: pl.col(f"{name}_text").cast(pl.Float64, strict=False).is_finite().fill_null(value=False) for name in numbers}
+    is_number = {
+        name: pl.col(f"{name}_text").cast(pl.Float64, strict=False).is_finite().fill_null(value=False)
+        for name in numbers
+    }
 
     def first_named(conditions: dict[str, pl.Expr], template: str) -> pl.Expr:
         return pl.coalesce(
@@ -158,24 +162,46 @@ def _common_rules(*, prices: tuple[str, ...], amount: str, now: datetime) -> lis
 
     any_of = pl.any_horizontal
     rules: list[_Rule] = [
-        (pl.col("time").is_null(), Reason.UNREADABLE_TIME, pl.format("{} is not a time", pl.col("time_text").fill_null("nothing"))),
+        (
+            pl.col("time").is_null(),
+            Reason.UNREADABLE_TIME,
+            pl.format("{} is not a time", pl.col("time_text").fill_null("nothing")),
+        ),
     ]
     missing = {name: blank[name] | missing_price[name] if name in missing_price else blank[name] for name in numbers}
     rules.append((any_of(missing.values()), Reason.MISSING_VALUE, first_named(missing, "{} is missing ({})")))
     not_a_number = {name: unread[name] & ~is_number[name] for name in numbers}
-    rules.append((any_of(not_a_number.values()), Reason.UNREADABLE_NUMBER, first_named(not_a_number, "{} is not a number: {}")))
+    rules.append(
+        (any_of(not_a_number.values()), Reason.UNREADABLE_NUMBER, first_named(not_a_number, "{} is not a number: {}"))
+    )
     too_large = {name: unread[name] & is_number[name] for name in numbers}
-    rules.append((any_of(too_large.values()), Reason.OUT_OF_RANGE, first_named(too_large, "{} does not fit its column: {}")))
+    rules.append(
+        (any_of(too_large.values()), Reason.OUT_OF_RANGE, first_named(too_large, "{} does not fit its column: {}"))
+    )
     not_positive = {name: pl.col(name) <= 0 for name in prices}
-    rules.append((any_of(not_positive.values()), Reason.NON_POSITIVE_PRICE, first_named(not_positive, "{} is not above zero: {}")))
-    rules.append((pl.col(amount) < 0, Reason.NEGATIVE_VOLUME, pl.format("{} is negative: {}", pl.lit(amount), pl.col(f"{amount}_text"))))
+    rules.append(
+        (
+            any_of(not_positive.values()),
+            Reason.NON_POSITIVE_PRICE,
+            first_named(not_positive, "{} is not above zero: {}"),
+        )
+    )
+    rules.append(
+        (
+            pl.col(amount) < 0,
+            Reason.NEGATIVE_VOLUME,
+            pl.format("{} is negative: {}", pl.lit(amount), pl.col(f"{amount}_text")),
+        )
+    )
     rules.append((pl.col("time") > now, Reason.FUTURE_TIME, pl.format("{} is later than now", "time_text")))
     return rules
 
 
 def _divide(typed: pl.DataFrame, rules: list[_Rule], *, keep: list[str], unique_time: bool) -> Screened:
     judged = typed.with_columns(
-        reason=pl.coalesce(pl.when(broken.fill_null(value=False)).then(pl.lit(reason.value)) for broken, reason, _ in rules),
+        reason=pl.coalesce(
+            pl.when(broken.fill_null(value=False)).then(pl.lit(reason.value)) for broken, reason, _ in rules
+        ),
         detail=pl.coalesce(pl.when(broken.fill_null(value=False)).then(detail) for broken, _, detail in rules),
     )
     if unique_time:

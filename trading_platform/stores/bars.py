@@ -34,9 +34,7 @@ class BarStore:
 
     def read(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
         """Bars of ``BAR_SCHEMA`` in the window, sorted by (symbol, time); symbols without bars give no rows."""
-        return self._database.read(
-            _for("bars/read", timeframe), _window_parameters(symbols, window), BAR_SCHEMA
-        )
+        return self._database.read(_for("bars/read", timeframe), _window_parameters(symbols, window), BAR_SCHEMA)
 
     def read_with_history(
         self, symbols: Sequence[str], timeframe: Timeframe, window: Window, history: int
@@ -54,6 +52,15 @@ class BarStore:
             _for("bars/times", timeframe),
             _window_parameters(symbols, window),
             {"symbol": pl.String(), "time": TIME},
+        )
+
+    def closes(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """``symbol``, ``time`` and ``close`` (float, for drawing only): one bar a day, or a week of daily bars."""
+        step = "1 day" if timeframe.is_intraday else "7 days"
+        return self._database.read(
+            _for("bars/closes", timeframe),
+            {**_window_parameters(symbols, window), "step": step},
+            {"symbol": pl.String(), "time": TIME, "close": pl.Float64()},
         )
 
     def spans(self, symbols: Sequence[str], timeframe: Timeframe) -> pl.DataFrame:
@@ -90,9 +97,7 @@ class BarStore:
         if not outside.is_empty():
             raise ValueError(f"{outside.height} of {bars.height} bars are not of {symbol} in {window}")
         execute(connection, query("bars/lock"), {"symbol": symbol, "timeframe": timeframe.value})
-        stored = read_frame(
-            connection, _for("bars/read", timeframe), _window_parameters([symbol], window), BAR_SCHEMA
-        )
+        stored = read_frame(connection, _for("bars/read", timeframe), _window_parameters([symbol], window), BAR_SCHEMA)
         if stored.equals(bars):
             return False
         if not stored.is_empty():

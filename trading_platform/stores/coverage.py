@@ -63,9 +63,7 @@ class CoverageStore:
     def answered(self, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
         """For each source, the disjoint windows it has answered for, in order."""
         with self._database.begin() as connection:
-            rows = execute(
-                connection, query("coverage/answered"), {"symbol": symbol, "timeframe": timeframe.value}
-            )
+            rows = execute(connection, query("coverage/answered"), {"symbol": symbol, "timeframe": timeframe.value})
         found: dict[str, list[Window]] = {}
         for source, start, end in rows:
             found.setdefault(source, []).append(Window(start, end))

@@ -55,9 +55,7 @@ class IndicatorStore:
         indicators: pl.DataFrame,
     ) -> None:
         """Makes ``indicators`` (frame of ``INDICATOR_SCHEMA``) the whole truth of the symbols' window."""
-        execute(
-            connection, query("indicators/lock"), {"symbols": sorted(symbols), "timeframe": timeframe.value}
-        )
+        execute(connection, query("indicators/lock"), {"symbols": sorted(symbols), "timeframe": timeframe.value})
         execute(
             connection,
             query("indicators/delete").replace("{table}", indicators_table(timeframe)),

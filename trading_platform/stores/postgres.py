@@ -86,7 +86,9 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
     return raw
 
 
-def execute(connection: Connection, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+def execute(
+    connection: Connection, statement: str, parameters: Mapping[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
     """Runs one statement with named parameters and returns its rows, if it has any."""
     with driver(connection).cursor() as cursor:
         cursor.execute(statement.encode(), parameters)

@@ -50,9 +50,7 @@ class QuarantineStore:
             How many were not known before.
         """
         with self._database.begin() as connection:
-            return self.add(
-                connection, refused, source=source, symbol=symbol, timeframe=timeframe, origin=origin
-            )
+            return self.add(connection, refused, source=source, symbol=symbol, timeframe=timeframe, origin=origin)
 
     def add(
         self,
@@ -88,9 +86,7 @@ class QuarantineStore:
             cursor.execute(b"TRUNCATE quarantine_staging")
         return added
 
-    def read(
-        self, symbol: str | None = None, timeframe: Timeframe | None = None, limit: int = 1000
-    ) -> pl.DataFrame:
+    def read(self, symbol: str | None = None, timeframe: Timeframe | None = None, limit: int = 1000) -> pl.DataFrame:
         """Refused rows, newest first, with where they stood and why."""
         return self._database.read(
             query("quarantine/read"),

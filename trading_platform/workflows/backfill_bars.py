@@ -164,9 +164,7 @@ def _answered(stores: Stores, symbol: str, timeframe: Timeframe) -> list[Window]
     )
 
 
-def _closed(
-    instrument: Instrument, timeframe: Timeframe, partitions: Sequence[Window], clock: Clock
-) -> list[Window]:
+def _closed(instrument: Instrument, timeframe: Timeframe, partitions: Sequence[Window], clock: Clock) -> list[Window]:
     end = last_closed(instrument.calendar, timeframe, clock())
     return [Window(window.start, min(window.end, end)) for window in partitions if window.start < end]
 
@@ -226,11 +224,15 @@ def _fetch_one(
             timeframe=timeframe.value,
             origin=answer.origin,
         )
-        stores.coverage.record(connection, _request(answer, symbol, timeframe, source.name, window, asked_at, changed), answer.answered)
+        stores.coverage.record(
+            connection, _request(answer, symbol, timeframe, source.name, window, asked_at, changed), answer.answered
+        )
     return changed
 
 
-def _request(answer: BarAnswer, symbol: str, timeframe: Timeframe, source: str, window: Window, asked_at, changed: bool) -> Request:
+def _request(
+    answer: BarAnswer, symbol: str, timeframe: Timeframe, source: str, window: Window, asked_at, changed: bool
+) -> Request:
     outcome = Outcome.STORED if answer.bars.height else Outcome.EMPTY if answer.answered else Outcome.FAILED
     return Request(
         symbol,

@@ -84,9 +84,7 @@ def _make(
     return changed
 
 
-def _whole_bars(
-    answered: Sequence[Window], timeframe: Timeframe, partition: Window, end: datetime
-) -> list[Window]:
+def _whole_bars(answered: Sequence[Window], timeframe: Timeframe, partition: Window, end: datetime) -> list[Window]:
     """The answered windows inside a partition, shrunk to whole bars."""
     length = timeframe.duration.total_seconds()
     found = []

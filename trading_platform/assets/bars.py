@@ -1,0 +1,159 @@
+"""The assets ``ohlcv_1m``, ``ohlcv_5m``, ``ohlcv_1h`` and ``ohlcv_1d``: final OHLCV bars in TimescaleDB.
+
+What is fetched and how stands in :mod:`trading_platform.workflows.backfill_bars`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+from dagster import (
+    AssetDep,
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetObservation,
+    AssetsDefinition,
+    BackfillPolicy,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
+
+from trading_platform.assets.report import OWNERS, column_schema, partition_metadata
+from trading_platform.domain.accounting import Account
+from trading_platform.domain.bars import BAR_SCHEMA
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.failures import STEP_RETRIES, as_failures
+from trading_platform.partitions import months_of_year, partition_key, partitions_of, work_of
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.workflows.backfill_bars import BackfillReport, backfill_bars
+
+BAR_COLUMNS = {
+    "time": "open of the bar, UTC; midnight UTC of the session's date for daily bars",
+    "symbol": "the platform's spelling",
+    "timeframe": "1m, 5m, 1h or 1d",
+    "open": "first price",
+    "high": "highest price",
+    "low": "lowest price",
+    "close": "last price",
+    "volume": "traded quantity; NULL where the source has none",
+    "source": "who gave the bar",
+    "quality": "traded, no_trade, repaired or review",
+}
+
+_DESCRIPTIONS = {
+    Timeframe.M1: "One-minute bars, from the source's trades or the imported files.",
+    Timeframe.M5: "Five-minute bars: the source's own where it has them, else rolled up from one-minute bars.",
+    Timeframe.H1: "Hourly bars: the source's own where it has them, else rolled up from one-minute bars.",
+    Timeframe.D1: "Daily bars: the source's own where it has them, else the session rolled up from one-minute bars.",
+}
+
+
+def _depends_on(timeframe: Timeframe) -> list[AssetDep]:
+    if timeframe is Timeframe.M1:
+        return []
+    return [AssetDep("ohlcv_1m", partition_mapping=months_of_year if timeframe is Timeframe.D1 else None)]
+
+
+def _bar_asset(timeframe: Timeframe) -> AssetsDefinition:
+    @asset(
+        name=f"ohlcv_{timeframe}",
+        group_name="bars",
+        description=_DESCRIPTIONS[timeframe],
+        owners=OWNERS,
+        kinds={"postgres", "polars"},
+        deps=_depends_on(timeframe),
+        partitions_def=partitions_of(timeframe),
+        backfill_policy=BackfillPolicy.single_run(),
+        retry_policy=STEP_RETRIES,
+        metadata={
+            "dagster/column_schema": column_schema(BAR_SCHEMA, BAR_COLUMNS, {"time", "symbol", "timeframe", "quality"}),
+            "dagster/table_name": f"market_data.bars_{timeframe}",
+        },
+    )
+    def bars(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+        reports: list[BackfillReport] = []
+        for symbols, windows in work_of(timeframe, context.partition_keys):
+            report = backfill_bars(
+                platform.stores,
+                platform.sources,
+                platform.instruments(symbols),
+                timeframe,
+                windows,
+                clock=platform.clock,
+                again=platform.again,
+                progress=platform.progress,
+            )
+            _describe(context, platform, timeframe, report, symbols, windows)
+            reports.append(report)
+        _fail_where_failed(context, timeframe, reports)
+
+    return bars
+
+
+bar_assets = [_bar_asset(timeframe) for timeframe in Timeframe]
+
+
+def _describe(
+    context: AssetExecutionContext,
+    platform: PlatformContext,
+    timeframe: Timeframe,
+    report: BackfillReport,
+    symbols: Sequence[str],
+    windows: Sequence[Window],
+) -> None:
+    closes = _daily_closes(platform, timeframe, symbols, Window(windows[0].start, windows[-1].end))
+    for account in report.accounts:
+        key = partition_key(account.symbol, timeframe, account.window)
+        drawn = [value for time, value in closes.get(account.symbol, ()) if time in account.window]
+        context.add_asset_metadata(
+            {**_account_metadata(account), **partition_metadata(account.bars, account.first, account.last, drawn)},
+            partition_key=key,
+        )
+
+
+def _account_metadata(account: Account) -> dict[str, MetadataValue]:
+    return {
+        name: MetadataValue.int(count)
+        for name, count in (
+            ("expected", account.expected),
+            ("proven empty", account.empty),
+            ("refused", account.refused),
+            ("unaccounted for", account.unaccounted),
+            ("outside sessions", account.outside),
+        )
+    }
+
+
+def _daily_closes(platform: PlatformContext, timeframe: Timeframe, symbols: Sequence[str], window: Window):
+    closes = platform.stores.bars.closes(symbols, timeframe, window)
+    return {
+        symbol: list(part.select("time", "close").iter_rows())
+        for (symbol,), part in closes.partition_by("symbol", as_dict=True).items()
+    }
+
+
+def _fail_where_failed(context: AssetExecutionContext, timeframe: Timeframe, reports: Sequence[BackfillReport]) -> None:
+    """Keeps the partitions that succeeded on record, then fails the run for those that did not.
+
+    A single run cannot mark one partition failed by itself (dagster-io/dagster#21072).
+    """
+    failed = {failure.symbol: failure.error for report in reports for failure in report.failures}
+    if not failed:
+        return
+    kept = 0
+    for report in reports:
+        for account in report.accounts:
+            key = partition_key(account.symbol, timeframe, account.window)
+            if account.symbol in failed:
+                said = {"error": MetadataValue.text(str(failed[account.symbol]))}
+                context.log_event(AssetObservation(context.asset_key, partition=key, metadata=said))
+            else:
+                metadata = {
+                    **_account_metadata(account),
+                    **partition_metadata(account.bars, account.first, account.last),
+                }
+                context.log_event(AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+                kept += 1
+    raise as_failures(list(failed.items()), kept=kept)

@@ -1,0 +1,53 @@
+"""The asset ``features``: the feature store's Parquet files.
+
+Definitions stand in :mod:`trading_platform.domain.features`, the work in
+:mod:`trading_platform.workflows.build_features`.
+"""
+
+from __future__ import annotations
+
+from dagster import AssetExecutionContext, BackfillPolicy, ResourceParam, asset
+
+from trading_platform.assets.report import OWNERS, column_schema, partition_metadata, say_up_to_date
+from trading_platform.domain.features import FEATURE_SCHEMA, FEATURES
+from trading_platform.domain.time import Timeframe
+from trading_platform.failures import STEP_RETRIES
+from trading_platform.partitions import daily, partition_key, work_of
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.workflows.build_features import CODE_VERSION, build_features
+
+_COLUMNS = {
+    "available_at": "the first moment the values could be known, UTC; reads as of a time join on it",
+    **{name: f"{spec.description}: {spec.computation}" for name, spec in FEATURES.items()},
+}
+
+
+@asset(
+    group_name="features",
+    description="Point-in-time features of daily bars, one Parquet file a symbol and month.",
+    owners=OWNERS,
+    kinds={"parquet", "polars"},
+    deps=["ohlcv_1d"],
+    partitions_def=daily,
+    backfill_policy=BackfillPolicy.single_run(),
+    retry_policy=STEP_RETRIES,
+    code_version=CODE_VERSION,
+    metadata={"dagster/column_schema": column_schema(FEATURE_SCHEMA, _COLUMNS, {"time", "symbol", "available_at"})},
+)
+def features(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+    """Builds what is stale of the run's partitions."""
+    for symbols, windows in work_of(Timeframe.D1, context.partition_keys):
+        report = build_features(
+            platform.stores,
+            platform.stores.instruments.all(),
+            symbols,
+            windows,
+            clock=platform.clock,
+            again=platform.again,
+            progress=platform.progress,
+        )
+        for (symbol, window), rows in report.rows.items():
+            context.add_asset_metadata(
+                partition_metadata(rows, None, None), partition_key=partition_key(symbol, Timeframe.D1, window)
+            )
+        say_up_to_date(context, report.up_to_date)

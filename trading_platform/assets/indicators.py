@@ -1,0 +1,59 @@
+"""The assets ``indicators_1m``, ``indicators_5m``, ``indicators_1h`` and ``indicators_1d``.
+
+Formulas stand in :mod:`trading_platform.domain.indicators`, the work in
+:mod:`trading_platform.workflows.compute_indicators`.
+"""
+
+from __future__ import annotations
+
+from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, ResourceParam, asset
+
+from trading_platform.assets.report import OWNERS, column_schema, partition_metadata, say_up_to_date
+from trading_platform.domain.indicators import INDICATOR_SCHEMA, INDICATORS
+from trading_platform.domain.time import Timeframe
+from trading_platform.failures import STEP_RETRIES
+from trading_platform.partitions import partition_key, partitions_of, work_of
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.workflows.compute_indicators import CODE_VERSION, compute_indicators_of
+
+_COLUMNS = {name: f"{spec.description}: {spec.formula}" for name, spec in INDICATORS.items()}
+
+
+def _indicator_asset(timeframe: Timeframe) -> AssetsDefinition:
+    @asset(
+        name=f"indicators_{timeframe}",
+        group_name="indicators",
+        description=f"The fourteen technical indicators of the {timeframe} bars, NULL while warming up.",
+        owners=OWNERS,
+        kinds={"postgres", "polars"},
+        deps=[f"ohlcv_{timeframe}"],
+        partitions_def=partitions_of(timeframe),
+        backfill_policy=BackfillPolicy.single_run(),
+        retry_policy=STEP_RETRIES,
+        code_version=CODE_VERSION,
+        metadata={
+            "dagster/column_schema": column_schema(INDICATOR_SCHEMA, _COLUMNS, {"time", "symbol", "timeframe"}),
+            "dagster/table_name": f"market_data.indicators_{timeframe}",
+        },
+    )
+    def indicators(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+        for symbols, windows in work_of(timeframe, context.partition_keys):
+            report = compute_indicators_of(
+                platform.stores,
+                symbols,
+                timeframe,
+                windows,
+                clock=platform.clock,
+                again=platform.again,
+                progress=platform.progress,
+            )
+            for (symbol, window), rows in report.rows.items():
+                context.add_asset_metadata(
+                    partition_metadata(rows, None, None), partition_key=partition_key(symbol, timeframe, window)
+                )
+            say_up_to_date(context, report.up_to_date)
+
+    return indicators
+
+
+indicator_assets = [_indicator_asset(timeframe) for timeframe in Timeframe]

@@ -1,0 +1,65 @@
+"""What a partition's materialization tells a person: rows, span, a small chart.
+
+Also holds the table contracts that several assets and checks share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from dagster import AssetExecutionContext, MetadataValue, TableColumn, TableColumnConstraints, TableSchema
+
+from trading_platform.domain.charts import sparkline
+
+OWNERS = ["team:data-platform"]
+
+_TYPES: dict[type[pl.DataType] | pl.DataType, str] = {
+    pl.String: "string",
+    pl.Float64: "double",
+    pl.Int64: "integer",
+}
+
+
+def column_schema(schema: Mapping[str, pl.DataType], descriptions: Mapping[str, str], key: set[str]) -> TableSchema:
+    """A frame's schema as Dagster shows it."""
+    return TableSchema(
+        columns=[
+            TableColumn(
+                name,
+                type=_type_name(dtype),
+                description=descriptions.get(name),
+                constraints=TableColumnConstraints(nullable=name not in key),
+            )
+            for name, dtype in schema.items()
+        ]
+    )
+
+
+def partition_metadata(
+    rows: int, first: datetime | None, last: datetime | None, values: list[float] | None = None
+) -> dict[str, Any]:
+    """Row count, time span and chart of one partition."""
+    metadata: dict[str, Any] = {"dagster/partition_row_count": MetadataValue.int(rows)}
+    if first is not None and last is not None:
+        metadata["first"] = MetadataValue.text(first.isoformat())
+        metadata["last"] = MetadataValue.text(last.isoformat())
+    if values:
+        metadata["chart"] = MetadataValue.md(sparkline(values, 240, 48))
+    return metadata
+
+
+def say_up_to_date(context: AssetExecutionContext, up_to_date: int) -> None:
+    """Tells whoever reads the run that some partitions needed nothing."""
+    if up_to_date:
+        context.log.info("%d partitions were up to date and were left as they are", up_to_date)
+
+
+def _type_name(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Datetime):
+        return "timestamp with time zone"
+    if isinstance(dtype, pl.Decimal):
+        return f"decimal({dtype.precision},{dtype.scale})"
+    return _TYPES.get(type(dtype), str(dtype).lower())

@@ -1,0 +1,37 @@
+"""Turns the platform's failures into Dagster's, once: what may be retried is said by the error itself.
+
+Dagster has three retry mechanisms; ours is the one of the failed step: a retryable error lets the
+step try again by :data:`STEP_RETRIES`, any other one ends the run (``allow_retries=False``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dagster import Backoff, Failure, Jitter, MetadataValue, RetryPolicy
+
+from trading_platform.domain.errors import TradingPlatformError
+
+STEP_RETRIES = RetryPolicy(max_retries=3, delay=2, backoff=Backoff.EXPONENTIAL, jitter=Jitter.PLUS_MINUS)
+"""Bounded: what three more attempts over about a quarter of a minute do not mend, a person must see."""
+
+
+def as_failure(error: TradingPlatformError) -> Failure:
+    """The Dagster failure for one of our errors."""
+    return Failure(
+        description=str(error),
+        metadata={key: MetadataValue.text(str(value)) for key, value in error.as_dict().items() if value is not None},
+        allow_retries=error.retryable,
+    )
+
+
+def as_failures(errors: Sequence[tuple[str, TradingPlatformError]], *, kept: int) -> Failure:
+    """The Dagster failure of a run in which some symbols failed and ``kept`` partitions were stored."""
+    lines = [f"- **{symbol}**: {error}" for symbol, error in errors]
+    names = ", ".join(symbol for symbol, _ in errors[:10])
+    return Failure(
+        description=f"{len(errors)} symbols failed ({names}); {kept} partitions are stored and stay. "
+        f"First: {errors[0][1]}",
+        metadata={"failed": MetadataValue.md("\n".join(lines)), "partitions kept": MetadataValue.int(kept)},
+        allow_retries=any(error.retryable for _, error in errors),
+    )

@@ -1,0 +1,1 @@
+"""Configuration and secrets made into ready sources and stores."""

@@ -1,0 +1,74 @@
+"""What an asset needs to do its work: stores, sources, the clock, and whom to tell of progress.
+
+Everything is opened when a run starts and closed when it ends; nothing is read at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dagster import ConfigurableResourceFactory, InitResourceContext
+
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Clock, utc_now
+from trading_platform.settings import Settings, load_settings
+from trading_platform.sources.base import BarSource
+from trading_platform.stores.bundle import Stores, open_stores
+from trading_platform.workflows.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class PlatformContext:
+    """The open platform, as workflows want it."""
+
+    stores: Stores
+    sources: Mapping[str, BarSource]
+    clock: Clock = utc_now
+    progress: Progress = silent
+    again: bool = False
+
+    def instruments(self, symbols: list[str]) -> list[Instrument]:
+        """The instruments of these symbols, in their order.
+
+        Raises:
+            InvalidRequest: naming the symbols that the universe does not have.
+        """
+        return list(self.stores.instruments.require(symbols).values())
+
+
+def build_sources(settings: Settings, clock: Clock) -> dict[str, BarSource]:
+    """Every source there is, by name."""
+    from trading_platform.sources.files.source import FileSource
+    from trading_platform.sources.kraken.source import KrakenSource
+
+    sources: list[BarSource] = [
+        FileSource(settings.imports_directory),
+        KrakenSource(settings.kraken_api_url, settings.kraken_requests_per_second, clock=clock),
+    ]
+    return {source.name: source for source in sources}
+
+
+@contextmanager
+def open_platform(
+    settings: Settings, *, clock: Clock = utc_now, progress: Progress = silent, again: bool = False
+) -> Iterator[PlatformContext]:
+    """The platform over the configured servers, or over the embedded ones where none are configured."""
+    from trading_platform.embedded.stack import running_stack
+
+    with (
+        running_stack(settings, need_redis=False) as endpoints,
+        open_stores(endpoints.database_url, settings.features_directory) as stores,
+    ):
+        yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again)
+
+
+class PlatformResource(ConfigurableResourceFactory[PlatformContext]):
+    """The platform as the environment configures it (:mod:`trading_platform.settings`)."""
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[PlatformContext]:
+        """Open for the length of a run."""
+        with open_platform(load_settings()) as platform:
+            yield platform
