@@ -1,0 +1,465 @@
+"""A file's content read completely: recognised, its times settled, its rows screened, its bars made.
+
+The one place where the steps of the other modules come together; it stores nothing. What is kept
+of the result is decided by :mod:`trading_platform.workflows.import_files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from trading_platform.domain.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
+from trading_platform.domain.errors import InvalidRequest, QualityError
+from trading_platform.domain.instruments import check_symbol
+from trading_platform.domain.quality import (
+    REFUSED_SCHEMA,
+    Reason,
+    Screened,
+    empty_refused,
+    screen_bars,
+    screen_trades,
+)
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.sources.files.contents import FileContent
+from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise
+from trading_platform.sources.files.names import FileName
+from trading_platform.sources.files.options import FileRefused, ImportOptions, PriceSide
+from trading_platform.sources.files.tables import Table, read_table
+from trading_platform.sources.files.times import ReadTimes, UtcTimes, read_times, settle
+
+SOURCE = "file"
+"""What stands in the ``source`` column of imported bars."""
+
+ZoneOf = Callable[[str], str]
+"""Gives the name of the zone in which a symbol's exchange keeps its clock."""
+
+_WIDE = pl.Decimal(38, 9)
+"""Half the sum of two prices of eight decimals has nine."""
+
+_HALF = pl.lit("0.5").cast(pl.Decimal(2, 1))
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """What a content gave.
+
+    Attributes:
+        symbol: whose bars they are; None where the content was refused before that was known.
+        timeframe: their length, likewise.
+        format: the recognised format, likewise.
+        rows: data records in the content: no header, no blank line.
+        accepted: rows that passed; with the quarantined they are all rows.
+        bars: frame of ``BAR_SCHEMA``: the accepted rows, or what accepted ticks add up to.
+        refused: frame of ``REFUSED_SCHEMA``.
+        span: the stretch of time the content speaks for; None where it gave no bar.
+        assumption: in words, what was taken for granted about it.
+    """
+
+    symbol: str | None
+    timeframe: Timeframe | None
+    format: str | None
+    rows: int
+    accepted: int
+    bars: pl.DataFrame
+    refused: pl.DataFrame
+    span: Window | None
+    assumption: str
+
+    @property
+    def quarantined(self) -> int:
+        """How many rows were refused."""
+        return int(self.refused["row_count"].sum())
+
+    @property
+    def refused_whole(self) -> bool:
+        """Whether the content was refused as a whole."""
+        return self.refused.height == 1 and self.refused["line"].null_count() == 1
+
+
+def read_content(content: FileContent, options: ImportOptions, *, now: datetime, zone_of: ZoneOf) -> FileReading:
+    """Everything a content holds.
+
+    Args:
+        content: where its bytes and names are.
+        options: what the user said about it.
+        now: the present; bars that have not ended by then are refused.
+        zone_of: the zone of a symbol's exchange, for times that are local to it.
+
+    Raises:
+        InvalidRequest: if the symbol or the timeframe cannot be told and was not said.
+        QualityError: if rows were lost on the way, which nothing may do.
+    """
+    name = FileName(content.names)
+    try:
+        table = read_table(content.data, is_header)
+        layout = recognise(table, name, options.format)
+        reading = _read(table, layout, name, options, now=now, zone_of=zone_of)
+    except FileRefused as refusal:
+        return _whole_refusal(refusal, options.symbol or name.symbol)
+    if reading.accepted + reading.quarantined != reading.rows:
+        raise QualityError(
+            f"Rows of {content.origin} were lost while it was read.",
+            expected=f"accepted + quarantined = {reading.rows} rows",
+            received=f"{reading.accepted} accepted, {reading.quarantined} quarantined",
+            remedy="report this as a defect; nothing of the file was kept",
+        )
+    return reading
+
+
+def _whole_refusal(refusal: FileRefused, symbol: str | None) -> FileReading:
+    row = {
+        "line": [None], "time": [None], "reason": [refusal.reason.value], "detail": [refusal.detail],
+        "record": [None], "row_count": [refusal.rows],
+    }  # fmt: skip
+    refused = pl.DataFrame(row, schema=REFUSED_SCHEMA)
+    return FileReading(symbol, None, None, refusal.rows, 0, empty_bars(), refused, None, "")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is known of a content once its table and layout are."""
+
+    table: Table
+    layout: Layout
+    name: FileName
+    options: ImportOptions
+    symbol: str
+    timeframe: Timeframe
+
+    @property
+    def is_ticks(self) -> bool:
+        return self.layout.kind in (Kind.TRADES, Kind.QUOTES)
+
+    @property
+    def is_quotes(self) -> bool:
+        return self.layout.kind in (Kind.QUOTES, Kind.QUOTE_BARS)
+
+
+def _read(
+    table: Table, layout: Layout, name: FileName, options: ImportOptions, *, now: datetime, zone_of: ZoneOf
+) -> FileReading:
+    symbol = _symbol(name, options)
+    times = _times(table, layout, name, options)
+    timeframe = _timeframe(layout, times, name, options, rows=table.height)
+    task = _Task(table, layout, name, options, symbol, timeframe)
+    settled = settle(
+        times,
+        daily=timeframe is Timeframe.D1 and not task.is_ticks,
+        ticks=task.is_ticks,
+        zone=lambda: _zone(task, zone_of),
+    )
+    raw = _raw(task, settled)
+    early = _refused_early(raw)
+    screened = _screen(task, raw.filter(pl.col("fault").is_null()), now)
+    bars = _bars(task, screened.accepted, now)
+    refused = pl.concat([early, screened.refused]).sort("line")
+    return FileReading(
+        symbol=symbol,
+        timeframe=timeframe,
+        format=layout.format.value,
+        rows=table.height,
+        accepted=screened.accepted.height,
+        bars=bars,
+        refused=_with_records(refused, table),
+        span=_span(task, bars, zone_of),
+        assumption=_assumption(task, settled),
+    )
+
+
+def _symbol(name: FileName, options: ImportOptions) -> str:
+    symbol = options.symbol or name.symbol
+    if symbol is None:
+        raise InvalidRequest(
+            f"The name of {name.names[0]} does not say whose prices it holds.",
+            expected="a name that begins with the symbol, such as SPY_daily.csv or ETH_BTC-5m.feather",
+            received=name.stem,
+            remedy="give the symbol with --symbol",
+        )
+    return check_symbol(symbol)
+
+
+def _times(table: Table, layout: Layout, name: FileName, options: ImportOptions) -> ReadTimes:
+    column = table.frame[layout.roles["time"]]
+    if layout.since_midnight and name.lean_day is not None:
+        day = datetime.combine(name.lean_day, datetime.min.time())
+        elapsed = column.cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
+        elapsed = elapsed.set(~elapsed.is_between(0, 2 * 86_400_000), None)
+        wall = pl.select((pl.lit(day) + pl.duration(milliseconds=elapsed)).cast(pl.Datetime("us")))
+        return ReadTimes(wall.to_series(), None)
+    if "clock" in layout.roles:
+        column = column.cast(pl.String) + " " + table.frame[layout.roles["clock"]].cast(pl.String)
+    return read_times(column, options.dates)
+
+
+def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: ImportOptions, *, rows: int) -> Timeframe:
+    """Told, or named by the file, or the commonest step between its times.
+
+    Raises:
+        FileRefused: if the rows are further apart or closer than any timeframe that is stored.
+        InvalidRequest: if nothing tells.
+    """
+    if layout.kind in (Kind.TRADES, Kind.QUOTES):
+        return _tick_timeframe(options)
+    step = times.step
+    if options.timeframe is not None:
+        if step is not None and step < options.timeframe.duration:
+            detail = f"its rows are {_words(step)} apart, too close for {options.timeframe.value} bars"
+            raise FileRefused(Reason.UNSUPPORTED, detail, rows=rows)
+        return options.timeframe
+    if layout.interval_named:
+        step = _kraken_interval(name) or step
+    if step is None:
+        return _named_timeframe(name, times, rows)
+    for timeframe in Timeframe:
+        if timeframe.duration == step:
+            return timeframe
+    stored = ", ".join(Timeframe)
+    raise FileRefused(Reason.UNSUPPORTED, f"its rows are {_words(step)} apart; stored are {stored}", rows=rows)
+
+
+def _tick_timeframe(options: ImportOptions) -> Timeframe:
+    timeframe = options.timeframe or Timeframe.M1
+    if not timeframe.is_intraday:
+        raise InvalidRequest(
+            "Ticks cannot be imported as daily bars.",
+            expected="1m, 5m or 1h",
+            received=timeframe.value,
+            remedy="leave --timeframe out: ticks become 1m bars, and longer bars come from those",
+        )
+    return timeframe
+
+
+def _kraken_interval(name: FileName) -> timedelta | None:
+    return timedelta(minutes=name.kraken_minutes) if name.kraken_minutes else None
+
+
+def _named_timeframe(name: FileName, times: ReadTimes, rows: int) -> Timeframe:
+    if times.wall.null_count() == times.wall.len():
+        raise FileRefused(Reason.UNREADABLE_TIME, "none of its rows has a readable time", rows=rows)
+    if name.timeframe is None:
+        raise InvalidRequest(
+            f"{name.names[0]} has a single time, which does not tell how long its bars are.",
+            expected="at least two times, or a name such as SPY_daily.csv or ETH_BTC-5m.feather",
+            received=name.stem,
+            remedy="give the length with --timeframe",
+        )
+    return name.timeframe
+
+
+def _words(step: timedelta) -> str:
+    if step.days:
+        return f"{step.days} days" if step.days > 1 else "a day"
+    return f"{step.total_seconds():g} s"
+
+
+def _zone(task: _Task, zone_of: ZoneOf) -> tuple[str, str]:
+    if task.options.timezone is not None:
+        return task.options.timezone, "as told"
+    if task.layout.zone is not None:
+        return task.layout.zone, f"the zone of {task.layout.format.value} files"
+    if task.layout.local:
+        return zone_of(task.symbol), f"the zone of {task.symbol}'s exchange"
+    return "UTC", "nothing says otherwise; --timezone does"
+
+
+def _raw(task: _Task, settled: UtcTimes) -> pl.DataFrame:
+    """The rows as the rules want them, with a column ``fault`` for what is wrong before any rule."""
+    table, roles = task.table, task.layout.roles
+    fields = _tick_fields(task) if task.is_ticks else _bar_fields(task)
+    time_text = table.frame[roles["time"]].cast(pl.String)
+    if "clock" in roles:
+        time_text = time_text + " " + table.frame[roles["clock"]].cast(pl.String)
+    return fields.with_columns(
+        line=table.lines,
+        record=pl.lit(None, dtype=pl.String),
+        time=settled.time,
+        time_text=time_text,
+        fault=_faults(task, settled, time_text),
+    )
+
+
+def _faults(task: _Task, settled: UtcTimes, time_text: pl.Series) -> pl.Series:
+    """What is wrong with a row before its values are looked at, as reason and detail in one text."""
+    frame = pl.DataFrame({"fit": task.table.faults, "skipped": settled.nonexistent, "time": time_text})
+    suspicious = task.layout.roles.get("suspicious")
+    marked = task.table.frame[suspicious].cast(pl.String).str.strip_chars() == "1" if suspicious else None
+    frame = frame.with_columns(marked=marked if marked is not None else pl.lit(value=False))
+    return frame.select(
+        fault=pl.when(pl.col("fit").is_not_null())
+        .then(pl.format("{}:{}", pl.lit(Reason.UNREADABLE_NUMBER.value), "fit"))
+        .when(pl.col("skipped"))
+        .then(
+            pl.format("{}:{} was skipped when the clocks were set forward", pl.lit(Reason.UNREADABLE_TIME.value), "time")
+        )
+        .when(pl.col("marked").fill_null(value=False))
+        .then(pl.format("{}:marked as suspicious by its source", pl.lit(Reason.UNSUPPORTED.value)))
+    )["fault"]
+
+
+def _refused_early(raw: pl.DataFrame) -> pl.DataFrame:
+    faulty = raw.filter(pl.col("fault").is_not_null())
+    if faulty.is_empty():
+        return empty_refused()
+    parts = pl.col("fault").str.splitn(":", 2)
+    return faulty.with_columns(
+        reason=parts.struct.field("field_0"), detail=parts.struct.field("field_1"), row_count=pl.lit(1)
+    ).select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
+
+
+def _bar_fields(task: _Task) -> pl.DataFrame:
+    if task.layout.kind is Kind.BARS:
+        columns = {name: _scaled(task, _text(task, name)) for name in PRICES}
+        volume = _text(task, "volume") if "volume" in task.layout.roles else None
+    else:
+        columns = {name: _side(task, _text(task, f"bid_{name}"), _text(task, f"ask_{name}")) for name in PRICES}
+        volume = None
+    frame = pl.DataFrame(columns)
+    return frame.with_columns(volume=volume if volume is not None else pl.lit(None, dtype=pl.String))
+
+
+def _tick_fields(task: _Task) -> pl.DataFrame:
+    if task.layout.kind is Kind.TRADES:
+        return pl.DataFrame({"price": _scaled(task, _text(task, "price")), "quantity": _text(task, "quantity")})
+    bid, ask = _carried(_text(task, "bid"), task), _carried(_text(task, "ask"), task)
+    price = _side(task, bid, ask)
+    return pl.DataFrame({"price": price}).with_columns(quantity=pl.lit("0"))
+
+
+def _text(task: _Task, role: str) -> pl.Series:
+    """A column as text; a missing value in a column that exists is the empty text."""
+    column = task.table.frame[task.layout.roles[role]]
+    return column.cast(pl.String, strict=False).fill_null("").str.strip_chars()
+
+
+def _carried(texts: pl.Series, task: _Task) -> pl.Series:
+    """One side of quotes that update one side at a time: the last known value goes on."""
+    empty = texts == ""
+    if task.layout.zero_is_missing:
+        empty = empty | (texts.cast(pl.Float64, strict=False) == 0).fill_null(value=False)
+    return texts.set(empty, None).fill_null(strategy="forward").fill_null("")
+
+
+def _side(task: _Task, bid: pl.Series, ask: pl.Series) -> pl.Series:
+    """The chosen price of a quote as text; where it cannot be had, the text that is to blame."""
+    if task.options.price is PriceSide.BID:
+        return _scaled(task, _blank_zero(task, bid))
+    if task.options.price is PriceSide.ASK:
+        return _scaled(task, _blank_zero(task, ask))
+    frame = pl.DataFrame({"bid": _scaled(task, _blank_zero(task, bid)), "ask": _scaled(task, _blank_zero(task, ask))})
+    numbers = {side: pl.col(side).cast(_WIDE, strict=False) for side in ("bid", "ask")}
+    good = {side: (number > 0).fill_null(value=False) for side, number in numbers.items()}
+    return frame.select(
+        price=pl.when(~good["bid"])
+        .then("bid")
+        .when(~good["ask"])
+        .then("ask")
+        .otherwise(((numbers["bid"] + numbers["ask"]) * _HALF).cast(pl.String))
+    )["price"]
+
+
+def _blank_zero(task: _Task, texts: pl.Series) -> pl.Series:
+    if not task.layout.zero_is_missing:
+        return texts
+    return texts.set((texts.cast(pl.Float64, strict=False) == 0).fill_null(value=False), "")
+
+
+def _scaled(task: _Task, texts: pl.Series) -> pl.Series:
+    """Integer prices brought to their size exactly; what is no number stays as it is, to be refused."""
+    if task.layout.scale == 1:
+        return texts
+    frame = pl.DataFrame({"text": texts})
+    number = pl.col("text").cast(pl.Decimal(38, 8), strict=False)
+    factor = pl.lit(str(1 / task.layout.scale)).cast(pl.Decimal(10, 8))
+    return frame.select(pl.coalesce((number * factor).cast(pl.String), "text"))["text"]
+
+
+def _screen(task: _Task, raw: pl.DataFrame, now: datetime) -> Screened:
+    if task.is_ticks:
+        return screen_trades(raw.drop("fault"), now)
+    screened = screen_bars(raw.drop("fault"), task.timeframe, now)
+    running = pl.col("time") + task.timeframe.duration > now
+    unfinished = screened.accepted.filter(running)
+    if unfinished.is_empty():
+        return screened
+    refused = unfinished.select(
+        "line",
+        "time",
+        reason=pl.lit(Reason.NOT_FINAL.value),
+        detail=pl.lit(f"its interval of {task.timeframe.value} has not ended yet"),
+        record=pl.lit(None, dtype=pl.String),
+        row_count=pl.lit(1, dtype=pl.Int64),
+    )
+    return Screened(screened.accepted.filter(~running), pl.concat([screened.refused, refused]))
+
+
+def _bars(task: _Task, accepted: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    if accepted.is_empty():
+        return empty_bars()
+    if task.is_ticks:
+        return _bars_of_ticks(task, accepted, now)
+    return accepted.with_columns(
+        symbol=pl.lit(task.symbol),
+        timeframe=pl.lit(task.timeframe.value),
+        source=pl.lit(SOURCE),
+        quality=pl.lit(Quality.TRADED.value),
+    ).select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
+
+
+def _bars_of_ticks(task: _Task, ticks: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    first, last = _extremes(ticks)
+    bars = bars_from_trades(
+        ticks,
+        symbol=task.symbol,
+        timeframe=task.timeframe,
+        source=SOURCE,
+        window=Window(first, last + timedelta(microseconds=1)),
+        fill=False,
+    )
+    if task.is_quotes:  # quotes tell nothing of what was traded
+        bars = bars.with_columns(volume=pl.lit(None, dtype=BAR_SCHEMA["volume"]))
+    return final_bars(bars, task.timeframe, now)
+
+
+def _extremes(frame: pl.DataFrame) -> tuple[datetime, datetime]:
+    first, last = frame.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
+    return first, last
+
+
+def _span(task: _Task, bars: pl.DataFrame, zone_of: ZoneOf) -> Window | None:
+    """From the first bar to the end of the last; a LEAN file of one day speaks for all of that day."""
+    if bars.is_empty():
+        return None
+    first, last = _extremes(bars)
+    start, end = first, last + task.timeframe.duration
+    if task.layout.since_midnight and task.name.lean_day is not None:
+        zone, _ = _zone(task, zone_of)
+        midnight = datetime.combine(task.name.lean_day, datetime.min.time())
+        edges = pl.Series([midnight, midnight + timedelta(days=1)], dtype=pl.Datetime("us"))
+        opening, closing = edges.dt.replace_time_zone(zone).dt.convert_time_zone("UTC")
+        start, end = min(start, opening), max(end, closing)
+    return Window(start.astimezone(UTC), end.astimezone(UTC))
+
+
+def _assumption(task: _Task, settled: UtcTimes) -> str:
+    parts = [settled.assumption]
+    if task.is_quotes:
+        parts.append(f"{task.options.price.value} of bid and ask, no volume")
+    if task.is_ticks:
+        parts.append(f"{task.timeframe.value} bars made of its ticks")
+    if task.layout.scale != 1:
+        parts.append(f"prices divided by {task.layout.scale}")
+    if task.table.header is None and task.layout.kind is Kind.BARS:
+        parts.append("columns in the order of its format")
+    return "; ".join(parts)
+
+
+def _with_records(refused: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """The refused rows with the text they stood as."""
+    if refused.is_empty():
+        return refused
+    positions = table.lines.search_sorted(refused["line"])
+    return refused.with_columns(record=table.records(positions).cast(pl.String))
