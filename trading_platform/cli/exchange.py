@@ -1,0 +1,126 @@
+"""The command ``simulate-exchange``: the local exchange as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.time import Clock, utc_now
+
+if TYPE_CHECKING:
+    from trading_platform.simulator.faults import Faults
+    from trading_platform.simulator.market import Market
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("simulate-exchange")(simulate_exchange)
+
+
+def simulate_exchange(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal markets.")] = 7,
+    symbols: Annotated[
+        str | None, typer.Option(help="Pairs to list, separated by commas. Default: all six of the seeded market.")
+    ] = None,
+    trades_per_minute: Annotated[float, typer.Option(min=0.1, max=1000, help="How busy the seeded market is.")] = 5.0,
+    recorded_trades: Annotated[
+        Path | None, typer.Option(help="Replay this recorded answer of Kraken's Trades instead of a seeded market.")
+    ] = None,
+    recorded_ohlc: Annotated[
+        Path | None, typer.Option(help="Recorded answer of Kraken's OHLC (1 minute) that goes with it.")
+    ] = None,
+    recorded_pairs: Annotated[
+        Path | None, typer.Option(help="Recorded answer of Kraken's AssetPairs that goes with it.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KIND=PROBABILITY of breaking any answer; KIND is rate_limit, server_error, unavailable, slow, "
+            "truncate or drop. Can be given several times."
+        ),
+    ] = None,
+    next_faults: Annotated[
+        list[str] | None,
+        typer.Option("--next", help="KIND=COUNT: break that many of the next answers. Can be given several times."),
+    ] = None,
+    slow_seconds: Annotated[float, typer.Option(min=0, help="How late a slow answer is.")] = 2.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Say the address as JSON.")] = False,
+) -> None:
+    """Run a local exchange that speaks Kraken's public REST, until Ctrl-C or SIGTERM.
+
+    Point the platform at it with KRAKEN_API_URL. Faults can be changed while it runs: POST them as
+    JSON to /faults, for example {"next": {"drop": 3}, "probability": {"slow": 0.1}}.
+
+    Example: trading-platform simulate-exchange --port 8100 --seed 7 --fault server_error=0.05
+    """
+    from trading_platform.simulator.server import running_exchange
+
+    faults = _faults(fault or [], next_faults or [], slow_seconds, seed)
+    market: Market
+    clock: Clock = utc_now
+    if recorded_trades or recorded_ohlc:
+        market, clock = _recorded(recorded_trades, recorded_ohlc, recorded_pairs)
+    else:
+        market = _seeded(seed, symbols, trades_per_minute)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with running_exchange(market, faults, clock, host=host, port=port) as url:
+        symbols_listed = [pair.symbol for pair in market.pairs]
+        if as_json:
+            typer.echo(json.dumps({"url": url, "symbols": symbols_listed}))
+        else:
+            typer.echo(f"Local exchange ready: {url} ({', '.join(symbols_listed)}). Ctrl-C ends it.")
+        while not ended.wait(0.5):
+            pass
+
+
+def _seeded(seed: int, symbols: str | None, trades_per_minute: float) -> Market:
+    from trading_platform.simulator.seeded import SeededMarket
+
+    chosen = [text.strip().upper() for text in symbols.split(",")] if symbols else None
+    return SeededMarket(seed, chosen, trades_per_minute=trades_per_minute)
+
+
+def _recorded(trades: Path | None, ohlc: Path | None, pairs: Path | None) -> tuple[Market, Clock]:
+    """The recording, and a clock that goes on from its end."""
+    from trading_platform.simulator.recorded import RecordedMarket
+
+    market = RecordedMarket.from_payloads(trades, {1: ohlc} if ohlc else None, pairs)
+    behind = utc_now() - market.end
+    return market, lambda: utc_now() - behind
+
+
+def _faults(probabilities: list[str], counts: list[str], slow_seconds: float, seed: int) -> Faults:
+    from pydantic import ValidationError
+
+    from trading_platform.simulator.faults import Faults
+
+    settings = {
+        "probability": _by_kind(probabilities),
+        "next": _by_kind(counts),
+        "slow_seconds": slow_seconds,
+        "seed": seed,
+    }
+    try:
+        return Faults.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRequest(
+            "A fault cannot be set.",
+            expected="KIND=PROBABILITY for --fault, KIND=COUNT for --next",
+            received=f"{first['input']!r}: {first['msg']}",
+            remedy="see trading-platform simulate-exchange --help",
+        ) from None
+
+
+def _by_kind(settings: list[str]) -> dict[str, str]:
+    return {kind: value for kind, _, value in (text.partition("=") for text in settings)}

@@ -1,0 +1,155 @@
+"""Starts and ends the local exchange, and breaks its answers on the way to the network."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.time import Clock, utc_now
+from trading_platform.simulator.faults import Fault, FaultInjector, Faults
+from trading_platform.simulator.market import Market
+from trading_platform.simulator.rest import application, error_envelope
+
+_PATIENCE = 10.0  # seconds for the server to start, and to end
+_Connections = MutableMapping[tuple[str, int], asyncio.Transport]
+
+
+@contextmanager
+def running_exchange(
+    market: Market,
+    faults: Faults | None = None,
+    clock: Clock = utc_now,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> Iterator[str]:
+    """A local exchange, running on a thread for as long as the context lasts.
+
+    Args:
+        market: what is traded.
+        faults: what shall go wrong; can be changed by ``POST /faults`` while it runs.
+        clock: what is present for the exchange.
+        host: address to listen on.
+        port: 0 takes any free one.
+
+    Yields:
+        The base URL, to be used as ``KRAKEN_API_URL``.
+
+    Raises:
+        ConfigurationError: if the port cannot be had.
+    """
+    listener = _listen(host, port)
+    server = _server(market, faults, clock)
+    thread = threading.Thread(target=server.run, args=([listener],), name="local-exchange", daemon=True)
+    thread.start()
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not server.started and thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        yield f"http://{host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(_PATIENCE)
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ConfigurationError(
+            f"The local exchange cannot listen on {host}:{port}.",
+            expected="an address of this machine and a free port",
+            received=str(error),
+            remedy="choose another port, or 0 for any free one",
+        ) from None
+    return listener
+
+
+def _server(market: Market, faults: Faults | None, clock: Clock) -> uvicorn.Server:
+    connections: _Connections = {}
+
+    class Protocol(H11Protocol):
+        """Remembers its connections, so that a fault can end one."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            connections[transport.get_extra_info("peername")[:2]] = transport
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.pop(self.transport.get_extra_info("peername")[:2], None)
+            super().connection_lost(exc)
+
+    injector = FaultInjector(faults)
+    exchange = _Breaking(application(market, clock, injector), injector, connections)
+    config = uvicorn.Config(
+        exchange,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",  # a broken answer is an error to the server, and wanted here
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
+
+
+class _Breaking:
+    """An ASGI application whose answers break as the injector says; ``/faults`` itself never does."""
+
+    def __init__(self, exchange: ASGIApp, injector: FaultInjector, connections: _Connections) -> None:
+        self._exchange = exchange
+        self._injector = injector
+        self._connections = connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fault = self._injector.draw() if scope["type"] == "http" and scope["path"].startswith("/0/") else None
+        match fault:
+            case Fault.RATE_LIMIT:
+                await _answer(send, 200, error_envelope("EAPI:Rate limit exceeded"), "application/json")
+            case Fault.UNAVAILABLE:
+                await _answer(send, 200, error_envelope("EService:Unavailable"), "application/json")
+            case Fault.SERVER_ERROR:
+                await _answer(send, 503, "<html><body>Service Temporarily Unavailable</body></html>", "text/html")
+            case Fault.DROP:
+                self._connections[tuple(scope["client"])].abort()
+            case Fault.TRUNCATE:
+                await self._exchange(scope, receive, self._half(scope, send))
+            case _:
+                if fault is Fault.SLOW:
+                    await asyncio.sleep(self._injector.faults.slow_seconds)
+                await self._exchange(scope, receive, send)
+
+    def _half(self, scope: Scope, send: Send) -> Send:
+        async def halved(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                body: bytes = message["body"]
+                await send({**message, "body": body[: len(body) // 2], "more_body": True})
+                self._connections[tuple(scope["client"])].close()
+            else:
+                await send(message)
+
+        return halved
+
+
+async def _answer(send: Send, status: int, body: str, media_type: str) -> None:
+    content = body.encode()
+    headers: list[tuple[bytes, Any]] = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", str(len(content)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,154 @@
+"""Kraken's public REST, a method an endpoint.
+
+Answers come parsed (:mod:`trading_platform.sources.kraken.parse`) but not screened; failures come as
+:mod:`trading_platform.sources.kraken.wire` translates them. One client a thread.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from trading_platform.domain.errors import MalformedPayload
+from trading_platform.domain.time import Window
+from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Progress, Read, collect_trades
+from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
+from trading_platform.sources.kraken.parse import OhlcAnswer, TradesAnswer, parse_ohlc, parse_trades
+from trading_platform.sources.kraken.wire import KrakenWire, Retries, TokenBucket
+
+OHLC_INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
+"""Minutes of a candle that Kraken can be asked for."""
+OHLC_ROWS = 720
+"""Closed candles that can be had, whatever ``since`` says."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class KrakenClient:
+    """The public endpoints.
+
+    Args:
+        wire: how requests are sent; see :func:`connect`.
+    """
+
+    def __init__(self, wire: KrakenWire) -> None:
+        self._wire = wire
+        self._pairs: PairBook | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return self._wire.url
+
+    def server_time(self) -> datetime:
+        """What Kraken takes for the present, to the second.
+
+        Raises:
+            SourceError: if it cannot be had.
+        """
+
+        def read(result: dict[str, object]) -> datetime:
+            seconds = result.get("unixtime")
+            if not isinstance(seconds, int):
+                raise MalformedPayload(
+                    "Kraken's answer to Time has not the agreed shape.",
+                    expected="unixtime, an integer",
+                    received=repr(result)[:200],
+                    remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
+                )
+            return _EPOCH + timedelta(seconds=seconds)
+
+        return self._wire.public("Time", {}, read)
+
+    def pairs(self) -> PairBook:
+        """All listed pairs; asked for once.
+
+        Raises:
+            SourceError: if they cannot be had.
+        """
+        if self._pairs is None:
+            self._pairs = self._wire.public("AssetPairs", {}, parse_asset_pairs)
+        return self._pairs
+
+    def ohlc(self, pair: KrakenPair, interval: int, since: int | None = None) -> OhlcAnswer:
+        """Candles, the running one last.
+
+        Args:
+            pair: whose.
+            interval: minutes, one of :data:`OHLC_INTERVALS`.
+            since: seconds since 1970; candles that opened later. At most the last 720 and the
+                running one come in any case.
+
+        Raises:
+            SourceError: if they cannot be had.
+        """
+        parameters: dict[str, object] = {"pair": pair.altname, "interval": interval}
+        if since is not None:
+            parameters["since"] = since
+        return self._wire.public("OHLC", parameters, parse_ohlc)
+
+    def trades_page(self, pair: KrakenPair, since: int | None = None, count: int = PAGE) -> TradesAnswer:
+        """One page of trades.
+
+        Args:
+            pair: whose.
+            since: nanoseconds since 1970; the first trades after it. None gives the latest.
+            count: how many at most.
+
+        Raises:
+            SourceError: if they cannot be had.
+        """
+        return self._wire.public("Trades", _page(pair, since, count), parse_trades)
+
+    def trades(self, pair: KrakenPair, window: Window, progress: Progress | None = None) -> pl.DataFrame:
+        """Every trade of a window.
+
+        Args:
+            pair: whose.
+            window: which; trades shortly after its end may come with them.
+            progress: told after every page.
+
+        Returns:
+            Frame of ``KRAKEN_TRADE_SCHEMA``, by trade id without a hole.
+
+        Raises:
+            SourceError: if they cannot be had.
+        """
+
+        def ask(since: int, read: Read) -> FreshTrades:
+            return self._wire.public("Trades", _page(pair, since, PAGE), lambda result: read(parse_trades(result)))
+
+        return collect_trades(ask, nanoseconds(window.start), nanoseconds(window.end), progress)
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._wire.close()
+
+
+def connect(
+    url: str, requests_per_second: float, *, retries: Retries | None = None, timeout: tuple[float, float] = (5.0, 30.0)
+) -> KrakenClient:
+    """A client with its own budget of requests.
+
+    Args:
+        url: base URL, ``Settings.kraken_api_url``.
+        requests_per_second: ``Settings.kraken_requests_per_second``.
+        retries: what to do about failures.
+        timeout: seconds to connect, and seconds without a byte.
+    """
+    retries = retries or Retries()
+    bucket = TokenBucket(requests_per_second, sleep=retries.sleep)
+    return KrakenClient(KrakenWire(url, bucket=bucket, retries=retries, timeout=timeout))
+
+
+def nanoseconds(moment: datetime) -> int:
+    """A moment as Kraken's cursor counts, exactly."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def _page(pair: KrakenPair, since: int | None, count: int) -> dict[str, object]:
+    parameters: dict[str, object] = {"pair": pair.altname, "count": count}
+    if since is not None:
+        parameters["since"] = max(since, 0)
+    return parameters

@@ -1,0 +1,114 @@
+"""Follows Kraken's cursor through its trades without losing or doubling one.
+
+Kraken pages by time, and several trades can have the same. So every page is asked for with an
+overlap of one nanosecond, trades already seen are told by their id, and ids must follow each other
+without a hole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from trading_platform.domain.errors import MalformedPayload, SourceUnavailable
+from trading_platform.sources.kraken.parse import KRAKEN_TRADE_SCHEMA, TradesAnswer
+
+PAGE = 1000
+"""The most trades Kraken puts into an answer."""
+
+Progress = Callable[[int, int], None]
+"""Told after every page: how many trades there are, and the cursor, in nanoseconds since 1970."""
+
+Read = Callable[[TradesAnswer], "FreshTrades"]
+
+
+@dataclass(frozen=True)
+class FreshTrades:
+    """What of a page had not been seen before.
+
+    Attributes:
+        rows: frame of ``KRAKEN_TRADE_SCHEMA``, by trade id.
+        is_full: whether the page held as many trades as a page can.
+        last: the cursor to go on with.
+    """
+
+    rows: pl.DataFrame
+    is_full: bool
+    last: int
+
+
+class Ask(Protocol):
+    """Asks for a page and reads it; on an error that trying again can help, does both again."""
+
+    def __call__(self, since: int, read: Read) -> FreshTrades:
+        """The page of trades later than ``since`` (or from it; both are right), as ``read`` takes it."""
+
+
+def collect_trades(ask: Ask, start: int, end: int, progress: Progress | None = None) -> pl.DataFrame:
+    """All trades from ``start`` until one at or after ``end``, or until there are no more.
+
+    Args:
+        ask: gives a page.
+        start: nanoseconds since 1970, included.
+        end: nanoseconds since 1970; some trades after it may be among the result.
+        progress: told after every page.
+
+    Returns:
+        Frame of ``KRAKEN_TRADE_SCHEMA``, by trade id without a hole; ``line`` counts from 1.
+
+    Raises:
+        SourceUnavailable: if ids stay with a hole although asked again.
+        MalformedPayload: if the cursor cannot get on.
+    """
+    pages: list[pl.DataFrame] = [pl.DataFrame(schema=KRAKEN_TRADE_SCHEMA)]
+    since, seen, count = start - 1, None, 0
+    while True:
+        page = ask(since, _reader(seen))
+        if page.rows.is_empty():
+            if page.is_full:
+                raise _stuck(since)
+            break
+        pages.append(page.rows)
+        seen = int(page.rows["trade_id"][-1])
+        since = max(since, page.last - 1)
+        count += page.rows.height
+        if progress is not None:
+            progress(count, page.last)
+        latest = page.rows["nanoseconds"].max()
+        if isinstance(latest, int) and latest >= end:
+            break
+    return pl.concat(pages).with_columns(line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+
+
+def _reader(seen: int | None) -> Read:
+    def read(answer: TradesAnswer) -> FreshTrades:
+        rows = answer.rows.unique("trade_id", keep="first").sort("trade_id")
+        fresh = rows if seen is None else rows.filter(pl.col("trade_id") > seen)
+        expected = fresh.height and int(fresh["trade_id"][0]) + fresh.height - 1
+        follows = seen is None or fresh.is_empty() or fresh["trade_id"][0] == seen + 1
+        if not follows or (fresh.height and fresh["trade_id"][-1] != expected):
+            raise _hole(seen, fresh)
+        return FreshTrades(fresh, answer.rows.height >= PAGE, answer.last)
+
+    return read
+
+
+def _hole(seen: int | None, fresh: pl.DataFrame) -> SourceUnavailable:
+    return SourceUnavailable(
+        "Trades are missing from Kraken's answer: their ids have a hole.",
+        expected="each trade id one above the one before" + ("" if seen is None else f", from {seen + 1}"),
+        received=f"{fresh.height} trades with ids from {fresh['trade_id'][0]} to {fresh['trade_id'][-1]}",
+        remedy="ask again later; the window stays unanswered until then",
+    )
+
+
+def _stuck(since: int) -> MalformedPayload:
+    return MalformedPayload(
+        "Kraken's cursor does not get on.",
+        expected=f"fewer than {PAGE} trades at one nanosecond",
+        received=f"a full page without a new trade after {since}",
+        remedy="take this window from Kraken's bulk files of trades",
+    )

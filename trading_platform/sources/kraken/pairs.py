@@ -1,0 +1,104 @@
+"""Kraken's pair names and the platform's symbols, translated by what AssetPairs says."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from trading_platform.domain.errors import MalformedPayload, SourceRejected
+
+_ASSET_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
+"""Assets that Kraken calls differently from everybody else."""
+
+
+@dataclass(frozen=True)
+class KrakenPair:
+    """One pair as Kraken lists it.
+
+    Attributes:
+        symbol: the platform's spelling: ``BTCUSD``.
+        name: key of Kraken's answers: ``XXBTZUSD``.
+        altname: short name, as requests spell it: ``XBTUSD``.
+        wsname: with a slash: ``XBT/USD``.
+        tick_size: smallest price step, where Kraken says so.
+    """
+
+    symbol: str
+    name: str
+    altname: str
+    wsname: str
+    tick_size: Decimal | None
+
+
+class PairBook:
+    """All pairs, found by symbol or by any of Kraken's spellings."""
+
+    def __init__(self, pairs: Iterable[KrakenPair]) -> None:
+        self._by_spelling: dict[str, KrakenPair] = {}
+        self._symbols: list[str] = []
+        for pair in pairs:
+            self._symbols.append(pair.symbol)
+            base, _, quote = pair.wsname.partition("/")
+            spellings = (pair.symbol, pair.name, pair.altname, pair.wsname, f"{_common(base)}/{_common(quote)}")
+            for spelling in spellings:
+                self._by_spelling.setdefault(spelling.upper(), pair)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every listed pair, in the platform's spelling."""
+        return tuple(self._symbols)
+
+    def find(self, spelling: str) -> KrakenPair:
+        """The pair meant.
+
+        Raises:
+            SourceRejected: naming close matches if there is no such pair.
+        """
+        pair = self._by_spelling.get(spelling.upper())
+        if pair is None:
+            close = difflib.get_close_matches(spelling.upper(), self._symbols, n=5, cutoff=0.5)
+            raise SourceRejected(
+                f"Kraken lists no pair {spelling!r}.",
+                expected=f"a listed pair; close to it: {', '.join(close)}" if close else "a listed pair",
+                received=repr(spelling),
+                remedy="correct the symbol, or take the instrument from the universe",
+            )
+        return pair
+
+
+def parse_asset_pairs(payload: Mapping[str, Any]) -> PairBook:
+    """The pairs in a result of AssetPairs.
+
+    Raises:
+        MalformedPayload: if an entry has not the agreed shape.
+    """
+    return PairBook(_pair(name, entry) for name, entry in payload.items())
+
+
+def _pair(name: str, entry: Any) -> KrakenPair:
+    try:
+        altname = entry["altname"]
+        wsname = entry.get("wsname") or altname  # a few pairs without a live feed have none
+        tick = entry.get("tick_size")
+        base, _, quote = wsname.partition("/")
+        return KrakenPair(
+            symbol=f"{_common(base)}{_common(quote)}",
+            name=name,
+            altname=altname,
+            wsname=wsname,
+            tick_size=None if tick is None else Decimal(tick),
+        )
+    except (KeyError, TypeError, AttributeError, InvalidOperation):
+        raise MalformedPayload(
+            f"Kraken's description of the pair {name!r} has not the agreed shape.",
+            expected="an object with altname, wsname and tick_size",
+            received=repr(entry)[:200],
+            remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
+        ) from None
+
+
+def _common(asset: str) -> str:
+    return _ASSET_NAMES.get(asset, asset)

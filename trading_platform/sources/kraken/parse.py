@@ -1,0 +1,165 @@
+"""Reads Kraken's answers into frames; knows nothing of windows, requests or the network.
+
+Values stay text until :mod:`trading_platform.domain.quality` has screened them. An answer whose
+shape is not the agreed one is refused whole; a row whose values cannot be right is the screening's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from trading_platform.domain.errors import MalformedPayload
+from trading_platform.domain.quality import RAW_BAR_SCHEMA, RAW_TRADE_SCHEMA
+
+_OHLC_ROW = 8  # time, open, high, low, close, vwap, volume, count
+_TRADE_ROW = 7  # price, volume, time, side, order type, miscellaneous, trade id
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOSECONDS = 10**9
+_LATEST = 253_402_300_800  # seconds of year 10000: later times cannot be a datetime
+
+KRAKEN_TRADE_SCHEMA: dict[str, pl.DataType] = {**RAW_TRADE_SCHEMA, "trade_id": pl.Int64(), "nanoseconds": pl.Int64()}
+"""Raw trades with Kraken's ``trade_id`` and their time in nanoseconds since 1970, as its cursor counts."""
+
+
+@dataclass(frozen=True)
+class OhlcAnswer:
+    """A parsed answer of OHLC.
+
+    Attributes:
+        pair: Kraken's name of the pair.
+        rows: frame of ``RAW_BAR_SCHEMA``, every row of the answer; the last is the running candle.
+        last: open of the last closed candle, seconds since 1970.
+    """
+
+    pair: str
+    rows: pl.DataFrame
+    last: int
+
+
+@dataclass(frozen=True)
+class TradesAnswer:
+    """A parsed answer of Trades.
+
+    Attributes:
+        pair: Kraken's name of the pair.
+        rows: frame of :data:`KRAKEN_TRADE_SCHEMA`, in the order of the answer.
+        last: the cursor to go on with, nanoseconds since 1970.
+    """
+
+    pair: str
+    rows: pl.DataFrame
+    last: int
+
+
+def parse_ohlc(payload: Mapping[str, Any]) -> OhlcAnswer:
+    """A result of OHLC.
+
+    Args:
+        payload: the envelope's ``result``, JSON numbers as ``Decimal``.
+
+    Raises:
+        MalformedPayload: if it has not the agreed shape.
+    """
+    pair, rows, last = _named_rows("OHLC", payload, _OHLC_ROW)
+    times = [_seconds(row[0]) for row in rows]
+    frame = pl.DataFrame(
+        {
+            "line": range(1, len(rows) + 1),
+            "record": [_record(row) for row in rows],
+            "time": [None if time is None else _moment(time) for time in times],
+            "time_text": [str(row[0]) for row in rows],
+            **{name: [_text(row[at]) for row in rows] for at, name in enumerate(("open", "high", "low", "close"), 1)},
+            "volume": [_text(row[6]) or "" for row in rows],
+        },
+        schema=RAW_BAR_SCHEMA,
+        strict=False,
+    )
+    return OhlcAnswer(pair, frame, last)
+
+
+def parse_trades(payload: Mapping[str, Any]) -> TradesAnswer:
+    """A result of Trades.
+
+    Times keep the microsecond they lie in; what Kraken shows beyond it is in ``nanoseconds``.
+
+    Args:
+        payload: the envelope's ``result``, JSON numbers as ``Decimal``.
+
+    Raises:
+        MalformedPayload: if it has not the agreed shape, or a trade id is no integer.
+    """
+    pair, rows, last = _named_rows("Trades", payload, _TRADE_ROW)
+    if not all(type(row[6]) is int for row in rows):
+        raise _malformed("Trades", "an integer trade_id in every row", payload)
+    times = [_seconds(row[2]) for row in rows]
+    frame = pl.DataFrame(
+        {
+            "line": range(1, len(rows) + 1),
+            "record": [_record(row) for row in rows],
+            "time": [None if time is None else _moment(time) for time in times],
+            "time_text": [str(row[2]) for row in rows],
+            "price": [_text(row[0]) for row in rows],
+            "quantity": [_text(row[1]) or "" for row in rows],
+            "trade_id": [row[6] for row in rows],
+            "nanoseconds": [None if time is None else int(time * _NANOSECONDS) for time in times],
+        },
+        schema=KRAKEN_TRADE_SCHEMA,
+        strict=False,
+    )
+    return TradesAnswer(pair, frame, last)
+
+
+def _named_rows(method: str, payload: Mapping[str, Any], width: int) -> tuple[str, Sequence[Sequence[Any]], int]:
+    """The one entry that is not ``last``, whatever spelling of the pair it is named by."""
+    names = [name for name in payload if name != "last"]
+    if len(names) != 1:
+        raise _malformed(method, "the rows of one pair, and last", payload)
+    rows = payload[names[0]]
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) >= width for row in rows):
+        raise _malformed(method, f"rows of {width} values", payload)
+    try:
+        last = int(payload["last"])
+    except (KeyError, TypeError, ValueError):
+        raise _malformed(method, "last, an integer or its text", payload) from None
+    return names[0], rows, last
+
+
+def _seconds(value: object) -> Decimal | None:
+    """Seconds since 1970, or None where the value cannot be that."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    seconds = Decimal(value)
+    return seconds if seconds.is_finite() and 0 <= seconds < _LATEST else None
+
+
+def _moment(seconds: Decimal) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _record(row: Sequence[object]) -> str:
+    texts: list[str] = [_as_json(value) for value in row]
+    return f"[{','.join(texts)}]"
+
+
+def _as_json(value: object) -> str:
+    quoted: Callable[[str], str] = '"{}"'.format
+    return quoted(value) if isinstance(value, str) else str(value)
+
+
+def _malformed(method: str, expected: str, payload: Mapping[str, Any]) -> MalformedPayload:
+    return MalformedPayload(
+        f"Kraken's answer to {method} has not the agreed shape.",
+        expected=expected,
+        received=repr(payload)[:200],
+        remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
+    )

@@ -1,0 +1,261 @@
+"""One request to Kraken's REST: sent through krakenex, paced, tried again where that can help.
+
+What the endpoints are is in :mod:`trading_platform.sources.kraken.client`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from trading_platform.domain.errors import (
+    MalformedPayload,
+    RateLimited,
+    SourceError,
+    SourceRejected,
+    SourceUnavailable,
+)
+from trading_platform.domain.time import Clock, Sleep, utc_now
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERRORS = 500
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SLOW_DOWN = (
+    "EAPI:Rate limit exceeded",
+    "EService:Throttled",
+    "EGeneral:Temporary lockout",
+    "EGeneral:Too many requests",
+)
+_BROKEN = ("EService:", "EGeneral:Internal error")
+
+
+class TokenBucket:
+    """A budget of requests: ``rate`` a second on average, up to one second's worth at once.
+
+    Args:
+        rate: requests a second.
+        monotonic: a clock in seconds that never goes back.
+        sleep: waits.
+    """
+
+    def __init__(
+        self, rate: float, *, monotonic: Callable[[], float] = time.monotonic, sleep: Sleep = time.sleep
+    ) -> None:
+        self._rate = rate
+        self._capacity = max(1.0, rate)
+        self._tokens = self._capacity
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._updated = monotonic()
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Waits until one more request is within the budget."""
+        with self._lock:
+            now = self._monotonic()
+            self._tokens = min(self._capacity, self._tokens + (now - self._updated) * self._rate)
+            self._updated = now
+            self._tokens -= 1
+            wait = -self._tokens / self._rate
+        if wait > 0:
+            self._sleep(wait)
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often and after which waits a request is tried again.
+
+    Attributes:
+        attempts: requests in all, the first included.
+        first_wait: seconds before the second attempt; doubled before each further one.
+        longest_wait: no wait is longer; a vendor that asks for more gets the error raised at once.
+        jitter: a number in [0, 1) that takes up to half of a wait away, so that many do not return together.
+        sleep: waits.
+    """
+
+    attempts: int = 5
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    jitter: Callable[[], float] = random.random
+    sleep: Sleep = time.sleep
+
+    def call(self, request: Callable[[], Answer]) -> Answer:
+        """What ``request`` answers, tried again after failures that this can help.
+
+        Raises:
+            SourceError: the last failure, once attempts are used up or at once if trying again cannot help.
+        """
+        for attempt in range(1, self.attempts + 1):
+            try:
+                return request()
+            except SourceError as error:
+                wait = self._wait(attempt, error)
+                if not error.retryable or attempt == self.attempts or wait > self.longest_wait:
+                    raise
+                log.warning("attempt %d of %d failed, next in %.1f s: %s", attempt, self.attempts, wait, error.message)
+                self.sleep(wait)
+        raise AssertionError("a loop of attempts ends by return or raise")
+
+    def _wait(self, attempt: int, error: SourceError) -> float:
+        doubled: float = self.first_wait * 2.0 ** (attempt - 1)
+        backoff = min(doubled, self.longest_wait) * (1 - self.jitter() / 2)
+        asked = error.retry_after if isinstance(error, RateLimited) else None
+        return max(backoff, asked or 0.0)
+
+
+class KrakenWire:
+    """Kraken's public REST over krakenex: results as Python objects, numbers as ``Decimal``, failures as our errors.
+
+    Args:
+        url: base URL, without ``/0``.
+        bucket: budget that every attempt takes from.
+        retries: what to do about failures.
+        timeout: seconds to connect, and seconds without a byte, before an attempt is given up.
+        clock: tells how long a throttling lasts that is given as a moment.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        bucket: TokenBucket,
+        retries: Retries,
+        timeout: tuple[float, float] = (5.0, 30.0),
+        clock: Clock = utc_now,
+    ) -> None:
+        import krakenex
+
+        self._api = krakenex.API().json_options(parse_float=Decimal)
+        self._api.uri = url.rstrip("/")
+        if urlsplit(url).hostname in _LOOPBACK:
+            self._api.session.trust_env = False  # no proxy stands between this machine and itself
+        self._bucket = bucket
+        self._retries = retries
+        self._timeout = timeout
+        self._clock = clock
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return str(self._api.uri)
+
+    def public(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Answer]) -> Answer:
+        """What ``read`` makes of the ``result`` of a public endpoint.
+
+        Reading is part of an attempt: where it raises an error that trying again can help, the
+        endpoint is asked again.
+
+        Raises:
+            SourceError: as the failure is, after the attempts that may help.
+        """
+        return self._retries.call(lambda: read(self._once(method, parameters)))
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._api.close()
+
+    def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
+        import requests
+
+        self._bucket.take()
+        try:
+            envelope = self._api.query_public(method, dict(parameters), timeout=self._timeout)
+        except requests.exceptions.HTTPError as error:
+            raise _from_status(method, error) from None
+        except requests.exceptions.JSONDecodeError as error:
+            raise _unavailable(method, f"a body that is no JSON ({error})") from None
+        except requests.exceptions.InvalidURL as error:
+            raise _rejected(method, str(error), "correct KRAKEN_API_URL") from None
+        except requests.exceptions.RequestException as error:
+            raise _unavailable(method, f"{type(error).__name__}: {error}") from None
+        return unwrap(method, envelope, self._clock)
+
+
+def unwrap(method: str, envelope: object, clock: Clock = utc_now) -> dict[str, Any]:
+    """The ``result`` of an answer's envelope.
+
+    Entries of ``error`` that begin with W are warnings; they are logged.
+
+    Args:
+        method: endpoint, for messages.
+        envelope: the answer's JSON.
+        clock: tells how long a throttling lasts that is given as a moment.
+
+    Raises:
+        SourceError: as the first error in the envelope is; MalformedPayload if it is no envelope.
+    """
+    if not isinstance(envelope, Mapping) or not isinstance(envelope.get("error"), list):
+        raise _malformed(method, envelope)
+    messages = [str(message) for message in envelope["error"]]
+    for message in messages:
+        if not message.startswith("W"):
+            raise _from_message(method, message, clock)
+        log.warning("Kraken %s warns: %s", method, message)
+    result = envelope.get("result")
+    if not isinstance(result, dict):
+        raise _malformed(method, envelope)
+    return result
+
+
+def _from_message(method: str, message: str, clock: Clock) -> SourceError:
+    compact = re.sub(r":\s+", ":", message)
+    if compact.startswith(_SLOW_DOWN):
+        until = re.search(r"Throttled:(\d+)", compact)
+        return RateLimited(
+            f"Kraken limits our requests ({method}).",
+            retry_after=max(0.0, int(until[1]) - clock().timestamp()) if until else None,
+            received=message,
+            remedy="lower KRAKEN_REQUESTS_PER_SECOND",
+        )
+    if compact.startswith(_BROKEN):
+        return _unavailable(method, message)
+    return _rejected(method, message, "correct the request")
+
+
+def _from_status(method: str, error: Any) -> SourceError:
+    response = error.response
+    received = f"HTTP {response.status_code}"
+    if response.status_code == _TOO_MANY_REQUESTS:
+        seconds = response.headers.get("Retry-After", "")
+        return RateLimited(
+            f"Kraken limits our requests ({method}).",
+            retry_after=float(seconds) if seconds.isdigit() else None,
+            received=received,
+            remedy="lower KRAKEN_REQUESTS_PER_SECOND",
+        )
+    if response.status_code >= _SERVER_ERRORS:
+        return _unavailable(method, received)
+    return _rejected(method, received, "check KRAKEN_API_URL, and that this network may reach Kraken")
+
+
+def _unavailable(method: str, received: str) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"Kraken did not answer {method}.",
+        received=received,
+        remedy="check the network and https://status.kraken.com, or KRAKEN_API_URL for a local exchange",
+    )
+
+
+def _rejected(method: str, received: str, remedy: str) -> SourceRejected:
+    return SourceRejected(f"Kraken refuses {method}.", received=received, remedy=remedy)
+
+
+def _malformed(method: str, envelope: object) -> MalformedPayload:
+    return MalformedPayload(
+        f"Kraken's answer to {method} has not the agreed shape.",
+        expected='an object with "error" (a list) and "result" (an object)',
+        received=repr(envelope)[:200],
+        remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
+    )
