@@ -42,6 +42,12 @@ class Lease:
     def __init__(self, file: IO[str], path: Path) -> None:
         self._file = file
         self._path = path
+        self._owner = os.getpid()
+
+    @property
+    def is_ours(self) -> bool:
+        """False in a forked child, which inherits the lease of its parent and must leave it alone."""
+        return os.getpid() == self._owner
 
     def release(self) -> None:
         """Give the lease back. Giving it back twice is harmless."""

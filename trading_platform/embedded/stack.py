@@ -181,9 +181,10 @@ def running_stack(settings: Settings, *, need_redis: bool = True) -> Iterator[En
     try:
         yield endpoints
     finally:
-        with stack.leases.guard():
-            lease.release()
-            stack.stop_if_unused()
+        if lease.is_ours:
+            with stack.leases.guard():
+                lease.release()
+                stack.stop_if_unused()
 
 
 def start_stack(settings: Settings) -> Endpoints:

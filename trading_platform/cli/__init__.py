@@ -1,0 +1,1 @@
+"""The ``trading-platform`` command, one module a family; :mod:`trading_platform.cli.main` puts them together."""

@@ -1,0 +1,150 @@
+"""The commands ``up``, ``down``, ``status`` and ``doctor``: the servers the platform stands on.
+
+What they do is in :mod:`trading_platform.embedded`; here it is asked for and printed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from trading_platform.embedded.doctor import Check, Verdict, examine
+from trading_platform.embedded.stack import StackStatus, stack_status, start_stack, stop_stack
+from trading_platform.settings import load_settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+_COLOURS = {
+    "running": "green",
+    "external": "cyan",
+    "stopped": "yellow",
+    "ok": "green",
+    "note": "yellow",
+    "broken": "red",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the four commands to the command line."""
+    app.command("up")(up)
+    app.command("down")(down)
+    app.command("status")(status)
+    app.command("doctor")(doctor)
+
+
+def up(as_json: Json = False) -> None:
+    """Start PostgreSQL and Redis, bring the schema up to date, and leave them running until `down`.
+
+    Does nothing to what runs already, and uses the servers of DATABASE_URL and REDIS_URL where these are set.
+
+    Example: trading-platform up
+    """
+    from trading_platform.stores.migrations import upgrade
+    from trading_platform.stores.postgres import Database
+
+    settings = load_settings()
+    database = Database(start_stack(settings).database_url)
+    try:
+        before, after = upgrade(database)
+    finally:
+        database.close()
+    found = stack_status(settings)
+    if as_json:
+        _print_json(found.as_dict() | {"schema": {"before": before, "after": after}})
+        return
+    _print_status(found)
+    moved = f"from {before or 'nothing'} to {after}" if before != after else f"at {after}, nothing to do"
+    Console().print(f"Schema {moved}. Stop with: trading-platform down")
+
+
+def down(
+    as_json: Json = False,
+    force: Annotated[bool, typer.Option(help="Stop them although something uses them.")] = False,
+    purge: Annotated[bool, typer.Option(help="Delete their data as well, for good.")] = False,
+) -> None:
+    """Stop the embedded PostgreSQL and Redis; their data stays.
+
+    While something still uses them they run on, and stop when the last user leaves.
+
+    Example: trading-platform down
+    """
+    settings = load_settings()
+    stopped = stop_stack(settings, force=force, purge=purge)
+    found = stack_status(settings)
+    if as_json:
+        _print_json(found.as_dict() | {"stopped": stopped, "purged": purge})
+        return
+    console = Console()
+    console.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was stopped.")
+    if purge:
+        console.print("Their data is deleted.")
+    elif found.users:
+        console.print("In use; they stop when the last of these leaves (--force stops them now):")
+        _print_users(console, found)
+
+
+def status(as_json: Json = False) -> None:
+    """Show what runs, where, and who uses it.
+
+    Example: trading-platform status --json
+    """
+    found = stack_status(load_settings())
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        _print_status(found)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Examine every part of the stack and say what to do about the broken ones.
+
+    Ends with exit code 1 if something is broken.
+
+    Example: trading-platform doctor
+    """
+    checks = examine(load_settings())
+    healthy = all(check.verdict is not Verdict.BROKEN for check in checks)
+    if as_json:
+        _print_json({"healthy": healthy, "checks": [check.as_dict() for check in checks]})
+    else:
+        _print_checks(checks)
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _print_json(value: dict[str, object]) -> None:
+    typer.echo(json.dumps(value, indent=2))
+
+
+def _print_status(found: StackStatus) -> None:
+    console = Console()
+    table = Table("part", "where", "state", "since")
+    for server in found.servers:
+        colour = _COLOURS[server.state]
+        table.add_row(server.part, server.where, f"[{colour}]{server.state}[/{colour}]", server.since or "")
+    console.print(table)
+    running = any(server.state == "running" for server in found.servers)
+    if found.stays:
+        console.print("The embedded servers stay until `trading-platform down`.")
+    elif running and not found.users:
+        console.print("Nobody uses the embedded servers; `trading-platform down` stops them.")
+    _print_users(console, found)
+
+
+def _print_users(console: Console, found: StackStatus) -> None:
+    for user in found.users:
+        console.print(
+            f"  used by process {user.pid}: {user.command} (since {user.since})", highlight=False, markup=False
+        )
+
+
+def _print_checks(checks: list[Check]) -> None:
+    table = Table("part", "verdict", "found", "what to do")
+    for check in checks:
+        colour = _COLOURS[check.verdict]
+        table.add_row(check.part, f"[{colour}]{check.verdict}[/{colour}]", check.found, check.remedy)
+    Console().print(table)
