@@ -6,15 +6,13 @@ What the bytes mean is for :mod:`trading_platform.sources.files.tables`.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.sources.files.options import FileRefused, unreadable
@@ -28,6 +26,10 @@ LARGEST_RATIO = 250
 _RATIO_APPLIES_FROM = 32 * 1024**2
 _CHUNK = 4 * 1024**2
 _IGNORED_MEMBERS = ("__MACOSX/", ".DS_Store", "Thumbs.db")
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -55,29 +57,12 @@ class FileContent:
         outer = str(self.path)
         return (outer,) if self.member is None else (self.member, outer)
 
-    @cached_property
-    def data(self) -> bytes:
-        """The bytes.
 
-        Raises:
-            FileRefused: if they cannot be had.
-        """
-        return self.load()
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 of the bytes, decompressed: equal for equal content however it is packed."""
-        return hashlib.sha256(self.data).hexdigest()
-
-
-def open_contents(path: Path) -> list[FileContent]:
-    """The contents of a file: one, or each member of a zip.
-
-    Trouble with the content itself shows when its bytes are asked for, so that it can be reported
-    for that content alone.
+def check_exists(path: Path) -> None:
+    """Nothing, if there is such a file.
 
     Raises:
-        InvalidRequest: if there is no such file.
+        InvalidRequest: if there is none.
     """
     try:
         exists = path.exists()
@@ -90,6 +75,18 @@ def open_contents(path: Path) -> list[FileContent]:
             received=str(path),
             remedy="correct the path",
         )
+
+
+def open_contents(path: Path) -> list[FileContent]:
+    """The contents of a file: one, or each member of a zip.
+
+    Trouble with the content itself shows when its bytes are asked for, so that it can be reported
+    for that content alone.
+
+    Raises:
+        InvalidRequest: if there is no such file.
+    """
+    check_exists(path)
     try:
         if not path.is_file():
             raise unreadable("it is a directory" if path.is_dir() else "it is not a regular file")
@@ -164,7 +161,7 @@ def _read_member(path: Path, name: str) -> bytes:
     return data
 
 
-def _read_bounded(file: IO[bytes], packed: int) -> bytes:
+def _read_bounded(file: _Readable, packed: int) -> bytes:
     """Everything in ``file``, given up as soon as it grows beyond what bars can be."""
     pieces: list[bytes] = []
     size = 0
@@ -177,6 +174,6 @@ def _read_bounded(file: IO[bytes], packed: int) -> bytes:
     return b"".join(pieces)
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+def _chunks(file: _Readable) -> Iterator[bytes]:
     while piece := file.read(_CHUNK):
         yield piece

@@ -59,16 +59,31 @@ class Layout:
 
 
 _ALIASES = {
-    "time": "timeutc opentime datetime timestamp time timelocal gmttime localtime unixtimestamp unix ts date t index".split(),
-    "open": "open o openprice".split(),
-    "high": "high h highprice max".split(),
-    "low": "low l lowprice min".split(),
-    "close": "close c closeprice last closelast".split(),
-    "volume": "volume vol v tickvolume tickvol basevolume volumebtc".split(),
-    "bid": "bid bidprice".split(),
-    "ask": "ask askprice offer".split(),
-    "price": "price tradeprice lastprice".split(),
-    "quantity": "quantity qty size amount volume vol tradesize".split(),
+    "time": [
+        "timeutc",
+        "opentime",
+        "datetime",
+        "timestamp",
+        "time",
+        "timelocal",
+        "gmttime",
+        "localtime",
+        "unixtimestamp",
+        "unix",
+        "ts",
+        "date",
+        "t",
+        "index",
+    ],
+    "open": ["open", "o", "openprice"],
+    "high": ["high", "h", "highprice", "max"],
+    "low": ["low", "l", "lowprice", "min"],
+    "close": ["close", "c", "closeprice", "last", "closelast"],
+    "volume": ["volume", "vol", "v", "tickvolume", "tickvol", "basevolume", "volumebtc"],
+    "bid": ["bid", "bidprice"],
+    "ask": ["ask", "askprice", "offer"],
+    "price": ["price", "tradeprice", "lastprice"],
+    "quantity": ["quantity", "qty", "size", "amount", "volume", "vol", "tradesize"],
     "suspicious": ["suspicious"],
     **{f"{side}_{name}": [f"{side}{name}"] for side in ("bid", "ask") for name in ("open", "high", "low", "close")},
 }
@@ -95,12 +110,16 @@ def roles_of(names: list[str]) -> dict[str, str]:
     """The roles that column names play, as far as they are known ones."""
     plain = [_plain(name) for name in names]
     found = {
-        role: f"c{plain.index(alias)}" for role, aliases in _ALIASES.items() for alias in reversed(aliases) if alias in plain
+        role: f"c{plain.index(alias)}"
+        for role, aliases in _ALIASES.items()
+        for alias in reversed(aliases)
+        if alias in plain
     }
     if "time" not in found and plain and plain[0] in _INDEX_NAMES:
         found["time"] = "c0"
     if "time" not in found:
-        found.update({"time": f"c{index}" for index, name in enumerate(plain) if name in _INDEX_NAMES - {"price"}})
+        unnamed = [index for index, name in enumerate(plain) if name in _INDEX_NAMES - {"price"}]
+        found |= {"time": f"c{unnamed[-1]}"} if unnamed else {}
     if "date" in plain and found.get("time") != f"c{plain.index('date')}" and set(plain) & _CLOCK_NAMES:
         found.update(time=f"c{plain.index('date')}", clock=f"c{plain.index('time')}")
     return found

@@ -22,9 +22,10 @@ _TIMEFRAMES = {
 }
 _KRAKEN_MINUTES = {"1": Timeframe.M1, "5": Timeframe.M5, "60": Timeframe.H1, "1440": Timeframe.D1}
 _SYMBOL_TOKEN = re.compile(r"[A-Z][A-Z0-9]{0,14}")
-_NOT_SYMBOLS = frozenset("OHLC OHLCV OHLCVT CSV DATA BID ASK MID UTC".split())
+_NOT_SYMBOLS = frozenset(["OHLC", "OHLCV", "OHLCVT", "CSV", "DATA", "BID", "ASK", "MID", "UTC"])
 _QUOTES = FIAT | CRYPTO
 _KRAKEN_SPELLINGS = {"XBT": "BTC", "XDG": "DOGE"}
+_LONGEST_SYMBOL = 20
 _KRAKEN_LONG = re.compile(r"X(?P<base>[A-Z]{3})[ZX](?P<quote>[A-Z]{3})")
 
 
@@ -121,10 +122,9 @@ def _is_pair(text: str) -> bool:
 
 def guess_pair(symbol: str) -> bool:
     """Whether a symbol is a pair of known currencies."""
-    return len(symbol) <= 20 and symbol.isascii() and guess_instrument(symbol, "file").asset_class in (  # noqa: PLR2004
-        AssetClass.FX,
-        AssetClass.CRYPTO,
-    )
+    if len(symbol) > _LONGEST_SYMBOL or not symbol.isascii():
+        return False
+    return guess_instrument(symbol, "file").asset_class in (AssetClass.FX, AssetClass.CRYPTO)
 
 
 def _joined(token: str, following: str) -> str:

@@ -6,9 +6,10 @@ of the result is decided by :mod:`trading_platform.workflows.import_files`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
@@ -40,6 +41,7 @@ ZoneOf = Callable[[str], str]
 _WIDE = pl.Decimal(38, 9)
 """Half the sum of two prices of eight decimals has nine."""
 
+_DAY_IN_MS = 86_400_000
 _HALF = pl.lit("0.5").cast(pl.Decimal(2, 1))
 
 
@@ -57,6 +59,8 @@ class FileReading:
         refused: frame of ``REFUSED_SCHEMA``.
         span: the stretch of time the content speaks for; None where it gave no bar.
         assumption: in words, what was taken for granted about it.
+        sha256: hash of the bytes, decompressed: equal for equal content however it is packed; None
+            where the content was refused as a whole.
     """
 
     symbol: str | None
@@ -68,6 +72,7 @@ class FileReading:
     refused: pl.DataFrame
     span: Window | None
     assumption: str
+    sha256: str | None = None
 
     @property
     def quarantined(self) -> int:
@@ -95,7 +100,8 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
     """
     name = FileName(content.names)
     try:
-        table = read_table(content.data, is_header)
+        data = content.load()
+        table = read_table(data, is_header)
         layout = recognise(table, name, options.format)
         reading = _read(table, layout, name, options, now=now, zone_of=zone_of)
     except FileRefused as refusal:
@@ -107,7 +113,7 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
             received=f"{reading.accepted} accepted, {reading.quarantined} quarantined",
             remedy="report this as a defect; nothing of the file was kept",
         )
-    return reading
+    return replace(reading, sha256=hashlib.sha256(data).hexdigest())
 
 
 def _whole_refusal(refusal: FileRefused, symbol: str | None) -> FileReading:
@@ -185,14 +191,20 @@ def _symbol(name: FileName, options: ImportOptions) -> str:
 def _times(table: Table, layout: Layout, name: FileName, options: ImportOptions) -> ReadTimes:
     column = table.frame[layout.roles["time"]]
     if layout.since_midnight and name.lean_day is not None:
-        day = datetime.combine(name.lean_day, datetime.min.time())
-        elapsed = column.cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
-        elapsed = elapsed.set(~elapsed.is_between(0, 2 * 86_400_000), None)
-        wall = pl.select((pl.lit(day) + pl.duration(milliseconds=elapsed)).cast(pl.Datetime("us")))
-        return ReadTimes(wall.to_series(), None)
+        return _since_midnight(column, name.lean_day)
     if "clock" in layout.roles:
         column = column.cast(pl.String) + " " + table.frame[layout.roles["clock"]].cast(pl.String)
     return read_times(column, options.dates)
+
+
+def _since_midnight(column: pl.Series, day: date) -> ReadTimes:
+    """Milliseconds of a day; a few files run over its end, none further than another day."""
+    elapsed = column.cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
+    plausible = elapsed.set(~elapsed.is_between(0, 2 * _DAY_IN_MS), None)
+    midnight = datetime.combine(day, datetime.min.time())
+    frame = pl.DataFrame({"elapsed": plausible})
+    wall = frame.select(wall=(pl.lit(midnight) + pl.duration(milliseconds="elapsed")).cast(pl.Datetime("us")))
+    return ReadTimes(wall["wall"], None)
 
 
 def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: ImportOptions, *, rows: int) -> Timeframe:
@@ -293,7 +305,9 @@ def _faults(task: _Task, settled: UtcTimes, time_text: pl.Series) -> pl.Series:
         .then(pl.format("{}:{}", pl.lit(Reason.UNREADABLE_NUMBER.value), "fit"))
         .when(pl.col("skipped"))
         .then(
-            pl.format("{}:{} was skipped when the clocks were set forward", pl.lit(Reason.UNREADABLE_TIME.value), "time")
+            pl.format(
+                "{}:{} was skipped when the clocks were set forward", pl.lit(Reason.UNREADABLE_TIME.value), "time"
+            )
         )
         .when(pl.col("marked").fill_null(value=False))
         .then(pl.format("{}:marked as suspicious by its source", pl.lit(Reason.UNSUPPORTED.value)))
@@ -336,8 +350,13 @@ def _text(task: _Task, role: str) -> pl.Series:
 
 
 def _carried(texts: pl.Series, task: _Task) -> pl.Series:
-    """One side of quotes that update one side at a time: the last known value goes on."""
+    """One side of quotes that update one side at a time: the last known value goes on.
+
+    What the source itself marks as suspicious is not carried on.
+    """
     empty = texts == ""
+    if "suspicious" in task.layout.roles:
+        empty = empty | (_text(task, "suspicious") == "1")
     if task.layout.zero_is_missing:
         empty = empty | (texts.cast(pl.Float64, strict=False) == 0).fill_null(value=False)
     return texts.set(empty, None).fill_null(strategy="forward").fill_null("")

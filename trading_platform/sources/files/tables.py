@@ -197,7 +197,11 @@ def _split(records: pl.Series, separator: str, width: int, *, quoted: bool) -> p
         return pl.DataFrame(parts.struct.rename_fields(names).struct.unnest())
     fields = (separator + records).str.extract_all(_field_pattern(separator))
     columns = (
-        fields.list.get(index, null_on_oob=True).str.strip_prefix(separator).str.strip_chars().str.strip_chars('"').alias(name)
+        fields.list.get(index, null_on_oob=True)
+        .str.strip_prefix(separator)
+        .str.strip_chars()
+        .str.strip_chars('"')
+        .alias(name)
         for index, name in enumerate(names)
     )
     return pl.DataFrame(list(columns))

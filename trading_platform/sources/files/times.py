@@ -121,7 +121,9 @@ def _epoch(texts: pl.Series) -> ReadTimes:
     Binance's files went from milliseconds to microseconds in 2025, so one history holds both.
     """
     digits = texts.str.extract(r"^(\d+)(?:\.\d*)?$").cast(pl.Int64, strict=False)
-    fraction = texts.str.extract(r"\.(\d+)$").fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64, strict=False)
+    fraction = (
+        texts.str.extract(r"\.(\d+)$").fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64, strict=False)
+    )
     frame = pl.DataFrame({"whole": digits, "fraction": fraction})
     whole = pl.col("whole")
     micros = (
@@ -149,7 +151,9 @@ def _text(texts: pl.Series, sample: pl.Series, order: DateOrder | None) -> ReadT
     if aware_hits >= naive_hits and aware_hits:
         utc = _parse(texts, best_aware, _AWARE, aware=True)
         wall = texts.str.replace(r"(?:Z|UTC|[+-]\d{2}:?\d{0,2})\s*$", "").str.strip_chars()
-        return ReadTimes(_parse(wall, best_aware.removesuffix("%#z").removesuffix("%z").removesuffix("UTC").strip(), _NAIVE), utc)
+        return ReadTimes(
+            _parse(wall, best_aware.removesuffix("%#z").removesuffix("%z").removesuffix("UTC").strip(), _NAIVE), utc
+        )
     return ReadTimes(_parse(texts, best_naive, _NAIVE), None)
 
 
@@ -188,7 +192,9 @@ def _parse(texts: pl.Series, best: str, formats: tuple[str, ...], *, aware: bool
 
 def _order_of(texts: pl.Series, by_order: dict[DateOrder, tuple[str, int]]) -> DateOrder:
     """Month or day first, by which of them reads more of the column."""
-    readable = {which: texts.len() - _parse(texts, best, _BY_ORDER[which]).null_count() for which, (best, _) in by_order.items()}
+    readable = {
+        which: texts.len() - _parse(texts, best, _BY_ORDER[which]).null_count() for which, (best, _) in by_order.items()
+    }
     month_first, day_first = readable[DateOrder.MONTH_FIRST], readable[DateOrder.DAY_FIRST]
     if month_first == day_first:
         raise FileRefused(
@@ -231,7 +237,9 @@ def settle(times: ReadTimes, *, daily: bool, ticks: bool, zone: Callable[[], tup
         return UtcTimes(times.utc.cast(TIME), none, words)
     name, why = zone()
     if name == "UTC":
-        return UtcTimes(times.wall.dt.replace_time_zone("UTC").cast(TIME), none, f"times without zone taken as UTC ({why})")
+        return UtcTimes(
+            times.wall.dt.replace_time_zone("UTC").cast(TIME), none, f"times without zone taken as UTC ({why})"
+        )
     return _localised(times.wall, name, why, ticks=ticks)
 
 
@@ -249,7 +257,9 @@ def _localised(wall: pl.Series, zone: str, why: str, *, ticks: bool) -> UtcTimes
     words = f"times without zone taken as {zone} ({why})"
     if twice.any():
         chosen = earliest.zip_with(~(twice & _second_pass(wall, twice, ticks=ticks)), latest)
-        words += f"; {twice.sum()} in an hour that came twice: the first pass until the times step back, then the second"
+        words += (
+            f"; {twice.sum()} in an hour that came twice: the first pass until the times step back, then the second"
+        )
     return UtcTimes(chosen.dt.convert_time_zone("UTC").cast(TIME), nonexistent, words)
 
 

@@ -1,0 +1,188 @@
+"""The command ``import``: files of bars, trades and quotes into the platform.
+
+What it does is in :mod:`trading_platform.workflows.import_files`; here it is asked for and printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.time import Timeframe, utc_now
+from trading_platform.sources.files.options import DateOrder, FileFormat, ImportOptions, PriceSide
+
+if TYPE_CHECKING:
+    from trading_platform.settings import Settings
+    from trading_platform.stores.bundle import Stores
+    from trading_platform.workflows.import_files import ImportedFile, ImportReport
+
+_MOST_LINES = 60
+"""Files shown one by one in the table; of more only those that were refused or are worth a look."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("import")(import_command)
+
+
+def import_command(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files to import: CSV, JSON, Parquet, Feather; also .gz and .zip.")
+    ],
+    symbol: Annotated[
+        str | None, typer.Option(help="Whose prices they are. Default: told by each file's name.")
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="1m, 5m, 1h or 1d. Default: the commonest step between the rows.")
+    ] = None,
+    format_: Annotated[
+        FileFormat | None, typer.Option("--format", help="Shape of the files. Default: recognised.")
+    ] = None,
+    price: Annotated[PriceSide, typer.Option(help="Which price of bid-and-ask files is used.")] = PriceSide.MID,
+    timezone: Annotated[
+        str | None, typer.Option(help="Zone of times written without one, for example America/New_York.")
+    ] = None,
+    dates: Annotated[
+        DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where they do not tell themselves.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Import files of bars or ticks, whatever their format; refused rows are quarantined with their reason.
+
+    Ends with 0 if every file gave rows or was imported before, with 1 if a file was refused as a whole.
+
+    Example: trading-platform import SPY_2008-2018_yahoo.csv XBTUSD_1440.csv
+    """
+    from trading_platform.cli.output import progress_bars
+    from trading_platform.settings import load_settings
+    from trading_platform.sources.files.landing import LandingArea
+    from trading_platform.workflows.import_files import import_files
+
+    options = ImportOptions(
+        symbol=symbol.upper() if symbol else None,
+        timeframe=Timeframe.parse(timeframe) if timeframe else None,
+        format=format_,
+        price=price,
+        timezone=timezone,
+        dates=dates,
+    )
+    settings = load_settings()
+    _check_exist(files)
+    with _open_stores(settings) as stores, progress_bars(quiet=as_json) as progress:
+        report = import_files(
+            files,
+            options,
+            landing=LandingArea(settings.imports_directory),
+            quarantine=stores.quarantine,
+            instruments=stores.instruments,
+            clock=utc_now,
+            progress=progress,
+        )
+    _print(report, as_json=as_json)
+    if not report.every_file_usable:
+        raise typer.Exit(1)
+
+
+def _check_exist(files: list[Path]) -> None:
+    """Before any server is started for them."""
+    from trading_platform.sources.files.contents import check_exists
+
+    if not files:
+        raise InvalidRequest("There is nothing to import.", expected="one file or more", remedy="name the files")
+    for file in files:
+        check_exists(file.expanduser())
+
+
+@contextmanager
+def _open_stores(settings: Settings) -> Iterator[Stores]:
+    """The stores; an embedded database that has no schema yet gets it."""
+    from trading_platform.embedded.stack import running_stack
+    from trading_platform.stores.bundle import open_stores
+    from trading_platform.stores.migrations import upgrade
+
+    with (
+        running_stack(settings, need_redis=False) as endpoints,
+        open_stores(endpoints.database_url, settings.features_directory) as stores,
+    ):
+        if settings.database_url is None:
+            upgrade(stores.database)
+        yield stores
+
+
+def _print(report: ImportReport, *, as_json: bool) -> None:
+    from trading_platform.cli.output import out, print_json, table
+
+    if as_json:
+        print_json(
+            {
+                "files": [asdict(file) for file in report.files],
+                "reasons": report.reasons,
+                "next": [_backfill(*series) for series in report.series],
+            }
+        )
+        return
+    out.print(_files_table(report))
+    if report.reasons:
+        rows = list(report.reasons.items())
+        out.print(table("Refused rows by reason", ("reason", "rows"), rows, right=("rows",)))
+    for symbol in sorted({file.symbol for file in report.files if file.registered and file.symbol}):
+        out.print(
+            f"{symbol} was unknown and has been added to the instruments; `trading-platform instruments` changes it."
+        )
+    for series in report.series:
+        out.print(f"next: {_backfill(*series)}", highlight=False)
+
+
+def _files_table(report: ImportReport) -> object:
+    from trading_platform.cli.output import table
+
+    columns = (
+        "file",
+        "status",
+        "format",
+        "symbol",
+        "timeframe",
+        "rows",
+        "accepted",
+        "quarantined",
+        "bars",
+        "span",
+        "note",
+    )
+    shown = report.files
+    if len(shown) > _MOST_LINES:
+        shown = tuple(file for file in report.files if file.quarantined or file.status == "refused")[:_MOST_LINES]
+    title = f"{len(report.files)} files imported"
+    if len(shown) < len(report.files):
+        title += f", {len(shown)} with refused rows shown"
+    rows = [_row(file) for file in shown]
+    rows.append(("all", "", "", "", "", *_totals(report), "", ""))
+    return table(title, columns, rows, right=("rows", "accepted", "quarantined", "bars"))
+
+
+def _totals(report: ImportReport) -> tuple[int, int, int, int]:
+    files = report.files
+    return (
+        sum(file.rows for file in files),
+        sum(file.accepted for file in files),
+        sum(file.quarantined for file in files),
+        sum(file.bars for file in files),
+    )
+
+
+def _row(file: ImportedFile) -> tuple[object, ...]:
+    span = f"{file.start:%Y-%m-%d %H:%M} .. {file.end:%Y-%m-%d %H:%M}" if file.start and file.end else None
+    note = file.assumption if file.accepted else file.detail
+    name = Path(file.origin).name
+    counts = (file.rows, file.accepted, file.quarantined, file.bars)
+    return (name, file.status.value, file.format, file.symbol, file.timeframe, *counts, span, note)
+
+
+def _backfill(symbol: str, timeframe: str) -> str:
+    return f"trading-platform backfill {symbol} --timeframe {timeframe}"

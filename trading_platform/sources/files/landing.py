@@ -1,0 +1,223 @@
+"""The landing area: the accepted bars of each imported file, kept as they came, never changed.
+
+A file of Parquet for each content, named after its hash, in
+``symbol=SPY/timeframe=1d/<sha256>.parquet`` under the imports directory. It is what backfills of
+imported data read (:mod:`trading_platform.sources.files.source`), as often as they need to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import polars as pl
+
+from trading_platform.domain.bars import BAR_SCHEMA
+from trading_platform.domain.errors import StoreError, StoreFull
+from trading_platform.domain.instruments import check_symbol
+from trading_platform.domain.time import Clock, Timeframe, Window
+
+_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+_READER_VERSION = "1"
+"""Raised when the same bytes and options would be read differently than before."""
+
+
+class Kept(StrEnum):
+    """What keeping a file's bars came to."""
+
+    NEW = "new"
+    UNCHANGED = "unchanged"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """A file of the landing area.
+
+    Attributes:
+        path: where it is.
+        imported_at: when; where files overlap, the later import wins.
+        bars: from its first bar to the end of its last.
+        span: the stretch of time it speaks for.
+        options: the options that shaped it.
+    """
+
+    path: Path
+    imported_at: datetime
+    bars: Window
+    span: Window
+    options: str
+
+
+class LandingArea:
+    """The landing area in a directory, which need not exist yet.
+
+    Args:
+        directory: the imports directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: dict[Path, tuple[tuple[int, int], LandedFile]] = {}
+        self._last_import: datetime | None = None
+
+    def keep(
+        self,
+        bars: pl.DataFrame,
+        *,
+        sha256: str,
+        symbol: str,
+        timeframe: Timeframe,
+        span: Window,
+        options: str,
+        clock: Clock,
+    ) -> Kept:
+        """Keeps the bars of a content; the same content with the same options a second time changes nothing.
+
+        Args:
+            bars: frame of ``BAR_SCHEMA``, one symbol, not empty.
+            sha256: hash of the content.
+            symbol: whose bars they are.
+            timeframe: their length.
+            span: the stretch of time the content speaks for.
+            options: the options that shaped the bars; other ones replace what was kept.
+            clock: tells when this is.
+
+        Raises:
+            StoreFull: if there is no space left; nothing of the file is kept.
+            StoreError: if the directory cannot be written to.
+        """
+        target = self._folder(symbol, timeframe) / f"{sha256}.parquet"
+        options = f"{_READER_VERSION}|{options}"
+        try:
+            before = self._read(target) if target.exists() else None
+            if before is not None and before.options == options:
+                return Kept.UNCHANGED
+            first, last = bars.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
+            metadata = {
+                "imported_at": self._moment(clock).isoformat(),
+                "first": first.isoformat(),
+                "end": (last + timeframe.duration).isoformat(),
+                "span_start": span.start.isoformat(),
+                "span_end": span.end.isoformat(),
+                "options": options,
+            }
+            frame = bars.select(_COLUMNS)
+            _write(target, lambda file: frame.write_parquet(file, compression="zstd", metadata=metadata))
+        except OSError as error:
+            raise _failure(error, target) from None
+        return Kept.NEW if before is None else Kept.REPLACED
+
+    def files(self, symbol: str, timeframe: Timeframe) -> list[LandedFile]:
+        """What was imported for a symbol and timeframe, in the order of import.
+
+        Raises:
+            StoreError: if a file there is damaged.
+        """
+        folder = self._folder(symbol, timeframe)
+        try:
+            with os.scandir(folder) as entries:
+                paths = [Path(entry.path) for entry in entries if entry.name.endswith(".parquet")]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _failure(error, folder) from None
+        return sorted((self._read(path) for path in paths), key=lambda file: (file.imported_at, file.path.name))
+
+    def _folder(self, symbol: str, timeframe: Timeframe) -> Path:
+        return self._directory / f"symbol={check_symbol(symbol)}" / f"timeframe={timeframe.value}"
+
+    def _moment(self, clock: Clock) -> datetime:
+        """The present, but later than every import before it, so that their order can be told."""
+        moment = clock()
+        if self._last_import is not None and moment <= self._last_import:
+            moment = self._last_import + timedelta(microseconds=1)
+        self._last_import = moment
+        return moment
+
+    def _read(self, path: Path) -> LandedFile:
+        state = path.stat()
+        mark = (state.st_mtime_ns, state.st_size)
+        known = self._known.get(path)
+        if known is None or known[0] != mark:
+            known = (mark, _describe(path))
+            self._known[path] = known
+        return known[1]
+
+
+def _describe(path: Path) -> LandedFile:
+    try:
+        about = pl.read_parquet_metadata(path)
+        times = {
+            key: datetime.fromisoformat(about[key]) for key in ("imported_at", "first", "end", "span_start", "span_end")
+        }
+        options = about["options"]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, KeyError, ValueError) as error:
+        raise damaged(path, error) from None
+    return LandedFile(
+        path,
+        times["imported_at"],
+        Window(times["first"], times["end"]),
+        Window(times["span_start"], times["span_end"]),
+        options,
+    )
+
+
+def scan(file: LandedFile, symbol: str, timeframe: Timeframe, source: str, quality: str) -> pl.LazyFrame:
+    """The bars of a landed file as a lazy frame of ``BAR_SCHEMA``."""
+    whole = pl.scan_parquet(file.path, hive_partitioning=False, glob=False)
+    constants = {"symbol": symbol, "timeframe": timeframe.value, "source": source, "quality": quality}
+    return whole.with_columns(**{name: pl.lit(value) for name, value in constants.items()}).select(BAR_SCHEMA.keys())
+
+
+def damaged(path: Path, error: BaseException) -> StoreError:
+    """The error for a landed file that cannot be read."""
+    return StoreError(
+        "A file of the landing area is damaged.",
+        received=f"{path}: {str(error).splitlines()[0][:200]}",
+        remedy="delete it and import the original file again",
+    )
+
+
+def _write(target: Path, write: Callable[[str], None]) -> None:
+    """All of the file or nothing of it, also through a power cut."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".partial")
+    try:
+        os.close(handle)
+        write(temporary)
+        with open(temporary, "rb") as written:  # noqa: PTH123
+            os.fsync(written.fileno())
+        os.replace(temporary, target)  # noqa: PTH105
+        _sync_folder(target.parent)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _failure(error: OSError, path: Path) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        return StoreFull(
+            "No space is left for the landing area.", received=str(path), remedy="free space and import again"
+        )
+    return StoreError(
+        "The landing area cannot be used.",
+        received=f"{path}: {error.strerror or error}",
+        remedy="check the directory and its permissions (DATA_DIR)",
+    )
