@@ -19,6 +19,13 @@ Floats = npt.NDArray[np.float64]
 _BLOCK = 8192  # windows worked on at once: the arrays of one block stay in the processor's cache
 
 
+def returns(values: Floats, period: int) -> Floats:
+    """The simple return over ``period`` rows: value / value before - 1."""
+    result = np.full(len(values), np.nan)
+    result[period:] = values[period:] / values[:-period] - 1.0
+    return result
+
+
 def moving_mean(values: Floats, period: int) -> Floats:
     """The mean of the last ``period`` values.
 
