@@ -6,7 +6,7 @@ What it does is in :mod:`trading_platform.workflows.import_files`; here it is as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,8 @@ from trading_platform.sources.files.options import DateOrder, FileFormat, Import
 
 if TYPE_CHECKING:
     from trading_platform.settings import Settings
-    from trading_platform.stores.bundle import Stores
+    from trading_platform.stores.instruments import InstrumentStore
+    from trading_platform.stores.quarantine import QuarantineStore
     from trading_platform.workflows.import_files import ImportedFile, ImportReport
 
 _MOST_LINES = 60
@@ -35,6 +36,7 @@ def import_command(
     files: Annotated[
         list[Path], typer.Argument(help="Files to import: CSV, JSON, Parquet, Feather; also .gz and .zip.")
     ],
+    *,
     symbol: Annotated[
         str | None, typer.Option(help="Whose prices they are. Default: told by each file's name.")
     ] = None,
@@ -74,13 +76,13 @@ def import_command(
     )
     settings = load_settings()
     _check_exist(files)
-    with _open_stores(settings) as stores, progress_bars(quiet=as_json) as progress:
+    with _open_stores(settings) as (quarantine, instruments), progress_bars(quiet=as_json) as progress:
         report = import_files(
             files,
             options,
             landing=LandingArea(settings.imports_directory),
-            quarantine=stores.quarantine,
-            instruments=stores.instruments,
+            quarantine=quarantine,
+            instruments=instruments,
             clock=utc_now,
             progress=progress,
         )
@@ -100,19 +102,18 @@ def _check_exist(files: list[Path]) -> None:
 
 
 @contextmanager
-def _open_stores(settings: Settings) -> Iterator[Stores]:
-    """The stores; an embedded database that has no schema yet gets it."""
+def _open_stores(settings: Settings) -> Iterator[tuple[QuarantineStore, InstrumentStore]]:
+    """The two stores an import writes to; an embedded database that has no schema yet gets it."""
     from trading_platform.embedded.stack import running_stack
-    from trading_platform.stores.bundle import open_stores
+    from trading_platform.stores.instruments import InstrumentStore
     from trading_platform.stores.migrations import upgrade
+    from trading_platform.stores.postgres import Database
+    from trading_platform.stores.quarantine import QuarantineStore
 
-    with (
-        running_stack(settings, need_redis=False) as endpoints,
-        open_stores(endpoints.database_url, settings.features_directory) as stores,
-    ):
+    with running_stack(settings, need_redis=False) as endpoints, closing(Database(endpoints.database_url)) as database:
         if settings.database_url is None:
-            upgrade(stores.database)
-        yield stores
+            upgrade(database)
+        yield QuarantineStore(database), InstrumentStore(database)
 
 
 def _print(report: ImportReport, *, as_json: bool) -> None:
@@ -142,46 +143,27 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
 def _files_table(report: ImportReport) -> object:
     from trading_platform.cli.output import table
 
-    columns = (
-        "file",
-        "status",
-        "format",
-        "symbol",
-        "timeframe",
-        "rows",
-        "accepted",
-        "quarantined",
-        "bars",
-        "span",
-        "note",
-    )
+    counts = ("rows", "accepted", "quarantined")
+    columns = ("file", "format", "symbol", "timeframe", *counts, "span", "note")
     shown = report.files
     if len(shown) > _MOST_LINES:
-        shown = tuple(file for file in report.files if file.quarantined or file.status == "refused")[:_MOST_LINES]
-    title = f"{len(report.files)} files imported"
-    if len(shown) < len(report.files):
-        title += f", {len(shown)} with refused rows shown"
-    rows = [_row(file) for file in shown]
-    rows.append(("all", "", "", "", "", *_totals(report), "", ""))
-    return table(title, columns, rows, right=("rows", "accepted", "quarantined", "bars"))
-
-
-def _totals(report: ImportReport) -> tuple[int, int, int, int]:
-    files = report.files
-    return (
-        sum(file.rows for file in files),
-        sum(file.accepted for file in files),
-        sum(file.quarantined for file in files),
-        sum(file.bars for file in files),
+        shown = tuple(file for file in report.files if file.quarantined)[:_MOST_LINES]
+    title = f"{len(report.files)} files" + (
+        f", the {len(shown)} with refused rows shown" if shown != report.files else ""
     )
+    rows = [_row(file) for file in shown]
+    totals = (sum(getattr(file, name) for file in report.files) for name in counts)
+    rows.append(("all", "", "", "", *totals, "", ""))
+    return table(title, columns, rows, right=counts)
 
 
 def _row(file: ImportedFile) -> tuple[object, ...]:
-    span = f"{file.start:%Y-%m-%d %H:%M} .. {file.end:%Y-%m-%d %H:%M}" if file.start and file.end else None
-    note = file.assumption if file.accepted else file.detail
-    name = Path(file.origin).name
-    counts = (file.rows, file.accepted, file.quarantined, file.bars)
-    return (name, file.status.value, file.format, file.symbol, file.timeframe, *counts, span, note)
+    precise = "%Y-%m-%d" if file.timeframe == Timeframe.D1.value else "%Y-%m-%d %H:%M"
+    span = f"{file.start:{precise}} to {file.end:{precise}}" if file.start and file.end else None
+    said = file.assumption if file.accepted else file.detail
+    note = said if file.status == "imported" else f"{file.status}: {said}"
+    counts = (file.rows, file.accepted, file.quarantined)
+    return (Path(file.origin).name, file.format, file.symbol, file.timeframe, *counts, span, note)
 
 
 def _backfill(symbol: str, timeframe: str) -> str:
