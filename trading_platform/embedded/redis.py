@@ -166,7 +166,7 @@ class RedisServer:
         from redis.exceptions import BusyLoadingError, RedisError
 
         deadline = time.monotonic() + START_SECONDS
-        opening = time.monotonic() + 5.0
+        opening = time.monotonic() + 2.0  # it listens before it writes its process id, so it need not be given long
         while process.is_running() and time.monotonic() < deadline:
             try:
                 with self.client() as client:

@@ -1,0 +1,53 @@
+"""Other processes that use the embedded stack, to be watched, asked and killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+
+HOLD = """
+import json, sys
+from pathlib import Path
+from trading_platform.embedded.stack import running_stack
+from trading_platform.settings import Settings
+with running_stack(Settings(_env_file=None, data_dir=Path(sys.argv[1])), need_redis=sys.argv[2] == "redis") as found:
+    print(json.dumps(vars(found)), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def environment() -> dict[str, str]:
+    """The environment in which any Python of this version has the platform and its packages."""
+    return os.environ | {"PYTHONPATH": f"{REPOSITORY}:{sysconfig.get_path('purelib')}"}
+
+
+def start_holder(
+    data_dir: Path, *, redis: bool = False, python: str = sys.executable, **options: Any
+) -> subprocess.Popen[str]:
+    """A process that holds the stack until its standard input is closed."""
+    command = [python, "-c", HOLD, str(data_dir), "redis" if redis else "plain"]
+    options = {"env": environment()} | options
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, **options
+    )
+
+
+def endpoints_of(process: subprocess.Popen[str]) -> dict[str, str]:
+    """What it says of the servers, once it has them."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, f"the process ended with {process.wait()} before it had the stack"
+    return json.loads(line)
+
+
+def leave(process: subprocess.Popen[str]) -> None:
+    """Let it leave the stack in an orderly way."""
+    process.communicate("\n", timeout=60)
+    assert process.returncode == 0
