@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate_exchange(
+    *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal markets.")] = 7,

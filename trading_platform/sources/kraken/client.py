@@ -106,7 +106,7 @@ class KrakenClient:
 
         Args:
             pair: whose.
-            window: which; trades shortly after its end may come with them.
+            window: which; trades just outside it may come with them.
             progress: told after every page.
 
         Returns:

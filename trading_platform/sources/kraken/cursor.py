@@ -53,7 +53,7 @@ def collect_trades(ask: Ask, start: int, end: int, progress: Progress | None = N
     Args:
         ask: gives a page.
         start: nanoseconds since 1970, included.
-        end: nanoseconds since 1970; some trades after it may be among the result.
+        end: nanoseconds since 1970. Some trades just outside the two may be among the result.
         progress: told after every page.
 
     Returns:

@@ -55,6 +55,10 @@ class KrakenSource:
         self._clock = clock
         self._progress = progress
 
+    def longest_request(self, timeframe: Timeframe) -> timedelta:
+        """All the candles of a length at once; a day of trades, which is dozens of requests."""
+        return timedelta(days=OHLC_ROWS) if timeframe is Timeframe.D1 else timedelta(days=1)
+
     def reach(self, instrument: Instrument, timeframe: Timeframe) -> Window | None:
         """Daily bars: the 720 days before today. Minute bars: ``trades_history`` before now. Others: None."""
         del instrument  # the same for every pair

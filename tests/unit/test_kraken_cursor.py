@@ -1,0 +1,93 @@
+"""Following the cursor: no trade lost, none twice, whatever the pages look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading_platform.domain.errors import MalformedPayload, SourceUnavailable
+from trading_platform.sources.kraken.cursor import FreshTrades, Read, collect_trades
+from trading_platform.sources.kraken.parse import TradesAnswer, parse_trades
+
+ORIGIN = 1_762_795_433_000_000_000
+
+
+def exchange(times: list[int], *, includes_since: bool, page: int = 1000) -> Callable[[int], TradesAnswer]:
+    """Pages of trades at these nanoseconds, as Kraken would cut them."""
+
+    def answer(since: int) -> TradesAnswer:
+        rows = [
+            ["1.0", "1.0", Decimal(time).scaleb(-9), "b", "l", "", number]
+            for number, time in enumerate(times, start=1)
+            if time > since or (includes_since and time == since)
+        ][:page]
+        last = times[rows[-1][6] - 1] if rows else since
+        return parse_trades({"XBTUSD": rows, "last": str(last)})
+
+    return answer
+
+
+def asking(answer: Callable[[int], TradesAnswer]) -> Callable[[int, Read], FreshTrades]:
+    return lambda since, read: read(answer(since))
+
+
+@given(
+    steps=st.lists(st.sampled_from([0, 0, 0, 1, 100, 10**9]), min_size=1, max_size=200),
+    page=st.integers(min_value=2, max_value=30),
+    includes_since=st.booleans(),
+    bounds=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+def test_all_trades_of_a_window_come_once_and_in_order(
+    *, steps: list[int], page: int, includes_since: bool, bounds: tuple[float, float]
+) -> None:
+    times, longest, run = [ORIGIN], 1, 1
+    for step in steps:
+        run = run + 1 if step == 0 else 1
+        longest = max(longest, run)
+        times.append(times[-1] + step)
+    page = max(page, longest + 2)  # as at Kraken, a page holds more than happens at one nanosecond
+    start, end = (ORIGIN + int(share * (times[-1] - ORIGIN + 1)) for share in sorted(bounds))
+    ask = asking(exchange(times, includes_since=includes_since, page=page))
+    rows = collect_trades(ask, start, end)
+    got = [number for number, time in rows.select("trade_id", "nanoseconds").iter_rows() if start <= time < end]
+    assert got == [number for number, time in enumerate(times, start=1) if start <= time < end]
+    assert rows["line"].to_list() == list(range(1, rows.height + 1))
+
+
+def test_a_stamp_shared_across_a_page_boundary_loses_nothing() -> None:
+    times = [ORIGIN] * 300 + [ORIGIN + 5] * 900 + [ORIGIN + 6] * 900 + [ORIGIN + 7]
+    rows = collect_trades(asking(exchange(times, includes_since=False)), ORIGIN, ORIGIN + 10)
+    assert rows["trade_id"].to_list() == list(range(1, len(times) + 1))
+
+
+def test_more_trades_at_one_stamp_than_a_page_holds_is_an_error_and_no_loop() -> None:
+    times = [ORIGIN] * 1500 + [ORIGIN + 1]
+    with pytest.raises(MalformedPayload, match="does not get on"):
+        collect_trades(asking(exchange(times, includes_since=True)), ORIGIN, ORIGIN + 10)
+
+
+@pytest.mark.parametrize("missing", [5, 21, 35])
+def test_a_hole_is_an_error_that_can_be_retried(missing: int) -> None:
+    times = [ORIGIN + number for number in range(60)]
+    whole = exchange(times, includes_since=False, page=20)
+
+    def holed(since: int) -> TradesAnswer:
+        answer = whole(since)
+        return TradesAnswer(answer.pair, answer.rows.filter(answer.rows["trade_id"] != missing), answer.last)
+
+    with pytest.raises(SourceUnavailable, match="hole") as caught:
+        collect_trades(asking(holed), ORIGIN, ORIGIN + 60)
+    assert caught.value.retryable
+
+
+def test_progress_is_told_after_every_page_with_something_new() -> None:
+    times = [ORIGIN + number for number in range(50)]
+    told: list[tuple[int, int]] = []
+    ask = asking(exchange(times, includes_since=False, page=20))
+    collect_trades(ask, ORIGIN, ORIGIN + 100, lambda count, cursor: told.append((count, cursor)))
+    assert [count for count, _ in told] == [20, 39, 50]
+    assert told[-1][1] == times[-1]
