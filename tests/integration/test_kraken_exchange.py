@@ -154,6 +154,18 @@ def test_a_running_candle_is_never_a_bar() -> None:
                 assert now[0] - length < times[-1] + length <= now[0]
 
 
+def test_a_clock_ahead_of_krakens_closes_no_minute_early() -> None:
+    with running_exchange(SeededMarket(7), clock=clock) as url:
+        source = KrakenSource(client_of(url), clock=lambda: NOW + timedelta(minutes=2))
+        reach = source.reach(instrument("BTCUSD"), Timeframe.M1)
+        assert reach is not None
+        answer = source.bars(instrument("BTCUSD"), Timeframe.M1, reach)
+        assert reach.end > NOW
+        assert answer.answered == (Window(reach.start, NOW.replace(second=0)),)
+        assert answer.bars["time"].max() == NOW.replace(second=0) - MINUTE
+        assert answer.note
+
+
 def test_an_unknown_pair_is_told_with_close_ones(exchange: str) -> None:
     source = KrakenSource(client_of(exchange), clock=clock)
     with pytest.raises(SourceRejected, match="BTCUSD"):
@@ -162,9 +174,9 @@ def test_an_unknown_pair_is_told_with_close_ones(exchange: str) -> None:
 
 @pytest.mark.parametrize("fault", [*Fault])
 def test_after_each_fault_the_bars_are_those_without_it(exchange: str, undisturbed: pl.DataFrame, fault: Fault) -> None:
-    client = client_of(exchange, read_timeout=0.2)
-    source = KrakenSource(client, clock=clock)
-    client.pairs()  # so that it is pages of trades that break
+    source = KrakenSource(client_of(exchange, read_timeout=0.2), clock=clock)
+    minute = Window(HALF_DAY.start, HALF_DAY.start + MINUTE)
+    source.bars(instrument("BTCUSD"), Timeframe.M1, minute)  # so that from here on it is pages of trades that break
     try:
         set_faults(exchange, Faults(next={fault: 3}, slow_seconds=0.4))
         bars = source.bars(instrument("BTCUSD"), Timeframe.M1, HALF_DAY).bars

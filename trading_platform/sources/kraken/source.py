@@ -6,6 +6,7 @@ back to the beginning. 5m and 1h bars are rolled up from minutes by the platform
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -27,6 +28,8 @@ _BEFORE = timedelta(minutes=5)
 _FURTHER_BEFORE = (timedelta(hours=1), timedelta(days=1))
 """How far to look, a request each, when there was no trade in :data:`_BEFORE`."""
 _DAY_MINUTES = 1440
+_TIME_RESOLUTION = timedelta(seconds=1)
+"""Kraken tells its time in whole seconds, so its clock may be that much further than it says."""
 
 
 class KrakenSource:
@@ -36,7 +39,8 @@ class KrakenSource:
         client: asks Kraken.
         trades_history: how far back minute bars are offered; trades go back to the beginning, but
             each thousand of them is a request.
-        clock: the present; keep it right (NTP), for by it a bar counts as closed.
+        clock: the present, by which a bar counts as closed. Where it is ahead of Kraken's by more
+            than a second, Kraken's is taken: a minute that goes on there has not ended.
         progress: told after every page of trades.
     """
 
@@ -54,6 +58,7 @@ class KrakenSource:
         self._trades_history = trades_history
         self._clock = clock
         self._progress = progress
+        self._ahead: timedelta | None = None
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
         """All the candles of a length at once; a day of trades, which is dozens of requests."""
@@ -78,12 +83,23 @@ class KrakenSource:
         if timeframe not in (Timeframe.D1, Timeframe.M1):
             raise _no_such_bars(timeframe, window, "5m and 1h bars are rolled up from 1m bars")
         pair = self._client.pairs().find(instrument.symbol)
-        closed = _closed_part(timeframe, window, self._clock())
+        closed = _closed_part(timeframe, window, self._present())
         if closed is None:
-            raise _no_such_bars(timeframe, window, "ask again when a bar of the window has ended")
+            raise _no_such_bars(timeframe, window, "ask again when a bar of the window has ended by Kraken's clock")
         if timeframe is Timeframe.D1:
-            return self._from_candles(instrument.symbol, pair, closed)
-        return self._from_trades(instrument.symbol, pair, closed)
+            answer = self._from_candles(instrument.symbol, pair, closed)
+        else:
+            answer = self._from_trades(instrument.symbol, pair, closed)
+        if answer.note is None and closed.end < window.end:
+            return replace(answer, note="the later bars of the window have not ended")
+        return answer
+
+    def _present(self) -> datetime:
+        """Our clock, less what it was ahead of Kraken's when this was first asked."""
+        if self._ahead is None:
+            before = self._clock()
+            self._ahead = max(timedelta(0), before - self._client.server_time() - _TIME_RESOLUTION)
+        return self._clock() - self._ahead
 
     def _from_candles(self, symbol: str, pair: KrakenPair, window: Window) -> BarAnswer:
         since = int((window.start - Timeframe.D1.duration).timestamp())
