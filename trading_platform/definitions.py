@@ -18,7 +18,7 @@ from trading_platform import jobs  # noqa: E402
 from trading_platform.assets.bars import bar_assets  # noqa: E402
 from trading_platform.assets.features import features  # noqa: E402
 from trading_platform.assets.indicators import indicator_assets  # noqa: E402
-from trading_platform.resources.platform import PlatformResource  # noqa: E402
+from trading_platform.resources.platform import platform_resource  # noqa: E402
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> Definitions:
@@ -31,7 +31,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     return Definitions(
         assets=[*bar_assets, *indicator_assets, features],
         jobs=[jobs.intraday, jobs.daily],
-        resources={"platform": PlatformResource(), **(resource_overrides or {})},
+        resources={"platform": platform_resource, **(resource_overrides or {})},
         executor=in_process_executor,
     )
 

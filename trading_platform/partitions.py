@@ -8,10 +8,12 @@ dimensions by name, so ``symbol`` leads and the whole history of one symbol is o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from dagster import (
+    BetaWarning,
     DimensionPartitionMapping,
     DynamicPartitionsDefinition,
     IdentityPartitionMapping,
@@ -24,6 +26,10 @@ from dagster import (
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Timeframe, Window, month_window, partition_windows, year_window
+
+# Partitions of two dimensions and backfill policies carry a beta mark; the lock file pins the release
+# they were tested with, and a person at a terminal has nothing to do about it.
+warnings.filterwarnings("ignore", category=BetaWarning)
 
 SYMBOL = "symbol"
 TIME = "time"

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
         kraken_requests_per_second: budget of public requests.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data_dir: Path = Field(default=Path("data"))
     database_url: SecretStr | None = None

@@ -3,8 +3,6 @@
 What is fetched and how stands in :mod:`trading_platform.workflows.backfill_bars`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import polars as pl

@@ -4,8 +4,6 @@ Definitions stand in :mod:`trading_platform.domain.features`, the work in
 :mod:`trading_platform.workflows.build_features`.
 """
 
-from __future__ import annotations
-
 from dagster import AssetExecutionContext, BackfillPolicy, ResourceParam, asset
 
 from trading_platform.assets.report import OWNERS, column_schema, partition_metadata, say_up_to_date

@@ -4,8 +4,6 @@ Formulas stand in :mod:`trading_platform.domain.indicators`, the work in
 :mod:`trading_platform.workflows.compute_indicators`.
 """
 
-from __future__ import annotations
-
 from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, ResourceParam, asset
 
 from trading_platform.assets.report import OWNERS, column_schema, partition_metadata, say_up_to_date

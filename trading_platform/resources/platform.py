@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dagster import ConfigurableResourceFactory, InitResourceContext
+from dagster import InitResourceContext, resource
 
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
@@ -41,12 +41,11 @@ class PlatformContext:
 def build_sources(settings: Settings, clock: Clock) -> dict[str, BarSource]:
     """Every source there is, by name."""
     from trading_platform.sources.files.source import FileSource
+    from trading_platform.sources.kraken.client import connect
     from trading_platform.sources.kraken.source import KrakenSource
 
-    sources: list[BarSource] = [
-        FileSource(settings.imports_directory),
-        KrakenSource(settings.kraken_api_url, settings.kraken_requests_per_second, clock=clock),
-    ]
+    kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second)
+    sources: list[BarSource] = [FileSource(settings.imports_directory), KrakenSource(kraken, clock=clock)]
     return {source.name: source for source in sources}
 
 
@@ -59,16 +58,15 @@ def open_platform(
 
     with (
         running_stack(settings, need_redis=False) as endpoints,
-        open_stores(endpoints.database_url, settings.features_directory) as stores,
+        open_stores(
+            endpoints.database_url, settings.features_directory, may_upgrade=settings.database_url is None
+        ) as stores,
     ):
         yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again)
 
 
-class PlatformResource(ConfigurableResourceFactory[PlatformContext]):
-    """The platform as the environment configures it (:mod:`trading_platform.settings`)."""
-
-    @contextmanager
-    def yield_for_execution(self, context: InitResourceContext) -> Iterator[PlatformContext]:
-        """Open for the length of a run."""
-        with open_platform(load_settings()) as platform:
-            yield platform
+@resource(description="Stores and sources as the environment configures them; see .env.example.")
+def platform_resource(_context: InitResourceContext) -> Iterator[PlatformContext]:
+    """The platform of the environment (:mod:`trading_platform.settings`), open for the length of a run."""
+    with open_platform(load_settings()) as platform:
+        yield platform

@@ -13,6 +13,7 @@ from trading_platform.stores.derivations import DerivationStore
 from trading_platform.stores.features import FeatureStore
 from trading_platform.stores.indicators import IndicatorStore
 from trading_platform.stores.instruments import InstrumentStore
+from trading_platform.stores.migrations import ensure_schema
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
 
@@ -32,10 +33,20 @@ class Stores:
 
 
 @contextmanager
-def open_stores(database_url: str, features_directory: Path) -> Iterator[Stores]:
-    """The stores over a database that is at the newest schema; closed on leaving."""
+def open_stores(database_url: str, features_directory: Path, *, may_upgrade: bool = False) -> Iterator[Stores]:
+    """The stores over a database and a feature folder; closed on leaving.
+
+    Args:
+        database_url: which database; it must be at the newest schema.
+        features_directory: where the feature files are.
+        may_upgrade: bring the schema up to date first, if need be.
+
+    Raises:
+        ConfigurationError: if the schema is not the newest and may not be upgraded.
+    """
     database = Database(database_url)
     try:
+        ensure_schema(database, may_upgrade=may_upgrade)
         yield Stores(
             database=database,
             bars=BarStore(database),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from trading_platform.domain.errors import ConfigurationError
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.sql import sql_directory
 
@@ -42,13 +43,33 @@ def current(database: Database) -> str | None:
 
 
 def head() -> str:
-    """The newest revision there is."""
-    from alembic.script import ScriptDirectory
+    """The newest revision there is: the number that the last file begins with."""
+    files = sorted((sql_directory() / "migrations" / "versions").glob("*.sql"))
+    return files[-1].stem.partition("_")[0]
 
-    found = ScriptDirectory.from_config(_config()).get_current_head()
-    if found is None:
-        raise RuntimeError(f"no migrations in {sql_directory()}")
-    return found
+
+def ensure_schema(database: Database, *, may_upgrade: bool) -> None:
+    """Makes sure that the database is at the newest revision.
+
+    Args:
+        database: which.
+        may_upgrade: run what is due, as the embedded database wants; a database somebody else runs
+            is brought up to date by its owner.
+
+    Raises:
+        ConfigurationError: if something is due and may not be run.
+    """
+    found = current(database)
+    if found == head():
+        return
+    if not may_upgrade:
+        raise ConfigurationError(
+            "The database's schema is not the one this version works with.",
+            expected=f"revision {head()}",
+            received=f"revision {found}" if found else "a database without the platform's schema",
+            remedy="`trading-platform db upgrade` brings it up to date",
+        )
+    upgrade(database)
 
 
 def run_sql_beside(revision_file: str) -> None:

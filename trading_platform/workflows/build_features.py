@@ -8,7 +8,7 @@ and its benchmark: a change in any of their bars makes the partition stale, too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from trading_platform.domain.features import FEATURE_WARM_UP, compute_features
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.bundle import Stores
+from trading_platform.stores.derivations import Derived
 from trading_platform.workflows.compute_indicators import ComputeReport, stale_partitions
 from trading_platform.workflows.progress import Progress, silent
 
@@ -23,6 +24,9 @@ CODE_VERSION = "1"
 """To be raised when a definition changes: everything built before is then stale."""
 
 DATASET = "features"
+
+BATCH_SYMBOLS = 25
+"""Symbols built at once."""
 
 
 def inputs_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
@@ -35,6 +39,20 @@ def inputs_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
     }
     benchmark = {instrument.benchmark} if instrument.benchmark in universe else set()
     return sorted({symbol} | peers | {name for name in benchmark if name})
+
+
+def stale_features(
+    stores: Stores,
+    universe: Mapping[str, Instrument],
+    symbols: Sequence[str],
+    partitions: Sequence[Window],
+    *,
+    again: bool = False,
+) -> dict[str, dict[Window, Derived]]:
+    """For each symbol, the partitions whose features are not made from the present bars and universe."""
+    inputs = {symbol: inputs_of(symbol, universe) for symbol in symbols}
+    code_versions = {symbol: _code_version(names, universe) for symbol, names in inputs.items()}
+    return stale_partitions(stores, DATASET, inputs, Timeframe.D1, partitions, code_versions, again=again)
 
 
 def build_features(
@@ -56,50 +74,39 @@ def build_features(
         partitions: disjoint whole years, in order.
         clock: stamps the record.
         again: build everything, stale or not.
-        progress: told after each symbol.
+        progress: told after each batch.
     """
     stores.features.write_catalog()
-    inputs = {symbol: inputs_of(symbol, universe) for symbol in symbols}
-    stale = stale_partitions(
-        stores,
-        DATASET,
-        inputs,
-        Timeframe.D1,
-        partitions,
-        {symbol: _code_version(inputs[symbol], universe) for symbol in symbols},
-        again=again,
-    )
+    stale = stale_features(stores, universe, symbols, partitions, again=again)
     rows: dict[tuple[str, Window], int] = {}
-    for whole, names in _alike(stale).items():
-        bars = stores.bars.read_with_history(
-            sorted({name for symbol in names for name in inputs[symbol]}), Timeframe.D1, whole, FEATURE_WARM_UP
-        )
+    for whole, names in _batches(stale):
+        needed = sorted({name for symbol in names for name in inputs_of(symbol, universe)})
+        bars = stores.bars.read_with_history(needed, Timeframe.D1, whole, FEATURE_WARM_UP)
         computed = compute_features(bars, universe, names).filter(pl.col("time") >= whole.start)
-        for (symbol,), own in _each(computed, names):
+        parts = computed.partition_by("symbol", as_dict=True)
+        derived = {}
+        for symbol in names:
+            own = parts.get((symbol,), computed.clear())
             stores.features.replace(own, symbol, whole)
-            for window in stale[symbol]:
-                if whole.start <= window.start < whole.end:
-                    inside = pl.col("time").is_between(window.start, window.end, closed="left")
-                    rows[symbol, window] = own.filter(inside).height
-            progress("features", len({done for done, _ in rows}), len(stale))
-    with stores.database.begin() as connection:
-        derived = {(symbol, window): (stale[symbol][window], count) for (symbol, window), count in rows.items()}
-        stores.derivations.record(connection, DATASET, derived, clock())
+            for window in (window for window in stale[symbol] if whole.start <= window.start < whole.end):
+                count = own.filter(pl.col("time").is_between(window.start, window.end, closed="left")).height
+                rows[symbol, window] = count
+                derived[symbol, window] = (stale[symbol][window], count)
+        with stores.database.begin() as connection:
+            stores.derivations.record(connection, DATASET, derived, clock())
+        progress("features", len({symbol for symbol, _ in rows}), len(stale))
     return ComputeReport(DATASET, rows, len(symbols) * len(partitions) - len(rows))
 
 
-def _alike(stale: Mapping[str, Mapping[Window, object]]) -> dict[Window, list[str]]:
-    """Symbols by the contiguous windows they need built."""
+def _batches(stale: Mapping[str, Mapping[Window, Derived]]) -> Iterator[tuple[Window, list[str]]]:
+    """Symbols by the contiguous windows they need built, a few at a time so that little is lost when killed."""
     alike: dict[Window, list[str]] = {}
     for symbol, windows in stale.items():
         for whole in Window.merge(windows):
             alike.setdefault(whole, []).append(symbol)
-    return alike
-
-
-def _each(frame: pl.DataFrame, symbols: Sequence[str]) -> list[tuple[tuple[str], pl.DataFrame]]:
-    parts = frame.partition_by("symbol", as_dict=True)
-    return [((symbol,), parts.get((symbol,), frame.clear())) for symbol in symbols]
+    for whole, names in alike.items():
+        for start in range(0, len(names), BATCH_SYMBOLS):
+            yield whole, names[start : start + BATCH_SYMBOLS]
 
 
 def _code_version(inputs: Sequence[str], universe: Mapping[str, Instrument]) -> str:

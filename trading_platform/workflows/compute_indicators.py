@@ -67,6 +67,26 @@ def stale_partitions(
     return stale
 
 
+def stale_indicators(
+    stores: Stores,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    again: bool = False,
+) -> dict[str, dict[Window, Derived]]:
+    """For each symbol, the partitions whose indicators are not made from the present bars."""
+    return stale_partitions(
+        stores,
+        _dataset(timeframe),
+        {symbol: [symbol] for symbol in symbols},
+        timeframe,
+        partitions,
+        dict.fromkeys(symbols, CODE_VERSION),
+        again=again,
+    )
+
+
 def compute_indicators_of(
     stores: Stores,
     symbols: Sequence[str],
@@ -88,16 +108,8 @@ def compute_indicators_of(
         again: compute everything, stale or not.
         progress: told after each batch.
     """
-    dataset = f"indicators_{timeframe.value}"
-    stale = stale_partitions(
-        stores,
-        dataset,
-        {symbol: [symbol] for symbol in symbols},
-        timeframe,
-        partitions,
-        dict.fromkeys(symbols, CODE_VERSION),
-        again=again,
-    )
+    dataset = _dataset(timeframe)
+    stale = stale_indicators(stores, symbols, timeframe, partitions, again=again)
     rows: dict[tuple[str, Window], int] = {}
     done = 0
     for batch, windows in _batches(stale, timeframe):
@@ -116,6 +128,10 @@ def compute_indicators_of(
         done += len(batch)
         progress(f"{timeframe} indicators", done, len(stale))
     return ComputeReport(dataset, rows, len(symbols) * len(partitions) - len(rows))
+
+
+def _dataset(timeframe: Timeframe) -> str:
+    return f"indicators_{timeframe.value}"
 
 
 def _batches(

@@ -24,6 +24,20 @@ CODE_VERSION = "1"
 """To be raised when the rule of rolling up changes: everything rolled up before is then stale."""
 
 
+def stale_roll_ups(
+    stores: Stores, symbol: str, timeframe: Timeframe, partitions: Sequence[Window], *, again: bool = False
+) -> dict[Window, Derived]:
+    """The partitions of one symbol that are not rolled up from its present 1m bars."""
+    versions = stores.derivations.bar_versions([symbol], Timeframe.M1)
+    made = stores.derivations.read(f"ohlcv_{timeframe.value}", [symbol])
+    present = {window: Derived(versions.before([symbol], window.end), CODE_VERSION) for window in partitions}
+    return {
+        window: derived
+        for window, derived in present.items()
+        if derived.input_version and (again or made.get((symbol, window.start)) != derived)
+    }
+
+
 def roll_up_bars(
     stores: Stores,
     instrument: Instrument,
@@ -40,19 +54,15 @@ def roll_up_bars(
     Returns:
         One entry a partition that was made again: whether that changed anything.
     """
-    symbol, dataset = instrument.symbol, f"ohlcv_{timeframe.value}"
-    versions = stores.derivations.bar_versions([symbol], Timeframe.M1)
-    made = stores.derivations.read(dataset, [symbol])
+    symbol = instrument.symbol
+    stale = stale_roll_ups(stores, symbol, timeframe, partitions, again=again)
     end = last_closed(instrument.calendar, timeframe, clock())
     answered = Window.merge(
         window for windows in stores.coverage.answered(symbol, Timeframe.M1).values() for window in windows
     )
     changes = []
-    for partition in partitions:
-        present = Derived(versions.before([symbol], partition.end), CODE_VERSION)
+    for partition, present in stale.items():
         inside = _whole_bars(answered, timeframe, partition, end)
-        if not inside or (made.get((symbol, partition.start)) == present and not again):
-            continue
         changes.append(_make(stores, instrument, timeframe, partition, inside, present, clock))
     return changes
 

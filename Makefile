@@ -1,0 +1,45 @@
+# Everything a newcomer needs. `make` alone says what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test unit dev lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+# Rebuilt when what it is made from changes; uv installs in seconds what pip does in a minute.
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=python3.12 make … chooses another."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Making .venv failed. On Debian: apt-get install python3-venv"; rm -rf .venv; exit 1; }
+	@echo "Installing into .venv (once, about a minute) …"
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: .venv/.installed ## See the platform work on an invented market, in about a minute
+	@$(BIN)/trading-platform demo
+
+test: .venv/.installed ## Run every test
+	@$(BIN)/python -m pytest -q
+
+unit: .venv/.installed ## Run the tests that need no server
+	@$(BIN)/python -m pytest -q tests/unit -m "not slow"
+
+dev: .venv/.installed ## Open the Dagster UI on http://127.0.0.1:3000
+	@$(BIN)/dagster dev --host 127.0.0.1
+
+lint: .venv/.installed ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: .venv/.installed ## Run the benchmarks, one after the other
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## Stop the embedded servers and delete data and .venv
+	@test ! -x $(BIN)/trading-platform || $(BIN)/trading-platform down --force --purge >/dev/null || true
+	@test ! -x $(BIN)/trading-platform || DATA_DIR=data/demo $(BIN)/trading-platform down --force --purge >/dev/null || true
+	rm -rf .venv data .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,155 @@
+"""Runs the platform's Dagster jobs inside the command's own process, over ranges of partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.resources.platform import PlatformContext
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, ExecuteInProcessResult
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """How an asset check of a run ended."""
+
+    asset: str
+    check: str
+    passed: bool
+    severity: str
+    description: str | None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How one run ended.
+
+    Attributes:
+        run_id: as the Dagster UI shows it.
+        symbols: whose partitions it was to bring up to date.
+        partitions: how many partitions of each asset it had.
+        error: what failed first, in words; None when the run succeeded.
+        checks: the checks it evaluated.
+    """
+
+    run_id: str
+    symbols: tuple[str, ...]
+    partitions: int
+    error: str | None
+    checks: tuple[CheckOutcome, ...]
+
+
+def register_symbols(instance: DagsterInstance, symbols: Sequence[str]) -> list[str]:
+    """Makes the symbols partitions; returns all there are, in Dagster's order."""
+    from trading_platform.partitions import symbols as definition
+
+    name = definition.name
+    if name is None:
+        raise TypeError("the dynamic partitions have no name")
+    present = set(instance.get_dynamic_partitions(name))
+    missing = [symbol for symbol in symbols if symbol not in present]
+    if missing:
+        instance.add_dynamic_partitions(name, missing)
+    return list(instance.get_dynamic_partitions(name))
+
+
+def not_materialized(
+    instance: DagsterInstance,
+    assets: Sequence[str],
+    wanted: Mapping[str, Sequence[Window]],
+    timeframe: Timeframe,
+) -> dict[str, list[Window]]:
+    """Of the wanted partitions, those that Dagster has no materialization of for some asset."""
+    from dagster import AssetKey
+
+    from trading_platform.partitions import partition_key
+
+    missing: dict[str, set[Window]] = {}
+    for asset in assets:
+        known = instance.get_materialized_partitions(AssetKey(asset))
+        for symbol, windows in wanted.items():
+            absent = {window for window in windows if str(partition_key(symbol, timeframe, window)) not in known}
+            missing.setdefault(symbol, set()).update(absent)
+    return {symbol: sorted(windows) for symbol, windows in missing.items() if windows}
+
+
+def run_job(
+    instance: DagsterInstance,
+    platform: PlatformContext,
+    timeframe: Timeframe,
+    wanted: Mapping[str, Sequence[Window]],
+    assets: Sequence[str],
+) -> list[RunOutcome]:
+    """Materializes the wanted partitions of these assets, with their checks, in as few runs as ranges allow."""
+    from trading_platform.definitions import build_definitions
+    from trading_platform.jobs import job_for
+    from trading_platform.partitions import ranges_of
+
+    job = build_definitions(resource_overrides={"platform": platform}).resolve_job_def(job_for(timeframe))
+    known = register_symbols(instance, list(wanted))
+    outcomes = []
+    for first, last in ranges_of(known, wanted, timeframe):
+        names = known[
+            known.index(first.keys_by_dimension["symbol"]) : known.index(last.keys_by_dimension["symbol"]) + 1
+        ]
+        result = _execute(instance, job, first, last, assets)
+        times = sum(1 for _ in _times_between(timeframe, first, last))
+        outcomes.append(_outcome(result, tuple(names), len(names) * times))
+    return outcomes
+
+
+def _execute(instance, job, first, last, assets: Sequence[str]) -> ExecuteInProcessResult:
+    from dagster import AssetKey
+
+    return job.execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        asset_selection=[AssetKey(name) for name in assets],
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        tags={
+            "dagster/asset_partition_range_start": str(first),
+            "dagster/asset_partition_range_end": str(last),
+        },
+    )
+
+
+def _times_between(timeframe: Timeframe, first, last):
+    from trading_platform.domain.time import partition_windows
+    from trading_platform.partitions import window_of
+
+    start = window_of(timeframe, first.keys_by_dimension["time"]).start
+    end = window_of(timeframe, last.keys_by_dimension["time"]).end
+    return partition_windows(timeframe, Window(start, end))
+
+
+def _outcome(result: ExecuteInProcessResult, symbols: tuple[str, ...], partitions: int) -> RunOutcome:
+    checks = tuple(
+        CheckOutcome(
+            evaluation.asset_key.to_user_string(),
+            evaluation.check_name,
+            evaluation.passed,
+            evaluation.severity.value,
+            evaluation.description,
+        )
+        for evaluation in result.get_asset_check_evaluations()
+    )
+    return RunOutcome(result.run_id, symbols, partitions, None if result.success else _first_error(result), checks)
+
+
+def _first_error(result: ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            with suppress(AttributeError):
+                failure = event.step_failure_data
+                if failure.user_failure_data and failure.user_failure_data.description:
+                    return failure.user_failure_data.description
+                cause = failure.error
+                while cause and cause.cause:
+                    cause = cause.cause
+                return cause.message.strip() if cause else "a step failed"
+    return "the run did not succeed; see it in the Dagster UI"

@@ -1,0 +1,65 @@
+"""Puts the commands together and turns failures into words and exit codes.
+
+Exit codes: 0 done, 1 something failed or is broken, 2 the request cannot be, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from trading_platform.cli import backfill, data, database, demo, exchange, imports, instruments, stack
+from trading_platform.cli.output import err, print_error
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest, TradingPlatformError
+from trading_platform.settings import load_settings
+
+app = typer.Typer(
+    name="trading-platform",
+    help="The data platform of a trading bot: bars, indicators and features one can trust.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for family in (demo, stack, exchange, imports, instruments, backfill, data, database):
+    family.register(app)
+
+
+def main() -> None:
+    """Runs the command line; never shows a traceback."""
+    as_json = "--json" in sys.argv
+    try:
+        app(standalone_mode=True)
+    except TradingPlatformError as error:
+        print_error(error, as_json=as_json)
+        raise SystemExit(2 if isinstance(error, (InvalidRequest, ConfigurationError)) else 1) from None
+    except KeyboardInterrupt:
+        err.print("Interrupted. What was finished is stored; the same command goes on from there.")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except Exception as error:  # noqa: BLE001 - the last resort: a person gets words, the file gets the traceback
+        where = _keep_traceback()
+        print_error(
+            TradingPlatformError(
+                f"The command failed in a way it should not: {type(error).__name__}: {error}",
+                remedy=f"report it with {where}" if where else "report it",
+            ),
+            as_json=as_json,
+        )
+        raise SystemExit(1) from None
+
+
+def _keep_traceback() -> Path | None:
+    try:
+        folder = load_settings().logs_directory
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"failure-{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
+        path.write_text(traceback.format_exc(), encoding="utf-8")
+    except (OSError, TradingPlatformError):
+        return None
+    return path

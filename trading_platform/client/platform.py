@@ -1,0 +1,192 @@
+"""Reads bars, indicators and features, as they are or as they were known at a time.
+
+The one class agents use. It needs neither Dagster nor any source; writing is the platform's own
+business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Literal
+
+import polars as pl
+
+from trading_platform.domain.bars import BAR_SCHEMA
+from trading_platform.domain.calendars import availability
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.features import FEATURE_NAMES
+from trading_platform.domain.indicators import INDICATOR_NAMES
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Timeframe, Window, parse_moment
+from trading_platform.settings import Settings, load_settings
+from trading_platform.stores.bundle import Stores, open_stores
+
+Moment = datetime | date | str
+"""An aware datetime, a date (its midnight in UTC), or either as ISO 8601 text."""
+
+
+class Platform:
+    """The platform's data, for reading.
+
+    ::
+
+        with Platform.connect() as platform:
+            bars = platform.bars("SPY", "1d", "2020-01-01", "2024-01-01")
+    """
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    @classmethod
+    @contextmanager
+    def connect(cls, settings: Settings | None = None) -> Iterator[Platform]:
+        """Opens the platform that the environment (or ``settings``) configures; closed on leaving.
+
+        Raises:
+            ConfigurationError: if the settings cannot be used.
+            StoreUnavailable: if the database does not answer.
+        """
+        from trading_platform.embedded.stack import running_stack
+
+        settings = settings or load_settings()
+        with (
+            running_stack(settings, need_redis=False) as endpoints,
+            open_stores(
+                endpoints.database_url, settings.features_directory, may_upgrade=settings.database_url is None
+            ) as stores,
+        ):
+            yield cls(stores)
+
+    def instruments(self) -> dict[str, Instrument]:
+        """The universe, by symbol."""
+        return self._stores.instruments.all()
+
+    def bars(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str,
+        start: Moment,
+        end: Moment,
+        adjust: Literal["raw"] = "raw",
+        as_of: Moment | None = None,
+    ) -> pl.DataFrame:
+        """Final OHLCV bars of a half-open window.
+
+        Args:
+            symbols: one or several.
+            timeframe: ``1m``, ``5m``, ``1h`` or ``1d``.
+            start: first moment, included.
+            end: last moment, not included.
+            adjust: ``raw``, prices as they were traded.
+            as_of: leave out bars that had not closed by then.
+
+        Returns:
+            Columns ``time`` (open, UTC), ``symbol``, ``timeframe``, ``open``, ``high``, ``low``,
+            ``close`` (decimals), ``volume``, ``source``, ``quality``; sorted by (symbol, time).
+
+        Raises:
+            InvalidRequest: unknown symbol or timeframe, or an end before the start.
+        """
+        if adjust != "raw":
+            raise InvalidRequest(
+                "Bars can be read as they were traded only.",
+                expected="adjust='raw'",
+                received=repr(adjust),
+                remedy="read raw bars and adjust them with your own corporate actions",
+            )
+        length = Timeframe.parse(timeframe)
+        instruments = self._instruments(symbols)
+        bars = self._stores.bars.read(list(instruments), length, _window(start, end))
+        return bars if as_of is None else _known_by(bars, instruments, length, _moment(as_of))
+
+    def indicators(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str,
+        start: Moment,
+        end: Moment,
+        names: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Indicators of a half-open window, a column each; NULL while warming up.
+
+        Returns:
+            ``time``, ``symbol``, ``timeframe`` and the named indicators (all by default) as floats.
+
+        Raises:
+            InvalidRequest: unknown symbol, timeframe or indicator, or an end before the start.
+        """
+        wanted = _known_names("indicator", names, INDICATOR_NAMES)
+        length = Timeframe.parse(timeframe)
+        return self._stores.indicators.read(list(self._instruments(symbols)), length, _window(start, end), wanted)
+
+    def features(
+        self,
+        symbols: str | Sequence[str],
+        start: Moment,
+        end: Moment,
+        names: Sequence[str] | None = None,
+        as_of: Moment | None = None,
+    ) -> pl.DataFrame:
+        """Features of a half-open window of days, a column each.
+
+        Args:
+            symbols: one or several.
+            start: first day, included.
+            end: last day, not included.
+            names: which features; all by default.
+            as_of: leave out rows that could not be known by then.
+
+        Returns:
+            ``time``, ``symbol``, ``available_at`` and the features as floats.
+
+        Raises:
+            InvalidRequest: unknown symbol or feature, or an end before the start.
+        """
+        wanted = _known_names("feature", names, FEATURE_NAMES)
+        rows = self._stores.features.read(list(self._instruments(symbols)), _window(start, end), wanted)
+        return rows if as_of is None else rows.filter(pl.col("available_at") <= _moment(as_of))
+
+    def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:
+        names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
+        if not names:
+            raise InvalidRequest(
+                "No symbol was asked for.", expected="at least one symbol", remedy="name the symbols you want"
+            )
+        return self._stores.instruments.require(names)
+
+
+def _moment(value: Moment) -> datetime:
+    if isinstance(value, datetime):
+        return parse_moment(value.isoformat())
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return parse_moment(value)
+
+
+def _window(start: Moment, end: Moment) -> Window:
+    return Window(_moment(start), _moment(end))
+
+
+def _known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise InvalidRequest(
+            f"There is no {kind} {', '.join(map(repr, unknown))}.",
+            expected=f"some of {', '.join(known)}",
+            received=", ".join(unknown),
+            remedy="choose from the listed names",
+        )
+    return list(known if names is None else names)
+
+
+def _known_by(
+    bars: pl.DataFrame, instruments: dict[str, Instrument], timeframe: Timeframe, moment: datetime
+) -> pl.DataFrame:
+    """The bars that had closed by a moment, each by its own market's calendar."""
+    parts = [
+        part.filter(availability(instruments[symbol].calendar, timeframe, part) <= moment)
+        for (symbol,), part in bars.partition_by("symbol", as_dict=True).items()
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=BAR_SCHEMA)

@@ -1,0 +1,41 @@
+"""Opens Dagster's instance for commands, the same one that ``dagster dev`` uses.
+
+Its database and files are where the settings say (:mod:`trading_platform.resources.dagster_storage`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+def instance_directory() -> Path:
+    """Where ``dagster.yaml`` is: in the checkout, or in an installed package."""
+    return _PACKAGE if (_PACKAGE / "dagster.yaml").exists() else _PACKAGE.parent
+
+
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """Dagster's instance: that of DAGSTER_HOME where it is set, else the platform's own."""
+    from dagster import DagsterInstance
+    from dagster._core.instance import InstanceRef
+
+    if os.environ.get("DAGSTER_HOME"):
+        with DagsterInstance.get() as instance:
+            yield instance
+        return
+    home = settings.root / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    reference = InstanceRef.from_dir(str(home), config_dir=str(instance_directory()))
+    with DagsterInstance.from_ref(reference) as instance:
+        yield instance

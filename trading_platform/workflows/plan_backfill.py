@@ -1,0 +1,90 @@
+"""Finds what a backfill has to do: the partitions that are not yet what their sources say.
+
+A plan is made from coverage and derivations alone, before anything is started, so that running a
+finished backfill again costs a few queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trading_platform.domain.calendars import last_closed
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.stores.bundle import Stores
+from trading_platform.workflows import build_features, compute_indicators, roll_up_bars
+from trading_platform.workflows.backfill_bars import Sources, missing_windows, source_of
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The window of an instrument's bars that can be had, of one timeframe."""
+
+    instrument: Instrument
+    timeframe: Timeframe
+    window: Window
+    rolled_up: bool
+
+
+def reach_of(
+    stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, clock: Clock
+) -> Reach | None:
+    """What can be had of an instrument's bars: from its source, or rolled up from its 1m bars.
+
+    Bars that were answered for before belong to it even where the source no longer reaches them.
+    """
+    source = source_of(sources, instrument)
+    own = source.reach(instrument, timeframe)
+    rolled_up = own is None and timeframe is not Timeframe.M1
+    base = source.reach(instrument, Timeframe.M1) if rolled_up else own
+    known = stores.coverage.answered(instrument.symbol, Timeframe.M1 if rolled_up else timeframe)
+    windows = [*(window for found in known.values() for window in found), *([base] if base else [])]
+    end = last_closed(instrument.calendar, timeframe, clock())
+    windows = [Window(window.start, min(window.end, end)) for window in windows if window.start < end]
+    if not windows:
+        return None
+    whole = Window(min(window.start for window in windows), max(window.end for window in windows))
+    return Reach(instrument, timeframe, whole, rolled_up)
+
+
+def unfinished_partitions(
+    stores: Stores, sources: Sources, reaches: Sequence[Reach], asked: Window | None, *, again: bool
+) -> dict[str, list[Window]]:
+    """For each symbol the partitions with something left to do, of reaches of one kind of partition.
+
+    Args:
+        stores: what there is.
+        sources: what can be had.
+        reaches: of intraday timeframes, or of the daily one.
+        asked: the part of history in question; None means all of it.
+        again: take everything for unfinished.
+    """
+    unfinished: dict[str, set[Window]] = {}
+    for reach in reaches:
+        window = reach.window if asked is None else reach.window.intersect(asked)
+        if window is None:
+            continue
+        partitions = partition_windows(reach.timeframe, window)
+        found = set(partitions) if again else _to_do(stores, sources, reach, partitions)
+        unfinished.setdefault(reach.instrument.symbol, set()).update(found)
+    return {symbol: sorted(windows) for symbol, windows in unfinished.items() if windows}
+
+
+def _to_do(stores: Stores, sources: Sources, reach: Reach, partitions: Sequence[Window]) -> set[Window]:
+    symbol, timeframe = reach.instrument.symbol, reach.timeframe
+    to_do: set[Window] = set()
+    if reach.rolled_up:
+        to_do |= set(roll_up_bars.stale_roll_ups(stores, symbol, timeframe, partitions))
+    else:
+        source = source_of(sources, reach.instrument)
+        for window in partitions:
+            part = window.intersect(reach.window)
+            if part and missing_windows(stores, source, reach.instrument, timeframe, part):
+                to_do.add(window)
+    stale = compute_indicators.stale_indicators(stores, [symbol], timeframe, partitions)
+    to_do |= set(stale.get(symbol, ()))
+    if timeframe is Timeframe.D1:
+        universe = stores.instruments.all()
+        to_do |= set(build_features.stale_features(stores, universe, [symbol], partitions).get(symbol, ()))
+    return to_do
