@@ -14,6 +14,7 @@ from trading_platform.sources.kraken.cursor import FreshTrades, Read, collect_tr
 from trading_platform.sources.kraken.parse import TradesAnswer, parse_trades
 
 ORIGIN = 1_762_795_433_000_000_000
+STEPS = st.sampled_from([0, 0, 0, 1, 100, 10**9])
 
 
 def exchange(times: list[int], *, includes_since: bool, page: int = 1000) -> Callable[[int], TradesAnswer]:
@@ -36,8 +37,8 @@ def asking(answer: Callable[[int], TradesAnswer]) -> Callable[[int, Read], Fresh
 
 
 @given(
-    steps=st.lists(st.sampled_from([0, 0, 0, 1, 100, 10**9]), min_size=1, max_size=200),
-    page=st.integers(min_value=2, max_value=30),
+    steps=st.lists(STEPS, min_size=1, max_size=200) | st.lists(STEPS, min_size=60, max_size=90),
+    page=st.integers(min_value=2, max_value=12),
     includes_since=st.booleans(),
     bounds=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
