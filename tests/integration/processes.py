@@ -13,10 +13,15 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[2]
 
 HOLD = """
-import json, sys
+import json, os, sys
 from pathlib import Path
+import psycopg, redis  # loaded before another user is put on, who need not be able to read them
 from trading_platform.embedded.stack import running_stack
 from trading_platform.settings import Settings
+if len(sys.argv) > 3:
+    os.setgroups([])
+    os.setgid(int(sys.argv[3]))
+    os.setuid(int(sys.argv[3]))
 with running_stack(Settings(_env_file=None, data_dir=Path(sys.argv[1])), need_redis=sys.argv[2] == "redis") as found:
     print(json.dumps(vars(found)), flush=True)
     sys.stdin.readline()
@@ -24,15 +29,17 @@ with running_stack(Settings(_env_file=None, data_dir=Path(sys.argv[1])), need_re
 
 
 def environment() -> dict[str, str]:
-    """The environment in which any Python of this version has the platform and its packages."""
+    """The environment in which a fresh Python has the platform and its packages."""
     return os.environ | {"PYTHONPATH": f"{REPOSITORY}:{sysconfig.get_path('purelib')}"}
 
 
 def start_holder(
-    data_dir: Path, *, redis: bool = False, python: str = sys.executable, **options: Any
+    data_dir: Path, *, redis: bool = False, as_user: int | None = None, **options: Any
 ) -> subprocess.Popen[str]:
-    """A process that holds the stack until its standard input is closed."""
-    command = [python, "-c", HOLD, str(data_dir), "redis" if redis else "plain"]
+    """A process that holds the stack until its standard input is closed, as another user if asked by root."""
+    command = [sys.executable, "-c", HOLD, str(data_dir), "redis" if redis else "plain"]
+    if as_user is not None:
+        command.append(str(as_user))
     options = {"env": environment()} | options
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, **options

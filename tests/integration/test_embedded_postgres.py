@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 import pytest
-from processes import REPOSITORY, endpoints_of, environment, leave, start_holder
+from processes import endpoints_of, environment, leave, start_holder
 
 from trading_platform.domain.errors import ConfigurationError, StoreFull
-from trading_platform.embedded.folders import ROOT_STATE, SOCKET_PATH_LIMIT
+from trading_platform.embedded.folders import ROOT_STATE, SOCKET_PATH_LIMIT, reachable_by
 from trading_platform.embedded.postgres import PostgresServer
 from trading_platform.embedded.stack import running_stack, stack_status, start_stack, stop_stack
 from trading_platform.settings import Settings
@@ -28,7 +27,6 @@ from trading_platform.settings import Settings
 MakeSettings = Callable[..., Settings]
 
 NOBODY = 65534
-AS_NOBODY: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this up")
 
@@ -183,34 +181,20 @@ def test_root_can_have_its_programs_in_a_private_folder(new_settings: MakeSettin
     shutil.rmtree(private)
 
 
-def interpreter_of_everyone() -> str:
-    """A Python of this version that another user may run, with the packages of this one."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    ask = ["-c", "import psycopg, redis, trading_platform.embedded.stack"]
-    for python in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
-        try:
-            if not subprocess.run(
-                [python, *ask], check=False, cwd=REPOSITORY, env=environment(), **AS_NOBODY
-            ).returncode:
-                return python
-        except OSError:
-            continue
-    pytest.skip("another user can run no Python of this version, or cannot read this checkout")
-
-
 @as_root
 def test_a_second_user_of_the_machine_has_servers_of_their_own(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings, need_redis=False):
-        python = interpreter_of_everyone()
+        if not reachable_by(pwd.getpwuid(NOBODY), Path(psycopg.__file__)):
+            pytest.skip("another user cannot read this installation")
         home = Path(tempfile.mkdtemp(prefix="tp-"))
         os.chown(home, NOBODY, NOBODY)
         for data_dir in (home / "data", home / ("long-" * 22)):
-            process = start_holder(data_dir, redis=True, python=python, **AS_NOBODY)
+            process = start_holder(data_dir, redis=True, as_user=NOBODY)
             with process:
                 fill(endpoints_of(process)["database_url"])
                 leave(process)
-        stolen = start_holder(settings.root, python=python, stderr=subprocess.PIPE, **AS_NOBODY)
+        stolen = start_holder(settings.root, as_user=NOBODY, stderr=subprocess.PIPE)
         _, said = stolen.communicate(timeout=60)
         assert "ConfigurationError" in said
         assert "DATA_DIR" in said

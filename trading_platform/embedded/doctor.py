@@ -72,17 +72,23 @@ def examine(settings: Settings) -> list[Check]:
             checks.append(_guarded("schema", check_schema, endpoints.database_url))
             checks.append(_guarded("TimescaleDB", check_timescale, endpoints.database_url))
             checks.append(_guarded("Dagster's database", check_dagster, endpoints.dagster_database_url))
-        endpoints = _open(servers, settings, "Redis", checks, need_redis=True) if _may_try_redis(checks) else None
-        if endpoints is not None:
-            checks.append(_guarded("Redis", check_redis, endpoints.redis_url))
+        checks.extend(_examine_redis(servers, settings, postgres_runs=endpoints is not None))
         checks.extend(check_permissions(settings.root))
         checks.extend(check_leftovers(ROOT_STATE))
     return checks
 
 
-def _may_try_redis(checks: list[Check]) -> bool:
-    """The servers start together, so Redis is worth a try only once PostgreSQL runs."""
-    return not any(check.part == "PostgreSQL" and check.verdict is Verdict.BROKEN for check in checks)
+def _examine_redis(servers: ExitStack, settings: Settings, *, postgres_runs: bool) -> list[Check]:
+    """The embedded servers start together, so an embedded Redis can be tried only once PostgreSQL runs."""
+    if settings.redis_url is not None:
+        return [_guarded("Redis", check_redis, settings.redis_url.get_secret_value())]
+    if not postgres_runs:
+        return [Check("Redis", Verdict.NOTE, "not examined, because PostgreSQL comes first", "mend PostgreSQL")]
+    found: list[Check] = []
+    endpoints = _open(servers, settings, "Redis", found, need_redis=True)
+    if endpoints is not None:
+        found.append(_guarded("Redis", check_redis, endpoints.redis_url))
+    return found
 
 
 def _open(
