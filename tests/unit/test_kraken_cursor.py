@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_platform.domain.errors import MalformedPayload, SourceUnavailable
+from trading_platform.domain.errors import MalformedPayload, SourceError, SourceUnavailable
 from trading_platform.sources.kraken.cursor import FreshTrades, Read, collect_trades
 from trading_platform.sources.kraken.parse import TradesAnswer, parse_trades
 
@@ -53,7 +53,7 @@ def test_all_trades_of_a_window_come_once_and_in_order(
     page = max(page, longest + 2)  # as at Kraken, a page holds more than happens at one nanosecond
     start, end = (ORIGIN + int(share * (times[-1] - ORIGIN + 1)) for share in sorted(bounds))
     ask = asking(exchange(times, includes_since=includes_since, page=page))
-    rows = collect_trades(ask, start, end)
+    rows = collect_trades(ask, start, end, page_size=page)
     got = [number for number, time in rows.select("trade_id", "nanoseconds").iter_rows() if start <= time < end]
     assert got == [number for number, time in enumerate(times, start=1) if start <= time < end]
     assert rows["line"].to_list() == list(range(1, rows.height + 1))
@@ -65,10 +65,13 @@ def test_a_stamp_shared_across_a_page_boundary_loses_nothing() -> None:
     assert rows["trade_id"].to_list() == list(range(1, len(times) + 1))
 
 
-def test_more_trades_at_one_stamp_than_a_page_holds_is_an_error_and_no_loop() -> None:
+@pytest.mark.parametrize(("includes_since", "error"), [(True, MalformedPayload), (False, SourceUnavailable)])
+def test_more_trades_at_one_stamp_than_a_page_holds_is_an_error_and_no_loop(
+    *, includes_since: bool, error: type[SourceError]
+) -> None:
     times = [ORIGIN] * 1500 + [ORIGIN + 1]
-    with pytest.raises(MalformedPayload, match="does not get on"):
-        collect_trades(asking(exchange(times, includes_since=True)), ORIGIN, ORIGIN + 10)
+    with pytest.raises(error):
+        collect_trades(asking(exchange(times, includes_since=includes_since)), ORIGIN, ORIGIN + 10)
 
 
 @pytest.mark.parametrize("missing", [5, 21, 35])

@@ -47,7 +47,9 @@ class Ask(Protocol):
         """The page of trades later than ``since`` (or from it; both are right), as ``read`` takes it."""
 
 
-def collect_trades(ask: Ask, start: int, end: int, progress: Progress | None = None) -> pl.DataFrame:
+def collect_trades(
+    ask: Ask, start: int, end: int, progress: Progress | None = None, *, page_size: int = PAGE
+) -> pl.DataFrame:
     """All trades from ``start`` until one at or after ``end``, or until there are no more.
 
     Args:
@@ -55,6 +57,7 @@ def collect_trades(ask: Ask, start: int, end: int, progress: Progress | None = N
         start: nanoseconds since 1970, included.
         end: nanoseconds since 1970. Some trades just outside the two may be among the result.
         progress: told after every page.
+        page_size: how many trades make a page full, so that there may be more.
 
     Returns:
         Frame of ``KRAKEN_TRADE_SCHEMA``, by trade id without a hole; ``line`` counts from 1.
@@ -66,11 +69,14 @@ def collect_trades(ask: Ask, start: int, end: int, progress: Progress | None = N
     pages: list[pl.DataFrame] = [pl.DataFrame(schema=KRAKEN_TRADE_SCHEMA)]
     since, seen, count = start - 1, None, 0
     while True:
-        page = ask(since, _reader(seen))
+        page = ask(since, _reader(seen, page_size))
         if page.rows.is_empty():
-            if page.is_full:
-                raise _stuck(since)
-            break
+            if not page.is_full:
+                break
+            if page.last <= since:
+                raise _stuck(since, page_size)
+            since = page.last  # the overlap alone fills a page; without it, ids still tell a loss
+            continue
         pages.append(page.rows)
         seen = int(page.rows["trade_id"][-1])
         since = max(since, page.last - 1)
@@ -83,7 +89,7 @@ def collect_trades(ask: Ask, start: int, end: int, progress: Progress | None = N
     return pl.concat(pages).with_columns(line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
 
 
-def _reader(seen: int | None) -> Read:
+def _reader(seen: int | None, page_size: int) -> Read:
     def read(answer: TradesAnswer) -> FreshTrades:
         rows = answer.rows.unique("trade_id", keep="first").sort("trade_id")
         fresh = rows if seen is None else rows.filter(pl.col("trade_id") > seen)
@@ -91,7 +97,7 @@ def _reader(seen: int | None) -> Read:
         follows = seen is None or fresh.is_empty() or fresh["trade_id"][0] == seen + 1
         if not follows or (fresh.height and fresh["trade_id"][-1] != expected):
             raise _hole(seen, fresh)
-        return FreshTrades(fresh, answer.rows.height >= PAGE, answer.last)
+        return FreshTrades(fresh, answer.rows.height >= page_size, answer.last)
 
     return read
 
@@ -105,10 +111,10 @@ def _hole(seen: int | None, fresh: pl.DataFrame) -> SourceUnavailable:
     )
 
 
-def _stuck(since: int) -> MalformedPayload:
+def _stuck(since: int, page_size: int) -> MalformedPayload:
     return MalformedPayload(
         "Kraken's cursor does not get on.",
-        expected=f"fewer than {PAGE} trades at one nanosecond",
+        expected=f"fewer than {page_size} trades at one nanosecond",
         received=f"a full page without a new trade after {since}",
         remedy="take this window from Kraken's bulk files of trades",
     )
