@@ -106,13 +106,18 @@ def _symbol_in(stem: str) -> str | None:
     if lean := _LEAN_DAY.match(stem):
         return _platform_spelling(lean["symbol"].upper())
     tokens = [token for token in _tokens(stem) if token.lower() not in _TIMEFRAMES and token not in _NOT_SYMBOLS]
-    for position, token in enumerate(tokens):
-        if _is_pair(token.upper()):
-            return _platform_spelling(token.upper())
+    for token in tokens:
+        if pair := _pair_in(token.upper()):
+            return _platform_spelling(pair)
+    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         if _SYMBOL_TOKEN.fullmatch(token):
-            following = tokens[position + 1] if position + 1 < len(tokens) else ""
             return _platform_spelling(_joined(token, following))
     return None
+
+
+def _pair_in(token: str) -> str | None:
+    """A pair of currencies, perhaps with MetaTrader's minutes behind it (``EURUSD60``)."""
+    return next((text for text in (token, token.rstrip("0123456789")) if _is_pair(text)), None)
 
 
 def _is_pair(text: str) -> bool:
