@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -23,7 +23,7 @@ from trading_platform.sources.base import BarAnswer, BarSource
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.coverage import Outcome, Request
 from trading_platform.workflows.progress import Progress, silent
-from trading_platform.workflows.roll_up_bars import ROLLED_UP, roll_up_bars
+from trading_platform.workflows.roll_up_bars import roll_up_bars
 
 Sources = Mapping[str, BarSource]
 """The sources there are, by the name an instrument gives as its source."""
@@ -189,8 +189,10 @@ def _fetch(
         else:
             missing = missing_windows(stores, source, instrument, timeframe, window)
         for gap in missing:
-            for request in _cut(gap, source.longest_request(timeframe)):
-                changes.append(_fetch_one(stores, source, instrument, timeframe, request, clock))
+            changes.extend(
+                _fetch_one(stores, source, instrument, timeframe, request, clock)
+                for request in _cut(gap, source.longest_request(timeframe))
+            )
     return changes
 
 
@@ -210,6 +212,33 @@ def _fetch_one(
             Request(symbol, timeframe, source.name, window, Outcome.FAILED, source.name, asked_at, note=str(error))
         )
         raise
+    return store_answer(stores, source.name, instrument, timeframe, window, answer, asked_at)
+
+
+def store_answer(
+    stores: Stores,
+    source: str,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    window: Window,
+    answer: BarAnswer,
+    asked_at: datetime,
+) -> bool:
+    """Commits what a source answered: bars, coverage and refused rows, together or not at all.
+
+    Args:
+        stores: where to.
+        source: name of the source.
+        instrument: whose bars.
+        timeframe: their length.
+        window: what the source was asked for.
+        answer: what it said.
+        asked_at: when it was asked.
+
+    Returns:
+        Whether any bar changed.
+    """
+    symbol = instrument.symbol
     with stores.database.begin() as connection:
         changed = False
         for part in Window.merge(answer.answered):
@@ -219,34 +248,35 @@ def _fetch_one(
         stores.quarantine.add(
             connection,
             answer.refused,
-            source=source.name,
+            source=source,
             symbol=symbol,
             timeframe=timeframe.value,
             origin=answer.origin,
         )
         stores.coverage.record(
-            connection, _request(answer, symbol, timeframe, source.name, window, asked_at, changed), answer.answered
+            connection,
+            Request(
+                symbol,
+                timeframe,
+                source,
+                window,
+                _outcome(answer),
+                answer.origin,
+                asked_at,
+                stored=answer.bars.height,
+                refused=int(answer.refused["row_count"].sum()),
+                changed=changed,
+                note=answer.note,
+            ),
+            answer.answered,
         )
     return changed
 
 
-def _request(
-    answer: BarAnswer, symbol: str, timeframe: Timeframe, source: str, window: Window, asked_at, changed: bool
-) -> Request:
-    outcome = Outcome.STORED if answer.bars.height else Outcome.EMPTY if answer.answered else Outcome.FAILED
-    return Request(
-        symbol,
-        timeframe,
-        source,
-        window,
-        outcome,
-        answer.origin,
-        asked_at,
-        stored=answer.bars.height,
-        refused=int(answer.refused["row_count"].sum()),
-        changed=changed,
-        note=answer.note,
-    )
+def _outcome(answer: BarAnswer) -> Outcome:
+    if answer.bars.height:
+        return Outcome.STORED
+    return Outcome.EMPTY if answer.answered else Outcome.FAILED
 
 
 def _cut(window: Window, longest: timedelta) -> Iterator[Window]:
