@@ -130,16 +130,13 @@ def ranges_of(
     for symbol in known:
         for whole in Window.merge(wanted.get(symbol, ())):
             blocks.setdefault(whole, []).append(symbol)
-    ranges = []
+    ranges: list[tuple[MultiPartitionKey, MultiPartitionKey]] = []
     for whole, names in blocks.items():
         partitions = partition_windows(timeframe, whole)
-        for run in _contiguous(names, known):
-            ranges.append(
-                (
-                    partition_key(run[0], timeframe, partitions[0]),
-                    partition_key(run[-1], timeframe, partitions[-1]),
-                )
-            )
+        ranges.extend(
+            (partition_key(run[0], timeframe, partitions[0]), partition_key(run[-1], timeframe, partitions[-1]))
+            for run in _contiguous(names, known)
+        )
     return ranges
 
 

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     Attributes:
         data_dir: where everything lives that the platform keeps on disk.
         database_url: a PostgreSQL to use; None means the embedded one in ``data_dir``.
-        dagster_database_url: Dagster's own database; None means database ``dagster`` on the embedded server.
+        dagster_database_url: Dagster's own database; None means database ``dagster`` on the same server.
         redis_url: a Redis to use; None means the embedded one.
         features_directory: the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
         kraken_api_url: address of Kraken's REST, or of the local exchange.

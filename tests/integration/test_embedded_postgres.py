@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -87,7 +88,7 @@ def test_a_server_whose_socket_was_removed_is_started_anew(new_settings: MakeSet
 
 def test_an_interrupted_first_start_is_begun_anew(new_settings: MakeSettings) -> None:
     settings = new_settings()
-    half = settings.root / "postgres.new"
+    half = settings.root / "postgres.new-0"
     (half / "base").mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
     with running_stack(settings, need_redis=False) as endpoints:
@@ -219,8 +220,21 @@ def test_a_full_disk_is_called_by_its_name(small_disk: Path) -> None:
     settings = Settings(_env_file=None, data_dir=small_disk / "data")
     with pytest.raises(StoreFull, match="MB free"), running_stack(settings):
         pass
-    assert not (settings.root / "postgres").exists()
-    assert not (settings.root / "postgres.new").exists()
-    (small_disk / "ballast").write_bytes(b"0" * (shutil.disk_usage(small_disk).free))
+    assert [path.name for path in settings.root.iterdir()] == ["run"]
+
+
+@as_root
+def test_a_disk_that_fills_up_later_keeps_its_data(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    settings = Settings(_env_file=None, data_dir=small_disk / "data")
+    with running_stack(settings) as endpoints:
+        fill(endpoints.database_url)
+    ballast = small_disk / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"0" * 4096)
     with pytest.raises(StoreFull, match="MB free"), running_stack(settings):
         pass
+    ballast.unlink()
+    with running_stack(settings) as endpoints:
+        assert count(endpoints.database_url) == 100_000

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +15,7 @@ from processes import endpoints_of, leave, start_holder
 from redis import Redis
 
 from trading_platform.domain.errors import ConfigurationError, StoreUnavailable
+from trading_platform.embedded.processes import processes_of
 from trading_platform.embedded.stack import (
     Endpoints,
     ensure_database,
@@ -98,6 +102,37 @@ def test_eight_processes_start_at_the_same_moment(new_settings: MakeSettings) ->
     for process in processes:
         leave(process)
     assert states(settings) == ["stopped", "stopped"]
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_starters_killed_at_any_moment_do_no_harm(new_settings: MakeSettings, *, existing: bool) -> None:
+    settings = new_settings()
+    if existing:
+        with running_stack(settings) as endpoints, Redis.from_url(endpoints.redis_url) as client:
+            client.set("kept", "yes")
+    for attempt in range(12):
+        with start_holder(settings.root, redis=True) as killed:
+            assert not wait_for_lock(settings, killed)
+            time.sleep(attempt * (0.02 if existing else 0.12))
+            killed.kill()
+        if existing:
+            stop_stack(settings)
+    with running_stack(settings) as endpoints:
+        with psycopg.connect(endpoints.database_url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        with Redis.from_url(endpoints.redis_url) as client:
+            assert client.get("kept") == (b"yes" if existing else None)
+        for name, server in zip(("postgres", "redis-server"), stack_status(settings).servers, strict=True):
+            parents = [p.pid for p in processes_of(Path(server.where), (name,)) if p.ppid() != server.pid]
+            assert parents == [server.pid]
+    assert states(settings) == ["stopped", "stopped"]
+
+
+def wait_for_lock(settings: Settings, process: subprocess.Popen[str]) -> int | None:
+    """Until the process has begun to start the servers; its exit code if it ended before."""
+    while process.poll() is None and not list((settings.root / "run").glob(f"{process.pid}-*")):
+        time.sleep(0.002)
+    return process.poll()
 
 
 def test_up_stays_until_down(new_settings: MakeSettings) -> None:

@@ -4,8 +4,8 @@ What is fetched and how stands in :mod:`trading_platform.workflows.backfill_bars
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
-import polars as pl
 from dagster import (
     AssetDep,
     AssetExecutionContext,
@@ -124,7 +124,9 @@ def _account_metadata(account: Account) -> dict[str, MetadataValue]:
     }
 
 
-def _daily_closes(platform: PlatformContext, timeframe: Timeframe, symbols: Sequence[str], window: Window):
+def _daily_closes(
+    platform: PlatformContext, timeframe: Timeframe, symbols: Sequence[str], window: Window
+) -> dict[str, list[tuple[datetime, float]]]:
     closes = platform.stores.bars.closes(symbols, timeframe, window)
     return {
         symbol: list(part.select("time", "close").iter_rows())

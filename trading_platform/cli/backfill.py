@@ -105,7 +105,7 @@ def run_backfill(
     runs: list[RunOutcome] = []
     for kind in ([reach for reach in reaches if reach.timeframe.is_intraday], _daily(reaches)):
         runs.extend(_run_kind(platform, kind, asked))
-    return _account(platform, reaches, asked, runs), runs
+    return _account(platform, reaches, asked), runs
 
 
 def _daily(reaches: Sequence[Reach]) -> list[Reach]:
@@ -185,9 +185,7 @@ def _failing(platform: PlatformContext, reaches: Sequence[Reach]) -> set[str]:
     }
 
 
-def _account(
-    platform: PlatformContext, reaches: Sequence[Reach], asked: Window | None, runs: Sequence[RunOutcome]
-) -> list[Line]:
+def _account(platform: PlatformContext, reaches: Sequence[Reach], asked: Window | None) -> list[Line]:
     from trading_platform.workflows.backfill_bars import account_for_bars
 
     lines = []

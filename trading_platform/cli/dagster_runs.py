@@ -11,7 +11,7 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.resources.platform import PlatformContext
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, ExecuteInProcessResult
+    from dagster import DagsterInstance, ExecuteInProcessResult, JobDefinition, MultiPartitionKey
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,18 @@ def run_job(
             known.index(first.keys_by_dimension["symbol"]) : known.index(last.keys_by_dimension["symbol"]) + 1
         ]
         result = _execute(instance, job, first, last, assets)
-        times = sum(1 for _ in _times_between(timeframe, first, last))
+        times = len(_times_between(timeframe, first, last))
         outcomes.append(_outcome(result, tuple(names), len(names) * times))
     return outcomes
 
 
-def _execute(instance, job, first, last, assets: Sequence[str]) -> ExecuteInProcessResult:
+def _execute(
+    instance: DagsterInstance,
+    job: JobDefinition,
+    first: MultiPartitionKey,
+    last: MultiPartitionKey,
+    assets: Sequence[str],
+) -> ExecuteInProcessResult:
     from dagster import AssetKey
 
     return job.execute_in_process(
@@ -118,7 +124,7 @@ def _execute(instance, job, first, last, assets: Sequence[str]) -> ExecuteInProc
     )
 
 
-def _times_between(timeframe: Timeframe, first, last):
+def _times_between(timeframe: Timeframe, first: MultiPartitionKey, last: MultiPartitionKey) -> list[Window]:
     from trading_platform.domain.time import partition_windows
     from trading_platform.partitions import window_of
 

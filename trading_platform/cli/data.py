@@ -35,7 +35,10 @@ def coverage(
     timeframe: Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show what is expected, stored, proven empty, refused and missing. Example: trading-platform coverage SPY -t 1d."""
+    """Show what is expected, stored, proven empty, refused and missing.
+
+    Example: trading-platform coverage SPY -t 1d
+    """
     from trading_platform.resources.platform import open_platform
 
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)

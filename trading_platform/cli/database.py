@@ -19,7 +19,10 @@ def register(app: typer.Typer) -> None:
 
 @db.command()
 def upgrade(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
-    """Bring the schema up to the newest revision; a second time changes nothing. Example: trading-platform db upgrade."""
+    """Bring the schema up to the newest revision; a second time changes nothing.
+
+    Example: trading-platform db upgrade
+    """
     from trading_platform.embedded.stack import running_stack
     from trading_platform.stores import migrations
     from trading_platform.stores.postgres import Database

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -59,7 +59,7 @@ def add(
     """
     from trading_platform.domain.calendars import check_calendar
 
-    given = {
+    given: dict[str, Any] = {
         "asset_class": asset_class,
         "calendar": check_calendar(calendar) if calendar else None,
         "source": _known_source(source) if source else None,

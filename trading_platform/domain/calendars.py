@@ -22,6 +22,7 @@ FX_WEEK = "FX"
 
 _EARLIEST = "1990-01-02"
 _NEW_YORK = ZoneInfo("America/New_York")
+_FRIDAY, _SATURDAY, _SUNDAY = 5, 6, 7
 _FX_WEEK_TURNS = 17  # o'clock in New York: the FX week runs from Sunday 17:00 to Friday 17:00
 
 SESSION_SCHEMA: dict[str, pl.DataType] = {"session": TIME, "open": TIME, "close": TIME}
@@ -141,9 +142,9 @@ def _fx_days(window: Window) -> pl.DataFrame:
     weekday = pl.col("session").dt.weekday()
     turn = pl.col("session").dt.replace_time_zone(None).dt.replace(hour=_FX_WEEK_TURNS)
     turn_utc = turn.dt.replace_time_zone(_NEW_YORK.key).dt.convert_time_zone("UTC")
-    return days.filter(weekday != 6).with_columns(
-        open=pl.when(weekday == 7).then(turn_utc).otherwise("open"),
-        close=pl.when(weekday == 5).then(turn_utc).otherwise("close"),
+    return days.filter(weekday != _SATURDAY).with_columns(
+        open=pl.when(weekday == _SUNDAY).then(turn_utc).otherwise("open"),
+        close=pl.when(weekday == _FRIDAY).then(turn_utc).otherwise("close"),
     )
 
 

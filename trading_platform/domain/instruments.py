@@ -88,7 +88,7 @@ def guess_instrument(symbol: str, source: str) -> Instrument:
     ``trading-platform instruments add``.
     """
     check_symbol(symbol)
-    if len(symbol) == 6 and symbol[:3] in FIAT and symbol[3:] in FIAT:
+    if symbol[:3] in FIAT and symbol[3:] in FIAT:
         return Instrument(symbol, AssetClass.FX, "FX", source)
     for length in (3, 4):
         base, quote = symbol[:-length], symbol[-length:]

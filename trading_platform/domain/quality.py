@@ -216,4 +216,6 @@ def _divide(typed: pl.DataFrame, rules: list[_Rule], *, keep: list[str], unique_
         )
     refused = judged.filter(pl.col("reason").is_not_null()).with_columns(row_count=pl.lit(1, dtype=pl.Int64))
     accepted = judged.filter(pl.col("reason").is_null()).sort("time", maintain_order=True)
-    return Screened(accepted.select(keep), refused.select(REFUSED_SCHEMA.keys()).cast(dict(REFUSED_SCHEMA)))
+    return Screened(
+        accepted.select(keep), refused.select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
+    )

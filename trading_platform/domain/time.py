@@ -171,7 +171,7 @@ def parse_moment(text: str) -> datetime:
         InvalidRequest: if the text is neither, or has a time of day without a zone.
     """
     try:
-        if len(text) == 10:
+        if len(text) == len("2024-01-31"):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         moment = datetime.fromisoformat(text)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SOCKET_PATH_LIMIT = 103
 """Bytes of the longest socket path every supported system takes (macOS 103, Linux 107)."""
 
+FULL_BELOW = 1_000_000
+"""Bytes."""
+
 SERVER_USER = "pgserver"
 """System user that PostgreSQL runs as when the platform runs as root, which PostgreSQL refuses."""
 
@@ -42,6 +45,11 @@ def no_space(path: Path) -> StoreFull:
         received=f"{left / 1e6:.1f} MB free",
         remedy="free some space, or point DATA_DIR at a larger disk",
     )
+
+
+def is_full(path: Path) -> bool:
+    """Whether the disk under ``path`` has so little left that a server could not even write its log."""
+    return shutil.disk_usage(nearest_existing(path)).free < FULL_BELOW
 
 
 def explain_os_error(error: OSError, path: Path) -> StoreError | ConfigurationError:

@@ -33,6 +33,7 @@ from trading_platform.domain.time import Sleep
 from trading_platform.embedded.folders import (
     ROOT_STATE,
     explain_os_error,
+    is_full,
     no_space,
     private_directory,
     reachable_by,
@@ -40,7 +41,7 @@ from trading_platform.embedded.folders import (
     socket_directory,
 )
 from trading_platform.embedded.postgres_programs import MAJOR_VERSION, run_program
-from trading_platform.embedded.processes import server_process
+from trading_platform.embedded.processes import processes_of, server_process
 
 if TYPE_CHECKING:
     import pwd
@@ -146,7 +147,8 @@ class PostgresServer:
             if postmaster is not None:  # alive, but its socket was removed or it hangs in shutting down
                 self.stop()
             self._create_if_missing()
-            self._start()
+            if not self._comes_up_by_itself():
+                self._start()
         except OSError as error:
             raise explain_os_error(error, self.directory) from error
 
@@ -177,8 +179,9 @@ class PostgresServer:
         if (directory / "PG_VERSION").exists():
             self._refuse_other_version(directory)
             return
-        fresh = directory.with_name(directory.name + ".new")
-        shutil.rmtree(fresh, ignore_errors=True)
+        for abandoned in directory.parent.glob(f"{directory.name}.new-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        fresh = directory.with_name(f"{directory.name}.new-{uuid.uuid4().hex[:8]}")
         self._give(fresh)
         settings = [part for name, value in SERVER_SETTINGS.items() for part in ("-c", f"{name}={value}")]
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
@@ -216,6 +219,19 @@ class PostgresServer:
                 remedy="dump it with that version and restore it, or set DATA_DIR to a new directory",
             )
 
+    def _comes_up_by_itself(self) -> bool:
+        """Whether a server answers that a killed starter was starting; waits until nothing of an old one is left.
+
+        The children of a killed server live on for a moment, too, and its memory with them.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while processes_of(self.directory, ("postgres", "pg_ctl")) and time.monotonic() < deadline:
+            postmaster = self.running()
+            if postmaster is not None and self._answers(postmaster):
+                return True
+            self._sleep(0.05)
+        return False
+
     def _start(self) -> None:
         """Start the server, clearing away what a killed one left."""
         folder = socket_directory(self.directory, SOCKET_NAME, self.account)
@@ -233,7 +249,7 @@ class PostgresServer:
             if postmaster is not None and self._answers(postmaster):
                 return
             said = self._log_tail()
-            # Children of a killed server end within moments of it; until then its memory is in use.
+            # What the wait above could not see, because the system hides root's processes from each other.
             if "still in use" not in said or time.monotonic() > deadline:
                 raise self._failure("The embedded PostgreSQL does not start.", said)
             self._sleep(0.2)
@@ -279,7 +295,7 @@ class PostgresServer:
             return "the server wrote no log"
 
     def _failure(self, message: str, said: str) -> StoreError:
-        if "No space left on device" in said or "Disk quota exceeded" in said:
+        if "No space left on device" in said or "Disk quota exceeded" in said or is_full(self.directory):
             return no_space(self.directory)
         return StoreUnavailable(
             message,

@@ -26,12 +26,28 @@ def server_process(pid: int, names: tuple[str, ...], directory: Path) -> psutil.
         return None
 
 
+def processes_of(directory: Path, names: tuple[str, ...]) -> list[psutil.Process]:
+    """All living processes of these names that work for that directory, known to a file or not.
+
+    A starter that was killed can leave a server behind that has not yet written its process id.
+    """
+    named = (process for process in psutil.process_iter() if _name(process).startswith(names))
+    return [process for process in named if server_process(process.pid, names, directory) is not None]
+
+
 def _works_in(process: psutil.Process, directory: Path) -> bool:
-    """By its working directory or, where a container hides that even from root, by its command line."""
+    """By its command line or, where a container does not hide that even from root, its working directory."""
     try:
-        return Path(process.cwd()) == directory
+        return str(directory) in process.cmdline() or Path(process.cwd()) == directory
     except psutil.AccessDenied:
-        return str(directory) in process.cmdline()
+        return False
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""
 
 
 def wait_gone(process: psutil.Process, seconds: float, sleep: Sleep = time.sleep) -> bool:

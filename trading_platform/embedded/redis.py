@@ -23,8 +23,8 @@ import psutil
 
 from trading_platform.domain.errors import ConfigurationError, StoreError, StoreUnavailable
 from trading_platform.domain.time import Sleep
-from trading_platform.embedded.folders import explain_os_error, no_space, private_directory, socket_directory
-from trading_platform.embedded.processes import server_process, wait_gone
+from trading_platform.embedded.folders import explain_os_error, is_full, no_space, private_directory, socket_directory
+from trading_platform.embedded.processes import processes_of, server_process, wait_gone
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -107,11 +107,11 @@ class RedisServer:
             StoreUnavailable: if it does not come up.
         """
         try:
-            process = self.running()
+            process = self.running() or self._unrecorded()
             if process is not None and self._answers(process):
                 return
             if process is not None:  # alive, but its socket is gone
-                self.stop()
+                self._end(process)
             self._start()
         except OSError as error:
             raise explain_os_error(error, self.directory) from error
@@ -119,8 +119,15 @@ class RedisServer:
     def stop(self) -> None:
         """Stop the server, if it runs, and wait until it has written everything."""
         process = self.running()
-        if process is None:
-            return
+        if process is not None:
+            self._end(process)
+
+    def _unrecorded(self) -> psutil.Process | None:
+        """A server on its way up whose starter was killed; a second one would write to the same files."""
+        found = processes_of(self.directory, SERVER_NAMES)
+        return found[0] if found else None
+
+    def _end(self, process: psutil.Process) -> None:
         process.terminate()  # Redis answers SIGTERM by an orderly shutdown
         if not wait_gone(process, 60.0, self._sleep):
             raise StoreUnavailable("The embedded Redis does not stop.", remedy=f"read {self.directory / 'redis.log'}")
@@ -207,7 +214,7 @@ class RedisServer:
             )
 
     def _failure(self, said: str) -> StoreError:
-        if "No space left on device" in said:
+        if "No space left on device" in said or is_full(self.directory):
             return no_space(self.directory)
         return StoreUnavailable(
             "The embedded Redis does not start.",

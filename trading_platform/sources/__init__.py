@@ -1,1 +1,1 @@
-"""The outside: each vendor in a package of its own (client, wire, parse), behind :mod:`trading_platform.sources.base`."""
+"""The outside: a package a vendor (client, wire, parse), behind :mod:`trading_platform.sources.base`."""

@@ -41,7 +41,7 @@ class BarSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What stands in the ``source`` column of its bars: ``kraken``, ``file`` …"""
+        """What stands in the ``source`` column of its bars: ``kraken`` or ``file``."""
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
         """The longest window worth asking for at once; what was had is committed at this grain."""

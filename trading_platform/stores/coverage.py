@@ -72,7 +72,6 @@ class CoverageStore:
     def record(self, connection: Connection, request: Request, answered: Sequence[Window] = ()) -> None:
         """Keeps a request, and adds ``answered`` to what its source has answered for."""
         if answered:
-            spans = ",".join(f"[{window.start.isoformat()},{window.end.isoformat()})" for window in answered)
             execute(
                 connection,
                 query("coverage/add_answered"),
@@ -80,7 +79,7 @@ class CoverageStore:
                     "symbol": request.symbol,
                     "timeframe": request.timeframe.value,
                     "source": request.source,
-                    "answered": f"{{{spans}}}",
+                    "answered": _multirange(answered),
                 },
             )
         execute(
@@ -102,6 +101,23 @@ class CoverageStore:
             },
         )
 
+    def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
+        """Forgets that a source has answered for some windows, so that it is asked again.
+
+        For what changes behind our back: a file imported later holds other bars for the same time.
+        """
+        with self._database.begin() as connection:
+            execute(
+                connection,
+                query("coverage/withdraw"),
+                {
+                    "symbol": symbol,
+                    "timeframe": timeframe.value,
+                    "source": source,
+                    "withdrawn": _multirange(windows),
+                },
+            )
+
     def record_failure(self, request: Request) -> None:
         """Keeps a failed request, in a transaction of its own."""
         with self._database.begin() as connection:
@@ -117,3 +133,8 @@ class CoverageStore:
             FailedWindow(symbol, source, Window(start, end), note, asked_at)
             for symbol, source, start, end, note, asked_at in rows
         ]
+
+
+def _multirange(windows: Sequence[Window]) -> str:
+    spans = ",".join(f"[{window.start.isoformat()},{window.end.isoformat()})" for window in windows)
+    return f"{{{spans}}}"

@@ -14,6 +14,8 @@ from trading_platform.domain.instruments import AssetClass, Instrument, check_sy
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.sql import query
 
+_FEW = 20  # symbols that a message can still name
+
 _SELECT = "SELECT symbol, asset_class, calendar, source, sector, benchmark, tick_size FROM config.instruments"
 
 
@@ -47,10 +49,11 @@ class InstrumentStore:
             similar = {near for symbol in unknown for near in get_close_matches(symbol.upper(), known, n=3)}
             raise InvalidRequest(
                 f"There is no instrument {', '.join(map(repr, unknown))}.",
-                expected=f"one of {', '.join(known)}" if 0 < len(known) <= 20 else f"one of {len(known)} instruments",
+                expected=f"one of {', '.join(known)}" if 0 < len(known) <= _FEW else f"one of {len(known)} instruments",
                 received=", ".join(unknown),
                 remedy=(f"did you mean {', '.join(sorted(similar))}? " if similar else "")
-                + f"`trading-platform instruments list` shows them, `trading-platform instruments add {unknown[0]}` adds one",
+                + "`trading-platform instruments list` shows them, "
+                + f"`trading-platform instruments add {unknown[0]}` adds one",
             )
         return {symbol: known[symbol] for symbol in symbols}
 

@@ -8,12 +8,16 @@ advisory lock lets one process at a time do it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.sql import sql_directory
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _LOCK = 7_406_001  # any number that nothing else of ours locks
 
@@ -84,7 +88,7 @@ def run_sql_beside(revision_file: str) -> None:
         cursor.execute(statements)
 
 
-def _config():  # noqa: ANN202 - Alembic is imported when it is used
+def _config() -> Config:
     from alembic.config import Config
 
     config = Config()

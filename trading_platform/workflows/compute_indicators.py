@@ -141,11 +141,11 @@ def _batches(
     alike: dict[tuple[Window, ...], list[str]] = {}
     for symbol, windows in stale.items():
         alike.setdefault(tuple(sorted(windows)), []).append(symbol)
-    for windows, symbols in alike.items():
-        bars = sum((window.end - window.start) // timeframe.duration for window in windows) + WARM_UP
+    for wanted, symbols in alike.items():
+        bars = sum((window.end - window.start) // timeframe.duration for window in wanted) + WARM_UP
         size = max(1, BATCH_ROWS // bars)
         for start in range(0, len(symbols), size):
-            yield symbols[start : start + size], list(windows)
+            yield symbols[start : start + size], list(wanted)
 
 
 def _count(
