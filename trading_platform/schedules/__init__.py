@@ -1,0 +1,1 @@
+"""When the jobs run by themselves."""

@@ -1,0 +1,75 @@
+"""When bars, indicators and features are brought up to date: after each market's close, and hourly.
+
+A tick asks for all symbols × the present partition in one run, by the range tags. That is cheap
+where nothing is new: coverage says what is missing, and the rest is left alone. All schedules are
+off until somebody turns them on in the UI.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from dagster import (
+    DefaultScheduleStatus,
+    RunRequest,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    SkipReason,
+    schedule,
+)
+
+from trading_platform import jobs
+from trading_platform.domain.time import Timeframe, Window, month_window, partition_windows, year_window
+from trading_platform.partitions import partition_key, symbols
+
+
+def _refresh(name: str, cron: str, timezone: str, timeframe: Timeframe, description: str) -> ScheduleDefinition:
+    @schedule(
+        name=name,
+        job_name=jobs.job_for(timeframe),
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        default_status=DefaultScheduleStatus.STOPPED,
+        description=description,
+    )
+    def refresh(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+        known = context.instance.get_dynamic_partitions(str(symbols.name))
+        if not known:
+            return SkipReason("There are no symbols yet: `trading-platform instruments add` adds one.")
+        partitions = partitions_due(timeframe, context.scheduled_execution_time)
+        return RunRequest(
+            tags={
+                "dagster/asset_partition_range_start": str(partition_key(known[0], timeframe, partitions[0])),
+                "dagster/asset_partition_range_end": str(partition_key(known[-1], timeframe, partitions[-1])),
+            }
+        )
+
+    return refresh
+
+
+def partitions_due(timeframe: Timeframe, moment: datetime) -> list[Window]:
+    """The partition that holds a moment, and the one before it while its last bars may still come.
+
+    That is on the first day, in UTC, of a month (intraday) or a year (daily).
+    """
+    now = moment.astimezone(UTC)
+    present = month_window(now) if timeframe.is_intraday else year_window(now)
+    if now - present.start < timedelta(days=1):
+        return partition_windows(timeframe, Window(present.start - timedelta(days=1), present.end))
+    return [present]
+
+
+daily_close = _refresh(
+    "daily_close", "30 18 * * 1-5", "Europe/Berlin", Timeframe.D1, "Daily bars after the European close: this year."
+)
+us_close = _refresh(
+    "us_close", "30 16 * * 1-5", "America/New_York", Timeframe.D1, "Daily bars after the close in New York: this year."
+)
+crypto_close = _refresh(
+    "crypto_close", "10 0 * * *", "UTC", Timeframe.D1, "Daily bars of markets that never close, after midnight UTC."
+)
+intraday_refresh = _refresh(
+    "intraday_refresh", "5 * * * *", "UTC", Timeframe.M1, "Minute, five-minute and hourly bars, hourly: this month."
+)
+
+refresh_schedules = [daily_close, us_close, crypto_close, intraday_refresh]
