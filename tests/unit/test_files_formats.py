@@ -79,7 +79,9 @@ def test_shape_is_recognised_and_read(shape: str) -> None:
 
 
 def test_told_format_that_does_not_fit_is_refused() -> None:
-    reading = read("SPY.csv", "Date,Open,High,Low,Close\n2020-01-02,1,1,1,1\n2020-01-03,1,1,1,1", format=FileFormat.BINANCE)
+    reading = read(
+        "SPY.csv", "Date,Open,High,Low,Close\n2020-01-02,1,1,1,1\n2020-01-03,1,1,1,1", format=FileFormat.BINANCE
+    )
     assert reading.refused_whole
     assert (reading.refused["reason"][0], reading.quarantined) == ("unsupported", 2)
 
@@ -190,12 +192,17 @@ def test_thousands_separators_are_refused_not_guessed() -> None:
 
 
 def test_short_rows_are_refused() -> None:
-    reading = read("KO.csv", "Date,Open,High,Low,Close,Volume\n2020-01-02,10,12,9,11,5\n2020-01-03,10,12,9,11\n2020-01-06,10")
+    reading = read(
+        "KO.csv", "Date,Open,High,Low,Close,Volume\n2020-01-02,10,12,9,11,5\n2020-01-03,10,12,9,11\n2020-01-06,10"
+    )
     assert (reading.accepted, reading.refused["reason"].to_list()) == (1, ["missing_value"] * 2)
 
 
 def test_missing_volume_column_stays_null() -> None:
-    bars = read("USDJPY.csv", "timestamp,open,high,low,close\n2013-02-01 00:00:00+00:00,1,1,1,1\n2013-02-01 00:01:00+00:00,1,1,1,1").bars
+    bars = read(
+        "USDJPY.csv",
+        "timestamp,open,high,low,close\n2013-02-01 00:00:00+00:00,1,1,1,1\n2013-02-01 00:01:00+00:00,1,1,1,1",
+    ).bars
     assert bars["volume"].null_count() == bars.height == 2
 
 
@@ -229,7 +236,18 @@ def test_dates_that_can_be_read_both_ways_are_asked_for() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\n\n", b"\x00\x01\x02\x03" * 50, b"\xff\xfe\xfa", b"PAR1nothing", b"ARROW1nothing", b"[]", b"[[", b"{}", b"\x80abc"],
+    [
+        b"",
+        b"\n\n",
+        b"\x00\x01\x02\x03" * 50,
+        b"\xff\xfe\xfa",
+        b"PAR1nothing",
+        b"ARROW1nothing",
+        b"[]",
+        b"[[",
+        b"{}",
+        b"\x80abc",
+    ],
 )
 def test_unreadable_content_is_refused_with_a_reason(data: bytes) -> None:
     reading = read("KO.csv", data)

@@ -54,12 +54,12 @@ options = st.builds(
 anything = st.one_of(
     st.binary(max_size=400),
     st.text(alphabet="0123456789.,;-:/T \n\"'[]{}eEnaN+Z\t\r_xé", max_size=400).map(str.encode),
-    st.lists(st.lists(st.sampled_from(["", "1", "-1", "1e400", "nan", "inf", "2020-01-02", "1577923200", "x"]), max_size=8)).map(
-        lambda rows: "\n".join(",".join(row) for row in rows).encode()
-    ),
-    st.lists(st.lists(st.sampled_from(["", "1", "-1", "99999999999999999999", "nan", "2020-01-02", "a"]), max_size=7)).map(
-        lambda rows: "\n".join(["date,open,high,low,close,volume", *(",".join(row) for row in rows)]).encode()
-    ),
+    st.lists(
+        st.lists(st.sampled_from(["", "1", "-1", "1e400", "nan", "inf", "2020-01-02", "1577923200", "x"]), max_size=8)
+    ).map(lambda rows: "\n".join(",".join(row) for row in rows).encode()),
+    st.lists(
+        st.lists(st.sampled_from(["", "1", "-1", "99999999999999999999", "nan", "2020-01-02", "a"]), max_size=7)
+    ).map(lambda rows: "\n".join(["date,open,high,low,close,volume", *(",".join(row) for row in rows)]).encode()),
     st.binary(max_size=60).map(lambda tail: b"PAR1" + tail),
     st.binary(max_size=60).map(lambda tail: b"ARROW1\0\0" + tail),
 )

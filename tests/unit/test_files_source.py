@@ -24,9 +24,7 @@ def at(text: str) -> datetime:
 
 
 def bars_at(times: list[datetime], price: str, timeframe: Timeframe = Timeframe.D1) -> pl.DataFrame:
-    rows = [
-        (time, "KO", timeframe.value, *[Decimal(price)] * 4, None, "file", "traded") for time in times
-    ]
+    rows = [(time, "KO", timeframe.value, *[Decimal(price)] * 4, None, "file", "traded") for time in times]
     return pl.DataFrame(rows, schema=BAR_SCHEMA, orient="row")
 
 

@@ -17,7 +17,9 @@ def read(times: list[str], *, column: str = "time_local", timezone: str | None =
     text = "\n".join([f"{column},open,high,low,close", *(f"{time},1,1,1,1" for time in times)])
     content = FileContent(Path("KO.csv"), None, text.encode)
     options = ImportOptions(timezone=timezone, timeframe=Timeframe.H1)
-    return read_content(content, options, now=datetime(2026, 1, 1, tzinfo=UTC), zone_of=lambda _symbol: "America/New_York")
+    return read_content(
+        content, options, now=datetime(2026, 1, 1, tzinfo=UTC), zone_of=lambda _symbol: "America/New_York"
+    )
 
 
 def hours(day: str, *clock: int) -> list[str]:
@@ -62,7 +64,9 @@ def test_seconds_milliseconds_microseconds_in_one_column() -> None:
     start = datetime(2024, 12, 31, 22, tzinfo=UTC)
     stamps = [int((start + timedelta(hours=hour)).timestamp()) for hour in range(4)]
     mixed = [str(stamps[0] * 1000), str(stamps[1] * 1000), str(stamps[2] * 10**6), str(stamps[3] * 10**9)]
-    assert read(mixed, column="open_time").bars["time"].to_list() == [start + timedelta(hours=hour) for hour in range(4)]
+    assert read(mixed, column="open_time").bars["time"].to_list() == [
+        start + timedelta(hours=hour) for hour in range(4)
+    ]
 
 
 def test_impossible_times_are_refused_row_by_row() -> None:

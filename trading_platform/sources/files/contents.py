@@ -11,7 +11,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from trading_platform.domain.errors import InvalidRequest
@@ -25,7 +26,10 @@ LARGEST_RATIO = 250
 
 _RATIO_APPLIES_FROM = 32 * 1024**2
 _CHUNK = 4 * 1024**2
-_IGNORED_MEMBERS = ("__MACOSX/", ".DS_Store", "Thumbs.db")
+_IGNORED_FOLDER = "__MACOSX/"
+_IGNORED_NAMES = frozenset((".DS_Store", "Thumbs.db"))
+_ZIP = b"PK\x03\x04"
+_GZIP = b"\x1f\x8b"
 
 
 class _Readable(Protocol):
@@ -92,14 +96,14 @@ def open_contents(path: Path) -> list[FileContent]:
             raise unreadable("it is a directory" if path.is_dir() else "it is not a regular file")
         with path.open("rb") as file:
             start = file.read(4)
-        if start == b"PK\x03\x04":
+        if start == _ZIP:
             return _members(path)
     except FileRefused as refusal:
         return [FileContent(path, None, _raising(refusal))]
     except OSError as error:
         return [FileContent(path, None, _raising(unreadable(_why(error))))]
-    read = _read_gzip if start[:2] == b"\x1f\x8b" else _read_plain
-    return [FileContent(path, None, lambda: read(path))]
+    read = _read_gzip if start[:2] == _GZIP else _read_plain
+    return [FileContent(path, None, partial(read, path))]
 
 
 def _raising(refusal: FileRefused) -> Callable[[], bytes]:
@@ -136,27 +140,31 @@ def _read_gzip(path: Path) -> bytes:
 
 
 def _members(path: Path) -> list[FileContent]:
+    """The members of a zip; its directory is read once, as bulk downloads hold thousands."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            found = [info for info in archive.infolist() if not info.is_dir()]
+        archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
         raise unreadable(f"the zip archive is broken: {error}") from None
-    wanted = [info.filename for info in found if not info.filename.startswith(_IGNORED_MEMBERS)]
+    wanted = [info for info in archive.infolist() if not info.is_dir() and _is_content(info.filename)]
     if not wanted:
         raise unreadable("the zip archive is empty")
-    return [FileContent(path, name, lambda name=name: _read_member(path, name)) for name in wanted]  # type: ignore[misc]
+    return [FileContent(path, info.filename, partial(_read_member, archive, info)) for info in wanted]
 
 
-def _read_member(path: Path, name: str) -> bytes:
+def _is_content(name: str) -> bool:
+    return not name.startswith(_IGNORED_FOLDER) and PurePosixPath(name).name not in _IGNORED_NAMES
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-            data = _read_bounded(file, archive.getinfo(name).compress_size)
-        if data[:2] == b"\x1f\x8b":
+        with archive.open(info) as file:
+            data = _read_bounded(file, info.compress_size)
+        if data[:2] == _GZIP:
             with gzip.open(io.BytesIO(data)) as inner:
                 return _read_bounded(inner, len(data))
     except RuntimeError as error:  # zipfile's word for an encrypted member
         raise unreadable(f"the zip member cannot be opened: {error}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
         raise unreadable(f"the zip member is broken: {error}") from None
     return data
 

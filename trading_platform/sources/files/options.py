@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
 from trading_platform.domain.instruments import check_symbol
-from trading_platform.domain.quality import Reason
 from trading_platform.domain.time import Timeframe
+
+if TYPE_CHECKING:
+    from trading_platform.domain.quality import Reason
 
 
 class FileFormat(StrEnum):

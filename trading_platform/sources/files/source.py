@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +17,10 @@ from trading_platform.sources.files.reading import SOURCE
 
 _DAY = timedelta(days=1)
 
+LONGEST_HOLE = timedelta(days=7)
+"""A longer stretch without a bar separates two recordings in an intraday file, which says nothing of
+the time between them; a shorter one is a hole in one, and proven empty: holidays and outages look so."""
+
 
 class FileSource:
     """The landing area, asked like any other source.
@@ -31,20 +34,22 @@ class FileSource:
     def __init__(self, imports_directory: Path) -> None:
         self._directory = imports_directory
         self._landing = LandingArea(imports_directory)
+        self._recordings: dict[tuple[Path, datetime], list[Window]] = {}
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> Window | None:
-        """From the first imported bar to the end of the last; None if nothing was imported."""
+    def longest_request(self, timeframe: Timeframe) -> timedelta:
+        """Years of daily bars at once, a month of intraday ones: a transaction of tens of thousands of rows."""
+        return timedelta(days=31) if timeframe.is_intraday else timedelta(days=36_600)
+
+    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+        """What the imported files speak for; nothing if nothing was imported."""
         files = self._landing.files(instrument.symbol, timeframe)
-        if not files:
-            return None
-        return Window(min(file.bars.start for file in files), max(file.bars.end for file in files))
+        return tuple(Window.merge(part for file in files for part in self._spoken_for(file, timeframe)))
 
     def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
         """The imported bars of a window; of several imports of a time the latest wins.
 
-        Answered is what the files speak for. Of intraday files that is, within their span, the UTC
-        days on which they have a bar: they often hold scattered days. Refused rows are in the
-        quarantine since the import.
+        Answered is what the files speak for: of daily files their whole span, of intraday files each
+        recording in it. Refused rows are in the quarantine since the import.
 
         Raises:
             StoreError: if the landing area is damaged or cannot be read.
@@ -59,11 +64,26 @@ class FileSource:
             .drop("rank")
         )
         answered = Window.merge(
-            part for rank, file in enumerate(files) for part in _answered(file, rank, found, timeframe, window)
+            part
+            for file in files
+            for spoken_for in self._spoken_for(file, timeframe)
+            if (part := spoken_for.intersect(window))
         )
         origin = f"{self._directory}: {len(files)} imported files of {symbol} {timeframe.value}"
         note = None if answered == [window] else "no imported file speaks for the rest"
         return BarAnswer(bars, empty_refused(), tuple(answered), origin, note)
+
+    def _spoken_for(self, file: LandedFile, timeframe: Timeframe) -> list[Window]:
+        if not timeframe.is_intraday:
+            return [file.span]
+        key = (file.path, file.imported_at)
+        if key not in self._recordings:
+            try:
+                times = pl.scan_parquet(file.path).select("time").collect()["time"]
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+                raise damaged(file.path, error) from None
+            self._recordings[key] = _recordings(times, file.span)
+        return self._recordings[key]
 
 
 def _whole_days(window: Window) -> Window:
@@ -89,19 +109,11 @@ def _collect(files: list[LandedFile], symbol: str, timeframe: Timeframe, window:
         raise damaged(files[0].path.parent, error) from None
 
 
-def _answered(
-    file: LandedFile, rank: int, found: pl.DataFrame, timeframe: Timeframe, window: Window
-) -> Iterable[Window]:
-    spoken_for = file.span.intersect(window)
-    if spoken_for is None:
-        return []
-    if not timeframe.is_intraday:
-        return [spoken_for]
-    days = found.filter(pl.col("rank") == rank)["time"].dt.truncate("1d").unique()
-    parts = (spoken_for.intersect(_day_window(day)) for day in days)
-    return [part for part in parts if part is not None]
-
-
-def _day_window(day: datetime) -> Window:
-    start = day.astimezone(UTC)
-    return Window(start, start + _DAY)
+def _recordings(times: pl.Series, span: Window) -> list[Window]:
+    """The UTC days that have bars, bridged over short holes, within a span."""
+    days = times.dt.truncate("1d").unique().sort()
+    begins = days.diff().fill_null(timedelta.max) > LONGEST_HOLE + _DAY
+    grouped = pl.DataFrame({"day": days, "recording": begins.cum_sum()}).group_by("recording", maintain_order=True)
+    bounds = grouped.agg(first=pl.col("day").min(), last=pl.col("day").max())
+    whole = (Window(first, last + _DAY) for first, last in bounds.select("first", "last").iter_rows())
+    return [part for window in whole if (part := window.intersect(span))]
