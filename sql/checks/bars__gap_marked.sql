@@ -1,0 +1,13 @@
+-- Bars marked for review, with the close before them: what a person should look at.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Rides on <table>_symbol_time, one descent a marked bar.
+SELECT bar.symbol, bar.time,
+       format('opened at %%s after a close of %%s', trim_scale(bar.open), trim_scale(before.close)) AS detail
+FROM {table} AS bar
+LEFT JOIN LATERAL (
+    SELECT earlier.close FROM {table} AS earlier
+    WHERE earlier.symbol = bar.symbol AND earlier.time < bar.time
+    ORDER BY earlier.time DESC LIMIT 1
+) AS before ON TRUE
+WHERE (%(symbols)s::varchar[] IS NULL OR bar.symbol = ANY(%(symbols)s::varchar[]))
+  AND bar.time >= %(start)s AND bar.time < %(end)s
+  AND bar.quality = 'review'

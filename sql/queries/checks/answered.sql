@@ -1,0 +1,6 @@
+-- For which time sources have answered for some symbols, one row a disjoint interval of each source.
+-- Parameters: symbols varchar[], timeframe text. Rides on the primary key.
+SELECT symbol, lower(span), upper(span)
+FROM market_data.coverage, unnest(answered) AS span
+WHERE symbol = ANY(%(symbols)s) AND timeframe = %(timeframe)s
+ORDER BY symbol, 2

@@ -1,0 +1,1 @@
+"""The platform's asset checks, thin: scope in, workflow called, findings out."""

@@ -1,0 +1,90 @@
+"""One multi-check an asset, so that all rules of an asset cost one step.
+
+The rules stand in :mod:`trading_platform.workflows.verify` and its neighbours; what they mean to a
+reader is in docs/checks.md. In a run of partitions just these are looked at, else everything.
+"""
+
+from collections.abc import Iterator
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    MetadataValue,
+    ResourceParam,
+    TableRecord,
+    multi_asset_check,
+)
+
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.failures import STEP_RETRIES
+from trading_platform.partitions import work_of
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.stores.checks import Scope
+from trading_platform.workflows.check_results import CheckResult, Row, Severity
+from trading_platform.workflows.verify import CHECKED_ASSETS, EVERYTHING, CheckedAsset, verify_asset
+
+
+def _checks_of(checked: CheckedAsset) -> AssetChecksDefinition:
+    @multi_asset_check(
+        name=f"{checked.asset}_checks",
+        description=f"All rules of {checked.asset}; one of them can be run alone.",
+        specs=[
+            AssetCheckSpec(check.name, asset=checked.asset, description=check.description, blocking=check.blocking)
+            for check in checked.checks
+        ],
+        can_subset=True,
+        retry_policy=STEP_RETRIES,
+    )
+    def checks(
+        context: AssetCheckExecutionContext, platform: ResourceParam[PlatformContext]
+    ) -> Iterator[AssetCheckResult]:
+        results = verify_asset(
+            platform.stores,
+            platform.sources,
+            checked.asset,
+            scopes_of(context, checked.timeframe),
+            clock=platform.clock,
+            only={key.name for key in context.selected_asset_check_keys},
+        )
+        for result in results:
+            yield as_asset_check_result(result)
+
+    return checks
+
+
+asset_checks = [_checks_of(checked) for checked in CHECKED_ASSETS.values()]
+
+
+def scopes_of(context: AssetCheckExecutionContext, timeframe: Timeframe) -> tuple[Scope, ...]:
+    """What a run's checks look at: its partitions, or everything in a run that has none."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return EVERYTHING
+    return tuple(
+        Scope(tuple(symbols), window)
+        for symbols, windows in work_of(timeframe, context.partition_keys)
+        for window in Window.merge(windows)
+    )
+
+
+def as_asset_check_result(result: CheckResult) -> AssetCheckResult:
+    """A finding as Dagster shows it."""
+    return AssetCheckResult(
+        passed=result.passed,
+        asset_key=result.asset,
+        check_name=result.check,
+        severity=AssetCheckSeverity.WARN if result.severity is Severity.WARN else AssetCheckSeverity.ERROR,
+        description=result.description,
+        metadata={
+            "looked at": MetadataValue.int(result.looked_at),
+            "offenders": MetadataValue.int(result.offenders),
+            **{name: MetadataValue.int(count) for name, count in result.counts.items()},
+            **({"sample": MetadataValue.table([_record(row) for row in result.sample])} if result.sample else {}),
+        },
+    )
+
+
+def _record(row: Row) -> TableRecord:
+    return TableRecord({name: value if isinstance(value, int) else str(value) for name, value in row.items()})
