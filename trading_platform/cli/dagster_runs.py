@@ -97,19 +97,20 @@ def run_job(
         names = known[
             known.index(first.keys_by_dimension["symbol"]) : known.index(last.keys_by_dimension["symbol"]) + 1
         ]
-        result = _execute(instance, job, first, last, assets)
+        result = execute_range(instance, job, first, last, assets)
         times = len(_times_between(timeframe, first, last))
         outcomes.append(_outcome(result, tuple(names), len(names) * times))
     return outcomes
 
 
-def _execute(
+def execute_range(
     instance: DagsterInstance,
     job: JobDefinition,
     first: MultiPartitionKey,
     last: MultiPartitionKey,
     assets: Sequence[str],
 ) -> ExecuteInProcessResult:
+    """One run of a job over the partitions between two corners, in this process and without a word on the console."""
     from dagster import AssetKey
 
     return job.execute_in_process(
