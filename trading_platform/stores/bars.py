@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection
 
 from trading_platform.domain.bars import BAR_SCHEMA, REVIEW_GAP, TIME
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres import Database, copy_frame, execute, read_frame
 from trading_platform.stores.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _SPAN_SCHEMA: dict[str, pl.DataType] = {"symbol": pl.String(), "first": TIME, "last": TIME, "stored": pl.Int64()}
 

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 class Outcome(StrEnum):

@@ -7,14 +7,17 @@ narrow shape of the document is the view ``market_data.indicators``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection
 
 from trading_platform.domain.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres import Database, copy_frame, execute
 from trading_platform.stores.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _KEY = ("time", "symbol", "timeframe")
 

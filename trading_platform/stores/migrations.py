@@ -10,14 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
-
 from trading_platform.domain.errors import ConfigurationError
-from trading_platform.stores.postgres import Database
+from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.sql import sql_directory
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Connection
 
 _LOCK = 7_406_001  # any number that nothing else of ours locks
 
@@ -29,7 +28,7 @@ def upgrade(database: Database) -> tuple[str | None, str]:
         The revision before and the one after; equal when nothing was due.
     """
     with database.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        execute(connection, "SELECT pg_advisory_xact_lock(%(key)s)", {"key": _LOCK})
         before = _current(connection)
         if before != head():
             from alembic import command
@@ -98,7 +97,7 @@ def _config() -> Config:
 
 
 def _current(connection: Connection) -> str | None:
-    exists = connection.execute(text("SELECT to_regclass('public.alembic_version')")).scalar()
-    if exists is None:
+    if execute(connection, "SELECT to_regclass('public.alembic_version')") == [(None,)]:
         return None
-    return connection.execute(text("SELECT version_num FROM public.alembic_version")).scalar()
+    found = execute(connection, "SELECT version_num FROM public.alembic_version")
+    return str(found[0][0]) if found else None

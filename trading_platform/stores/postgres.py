@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import psycopg
-from psycopg import sql
-from sqlalchemy import Connection, create_engine, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from trading_platform.domain.errors import ConfigurationError, StoreError, StoreFull, StoreUnavailable
+
+if TYPE_CHECKING:
+    import psycopg
+    from sqlalchemy import Connection
 
 _COPY_CHUNK = 1 << 20
 _NO_SPACE = frozenset({"53100", "53200"})
@@ -34,6 +34,9 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        from sqlalchemy import create_engine, make_url
+        from sqlalchemy.exc import SQLAlchemyError
+
         try:
             parsed = make_url(url)
         except SQLAlchemyError as error:
@@ -63,6 +66,9 @@ class Database:
             StoreFull: if it has no space left.
             StoreError: for anything else it refuses.
         """
+        import psycopg
+        from sqlalchemy.exc import DBAPIError
+
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -80,6 +86,8 @@ class Database:
 
 def driver(connection: Connection) -> psycopg.Connection[Any]:
     """The psycopg connection behind a SQLAlchemy one, in the same transaction."""
+    import psycopg
+
     raw = connection.connection.driver_connection
     if not isinstance(raw, psycopg.Connection):
         raise TypeError(f"expected a psycopg connection, received {type(raw).__name__}")
@@ -99,6 +107,8 @@ def read_frame(
     connection: Connection, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
     """As :meth:`Database.read`, inside a transaction."""
+    import psycopg
+
     raw = driver(connection)
     with psycopg.ClientCursor(raw) as cursor:
         bound = cursor.mogrify(statement.strip().rstrip(";").encode(), parameters)
@@ -114,6 +124,8 @@ def read_frame(
 
 def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns: Sequence[str] | None = None) -> None:
     """Appends a frame to ``schema.table`` by COPY."""
+    from psycopg import sql
+
     names = list(columns or frame.columns)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
         sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, names))
@@ -126,6 +138,9 @@ def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns:
 
 def store_error(error: Exception) -> StoreError:
     """The platform's error for one of the driver's."""
+    import psycopg
+    from sqlalchemy.exc import DBAPIError
+
     original = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(original, "sqlstate", None)
     said = str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__

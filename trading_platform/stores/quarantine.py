@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection
 
 from trading_platform.domain.bars import TIME
 from trading_platform.domain.quality import REFUSED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres import Database, copy_frame, driver, execute
 from trading_platform.stores.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _STAGING = {
     "source": pl.String(),
