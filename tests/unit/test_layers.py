@@ -154,7 +154,7 @@ def test_domain_neither_opens_nor_writes_files():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             called = node.func if isinstance(node, ast.Call) else None
             name = getattr(called, "attr", getattr(called, "id", ""))
-            if name == "open" or name.startswith(verbs):
+            if name == "open" or (name.startswith(verbs) and node.args):  # write_csv() without a file gives text
                 offenders.append(f"{file.relative_to(REPOSITORY)}:{node.lineno} calls {name}: move it into stores")
     assert not offenders, "\n".join(offenders)
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
 from trading_platform.domain.instruments import check_symbol
+from trading_platform.domain.quality import Reason
 from trading_platform.domain.time import Timeframe
-
-if TYPE_CHECKING:
-    from trading_platform.domain.quality import Reason
 
 
 class FileFormat(StrEnum):
@@ -112,4 +109,6 @@ class FileRefused(MalformedPayload):
 
 def unreadable(detail: str) -> FileRefused:
     """The refusal of a file whose content cannot be made out."""
+    from trading_platform.domain.quality import Reason
+
     return FileRefused(Reason.UNREADABLE_FILE, detail)
