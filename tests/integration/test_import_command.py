@@ -22,7 +22,7 @@ from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
     upgrade(opened)
@@ -31,7 +31,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def run(database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs the command with a data directory of its own, on the module's database."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))

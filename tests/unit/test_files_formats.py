@@ -33,45 +33,128 @@ def utc(text: str) -> datetime:
 
 BAR = (Decimal(10), Decimal(12), Decimal(9), Decimal(11))
 
-SHAPES = {
-    "binance ms": ("ADABTC-1m-2021-11-27.csv", "1637971200000,10,12,9,11,5,1637971259999,1,79,1,1,0\n"
-                   "1637971260000,10,12,9,11,5,1637971319999,1,98,1,1,0", "binance", "ADABTC", "2021-11-27T00:00"),
-    "binance µs": ("BTCUSDT-1m-2025-01-01.csv", "1735689600000000,10,12,9,11,5,1735689659999999,1,79,1,1,0\n"
-                   "1735689660000000,10,12,9,11,5,1735689719999999,1,98,1,1,0", "binance", "BTCUSDT", "2025-01-01T00:00"),
-    "kraken bulk": ("XBTUSD_1.csv", "1381095240,10,12,9,11,5,3\n1381095540,10,12,9,11,5,3\n1381095840,10,12,9,11,5,3",
-                    "kraken-ohlcvt", "BTCUSD", "2013-10-06T21:34"),
-    "kraken daily": ("ETHXBT_1440.csv", "1438905600,10,12,9,11,5,3\n", "kraken-ohlcvt", "ETHBTC", "2015-08-07T00:00"),
-    "headerless": ("GOOG.csv", "2020-01-02 09:30,10,12,9,11,5\n2020-01-02 09:31,10,12,9,11,5",
-                   "ohlcv", "GOOG", "2020-01-02T09:30"),
-    "metatrader": ("EURUSD1.csv", "2012.02.01,00:00,10,12,9,11,5\n2012.02.01,00:01,10,12,9,11,5",
-                   "ohlcv", "EURUSD", "2012-02-01T00:00"),
-    "histdata bars": ("DAT_EURUSD_M1.csv", "20120201 000000;10;12;9;11;0\n20120201 000100;10;12;9;11;0",
-                      "histdata", "EURUSD", "2012-02-01T05:00"),
-    "lean daily": ("aapl.csv", "19980105 00:00,100000,120000,90000,110000,5\n19980106 00:00,100000,120000,90000,110000,5",
-                   "lean", "AAPL", "1998-01-05T00:00"),
-    "date and time": ("SPY.txt", "Date,Time,Open,High,Low,Close,Vol\n01/31/2020,09:30,10,12,9,11,5\n"
-                      "01/31/2020,09:31,10,12,9,11,5", "ohlcv", "SPY", "2020-01-31T09:30"),
-    "preamble": ("BTC-USD_1d.csv", "https://example.org\nunix,date,symbol,open,high,low,close,Volume BTC,Volume USD\n"
-                 "1577923200,2020-01-02,BTCUSD,10,12,9,11,5,1\n1577836800,2020-01-01,BTCUSD,10,12,9,11,5,1",
-                 "ohlcv", "BTCUSD", "2020-01-01T00:00"),
-    "other order": ("KO.csv", "VOLUME;Close;Low;High;Open;DateTime\n5;11;9;12;10;2020-01-02\n5;11;9;12;10;2020-01-03",
-                    "ohlcv", "KO", "2020-01-02T00:00"),
-    "offset": ("KO.csv", "timestamp,o,h,l,c,v\n2020-01-02T09:30:00-05:00,10,12,9,11,5\n2020-01-02T09:31:00-05:00,10,12,9,11,5",
-               "ohlcv", "KO", "2020-01-02T14:30"),
-    "daily offset": ("KO.csv", "Date,Open,High,Low,Close,Volume\n2020-01-02 00:00:00-05:00,10,12,9,11,5\n"
-                     "2020-07-02 00:00:00-04:00,10,12,9,11,5\n2020-07-03 00:00:00-04:00,10,12,9,11,5",
-                     "ohlcv", "KO", "2020-01-02T00:00"),
-    "json objects": ("KO.json", '[{"date":"2020-01-02","open":10,"high":12,"low":9,"close":11,"volume":5},'
-                     '{"date":"2020-01-03","open":10,"high":12,"low":9,"close":11,"volume":5}]', "ohlcv", "KO", "2020-01-02T00:00"),
-    "json lines": ("KO.json", '{"t":1577923200,"o":10,"h":12,"l":9,"c":11,"v":5}\n'
-                   '{"t":1578009600,"o":10,"h":12,"l":9,"c":11,"v":5}', "ohlcv", "KO", "2020-01-02T00:00"),
-}  # fmt: skip
+SHAPES: dict[str, tuple[str, list[str], str, str, str]] = {
+    "binance ms": (
+        "ADABTC-1m-2021-11-27.csv",
+        ["1637971200000,10,12,9,11,5,1637971259999,1,79,1,1,0", "1637971260000,10,12,9,11,5,1637971319999,1,98,1,1,0"],
+        "binance",
+        "ADABTC",
+        "2021-11-27T00:00",
+    ),
+    "binance µs": (
+        "BTCUSDT-1m-2025-01-01.csv",
+        [
+            "1735689600000000,10,12,9,11,5,1735689659999999,1,79,1,1,0",
+            "1735689660000000,10,12,9,11,5,1735689719999999,1,98,1,1,0",
+        ],
+        "binance",
+        "BTCUSDT",
+        "2025-01-01T00:00",
+    ),
+    "kraken bulk": (
+        "XBTUSD_1.csv",
+        ["1381095240,10,12,9,11,5,3", "1381095540,10,12,9,11,5,3", "1381095840,10,12,9,11,5,3"],
+        "kraken-ohlcvt",
+        "BTCUSD",
+        "2013-10-06T21:34",
+    ),
+    "kraken daily": ("ETHXBT_1440.csv", ["1438905600,10,12,9,11,5,3"], "kraken-ohlcvt", "ETHBTC", "2015-08-07T00:00"),
+    "headerless": (
+        "GOOG.csv",
+        ["2020-01-02 09:30,10,12,9,11,5", "2020-01-02 09:31,10,12,9,11,5"],
+        "ohlcv",
+        "GOOG",
+        "2020-01-02T09:30",
+    ),
+    "metatrader": (
+        "EURUSD1.csv",
+        ["2012.02.01,00:00,10,12,9,11,5", "2012.02.01,00:01,10,12,9,11,5"],
+        "ohlcv",
+        "EURUSD",
+        "2012-02-01T00:00",
+    ),
+    "histdata bars": (
+        "DAT_EURUSD_M1.csv",
+        ["20120201 000000;10;12;9;11;0", "20120201 000100;10;12;9;11;0"],
+        "histdata",
+        "EURUSD",
+        "2012-02-01T05:00",
+    ),
+    "lean daily": (
+        "aapl.csv",
+        ["19980105 00:00,100000,120000,90000,110000,5", "19980106 00:00,100000,120000,90000,110000,5"],
+        "lean",
+        "AAPL",
+        "1998-01-05T00:00",
+    ),
+    "date and time": (
+        "SPY.txt",
+        ["Date,Time,Open,High,Low,Close,Vol", "01/31/2020,09:30,10,12,9,11,5", "01/31/2020,09:31,10,12,9,11,5"],
+        "ohlcv",
+        "SPY",
+        "2020-01-31T09:30",
+    ),
+    "preamble": (
+        "BTC-USD_1d.csv",
+        [
+            "https://example.org",
+            "unix,date,symbol,open,high,low,close,Volume BTC,Volume USD",
+            "1577923200,2020-01-02,BTCUSD,10,12,9,11,5,1",
+            "1577836800,2020-01-01,BTCUSD,10,12,9,11,5,1",
+        ],
+        "ohlcv",
+        "BTCUSD",
+        "2020-01-01T00:00",
+    ),
+    "other order": (
+        "KO.csv",
+        ["VOLUME;Close;Low;High;Open;DateTime", "5;11;9;12;10;2020-01-02", "5;11;9;12;10;2020-01-03"],
+        "ohlcv",
+        "KO",
+        "2020-01-02T00:00",
+    ),
+    "offset": (
+        "KO.csv",
+        ["timestamp,o,h,l,c,v", "2020-01-02T09:30:00-05:00,10,12,9,11,5", "2020-01-02T09:31:00-05:00,10,12,9,11,5"],
+        "ohlcv",
+        "KO",
+        "2020-01-02T14:30",
+    ),
+    "daily offset": (
+        "KO.csv",
+        [
+            "Date,Open,High,Low,Close,Volume",
+            "2020-01-02 00:00:00-05:00,10,12,9,11,5",
+            "2020-07-02 00:00:00-04:00,10,12,9,11,5",
+            "2020-07-03 00:00:00-04:00,10,12,9,11,5",
+        ],
+        "ohlcv",
+        "KO",
+        "2020-01-02T00:00",
+    ),
+    "json objects": (
+        "KO.json",
+        [
+            '[{"date":"2020-01-02","open":10,"high":12,"low":9,"close":11,"volume":5},{"date":"2020-01-03","open":10,"high":12,"low":9,"close":11,"volume":5}]'
+        ],
+        "ohlcv",
+        "KO",
+        "2020-01-02T00:00",
+    ),
+    "json lines": (
+        "KO.json",
+        ['{"t":1577923200,"o":10,"h":12,"l":9,"c":11,"v":5}', '{"t":1578009600,"o":10,"h":12,"l":9,"c":11,"v":5}'],
+        "ohlcv",
+        "KO",
+        "2020-01-02T00:00",
+    ),
+}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shape_is_recognised_and_read(shape: str) -> None:
-    name, data, format_, symbol, first = SHAPES[shape]
-    reading = read(name, data, symbol="AAPL" if shape == "lean daily" else None)
+    name, lines, format_, symbol, first = SHAPES[shape]
+    reading = read(name, "\n".join(lines), symbol="AAPL" if shape == "lean daily" else None)
     assert (reading.format, reading.symbol) == (format_, symbol)
     assert reading.quarantined == 0
     assert reading.bars["time"][0] == utc(first)

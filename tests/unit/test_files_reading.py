@@ -14,6 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pyarrow.feather
 import pytest
 
 from trading_platform.domain.bars import PRICES
@@ -42,8 +43,6 @@ def read_one(path: Path, **said: object) -> FileReading:
 def count_rows(path: Path) -> int:
     """Counted without any of the code under test: lines that hold something, less a line of names."""
     if path.suffix == ".feather":
-        import pyarrow.feather
-
         return pyarrow.feather.read_table(path).num_rows
     if path.suffix == ".json":
         return len(json.loads(path.read_text()))
@@ -51,9 +50,8 @@ def count_rows(path: Path) -> int:
         with zipfile.ZipFile(path) as archive:
             texts = [archive.read(name).decode() for name in archive.namelist()]
     else:
-        opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-        with opened as file:
-            texts = [file.read()]
+        data = path.read_bytes()
+        texts = [(gzip.decompress(data) if path.suffix == ".gz" else data).decode()]
     total = 0
     for text in texts:
         lines = [line for line in text.splitlines() if line.strip()]
@@ -77,7 +75,7 @@ def test_which_real_files_are_refused_as_a_whole(test_data: Path) -> None:
     for folder in FOLDERS:
         for path in sorted((test_data / folder).iterdir()):
             if path.is_file() and path.name != "quote_tick_data.csv":
-                refused |= {path.name: r.refused["detail"][0] for r in read(path) if r.refused_whole}
+                refused.update((path.name, r.refused["detail"][0]) for r in read(path) if r.refused_whole)
     expected = {"BTCUSD_monthly_2012-2024.csv", "EURUSD_oanda_1s_2014-05_quote.csv.gz"}
     factor_files = {name for name in refused if name.endswith("factor_file.csv")}
     seconds = {name for name in refused if name.startswith("forex_oanda_second")}
@@ -117,7 +115,7 @@ def test_yahoo_bars_have_the_raw_close_wherever_adj_close_stands(test_data: Path
         assert (time.hour, time.minute) == (0, 0)
 
 
-def classify(row: dict[str, str], later_dates: Counter[str]) -> str:
+def classify(row: dict[str, str], later_dates: Counter[str]) -> str:  # noqa: PLR0911 - a reason each
     """The rules once more, row by row in plain Python; numbers are judged in the width they are kept in."""
     try:
         datetime.strptime(row["date"], "%m/%d/%Y")  # noqa: DTZ007

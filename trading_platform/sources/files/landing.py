@@ -115,6 +115,15 @@ class LandingArea:
             raise _failure(error, target) from None
         return Kept.NEW if before is None else Kept.REPLACED
 
+    def has(self, *, sha256: str, symbol: str, timeframe: Timeframe, options: str) -> bool:
+        """Whether the bars of a content, read with these options, are here.
+
+        Raises:
+            StoreError: if its file is damaged.
+        """
+        target = self._folder(symbol, timeframe) / f"{sha256}.parquet"
+        return target.exists() and self._read(target).options == f"{_READER_VERSION}|{options}"
+
     def files(self, symbol: str, timeframe: Timeframe) -> list[LandedFile]:
         """What was imported for a symbol and timeframe, in the order of import.
 
