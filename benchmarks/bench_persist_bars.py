@@ -1,0 +1,90 @@
+"""How fast bars are persisted through the platform, against a bare ``COPY`` of the same rows into the same table.
+
+Ours is what a backfill does once a source has answered: gaps marked, the window compared and
+replaced, coverage recorded, a transaction a symbol. The baseline writes the same Polars frame as CSV
+and copies it, in one transaction; a second line has that text prepared beforehand.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+import psycopg
+from common import (
+    EPOCH,
+    SOURCE,
+    Figure,
+    arguments,
+    empty_tables,
+    instrument,
+    minutes,
+    minutes_window,
+    new_stores,
+    on_database,
+    own_servers,
+    random_bars,
+    seconds,
+    show,
+    symbols,
+)
+
+from trading_platform.domain.quality import empty_refused
+from trading_platform.domain.time import Timeframe
+from trading_platform.sources.base import BarAnswer
+from trading_platform.stores.bundle import Stores
+from trading_platform.workflows.backfill_bars import store_answer
+
+TARGET = 0.7
+TABLE = "market_data.bars_1m"
+
+
+def main() -> None:
+    """Measures and prints."""
+    given = arguments(__doc__)
+    sizes = [(5, 2_000), (1, 20_000)] if given.quick else [(50, 10_000), (1, 500_000)]
+    figures: list[Figure] = []
+    with own_servers() as (settings, endpoints), new_stores(endpoints, "bench", settings.root / "features") as stores:
+        url = on_database(endpoints.database_url, "bench")
+        for count, length in sizes:
+            figures += _compare(stores, url, count, length, rounds=given.rounds or (2 if given.quick else 5))
+    show("Bars persisted", figures)
+
+
+def _compare(stores: Stores, url: str, count: int, length: int, *, rounds: int) -> list[Figure]:
+    times = minutes(length)
+    frames = {symbol: random_bars(symbol, times, Timeframe.M1) for symbol in symbols(count)}
+    whole = pl.concat(frames.values())
+    text = whole.write_csv(include_header=False).encode()
+
+    def ours() -> None:
+        window = minutes_window(length)
+        for symbol, bars in frames.items():
+            answer = BarAnswer(bars, empty_refused(), (window,), "memory")
+            store_answer(stores, SOURCE, instrument(symbol), Timeframe.M1, window, answer, EPOCH)
+
+    took: dict[str, list[float]] = {"ours": [], "frame": [], "text": []}
+    with psycopg.connect(url) as connection:
+        for number in range(rounds + 1):
+            for name, run in (
+                ("ours", ours),
+                ("frame", lambda: _copy(connection, whole.write_csv(include_header=False).encode())),
+                ("text", lambda: _copy(connection, text)),
+            ):
+                empty_tables(connection, TABLE, "market_data.coverage", "market_data.coverage_requests")
+                elapsed = seconds(run)
+                if number:  # the first round warms caches and the server's files
+                    took[name].append(elapsed)
+    what = f"{count} × {length:,} bars"
+    return [
+        Figure(f"{what}; COPY of the frame", took["ours"], took["frame"], TARGET),
+        Figure(f"{what}; COPY of text made beforehand", took["ours"], took["text"], None),
+    ]
+
+
+def _copy(connection: psycopg.Connection, body: bytes) -> None:
+    with connection.cursor() as cursor, cursor.copy(f"COPY {TABLE} FROM STDIN (FORMAT csv)") as copy:
+        copy.write(body)
+    connection.commit()
+
+
+if __name__ == "__main__":
+    main()
