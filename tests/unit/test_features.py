@@ -417,7 +417,7 @@ def test_what_comes_later_changes_nothing(seed: int, cut: int, calendars: tuple[
 
 
 LOOKBACK = {"rsi_14": 14, "macd_hist": 26, "sma_ratio_50": 50, "atr_14": 14, "adx_14": 14, "market_beta_60d": 60}
-"""The document's table, where it is not 20 (bb_position, sector_momentum, all named _20d) or in the name of a return."""
+"""The document's table, where it says neither 20 nor what is in the name of a return."""
 
 
 def test_catalog_is_complete() -> None:
