@@ -70,7 +70,7 @@ def _nan_share(examination: Examination) -> CheckResult:
         offenders=int(high["missing"].sum()),
         what="values after warm-up",
         wrong=f"are missing, in {high.height:,} features of a symbol of which more than {NULL_SHARE:.0%} are",
-        remedy="look for holes in the bars of the symbol, of its sector and of its benchmark",
+        remedy="look for a price that stands still, or holes in the bars of the symbol, its sector and its benchmark",
         severity=Severity.WARN,
         sample=[_share_row(row) for row in high.head(SAMPLE_ROWS).iter_rows(named=True)],
         counts={"features of a symbol judged": judged.height, "with too many missing": high.height},
