@@ -19,6 +19,7 @@ from pathlib import Path
 from common import Figure, arguments, new_stores, on_database, own_servers, random_bars, seconds, show, symbols
 from dagster import (
     AssetCheckResult,
+    AssetChecksDefinition,
     AssetCheckSpec,
     AssetsDefinition,
     BackfillPolicy,
@@ -134,6 +135,7 @@ def _imported(bench: Bench, name: str) -> Iterator[PlatformContext]:
             ImportOptions(timeframe=DAY),
             landing=LandingArea(imports),
             quarantine=stores.quarantine,
+            coverage=stores.coverage,
             instruments=stores.instruments,
             clock=utc_now,
         )
@@ -205,7 +207,7 @@ def _empty_job() -> JobDefinition:
         _empty_asset("indicators_1d", ["ohlcv_1d"]),
         _empty_asset("features", ["ohlcv_1d"]),
     ]
-    job = define_asset_job("empty", list(ASSETS), partitions_def=daily)
+    job = define_asset_job("empty", list(ASSETS))
     definitions = Definitions(
         assets=assets, asset_checks=[_empty_checks(name) for name in ASSETS], jobs=[job], executor=in_process_executor
     )
@@ -220,7 +222,7 @@ def _empty_asset(name: str, deps: list[str]) -> AssetsDefinition:
     return nothing
 
 
-def _empty_checks(name: str):  # noqa: ANN202 - Dagster's own type of it is not public
+def _empty_checks(name: str) -> AssetChecksDefinition:
     checks = [check.name for check in CHECKED_ASSETS[name].checks]
 
     @multi_asset_check(
@@ -228,8 +230,8 @@ def _empty_checks(name: str):  # noqa: ANN202 - Dagster's own type of it is not 
         specs=[AssetCheckSpec(check, asset=name, blocking=True) for check in checks],
         can_subset=True,
     )
-    def nothing(context):  # noqa: ANN001, ANN202 - told by the decorator
-        return [AssetCheckResult(passed=True, asset_key=name, check_name=check) for check in checks]
+    def nothing() -> Iterator[AssetCheckResult]:
+        yield from (AssetCheckResult(passed=True, asset_key=name, check_name=check) for check in checks)
 
     return nothing
 

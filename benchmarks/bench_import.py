@@ -33,9 +33,7 @@ def main() -> None:
 def _process(module: str) -> float:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER")}
     began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", f"import {module}"], check=True, env=environment, cwd=tempfile.gettempdir()
-    )
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True, env=environment, cwd=tempfile.gettempdir())
     return time.perf_counter() - began
 
 

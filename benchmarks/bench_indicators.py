@@ -48,13 +48,16 @@ def main() -> None:
     given = arguments(__doc__)
     sizes = [(5, 2_000)] if given.quick else [(50, 10_000), (1, 500_000)]
     figures: list[Figure] = []
-    with own_servers() as (settings, endpoints), new_stores(endpoints, "bench", settings.root / "features") as stores:
-        with psycopg.connect(on_database(endpoints.database_url, "bench")) as connection:
-            connection.execute(f"CREATE TABLE {THEIRS} (LIKE {OURS} INCLUDING ALL)")
-            connection.commit()
-            for count, length in sizes:
-                rounds = given.rounds or (2 if given.quick else 5)
-                figures.append(_compare(stores, connection, count, length, rounds=rounds))
+    with (
+        own_servers() as (settings, endpoints),
+        new_stores(endpoints, "bench", settings.root / "features") as stores,
+        psycopg.connect(on_database(endpoints.database_url, "bench")) as connection,
+    ):
+        connection.execute(f"CREATE TABLE {THEIRS} (LIKE {OURS} INCLUDING ALL)")
+        connection.commit()
+        for count, length in sizes:
+            rounds = given.rounds or (2 if given.quick else 5)
+            figures.append(_compare(stores, connection, count, length, rounds=rounds))
     show("Indicators, database to database", figures)
 
 
