@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A first example pays for the loading of libraries, and a busy machine for its other work.
+settings.register_profile("platform", deadline=None)
+settings.load_profile("platform")
 
 REPOSITORY = Path(__file__).parent.parent
 

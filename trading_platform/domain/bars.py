@@ -57,6 +57,7 @@ class Quality(StrEnum):
 REVIEW_GAP = Decimal("0.10")
 """A bar that opens further than this from the close before it is stored, and marked for review
 (data-architecture §8.1)."""
+_REVIEW_PARTS = int(1 / REVIEW_GAP)
 
 
 def empty_bars() -> pl.DataFrame:
@@ -146,7 +147,8 @@ def roll_up(bars: pl.DataFrame, timeframe: Timeframe, session_dates: pl.DataFram
             count. None means calendar days in UTC.
 
     Returns:
-        Frame of :data:`BAR_SCHEMA`; quality is ``no_trade`` where every part is.
+        Frame of :data:`BAR_SCHEMA`; quality is ``no_trade`` where every part is, volume NULL where
+        that of any part is unknown.
     """
     if session_dates is None:
         stamped = bars.with_columns(bucket=pl.col("time").dt.truncate(timeframe.value))
@@ -165,7 +167,7 @@ def roll_up(bars: pl.DataFrame, timeframe: Timeframe, session_dates: pl.DataFram
             high=pl.col("high").max(),
             low=pl.col("low").min(),
             close=pl.col("close").last(),
-            volume=pl.col("volume").sum(),
+            volume=pl.when(pl.col("volume").is_not_null().all()).then(pl.col("volume").sum()),
             source=pl.col("source").last(),
             quality=pl.when((pl.col("quality") == Quality.NO_TRADE.value).all())
             .then(pl.lit(Quality.NO_TRADE.value))
@@ -180,6 +182,9 @@ def roll_up(bars: pl.DataFrame, timeframe: Timeframe, session_dates: pl.DataFram
 def mark_gaps(bars: pl.DataFrame, previous_close: Decimal | None = None) -> pl.DataFrame:
     """The same bars of one symbol, those that open more than 10 % from the close before marked ``review``.
 
+    Only bars that were traded are judged, and in decimals: judged again one by one in the
+    database (``sql/queries/bars/mark_next.sql``) they come out the same.
+
     Args:
         bars: frame of :data:`BAR_SCHEMA` of one symbol, sorted by time.
         previous_close: the close before the first bar, where there is one.
@@ -187,9 +192,14 @@ def mark_gaps(bars: pl.DataFrame, previous_close: Decimal | None = None) -> pl.D
     before = pl.col("close").shift(1)
     if previous_close is not None:
         before = before.fill_null(pl.lit(previous_close, dtype=PRICE))
-    gap = ((pl.col("open") - before).abs().cast(pl.Float64) / before.cast(pl.Float64)) > float(REVIEW_GAP)
+    wide = pl.Decimal(38, 8)
+    move = (pl.col("open").cast(wide) - before.cast(wide)).abs()
+    gap = move * _REVIEW_PARTS > before.cast(wide)
+    traded = pl.col("quality") == Quality.TRADED.value
     return bars.with_columns(
-        quality=pl.when(gap.fill_null(value=False)).then(pl.lit(Quality.REVIEW.value)).otherwise(pl.col("quality"))
+        quality=pl.when(traded & gap.fill_null(value=False))
+        .then(pl.lit(Quality.REVIEW.value))
+        .otherwise(pl.col("quality"))
     )
 
 

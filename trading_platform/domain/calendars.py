@@ -86,9 +86,11 @@ def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Se
         return sessions(calendar, window)["session"].alias("time")
     margin = timedelta(days=2)
     if calendar == ALWAYS_OPEN:
-        return pl.datetime_range(
-            window.start, window.end, timeframe.value, closed="left", time_unit="us", eager=True
-        ).alias("time")
+        past_grid = (window.start - datetime(1970, 1, 1, tzinfo=UTC)) % timeframe.duration
+        first = window.start + (timeframe.duration - past_grid if past_grid else timedelta(0))
+        return pl.datetime_range(first, window.end, timeframe.value, closed="left", time_unit="us", eager=True).alias(
+            "time"
+        )
     spans = sessions(calendar, Window(window.start - margin, window.end + margin))
     times = (
         spans.select(
