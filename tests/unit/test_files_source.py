@@ -100,7 +100,7 @@ def test_same_content_changes_nothing_and_other_options_replace_it(tmp_path: Pat
 
 def test_intraday_recordings_far_apart_are_answered_for_one_by_one(tmp_path: Path) -> None:
     first, second = at("2020-03-02T10:00"), at("2020-03-05T09:00")
-    later = second + LONGEST_HOLE + timedelta(hours=1)
+    later = second + LONGEST_HOLE + timedelta(days=2)
     keep(LandingArea(tmp_path), bars_at([first, second, later], "10", Timeframe.M1), "a")
     source = FileSource(tmp_path)
     answer = source.bars(KO, Timeframe.M1, YEAR)
