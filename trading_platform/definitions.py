@@ -15,7 +15,7 @@ from trading_platform.assets.bars import bar_assets
 from trading_platform.assets.features import features
 from trading_platform.assets.indicators import indicator_assets
 from trading_platform.checks.asset_checks import asset_checks
-from trading_platform.resources.platform import platform_resource
+from trading_platform.resources.dagster_platform import platform_resource
 from trading_platform.schedules.refresh import refresh_schedules
 from trading_platform.sensors.universe import universe
 

@@ -82,7 +82,7 @@ def undisturbed(exchange: str) -> pl.DataFrame:
 def test_two_days_of_trades_become_the_exchanges_own_candles(exchange: str, symbol: str) -> None:
     client = client_of(exchange)
     source = KrakenSource(client, clock=clock)
-    reach = source.reach(instrument(symbol), Timeframe.M1)
+    (reach,) = source.reach(instrument(symbol), Timeframe.M1)
     assert reach == Window(NOW.replace(second=0) - timedelta(days=2), NOW.replace(second=0))
     answer = source.bars(instrument(symbol), Timeframe.M1, reach)
     assert answer.answered == (reach,)
@@ -99,7 +99,7 @@ def test_two_days_of_trades_become_the_exchanges_own_candles(exchange: str, symb
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_daily_bars_are_the_720_days_before_today(exchange: str, symbol: str) -> None:
     source = KrakenSource(client_of(exchange), clock=clock)
-    reach = source.reach(instrument(symbol), Timeframe.D1)
+    (reach,) = source.reach(instrument(symbol), Timeframe.D1)
     today = NOW.replace(hour=0, minute=0, second=0)
     assert reach == Window(today - timedelta(days=720), today)
     answer = source.bars(instrument(symbol), Timeframe.D1, reach)
@@ -136,7 +136,7 @@ def test_windows_out_of_reach_are_answered_in_part_or_refused(exchange: str) -> 
     ]:
         with pytest.raises(SourceRejected):
             source.bars(instrument("BTCUSD"), timeframe, window)
-    assert source.reach(instrument("BTCUSD"), Timeframe.M5) is None
+    assert source.reach(instrument("BTCUSD"), Timeframe.M5) == ()
 
 
 def test_a_running_candle_is_never_a_bar() -> None:
@@ -157,8 +157,7 @@ def test_a_running_candle_is_never_a_bar() -> None:
 def test_a_clock_ahead_of_krakens_closes_no_minute_early() -> None:
     with running_exchange(SeededMarket(7), clock=clock) as url:
         source = KrakenSource(client_of(url), clock=lambda: NOW + timedelta(minutes=2))
-        reach = source.reach(instrument("BTCUSD"), Timeframe.M1)
-        assert reach is not None
+        (reach,) = source.reach(instrument("BTCUSD"), Timeframe.M1)
         answer = source.bars(instrument("BTCUSD"), Timeframe.M1, reach)
         assert reach.end > NOW
         assert answer.answered == (Window(reach.start, NOW.replace(second=0)),)

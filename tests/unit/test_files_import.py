@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +41,17 @@ class QuarantineInMemory:
         return len(self.rows) - before
 
 
+class CoverageInMemory:
+    """Which windows are to be asked for again."""
+
+    def __init__(self) -> None:
+        self.withdrawn: list[tuple[str, Timeframe, list[Window]]] = []
+
+    def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
+        assert source == "file"
+        self.withdrawn.append((symbol, timeframe, list(windows)))
+
+
 class InstrumentsInMemory:
     """A universe."""
 
@@ -60,6 +72,7 @@ class Stores:
         self.folder = folder
         self.landing = LandingArea(folder)
         self.quarantine = QuarantineInMemory()
+        self.coverage = CoverageInMemory()
         self.instruments = InstrumentsInMemory(*known)
         self.told: list[tuple[str, int, int]] = []
 
@@ -69,6 +82,7 @@ class Stores:
             ImportOptions(**said),  # type: ignore[arg-type]
             landing=self.landing,
             quarantine=self.quarantine,
+            coverage=self.coverage,
             instruments=self.instruments,
             clock=lambda: NOW,
             progress=lambda what, done, total: self.told.append((what, done, total)),
@@ -89,6 +103,10 @@ def test_import_of_a_real_file_and_back(test_data: Path, stores: Stores) -> None
     assert report.reasons == {"ohlc_inconsistent": 2}
     assert report.series == [("SPY", "1d")]
     assert stores.told == [("files", 0, 1), ("files", 1, 1)]
+    ((symbol, timeframe, windows),) = stores.coverage.withdrawn
+    assert (symbol, timeframe, windows[0].start) == ("SPY", Timeframe.D1, datetime(2007, 12, 31, tzinfo=UTC))
+    assert stores.run(test_data / "daily/SPY_2008-2018_yahoo.csv").files[0].status is ImportStatus.UNCHANGED
+    assert len(stores.coverage.withdrawn) == 1
     assert len(stores.quarantine.rows) == 2
     answer = FileSource(stores.folder).bars(guess_instrument("SPY", "file"), Timeframe.D1, ALWAYS)
     assert answer.bars.height == 2517

@@ -15,7 +15,7 @@ import typer
 
 from trading_platform.cli.output import err, out, print_json, progress_bars, table
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.time import Timeframe, Window, parse_moment, partition_windows
+from trading_platform.domain.time import Timeframe, Window, parse_moment
 from trading_platform.settings import load_settings
 
 if TYPE_CHECKING:
@@ -156,9 +156,7 @@ def _run_kind(platform: PlatformContext, reaches: Sequence[Reach], asked: Window
 def _all_partitions(reaches: Sequence[Reach], asked: Window | None) -> dict[str, list[Window]]:
     found: dict[str, set[Window]] = {}
     for reach in reaches:
-        window = reach.window if asked is None else reach.window.intersect(asked)
-        if window:
-            found.setdefault(reach.instrument.symbol, set()).update(partition_windows(reach.timeframe, window))
+        found.setdefault(reach.instrument.symbol, set()).update(reach.partitions(asked))
     return {symbol: sorted(windows) for symbol, windows in found.items()}
 
 
@@ -190,10 +188,9 @@ def _account(platform: PlatformContext, reaches: Sequence[Reach], asked: Window 
 
     lines = []
     for reach in reaches:
-        window = reach.window if asked is None else reach.window.intersect(asked)
-        if window is None:
+        partitions = reach.partitions(asked)
+        if not partitions:
             continue
-        partitions = partition_windows(reach.timeframe, window)
         accounts = account_for_bars(
             platform.stores, platform.sources, reach.instrument, reach.timeframe, partitions, clock=platform.clock
         )

@@ -57,7 +57,6 @@ def coverage(
 
 
 def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timeframe]) -> list[dict[str, Any]]:
-    from trading_platform.domain.time import partition_windows
     from trading_platform.workflows.backfill_bars import account_for_bars
     from trading_platform.workflows.plan_backfill import reach_of
 
@@ -72,7 +71,7 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
             platform.sources,
             instrument,
             timeframe,
-            partition_windows(timeframe, reach.window),
+            reach.partitions(None),
             clock=platform.clock,
         )
         firsts = [account.first for account in accounts if account.first]

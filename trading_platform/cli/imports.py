@@ -5,8 +5,6 @@ What it does is in :mod:`trading_platform.workflows.import_files`; here it is as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,9 +16,6 @@ from trading_platform.domain.time import Timeframe, utc_now
 from trading_platform.sources.files.options import DateOrder, FileFormat, ImportOptions, PriceSide
 
 if TYPE_CHECKING:
-    from trading_platform.settings import Settings
-    from trading_platform.stores.instruments import InstrumentStore
-    from trading_platform.stores.quarantine import QuarantineStore
     from trading_platform.workflows.import_files import ImportedFile, ImportReport
 
 _MOST_LINES = 60
@@ -62,6 +57,7 @@ def import_command(
     Example: trading-platform import SPY_2008-2018_yahoo.csv XBTUSD_1440.csv
     """
     from trading_platform.cli.output import progress_bars
+    from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
     from trading_platform.sources.files.landing import LandingArea
     from trading_platform.workflows.import_files import import_files
@@ -76,13 +72,14 @@ def import_command(
     )
     settings = load_settings()
     _check_exist(files)
-    with _open_stores(settings) as (quarantine, instruments), progress_bars(quiet=as_json) as progress:
+    with open_platform(settings) as platform, progress_bars(quiet=as_json) as progress:
         report = import_files(
             files,
             options,
             landing=LandingArea(settings.imports_directory),
-            quarantine=quarantine,
-            instruments=instruments,
+            quarantine=platform.stores.quarantine,
+            coverage=platform.stores.coverage,
+            instruments=platform.stores.instruments,
             clock=utc_now,
             progress=progress,
         )
@@ -99,21 +96,6 @@ def _check_exist(files: list[Path]) -> None:
         raise InvalidRequest("There is nothing to import.", expected="one file or more", remedy="name the files")
     for file in files:
         check_exists(file.expanduser())
-
-
-@contextmanager
-def _open_stores(settings: Settings) -> Iterator[tuple[QuarantineStore, InstrumentStore]]:
-    """The two stores an import writes to; an embedded database that has no schema yet gets it."""
-    from trading_platform.embedded.stack import running_stack
-    from trading_platform.stores.instruments import InstrumentStore
-    from trading_platform.stores.migrations import upgrade
-    from trading_platform.stores.postgres import Database
-    from trading_platform.stores.quarantine import QuarantineStore
-
-    with running_stack(settings, need_redis=False) as endpoints, closing(Database(endpoints.database_url)) as database:
-        if settings.database_url is None:
-            upgrade(database)
-        yield QuarantineStore(database), InstrumentStore(database)
 
 
 def _print(report: ImportReport, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -20,7 +21,9 @@ from trading_platform.domain.time import Timeframe, Window
 ALWAYS_OPEN = "24/7"
 FX_WEEK = "FX"
 
-_EARLIEST = "1990-01-02"
+_STARTS = ("1990-01-02", "1991-01-02", "1997-01-02", None)
+"""From when sessions are computed: 1990, or as early as the library knows an exchange."""
+
 _NEW_YORK = ZoneInfo("America/New_York")
 _FRIDAY, _SATURDAY, _SUNDAY = 5, 6, 7
 _FX_WEEK_TURNS = 17  # o'clock in New York: the FX week runs from Sunday 17:00 to Friday 17:00
@@ -45,10 +48,7 @@ def timezone_of(calendar: str) -> ZoneInfo:
     """The zone an exchange keeps its clock in; UTC for markets without an exchange."""
     if calendar in (ALWAYS_OPEN, FX_WEEK):
         return ZoneInfo("UTC")
-    import exchange_calendars
-
-    _exchange_sessions(calendar)
-    return ZoneInfo(str(exchange_calendars.get_calendar(calendar, start=_EARLIEST).tz))
+    return ZoneInfo(str(_exchange(calendar).tz))
 
 
 def sessions(calendar: str, window: Window) -> pl.DataFrame:
@@ -152,19 +152,7 @@ def _fx_days(window: Window) -> pl.DataFrame:
 
 @lru_cache(maxsize=32)
 def _exchange_sessions(calendar: str) -> pl.DataFrame:
-    import exchange_calendars
-    from exchange_calendars.errors import InvalidCalendarName
-
-    try:
-        exchange = exchange_calendars.get_calendar(calendar, start=_EARLIEST)
-    except InvalidCalendarName:
-        raise InvalidRequest(
-            f"There is no calendar {calendar!r}.",
-            expected="24/7, FX, or an exchange code (ISO 10383) such as XNYS, XNAS, XETR, XLON",
-            received=repr(calendar),
-            remedy="correct the instrument's calendar",
-        ) from None
-    schedule = exchange.schedule
+    schedule = _exchange(calendar).schedule
     return pl.DataFrame(
         {
             "session": [moment.to_pydatetime().replace(tzinfo=UTC) for moment in schedule.index],
@@ -172,6 +160,32 @@ def _exchange_sessions(calendar: str) -> pl.DataFrame:
             "close": [moment.to_pydatetime() for moment in schedule["close"]],
         },
         schema=SESSION_SCHEMA,
+    )
+
+
+@lru_cache(maxsize=32)
+def _exchange(calendar: str) -> Any:
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    trouble: Exception | None = None
+    for start in _STARTS:
+        try:
+            return exchange_calendars.get_calendar(calendar, start=start)
+        except InvalidCalendarName:
+            raise InvalidRequest(
+                f"There is no calendar {calendar!r}.",
+                expected="24/7, FX, or an exchange code (ISO 10383) such as XNYS, XNAS, XETR, XLON",
+                received=repr(calendar),
+                remedy="correct the instrument's calendar",
+            ) from None
+        except (ValueError, NotImplementedError) as error:
+            trouble = error  # the library does not know this exchange that far back
+    raise InvalidRequest(
+        f"The calendar {calendar!r} cannot be computed by the installed exchange_calendars.",
+        expected="a calendar that the library can compute",
+        received=f"{type(trouble).__name__}: {str(trouble)[:150]}",
+        remedy="choose another calendar for the instrument, such as that of its main listing",
     )
 
 

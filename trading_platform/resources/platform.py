@@ -1,6 +1,7 @@
 """What an asset needs to do its work: stores, sources, the clock, and whom to tell of progress.
 
-Everything is opened when a run starts and closed when it ends; nothing is read at import.
+Everything is opened when a run or command starts and closed when it ends; nothing is read at
+import. Dagster's view of it is :mod:`trading_platform.resources.dagster_platform`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dagster import InitResourceContext, resource
-
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.settings import Settings, load_settings
+from trading_platform.settings import Settings
 from trading_platform.sources.base import BarSource
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.workflows.progress import Progress, silent
@@ -63,10 +62,3 @@ def open_platform(
         ) as stores,
     ):
         yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again)
-
-
-@resource(description="Stores and sources as the environment configures them; see .env.example.")
-def platform_resource(_context: InitResourceContext) -> Iterator[PlatformContext]:
-    """The platform of the environment (:mod:`trading_platform.settings`), open for the length of a run."""
-    with open_platform(load_settings()) as platform:
-        yield platform

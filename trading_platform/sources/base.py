@@ -46,8 +46,8 @@ class BarSource(Protocol):
     def longest_request(self, timeframe: Timeframe) -> timedelta:
         """The longest window worth asking for at once; what was had is committed at this grain."""
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> Window | None:
-        """The window this source can be asked for, or None if it has no bars of that length."""
+    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+        """The disjoint windows this source can be asked for, in order; none if it has no bars of that length."""
 
     def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
         """The bars of ``window``.

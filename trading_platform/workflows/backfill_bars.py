@@ -7,7 +7,7 @@ and quarantine together, so that interrupting and running again gives the rows o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -67,7 +67,7 @@ def source_of(sources: Sources, instrument: Instrument) -> BarSource:
 
 def is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
     """Whether these bars come from the stored 1m bars, because the source has none of that length."""
-    return timeframe is not Timeframe.M1 and source_of(sources, instrument).reach(instrument, timeframe) is None
+    return timeframe is not Timeframe.M1 and not source_of(sources, instrument).reach(instrument, timeframe)
 
 
 def backfill_bars(
@@ -133,8 +133,7 @@ def account_for_bars(
     whole = Window(closed[0].start, closed[-1].end)
     answered = _answered(stores, instrument.symbol, timeframe)
     source = sources.get(instrument.source)
-    reach = source.reach(instrument, timeframe) if source else None
-    reachable = [part for part in [reach and reach.intersect(whole)] if part]
+    reachable = within(source.reach(instrument, timeframe), whole) if source else []
     symbols = [instrument.symbol]
     return account_for(
         instrument.symbol,
@@ -151,11 +150,13 @@ def missing_windows(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
 ) -> list[Window]:
     """What of a window the source could be asked for and has not answered yet."""
-    reach = source.reach(instrument, timeframe)
-    wanted = reach.intersect(window) if reach else None
-    if wanted is None:
-        return []
-    return wanted.subtract(stores.coverage.answered(instrument.symbol, timeframe).get(source.name, ()))
+    known = stores.coverage.answered(instrument.symbol, timeframe).get(source.name, ())
+    return [missing for part in within(source.reach(instrument, timeframe), window) for missing in part.subtract(known)]
+
+
+def within(windows: Iterable[Window], whole: Window) -> list[Window]:
+    """The parts of some windows that lie in another."""
+    return [part for window in windows if (part := window.intersect(whole))]
 
 
 def _answered(stores: Stores, symbol: str, timeframe: Timeframe) -> list[Window]:
@@ -183,9 +184,7 @@ def _fetch(
     changes: list[bool] = []
     for window in Window.merge(_closed(instrument, timeframe, partitions, clock)):
         if again:
-            reach = source.reach(instrument, timeframe)
-            wanted = reach.intersect(window) if reach else None
-            missing = [wanted] if wanted else []
+            missing = within(source.reach(instrument, timeframe), window)
         else:
             missing = missing_windows(stores, source, instrument, timeframe, window)
         for gap in missing:

@@ -28,6 +28,9 @@ from trading_platform.workflows.progress import Progress, silent
 class Landing(Protocol):
     """Keeps accepted bars."""
 
+    def has(self, *, sha256: str, symbol: str, timeframe: Timeframe, options: str) -> bool:
+        """Whether it has the bars of a content, read with these options."""
+
     def keep(
         self,
         bars: pl.DataFrame,
@@ -49,6 +52,13 @@ class Quarantine(Protocol):
         self, refused: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
     ) -> int:
         """Keeps them and says how many were new."""
+
+
+class Coverage(Protocol):
+    """Knows for which time sources have answered."""
+
+    def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
+        """Forgets that a source has answered, so that the next backfill asks it again."""
 
 
 class Instruments(Protocol):
@@ -143,6 +153,7 @@ def import_files(
     *,
     landing: Landing,
     quarantine: Quarantine,
+    coverage: Coverage,
     instruments: Instruments,
     clock: Clock,
     progress: Progress = silent,
@@ -157,6 +168,7 @@ def import_files(
         options: what the user said about all of them.
         landing: keeps accepted bars.
         quarantine: keeps refused rows.
+        coverage: is told where an import changes what the files say.
         instruments: the universe; unknown symbols are added to it as what their name suggests.
         clock: the present.
         progress: is told of each finished file.
@@ -170,7 +182,7 @@ def import_files(
     done: list[ImportedFile] = []
     progress("files", 0, len(contents))
     for content in contents:
-        done.append(_import_one(content, options, landing, quarantine, instruments, clock=clock))
+        done.append(_import_one(content, options, landing, quarantine, coverage, instruments, clock=clock))
         progress("files", len(done), len(contents))
     return ImportReport(tuple(done))
 
@@ -180,6 +192,7 @@ def _import_one(
     options: ImportOptions,
     landing: Landing,
     quarantine: Quarantine,
+    coverage: Coverage,
     instruments: Instruments,
     *,
     clock: Clock,
@@ -193,7 +206,7 @@ def _import_one(
     refused = reading.refused.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
     quarantine.record(refused, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
     registered = bool(reading.accepted) and _register(reading.symbol, instruments)
-    status = _land(reading, options, landing, clock) if reading.accepted else ImportStatus.REFUSED
+    status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REFUSED
     return _report(content, reading, status, registered=registered)
 
 
@@ -211,16 +224,23 @@ _STATUS = {
 }
 
 
-def _land(reading: FileReading, options: ImportOptions, landing: Landing, clock: Clock) -> ImportStatus:
+def _land(
+    reading: FileReading, options: ImportOptions, landing: Landing, coverage: Coverage, clock: Clock
+) -> ImportStatus:
     if reading.span is None or reading.symbol is None or reading.timeframe is None or reading.sha256 is None:
         return ImportStatus.IMPORTED  # ticks of a bar that is still running: accepted, and no bar yet
+    symbol, timeframe, sha256, fingerprint = reading.symbol, reading.timeframe, reading.sha256, options.fingerprint()
+    if landing.has(sha256=sha256, symbol=symbol, timeframe=timeframe, options=fingerprint):
+        return ImportStatus.UNCHANGED
+    # Before the bars are kept: killed in between, the old bars are merely asked for once more.
+    coverage.withdraw(symbol, timeframe, SOURCE, [reading.span])
     kept = landing.keep(
         reading.bars,
-        sha256=reading.sha256,
-        symbol=reading.symbol,
-        timeframe=reading.timeframe,
+        sha256=sha256,
+        symbol=symbol,
+        timeframe=timeframe,
         span=reading.span,
-        options=options.fingerprint(),
+        options=fingerprint,
         clock=clock,
     )
     return _STATUS[kept]

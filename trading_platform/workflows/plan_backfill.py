@@ -14,17 +14,22 @@ from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
 from trading_platform.stores.bundle import Stores
 from trading_platform.workflows import build_features, compute_indicators, roll_up_bars
-from trading_platform.workflows.backfill_bars import Sources, missing_windows, source_of
+from trading_platform.workflows.backfill_bars import Sources, missing_windows, source_of, within
 
 
 @dataclass(frozen=True)
 class Reach:
-    """The window of an instrument's bars that can be had, of one timeframe."""
+    """What can be had of an instrument's bars of one timeframe: disjoint windows, in order."""
 
     instrument: Instrument
     timeframe: Timeframe
-    window: Window
+    windows: tuple[Window, ...]
     rolled_up: bool
+
+    def partitions(self, asked: Window | None) -> list[Window]:
+        """The whole partitions that hold any of it, inside ``asked`` (None: of all history)."""
+        parts = self.windows if asked is None else within(self.windows, asked)
+        return sorted({partition for part in parts for partition in partition_windows(self.timeframe, part)})
 
 
 def reach_of(
@@ -36,16 +41,13 @@ def reach_of(
     """
     source = source_of(sources, instrument)
     own = source.reach(instrument, timeframe)
-    rolled_up = own is None and timeframe is not Timeframe.M1
+    rolled_up = not own and timeframe is not Timeframe.M1
     base = source.reach(instrument, Timeframe.M1) if rolled_up else own
     known = stores.coverage.answered(instrument.symbol, Timeframe.M1 if rolled_up else timeframe)
-    windows = [*(window for found in known.values() for window in found), *([base] if base else [])]
+    windows = [*(window for found in known.values() for window in found), *base]
     end = last_closed(instrument.calendar, timeframe, clock())
     windows = [Window(window.start, min(window.end, end)) for window in windows if window.start < end]
-    if not windows:
-        return None
-    whole = Window(min(window.start for window in windows), max(window.end for window in windows))
-    return Reach(instrument, timeframe, whole, rolled_up)
+    return Reach(instrument, timeframe, tuple(Window.merge(windows)), rolled_up) if windows else None
 
 
 def unfinished_partitions(
@@ -62,10 +64,7 @@ def unfinished_partitions(
     """
     unfinished: dict[str, set[Window]] = {}
     for reach in reaches:
-        window = reach.window if asked is None else reach.window.intersect(asked)
-        if window is None:
-            continue
-        partitions = partition_windows(reach.timeframe, window)
+        partitions = reach.partitions(asked)
         found = set(partitions) if again else _to_do(stores, sources, reach, partitions)
         unfinished.setdefault(reach.instrument.symbol, set()).update(found)
     return {symbol: sorted(windows) for symbol, windows in unfinished.items() if windows}
@@ -74,17 +73,22 @@ def unfinished_partitions(
 def _to_do(stores: Stores, sources: Sources, reach: Reach, partitions: Sequence[Window]) -> set[Window]:
     symbol, timeframe = reach.instrument.symbol, reach.timeframe
     to_do: set[Window] = set()
+    if not partitions:
+        return to_do
     if reach.rolled_up:
         to_do |= set(roll_up_bars.stale_roll_ups(stores, symbol, timeframe, partitions))
     else:
         source = source_of(sources, reach.instrument)
-        for window in partitions:
-            part = window.intersect(reach.window)
-            if part and missing_windows(stores, source, reach.instrument, timeframe, part):
-                to_do.add(window)
+        missing = missing_windows(stores, source, reach.instrument, timeframe, _whole(partitions))
+        closed = [part for window in reach.windows for part in within(missing, window)]
+        to_do |= {window for window in partitions if within(closed, window)}
     stale = compute_indicators.stale_indicators(stores, [symbol], timeframe, partitions)
     to_do |= set(stale.get(symbol, ()))
     if timeframe is Timeframe.D1:
         universe = stores.instruments.all()
         to_do |= set(build_features.stale_features(stores, universe, [symbol], partitions).get(symbol, ()))
     return to_do
+
+
+def _whole(windows: Sequence[Window]) -> Window:
+    return Window(windows[0].start, windows[-1].end)

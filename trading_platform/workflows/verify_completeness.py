@@ -15,6 +15,7 @@ from trading_platform.domain.calendars import expected_times, last_closed
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.stores.checks import SAMPLE_ROWS, Scope
+from trading_platform.workflows.backfill_bars import within
 from trading_platform.workflows.check_results import CheckResult, Examination, Row, Severity, finding
 
 BATCH_BARS = 2_000_000

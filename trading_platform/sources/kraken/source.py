@@ -64,14 +64,14 @@ class KrakenSource:
         """All the candles of a length at once; a day of trades, which is dozens of requests."""
         return timedelta(days=OHLC_ROWS) if timeframe is Timeframe.D1 else timedelta(days=1)
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> Window | None:
-        """Daily bars: the 720 days before today. Minute bars: ``trades_history`` before now. Others: None."""
+    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+        """Daily bars: the 720 days before today. Minute bars: ``trades_history`` before now. Others: none."""
         del instrument  # the same for every pair
         if timeframe not in (Timeframe.D1, Timeframe.M1):
-            return None
+            return ()
         end = last_closed(ALWAYS_OPEN, timeframe, self._clock())
         length = timedelta(days=OHLC_ROWS) if timeframe is Timeframe.D1 else self._trades_history
-        return Window(end - length, end)
+        return (Window(end - length, end),)
 
     def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
         """The bars of ``window``; minute bars also of windows before ``reach``.
