@@ -1,8 +1,9 @@
--- Bars that opened further than the limit from the close before them without being marked for review.
+-- Bars that opened further than the limit from the close before them without being marked for review. As where they
+-- are marked, only traded bars are judged: carried prices and repaired bars say already how they came about.
 -- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, share numeric. Rides on <table>_symbol_time; the close before
 -- the first bar of the window costs one descent a symbol.
 SELECT symbol, time,
-       format('opened at %%s after a close of %%s, quality %%s', trim_scale(open), trim_scale(before), quality) AS detail
+       format('opened at %%s after a close of %%s', trim_scale(open), trim_scale(before)) AS detail
 FROM (
     SELECT symbol, time, open, quality,
            coalesce(
@@ -14,4 +15,4 @@ FROM (
     FROM {table} AS bar
     WHERE (%(symbols)s::varchar[] IS NULL OR symbol = ANY(%(symbols)s::varchar[])) AND time >= %(start)s AND time < %(end)s
 ) AS judged
-WHERE abs(open - before) > before * %(share)s AND quality <> 'review'
+WHERE abs(open - before) > before * %(share)s AND quality = 'traded'

@@ -160,7 +160,7 @@ def test_clean_data_keeps_every_rule(platform: Platform) -> None:
         ("positive_prices", "volume = -0.00000001"),
         ("positive_prices", "volume = 'NaN'"),
         ("gap_review", "quality = 'traded', open = 200, high = 200"),
-        ("gap_review", "quality = 'repaired', open = 50, low = 50"),
+        ("gap_review", "quality = 'traded', open = 50, low = 50"),
     ],
 )
 def test_a_broken_bar_is_found_by_its_rule(platform: Platform, check: str, what: str) -> None:
@@ -226,6 +226,12 @@ def test_marked_gaps_are_a_warning_with_a_sample(platform: Platform) -> None:
     assert (result.status, result.severity, result.offenders) == (Status.WARN, Severity.WARN, 1)
     assert named(result) == [("AAA", DAY.isoformat())]
     assert "opened at 200 after a close of" in str(result.sample[0]["detail"])
+
+
+@pytest.mark.parametrize("quality", ["repaired", "no_trade"])
+def test_only_traded_bars_want_the_mark(platform: Platform, quality: str) -> None:
+    change(platform, "bars_1d", f"quality = '{quality}', open = 200, high = 200")
+    assert platform.check("ohlcv_1d", "gap_review").status is Status.PASSED
 
 
 def test_a_gap_of_exactly_the_limit_needs_no_mark(platform: Platform) -> None:

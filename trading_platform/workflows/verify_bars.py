@@ -149,7 +149,7 @@ BAR_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "gap_review",
-        "Bars that opened more than 10 % from the close before are marked for review; a person looks at those.",
+        "Traded bars that opened more than 10 % from the close before are marked for review; a person looks at those.",
         _gap_review,
         blocking=False,
     ),
