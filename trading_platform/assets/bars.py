@@ -18,7 +18,7 @@ from dagster import (
     asset,
 )
 
-from trading_platform.assets.report import OWNERS, column_schema, partition_metadata
+from trading_platform.assets.report import OWNERS, column_schema, describe_partitions, partition_metadata
 from trading_platform.domain.accounting import Account
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
@@ -102,13 +102,14 @@ def _describe(
     windows: Sequence[Window],
 ) -> None:
     closes = _daily_closes(platform, timeframe, symbols, Window(windows[0].start, windows[-1].end))
+    described = {}
     for account in report.accounts:
-        key = partition_key(account.symbol, timeframe, account.window)
         drawn = [value for time, value in closes.get(account.symbol, ()) if time in account.window]
-        context.add_asset_metadata(
-            {**_account_metadata(account), **partition_metadata(account.bars, account.first, account.last, drawn)},
-            partition_key=key,
-        )
+        described[partition_key(account.symbol, timeframe, account.window)] = {
+            **_account_metadata(account),
+            **partition_metadata(account.bars, account.first, account.last, drawn),
+        }
+    describe_partitions(context, described)
 
 
 def _account_metadata(account: Account) -> dict[str, MetadataValue]:

@@ -6,7 +6,13 @@ Definitions stand in :mod:`trading_platform.domain.features`, the work in
 
 from dagster import AssetExecutionContext, BackfillPolicy, ResourceParam, asset
 
-from trading_platform.assets.report import OWNERS, column_schema, partition_metadata, say_up_to_date
+from trading_platform.assets.report import (
+    OWNERS,
+    column_schema,
+    describe_partitions,
+    partition_metadata,
+    say_up_to_date,
+)
 from trading_platform.domain.features import FEATURE_SCHEMA, FEATURES
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import STEP_RETRIES
@@ -44,8 +50,11 @@ def features(context: AssetExecutionContext, platform: ResourceParam[PlatformCon
             again=platform.again,
             progress=platform.progress,
         )
-        for (symbol, window), rows in report.rows.items():
-            context.add_asset_metadata(
-                partition_metadata(rows, None, None), partition_key=partition_key(symbol, Timeframe.D1, window)
-            )
+        describe_partitions(
+            context,
+            {
+                partition_key(symbol, Timeframe.D1, window): partition_metadata(rows, None, None)
+                for (symbol, window), rows in report.rows.items()
+            },
+        )
         say_up_to_date(context, report.up_to_date)

@@ -6,7 +6,13 @@ Formulas stand in :mod:`trading_platform.domain.indicators`, the work in
 
 from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, ResourceParam, asset
 
-from trading_platform.assets.report import OWNERS, column_schema, partition_metadata, say_up_to_date
+from trading_platform.assets.report import (
+    OWNERS,
+    column_schema,
+    describe_partitions,
+    partition_metadata,
+    say_up_to_date,
+)
 from trading_platform.domain.indicators import INDICATOR_SCHEMA, INDICATORS
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import STEP_RETRIES
@@ -45,10 +51,13 @@ def _indicator_asset(timeframe: Timeframe) -> AssetsDefinition:
                 again=platform.again,
                 progress=platform.progress,
             )
-            for (symbol, window), rows in report.rows.items():
-                context.add_asset_metadata(
-                    partition_metadata(rows, None, None), partition_key=partition_key(symbol, timeframe, window)
-                )
+            describe_partitions(
+                context,
+                {
+                    partition_key(symbol, timeframe, window): partition_metadata(rows, None, None)
+                    for (symbol, window), rows in report.rows.items()
+                },
+            )
             say_up_to_date(context, report.up_to_date)
 
     return indicators
