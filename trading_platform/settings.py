@@ -68,6 +68,13 @@ def load_settings() -> Settings:
     """
     try:
         return Settings()
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(
+            "The file .env cannot be read.",
+            expected="text in UTF-8, a line NAME=value for each setting",
+            received=str(error),
+            remedy="correct or remove it (.env.example is one that works)",
+        ) from None
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()

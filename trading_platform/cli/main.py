@@ -9,6 +9,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import typer
 
@@ -16,6 +17,11 @@ from trading_platform.cli import backfill, data, database, demo, exchange, impor
 from trading_platform.cli.output import err, print_error
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, TradingPlatformError
 from trading_platform.settings import load_settings
+
+FAILED, CANNOT_BE, INTERRUPTED = 1, 2, 130
+
+# Every wrong use of the command line; Typer names only this one kind of it in public.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 app = typer.Typer(
     name="trading-platform",
@@ -33,25 +39,42 @@ def main() -> None:
     """Runs the command line; never shows a traceback."""
     as_json = "--json" in sys.argv
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=not as_json)  # by itself Typer ends the process, and tells of wrong usage as text
+    except SystemExit as ended:
+        code = ended.code
+    except UsageError as error:
+        print_error(_as_invalid_request(error), as_json=as_json)
+        code = CANNOT_BE
     except TradingPlatformError as error:
         print_error(error, as_json=as_json)
-        raise SystemExit(2 if isinstance(error, (InvalidRequest, ConfigurationError)) else 1) from None
+        code = CANNOT_BE if isinstance(error, (InvalidRequest, ConfigurationError)) else FAILED
     except KeyboardInterrupt:
-        err.print("Interrupted. What was finished is stored; the same command goes on from there.")
-        raise SystemExit(130) from None
+        code = INTERRUPTED
     except BrokenPipeError:
-        raise SystemExit(0) from None
+        code = 0
     except Exception as error:  # noqa: BLE001 - the last resort: a person gets words, the file gets the traceback
-        where = _keep_traceback()
-        print_error(
-            TradingPlatformError(
-                f"The command failed in a way it should not: {type(error).__name__}: {error}",
-                remedy=f"report it with {where}" if where else "report it",
-            ),
-            as_json=as_json,
-        )
-        raise SystemExit(1) from None
+        _print_fault(error, as_json=as_json)
+        code = FAILED
+    if code == INTERRUPTED:
+        err.print("Interrupted. What was finished is stored; the same command goes on from there.")
+    raise SystemExit(code)
+
+
+def _print_fault(error: Exception, *, as_json: bool) -> None:
+    where = _keep_traceback()
+    print_error(
+        TradingPlatformError(
+            f"The command failed in a way it should not: {type(error).__name__}: {error}",
+            remedy=f"report it with {where}" if where else "report it",
+        ),
+        as_json=as_json,
+    )
+
+
+def _as_invalid_request(error: typer.BadParameter) -> InvalidRequest:
+    """A wrong option or argument, for machines; a person gets Typer's own words."""
+    command = error.ctx.command_path if error.ctx else "trading-platform"
+    return InvalidRequest(error.format_message(), remedy=f"see {command} --help")
 
 
 def _keep_traceback() -> Path | None:

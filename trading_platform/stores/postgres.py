@@ -39,7 +39,7 @@ class Database:
 
         try:
             parsed = make_url(url)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, ValueError) as error:  # the latter for a port that is no number
             raise ConfigurationError(
                 "DATABASE_URL cannot be read.",
                 expected="postgresql://user:password@host:5432/database",
