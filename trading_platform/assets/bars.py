@@ -28,9 +28,6 @@ from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.backfill_bars import BackfillReport, backfill_bars
 
 BAR_COLUMNS = {
-    "time": "open of the bar, UTC; midnight UTC of the session's date for daily bars",
-    "symbol": "the platform's spelling",
-    "timeframe": "1m, 5m, 1h or 1d",
     "open": "first price",
     "high": "highest price",
     "low": "lowest price",

@@ -31,6 +31,14 @@ _TYPES: dict[type[pl.DataType] | pl.DataType, str] = {
 }
 
 
+_SHARED = {
+    "time": "open of the bar, UTC; midnight UTC of the session's date for daily bars",
+    "symbol": "the platform's spelling",
+    "timeframe": "1m, 5m, 1h or 1d",
+}
+"""Columns that every table has."""
+
+
 def column_schema(schema: Mapping[str, pl.DataType], descriptions: Mapping[str, str], key: set[str]) -> TableSchema:
     """A frame's schema as Dagster shows it."""
     return TableSchema(
@@ -38,7 +46,7 @@ def column_schema(schema: Mapping[str, pl.DataType], descriptions: Mapping[str, 
             TableColumn(
                 name,
                 type=_type_name(dtype),
-                description=descriptions.get(name),
+                description=descriptions.get(name, _SHARED.get(name)),
                 constraints=TableColumnConstraints(nullable=name not in key),
             )
             for name, dtype in schema.items()
