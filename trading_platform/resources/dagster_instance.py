@@ -26,16 +26,41 @@ def instance_directory() -> Path:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """Dagster's instance: that of DAGSTER_HOME where it is set, else the platform's own."""
+    """Dagster's instance: that of DAGSTER_HOME where it is set, else the platform's own.
+
+    Raises:
+        StoreUnavailable: if Dagster's database does not answer, now or in the body.
+        StoreFull: if it has no space left.
+    """
     from dagster import DagsterInstance
     from dagster._core.instance import InstanceRef
 
-    if os.environ.get("DAGSTER_HOME"):
-        with DagsterInstance.get() as instance:
+    with _database_errors_explained():
+        if os.environ.get("DAGSTER_HOME"):
+            with DagsterInstance.get() as instance:
+                yield instance
+            return
+        home = settings.root / "dagster"
+        home.mkdir(parents=True, exist_ok=True)
+        reference = InstanceRef.from_dir(str(home), config_dir=str(instance_directory()))
+        with DagsterInstance.from_ref(reference) as instance:
             yield instance
-        return
-    home = settings.root / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    reference = InstanceRef.from_dir(str(home), config_dir=str(instance_directory()))
-    with DagsterInstance.from_ref(reference) as instance:
-        yield instance
+
+
+@contextmanager
+def _database_errors_explained() -> Iterator[None]:
+    """Turns what Dagster lets through of its database's drivers into the platform's errors."""
+    import psycopg
+    import psycopg2
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import DBAPIError
+
+    from trading_platform.stores.postgres import store_error
+
+    try:
+        yield
+    except (DBAPIError, psycopg.Error, psycopg2.Error) as error:
+        raise store_error(error) from error
+    except DagsterPostgresException as error:
+        cause = error.__cause__ or error.__context__
+        raise store_error(cause if isinstance(cause, Exception) else error) from error

@@ -137,12 +137,11 @@ def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns:
 
 
 def store_error(error: Exception) -> StoreError:
-    """The platform's error for one of the driver's."""
-    import psycopg
+    """The platform's error for one of the driver's: psycopg, or psycopg2 as Dagster uses it."""
     from sqlalchemy.exc import DBAPIError
 
     original = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(original, "sqlstate", None)
+    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
     said = str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__
     if state in _NO_SPACE:
         return StoreFull(
@@ -150,7 +149,8 @@ def store_error(error: Exception) -> StoreError:
             received=said,
             remedy="free disk space where the database keeps its files, then run the same again",
         )
-    away = isinstance(original, psycopg.OperationalError) or (state or "").startswith(("08", "57P"))
+    kinds = {kind.__name__ for kind in type(original).__mro__}  # of the DB API, the same in every driver
+    away = bool(kinds & {"OperationalError", "InterfaceError"}) or (state or "").startswith(("08", "57P"))
     if away:
         return StoreUnavailable(
             "The database does not answer; what was under way left nothing behind.",
