@@ -150,5 +150,5 @@ def test_without_a_database_nothing_is_landed(
 
 def test_summary_for_a_person_says_what_comes_next(run, test_data: Path) -> None:
     result = run(test_data / "daily/SPY_2008-2018_yahoo.csv")
-    assert "next: trading-platform backfill SPY --timeframe 1d" in result.output
+    assert "Next: trading-platform backfill SPY --timeframe 1d" in result.output
     assert "ohlc_inconsistent" in result.output

@@ -19,7 +19,7 @@ from trading_platform.domain.time import Timeframe, Window, parse_moment
 from trading_platform.settings import load_settings
 
 if TYPE_CHECKING:
-    from trading_platform.cli.dagster_runs import RunOutcome
+    from trading_platform.cli.dagster_runs import CheckOutcome, RunOutcome
     from trading_platform.resources.platform import PlatformContext
     from trading_platform.workflows.plan_backfill import Reach
 
@@ -242,5 +242,16 @@ def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *
         f"{len(runs)} Dagster runs over {partitions} partitions in {seconds:.1f} s; "
         f"{len(checks) - len(warned)} of {len(checks)} checks passed."
     )
-    for check in warned:
-        out.print(f"  {check.severity.lower()}: {check.asset} {check.check}: {check.description}", highlight=False)
+    print_warnings(warned)
+
+
+def print_warnings(checks: Sequence[CheckOutcome]) -> None:
+    """The checks that did not pass, once each however many runs evaluated them."""
+    alike: dict[tuple[str, str, str], list[CheckOutcome]] = {}
+    for check in checks:
+        alike.setdefault((check.severity.lower(), check.asset, check.check), []).append(check)
+    for (severity, asset, name), found in alike.items():
+        times = f" (and in {len(found) - 1} more runs)" if len(found) > 1 else ""
+        out.print(f"  {severity}: {asset} {name}: {found[0].description}{times}", highlight=False, markup=False)
+    if alike:
+        out.print("  `trading-platform verify` shows every check with what it found.")

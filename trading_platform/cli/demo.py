@@ -126,6 +126,8 @@ def _print_for_machines(lines: Sequence[Line], runs: Sequence[RunOutcome], featu
 def _print_for_people(
     lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, seconds: float, settings: Settings
 ) -> None:
+    from trading_platform.cli.backfill import print_warnings
+
     columns = ["timeframe", "symbols", "bars", "expected", "proven empty", "refused", "missing", "partitions"]
     rows = []
     for length in Timeframe:
@@ -148,11 +150,7 @@ def _print_for_people(
             f"{number(features)} rows of features. {len(runs)} Dagster runs, {passed} of {len(checks)} checks passed, "
             f"{seconds:.0f} seconds."
         )
-        for check in checks:
-            if not check.passed:
-                out.print(
-                    f"  {check.severity.lower()}: {check.asset} {check.check}: {check.description}", highlight=False
-                )
+        print_warnings([check for check in checks if not check.passed])
     else:
         out.print(
             f"{number(features)} rows of features. Nothing was left to do, nothing changed ({seconds:.0f} seconds)."
@@ -161,5 +159,6 @@ def _print_for_people(
     out.print("\nWhere to look next:")
     out.print(f"  DATA_DIR={place} make dev", highlight=False)
     out.print("      the Dagster UI on http://127.0.0.1:3000: lineage, partitions, checks")
+    out.print(f"  DATA_DIR={place} .venv/bin/trading-platform verify", highlight=False)
     out.print(f"  DATA_DIR={place} .venv/bin/trading-platform coverage", highlight=False)
     out.print(f"  DATA_DIR={place} .venv/bin/trading-platform export bars btc.csv -s BTCUSD", highlight=False)

@@ -18,6 +18,7 @@ from trading_platform.sources.files.options import DateOrder, FileFormat, Import
 if TYPE_CHECKING:
     from trading_platform.workflows.import_files import ImportedFile, ImportReport
 
+_FEW = 3  # files named in a note
 _MOST_LINES = 60
 """Files shown one by one in the table; of more only those that were refused or are worth a look."""
 
@@ -106,7 +107,7 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
             {
                 "files": [asdict(file) for file in report.files],
                 "reasons": report.reasons,
-                "next": [_backfill(*series) for series in report.series],
+                "next": _backfills(report),
             }
         )
         return
@@ -114,19 +115,33 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
     if report.reasons:
         rows = list(report.reasons.items())
         out.print(table("Refused rows by reason", ("reason", "rows"), rows, right=("rows",)))
-    for symbol in sorted({file.symbol for file in report.files if file.registered and file.symbol}):
+    _print_notes(report)
+    added = sorted({file.symbol for file in report.files if file.registered and file.symbol})
+    if added:
         out.print(
-            f"{symbol} was unknown and has been added to the instruments; `trading-platform instruments` changes it."
+            f"Added to the instruments: {', '.join(added)}. `trading-platform instruments` shows and changes them."
         )
-    for series in report.series:
-        out.print(f"next: {_backfill(*series)}", highlight=False)
+    for command in _backfills(report):
+        out.print(f"Next: {command}", highlight=False)
+
+
+def _print_notes(report: ImportReport) -> None:
+    """What was taken for granted, once for all the files it was taken for."""
+    from trading_platform.cli.output import out
+
+    noted: dict[str, list[str]] = {}
+    for file in report.files:
+        noted.setdefault(_note(file), []).append(Path(file.origin).name)
+    for note, names in noted.items():
+        named = ", ".join(names) if len(names) <= _FEW else f"{', '.join(names[:_FEW])} and {len(names) - _FEW} more"
+        out.print(f"{named}: {note}", highlight=False, markup=False)
 
 
 def _files_table(report: ImportReport) -> object:
     from trading_platform.cli.output import table
 
     counts = ("rows", "accepted", "quarantined")
-    columns = ("file", "format", "symbol", "timeframe", *counts, "span", "note")
+    columns = ("file", "symbol", "bars", "rows", "accepted", "refused", "from", "to")
     shown = report.files
     if len(shown) > _MOST_LINES:
         shown = tuple(file for file in report.files if file.quarantined)[:_MOST_LINES]
@@ -135,18 +150,28 @@ def _files_table(report: ImportReport) -> object:
     )
     rows = [_row(file) for file in shown]
     totals = (sum(getattr(file, name) for file in report.files) for name in counts)
-    rows.append(("all", "", "", "", *totals, "", ""))
-    return table(title, columns, rows, right=counts)
+    rows.append(("all", "", "", *totals, "", ""))
+    return table(title, columns, rows, right=("rows", "accepted", "refused"))
 
 
 def _row(file: ImportedFile) -> tuple[object, ...]:
-    precise = "%Y-%m-%d" if file.timeframe == Timeframe.D1.value else "%Y-%m-%d %H:%M"
-    span = f"{file.start:{precise}} to {file.end:{precise}}" if file.start and file.end else None
-    said = file.assumption if file.accepted else file.detail
-    note = said if file.status == "imported" else f"{file.status}: {said}"
+    span = [f"{moment:%Y-%m-%d}" if moment else None for moment in (file.start, file.end)]
     counts = (file.rows, file.accepted, file.quarantined)
-    return (Path(file.origin).name, file.format, file.symbol, file.timeframe, *counts, span, note)
+    return (Path(file.origin).name, file.symbol, file.timeframe, *counts, *span)
 
 
-def _backfill(symbol: str, timeframe: str) -> str:
-    return f"trading-platform backfill {symbol} --timeframe {timeframe}"
+def _note(file: ImportedFile) -> str:
+    said = file.assumption if file.accepted else (file.detail or "")
+    known = f"{file.format}, {said}" if file.format else said
+    return known if file.status == "imported" else f"{file.status}: {known}"
+
+
+def _backfills(report: ImportReport) -> list[str]:
+    """The commands that bring what was imported into the database, one a timeframe."""
+    by_timeframe: dict[str, list[str]] = {}
+    for symbol, timeframe in report.series:
+        by_timeframe.setdefault(timeframe, []).append(symbol)
+    return [
+        f"trading-platform backfill {' '.join(symbols)} --timeframe {timeframe}"
+        for timeframe, symbols in by_timeframe.items()
+    ]

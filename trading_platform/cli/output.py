@@ -6,6 +6,7 @@ Results go to standard output, progress and errors to standard error, so that ``
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,8 +19,10 @@ from rich.table import Table
 from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.workflows.progress import Progress
 
-out = Console()
-err = Console(stderr=True)
+_WIDE = 140  # columns where no terminal limits them, as in a pipe or a log
+
+out = Console(width=None if sys.stdout.isatty() else _WIDE)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE)
 
 
 def print_json(value: Any) -> None:

@@ -21,6 +21,9 @@ FIAT = frozenset("USD EUR GBP JPY CHF CAD AUD NZD SEK NOK DKK PLN HUF CZK TRY MX
 CRYPTO = frozenset("BTC XBT ETH SOL ADA XRP DOT LTC DOGE AVAX LINK MATIC USDT USDC".split())
 """Codes by which a symbol is taken for a crypto pair when nobody said what it is."""
 
+CRYPTO_QUOTES = frozenset({"BTC", "XBT", "ETH", "USDT", "USDC"})
+"""What only crypto is priced in: with such an ending any symbol is a crypto pair."""
+
 
 class AssetClass(StrEnum):
     """The kinds of instruments the platform tells apart."""
@@ -83,8 +86,8 @@ class Instrument:
 def guess_instrument(symbol: str, source: str) -> Instrument:
     """An instrument with what can be read off its symbol: class and calendar.
 
-    Six letters of two known currencies are FX; an ending in a currency with a known crypto code
-    in front is crypto; everything else is a US equity. A person can correct it with
+    Six letters of two known currencies are FX; a known crypto code before a currency, or anything
+    priced in crypto, is crypto; everything else is a US equity. A person can correct it with
     ``trading-platform instruments add``.
     """
     check_symbol(symbol)
@@ -92,6 +95,6 @@ def guess_instrument(symbol: str, source: str) -> Instrument:
         return Instrument(symbol, AssetClass.FX, "FX", source)
     for length in (3, 4):
         base, quote = symbol[:-length], symbol[-length:]
-        if base in CRYPTO and (quote in FIAT or quote in CRYPTO):
+        if (base in CRYPTO and quote in FIAT) or (base and quote in CRYPTO_QUOTES):
             return Instrument(symbol, AssetClass.CRYPTO, "24/7", source)
     return Instrument(symbol, AssetClass.EQUITY, "XNYS", source)

@@ -93,7 +93,8 @@ def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Scree
     """Tells the bars in ``raw`` from the rows that cannot be one.
 
     Of rows with the same time the last wins, as an upsert would have it; the others are refused as
-    duplicates. Numbers are rounded half away from zero to eight decimals, the width of the columns.
+    duplicates. Numbers are rounded half to even to eight decimals, the width of the columns, and
+    judged as they would be stored.
 
     Args:
         raw: frame of :data:`RAW_BAR_SCHEMA`, of one symbol.
@@ -201,20 +202,25 @@ def _divide(typed: pl.DataFrame, rules: list[_Rule], *, keep: list[str], unique_
     judged = typed.with_columns(
         reason=pl.coalesce(
             pl.when(broken.fill_null(value=False)).then(pl.lit(reason.value)) for broken, reason, _ in rules
-        ),
-        detail=pl.coalesce(pl.when(broken.fill_null(value=False)).then(detail) for broken, _, detail in rules),
+        )
     )
+    details = [(reason, detail) for _, reason, detail in rules]
     if unique_time:
         superseded = pl.col("reason").is_null() & (
             pl.int_range(pl.len()) < pl.int_range(pl.len()).filter(pl.col("reason").is_null()).max()
         ).over("time")
-        judged = judged.with_columns(superseded=superseded).with_columns(
-            reason=pl.when("superseded").then(pl.lit(Reason.DUPLICATE.value)).otherwise("reason"),
-            detail=pl.when("superseded")
-            .then(pl.format("a later row has the same time {}", "time_text"))
-            .otherwise("detail"),
+        judged = judged.with_columns(
+            reason=pl.when(superseded).then(pl.lit(Reason.DUPLICATE.value)).otherwise("reason")
         )
-    refused = judged.filter(pl.col("reason").is_not_null()).with_columns(row_count=pl.lit(1, dtype=pl.Int64))
+        details.append((Reason.DUPLICATE, pl.format("a later row has the same time {}", "time_text")))
+    # Sentences are made of the refused rows only: for millions of good ones they would cost most of the time.
+    refused = judged.filter(pl.col("reason").is_not_null()).with_columns(
+        detail=pl.coalesce(
+            pl.when(pl.col("reason") == reason.value).then(detail).otherwise(pl.lit(None, dtype=pl.String()))
+            for reason, detail in details
+        ),
+        row_count=pl.lit(1, dtype=pl.Int64),
+    )
     accepted = judged.filter(pl.col("reason").is_null()).sort("time", maintain_order=True)
     return Screened(
         accepted.select(keep), refused.select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
