@@ -58,7 +58,7 @@ def test_every_asset_says_what_it_is():
         schema = node.metadata["dagster/column_schema"]
         assert node.description, key
         assert node.owners, key
-        assert {kind for kind in node.kinds} & {"postgres", "parquet"}, key
+        assert set(node.kinds) & {"postgres", "parquet"}, key
         assert [column.name for column in schema.columns][:2] == ["time", "symbol"], key
         assert all(column.description for column in schema.columns), [
             (key, column.name) for column in schema.columns if not column.description
@@ -92,7 +92,7 @@ def test_schedules_are_off_and_the_sensor_is_on():
 
 
 @pytest.fixture(scope="module")
-def checkout(new_settings: Callable[..., Settings]) -> Iterator[tuple[Path, Settings]]:
+def checkout(new_settings: Callable[..., Settings]) -> tuple[Path, Settings]:
     """A copy of what is under version control, as a clone would have it."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -106,7 +106,7 @@ def checkout(new_settings: Callable[..., Settings]) -> Iterator[tuple[Path, Sett
         if (REPOSITORY / name).is_file() and not name.startswith("tests/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, folder / name)
-    yield folder, new_settings(folder / "data")
+    return folder, new_settings(folder / "data")
 
 
 def plain_environment(folder: Path) -> dict[str, str]:
@@ -301,9 +301,7 @@ def test_what_a_schedule_asks_for_is_brought_up_to_date_in_one_run(
     request = tick_schedule("crypto_close", instance, present_moment)
     assert isinstance(request, RunRequest)
     with running_exchange(SeededMarket(7, SYMBOLS), clock=lambda: present_moment) as url:
-        settings = Settings(
-            _env_file=None, data_dir=tmp_path, kraken_api_url=url, kraken_requests_per_second=1000
-        )  # type: ignore[call-arg]
+        settings = Settings(_env_file=None, data_dir=tmp_path, kraken_api_url=url, kraken_requests_per_second=1000)  # type: ignore[call-arg]
         platform = PlatformContext(
             stores, build_sources(settings, lambda: present_moment), lambda: present_moment, again=True
         )

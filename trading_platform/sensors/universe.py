@@ -7,12 +7,21 @@ that a partition deleted by hand or a restored database is mended like any other
 
 from __future__ import annotations
 
-from dagster import DefaultSensorStatus, ResourceParam, SensorEvaluationContext, SensorResult, sensor
+from dagster import (
+    AddDynamicPartitionsRequest,
+    DefaultSensorStatus,
+    DeleteDynamicPartitionsRequest,
+    ResourceParam,
+    SensorEvaluationContext,
+    SensorResult,
+    sensor,
+)
 
 from trading_platform.partitions import symbols
 from trading_platform.resources.platform import PlatformContext
 
 INTERVAL_SECONDS = 30
+_FEW = 10  # symbols that a sentence can still name
 
 
 @sensor(
@@ -31,9 +40,18 @@ def universe(context: SensorEvaluationContext, platform: ResourceParam[PlatformC
     removed = sorted(set(present) - set(wanted))
     if not added and not removed:
         return SensorResult(skip_reason=f"The partitions are the universe's {len(wanted)} symbols.")
-    context.log.info("adding %s; deleting %s", ", ".join(added) or "nothing", ", ".join(removed) or "nothing")
-    requests = [
-        *([symbols.build_add_request(added)] if added else []),
-        *([symbols.build_delete_request(removed)] if removed else []),
-    ]
-    return SensorResult(dynamic_partitions_requests=requests)
+    requests: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = []
+    if added:
+        requests.append(symbols.build_add_request(added))
+    if removed:
+        requests.append(symbols.build_delete_request(removed))
+    # A tick that starts no run counts as skipped; the reason is what the UI shows of it.
+    return SensorResult(
+        dynamic_partitions_requests=requests,
+        skip_reason=f"Symbols added: {_named(added)}; deleted: {_named(removed)}.",
+    )
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - _FEW
+    return (", ".join(names[:_FEW]) or "none") + (f" and {more} more" if more > 0 else "")
