@@ -1,8 +1,8 @@
 """From which version of the bars each computed partition was made, so that only stale ones are made again.
 
 The version of a symbol's bars before a moment is the number of the last request that changed any
-of them (``market_data.coverage_requests``); a partition is stale when that, or the version of the
-code that computes it, is not what it was made from.
+of them (``market_data.coverage_requests``), that of several symbols the sum of theirs; a partition
+is stale when that, or the version of the code that computes it, is not what it was made from.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ class BarVersions:
     changes: Mapping[str, Sequence[tuple[datetime, int]]]
 
     def before(self, symbols: Sequence[str], moment: datetime) -> int:
-        """The version of these symbols' bars before ``moment``; 0 where there never were any."""
-        return max(
-            (version for symbol in symbols for start, version in self.changes.get(symbol, ()) if start < moment),
-            default=0,
+        """The version of these symbols' bars before ``moment``; 0 where there never were any.
+
+        The sum of each symbol's last change, and not the highest of all: of two symbols' changes
+        the one with the lower number may be committed later, and must not go unnoticed.
+        """
+        return sum(
+            max((version for start, version in self.changes.get(symbol, ()) if start < moment), default=0)
+            for symbol in set(symbols)
         )
 
 
