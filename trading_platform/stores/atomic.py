@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trading_platform.domain.errors import StoreError, StoreFull
@@ -31,15 +31,19 @@ def exclusive(lock: Path) -> Iterator[None]:
         yield
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> set[Path]:
     """Makes ``content`` what is in ``path``; a crash at any moment leaves the old file or the new one.
 
     The caller holds the lock that keeps other writers away.
 
+    Returns:
+        The folders whose entries changed: the new file survives a loss of power for certain once
+        they were given to :func:`persist_folders`, be it together with those of other files.
+
     Raises:
         OSError: if it cannot be written; the old file is then as it was, and nothing else is left.
     """
-    _make_folder(path.parent)
+    changed = _make_folder(path.parent) | {path.parent}
     draft = path.with_name(f".{path.name}{_SUFFIX}")
     try:
         with draft.open("wb") as file:
@@ -50,23 +54,27 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    persist_folder(path.parent)
+    return changed
 
 
-def _make_folder(folder: Path) -> None:
-    if not folder.exists():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        persist_folder(folder.parent)
+def _make_folder(folder: Path) -> set[Path]:
+    """The folders that got a new entry by it."""
+    if folder.exists():
+        return set()
+    changed = _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    return changed | {folder.parent}
 
 
-def persist_folder(folder: Path) -> None:
-    """Returns when the folder's present entries would survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def persist_folders(folders: Iterable[Path]) -> None:
+    """Returns when the folders' present entries would survive a loss of power."""
+    for folder in folders:
+        with suppress(FileNotFoundError):  # emptied and removed since
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def remove_drafts(folder: Path) -> int:

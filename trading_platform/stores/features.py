@@ -26,7 +26,7 @@ from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.features import FEATURE_NAMES, FEATURE_SCHEMA, FEATURES, FeatureSpec
 from trading_platform.domain.instruments import check_symbol
 from trading_platform.domain.time import Clock, Window, month_window, utc_now
-from trading_platform.stores.atomic import exclusive, explained, persist_folder, remove_drafts, replace_file
+from trading_platform.stores.atomic import exclusive, explained, persist_folders, remove_drafts, replace_file
 
 _FILE = "features.parquet"
 _MAGIC = b"PAR1"
@@ -81,12 +81,16 @@ class FeatureStore:
         _check(frame, check_symbol(symbol), window)
         parts = _by_month(frame)
         outcome: dict[str, list[str]] = {"written": [], "unchanged": [], "removed": []}
+        changed: set[Path] = set()
         with explained(self.directory), exclusive(self._lock(symbol)):
             self._remove_drafts(symbol)
-            for month in _months_touched(window):
-                rows, file = parts.get(month, frame.clear()), self._file(symbol, month)
-                if rows.height or file.exists():
-                    outcome[_replace_month(file, rows, window)].append(month)
+            try:
+                for month in _months_touched(window):
+                    rows, file = parts.get(month), self._file(symbol, month)
+                    if rows is not None or file.exists():
+                        outcome[_replace_month(file, rows, window, changed)].append(month)
+            finally:
+                persist_folders(changed)
         return Replaced(*(tuple(outcome[kind]) for kind in ("written", "unchanged", "removed")))
 
     def read(self, symbols: Sequence[str], window: Window, names: Sequence[str] | None = None) -> pl.DataFrame:
@@ -158,7 +162,8 @@ class FeatureStore:
             before = _read_catalog(path)
             entries = [_entry(spec, before.get(spec.name), self._clock) for spec in FEATURES.values()]
             if entries != list(before.values()):
-                replace_file(path, json.dumps({"features": entries}, indent=2, ensure_ascii=False).encode())
+                text = json.dumps({"features": entries}, indent=2, ensure_ascii=False)
+                persist_folders(replace_file(path, text.encode()))
         return path
 
     def _clean(self, symbol: str) -> int:
@@ -224,30 +229,36 @@ def _months_touched(window: Window) -> list[str]:
     return months
 
 
-def _replace_month(file: Path, rows: pl.DataFrame, window: Window) -> str:
-    """Puts ``rows`` in place of a month's rows inside the window; says what that came to."""
+def _replace_month(file: Path, rows: pl.DataFrame | None, window: Window, changed: set[Path]) -> str:
+    """Puts ``rows`` in place of a month's rows inside the window; says what that came to.
+
+    Folders whose entries changed by it are added to ``changed``.
+    """
     before = _read(file)
-    outside = before.filter(~pl.col("time").is_between(window.start, window.end, closed="left"))
-    after = pl.concat([outside, rows]).sort("time")
-    if after.is_empty():
+    after = rows
+    if before is not None:
+        outside = before.filter(~pl.col("time").is_between(window.start, window.end, closed="left"))
+        if outside.height:
+            after = outside if rows is None else pl.concat([outside, rows]).sort("time")
+    if after is None:
         file.unlink(missing_ok=True)
         with suppress(OSError):  # something of somebody else's is in there: not ours to remove
             file.parent.rmdir()
-        persist_folder(file.parent.parent)
+        changed |= {file.parent, file.parent.parent}
         return "removed"
-    if file.exists() and before.equals(after):
+    if before is not None and before.equals(after):
         return "unchanged"
     buffer = BytesIO()
     after.write_parquet(buffer)
-    replace_file(file, buffer.getvalue())
+    changed |= replace_file(file, buffer.getvalue())
     return "written"
 
 
-def _read(file: Path) -> pl.DataFrame:
-    """A month's rows; none where there is no file."""
+def _read(file: Path) -> pl.DataFrame | None:
+    """A month's rows; None where there is no file."""
     content = _content(file)
     if content is None:
-        return pl.DataFrame(schema=FEATURE_SCHEMA)
+        return None
     return pl.scan_parquet(
         BytesIO(content),
         schema=FEATURE_SCHEMA,
