@@ -6,7 +6,8 @@ step try again by :data:`STEP_RETRIES`, any other one ends the run (``allow_retr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from dagster import Backoff, Failure, Jitter, MetadataValue, RetryPolicy
 
@@ -25,13 +26,25 @@ def as_failure(error: TradingPlatformError) -> Failure:
     )
 
 
+@contextmanager
+def told_to_dagster() -> Iterator[None]:
+    """Lets a step fail in Dagster's way for any of our errors: tried again only where that can help."""
+    try:
+        yield
+    except TradingPlatformError as error:
+        raise as_failure(error) from error
+
+
 def as_failures(errors: Sequence[tuple[str, TradingPlatformError]], *, kept: int) -> Failure:
-    """The Dagster failure of a run in which some symbols failed and ``kept`` partitions were stored."""
+    """The Dagster failure of a run in which some symbols failed and ``kept`` partitions were stored.
+
+    It is final: sources have tried again by themselves for as long as that made sense.
+    """
     lines = [f"- **{symbol}**: {error}" for symbol, error in errors]
     names = ", ".join(symbol for symbol, _ in errors[:10])
     return Failure(
         description=f"{len(errors)} symbols failed ({names}); {kept} partitions are stored and stay. "
         f"First: {errors[0][1]}",
         metadata={"failed": MetadataValue.md("\n".join(lines)), "partitions kept": MetadataValue.int(kept)},
-        allow_retries=any(error.retryable for _, error in errors),
+        allow_retries=False,
     )

@@ -168,7 +168,7 @@ def installation(server_url: str, *, schema: bool = True, template: str | None =
 def rows(url: str, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """What a query answers."""
     with psycopg.connect(url) as connection:
-        return connection.execute(statement.encode(), parameters).fetchall()
+        return connection.execute(statement.encode(), parameters or None).fetchall()
 
 
 def tables(url: str) -> dict[str, list[tuple[Any, ...]]]:

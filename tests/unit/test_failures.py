@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dagster import Failure
 
 from trading_platform.domain.errors import (
     ConfigurationError,
@@ -17,7 +18,7 @@ from trading_platform.domain.errors import (
     StoreUnavailable,
     TradingPlatformError,
 )
-from trading_platform.failures import STEP_RETRIES, as_failure, as_failures
+from trading_platform.failures import STEP_RETRIES, as_failure, as_failures, told_to_dagster
 
 RETRYABLE = [SourceUnavailable, RateLimited, StoreUnavailable]
 FINAL = [
@@ -71,12 +72,16 @@ def test_a_run_of_several_symbols_names_those_that_failed_and_says_what_stays() 
     assert failure.description is not None
     assert "2 symbols failed (BADUSD, BTCUSD); 7 partitions are stored" in failure.description
     assert "Unknown pair." in failure.description
-    assert failure.allow_retries
+    assert not failure.allow_retries, "sources try again by themselves"
     assert "**BTCUSD**: No answer." in str(failure.metadata["failed"].value)
 
 
-def test_a_run_whose_failures_are_all_final_is_not_tried_again() -> None:
-    assert not as_failures([("BADUSD", SourceRejected("Unknown pair."))], kept=0).allow_retries
+@pytest.mark.parametrize("kind", [*RETRYABLE, *FINAL])
+def test_a_step_fails_in_dagster_s_way(kind: type[TradingPlatformError]) -> None:
+    with pytest.raises(Failure) as caught, told_to_dagster():
+        raise kind("Something happened.")
+    assert caught.value.allow_retries == (kind in RETRYABLE)
+    assert isinstance(caught.value.__cause__, kind)
 
 
 def test_retries_are_bounded() -> None:

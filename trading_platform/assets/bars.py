@@ -22,7 +22,7 @@ from trading_platform.assets.report import OWNERS, column_schema, describe_parti
 from trading_platform.domain.accounting import Account
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.failures import STEP_RETRIES, as_failures
+from trading_platform.failures import STEP_RETRIES, as_failures, told_to_dagster
 from trading_platform.partitions import months_of_year, partition_key, partitions_of, work_of
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.backfill_bars import BackfillReport, backfill_bars
@@ -69,19 +69,20 @@ def _bar_asset(timeframe: Timeframe) -> AssetsDefinition:
     )
     def bars(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
         reports: list[BackfillReport] = []
-        for symbols, windows in work_of(timeframe, context.partition_keys):
-            report = backfill_bars(
-                platform.stores,
-                platform.sources,
-                platform.instruments(symbols),
-                timeframe,
-                windows,
-                clock=platform.clock,
-                again=platform.again,
-                progress=platform.progress,
-            )
-            _describe(context, platform, timeframe, report, symbols, windows)
-            reports.append(report)
+        with told_to_dagster():
+            for symbols, windows in work_of(timeframe, context.partition_keys):
+                report = backfill_bars(
+                    platform.stores,
+                    platform.sources,
+                    platform.instruments(symbols),
+                    timeframe,
+                    windows,
+                    clock=platform.clock,
+                    again=platform.again,
+                    progress=platform.progress,
+                )
+                _describe(context, platform, timeframe, report, symbols, windows)
+                reports.append(report)
         _fail_where_failed(context, timeframe, reports)
 
     return bars

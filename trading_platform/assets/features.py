@@ -15,7 +15,7 @@ from trading_platform.assets.report import (
 )
 from trading_platform.domain.features import FEATURE_SCHEMA, FEATURES
 from trading_platform.domain.time import Timeframe
-from trading_platform.failures import STEP_RETRIES
+from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.partitions import daily, partition_key, work_of
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.build_features import CODE_VERSION, build_features
@@ -40,21 +40,22 @@ _COLUMNS = {
 )
 def features(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """Builds what is stale of the run's partitions."""
-    for symbols, windows in work_of(Timeframe.D1, context.partition_keys):
-        report = build_features(
-            platform.stores,
-            platform.stores.instruments.all(),
-            symbols,
-            windows,
-            clock=platform.clock,
-            again=platform.again,
-            progress=platform.progress,
-        )
-        describe_partitions(
-            context,
-            {
-                partition_key(symbol, Timeframe.D1, window): partition_metadata(rows, None, None)
-                for (symbol, window), rows in report.rows.items()
-            },
-        )
-        say_up_to_date(context, report.up_to_date)
+    with told_to_dagster():
+        for symbols, windows in work_of(Timeframe.D1, context.partition_keys):
+            report = build_features(
+                platform.stores,
+                platform.stores.instruments.all(),
+                symbols,
+                windows,
+                clock=platform.clock,
+                again=platform.again,
+                progress=platform.progress,
+            )
+            describe_partitions(
+                context,
+                {
+                    partition_key(symbol, Timeframe.D1, window): partition_metadata(rows, None, None)
+                    for (symbol, window), rows in report.rows.items()
+                },
+            )
+            say_up_to_date(context, report.up_to_date)

@@ -15,7 +15,7 @@ from trading_platform.assets.report import (
 )
 from trading_platform.domain.indicators import INDICATOR_SCHEMA, INDICATORS
 from trading_platform.domain.time import Timeframe
-from trading_platform.failures import STEP_RETRIES
+from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.partitions import partition_key, partitions_of, work_of
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.compute_indicators import CODE_VERSION, compute_indicators_of
@@ -41,24 +41,25 @@ def _indicator_asset(timeframe: Timeframe) -> AssetsDefinition:
         },
     )
     def indicators(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
-        for symbols, windows in work_of(timeframe, context.partition_keys):
-            report = compute_indicators_of(
-                platform.stores,
-                symbols,
-                timeframe,
-                windows,
-                clock=platform.clock,
-                again=platform.again,
-                progress=platform.progress,
-            )
-            describe_partitions(
-                context,
-                {
-                    partition_key(symbol, timeframe, window): partition_metadata(rows, None, None)
-                    for (symbol, window), rows in report.rows.items()
-                },
-            )
-            say_up_to_date(context, report.up_to_date)
+        with told_to_dagster():
+            for symbols, windows in work_of(timeframe, context.partition_keys):
+                report = compute_indicators_of(
+                    platform.stores,
+                    symbols,
+                    timeframe,
+                    windows,
+                    clock=platform.clock,
+                    again=platform.again,
+                    progress=platform.progress,
+                )
+                describe_partitions(
+                    context,
+                    {
+                        partition_key(symbol, timeframe, window): partition_metadata(rows, None, None)
+                        for (symbol, window), rows in report.rows.items()
+                    },
+                )
+                say_up_to_date(context, report.up_to_date)
 
     return indicators
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trading_platform.cli.output import as_rows, out, print_json, table
-from trading_platform.domain.errors import InvalidRequest, StoreFull
+from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.time import Timeframe, Window, parse_moment, utc_now
 from trading_platform.settings import load_settings
 
@@ -154,6 +154,8 @@ def _read(
 
 def _write(frame: pl.DataFrame, file: Path) -> None:
     """Writes beside the file and moves it there, so that a reader never sees half of it."""
+    from polars.exceptions import PolarsError
+
     handle, name = -1, ""
     try:
         handle, name = tempfile.mkstemp(dir=file.parent, suffix=file.suffix)
@@ -166,11 +168,12 @@ def _write(frame: pl.DataFrame, file: Path) -> None:
         os.umask(umask)
         Path(name).chmod(0o666 & ~umask)
         Path(name).replace(file)
-    except OSError as error:
+    except (OSError, PolarsError) as error:
         if name:
             Path(name).unlink(missing_ok=True)
-        raise StoreFull(
+        said = str(getattr(error, "strerror", None) or error)
+        raise (StoreFull if "no space left" in said.lower() else StoreError)(
             f"{file} could not be written; nothing is left behind.",
-            received=error.strerror or str(error),
+            received=said,
             remedy="choose a folder that exists, may be written to and has space",
         ) from None

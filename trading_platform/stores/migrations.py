@@ -26,10 +26,14 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
     Returns:
         The revision before and the one after; equal when nothing was due.
+
+    Raises:
+        ConfigurationError: if the database is at a revision that this version does not know.
     """
     with database.begin() as connection:
         execute(connection, "SELECT pg_advisory_xact_lock(%(key)s)", {"key": _LOCK})
         before = _current(connection)
+        _check_known(before)
         if before != head():
             from alembic import command
 
@@ -47,8 +51,21 @@ def current(database: Database) -> str | None:
 
 def head() -> str:
     """The newest revision there is: the number that the last file begins with."""
-    files = sorted((sql_directory() / "migrations" / "versions").glob("*.sql"))
-    return files[-1].stem.partition("_")[0]
+    return _revisions()[-1]
+
+
+def _revisions() -> list[str]:
+    return sorted(path.stem.partition("_")[0] for path in (sql_directory() / "migrations" / "versions").glob("*.sql"))
+
+
+def _check_known(revision: str | None) -> None:
+    if revision is not None and revision not in _revisions():
+        raise ConfigurationError(
+            "The database's schema is newer than this version of the platform, or another program's.",
+            expected=f"revision {head()}",
+            received=f"revision {revision}",
+            remedy="use the version of the platform that made it, or another database",
+        )
 
 
 def ensure_schema(database: Database, *, may_upgrade: bool) -> None:
@@ -65,6 +82,7 @@ def ensure_schema(database: Database, *, may_upgrade: bool) -> None:
     found = current(database)
     if found == head():
         return
+    _check_known(found)
     if not may_upgrade:
         raise ConfigurationError(
             "The database's schema is not the one this version works with.",

@@ -1,0 +1,455 @@
+"""What cannot be: every wrong request gets words, the right exit code, and leaves nothing half-stored."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from commands import NOWHERE, Finished, Installation, finish, installation, kill, on_database, rows, tables
+
+from trading_platform.embedded.stack import Endpoints
+from trading_platform.simulator.faults import Fault, Faults
+from trading_platform.simulator.seeded import SeededMarket
+from trading_platform.simulator.server import running_exchange
+
+FAILED, CANNOT_BE = 1, 2
+
+
+def daily_file(folder: Path, symbol: str, days: int, start: datetime = datetime(2012, 1, 2, tzinfo=UTC)) -> Path:
+    """A file of made-up daily bars, weekends left out."""
+    path = folder / f"{symbol}_daily.csv"
+    lines = ["date,open,high,low,close,volume"]
+    price = 100.0
+    for number in range(days):
+        day = start + timedelta(days=number)
+        if day.weekday() < 5:
+            price *= 1 + ((number * 7919) % 21 - 10) / 1000
+            lines.append(
+                f"{day:%Y-%m-%d},{price:.2f},{price * 1.01:.2f},{price * 0.99:.2f},{price:.2f},{1000 + number}"
+            )
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def ours(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A platform with two instruments of imported bars."""
+    with installation(stack.database_url) as made:
+        folder = tmp_path_factory.mktemp("files")
+        found = made.run("import", daily_file(folder, "SPY", 400), daily_file(folder, "GOOG", 400))
+        assert found.code == 0, found.text
+        yield made
+
+
+def assert_plain(found: Finished, code: int) -> None:
+    """In words for a person, and with the exit code that the documentation gives."""
+    assert "Traceback" not in found.out + found.err
+    assert "failed in a way it should not" not in found.text
+    assert found.code == code, found.text
+
+
+def contents(made: Installation) -> dict[str, int]:
+    """How many rows there are in every table."""
+    return {name: len(found) for name, found in tables(made.database_url).items()}
+
+
+WRONG = [
+    pytest.param(["backfill", "SPYY"], ["no instrument 'SPYY'", "did you mean SPY?"], id="wrong symbol"),
+    pytest.param(["backfill", "goog"], ["no instrument 'goog'", "did you mean GOOG?"], id="lower case"),
+    pytest.param(
+        ["coverage", "GOOGL"], ["no instrument 'GOOGL'", "did you mean GOOG?"], id="coverage of a wrong symbol"
+    ),
+    pytest.param(["instruments", "remove", "NONE"], ["no instrument 'NONE'"], id="remove what is not there"),
+    pytest.param(["instruments", "add", "btc/usd"], ["'btc/usd' is not a symbol", "BTCUSD"], id="not a symbol"),
+    pytest.param(
+        ["instruments", "add", "BTCUSD", "--source", "bloomberg"], ["no source 'bloomberg'", "kraken"], id="source"
+    ),
+    pytest.param(["instruments", "add", "X", "--calendar", "MARS"], ["no calendar 'MARS'", "XNYS"], id="calendar"),
+    pytest.param(["instruments", "add", "X", "--tick-size", "-1"], ["positive number", "0.01"], id="tick size"),
+    pytest.param(["backfill", "SPY", "-t", "2h"], ["no timeframe '2h'", "1m, 5m, 1h, 1d"], id="timeframe"),
+    pytest.param(["export", "bars", "x.csv", "-t", "1D"], ["no timeframe '1D'"], id="timeframe of an export"),
+    pytest.param(
+        ["backfill", "SPY", "--start", "2013-01-01", "--end", "2012-01-01"],
+        ["must end after it starts", "2012-01-01"],
+        id="end before start",
+    ),
+    pytest.param(
+        ["backfill", "SPY", "--start", "2012-01-01T10:00:00"], ["not a moment", "with its zone"], id="naive time"
+    ),
+    pytest.param(["backfill", "SPY", "--end", "tomorrow"], ["not a moment", "2024-01-31"], id="not a time"),
+    pytest.param(["export", "bars", "bars.xlsx"], ["ending does not say", ".parquet or .csv"], id="ending"),
+    pytest.param(["export", "trades", "x.csv"], ["'trades' cannot be exported", "quarantine"], id="what to export"),
+    pytest.param(["backfill", "SPY", "-t", "1m"], ["No 1m bars of SPY can be had", "import a file"], id="nothing had"),
+    pytest.param(["import", "missing.csv"], ["missing.csv"], id="no such file"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG)
+def test_a_wrong_request_is_answered_in_words(ours: Installation, arguments: list[str], said: list[str]) -> None:
+    before = contents(ours)
+    found = ours.run(*arguments)
+    assert_plain(found, CANNOT_BE)
+    assert found.out == ""
+    for words in said:
+        assert words in found.text
+    assert contents(ours) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [WRONG[0].values[0], WRONG[8].values[0], WRONG[10].values[0], WRONG[16].values[0]]
+)
+def test_machines_get_the_same_as_json(ours: Installation, arguments: list[str]) -> None:
+    found = ours.run(*arguments, "--json")
+    assert_plain(found, CANNOT_BE)
+    assert found.json["error"] == "InvalidRequest"
+    assert found.json["retryable"] is False
+    assert found.json["message"]
+    assert found.err == ""
+
+
+@pytest.mark.parametrize("arguments", [["backfill", "--no-such-option"], ["backfil"], ["export", "bars"]])
+def test_a_wrong_command_line_is_answered_in_words_and_as_json(ours: Installation, arguments: list[str]) -> None:
+    found = ours.run(*arguments)
+    assert_plain(found, CANNOT_BE)
+    assert found.out == ""
+    assert "--help" in found.text
+    found = ours.run(*arguments, "--json")
+    assert_plain(found, CANNOT_BE)
+    assert found.json["error"] == "InvalidRequest"
+
+
+def test_an_empty_universe_says_how_to_fill_it(stack: Endpoints) -> None:
+    with installation(stack.database_url) as made:
+        found = made.run("backfill")
+        assert_plain(found, CANNOT_BE)
+        assert "the universe is empty" in found.text
+        assert "trading-platform import FILE" in found.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("noise.csv", os.urandom(3000)),
+        ("empty.csv", b""),
+        ("broken.parquet", b"PAR1 and then nothing"),
+        ("broken.csv.gz", b"\x1f\x8b\x08\x00 not gzip"),
+        ("broken.zip", b"PK\x03\x04 not a zip"),
+        ("folder.csv", None),
+        ("page.csv", b"<html><body>404 Not Found</body></html>"),
+    ],
+)
+def test_an_unreadable_file_is_refused_and_kept_on_record(
+    ours: Installation, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    if content is None:
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_bytes(content)
+    found = ours.run("import", "--json", "--symbol", "JUNK", "--timeframe", "1d", tmp_path / name)
+    assert_plain(found, FAILED)
+    (file,) = found.json["files"]
+    assert file["accepted"] == 0
+    assert file["status"] == "refused"
+    assert file["detail"]
+    kept = rows(ours.database_url, "SELECT reason FROM market_data.quarantine WHERE origin LIKE %s", [f"%{name}"])
+    assert kept
+    assert not rows(ours.database_url, "SELECT FROM config.instruments WHERE symbol = 'JUNK'")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+SECRET = "hunter2-very-secret"  # noqa: S105
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("not a url", CANNOT_BE, "postgresql://"),
+        ("mysql://u:p@localhost/x", CANNOT_BE, "postgresql://"),
+        (f"postgresql://user:{SECRET}@127.0.0.1:{{port}}/trading", FAILED, "does not answer"),
+        (f"postgresql://user:{SECRET}@no-such-host.invalid/trading", FAILED, "does not answer"),
+        (f"postgresql://user:{SECRET}@127.0.0.1:{{port}}:7/trading", CANNOT_BE, "DATABASE_URL"),
+    ],
+)
+def test_a_database_that_cannot_be_reached(ours: Installation, url: str, code: int, said: str) -> None:
+    more = {"DATABASE_URL": url.format(port=free_port())}
+    for arguments in (["instruments", "list"], ["db", "status"]):
+        found = ours.run(*arguments, "--json", more=more)
+        assert_plain(found, code)
+        assert said in found.out
+        assert found.json["remedy"]
+        assert SECRET not in found.out + found.err
+
+
+def test_a_dagster_database_that_cannot_be_reached(ours: Installation) -> None:
+    more = {"DAGSTER_DATABASE_URL": f"postgresql://user:{SECRET}@127.0.0.1:{free_port()}/dagster"}
+    found = ours.run("backfill", "SPY", "--json", more=more)
+    assert_plain(found, FAILED)
+    assert found.json["error"] == "StoreUnavailable"
+    assert SECRET not in found.out + found.err
+
+
+def test_a_database_that_does_not_exist(ours: Installation) -> None:
+    more = {"DATABASE_URL": on_database(ours.database_url, "no_such_database")}
+    found = ours.run("instruments", "list", more=more)
+    assert_plain(found, FAILED)
+    assert "no_such_database" in found.text
+
+
+def test_a_wrong_password_is_not_repeated(ours: Installation, stack: Endpoints) -> None:
+    """The embedded server trusts its socket, so that a rule for one user is what makes it ask."""
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+        hba = rows(stack.database_url, "SHOW hba_file")[0][0]
+        connection.execute(f"CREATE ROLE stranger LOGIN PASSWORD '{SECRET}'")
+        rules = Path(hba).read_text()
+        try:
+            Path(hba).write_text(f"local all stranger scram-sha-256\n{rules}")
+            connection.execute("SELECT pg_reload_conf()")
+            wrong = f"{SECRET}-mistyped"
+            url = ours.database_url.replace("//postgres@", f"//stranger:{wrong}@")
+            assert "stranger" in url
+            found = ours.run("instruments", "list", more={"DATABASE_URL": url})
+        finally:
+            Path(hba).write_text(rules)
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute("DROP ROLE stranger")
+    assert_plain(found, FAILED)
+    assert "password" in found.text
+    assert SECRET not in found.out + found.err
+
+
+def test_a_database_without_the_schema_says_how_to_get_it(stack: Endpoints) -> None:
+    with installation(stack.database_url, schema=False) as made:
+        found = made.run("instruments", "list")
+        assert_plain(found, CANNOT_BE)
+        assert "trading-platform db upgrade" in found.text
+        assert made.run("db", "status").code == FAILED
+        assert made.run("db", "upgrade").code == 0
+        assert made.run("instruments", "list").code == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("KRAKEN_REQUESTS_PER_SECOND", "often"),
+        ("KRAKEN_REQUESTS_PER_SECOND", "0"),
+        ("KRAKEN_REQUESTS_PER_SECOND", "-3"),
+    ],
+)
+def test_a_broken_setting_is_named(ours: Installation, variable: str, value: str) -> None:
+    found = ours.run("coverage", more={variable: value})
+    assert_plain(found, CANNOT_BE)
+    assert variable in found.text
+    (ours.data_dir / ".env").write_text(f"{variable}={value}\n")
+    try:
+        found = ours.run("coverage", "--json", more={variable: None})
+    finally:
+        (ours.data_dir / ".env").unlink()
+    assert_plain(found, CANNOT_BE)
+    assert variable in found.json["received"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00DATA_DIR", b"\x00\x01\x02"])
+def test_an_env_file_that_is_not_text(ours: Installation, content: bytes) -> None:
+    (ours.data_dir / ".env").write_bytes(content)
+    try:
+        found = ours.run("instruments", "list")
+    finally:
+        (ours.data_dir / ".env").unlink()
+    assert "Traceback" not in found.err
+    assert "failed in a way it should not" not in found.text
+    assert found.code in (0, CANNOT_BE)
+
+
+def test_a_data_directory_that_is_a_file(ours: Installation, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("in the way")
+    found = ours.run("instruments", "list", more={"DATA_DIR": str(path), "DATABASE_URL": None})
+    assert found.code in (FAILED, CANNOT_BE)
+    assert_plain(found, found.code)
+    assert str(path) in found.text
+    assert path.read_text() == "in the way"
+
+
+def test_an_export_to_where_nothing_can_be_written(ours: Installation, tmp_path: Path) -> None:
+    for target in (tmp_path / "no" / "such" / "folder.csv", Path("/proc/bars.csv")):
+        found = ours.run("export", "bars", target, "--json")
+        assert_plain(found, FAILED)
+        assert found.json["error"] in ("StoreError", "StoreFull")
+        assert str(target) in found.json["message"]
+
+
+@pytest.fixture
+def fresh(stack: Endpoints, tmp_path: Path) -> Iterator[Installation]:
+    """A platform whose two instruments are imported, and nothing of them stored."""
+    with installation(stack.database_url) as made:
+        files = [daily_file(tmp_path, symbol, 700) for symbol in ("SPY", "GOOG")]
+        assert made.run("import", *files).code == 0
+        yield made
+
+
+def stored(made: Installation) -> dict[str, int]:
+    """How many bars there are of each symbol."""
+    return dict(rows(made.database_url, "SELECT symbol, count(*) FROM market_data.bars_1d GROUP BY symbol"))
+
+
+def on_weekdays(days: int) -> int:
+    return sum((datetime(2012, 1, 2, tzinfo=UTC) + timedelta(days=number)).weekday() < 5 for number in range(days))
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 90) -> None:
+    """Returns when something holds while a command runs."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@pytest.mark.slow
+def test_the_database_goes_away_in_the_middle(fresh: Installation, stack: Endpoints) -> None:
+    """Every connection is ended and new ones are refused, until the command has given up."""
+    names = [urlsplit(fresh.variables[name]).path[1:] for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL")]
+    process = fresh.start("backfill", "-t", "1d")
+
+    def allow(*, connections: bool) -> None:
+        with psycopg.connect(stack.database_url, autocommit=True) as server:
+            for name in names:
+                server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {str(connections).lower()}")
+                if not connections:
+                    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+    try:
+        wait_for(lambda: rows(fresh.database_url, "SELECT FROM market_data.bars_1d LIMIT 1"), process)
+        allow(connections=False)
+        found = finish(process)
+    finally:
+        allow(connections=True)
+        kill(process)
+    assert_plain(found, FAILED)
+    assert "database does not answer" in found.text
+    assert all(count in (0, on_weekdays(700)) for count in stored(fresh).values()), "a request was stored in part"
+    again = fresh.run("backfill", "-t", "1d", "--json")
+    assert_plain(again, 0)
+    assert stored(fresh) == dict.fromkeys(("SPY", "GOOG"), on_weekdays(700))
+    assert [line["missing"] for line in again.json["symbols"]] == [0, 0]
+
+
+@pytest.mark.slow
+def test_one_lost_connection_is_survived(fresh: Installation, stack: Endpoints) -> None:
+    process = fresh.start("backfill", "-t", "1d", "--json")
+    try:
+        wait_for(lambda: rows(fresh.database_url, "SELECT FROM market_data.bars_1d LIMIT 1"), process)
+        name = urlsplit(fresh.database_url).path[1:]
+        with psycopg.connect(stack.database_url, autocommit=True) as server:
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        found = finish(process)
+    finally:
+        kill(process)
+    assert "Traceback" not in found.err
+    if found.code:
+        assert fresh.run("backfill", "-t", "1d").code == 0
+    assert stored(fresh) == dict.fromkeys(("SPY", "GOOG"), on_weekdays(700))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte; only root may have one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(folder: Path, leave: int = 0) -> None:
+    """Takes the space of a disk but for some bytes."""
+    free = os.statvfs(folder)
+    (folder / "ballast").write_bytes(b"0" * max(free.f_bavail * free.f_frsize - leave, 0))
+
+
+def test_no_space_for_features(fresh: Installation, small_disk: Path) -> None:
+    more = {"FEATURES_DIR": str(small_disk / "features")}
+    fill(small_disk, leave=64 * 1024)
+    found = fresh.run("backfill", "SPY", "-t", "1d", more=more)
+    assert_plain(found, FAILED)
+    assert "no space left" in found.text.lower()
+    assert not list(small_disk.rglob("*.tmp"))
+    (small_disk / "ballast").unlink()
+    again = fresh.run("backfill", "SPY", "-t", "1d", more=more)
+    assert_plain(again, 0)
+    target = fresh.data_dir / "features.csv"
+    assert_plain(fresh.run("export", "features", target, "-s", "SPY", more=more), 0)
+    assert len(target.read_text().splitlines()) == 1 + on_weekdays(700)
+
+
+def test_no_space_for_imports_and_exports(fresh: Installation, small_disk: Path, tmp_path: Path) -> None:
+    assert fresh.run("backfill", "SPY", "-t", "1d").code == 0
+    fill(small_disk)
+    found = fresh.run("export", "bars", small_disk / "bars.csv", "--json")
+    assert_plain(found, FAILED)
+    assert found.json["error"] == "StoreFull"
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+    more = {"DATA_DIR": str(small_disk)}
+    found = fresh.run("import", daily_file(tmp_path, "IWM", 100), more=more)
+    assert_plain(found, FAILED)
+    assert "space" in found.text
+    assert not list(small_disk.rglob("*.parquet"))
+
+
+@pytest.fixture
+def trading(stack: Endpoints, tmp_path: Path) -> Iterator[Installation]:
+    """A platform with two instruments of imported bars, and two that the exchange is asked for."""
+    with installation(stack.database_url) as made:
+        assert made.run("import", daily_file(tmp_path, "SPY", 60)).code == 0
+        for symbol in ("BTCUSD", "NOSUCHUSD"):
+            assert made.run("instruments", "add", symbol, "--source", "kraken", "--calendar", "24/7").code == 0
+        yield made
+
+
+def test_an_unknown_pair_does_not_hold_up_the_others(trading: Installation) -> None:
+    with running_exchange(SeededMarket(3, ["BTCUSD"])) as url:
+        found = trading.run("backfill", "-t", "1d", "--json", more={"KRAKEN_API_URL": url})
+    assert_plain(found, FAILED)
+    lines = {line["symbol"]: line for line in found.json["symbols"]}
+    assert {symbol for symbol, line in lines.items() if line["failed"]} == {"NOSUCHUSD"}
+    assert "NOSUCHUSD" in lines["NOSUCHUSD"]["failed"]
+    assert lines["BTCUSD"]["stored"] == 720
+    computed = rows(
+        trading.database_url, "SELECT symbol, count(*) FROM market_data.indicators_1d GROUP BY 1 ORDER BY 1"
+    )
+    assert computed == [("BTCUSD", 720), ("SPY", on_weekdays(60))]
+    assert (trading.data_dir / "features" / "symbol=BTCUSD").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("faults", [None, Faults(probability={Fault.RATE_LIMIT: 1.0})], ids=["no answer", "too often"])
+def test_an_exchange_that_never_answers_is_named_and_imported_bars_are_stored(
+    stack: Endpoints, tmp_path: Path, faults: Faults | None
+) -> None:
+    with installation(stack.database_url) as made, running_exchange(SeededMarket(3, ["BTCUSD"]), faults) as url:
+        assert made.run("import", daily_file(tmp_path, "SPY", 60)).code == 0
+        assert made.run("instruments", "add", "BTCUSD").code == 0
+        more = {"KRAKEN_API_URL": url if faults else NOWHERE}
+        found = made.run("backfill", "-t", "1d", more=more)
+        assert_plain(found, FAILED)
+        assert "BTCUSD 1d failed" in found.text
+        assert "Trying again can help" in found.text
+        assert stored(made) == {"SPY": on_weekdays(60)}
+        assert rows(made.database_url, "SELECT DISTINCT symbol FROM market_data.indicators_1d") == [("SPY",)]
