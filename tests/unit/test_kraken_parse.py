@@ -13,7 +13,8 @@ import pytest
 
 from trading_platform.domain.bars import PRICES, TRADE_SCHEMA, bars_from_trades
 from trading_platform.domain.errors import MalformedPayload
-from trading_platform.domain.quality import Reason, screen_bars, screen_trades
+from trading_platform.domain.quality import screen_bars, screen_trades
+from trading_platform.domain.reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.kraken.parse import parse_ohlc, parse_trades
 from trading_platform.sources.kraken.wire import unwrap

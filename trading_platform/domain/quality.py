@@ -8,31 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 import polars as pl
 
 from trading_platform.domain.bars import PRICE, PRICES, TIME, VOLUME
+from trading_platform.domain.reasons import Reason
 from trading_platform.domain.time import Timeframe
-
-
-class Reason(StrEnum):
-    """Why a row was refused."""
-
-    MISSING_VALUE = "missing_value"
-    UNREADABLE_TIME = "unreadable_time"
-    UNREADABLE_NUMBER = "unreadable_number"
-    OUT_OF_RANGE = "out_of_range"
-    NON_POSITIVE_PRICE = "non_positive_price"
-    NEGATIVE_VOLUME = "negative_volume"
-    FUTURE_TIME = "future_time"
-    OFF_GRID = "off_grid"
-    OHLC_INCONSISTENT = "ohlc_inconsistent"
-    DUPLICATE = "duplicate"
-    NOT_FINAL = "not_final"
-    UNSUPPORTED = "unsupported"
-    UNREADABLE_FILE = "unreadable_file"
-
 
 RAW_BAR_SCHEMA: dict[str, pl.DataType] = {
     "line": pl.Int64(),

@@ -15,7 +15,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.instruments import AssetClass, guess_instrument
-from trading_platform.domain.quality import Reason
+from trading_platform.domain.reasons import Reason
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileFormat, FileRefused
 from trading_platform.sources.files.tables import Table

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
 from trading_platform.domain.instruments import check_symbol
-from trading_platform.domain.quality import Reason
+from trading_platform.domain.reasons import Reason
 from trading_platform.domain.time import Timeframe
 
 
@@ -109,6 +109,6 @@ class FileRefused(MalformedPayload):
 
 def unreadable(detail: str) -> FileRefused:
     """The refusal of a file whose content cannot be made out."""
-    from trading_platform.domain.quality import Reason
+    from trading_platform.domain.reasons import Reason
 
     return FileRefused(Reason.UNREADABLE_FILE, detail)

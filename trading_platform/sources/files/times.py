@@ -13,7 +13,7 @@ from datetime import timedelta
 import polars as pl
 
 from trading_platform.domain.bars import TIME
-from trading_platform.domain.quality import Reason
+from trading_platform.domain.reasons import Reason
 from trading_platform.sources.files.options import DateOrder, FileRefused
 
 _SAMPLE = 2_000

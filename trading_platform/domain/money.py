@@ -1,0 +1,83 @@
+"""Exact amounts: prices, quantities and money as the database holds them, ``DECIMAL(18,8)``.
+
+Nothing is rounded on its way in: an amount with more than eight decimals is refused, and who wants
+it rounded says so with :func:`round_amount`. Sums and products are exact (:data:`EXACT`); what is
+shown of them is rounded half to even.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+
+from trading_platform.domain.errors import InvalidRequest
+
+AMOUNT_DECIMALS = 8
+AMOUNT_LIMIT = Decimal(10) ** 10
+"""Smallest amount that DECIMAL(18,8) cannot hold."""
+
+COST_DECIMALS = 24
+"""Of a cost basis: a product of two amounts has 16, the share of it that a partial close takes out has any number."""
+
+EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
+"""Wide enough that only :func:`round_amount` and :func:`round_cost` ever round."""
+
+_AMOUNT = Decimal(1).scaleb(-AMOUNT_DECIMALS)
+_COST = Decimal(1).scaleb(-COST_DECIMALS)
+
+
+def round_amount(value: Decimal) -> Decimal:
+    """``value`` to eight decimals, half to even."""
+    return value.quantize(_AMOUNT, context=EXACT)
+
+
+def round_cost(value: Decimal) -> Decimal:
+    """``value`` to the decimals of a cost basis, half to even."""
+    return value.quantize(_COST, context=EXACT)
+
+
+def amount(value: Decimal | int | str, name: str, *, positive: bool = False) -> Decimal:
+    """``value`` as an amount with eight decimals, unchanged in value.
+
+    Args:
+        value: a decimal, a whole number, or either as text; no float, which has lost digits already.
+        name: what it is called in the message.
+        positive: refuse zero and less.
+
+    Raises:
+        InvalidRequest: if it is no number, not finite, too large, or has more than eight decimals.
+    """
+    number = _decimal(value, name)
+    if abs(number) >= AMOUNT_LIMIT:
+        raise _refused(name, "less than 10,000,000,000 in size", value)
+    rounded = round_amount(number)
+    if rounded != number:
+        raise _refused(name, "at most 8 decimals", value, remedy="round it where it is known what may be dropped")
+    if positive and number <= 0:
+        raise _refused(name, "more than 0", value)
+    return rounded
+
+
+def fits_amount(value: Decimal) -> bool:
+    """Whether ``value``, rounded, fits DECIMAL(18,8)."""
+    return abs(round_amount(value)) < AMOUNT_LIMIT
+
+
+def _decimal(value: Decimal | int | str, name: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
+        raise _refused(name, "a Decimal", value, remedy=f"give it as text or Decimal: Decimal('{value}')")
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise _refused(name, "a number", value)
+    return number
+
+
+def _refused(name: str, expected: str, value: object, remedy: str | None = None) -> InvalidRequest:
+    return InvalidRequest(
+        f"The {name} cannot be used.",
+        expected=expected,
+        received=repr(value),
+        remedy=remedy or f"give another {name}",
+    )
