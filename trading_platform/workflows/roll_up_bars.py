@@ -63,6 +63,8 @@ def roll_up_bars(
     changes = []
     for partition, present in stale.items():
         inside = _whole_bars(answered, timeframe, partition, end)
+        if timeframe is Timeframe.D1:
+            inside = Window.merge([*inside, *_whole_sessions(answered, instrument.calendar, partition, end)])
         changes.append(_make(stores, instrument, timeframe, partition, inside, present, clock))
     return changes
 
@@ -107,3 +109,16 @@ def _whole_bars(answered: Sequence[Window], timeframe: Timeframe, partition: Win
         if first < last:
             found.append(Window(datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)))
     return found
+
+
+def _whole_sessions(answered: Sequence[Window], calendar: str, partition: Window, end: datetime) -> list[Window]:
+    """The days of a partition whose session was answered for whole, though the rest of the day may not have been."""
+    found = session_dates(calendar, partition)
+    if found is None:
+        return []
+    days = found.filter(found["session"].is_between(partition.start, min(partition.end, end), closed="left"))
+    return [
+        Window(session, session + Timeframe.D1.duration)
+        for session, opens, closes in days.iter_rows()
+        if any(window.start <= opens and closes <= window.end for window in answered)
+    ]
