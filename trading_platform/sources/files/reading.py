@@ -18,12 +18,12 @@ from trading_platform.domain.errors import InvalidRequest, QualityError
 from trading_platform.domain.instruments import check_symbol
 from trading_platform.domain.quality import (
     REFUSED_SCHEMA,
-    Reason,
     Screened,
     empty_refused,
     screen_bars,
     screen_trades,
 )
+from trading_platform.domain.reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise
