@@ -1,7 +1,7 @@
 """How the platform's work is sliced, in one place: symbol × time.
 
 Intraday assets have a partition a symbol and month, daily ones a symbol and year, because every
-partition costs Dagster about 18 ms of bookkeeping in a run (docs/architecture.md, partitions). The
+partition costs Dagster some 3 ms of bookkeeping in a run (docs/architecture.md, partitions). The
 unit of *work* is finer and is not Dagster's business: coverage says what is missing. Dagster sorts
 dimensions by name, so ``symbol`` leads and the whole history of one symbol is one contiguous range.
 """
