@@ -121,9 +121,14 @@ def test_the_lineage_shows_nine_assets_in_three_groups_in_one_view(page: Page, a
     for group in ("bars", "indicators", "features"):
         expect(graph.get_by_text(group, exact=True).first).to_be_visible()
     page.keyboard.press("Alt+e")  # the UI's shortcut: expand all groups
+    expect(graph.get_by_text("ohlcv_1m", exact=True).last).to_be_visible()
+    page.reload(wait_until="domcontentloaded")  # what is open is in the address, and a page that opens shows it whole
     for asset in ASSETS:
-        expect(graph.get_by_text(asset, exact=True).last).to_be_in_viewport()
-        assert graph.get_by_text(asset, exact=True).last.bounding_box()["height"] > READABLE, f"{asset} is too small"
+        name = graph.get_by_text(asset, exact=True).last
+        expect(name).to_be_in_viewport(ratio=1)
+        box = name.bounding_box()
+        assert box, asset
+        assert box["height"] > READABLE, f"{asset} is too small to be read"
 
 
 def test_partitions_of_a_large_universe_load_within_three_seconds(page: Page, address: str):
