@@ -109,6 +109,7 @@ def main() -> None:
             Figure("Dagster with empty assets and checks", took["ours"], took["dagster"], None, lower_is_better=True),
         ],
         [f"{count * years} partitions of each of {len(ASSETS)} assets"],
+        quick=given.quick,
     )
 
 

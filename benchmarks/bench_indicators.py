@@ -58,7 +58,7 @@ def main() -> None:
         for count, length in sizes:
             rounds = given.rounds or (2 if given.quick else 5)
             figures.append(_compare(stores, connection, count, length, rounds=rounds))
-    show("Indicators, database to database", figures)
+    show("Indicators, database to database", figures, quick=given.quick)
 
 
 def _compare(stores: Stores, connection: psycopg.Connection, count: int, length: int, *, rounds: int) -> Figure:

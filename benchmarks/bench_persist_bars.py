@@ -46,7 +46,7 @@ def main() -> None:
         url = on_database(endpoints.database_url, "bench")
         for count, length in sizes:
             figures += _compare(stores, url, count, length, rounds=given.rounds or (2 if given.quick else 5))
-    show("Bars persisted", figures)
+    show("Bars persisted", figures, quick=given.quick)
 
 
 def _compare(stores: Stores, url: str, count: int, length: int, *, rounds: int) -> list[Figure]:
