@@ -35,7 +35,7 @@ APART = {"simulator": {"domain"}}
 
 DOMAIN_MAY_IMPORT = frozenset(
     "__future__ base64 collections dataclasses datetime decimal enum functools hashlib itertools math operator re "
-    "typing zoneinfo exchange_calendars numpy polars talib trading_platform".split()
+    "typing uuid zoneinfo exchange_calendars numpy polars talib trading_platform".split()
 )
 """Computation only: nothing that opens a file, a socket, a database or a process."""
 

@@ -1,7 +1,7 @@
-"""Reads bars, indicators and features, as they are or as they were known at a time.
+"""Reads bars, indicators and features, as they are or as they were known at a time, and keeps the ledger.
 
-The one class agents use. It needs neither Dagster nor any source; writing is the platform's own
-business.
+The one class agents use. It needs neither Dagster nor any source. Market data are written by the
+platform alone; orders, fills, decisions and events by the agents, through this.
 """
 
 from __future__ import annotations
@@ -9,26 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cached_property
 from typing import Literal
 
 import polars as pl
 
+from trading_platform.client.audit import Decisions, Events
+from trading_platform.client.orders import Orders
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.calendars import availability
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features import FEATURE_NAMES
 from trading_platform.domain.indicators import INDICATOR_NAMES
 from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.positions import Position
 from trading_platform.domain.time import Timeframe, Window, parse_moment
 from trading_platform.settings import Settings, load_settings
+from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.bundle import Stores, open_stores
+from trading_platform.stores.config import RiskLimitStore, StrategyStore
+from trading_platform.stores.ledger import Ledger
 
 Moment = datetime | date | str
 """An aware datetime, a date (its midnight in UTC), or either as ISO 8601 text."""
 
 
 class Platform:
-    """The platform's data, for reading.
+    """The platform's data, and the ledger.
 
     ::
 
@@ -58,6 +66,47 @@ class Platform:
             ) as stores,
         ):
             yield cls(stores)
+
+    @cached_property
+    def orders(self) -> Orders:
+        """Places orders, moves them on, records their fills."""
+        return Orders(self._ledger)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Records decisions."""
+        return Decisions(AuditStore(self._stores.database))
+
+    @cached_property
+    def events(self) -> Events:
+        """Logs system events."""
+        return Events(AuditStore(self._stores.database))
+
+    @cached_property
+    def strategies(self) -> StrategyStore:
+        """The strategies that may place orders."""
+        return StrategyStore(self._stores.database)
+
+    @cached_property
+    def risk_limits(self) -> RiskLimitStore:
+        """The limits that orders are checked against."""
+        return RiskLimitStore(self._stores.database)
+
+    def positions(self, symbol: str | None = None, *, open_only: bool = False) -> dict[str, Position]:
+        """Positions by symbol; closed ones too, for what they earned, unless ``open_only``."""
+        return self._ledger.positions(symbol, open_only=open_only)
+
+    def mark_price(self, symbol: str, price: Decimal | int | str) -> Position | None:
+        """Notes the last known price of a symbol; its position with it, None where there never was one.
+
+        Raises:
+            InvalidRequest: for a price that is none.
+        """
+        return self._ledger.mark(symbol, price)
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger(self._stores.database)
 
     def instruments(self) -> dict[str, Instrument]:
         """The universe, by symbol."""

@@ -1,0 +1,4 @@
+-- Writes a system event; the time is the database's where none is given.
+INSERT INTO audit.system_events ("timestamp", event_type, severity, component, message, metadata)
+VALUES (COALESCE(%(timestamp)s::timestamptz, clock_timestamp()), %(event_type)s, %(severity)s, %(component)s, %(message)s, %(metadata)s)
+RETURNING *

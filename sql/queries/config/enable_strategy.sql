@@ -1,0 +1,2 @@
+-- Switches a strategy on or off.
+UPDATE config.strategies SET enabled = %(enabled)s WHERE id = %(id)s RETURNING *

@@ -1,0 +1,7 @@
+-- Sets a limit; who is the database's to say where nobody is given. Conflicts on the primary key.
+INSERT INTO config.risk_limits (key, value, description, updated_by)
+VALUES (%(key)s, %(value)s, %(description)s, %(by)s)
+ON CONFLICT (key)
+DO UPDATE SET value = EXCLUDED.value, description = COALESCE(EXCLUDED.description, risk_limits.description),
+              updated_by = EXCLUDED.updated_by
+RETURNING *

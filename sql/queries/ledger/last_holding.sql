@@ -1,0 +1,6 @@
+-- What is held after the last fill, by the primary key.
+SELECT quantity, cost, realized_pnl, opened_at
+FROM trading.position_history
+WHERE symbol = %(symbol)s
+ORDER BY executed_at DESC, trade_id DESC
+LIMIT 1

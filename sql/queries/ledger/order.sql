@@ -1,0 +1,2 @@
+-- One order, by primary key.
+SELECT * FROM trading.orders WHERE id = %(id)s

@@ -1,0 +1,2 @@
+-- One fill, by primary key.
+SELECT * FROM trading.trades WHERE id = %(id)s

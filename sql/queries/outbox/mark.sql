@@ -1,0 +1,2 @@
+-- Notes what was told.
+UPDATE trading.outbox SET published_at = clock_timestamp() WHERE seq = ANY(%(numbers)s)

@@ -1,0 +1,127 @@
+"""``Platform.decisions`` and ``Platform.events``: what agents leave for those who answer for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from trading_platform.stores.audit import AuditStore, Decision, Severity, SystemEvent
+
+
+class Decisions:
+    """Records decisions and reads them back."""
+
+    def __init__(self, store: AuditStore) -> None:
+        self._store = store
+
+    def record(
+        self,
+        decision_type: str,
+        *,
+        symbol: str | None = None,
+        signals: Mapping[str, Any] | None = None,
+        risk_check: Mapping[str, Any] | None = None,
+        final_action: str | None = None,
+        reasoning: str | None = None,
+        order_id: UUID | None = None,
+        timestamp: datetime | None = None,
+        decision_id: UUID | None = None,
+    ) -> Decision:
+        """Writes a decision.
+
+        Args:
+            decision_type: entry, exit, skip, …
+            symbol: instrument; None for the whole portfolio.
+            signals: the signals it was taken on, as they are now.
+            risk_check: what the validation of risk said.
+            final_action: what is done.
+            reasoning: why, in words.
+            order_id: the order that comes of it.
+            timestamp: when it was taken; now by default.
+            decision_id: an id of your own; a new one by default.
+
+        Raises:
+            InvalidRequest: if a text is too long, a value has no form in JSON, or the order is unknown.
+        """
+        return self._store.record(
+            decision_type=decision_type,
+            symbol=symbol,
+            signals=signals,
+            risk_check=risk_check,
+            final_action=final_action,
+            reasoning=reasoning,
+            order_id=order_id,
+            timestamp=timestamp,
+            decision_id=decision_id,
+        )
+
+    def list(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        symbol: str | None = None,
+        decision_type: str | None = None,
+        order_id: UUID | None = None,
+        limit: int = 1000,
+    ) -> Sequence[Decision]:
+        """Decisions of a half-open window, newest first."""
+        return self._store.decisions(
+            start=start, end=end, symbol=symbol, decision_type=decision_type, order_id=order_id, limit=limit
+        )
+
+
+class Events:
+    """Logs system events and reads them back."""
+
+    def __init__(self, store: AuditStore) -> None:
+        self._store = store
+
+    def log(
+        self,
+        event_type: str,
+        severity: str,
+        component: str,
+        message: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        timestamp: datetime | None = None,
+    ) -> SystemEvent:
+        """Writes a system event.
+
+        Args:
+            event_type: kind of event.
+            severity: ``info``, ``warning``, ``error`` or ``critical``.
+            component: who says so.
+            message: what happened, in words.
+            metadata: further data.
+            timestamp: when it happened; now by default.
+
+        Raises:
+            InvalidRequest: for an unknown severity, a text that is too long, a value without a form in JSON.
+        """
+        return self._store.log(
+            event_type=event_type,
+            severity=severity,
+            component=component,
+            message=message,
+            metadata=metadata,
+            timestamp=timestamp,
+        )
+
+    def list(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        event_type: str | None = None,
+        component: str | None = None,
+        at_least: str = Severity.INFO,
+        limit: int = 1000,
+    ) -> Sequence[SystemEvent]:
+        """System events of a half-open window that are at least so severe, newest first."""
+        return self._store.events(
+            start=start, end=end, event_type=event_type, component=component, at_least=at_least, limit=limit
+        )

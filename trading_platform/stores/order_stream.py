@@ -1,0 +1,99 @@
+"""The Redis channel and stream ``orders``: each number is told once, whoever tells it how often.
+
+A message is appended to the stream under the id ``<seq>-0`` and published on the channel by one
+script, which Redis runs as a whole: a second attempt finds the id taken and does neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.errors import StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+NAME = "orders"
+"""Of the channel and of the stream."""
+
+FIELD = "message"
+"""Of a stream entry, the one that holds the message."""
+
+KEPT = 100_000
+"""About how many entries the stream keeps; the outbox has them all."""
+
+_TELL = """
+local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], ARGV[1], 'message', ARGV[2])
+if type(added) == 'table' and added.err then
+    if string.find(added.err, 'equal or smaller', 1, true) then
+        local there = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
+        if there[1] and there[1][2][2] == ARGV[2] then return 0 end
+        return -1
+    end
+    return redis.error_reply(added.err)
+end
+redis.call('PUBLISH', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class OrderStream:
+    """Tells messages of orders.
+
+    Args:
+        url: a Redis URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        from redis import Redis
+
+        self._redis: Redis = Redis.from_url(url, decode_responses=True, socket_timeout=10)
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        self._redis.close()
+
+    def tell(self, seq: int, message: str) -> bool:
+        """Appends and publishes a message, unless this number was told already.
+
+        Returns:
+            Whether it is told only now.
+
+        Raises:
+            StoreUnavailable: if Redis does not answer.
+            StoreError: if the stream is beyond this number with something else in its place.
+        """
+        from redis.exceptions import ConnectionError as Disconnected
+        from redis.exceptions import RedisError
+        from redis.exceptions import TimeoutError as TimedOut
+
+        try:
+            answer = self._redis.eval(_TELL, 1, NAME, f"{seq}-0", message, str(KEPT))
+        except (Disconnected, TimedOut) as error:
+            raise StoreUnavailable(
+                "Redis does not answer; what was not told yet is told later.",
+                received=str(error),
+                remedy="see `trading-platform doctor`",
+            ) from error
+        except RedisError as error:
+            raise StoreError("Redis refused a message.", received=str(error), remedy="see Redis's log") from error
+        if answer == -1:
+            raise StoreError(
+                f"The stream {NAME} is ahead of the ledger: it has another message where number {seq} belongs.",
+                expected="one ledger to a Redis database, and neither set back behind the other",
+                received=f"number {seq}, which the stream does not take",
+                remedy=f"if this Redis served another ledger or this ledger was restored, delete the stream {NAME}",
+            )
+        return bool(answer == 1)
+
+
+@contextmanager
+def open_order_stream(url: str) -> Iterator[OrderStream]:
+    """The stream of a Redis; closed on leaving."""
+    stream = OrderStream(url)
+    try:
+        yield stream
+    finally:
+        stream.close()
