@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dagster import Backoff, Failure, Jitter, MetadataValue, RetryPolicy
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from trading_platform.domain.errors import TradingPlatformError
 
@@ -26,13 +27,22 @@ def as_failure(error: TradingPlatformError) -> Failure:
     )
 
 
+INTERRUPTED = "The run was interrupted. What was finished is stored; running it again goes on from there."
+"""What the failure of a step says that was ended by a person or by Dagster."""
+
+
 @contextmanager
 def told_to_dagster() -> Iterator[None]:
-    """Lets a step fail in Dagster's way for any of our errors: tried again only where that can help."""
+    """Lets a step fail in Dagster's way for any of our errors: tried again only where that can help.
+
+    Never after an interruption, which a retry policy would otherwise answer with another attempt.
+    """
     try:
         yield
     except TradingPlatformError as error:
         raise as_failure(error) from error
+    except DagsterExecutionInterruptedError as error:
+        raise Failure(description=INTERRUPTED, allow_retries=False) from error
 
 
 def as_failures(errors: Sequence[tuple[str, TradingPlatformError]], *, kept: int) -> Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dagster import Failure
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from trading_platform.domain.errors import (
     ConfigurationError,
@@ -88,3 +89,10 @@ def test_retries_are_bounded() -> None:
     assert 0 < STEP_RETRIES.max_retries <= 5
     assert STEP_RETRIES.delay is not None
     assert STEP_RETRIES.delay * 2**STEP_RETRIES.max_retries < 60
+
+
+def test_an_interrupted_step_is_not_tried_again() -> None:
+    with pytest.raises(Failure) as caught, told_to_dagster():
+        raise DagsterExecutionInterruptedError
+    assert not caught.value.allow_retries
+    assert "interrupted" in str(caught.value.description)

@@ -85,8 +85,13 @@ def run_job(
     wanted: Mapping[str, Sequence[Window]],
     assets: Sequence[str],
 ) -> list[RunOutcome]:
-    """Materializes the wanted partitions of these assets, with their checks, in as few runs as ranges allow."""
+    """Materializes the wanted partitions of these assets, with their checks, in as few runs as ranges allow.
+
+    Raises:
+        KeyboardInterrupt: if a run was interrupted; those after it are not begun.
+    """
     from trading_platform.definitions import build_definitions
+    from trading_platform.failures import INTERRUPTED
     from trading_platform.jobs import job_for
     from trading_platform.partitions import ranges_of
 
@@ -99,7 +104,10 @@ def run_job(
         ]
         result = execute_range(instance, job, first, last, assets)
         times = len(_times_between(timeframe, first, last))
-        outcomes.append(_outcome(result, tuple(names), len(names) * times))
+        outcome = _outcome(result, tuple(names), len(names) * times)
+        if outcome.error == INTERRUPTED:
+            raise KeyboardInterrupt
+        outcomes.append(outcome)
     return outcomes
 
 

@@ -73,6 +73,7 @@ class Database:
             with self._engine.begin() as connection:
                 yield connection
         except (DBAPIError, psycopg.Error) as error:
+            _raise_interruption(error)
             raise store_error(error) from error
 
     def read(self, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -82,6 +83,14 @@ class Database:
         """
         with self.begin() as connection:
             return read_frame(connection, statement, parameters, schema)
+
+
+def _raise_interruption(error: BaseException | None) -> None:
+    """Raises Ctrl-C, or what Dagster makes of it, anew where undoing the transaction has failed after it."""
+    while error is not None:
+        if not isinstance(error, Exception):
+            raise error
+        error = error.__context__
 
 
 def driver(connection: Connection) -> psycopg.Connection[Any]:
