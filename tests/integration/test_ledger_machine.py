@@ -27,8 +27,7 @@ from trading_platform.stores.ledger import Ledger
 from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database, execute
 
-STEPS = int(os.environ.get("TRADING_LEDGER_STEPS", "500"))
-STEPS_IN_ONE_LIFE = 50
+STEPS = int(os.environ.get("TRADING_LEDGER_STEPS", "1500"))
 START = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
 HALF_A_UNIT = Fraction(1, 2 * 10**8)
 """Shown values are rounded to eight decimals."""
@@ -101,197 +100,203 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def machine_over(database: Database, made: list[int]) -> type[RuleBasedStateMachine]:
-    ledger, audit, lives, names = Ledger(database), AuditStore(database), count(), count()
+class Lives(RuleBasedStateMachine):
+    """Two symbols of their own in each life; the test gives the database."""
 
-    class Lives(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            life = next(lives)
-            self.symbols = [f"L{life}A", f"L{life}B"]
-            self.orders: dict[UUID, Order] = {}
-            self.entries: list[Entry] = []
-            self.last_price: dict[str, Decimal] = {}
-            self.refused = 0
-            self.refused_before = len(audit.events(event_type="fill_refused", limit=10**6))
+    database: Database
+    ledger: Ledger
+    audit: AuditStore
+    counter = count()
+    steps_made = 0
 
-        # what happens
+    def __init__(self) -> None:
+        super().__init__()
+        life = next(self.counter)
+        self.symbols = [f"L{life}A", f"L{life}B"]
+        self.orders: dict[UUID, Order] = {}
+        self.entries: list[Entry] = []
+        self.last_price: dict[str, Decimal] = {}
+        self.refused = 0
+        self.refused_before = len(self.audit.events(event_type="fill_refused", limit=10**6))
 
-        @rule(
-            which=st.integers(0, 1),
-            side=st.sampled_from(["buy", "sell"]),
-            quantity=units,
-            limit=st.none() | prices,
-            broker=st.sampled_from(["ibkr", "kraken"]),
+    # what happens
+
+    @rule(
+        which=st.integers(0, 1),
+        side=st.sampled_from(["buy", "sell"]),
+        quantity=units,
+        limit=st.none() | prices,
+        broker=st.sampled_from(["ibkr", "kraken"]),
+    )
+    def place(self, which, side, quantity, limit, broker):
+        order = self.ledger.place(
+            symbol=self.symbols[which],
+            side=side,
+            order_type="market" if limit is None else "limit",
+            quantity=quantity,
+            broker=broker,
+            price=limit,
         )
-        def place(self, which, side, quantity, limit, broker):
-            order = ledger.place(
-                symbol=self.symbols[which],
-                side=side,
-                order_type="market" if limit is None else "limit",
-                quantity=quantity,
-                broker=broker,
-                price=limit,
-            )
-            assert (order.status, order.filled_qty, order.quantity, order.price) == ("pending", 0, quantity, limit)
-            self.orders[order.id] = order
+        assert (order.status, order.filled_qty, order.quantity, order.price) == ("pending", 0, quantity, limit)
+        self.orders[order.id] = order
 
-        @precondition(lambda self: self.orders)
-        @rule(data=st.data(), status=st.sampled_from(["sent", "sent", "partial", "cancelled", "filled", "rejected"]))
-        def advance(self, data, status):
-            order = self.some_order(data)
-            possible = status not in ("partial", "filled") and status in LIVES[order.status] | {order.status.value}
-            if possible:
-                self.orders[order.id] = ledger.advance(order.id, status)
-                assert self.orders[order.id].status == status
-            else:
-                with pytest.raises(InvalidRequest):
-                    ledger.advance(order.id, status)
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data(), status=st.sampled_from(["sent", "sent", "partial", "cancelled", "filled", "rejected"]))
+    def advance(self, data, status):
+        order = self.some_order(data)
+        possible = status not in ("partial", "filled") and status in LIVES[order.status] | {order.status.value}
+        if possible:
+            self.orders[order.id] = self.ledger.advance(order.id, status)
+            assert self.orders[order.id].status == status
+        else:
+            with pytest.raises(InvalidRequest):
+                self.ledger.advance(order.id, status)
 
-        @precondition(lambda self: self.orders)
-        @rule(data=st.data(), price=prices, commission=commissions, at=moments, part=st.integers(1, 4))
-        def fill(self, data, price, commission, at, part):
-            order = self.some_order(data)
-            open_quantity = order.quantity - self.filled(order)
-            quantity = max((open_quantity / part).quantize(Decimal("1e-8"), rounding="ROUND_DOWN"), Decimal("1e-8"))
-            self.try_to_fill(order, quantity, price, commission, at)
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data(), price=prices, commission=commissions, at=moments, part=st.integers(1, 4))
+    def fill(self, data, price, commission, at, part):
+        order = self.some_order(data)
+        open_quantity = order.quantity - self.filled(order)
+        quantity = max((open_quantity / part).quantize(Decimal("1e-8"), rounding="ROUND_DOWN"), Decimal("1e-8"))
+        self.try_to_fill(order, quantity, price, commission, at)
 
-        @precondition(lambda self: self.orders)
-        @rule(data=st.data(), quantity=units, price=prices, commission=commissions, at=moments)
-        def fill_with_anything(self, data, quantity, price, commission, at):
-            self.try_to_fill(self.some_order(data), quantity, price, commission, at)
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data(), quantity=units, price=prices, commission=commissions, at=moments)
+    def fill_with_anything(self, data, quantity, price, commission, at):
+        self.try_to_fill(self.some_order(data), quantity, price, commission, at)
 
-        @precondition(lambda self: self.entries)
-        @rule(data=st.data())
-        def fill_again(self, data):
-            entry = data.draw(st.sampled_from(self.entries))
-            recorded = self.report(entry)
-            assert not recorded.is_new
-            assert recorded.fill.id == entry.id
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data())
+    def fill_again(self, data):
+        entry = data.draw(st.sampled_from(self.entries))
+        recorded = self.report(entry)
+        assert not recorded.is_new
+        assert recorded.fill.id == entry.id
 
-        @precondition(lambda self: self.entries)
-        @rule(data=st.data(), price=prices)
-        def fill_again_otherwise(self, data, price):
-            entry = data.draw(st.sampled_from(self.entries))
-            assume(price != entry.price)
-            with pytest.raises(FillRefused, match="other content"):
-                self.report(entry, price=price)
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data(), price=prices)
+    def fill_again_otherwise(self, data, price):
+        entry = data.draw(st.sampled_from(self.entries))
+        assume(price != entry.price)
+        with pytest.raises(FillRefused, match="other content"):
+            self.report(entry, price=price)
+        self.refused += 1
+
+    @rule(which=st.integers(0, 1), price=prices)
+    def mark(self, which, price):
+        position = self.ledger.mark(self.symbols[which], price)
+        assert (position is None) == (self.symbols[which] not in self.last_price)
+        if position is not None:
+            self.last_price[self.symbols[which]] = price
+
+    # how
+
+    def some_order(self, data) -> Order:
+        return self.orders[data.draw(st.sampled_from(list(self.orders)))]
+
+    def filled(self, order: Order) -> Decimal:
+        return sum((entry.quantity for entry in self.entries if entry.order_id == order.id), Decimal(0))
+
+    def report(self, entry: Entry, **changed):
+        content = {name: getattr(entry, name) for name in ("quantity", "price", "commission", "executed_at")}
+        return self.ledger.record_fill(entry.order_id, entry.name, **(content | changed))
+
+    def try_to_fill(self, order, quantity, price, commission, at):
+        name = f"fill-{next(self.counter)}"
+        entry = Entry(order.id, name, UUID(int=0), quantity, price, commission, at)
+        if order.status == "rejected" or self.filled(order) + quantity > order.quantity:
+            with pytest.raises(FillRefused):
+                self.report(entry)
             self.refused += 1
+            return
+        recorded = self.report(entry)
+        assert recorded.is_new
+        self.entries.append(Entry(order.id, name, recorded.fill.id, quantity, price, commission, at))
+        self.orders[order.id] = recorded.order
+        complete = self.filled(order) == order.quantity
+        expected = "cancelled" if order.status == "cancelled" else "filled" if complete else "partial"
+        assert recorded.order.status == expected
+        if recorded.fill.id == self.in_time(order.symbol)[-1].id:
+            self.last_price[order.symbol] = price
 
-        @rule(which=st.integers(0, 1), price=prices)
-        def mark(self, which, price):
-            position = ledger.mark(self.symbols[which], price)
-            assert (position is None) == (self.symbols[which] not in self.last_price)
-            if position is not None:
-                self.last_price[self.symbols[which]] = price
+    def in_time(self, symbol: str) -> list[Entry]:
+        mine = [entry for entry in self.entries if self.orders[entry.order_id].symbol == symbol]
+        return sorted(mine, key=lambda entry: (entry.executed_at, entry.id.bytes))
 
-        # how
+    # what must hold
 
-        def some_order(self, data) -> Order:
-            return self.orders[data.draw(st.sampled_from(list(self.orders)))]
+    @invariant()
+    def positions_follow_from_the_fills(self):
+        for symbol in self.symbols:
+            replayed, found = Account(), self.ledger.positions(symbol).get(symbol)
+            fills = self.in_time(symbol)
+            if found is None:
+                assert not fills
+                continue
+            for entry in fills:
+                signed = Fraction(entry.quantity) * (1 if self.orders[entry.order_id].side == "buy" else -1)
+                replayed.book(signed, Fraction(entry.price), Fraction(entry.commission), entry.executed_at)
+            self.compare(found, replayed, len(fills))
 
-        def filled(self, order: Order) -> Decimal:
-            return sum((entry.quantity for entry in self.entries if entry.order_id == order.id), Decimal(0))
+    def compare(self, found, replayed, number):
+        slack = HALF_A_UNIT + Fraction(number, 10**24)
+        price = self.last_price[found.symbol]
+        assert Fraction(found.quantity) == replayed.quantity
+        assert found.opened_at == replayed.opened_at
+        assert found.current_price == price
+        assert abs(Fraction(found.realized_pnl) - replayed.realized) <= slack
+        unrealized = replayed.quantity * (Fraction(price) - replayed.average)
+        assert abs(Fraction(found.unrealized_pnl) - unrealized) <= slack
+        if replayed.quantity:
+            assert abs(Fraction(found.avg_entry_price) - replayed.average) <= HALF_A_UNIT + Fraction(number, 10**16)
+        else:
+            assert found.avg_entry_price is None
+            assert Fraction(found.unrealized_pnl) == 0
+        with self.database.begin() as connection:
+            cost, realized = execute(
+                connection,
+                "SELECT cost, realized_pnl FROM trading.position_history WHERE symbol = %(symbol)s"
+                " ORDER BY executed_at DESC, trade_id DESC LIMIT 1",
+                {"symbol": found.symbol},
+            )[0]
+        assert Fraction(realized) - Fraction(cost) == replayed.cash, "money appeared or went missing"
 
-        def report(self, entry: Entry, **changed):
-            content = {name: getattr(entry, name) for name in ("quantity", "price", "commission", "executed_at")}
-            return ledger.record_fill(entry.order_id, entry.name, **(content | changed))
+    @invariant()
+    def orders_follow_from_their_fills(self):
+        for order in (order for symbol in self.symbols for order in self.ledger.orders(symbol=symbol)):
+            assert order == self.orders[order.id]
+            mine = [entry for entry in self.entries if entry.order_id == order.id]
+            assert order.filled_qty == sum(entry.quantity for entry in mine) <= order.quantity
+            assert order.commission == sum(entry.commission for entry in mine)
+            assert order.filled_at == (max(e.executed_at for e in mine) if order.status == "filled" else None)
+            if mine:
+                worth = sum(Fraction(entry.quantity) * Fraction(entry.price) for entry in mine)
+                assert abs(Fraction(order.avg_fill_price) - worth / Fraction(order.filled_qty)) <= HALF_A_UNIT
 
-        def try_to_fill(self, order, quantity, price, commission, at):
-            name = f"fill-{next(names)}"
-            entry = Entry(order.id, name, UUID(int=0), quantity, price, commission, at)
-            if order.status == "rejected" or self.filled(order) + quantity > order.quantity:
-                with pytest.raises(FillRefused):
-                    self.report(entry)
-                self.refused += 1
-                return
-            recorded = self.report(entry)
-            assert recorded.is_new
-            self.entries.append(Entry(order.id, name, recorded.fill.id, quantity, price, commission, at))
-            self.orders[order.id] = recorded.order
-            complete = self.filled(order) == order.quantity
-            expected = "cancelled" if order.status == "cancelled" else "filled" if complete else "partial"
-            assert recorded.order.status == expected
-            if recorded.fill.id == self.in_time(order.symbol)[-1].id:
-                self.last_price[order.symbol] = price
+    @invariant()
+    def a_step_was_made(self):
+        type(self).steps_made += 1
 
-        def in_time(self, symbol: str) -> list[Entry]:
-            mine = [entry for entry in self.entries if self.orders[entry.order_id].symbol == symbol]
-            return sorted(mine, key=lambda entry: (entry.executed_at, entry.id.bytes))
-
-        # what must hold
-
-        @invariant()
-        def positions_follow_from_the_fills(self):
-            for symbol in self.symbols:
-                replayed, found = Account(), ledger.positions(symbol).get(symbol)
-                fills = self.in_time(symbol)
-                if found is None:
-                    assert not fills
-                    continue
-                for entry in fills:
-                    signed = Fraction(entry.quantity) * (1 if self.orders[entry.order_id].side == "buy" else -1)
-                    replayed.book(signed, Fraction(entry.price), Fraction(entry.commission), entry.executed_at)
-                self.compare(found, replayed, len(fills))
-
-        def compare(self, found, replayed, number):
-            slack = HALF_A_UNIT + Fraction(number, 10**24)
-            price = self.last_price[found.symbol]
-            assert Fraction(found.quantity) == replayed.quantity
-            assert found.opened_at == replayed.opened_at
-            assert found.current_price == price
-            assert abs(Fraction(found.realized_pnl) - replayed.realized) <= slack
-            unrealized = replayed.quantity * (Fraction(price) - replayed.average)
-            assert abs(Fraction(found.unrealized_pnl) - unrealized) <= slack
-            if replayed.quantity:
-                assert abs(Fraction(found.avg_entry_price) - replayed.average) <= HALF_A_UNIT + Fraction(number, 10**16)
-            else:
-                assert found.avg_entry_price is None
-                assert Fraction(found.unrealized_pnl) == 0
-            with database.begin() as connection:
-                cost, realized = execute(
-                    connection,
-                    "SELECT cost, realized_pnl FROM trading.position_history WHERE symbol = %(symbol)s"
-                    " ORDER BY executed_at DESC, trade_id DESC LIMIT 1",
-                    {"symbol": found.symbol},
-                )[0]
-            assert Fraction(realized) - Fraction(cost) == replayed.cash, "money appeared or went missing"
-
-        @invariant()
-        def orders_follow_from_their_fills(self):
-            for order in (order for symbol in self.symbols for order in ledger.orders(symbol=symbol)):
-                assert order == self.orders[order.id]
-                mine = [entry for entry in self.entries if entry.order_id == order.id]
-                assert order.filled_qty == sum(entry.quantity for entry in mine) <= order.quantity
-                assert order.commission == sum(entry.commission for entry in mine)
-                assert order.filled_at == (max(e.executed_at for e in mine) if order.status == "filled" else None)
-                if mine:
-                    worth = sum(Fraction(entry.quantity) * Fraction(entry.price) for entry in mine)
-                    assert abs(Fraction(order.avg_fill_price) - worth / Fraction(order.filled_qty)) <= HALF_A_UNIT
-
-        @invariant()
-        def a_step_was_made(self):
-            made[0] += 1
-
-        def teardown(self):
-            recorded = {fill.id for symbol in self.symbols for fill in ledger.fills(symbol=symbol)}
-            assert recorded == {entry.id for entry in self.entries}
-            kept = len(audit.events(event_type="fill_refused", limit=10**6)) - self.refused_before
-            assert kept == self.refused, "a refused fill is not in the system events"
-
-    return Lives
+    def teardown(self):
+        recorded = {fill.id for symbol in self.symbols for fill in self.ledger.fills(symbol=symbol)}
+        assert recorded == {entry.id for entry in self.entries}
+        kept = len(self.audit.events(event_type="fill_refused", limit=10**6)) - self.refused_before
+        assert kept == self.refused, "a refused fill is not in the system events"
 
 
 def test_any_life_of_orders_is_booked_right(database: Database):
-    made = [0]
+    class LivesHere(Lives):
+        pass
+
+    LivesHere.database, LivesHere.ledger, LivesHere.audit = database, Ledger(database), AuditStore(database)
     run_state_machine_as_test(
-        machine_over(database, made),
+        LivesHere,
         settings=settings(
-            max_examples=STEPS // STEPS_IN_ONE_LIFE + 1,
-            stateful_step_count=STEPS_IN_ONE_LIFE,
+            max_examples=STEPS // 40,  # a life is a little shorter than it may be
+            stateful_step_count=50,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert made[0] >= STEPS
+    assert LivesHere.steps_made >= STEPS

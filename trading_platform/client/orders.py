@@ -87,6 +87,7 @@ class Orders:
         price: Amount,
         executed_at: datetime,
         commission: Amount = 0,
+        broker_order_id: str | None = None,
     ) -> RecordedFill:
         """Writes down a fill, exactly once whoever reports it how often; order and position follow at once.
 
@@ -97,10 +98,11 @@ class Orders:
             price: at what price.
             executed_at: when, with its zone; fills may come in any order of time.
             commission: what the broker took, in the currency of the price; negative is a rebate.
+            broker_order_id: the broker's own name for the order, if the report has it; kept if not known yet.
 
         Raises:
-            FillRefused: for an unknown or rejected order, more than was ordered, or the same fill with other
-                content; what was reported is kept in the system events.
+            FillRefused: for an unknown or rejected order, more than was ordered, another name of the order,
+                or the same fill with other content; what was reported is kept in the system events.
             InvalidRequest: if it could not be a fill.
         """
         return self._ledger.record_fill(
@@ -110,6 +112,7 @@ class Orders:
             price=price,
             executed_at=executed_at,
             commission=commission,
+            broker_order_id=broker_order_id,
         )
 
     def get(self, order_id: UUID) -> Order | None:

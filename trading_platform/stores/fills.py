@@ -109,7 +109,7 @@ def _known_before(connection: Connection, order: Order, known: Fill, fill: Fill)
 
 def _fill_order(connection: Connection, order: Order, fill: Fill, broker_fill_id: str) -> Order:
     if order.status is OrderStatus.PENDING:  # what was filled was sent, whether or not anybody said so
-        sent = {"id": order.id, "status": OrderStatus.SENT, "broker_order_id": None}
+        sent = {"id": order.id, "status": OrderStatus.SENT, "broker_order_id": order.broker_order_id}
         before, order = order, fetch(connection, Order, query("ledger/advance_order"), sent)[0]
         tell(connection, order, before)
     quantity, worth, commission, last = execute(connection, query("ledger/order_totals"), {"order_id": order.id})[0]

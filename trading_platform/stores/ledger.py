@@ -9,7 +9,7 @@ transactions can never wait for each other. What a fill does to a position:
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -147,6 +147,7 @@ class Ledger:
         price: Decimal | int | str,
         executed_at: datetime,
         commission: Decimal | int | str = 0,
+        broker_order_id: str | None = None,
     ) -> RecordedFill:
         """Writes down a fill, exactly once whoever reports it how often; order and position follow.
 
@@ -160,18 +161,21 @@ class Ledger:
             price: at what price.
             executed_at: when, aware.
             commission: what the broker took, in the currency of the price; negative is a rebate.
+            broker_order_id: the broker's own name for the order, if the report has it; kept if not known yet.
 
         Raises:
-            FillRefused: for an unknown or rejected order, more than was ordered, the same fill with other
-                content, or a position too large to hold; the fill is then in ``audit.system_events``.
+            FillRefused: for an unknown or rejected order, more than was ordered, another name of the order,
+                the same fill with other content, or a position too large to hold; the fill is then in ``audit.system_events``.
             InvalidRequest: if it could not be a fill.
         """
         size, paid = amount(quantity, "quantity", positive=True), amount(price, "price", positive=True)
         fee, moment = amount(commission, "commission"), checked_time(executed_at, "time of execution")
         checked_text(broker_fill_id, "broker's fill id")
+        if broker_order_id is not None:
+            checked_text(broker_order_id, "broker's order id", 50)
         try:
             with self._database.begin() as connection:
-                order = _to_fill(connection, order_id)
+                order = _to_fill(connection, order_id, broker_order_id)
                 fill = Fill(
                     id=fill_uuid(order.broker, broker_fill_id),
                     order_id=order.id,
@@ -262,13 +266,22 @@ class Ledger:
         )
 
 
-def _to_fill(connection: Connection, order_id: UUID) -> Order:
+def _to_fill(connection: Connection, order_id: UUID, broker_order_id: str | None) -> Order:
+    """The order, locked, with the broker's name for it where the fill is the first to say it."""
     found = fetch(connection, Order, query("ledger/lock_order"), {"id": order_id})
     if not found:
         raise FillRefused(
             f"There is no order {order_id} to fill.", remedy="place the order, then record the fill again"
         )
-    return found[0]
+    order = found[0]
+    if broker_order_id is not None and order.broker_order_id not in (None, broker_order_id):
+        raise FillRefused(
+            f"The fill is of another order than {order_id}, by the broker's name for it.",
+            expected=order.broker_order_id,
+            received=broker_order_id,
+            remedy="record the fill for the order that has this name",
+        )
+    return replace(order, broker_order_id=order.broker_order_id or broker_order_id)
 
 
 def _locked(connection: Connection, order_id: UUID) -> Order:
