@@ -20,6 +20,7 @@ from trading_platform.settings import load_settings
 
 if TYPE_CHECKING:
     from trading_platform.cli.dagster_runs import CheckOutcome, RunOutcome
+    from trading_platform.domain.accounting import Account
     from trading_platform.resources.platform import PlatformContext
     from trading_platform.workflows.plan_backfill import Reach
 
@@ -184,16 +185,12 @@ def _failing(platform: PlatformContext, reaches: Sequence[Reach]) -> set[str]:
 
 
 def _account(platform: PlatformContext, reaches: Sequence[Reach], asked: Window | None) -> list[Line]:
-    from trading_platform.workflows.backfill_bars import account_for_bars
-
     lines = []
     for reach in reaches:
         partitions = reach.partitions(asked)
         if not partitions:
             continue
-        accounts = account_for_bars(
-            platform.stores, platform.sources, reach.instrument, reach.timeframe, partitions, clock=platform.clock
-        )
+        accounts = accounts_of(platform, reach, partitions)
         failures = platform.stores.coverage.failures([reach.instrument.symbol], reach.timeframe)
         lines.append(
             Line(
@@ -209,6 +206,15 @@ def _account(platform: PlatformContext, reaches: Sequence[Reach], asked: Window 
             )
         )
     return lines
+
+
+def accounts_of(platform: PlatformContext, reach: Reach, partitions: Sequence[Window]) -> list[Account]:
+    """What became of the bars that were expected in some partitions of what can be had."""
+    from trading_platform.workflows.account_bars import account_bars
+
+    symbol = reach.instrument.symbol
+    stores, sources, windows = platform.stores, platform.sources, {symbol: partitions}
+    return list(account_bars(stores, sources, [reach.instrument], reach.timeframe, windows, clock=platform.clock))
 
 
 def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trading_platform.cli.backfill import accounts_of
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.time import Timeframe, Window, parse_moment, utc_now
@@ -57,7 +58,6 @@ def coverage(
 
 
 def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timeframe]) -> list[dict[str, Any]]:
-    from trading_platform.workflows.backfill_bars import account_for_bars
     from trading_platform.workflows.plan_backfill import reach_of
 
     (instrument,) = platform.instruments([symbol])
@@ -66,14 +66,7 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
         reach = reach_of(platform.stores, platform.sources, instrument, timeframe, platform.clock)
         if reach is None:
             continue
-        accounts = account_for_bars(
-            platform.stores,
-            platform.sources,
-            instrument,
-            timeframe,
-            reach.partitions(None),
-            clock=platform.clock,
-        )
+        accounts = accounts_of(platform, reach, reach.partitions(None))
         firsts = [account.first for account in accounts if account.first]
         lasts = [account.last for account in accounts if account.last]
         rows.append(

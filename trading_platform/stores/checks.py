@@ -119,16 +119,6 @@ class CheckStore:
             rows = execute(connection, statement, parameters)
         return {symbol: Window(start, end) for symbol, start, end in rows}
 
-    def answered(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
-        """For each symbol the windows that any source has answered for, disjoint and in order."""
-        parameters = {"symbols": list(symbols), "timeframe": timeframe.value}
-        with self._database.begin() as connection:
-            rows = execute(connection, query("checks/answered"), parameters)
-        found: dict[str, list[Window]] = {}
-        for symbol, start, end in rows:
-            found.setdefault(symbol, []).append(Window(start, end))
-        return {symbol: Window.merge(windows) for symbol, windows in found.items()}
-
     def bars_before(self, symbols: Sequence[str], timeframe: Timeframe, moment: datetime) -> dict[str, int]:
         """How many bars each symbol has before a moment; absent where it has none."""
         statement = _filled(query("checks/bars_before"), {"table": bars_table(timeframe)})

@@ -71,6 +71,19 @@ class CoverageStore:
             found.setdefault(source, []).append(Window(start, end))
         return found
 
+    def answered_by_any(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
+        """For each symbol the windows that any source has answered for, disjoint and in order."""
+        with self._database.begin() as connection:
+            rows = execute(
+                connection,
+                query("coverage/answered_by_any"),
+                {"symbols": list(symbols), "timeframe": timeframe.value},
+            )
+        found: dict[str, list[Window]] = {}
+        for symbol, start, end in rows:
+            found.setdefault(symbol, []).append(Window(start, end))
+        return {symbol: Window.merge(windows) for symbol, windows in found.items()}
+
     def record(self, connection: Connection, request: Request, answered: Sequence[Window] = ()) -> None:
         """Keeps a request, and adds ``answered`` to what its source has answered for."""
         if answered:

@@ -7,21 +7,22 @@ and quarantine together, so that interrupting and running again gives the rows o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import polars as pl
 
-from trading_platform.domain.accounting import Account, account_for
+from trading_platform.domain.accounting import Account
 from trading_platform.domain.bars import mark_gaps
-from trading_platform.domain.calendars import expected_times, last_closed
+from trading_platform.domain.calendars import last_closed
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.base import BarAnswer, BarSource
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.coverage import Outcome, Request
+from trading_platform.workflows.account_bars import account_bars, within
 from trading_platform.workflows.progress import Progress, silent
 from trading_platform.workflows.roll_up_bars import roll_up_bars
 
@@ -96,7 +97,6 @@ def backfill_bars(
     Returns:
         The accounts, and the symbols that failed; those that did not are stored all the same.
     """
-    accounts: list[Account] = []
     failures: list[Failure] = []
     changed: set[str] = set()
     requests = 0
@@ -112,38 +112,10 @@ def backfill_bars(
                 changed.add(instrument.symbol)
         except (SourceError, InvalidRequest, ConfigurationError) as error:
             failures.append(Failure(instrument.symbol, error))
-        accounts.extend(account_for_bars(stores, sources, instrument, timeframe, partitions, clock=clock))
         progress(f"{timeframe} bars", number, len(instruments))
+    windows = {instrument.symbol: partitions for instrument in instruments}
+    accounts = account_bars(stores, sources, instruments, timeframe, windows, clock=clock)
     return BackfillReport(timeframe, tuple(accounts), tuple(failures), requests, frozenset(changed))
-
-
-def account_for_bars(
-    stores: Stores,
-    sources: Sources,
-    instrument: Instrument,
-    timeframe: Timeframe,
-    partitions: Sequence[Window],
-    *,
-    clock: Clock,
-) -> list[Account]:
-    """Accounts for the bars of one symbol, from what is stored now."""
-    closed = _closed(instrument, timeframe, partitions, clock)
-    if not closed:
-        return []
-    whole = Window(closed[0].start, closed[-1].end)
-    answered = _answered(stores, instrument.symbol, timeframe)
-    source = sources.get(instrument.source)
-    reachable = within(source.reach(instrument, timeframe), whole) if source else []
-    symbols = [instrument.symbol]
-    return account_for(
-        instrument.symbol,
-        closed,
-        slots=expected_times(instrument.calendar, timeframe, whole),
-        stored=stores.bars.times(symbols, timeframe, whole)["time"],
-        refused=stores.quarantine.times(symbols, timeframe, whole)["time"],
-        answered=answered,
-        reachable=reachable,
-    )
 
 
 def missing_windows(
@@ -152,17 +124,6 @@ def missing_windows(
     """What of a window the source could be asked for and has not answered yet."""
     known = stores.coverage.answered(instrument.symbol, timeframe).get(source.name, ())
     return [missing for part in within(source.reach(instrument, timeframe), window) for missing in part.subtract(known)]
-
-
-def within(windows: Iterable[Window], whole: Window) -> list[Window]:
-    """The parts of some windows that lie in another."""
-    return [part for window in windows if (part := window.intersect(whole))]
-
-
-def _answered(stores: Stores, symbol: str, timeframe: Timeframe) -> list[Window]:
-    return Window.merge(
-        window for windows in stores.coverage.answered(symbol, timeframe).values() for window in windows
-    )
 
 
 def _closed(instrument: Instrument, timeframe: Timeframe, partitions: Sequence[Window], clock: Clock) -> list[Window]:

@@ -14,7 +14,8 @@ from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
 from trading_platform.stores.bundle import Stores
 from trading_platform.workflows import build_features, compute_indicators, roll_up_bars
-from trading_platform.workflows.backfill_bars import Sources, missing_windows, source_of, within
+from trading_platform.workflows.account_bars import within
+from trading_platform.workflows.backfill_bars import Sources, missing_windows, source_of
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,7 @@ def roll_up_bars(
     symbol = instrument.symbol
     stale = stale_roll_ups(stores, symbol, timeframe, partitions, again=again)
     end = last_closed(instrument.calendar, timeframe, clock())
-    answered = Window.merge(
-        window for windows in stores.coverage.answered(symbol, Timeframe.M1).values() for window in windows
-    )
+    answered = stores.coverage.answered_by_any([symbol], Timeframe.M1).get(symbol, [])
     changes = []
     for partition, present in stale.items():
         inside = _whole_bars(answered, timeframe, partition, end)

@@ -1,25 +1,19 @@
 """Whether every bar that was to be had is accounted for: stored, proven empty, or refused.
 
-The reckoning is :func:`trading_platform.domain.accounting.account_for`, the one a backfill reports;
-here what it needs is read for many symbols at once.
+The reckoning is that of a backfill's report (:mod:`trading_platform.workflows.account_bars`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import polars as pl
-
-from trading_platform.domain.accounting import Account, account_for
-from trading_platform.domain.calendars import expected_times, last_closed
+from trading_platform.domain.accounting import Account
+from trading_platform.domain.calendars import last_closed
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.stores.checks import SAMPLE_ROWS, Scope
-from trading_platform.workflows.backfill_bars import within
+from trading_platform.workflows.account_bars import account_bars, within
 from trading_platform.workflows.check_results import CheckResult, Examination, Row, Severity, finding
-
-BATCH_BARS = 2_000_000
-"""Bars whose times are read at once: large enough to keep round trips few, small enough for a laptop's memory."""
 
 
 def accounts_of(examination: Examination) -> Iterator[Account]:
@@ -32,8 +26,14 @@ def accounts_of(examination: Examination) -> Iterator[Account]:
     for scope in examination.scopes:
         names = sorted(universe) if scope.symbols is None else [name for name in scope.symbols if name in universe]
         spans = _spans(examination, [universe[name] for name in names], scope)
-        for batch in _batches(spans, examination.timeframe):
-            yield from _account(examination, [universe[name] for name in batch], spans)
+        yield from account_bars(
+            examination.stores,
+            examination.sources,
+            [universe[name] for name in spans],
+            examination.timeframe,
+            {name: _partitions(examination.timeframe, span) for name, span in spans.items()},
+            clock=examination.clock,
+        )
 
 
 def check_complete(examination: Examination) -> CheckResult:
@@ -85,47 +85,8 @@ def _spans(examination: Examination, instruments: Sequence[Instrument], scope: S
     return spans
 
 
-def _batches(spans: dict[str, Window], timeframe: Timeframe) -> Iterator[list[str]]:
-    batch: list[str] = []
-    bars = 0
-    for symbol, window in spans.items():
-        length = (window.end - window.start) // timeframe.duration
-        if batch and bars + length > BATCH_BARS:
-            yield batch
-            batch, bars = [], 0
-        batch.append(symbol)
-        bars += length
-    if batch:
-        yield batch
-
-
-def _account(
-    examination: Examination, instruments: Sequence[Instrument], spans: dict[str, Window]
-) -> Iterator[Account]:
-    stores, timeframe = examination.stores, examination.timeframe
-    symbols = [instrument.symbol for instrument in instruments]
-    whole = Window(min(spans[name].start for name in symbols), max(spans[name].end for name in symbols))
-    stored = _times_by_symbol(stores.bars.times(symbols, timeframe, whole))
-    refused = _times_by_symbol(stores.quarantine.times(symbols, timeframe, whole))
-    answered = examination.live.answered(symbols, timeframe)
-    nothing = pl.Series("time", [], dtype=pl.Datetime("us", "UTC"))
-    for instrument in instruments:
-        symbol, span = instrument.symbol, spans[instrument.symbol]
-        source = examination.sources.get(instrument.source)
-        reach = source.reach(instrument, timeframe) if source else ()
-        yield from account_for(
-            symbol,
-            [part for window in partition_windows(timeframe, span) if (part := window.intersect(span))],
-            slots=expected_times(instrument.calendar, timeframe, span),
-            stored=stored.get(symbol, nothing),
-            refused=refused.get(symbol, nothing),
-            answered=answered.get(symbol, []),
-            reachable=within(reach, span),
-        )
-
-
-def _times_by_symbol(times: pl.DataFrame) -> dict[str, pl.Series]:
-    return {str(key[0]): part["time"] for key, part in times.partition_by("symbol", as_dict=True).items()}
+def _partitions(timeframe: Timeframe, span: Window) -> list[Window]:
+    return within(partition_windows(timeframe, span), span)
 
 
 def _sample(accounts: Iterator[Account]) -> list[Row]:
