@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DAGSTER_DISABLE_TELEMETRY := yes
 
 .PHONY: help demo test unit dev lint bench clean
 .DEFAULT_GOAL := help

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Dagster's test instances would report their use to its makers.
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+
 # A first example pays for the loading of libraries, and a busy machine for its other work.
 settings.register_profile("platform", deadline=None)
 settings.load_profile("platform")

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dagster import AssetSelection, define_asset_job
 
 from trading_platform.domain.time import Timeframe
-from trading_platform.partitions import daily as daily_partitions
-from trading_platform.partitions import intraday as intraday_partitions
 
 _INTRADAY = [
     name
@@ -21,13 +19,11 @@ _INTRADAY = [
 intraday = define_asset_job(
     "intraday",
     AssetSelection.assets(*_INTRADAY),
-    partitions_def=intraday_partitions,
     description="Bars and indicators of 1m, 5m and 1h, a symbol and month at a time.",
 )
 daily = define_asset_job(
     "daily",
     AssetSelection.assets("ohlcv_1d", "indicators_1d", "features"),
-    partitions_def=daily_partitions,
     description="Daily bars, their indicators and the features, a symbol and year at a time.",
 )
 

@@ -408,7 +408,6 @@ def test_no_space_for_an_export(fresh: Installation, small_disk: Path) -> None:
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
-@pytest.mark.xfail(strict=True, reason="the landing area takes only the system's errors for a full disk, not Polars'")
 def test_no_space_for_an_import(fresh: Installation, small_disk: Path, tmp_path: Path) -> None:
     fill(small_disk)
     more = {"DATA_DIR": str(small_disk)}

@@ -292,7 +292,7 @@ def test_complete_fails_for_what_nobody_answered(platform: Platform) -> None:
     platform.stores.coverage.withdraw("BBB", Timeframe.D1, "file", [Window(DAY, DAY + timedelta(days=1))])
     failed = platform.check("ohlcv_1d", "complete")
     assert (failed.status, failed.offenders, failed.looked_at) == (Status.FAILED, 1, 2 * len(DAYS))
-    assert failed.counts["unaccounted for"] == 1
+    assert failed.counts["missing"] == 1
     assert [row["symbol"] for row in failed.sample] == ["BBB"]
     assert failed.sample[0]["for example"] == DAY.isoformat()
     assert failed.counts["partitions"] == 6

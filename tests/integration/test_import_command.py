@@ -123,6 +123,7 @@ def test_bytes_a_database_cannot_hold_are_kept_nevertheless(run, database: Datab
     "arguments",
     [
         ("nothing.csv",),
+        ("{folder}",),
         ("{real}", "--symbol", "not a symbol"),
         ("{real}", "--timeframe", "2d"),
         ("{real}", "--timezone", "Mars/Olympus"),
@@ -133,7 +134,7 @@ def test_bad_requests_are_clear_errors(run, test_data: Path, tmp_path: Path, arg
     real = test_data / "daily/KO_daily.csv"
     nameless = tmp_path / "prices.csv"
     nameless.write_bytes(real.read_bytes())
-    result = run(*(text.format(real=real, nameless=nameless) for text in arguments))
+    result = run(*(text.format(real=real, nameless=nameless, folder=tmp_path) for text in arguments))
     assert isinstance(result.exception, InvalidRequest)
     assert result.exception.remedy
     assert not (tmp_path / "data" / "imports").exists()

@@ -117,7 +117,7 @@ def _account_metadata(account: Account) -> dict[str, MetadataValue]:
             ("expected", account.expected),
             ("proven empty", account.empty),
             ("refused", account.refused),
-            ("unaccounted for", account.unaccounted),
+            ("missing", account.unaccounted),
             ("outside sessions", account.outside),
         )
     }

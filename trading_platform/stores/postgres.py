@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _COPY_CHUNK = 1 << 20
-_NO_SPACE = frozenset({"53100", "53200"})
+_NO_SPACE = "53100"  # disk_full
 _TIME_TEXT = "%Y-%m-%d %H:%M:%S%.f%#z"
 
 
@@ -152,7 +152,7 @@ def store_error(error: Exception) -> StoreError:
     original = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
     said = str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__
-    if state in _NO_SPACE:
+    if state == _NO_SPACE:
         return StoreFull(
             "The database has no space left; the transaction was undone.",
             received=said,

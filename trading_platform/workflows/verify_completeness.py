@@ -44,11 +44,11 @@ def check_complete(examination: Examination) -> CheckResult:
         "stored": sum(account.stored for account in accounts),
         "proven empty": sum(account.empty for account in accounts),
         "refused": sum(account.refused for account in accounts),
-        "unaccounted for": sum(account.unaccounted for account in accounts),
+        "missing": sum(account.unaccounted for account in accounts),
         "outside sessions": sum(account.outside for account in accounts),
         "partitions": len(accounts),
     }
-    if unaccounted := counts["unaccounted for"]:
+    if unaccounted := counts["missing"]:
         return finding(
             looked_at=expected,
             offenders=unaccounted,
@@ -98,7 +98,7 @@ def _sample(accounts: Iterator[Account]) -> list[Row]:
             "stored": account.stored,
             "proven empty": account.empty,
             "refused": account.refused,
-            "unaccounted for": account.unaccounted,
+            "missing": account.unaccounted,
             "for example": ", ".join(time.isoformat() for time in account.unaccounted_sample),
         }
         for _, account in zip(range(SAMPLE_ROWS), accounts, strict=False)

@@ -66,12 +66,19 @@ def check_exists(path: Path) -> None:
     """Nothing, if there is such a file.
 
     Raises:
-        InvalidRequest: if there is none.
+        InvalidRequest: if there is none, or it is a folder.
     """
     try:
-        exists = path.exists()
+        exists, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError):
-        exists = False
+        exists, is_folder = False, False
+    if is_folder:
+        raise InvalidRequest(
+            f"{path} is a folder.",
+            expected="files",
+            received=str(path),
+            remedy=f"name its files, for example {path}/*.csv",
+        )
     if not exists:
         raise InvalidRequest(
             f"There is no file {path}.",
