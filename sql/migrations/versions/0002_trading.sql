@@ -355,8 +355,11 @@ COMMENT ON TABLE audit.system_events_default IS 'Events of months without a part
 CREATE FUNCTION audit.make_partition(parent text, partition text, first timestamptz, after timestamptz)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    -- In the order in which a writer takes them: attaching would lock the orders, as the key refers to them, last.
+    -- In the order in which the ledger takes them, which writes orders before events; attaching would lock
+    -- the orders, to which the key refers, last. Writers must wait at the table itself: one that waited at its
+    -- default partition would go on to write there what belongs into the new one, and be refused.
     LOCK TABLE trading.orders IN SHARE ROW EXCLUSIVE MODE;
+    EXECUTE format('LOCK TABLE ONLY audit.%I IN SHARE ROW EXCLUSIVE MODE', parent);
     EXECUTE format('LOCK TABLE audit.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
     EXECUTE format('CREATE TABLE audit.%I (LIKE audit.%I INCLUDING ALL)', partition, parent);
     EXECUTE format(
