@@ -15,7 +15,7 @@ from itertools import count
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, assume, settings
+from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -168,7 +168,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.entries)
     @rule(data=st.data())
     def fill_again(self, data):
-        entry = data.draw(st.sampled_from(self.entries))
+        entry = self.some_entry(data)
         recorded = self.report(entry)
         assert not recorded.is_new
         assert recorded.fill.id == entry.id
@@ -176,7 +176,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.entries)
     @rule(data=st.data(), price=prices)
     def fill_again_otherwise(self, data, price):
-        entry = data.draw(st.sampled_from(self.entries))
+        entry = self.some_entry(data)
         assume(price != entry.price)
         with pytest.raises(FillRefused, match="other content"):
             self.report(entry, price=price)
@@ -192,7 +192,10 @@ class Lives(RuleBasedStateMachine):
     # how
 
     def some_order(self, data) -> Order:
-        return self.orders[data.draw(st.sampled_from(list(self.orders)))]
+        return list(self.orders.values())[data.draw(st.integers(0, len(self.orders) - 1))]
+
+    def some_entry(self, data) -> Entry:
+        return self.entries[data.draw(st.integers(0, len(self.entries) - 1))]
 
     def filled(self, order: Order) -> Decimal:
         return sum((entry.quantity for entry in self.entries if entry.order_id == order.id), Decimal(0))
@@ -296,6 +299,7 @@ def test_any_life_of_orders_is_booked_right(database: Database):
             stateful_step_count=50,
             deadline=None,
             database=None,
+            phases=[Phase.generate],  # a smaller failing life would run under other names, in another order of ties
             suppress_health_check=list(HealthCheck),
         ),
     )

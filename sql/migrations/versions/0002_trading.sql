@@ -1,5 +1,5 @@
 -- The ledger, the audit trail, strategies and limits, the feature catalog and news (data-architecture §2, §6.1, §7.2).
--- Columns, types and keys are the document's. What is added to it: docs/decisions/0011 to 0013.
+-- Columns, types and keys are the document's. What is added to it: docs/decisions/0011 to 0014.
 -- DECIMAL can hold 'NaN', which PostgreSQL sorts above every number: a lower bound alone would let it in.
 
 CREATE SCHEMA trading;
