@@ -165,7 +165,8 @@ class Ledger:
 
         Raises:
             FillRefused: for an unknown or rejected order, more than was ordered, another name of the order,
-                the same fill with other content, or a position too large to hold; the fill is then in ``audit.system_events``.
+                the same fill with other content, or a position too large to hold; the fill is then in
+                ``audit.system_events``.
             InvalidRequest: if it could not be a fill.
         """
         size, paid = amount(quantity, "quantity", positive=True), amount(price, "price", positive=True)
