@@ -41,8 +41,10 @@ def test_missing_file_is_a_bad_request(tmp_path: Path) -> None:
             open_contents(tmp_path / name)
 
 
-def test_folder_and_pipe_are_refused(tmp_path: Path) -> None:
-    assert refusals(tmp_path) == ["it is a directory"]
+def test_a_folder_is_no_file_and_a_pipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="is a folder") as raised:
+        refusals(tmp_path)
+    assert raised.value.remedy == f"name its files, for example {tmp_path}/*.csv"
     os.mkfifo(tmp_path / "KO.csv")
     assert refusals(tmp_path / "KO.csv") == ["it is not a regular file"]
 
