@@ -90,8 +90,9 @@ def run_job(
     Raises:
         KeyboardInterrupt: if a run was interrupted; those after it are not begun.
     """
+    from dagster._core.errors import DagsterExecutionInterruptedError
+
     from trading_platform.definitions import build_definitions
-    from trading_platform.failures import INTERRUPTED
     from trading_platform.jobs import job_for
     from trading_platform.partitions import ranges_of
 
@@ -102,10 +103,13 @@ def run_job(
         names = known[
             known.index(first.keys_by_dimension["symbol"]) : known.index(last.keys_by_dimension["symbol"]) + 1
         ]
-        result = execute_range(instance, job, first, last, assets)
+        try:
+            result = execute_range(instance, job, first, last, assets)
+        except DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
         times = len(_times_between(timeframe, first, last))
         outcome = _outcome(result, tuple(names), len(names) * times)
-        if outcome.error == INTERRUPTED:
+        if outcome.error is not None and _was_interrupted(result):
             raise KeyboardInterrupt
         outcomes.append(outcome)
     return outcomes
@@ -154,6 +158,18 @@ def _outcome(result: ExecuteInProcessResult, symbols: tuple[str, ...], partition
         for evaluation in result.get_asset_check_evaluations()
     )
     return RunOutcome(result.run_id, symbols, partitions, None if result.success else _first_error(result), checks)
+
+
+def _was_interrupted(result: ExecuteInProcessResult) -> bool:
+    """Whether a person ended the run: in one of our assets, or anywhere else, such as in a check or between steps."""
+    from trading_platform.failures import INTERRUPTED
+
+    signs = (INTERRUPTED, "DagsterExecutionInterruptedError", "KeyboardInterrupt")
+    return any(
+        event.event_type_value == "PIPELINE_CANCELED" or any(sign in str(event.event_specific_data) for sign in signs)
+        for event in result.all_events
+        if event.is_failure or event.event_type_value == "PIPELINE_CANCELED"
+    )
 
 
 def _first_error(result: ExecuteInProcessResult) -> str:
