@@ -27,7 +27,7 @@ test: .venv/.installed ## Run every test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 unit: .venv/.installed ## Run the tests that need no server
-	@$(BIN)/python -m pytest -q tests/unit -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow"
 
 dev: .venv/.installed ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/dagster dev --host 127.0.0.1
