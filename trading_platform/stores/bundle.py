@@ -20,9 +20,15 @@ from trading_platform.stores.quarantine import QuarantineStore
 
 @dataclass(frozen=True)
 class Stores:
-    """What workflows read from and write to."""
+    """What workflows read from and write to.
+
+    Attributes:
+        database: as the role whose work it is.
+        owner: as the owner of the schema, for what changes tables: lifecycle, archive, upgrades.
+    """
 
     database: Database
+    owner: Database
     bars: BarStore
     indicators: IndicatorStore
     coverage: CoverageStore
@@ -33,22 +39,27 @@ class Stores:
 
 
 @contextmanager
-def open_stores(database_url: str, features_directory: Path, *, may_upgrade: bool = False) -> Iterator[Stores]:
+def open_stores(
+    database_url: str, features_directory: Path, *, owner_url: str | None = None, may_upgrade: bool = False
+) -> Iterator[Stores]:
     """The stores over a database and a feature folder; closed on leaving.
 
     Args:
         database_url: which database; it must be at the newest schema.
         features_directory: where the feature files are.
+        owner_url: the same database as the owner of its schema; None means that ``database_url`` is that.
         may_upgrade: bring the schema up to date first, if need be.
 
     Raises:
         ConfigurationError: if the schema is not the newest and may not be upgraded.
     """
     database = Database(database_url)
+    owner = database if owner_url is None else Database(owner_url)
     try:
-        ensure_schema(database, may_upgrade=may_upgrade)
+        ensure_schema(owner, may_upgrade=may_upgrade)
         yield Stores(
             database=database,
+            owner=owner,
             bars=BarStore(database),
             indicators=IndicatorStore(database),
             coverage=CoverageStore(database),
@@ -59,3 +70,4 @@ def open_stores(database_url: str, features_directory: Path, *, may_upgrade: boo
         )
     finally:
         database.close()
+        owner.close()
