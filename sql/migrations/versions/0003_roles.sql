@@ -1,0 +1,88 @@
+-- Who may do what: docs/roles.md, and docs/decisions/0015-roles.md for the reasons.
+-- A revision that makes tables or functions calls config.grant_roles() at its end; one that gives a role
+-- more, or less, replaces that function.
+
+-- Roles are the cluster's, so another database of it may have them, or be getting them at this moment.
+DO $$
+DECLARE
+    role text;
+BEGIN
+    FOREACH role IN ARRAY ARRAY['ingest', 'agent', 'dashboard'] LOOP
+        CONTINUE WHEN to_regrole(role) IS NOT NULL;
+        BEGIN
+            EXECUTE format('CREATE ROLE %I LOGIN', role);
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN NULL;
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'the roles ingest, agent and dashboard are missing and % may not create them', current_user
+                    USING ERRCODE = 'insufficient_privilege',
+                          HINT = format(
+                              'CREATE ROLE ingest LOGIN; CREATE ROLE agent LOGIN; CREATE ROLE dashboard LOGIN;'
+                              ' GRANT ingest, agent, dashboard TO %I;', current_user);
+        END;
+    END LOOP;
+END;
+$$;
+
+CREATE FUNCTION config.grant_roles() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    ours CONSTANT text := 'market_data, features, news, trading, audit, config';
+    item text;
+BEGIN
+    -- What everybody has by default.
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO ingest, agent, dashboard', current_database());
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+    EXECUTE format('REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA %s FROM PUBLIC', ours);
+    EXECUTE format('REVOKE EXECUTE ON ALL PROCEDURES IN SCHEMA %s FROM PUBLIC', ours);
+
+    EXECUTE format('GRANT USAGE ON SCHEMA %s TO ingest, agent, dashboard', ours);
+    GRANT SELECT ON public.alembic_version TO ingest, agent, dashboard;
+
+    -- Partitions are left out: the privileges of the table they belong to are the ones that count.
+    FOR item IN
+        SELECT format('%I.%I', schema.nspname, relation.relname)
+        FROM pg_class AS relation
+        JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace
+        WHERE schema.nspname = ANY(string_to_array(ours, ', '))
+          AND relation.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relation.relispartition
+    LOOP
+        EXECUTE format('GRANT SELECT ON %s TO dashboard', item);
+        IF split_part(item, '.', 1) IN ('market_data', 'features', 'news') THEN
+            EXECUTE format('GRANT SELECT ON %s TO ingest, agent', item);
+        END IF;
+    END LOOP;
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT SELECT ON TABLES TO dashboard', ours);
+
+    -- ingest: market data, news and the feature catalog are its work; of the ledger it only tells.
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO ingest', current_database());
+    FOR item IN
+        SELECT format('%I.%I', schema.nspname, relation.relname)
+        FROM pg_class AS relation
+        JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace
+        WHERE schema.nspname IN ('market_data', 'features', 'news')
+          AND relation.relkind IN ('r', 'p') AND NOT relation.relispartition
+    LOOP
+        EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO ingest', item);
+    END LOOP;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON config.instruments TO ingest;
+    GRANT SELECT, UPDATE (seq, published_at), DELETE ON trading.outbox TO ingest;
+    GRANT SELECT, INSERT ON audit.system_events TO ingest;
+    GRANT USAGE ON SEQUENCE audit.system_events_id_seq TO ingest;
+
+    -- agent: the ledger, by the columns that sql/queries/ledger writes, and the audit trail, never changed.
+    GRANT SELECT ON config.instruments TO agent;
+    GRANT SELECT, INSERT, UPDATE ON config.strategies, config.risk_limits TO agent;
+    GRANT SELECT, INSERT ON trading.orders, trading.trades, trading.position_history TO agent;
+    GRANT UPDATE (status, broker_order_id, filled_qty, avg_fill_price, commission, filled_at) ON trading.orders TO agent;
+    GRANT UPDATE (quantity, cost, realized_pnl, opened_at) ON trading.position_history TO agent;
+    GRANT SELECT, INSERT (symbol) ON trading.positions TO agent;
+    GRANT UPDATE (quantity, avg_entry_price, current_price, unrealized_pnl, realized_pnl, opened_at)
+        ON trading.positions TO agent;
+    GRANT INSERT (order_id, payload) ON trading.outbox TO agent;
+    GRANT SELECT, INSERT ON audit.decisions, audit.system_events TO agent;
+    GRANT USAGE ON SEQUENCE audit.system_events_id_seq TO agent;
+END;
+$$;
+COMMENT ON FUNCTION config.grant_roles IS 'Gives the roles ingest, agent and dashboard what they need, again for what was made since';
+DO $$ BEGIN PERFORM config.grant_roles(); END $$;
