@@ -197,6 +197,15 @@ class Platform:
         rows = self._stores.features.read(list(self._instruments(symbols)), _window(start, end), wanted)
         return rows if as_of is None else rows.filter(pl.col("available_at") <= _moment(as_of))
 
+    def feature_catalog(self) -> pl.DataFrame:
+        """What each feature means: a row a feature, sorted by name.
+
+        Returns:
+            ``feature_name``, ``description``, ``data_type``, ``category``, ``computation``, ``dependencies`` (a
+            list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed).
+        """
+        return self._stores.catalog.read()
+
     def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:
         names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
         if not names:

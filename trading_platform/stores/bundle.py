@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trading_platform.stores.bars import BarStore
+from trading_platform.stores.catalog import FeatureCatalogStore
 from trading_platform.stores.coverage import CoverageStore
 from trading_platform.stores.derivations import DerivationStore
 from trading_platform.stores.features import FeatureStore
@@ -36,6 +37,7 @@ class Stores:
     quarantine: QuarantineStore
     instruments: InstrumentStore
     features: FeatureStore
+    catalog: FeatureCatalogStore
 
 
 @contextmanager
@@ -67,6 +69,7 @@ def open_stores(
             quarantine=QuarantineStore(database),
             instruments=InstrumentStore(database),
             features=FeatureStore(features_directory),
+            catalog=FeatureCatalogStore(database),
         )
     finally:
         database.close()

@@ -27,6 +27,7 @@ from trading_platform.domain.features import FEATURE_NAMES, FEATURE_SCHEMA, FEAT
 from trading_platform.domain.instruments import check_symbol
 from trading_platform.domain.time import Clock, Window, month_window, utc_now
 from trading_platform.stores.atomic import exclusive, explained, persist_folders, remove_drafts, replace_file
+from trading_platform.stores.catalog import catalog_entry
 
 _FILE = "features.parquet"
 _MAGIC = b"PAR1"
@@ -293,16 +294,7 @@ def _read_catalog(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _entry(spec: FeatureSpec, before: dict[str, Any] | None, clock: Clock) -> dict[str, Any]:
-    said = {
-        "feature_name": spec.name,
-        "description": spec.description,
-        "data_type": spec.data_type,
-        "category": spec.category,
-        "computation": spec.computation,
-        "dependencies": list(spec.dependencies),
-        "lookback_days": spec.lookback_days,
-        "warm_up_bars": spec.warm_up,
-    }
+    said = {**catalog_entry(spec), "warm_up_bars": spec.warm_up}
     if before is not None and before == {**said, "updated_at": before.get("updated_at")}:
         return before
     return {**said, "updated_at": clock().isoformat()}

@@ -22,7 +22,7 @@ _LOCK = 7_406_001  # any number that nothing else of ours locks
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
-    """Runs every revision that is due.
+    """Runs every revision that is due, and brings the catalog of features up to date with the code.
 
     Returns:
         The revision before and the one after; equal when nothing was due.
@@ -30,6 +30,8 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     Raises:
         ConfigurationError: if the database is at a revision that this version does not know.
     """
+    from trading_platform.stores.catalog import publish_catalog
+
     with database.begin() as connection:
         execute(connection, "SELECT pg_advisory_xact_lock(%(key)s)", {"key": _LOCK})
         before = _current(connection)
@@ -40,6 +42,7 @@ def upgrade(database: Database) -> tuple[str | None, str]:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        publish_catalog(connection)
         return before, head()
 
 

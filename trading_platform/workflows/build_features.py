@@ -77,6 +77,7 @@ def build_features(
         progress: told after each batch.
     """
     stores.features.write_catalog()
+    stores.catalog.publish()
     stale = stale_features(stores, universe, symbols, partitions, again=again)
     rows: dict[tuple[str, Window], int] = {}
     for whole, names in _batches(stale):
