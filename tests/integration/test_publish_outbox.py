@@ -9,19 +9,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from processes import REPOSITORY, environment
 from redis import Redis
 
-from trading_platform.domain.errors import StoreError
+from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.stores.ledger import Ledger
 from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.order_stream import FIELD, NAME, OrderStream, open_order_stream
 from trading_platform.stores.outbox import OutboxStore
 from trading_platform.stores.postgres import Database, execute
+from trading_platform.stores.sql import query
 from trading_platform.workflows.order_messages import OrderMessage
 from trading_platform.workflows.publish_outbox import publish_outbox
 
@@ -233,3 +234,79 @@ def test_a_stream_of_another_ledger_is_not_taken_for_ours(database, redis, strea
     assert unmarked(database) == 4
     redis.delete(NAME)
     assert publish_outbox(OutboxStore(database), stream) == 4
+
+
+def numbers(database: Database) -> list[int | None]:
+    """What the outbox still holds, in the order of writing."""
+    with database.begin() as connection:
+        return [seq for (seq,) in execute(connection, "SELECT seq FROM trading.outbox ORDER BY id")]
+
+
+def test_numbers_go_on_after_all_that_can_be_pruned_is(database, redis, stream):
+    outbox, ledger = OutboxStore(database), Ledger(database)
+    a_life(ledger, "before-pruning")
+    publish_outbox(outbox, stream)
+    newest = max(numbers(database))
+    assert outbox.prune(timedelta()) > 0
+    assert numbers(database) == [newest]
+    assert outbox.prune(timedelta()) == 0
+    a_life(ledger, "after-pruning")
+    assert outbox.prune(timedelta()) == 0, "what was not told must stay"
+    assert publish_outbox(outbox, stream) == 4
+    assert [message.seq for message in on_stream(redis)] == list(range(newest - 3, newest + 5))
+    assert numbers(database) == list(range(newest, newest + 5))
+
+
+@pytest.mark.usefixtures("redis")
+def test_what_was_told_lately_or_never_stays(database, stream):
+    outbox, ledger = OutboxStore(database), Ledger(database)
+    a_life(ledger, "ages")
+    publish_outbox(outbox, stream)
+    outbox.prune(timedelta())
+    first = numbers(database)[0]
+    a_life(ledger, "ages-more")
+    publish_outbox(outbox, stream)
+    a_life(ledger, "ages-untold")
+    told = "UPDATE trading.outbox SET published_at = now() - %(ago)s::interval WHERE seq = ANY(%(numbers)s)"
+    with database.begin() as connection:
+        execute(connection, "UPDATE trading.outbox SET created_at = now() - interval '90 days'")
+        execute(connection, told, {"ago": "29 days 23 hours", "numbers": [first + 1]})
+        execute(connection, told, {"ago": "31 days", "numbers": [first, first + 2]})
+    assert outbox.prune() == 2
+    assert numbers(database) == [first + 1, first + 3, first + 4, None, None, None, None]
+    with pytest.raises(InvalidRequest, match="age"):
+        outbox.prune(timedelta(days=-1))
+    assert publish_outbox(outbox, stream) == 4
+
+
+def test_pruned_while_others_write_number_and_tell(database, redis, redis_url):
+    def publish(_: int) -> int:
+        with open_order_stream(redis_url) as mine:
+            return sum(publish_outbox(OutboxStore(database), mine, batch=3) for _ in range(10))
+
+    with ThreadPoolExecutor(8) as pool:
+        writing = [pool.submit(a_life, Ledger(database), f"pruned-{number}") for number in range(12)]
+        publishing = [pool.submit(publish, number) for number in range(3)]
+        pruning = [pool.submit(OutboxStore(database).prune, timedelta()) for _ in range(40)]
+        for job in (*writing, *publishing):
+            job.result()
+        removed = sum(job.result() for job in pruning)
+    publish(0)
+    seqs = [message.seq for message in on_stream(redis)]
+    assert seqs == list(range(seqs[0], seqs[0] + 48))
+    assert removed > 0
+
+
+def test_the_highest_number_is_found_by_its_index(database):
+    with database.begin() as connection:
+        order = Ledger(database).place(symbol="SPY", side="buy", order_type="market", quantity="1", broker="ibkr")
+        execute(
+            connection,
+            "INSERT INTO trading.outbox (order_id, payload, seq, published_at)"
+            " SELECT %(order)s, '{}', 10000000 + number, now() FROM generate_series(1, 20000) AS number",
+            {"order": order.id},
+        )
+        execute(connection, "ANALYZE trading.outbox")
+        plan = "\n".join(line for (line,) in execute(connection, f"EXPLAIN {query('outbox/number')}"))
+        connection.rollback()
+    assert "Index Only Scan Backward using outbox_seq_key" in plan

@@ -22,7 +22,7 @@ FIELD = "message"
 """Of a stream entry, the one that holds the message."""
 
 KEPT = 100_000
-"""About how many entries the stream keeps; the outbox has them all."""
+"""About how many entries the stream keeps; the outbox has all of the last 30 days."""
 
 _TELL = """
 local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], ARGV[1], 'message', ARGV[2])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.orders import Fill, Order
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.records import fetch, json_text
@@ -18,6 +19,10 @@ from trading_platform.stores.sql import query
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+
+KEPT_FOR = timedelta(days=30)
+"""How long what was told can still be read here."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +80,25 @@ class OutboxStore:
     def mark(self, connection: Connection, numbers: Sequence[int]) -> None:
         """Notes that these were told."""
         execute(connection, query("outbox/mark"), {"numbers": list(numbers)})
+
+    def prune(self, age: timedelta = KEPT_FOR) -> int:
+        """Removes what was told longer ago than ``age``, by the database's clock.
+
+        What was not told stays however old it is, and so does the newest number, from which numbering
+        goes on. Safe while others write, number and tell.
+
+        Returns:
+            How many messages were removed.
+
+        Raises:
+            InvalidRequest: if ``age`` is negative.
+        """
+        if age < timedelta():
+            raise InvalidRequest(
+                "Messages cannot be pruned by an age before their telling.",
+                expected="an age of 0 or more",
+                received=str(age),
+                remedy="give a positive age",
+            )
+        with self.database.begin() as connection:
+            return int(execute(connection, query("outbox/prune"), {"age": age})[0][0])
