@@ -1,0 +1,3 @@
+-- Moves from answered to expired what the database holds no longer.
+-- Parameters: present timestamptz.
+SELECT market_data.note_expired(%(present)s)

@@ -1,0 +1,13 @@
+-- Where the hours can be made anew: where minutes are, and none were dropped. An hour whose minutes were
+-- dropped would be emptied by a refresh.
+-- Parameters: present timestamptz.
+SELECT lower(span), upper(span)
+FROM (
+    SELECT range_agg(tstzrange(range_start, range_end))
+           * tstzmultirange(tstzrange(NULL, date_trunc('hour', %(present)s - interval '1 hour', 'UTC')))
+           - COALESCE((SELECT range_agg(gone) FROM market_data.coverage, unnest(expired) AS gone WHERE timeframe = '1m'), '{}')
+           AS spans
+    FROM market_data.chunks()
+    WHERE table_name = 'bars_1m'
+) AS held, unnest(spans) AS span
+WHERE upper(span) - lower(span) >= interval '2 hours'
