@@ -23,6 +23,8 @@ class Settings(BaseSettings):
         database_url: a PostgreSQL to use; None means the embedded one in ``data_dir``.
         dagster_database_url: Dagster's own database; None means database ``dagster`` on the same server.
         redis_url: a Redis to use; None means the embedded one.
+        ingest_password, agent_password, dashboard_password: with which the three roles of the database log
+            in; None means that the user of ``database_url`` works as the role.
         features_directory: the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
         kraken_api_url: address of Kraken's REST, or of the local exchange.
         kraken_requests_per_second: budget of public requests.
@@ -33,6 +35,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default=Path("data"))
     database_url: SecretStr | None = None
     dagster_database_url: SecretStr | None = None
+    ingest_password: SecretStr | None = None
+    agent_password: SecretStr | None = None
+    dashboard_password: SecretStr | None = None
     redis_url: SecretStr | None = None
     features_dir: Path | None = None
     logs_dir: Path | None = None
@@ -43,6 +48,11 @@ class Settings(BaseSettings):
     def root(self) -> Path:
         """``data_dir`` as an absolute path."""
         return self.data_dir.expanduser().resolve()
+
+    def role_passwords(self) -> dict[str, str]:
+        """The configured passwords of the database's roles, by role, in clear: not to be printed."""
+        secrets = {"ingest": self.ingest_password, "agent": self.agent_password, "dashboard": self.dashboard_password}
+        return {role: secret.get_secret_value() for role, secret in secrets.items() if secret is not None}
 
     @cached_property
     def features_directory(self) -> Path:

@@ -15,6 +15,7 @@ from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.time import Timeframe, Window, parse_moment, utc_now
 from trading_platform.settings import load_settings
+from trading_platform.stores.roles import Role
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +44,7 @@ def coverage(
     from trading_platform.resources.platform import open_platform
 
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
-    with open_platform(load_settings()) as platform:
+    with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         chosen = symbols or list(platform.stores.instruments.all())
         rows = [row for symbol in chosen for row in _covered(platform, symbol, lengths)]
     if json:
@@ -111,7 +112,7 @@ def export(
         )
     length = Timeframe.parse(timeframe)
     window = Window(parse_moment(start or _BEGINNING), parse_moment(end) if end else utc_now())
-    with open_platform(load_settings()) as platform:
+    with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         chosen = list(platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all())
         frame = _read(platform, what, chosen, length, window)
     _write(frame, file)

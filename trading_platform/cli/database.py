@@ -23,14 +23,11 @@ def upgrade(json: Annotated[bool, typer.Option("--json", help="Print JSON for ma
 
     Example: trading-platform db upgrade
     """
-    from trading_platform.embedded.stack import running_stack
-    from trading_platform.stores import migrations
-    from trading_platform.stores.postgres import Database
+    from trading_platform.embedded.stack import running_stack, upgrade_schema
 
-    with running_stack(load_settings(), need_redis=False) as endpoints:
-        database = Database(endpoints.database_url)
-        before, after = migrations.upgrade(database)
-        database.close()
+    settings = load_settings()
+    with running_stack(settings, need_redis=False) as endpoints:
+        before, after = upgrade_schema(settings, endpoints)
     if json:
         print_json({"before": before, "after": after})
     elif before == after:

@@ -14,6 +14,7 @@ from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.instruments import AssetClass, Instrument, check_symbol, guess_instrument
 from trading_platform.settings import load_settings
+from trading_platform.stores.roles import Role
 
 if TYPE_CHECKING:
     from trading_platform.stores.bundle import Stores
@@ -32,7 +33,7 @@ def register(app: typer.Typer) -> None:
 @instruments.command("list")
 def list_instruments(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
     """Show every instrument. Example: trading-platform instruments list."""
-    with _stores() as stores:
+    with _stores(Role.DASHBOARD) as stores:
         found = [asdict(instrument) for instrument in stores.instruments.all().values()]
     if json:
         print_json(found)
@@ -93,10 +94,10 @@ def remove(
 
 
 @contextmanager
-def _stores() -> Iterator[Stores]:
+def _stores(role: Role = Role.INGEST) -> Iterator[Stores]:
     from trading_platform.resources.platform import open_platform
 
-    with open_platform(load_settings()) as platform:
+    with open_platform(load_settings(), role=role) as platform:
         yield platform.stores
 
 

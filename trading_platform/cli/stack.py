@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_platform.embedded.doctor import Check, Verdict, examine
-from trading_platform.embedded.stack import StackStatus, stack_status, start_stack, stop_stack
+from trading_platform.embedded.stack import StackStatus, stack_status, start_stack, stop_stack, upgrade_schema
 from trading_platform.settings import load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -43,15 +43,8 @@ def up(as_json: Json = False) -> None:
 
     Example: trading-platform up
     """
-    from trading_platform.stores.migrations import upgrade
-    from trading_platform.stores.postgres import Database
-
     settings = load_settings()
-    database = Database(start_stack(settings).database_url)
-    try:
-        before, after = upgrade(database)
-    finally:
-        database.close()
+    before, after = upgrade_schema(settings, start_stack(settings))
     found = stack_status(settings)
     if as_json:
         _print_json(found.as_dict() | {"schema": {"before": before, "after": after}})

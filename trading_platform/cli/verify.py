@@ -15,6 +15,7 @@ from rich.markup import escape
 from trading_platform.cli.output import out, print_json, progress_bars, table
 from trading_platform.domain.time import Timeframe
 from trading_platform.settings import load_settings
+from trading_platform.stores.roles import Role
 
 if TYPE_CHECKING:
     from trading_platform.workflows.check_results import CheckResult
@@ -46,7 +47,7 @@ def verify(
     from trading_platform.workflows.verify import verify as run_checks
 
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
-    with progress_bars(quiet=json) as progress, open_platform(load_settings()) as platform:
+    with progress_bars(quiet=json) as progress, open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         scopes = EVERYTHING
         if symbols:
             platform.instruments(symbols)

@@ -30,6 +30,7 @@ from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.config import RiskLimitStore, StrategyStore
 from trading_platform.stores.ledger import Ledger
+from trading_platform.stores.roles import Role
 
 Moment = datetime | date | str
 """An aware datetime, a date (its midnight in UTC), or either as ISO 8601 text."""
@@ -52,17 +53,23 @@ class Platform:
     def connect(cls, settings: Settings | None = None) -> Iterator[Platform]:
         """Opens the platform that the environment (or ``settings``) configures; closed on leaving.
 
+        It works as the role ``agent`` of the database; a DATABASE_URL of that role is all it needs.
+
         Raises:
-            ConfigurationError: if the settings cannot be used.
+            ConfigurationError: if the settings cannot be used, or DATABASE_URL is another role's.
             StoreUnavailable: if the database does not answer.
         """
-        from trading_platform.embedded.stack import running_stack
+        from trading_platform.embedded.stack import running_stack, url_as
 
         settings = settings or load_settings()
+        embedded = settings.database_url is None
         with (
             running_stack(settings, need_redis=False) as endpoints,
             open_stores(
-                endpoints.database_url, settings.features_directory, may_upgrade=settings.database_url is None
+                url_as(settings, endpoints, Role.AGENT),
+                settings.features_directory,
+                owner_url=endpoints.database_url if embedded else None,
+                may_upgrade=embedded,
             ) as stores,
         ):
             yield cls(stores)

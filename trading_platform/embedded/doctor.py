@@ -11,9 +11,10 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,11 @@ def examine(settings: Settings) -> list[Check]:
         if endpoints is not None:
             checks.append(_guarded("PostgreSQL", check_postgres, endpoints.database_url))
             checks.append(_guarded("schema", check_schema, endpoints.database_url))
+            if checks[-1].verdict is Verdict.OK:  # the schema brings the roles
+                checks.append(_guarded("roles", partial(check_roles, settings=settings), endpoints.database_url))
             checks.append(_guarded("TimescaleDB", check_timescale, endpoints.database_url))
-            checks.append(_guarded("Dagster's database", check_dagster, endpoints.dagster_database_url))
+            if endpoints.dagster_database_url:
+                checks.append(_guarded("Dagster's database", check_dagster, endpoints.dagster_database_url))
         checks.extend(_examine_redis(servers, settings, postgres_runs=endpoints is not None))
         checks.extend(check_permissions(settings.root))
         checks.extend(check_leftovers(ROOT_STATE))
@@ -163,6 +167,27 @@ def check_schema(url: str) -> Check:
         return Check("schema", Verdict.OK, f"revision {present}, the newest")
     found = f"revision {present or 'none'}, the newest is {newest}"
     return Check("schema", Verdict.BROKEN, found, "run `trading-platform up` or `trading-platform db upgrade`")
+
+
+def check_roles(url: str, settings: Settings) -> Check:
+    """The roles exist, have no rights over the whole server, and whoever works as them gets in."""
+    from trading_platform.stores.postgres import Database, execute
+    from trading_platform.stores.roles import Role, as_role, role_of
+    from trading_platform.stores.sql import query
+
+    given = role_of(url)
+    roles = [given] if given else list(Role)
+    passwords = settings.role_passwords()
+    for role in roles:
+        own = as_role(url, role, passwords.get(role), trusted=settings.database_url is None)
+        with closing(Database(own)) as database, database.begin() as connection:
+            rights = dict(execute(connection, query("roles/rights"), {"roles": list(roles)}))
+    mighty = [role for role in roles if rights[role]]
+    if mighty:
+        taken = "NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS"
+        remedy = f"let an administrator run: {'; '.join(f'ALTER ROLE {role} {taken}' for role in mighty)}"
+        return Check("roles", Verdict.BROKEN, f"with rights over the whole server: {', '.join(mighty)}", remedy)
+    return Check("roles", Verdict.OK, f"{', '.join(roles)}: each gets in, with the rights of a role of this database")
 
 
 def check_timescale(url: str) -> Check:

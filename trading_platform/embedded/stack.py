@@ -20,6 +20,7 @@ from trading_platform.embedded.leases import Holder, LeaseBook
 from trading_platform.embedded.postgres import PostgresServer
 from trading_platform.embedded.redis import RedisServer
 from trading_platform.settings import Settings
+from trading_platform.stores.roles import Role, as_owner, as_role, role_of, set_passwords
 
 if TYPE_CHECKING:
     import psutil
@@ -33,8 +34,10 @@ class Endpoints:
     """Where the stores answer.
 
     Attributes:
-        database_url: libpq URL (``postgresql://…``) of the trading database.
-        dagster_database_url: SQLAlchemy URL (``postgresql+psycopg2://…``) of Dagster's own database. The
+        database_url: libpq URL (``postgresql://…``) of the trading database, as the owner of its schema
+            unless DATABASE_URL is a role's; :func:`url_as` makes it a role's.
+        dagster_database_url: SQLAlchemy URL (``postgresql+psycopg2://…``) of Dagster's own database; empty
+            if it is not configured and DATABASE_URL is a role's, which has no business there. The
             driver is named because a plain ``postgresql://`` means psycopg 3 since SQLAlchemy 2.1, with
             which Dagster's event notifications fail.
         redis_url: URL for redis-py; empty if Redis was not asked for.
@@ -43,6 +46,16 @@ class Endpoints:
     database_url: str
     dagster_database_url: str
     redis_url: str
+
+
+def url_as(settings: Settings, endpoints: Endpoints, role: Role) -> str:
+    """The trading database's URL for a process that works as a role.
+
+    Raises:
+        ConfigurationError: if DATABASE_URL is another role's.
+    """
+    password = settings.role_passwords().get(role)
+    return as_role(endpoints.database_url, role, password, trusted=settings.database_url is None)
 
 
 @dataclass(frozen=True)
@@ -145,9 +158,33 @@ class Stack:
     def _dagster_database_url(self, database_url: str) -> str:
         if self.settings.dagster_database_url is not None:
             return _with_scheme(self.settings.dagster_database_url.get_secret_value(), "postgresql+psycopg2")
+        if role_of(database_url) is not None:
+            return ""
         ensure_database(database_url, DAGSTER_DATABASE)
         parts = urlsplit(database_url)
         return urlunsplit(("postgresql+psycopg2", parts.netloc, f"/{DAGSTER_DATABASE}", parts.query, ""))
+
+
+def upgrade_schema(settings: Settings, endpoints: Endpoints) -> tuple[str | None, str]:
+    """Bring the trading database to the newest schema, and give its roles the passwords that are configured.
+
+    Returns:
+        The revision before and the one after.
+
+    Raises:
+        ConfigurationError: if DATABASE_URL is not the owner's, or the owner may not do what is due.
+    """
+    from trading_platform.stores.migrations import upgrade
+    from trading_platform.stores.postgres import Database
+
+    owner_url = as_owner(endpoints.database_url)
+    database = Database(owner_url)
+    try:
+        revisions = upgrade(database)
+    finally:
+        database.close()
+    set_passwords(owner_url, {Role(name): password for name, password in settings.role_passwords().items()})
+    return revisions
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine
 
+from trading_platform.domain.errors import ConfigurationError
 from trading_platform.embedded.stack import running_stack
 from trading_platform.settings import Settings, load_settings
 
@@ -40,6 +41,12 @@ def _database_url_for_life(settings: Settings) -> str:
     uses = ExitStack()
     endpoints = uses.enter_context(running_stack(settings, need_redis=False))
     atexit.register(uses.close)
+    if not endpoints.dagster_database_url:
+        raise ConfigurationError(
+            "Dagster's own database is not configured.",
+            expected="DAGSTER_DATABASE_URL, because DATABASE_URL is that of a role",
+            remedy="set DAGSTER_DATABASE_URL to a database and user of Dagster's own",
+        )
     return endpoints.dagster_database_url
 
 

@@ -15,6 +15,7 @@ from trading_platform.domain.time import Clock, utc_now
 from trading_platform.settings import Settings
 from trading_platform.sources.base import BarSource
 from trading_platform.stores.bundle import Stores, open_stores
+from trading_platform.stores.roles import Role
 from trading_platform.workflows.progress import Progress, silent
 
 
@@ -50,15 +51,35 @@ def build_sources(settings: Settings, clock: Clock) -> dict[str, BarSource]:
 
 @contextmanager
 def open_platform(
-    settings: Settings, *, clock: Clock = utc_now, progress: Progress = silent, again: bool = False
+    settings: Settings,
+    *,
+    role: Role = Role.INGEST,
+    clock: Clock = utc_now,
+    progress: Progress = silent,
+    again: bool = False,
 ) -> Iterator[PlatformContext]:
-    """The platform over the configured servers, or over the embedded ones where none are configured."""
-    from trading_platform.embedded.stack import running_stack
+    """The platform over the configured servers, or over the embedded ones where none are configured.
+
+    Args:
+        settings: which servers, and where files are.
+        role: as whom to work on the database; ``dashboard`` for what only reads.
+        clock: tells the time.
+        progress: is told how far the work is.
+        again: derive anew what is up to date.
+
+    Raises:
+        ConfigurationError: if the settings do not allow it, or DATABASE_URL is another role's.
+        StoreUnavailable: if the database does not answer.
+    """
+    from trading_platform.embedded.stack import running_stack, url_as
 
     with (
         running_stack(settings, need_redis=False) as endpoints,
         open_stores(
-            endpoints.database_url, settings.features_directory, may_upgrade=settings.database_url is None
+            url_as(settings, endpoints, role),
+            settings.features_directory,
+            owner_url=endpoints.database_url,
+            may_upgrade=settings.database_url is None,
         ) as stores,
     ):
         yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again)

@@ -17,6 +17,7 @@ from trading_platform.stores.instruments import InstrumentStore
 from trading_platform.stores.migrations import ensure_schema
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
+from trading_platform.stores.roles import needs_owner, role_of
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Stores:
 
     Attributes:
         database: as the role whose work it is.
-        owner: as the owner of the schema, for what changes tables: lifecycle, archive, upgrades.
+        owner_if_configured: as the owner of the schema; None where only a role is configured.
     """
 
     database: Database
-    owner: Database
+    owner_if_configured: Database | None
     bars: BarStore
     indicators: IndicatorStore
     coverage: CoverageStore
@@ -38,6 +39,17 @@ class Stores:
     instruments: InstrumentStore
     features: FeatureStore
     catalog: FeatureCatalogStore
+
+    @property
+    def owner(self) -> Database:
+        """As the owner of the schema, for what changes tables: lifecycle, archive, upgrades.
+
+        Raises:
+            ConfigurationError: if only a role is configured.
+        """
+        if self.owner_if_configured is None:
+            raise needs_owner()
+        return self.owner_if_configured
 
 
 @contextmanager
@@ -49,19 +61,20 @@ def open_stores(
     Args:
         database_url: which database; it must be at the newest schema.
         features_directory: where the feature files are.
-        owner_url: the same database as the owner of its schema; None means that ``database_url`` is that.
+        owner_url: the same database as the owner of its schema; None means that ``database_url`` is that,
+            unless it is a role's.
         may_upgrade: bring the schema up to date first, if need be.
 
     Raises:
         ConfigurationError: if the schema is not the newest and may not be upgraded.
     """
     database = Database(database_url)
-    owner = database if owner_url is None else Database(owner_url)
+    owner = None if role_of(owner_url or database_url) else Database(owner_url or database_url)
     try:
-        ensure_schema(owner, may_upgrade=may_upgrade)
+        ensure_schema(owner or database, may_upgrade=may_upgrade)
         yield Stores(
             database=database,
-            owner=owner,
+            owner_if_configured=owner,
             bars=BarStore(database),
             indicators=IndicatorStore(database),
             coverage=CoverageStore(database),
@@ -73,4 +86,5 @@ def open_stores(
         )
     finally:
         database.close()
-        owner.close()
+        if owner is not None:
+            owner.close()

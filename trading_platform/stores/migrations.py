@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.errors import ConfigurationError, StoreError
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.sql import sql_directory
 
@@ -28,22 +28,46 @@ def upgrade(database: Database) -> tuple[str | None, str]:
         The revision before and the one after; equal when nothing was due.
 
     Raises:
-        ConfigurationError: if the database is at a revision that this version does not know.
+        ConfigurationError: if the database is at a revision that this version does not know, or its user
+            may not do what is due.
     """
+    try:
+        with database.begin() as connection:
+            return _upgrade(connection)
+    except StoreError as error:
+        _explain_privileges(error)
+        raise
+
+
+def _upgrade(connection: Connection) -> tuple[str | None, str]:
     from trading_platform.stores.catalog import publish_catalog
 
-    with database.begin() as connection:
-        execute(connection, "SELECT pg_advisory_xact_lock(%(key)s)", {"key": _LOCK})
-        before = _current(connection)
-        _check_known(before)
-        if before != head():
-            from alembic import command
+    execute(connection, "SELECT pg_advisory_xact_lock(%(key)s)", {"key": _LOCK})
+    before = _current(connection)
+    _check_known(before)
+    if before != head():
+        from alembic import command
 
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-        publish_catalog(connection)
-        return before, head()
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    publish_catalog(connection)
+    return before, head()
+
+
+def _explain_privileges(error: StoreError) -> None:
+    """Raises what an administrator has to do, if the user who upgrades lacks the right to."""
+    from psycopg.errors import InsufficientPrivilege
+
+    refused = getattr(error.__cause__, "orig", error.__cause__)
+    if isinstance(refused, InsufficientPrivilege):
+        statements = refused.diag.message_hint
+        raise ConfigurationError(
+            "The user of DATABASE_URL may not bring the schema up to date.",
+            expected="the owner of the database, and roles that exist or that it may create",
+            received=refused.diag.message_primary,
+            remedy=f"let an administrator run: {statements}" if statements else "use the owner of the database",
+        ) from error
 
 
 def current(database: Database) -> str | None:

@@ -6,6 +6,7 @@ writes takes the connection of a transaction, so that bars, coverage and quarant
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -46,11 +47,12 @@ class Database:
                 received=type(error).__name__,
                 remedy="correct DATABASE_URL",
             ) from None
+        given = parsed.normalized_query.get("options", ())  # an argument of the driver would replace the URL's
         self._engine = create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
+            parsed.difference_update_query(["options"]).set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
             pool_size=4,
-            connect_args={"options": "-c timezone=UTC"},
+            connect_args={"options": " ".join([*given, "-c timezone=UTC"])},
         )
 
     def close(self) -> None:
@@ -160,6 +162,14 @@ def store_error(error: Exception) -> StoreError:
         )
     kinds = {kind.__name__ for kind in type(original).__mro__}  # of the DB API, the same in every driver
     away = bool(kinds & {"OperationalError", "InterfaceError"}) or (state or "").startswith(("08", "57P"))
+    if away and state is None and _refused_login(original, said):
+        return StoreUnavailable(
+            "The database refuses the login.",
+            received=said,
+            remedy="check the user and password in DATABASE_URL, and INGEST_PASSWORD, AGENT_PASSWORD or"
+            " DASHBOARD_PASSWORD; `trading-platform db upgrade` makes the roles and gives them these passwords",
+            retryable=False,
+        )
     if away:
         return StoreUnavailable(
             "The database does not answer; what was under way left nothing behind.",
@@ -167,3 +177,10 @@ def store_error(error: Exception) -> StoreError:
             remedy="see `trading-platform doctor`; run the same again when the server is back",
         )
     return StoreError("The database refused a statement.", received=said, remedy="see `trading-platform doctor`")
+
+
+def _refused_login(error: object, said: str) -> bool:
+    """Whether a server that is there did not let us in; the driver has no code for what fails before the login."""
+    attempt = getattr(error, "pgconn", None)
+    asked = bool(attempt and (attempt.needs_password or attempt.used_password))
+    return asked or re.search(r'FATAL: .*\brole "', said) is not None

@@ -2,23 +2,33 @@
 -- A revision that makes tables or functions calls config.grant_roles() at its end; one that gives a role
 -- more, or less, replaces that function.
 
--- Roles are the cluster's, so another database of it may have them, or be getting them at this moment.
+-- Roles are the cluster's, so another database of it may have them, or be getting them at this moment. The
+-- owner may act as each of them; a superuser may anyway.
 DO $$
 DECLARE
     role text;
+    knows_set CONSTANT boolean := current_setting('server_version_num')::integer >= 160000;
 BEGIN
     FOREACH role IN ARRAY ARRAY['ingest', 'agent', 'dashboard'] LOOP
-        CONTINUE WHEN to_regrole(role) IS NOT NULL;
+        IF to_regrole(role) IS NULL THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I LOGIN', role);
+            EXCEPTION
+                WHEN duplicate_object OR unique_violation THEN NULL;
+                WHEN insufficient_privilege THEN
+                    RAISE insufficient_privilege USING
+                        MESSAGE = format('the role %s is missing and %s may not create it', role, current_user),
+                        HINT = format('CREATE ROLE ingest LOGIN; CREATE ROLE agent LOGIN; CREATE ROLE dashboard LOGIN;'
+                            ' GRANT ingest, agent, dashboard TO %I;', current_user);
+            END;
+        END IF;
+        CONTINUE WHEN pg_has_role(current_user, role, CASE WHEN knows_set THEN 'SET' ELSE 'MEMBER' END);
         BEGIN
-            EXECUTE format('CREATE ROLE %I LOGIN', role);
+            EXECUTE format('GRANT %I TO %I', role, current_user)
+                || CASE WHEN knows_set THEN ' WITH SET TRUE, INHERIT FALSE' ELSE '' END;
         EXCEPTION
-            WHEN duplicate_object OR unique_violation THEN NULL;
-            WHEN insufficient_privilege THEN
-                RAISE EXCEPTION 'the roles ingest, agent and dashboard are missing and % may not create them', current_user
-                    USING ERRCODE = 'insufficient_privilege',
-                          HINT = format(
-                              'CREATE ROLE ingest LOGIN; CREATE ROLE agent LOGIN; CREATE ROLE dashboard LOGIN;'
-                              ' GRANT ingest, agent, dashboard TO %I;', current_user);
+            WHEN unique_violation OR internal_error THEN NULL;  -- granted at this moment for another database
+            WHEN insufficient_privilege THEN NULL;  -- then the roles log in with passwords of their own
         END;
     END LOOP;
 END;
@@ -35,6 +45,10 @@ BEGIN
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     EXECUTE format('REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA %s FROM PUBLIC', ours);
     EXECUTE format('REVOKE EXECUTE ON ALL PROCEDURES IN SCHEMA %s FROM PUBLIC', ours);
+    IF current_setting('is_superuser') = 'on' THEN
+        -- Large objects would be a place to write that no table's privileges close.
+        REVOKE EXECUTE ON FUNCTION lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) FROM PUBLIC;
+    END IF;
 
     EXECUTE format('GRANT USAGE ON SCHEMA %s TO ingest, agent, dashboard', ours);
     GRANT SELECT ON public.alembic_version TO ingest, agent, dashboard;
@@ -53,6 +67,20 @@ BEGIN
         END IF;
     END LOOP;
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT SELECT ON TABLES TO dashboard', ours);
+
+    -- A second belt for dashboard, which can loosen it: what it cannot loosen is that nothing else is granted.
+    IF NOT EXISTS (
+        SELECT FROM pg_db_role_setting
+        WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND setrole = 'dashboard'::regrole AND 'default_transaction_read_only=on' = ANY(setconfig)
+    ) THEN
+        BEGIN
+            EXECUTE format(
+                'ALTER ROLE dashboard IN DATABASE %I SET default_transaction_read_only = on', current_database());
+        EXCEPTION
+            WHEN insufficient_privilege THEN NULL;  -- an administrator made the role and kept it
+        END;
+    END IF;
 
     -- ingest: market data, news and the feature catalog are its work; of the ledger it only tells.
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO ingest', current_database());
