@@ -1,6 +1,6 @@
 """Files that are replaced whole or not at all, and locks that die with their holder.
 
-Used by the stores that keep files: :mod:`trading_platform.stores.features`.
+Used by the stores that keep files: :mod:`trading_platform.stores.features`, :mod:`trading_platform.stores.archive`.
 """
 
 from __future__ import annotations
@@ -110,3 +110,30 @@ def explained(directory: Path) -> Iterator[None]:
             received=str(error),
             remedy="correct the permissions or the path, then run this again",
         ) from error
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A file for the body to write, which is to take the place of ``path``; gone at the end unless it did.
+
+    For files too large for :func:`replace_file`. The body gives it to :func:`put_in_place` when it is
+    content with it. The caller holds the lock that keeps other writers away.
+    """
+    persist_folders(_make_folder(path.parent))
+    draft = path.with_name(f".{path.name}{_SUFFIX}")
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def put_in_place(draft: Path, path: Path) -> None:
+    """Makes a written draft what is in ``path``, for good when this returns.
+
+    Raises:
+        OSError: if it cannot be; the old file is then as it was.
+    """
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(path)
+    persist_folders([path.parent])

@@ -1,7 +1,8 @@
 """Decisions and system events (data-architecture §2.3), a partition a month.
 
 Months without a partition go to a default one, so nothing is lost; :meth:`AuditStore.ensure_partitions`
-makes the missing ones and moves there what came before them.
+makes the missing ones and moves there what came before them. Months older than a year are in
+:mod:`trading_platform.stores.archive`, and are read from there.
 """
 
 from __future__ import annotations
@@ -13,8 +14,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from trading_platform.domain.errors import InvalidRequest
+import polars as pl
+
+from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.instruments import check_symbol
+from trading_platform.domain.time import month_window, parse_moment
+from trading_platform.stores.archive import AuditArchive
+from trading_platform.stores.archive_reading import DECISION_PARSERS, EVENT_PARSERS, ArchivedRows, Wanted
+from trading_platform.stores.archive_tally import AuditTable
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.records import checked_text, checked_time, choice, fetch, json_text
 from trading_platform.stores.sql import query
@@ -85,10 +92,16 @@ class SystemEvent:
 
 
 class AuditStore:
-    """The tables ``audit.decisions`` and ``audit.system_events``."""
+    """The tables ``audit.decisions`` and ``audit.system_events``.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: where they are.
+        archive: where their old months are; without it only what is in the database is read.
+    """
+
+    def __init__(self, database: Database, archive: AuditArchive | None = None) -> None:
         self._database = database
+        self._archive = archive
 
     def record(
         self,
@@ -139,16 +152,20 @@ class AuditStore:
         order_id: UUID | None = None,
         limit: int = 1000,
     ) -> list[Decision]:
-        """Decisions of a half-open window, newest first."""
-        conditions = {
-            **_window(start, end),
-            "symbol": symbol,
-            "decision_type": decision_type,
-            "order_id": order_id,
-            "limit": limit,
-        }
+        """Decisions of a half-open window, newest first, archived ones too.
+
+        Raises:
+            StoreError: naming the archived file that would be needed and cannot be used.
+        """
+        equal = {"symbol": symbol, "decision_type": decision_type, "order_id": order_id}
+        bounds = _window(start, end)
         with self._database.begin() as connection:
-            return fetch(connection, Decision, query("audit/decisions"), conditions)
+            live = fetch(connection, Decision, query("audit/decisions"), {**bounds, **equal, "limit": limit})
+        if self._archive is None:
+            return live
+        wanted = Wanted(AuditTable.DECISIONS, **bounds, conditions=_equal(equal), limit=limit, ids_descend=False)
+        self._pass_over_nothing(self._archive, wanted, len(live))
+        return ArchivedRows(self._archive, Decision, DECISION_PARSERS).added_to(live, wanted)
 
     def log(
         self,
@@ -208,16 +225,55 @@ class AuditStore:
         at_least: str = Severity.INFO,
         limit: int = 1000,
     ) -> list[SystemEvent]:
-        """System events of a half-open window that are at least so severe, newest first."""
-        conditions = {
-            **_window(start, end),
-            "event_type": event_type,
-            "component": component,
-            "at_least": choice(Severity, at_least, "severity").value,
-            "limit": limit,
-        }
+        """System events of a half-open window that are at least so severe, newest first, archived ones too.
+
+        Raises:
+            StoreError: naming the archived file that would be needed and cannot be used.
+        """
+        equal = {"event_type": event_type, "component": component}
+        lowest = choice(Severity, at_least, "severity")
+        bounds = _window(start, end)
+        conditions = {**bounds, **equal, "at_least": lowest.value, "limit": limit}
         with self._database.begin() as connection:
-            return fetch(connection, SystemEvent, query("audit/events"), conditions)
+            live = fetch(connection, SystemEvent, query("audit/events"), conditions)
+        if self._archive is None:
+            return live
+        severe = [severity.value for severity in list(Severity)[list(Severity).index(lowest) :]]
+        matching = [*_equal(equal), pl.col("severity").is_in(severe)]
+        wanted = Wanted(AuditTable.EVENTS, **bounds, conditions=matching, limit=limit, ids_descend=True)
+        self._pass_over_nothing(self._archive, wanted, len(live))
+        parsers = {**EVENT_PARSERS, "severity": Severity}
+        return ArchivedRows(self._archive, SystemEvent, parsers).added_to(live, wanted)
+
+    def require_archive(self, archive: AuditArchive, table: AuditTable) -> None:
+        """Makes sure that an archive without any month of a table is the right one.
+
+        Raises:
+            StoreError: if months were archived that are not where ``archive`` is.
+        """
+        newest = None if archive.windows(table) else self._newest_archived(table)
+        if newest is not None:
+            raise self._not_there(archive, table, newest)
+
+    def _pass_over_nothing(self, archive: AuditArchive, wanted: Wanted, live: int) -> None:
+        if live < wanted.limit and not archive.windows(wanted.table):
+            newest = self._newest_archived(wanted.table)
+            if newest is not None and wanted.reaches(month_window(parse_moment(f"{newest}-01"))):
+                raise self._not_there(archive, wanted.table, newest)
+
+    def _newest_archived(self, table: AuditTable) -> str | None:
+        with self._database.begin() as connection:
+            newest = execute(connection, query("archive/newest_archived"), {"table": table.value})[0][0]
+        return None if newest is None else str(newest)
+
+    @staticmethod
+    def _not_there(archive: AuditArchive, table: AuditTable, newest: str) -> StoreError:
+        return StoreError(
+            f"The audit archive is not in {archive.directory}.",
+            expected=f"files of audit.{table} up to {newest}",
+            received="none",
+            remedy="set ARCHIVE_DIR to where the archive is",
+        )
 
     def ensure_partitions(self, since: datetime | None = None, months_ahead: int = 3) -> list[str]:
         """Makes the missing months of both tables, from ``since`` (now) on; names what it made."""
@@ -228,6 +284,11 @@ class AuditStore:
 
 def _optional_json(value: Mapping[str, Any] | None, name: str) -> str | None:
     return None if value is None else json_text(dict(value), name)
+
+
+def _equal(values: Mapping[str, object]) -> list[pl.Expr]:
+    """Conditions on archived columns; None: any value."""
+    return [pl.col(name) == str(value) for name, value in values.items() if value is not None]
 
 
 def _window(start: datetime | None, end: datetime | None) -> dict[str, datetime | None]:

@@ -1,0 +1,5 @@
+-- Takes a month out of the default partition.
+WITH deleted AS (
+    DELETE FROM {place} WHERE "timestamp" >= %(first)s AND "timestamp" < %(after)s RETURNING 1
+)
+SELECT count(*) FROM deleted
