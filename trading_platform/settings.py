@@ -26,6 +26,7 @@ class Settings(BaseSettings):
         ingest_password, agent_password, dashboard_password: with which the three roles of the database log
             in; None means that the user of ``database_url`` works as the role.
         features_directory: the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
+        archive_directory: the audit archive, ``data_dir/archive`` unless set (ARCHIVE_DIR).
         kraken_api_url: address of Kraken's REST, or of the local exchange.
         kraken_requests_per_second: budget of public requests.
     """
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     dashboard_password: SecretStr | None = None
     redis_url: SecretStr | None = None
     features_dir: Path | None = None
+    archive_dir: Path | None = None
     logs_dir: Path | None = None
     kraken_api_url: str = "https://api.kraken.com"
     kraken_requests_per_second: float = Field(default=1.0, gt=0)
@@ -58,6 +60,11 @@ class Settings(BaseSettings):
     def features_directory(self) -> Path:
         """Where the feature store's files are."""
         return (self.features_dir or self.root / "features").expanduser().resolve()
+
+    @cached_property
+    def archive_directory(self) -> Path:
+        """Where decisions and events older than a year are."""
+        return (self.archive_dir or self.root / "archive").expanduser().resolve()
 
     @cached_property
     def logs_directory(self) -> Path:

@@ -67,7 +67,11 @@ class Decisions:
         order_id: UUID | None = None,
         limit: int = 1000,
     ) -> Sequence[Decision]:
-        """Decisions of a half-open window, newest first."""
+        """Decisions of a half-open window, newest first; those older than a year come from the archive.
+
+        Raises:
+            StoreError: naming the archived file that would be needed and cannot be used.
+        """
         return self._store.decisions(
             start=start, end=end, symbol=symbol, decision_type=decision_type, order_id=order_id, limit=limit
         )
@@ -121,7 +125,13 @@ class Events:
         at_least: str = Severity.INFO,
         limit: int = 1000,
     ) -> Sequence[SystemEvent]:
-        """System events of a half-open window that are at least so severe, newest first."""
+        """System events of a half-open window that are at least so severe, newest first.
+
+        Those older than a year come from the archive.
+
+        Raises:
+            StoreError: naming the archived file that would be needed and cannot be used.
+        """
         return self._store.events(
             start=start, end=end, event_type=event_type, component=component, at_least=at_least, limit=limit
         )

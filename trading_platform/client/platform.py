@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Literal
 
 import polars as pl
 
+from trading_platform.client.archive import Archive
 from trading_platform.client.audit import Decisions, Events
+from trading_platform.client.moments import Moment, as_moment, as_window
 from trading_platform.client.orders import Orders
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.calendars import availability
@@ -24,16 +26,13 @@ from trading_platform.domain.features import FEATURE_NAMES
 from trading_platform.domain.indicators import INDICATOR_NAMES
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.positions import Position
-from trading_platform.domain.time import Timeframe, Window, parse_moment
+from trading_platform.domain.time import Timeframe
 from trading_platform.settings import Settings, load_settings
 from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.config import RiskLimitStore, StrategyStore
 from trading_platform.stores.ledger import Ledger
 from trading_platform.stores.roles import Role
-
-Moment = datetime | date | str
-"""An aware datetime, a date (its midnight in UTC), or either as ISO 8601 text."""
 
 
 class Platform:
@@ -68,6 +67,7 @@ class Platform:
             open_stores(
                 url_as(settings, endpoints, Role.AGENT),
                 settings.features_directory,
+                archive_directory=settings.archive_directory,
                 owner_url=endpoints.database_url if embedded else None,
                 may_upgrade=embedded,
             ) as stores,
@@ -81,13 +81,18 @@ class Platform:
 
     @cached_property
     def decisions(self) -> Decisions:
-        """Records decisions."""
-        return Decisions(AuditStore(self._stores.database))
+        """Records decisions and reads them, archived ones too."""
+        return Decisions(self._audit)
 
     @cached_property
     def events(self) -> Events:
-        """Logs system events."""
-        return Events(AuditStore(self._stores.database))
+        """Logs system events and reads them, archived ones too."""
+        return Events(self._audit)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """Decisions and events older than a year, as frames."""
+        return Archive(self._stores.archive)
 
     @cached_property
     def strategies(self) -> StrategyStore:
@@ -110,6 +115,10 @@ class Platform:
             InvalidRequest: for a price that is none.
         """
         return self._ledger.mark(symbol, price)
+
+    @cached_property
+    def _audit(self) -> AuditStore:
+        return AuditStore(self._stores.database, self._stores.archive)
 
     @cached_property
     def _ledger(self) -> Ledger:
@@ -154,8 +163,8 @@ class Platform:
             )
         length = Timeframe.parse(timeframe)
         instruments = self._instruments(symbols)
-        bars = self._stores.bars.read(list(instruments), length, _window(start, end))
-        return bars if as_of is None else _known_by(bars, instruments, length, _moment(as_of))
+        bars = self._stores.bars.read(list(instruments), length, as_window(start, end))
+        return bars if as_of is None else _known_by(bars, instruments, length, as_moment(as_of))
 
     def indicators(
         self,
@@ -175,7 +184,7 @@ class Platform:
         """
         wanted = _known_names("indicator", names, INDICATOR_NAMES)
         length = Timeframe.parse(timeframe)
-        return self._stores.indicators.read(list(self._instruments(symbols)), length, _window(start, end), wanted)
+        return self._stores.indicators.read(list(self._instruments(symbols)), length, as_window(start, end), wanted)
 
     def features(
         self,
@@ -201,8 +210,8 @@ class Platform:
             InvalidRequest: unknown symbol or feature, or an end before the start.
         """
         wanted = _known_names("feature", names, FEATURE_NAMES)
-        rows = self._stores.features.read(list(self._instruments(symbols)), _window(start, end), wanted)
-        return rows if as_of is None else rows.filter(pl.col("available_at") <= _moment(as_of))
+        rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted)
+        return rows if as_of is None else rows.filter(pl.col("available_at") <= as_moment(as_of))
 
     def feature_catalog(self) -> pl.DataFrame:
         """What each feature means: a row a feature, sorted by name.
@@ -220,18 +229,6 @@ class Platform:
                 "No symbol was asked for.", expected="at least one symbol", remedy="name the symbols you want"
             )
         return self._stores.instruments.require(names)
-
-
-def _moment(value: Moment) -> datetime:
-    if isinstance(value, datetime):
-        return parse_moment(value.isoformat())
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return parse_moment(value)
-
-
-def _window(start: Moment, end: Moment) -> Window:
-    return Window(_moment(start), _moment(end))
 
 
 def _known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> list[str]:

@@ -78,6 +78,7 @@ def open_platform(
         open_stores(
             url_as(settings, endpoints, role),
             settings.features_directory,
+            archive_directory=settings.archive_directory,
             owner_url=endpoints.database_url,
             may_upgrade=settings.database_url is None,
         ) as stores,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trading_platform.stores.archive import AuditArchive
 from trading_platform.stores.bars import BarStore
 from trading_platform.stores.catalog import FeatureCatalogStore
 from trading_platform.stores.coverage import CoverageStore
@@ -38,6 +39,7 @@ class Stores:
     quarantine: QuarantineStore
     instruments: InstrumentStore
     features: FeatureStore
+    archive: AuditArchive
     catalog: FeatureCatalogStore
 
     @property
@@ -54,13 +56,19 @@ class Stores:
 
 @contextmanager
 def open_stores(
-    database_url: str, features_directory: Path, *, owner_url: str | None = None, may_upgrade: bool = False
+    database_url: str,
+    features_directory: Path,
+    *,
+    archive_directory: Path | None = None,
+    owner_url: str | None = None,
+    may_upgrade: bool = False,
 ) -> Iterator[Stores]:
     """The stores over a database and a feature folder; closed on leaving.
 
     Args:
         database_url: which database; it must be at the newest schema.
         features_directory: where the feature files are.
+        archive_directory: where archived audit rows are; None means ``archive`` beside the feature files.
         owner_url: the same database as the owner of its schema; None means that ``database_url`` is that,
             unless it is a role's.
         may_upgrade: bring the schema up to date first, if need be.
@@ -82,6 +90,7 @@ def open_stores(
             quarantine=QuarantineStore(database),
             instruments=InstrumentStore(database),
             features=FeatureStore(features_directory),
+            archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
             catalog=FeatureCatalogStore(database),
         )
     finally:

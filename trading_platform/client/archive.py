@@ -1,0 +1,84 @@
+"""``Platform.archive``: decisions and events older than a year, many at once.
+
+A few of them, together with newer ones, are had more simply by ``Platform.decisions.list`` and
+``Platform.events.list``, which read the archive where they must.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from trading_platform.client.moments import Moment, as_window
+from trading_platform.stores.archive import AuditArchive, month_name
+from trading_platform.stores.archive_tally import AuditTable
+
+_MONTHS: dict[str, pl.DataType] = {
+    "table": pl.String(),
+    "month": pl.String(),
+    "rows": pl.Int64(),
+    "first": pl.Datetime("us", "UTC"),
+    "last": pl.Datetime("us", "UTC"),
+    "bytes": pl.Int64(),
+    "archived_at": pl.Datetime("us", "UTC"),
+}
+
+
+class Archive:
+    """Reads the archive; nothing of it can be changed from here."""
+
+    def __init__(self, archive: AuditArchive) -> None:
+        self._archive = archive
+
+    def months(self) -> pl.DataFrame:
+        """What is archived, a row a table and month.
+
+        Returns:
+            ``table``, ``month`` (2024-05), ``rows``, ``first`` and ``last`` (times of the rows, UTC),
+            ``bytes`` (size of the file), ``archived_at``.
+
+        Raises:
+            StoreError: naming the file that cannot be used.
+        """
+        rows = [
+            (
+                found.table.value,
+                month_name(found.window),
+                found.record.tally.rows,
+                found.record.tally.first,
+                found.record.tally.last,
+                found.size,
+                found.record.archived_at,
+            )
+            for found in self._archive.months()
+        ]
+        return pl.DataFrame(rows, schema=_MONTHS, orient="row")
+
+    def decisions(self, start: Moment, end: Moment) -> pl.DataFrame:
+        """Archived decisions of a half-open window, by time; only the months and rows in it are read.
+
+        Returns:
+            The columns of ``audit.decisions``; ids and JSON as text, ``timestamp`` in UTC.
+
+        Raises:
+            InvalidRequest: if the window is none.
+            StoreError: naming the file that cannot be used.
+        """
+        return self._read(AuditTable.DECISIONS, start, end)
+
+    def events(self, start: Moment, end: Moment) -> pl.DataFrame:
+        """Archived system events of a half-open window, by time; only the months and rows in it are read.
+
+        Returns:
+            The columns of ``audit.system_events``; severity and JSON as text, ``timestamp`` in UTC.
+
+        Raises:
+            InvalidRequest: if the window is none.
+            StoreError: naming the file that cannot be used.
+        """
+        return self._read(AuditTable.EVENTS, start, end)
+
+    def _read(self, table: AuditTable, start: Moment, end: Moment) -> pl.DataFrame:
+        window = as_window(start, end)
+        months = [month for month in reversed(self._archive.windows(table)) if month.intersect(window)]
+        inside = pl.col("timestamp").is_between(window.start, window.end, closed="left")
+        return self._archive.read(table, months, lambda rows: rows.filter(inside))
