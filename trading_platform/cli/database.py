@@ -1,13 +1,22 @@
-"""``db``: the schema of the platform's database."""
+"""``db``: the schema of the platform's database, and the life of what is in it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trading_platform.cli.output import out, print_json
+from trading_platform.cli.output import table as shown
 from trading_platform.settings import load_settings
+
+if TYPE_CHECKING:
+    from trading_platform.stores.lifecycle import TableStatus
+
+_KILO = 1024
 
 db = typer.Typer(help="Show or upgrade the database's schema.", no_args_is_help=True)
 
@@ -38,18 +47,75 @@ def upgrade(json: Annotated[bool, typer.Option("--json", help="Print JSON for ma
 
 @db.command()
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
-    """Show which revision the database is at, and which is the newest. Example: trading-platform db status."""
+    """Show the schema's revision, and for each table of bars and indicators what is stored, compressed and due.
+
+    Ends with exit code 1 where the schema is not the newest. Example: trading-platform db status
+    """
+    from trading_platform.domain.time import utc_now
     from trading_platform.embedded.stack import running_stack
     from trading_platform.stores import migrations
+    from trading_platform.stores.lifecycle import LifecycleStore
     from trading_platform.stores.postgres import Database
+    from trading_platform.workflows.keep_lifecycle import overdue
 
     with running_stack(load_settings(), need_redis=False) as endpoints:
         database = Database(endpoints.database_url)
-        found, newest = migrations.current(database), migrations.head()
-        database.close()
+        try:
+            found, newest = migrations.current(database), migrations.head()
+            tables: list[TableStatus] = []
+            kept_by = "unknown"
+            if found == newest:
+                lifecycle = LifecycleStore(database, database)
+                tables, kept_by = lifecycle.status(utc_now()), lifecycle.kept_by()
+        finally:
+            database.close()
+    late = overdue(tables, clock=utc_now)
     if json:
-        print_json({"revision": found, "newest": newest, "current": found == newest})
+        schema = {"revision": found, "newest": newest, "current": found == newest}
+        print_json(schema | {"kept_by": kept_by, "tables": [asdict(table) for table in tables], "overdue": late})
     else:
         out.print(f"Revision {found or 'none'}; the newest is {newest}.")
+        _print_tables(tables, kept_by, late)
     if found != newest:
         raise typer.Exit(1)
+
+
+def _print_tables(tables: Sequence[TableStatus], kept_by: str, late: Sequence[str]) -> None:
+    if not tables:
+        return
+    columns = ["table", "rows", "first", "last", "size", "chunks", "compressed", "compressed after", "to compress"]
+    columns += ["kept", "to drop"]
+    rows = [
+        [
+            table.table,
+            table.rows,
+            _day(table.first),
+            _day(table.last),
+            _size(table.bytes),
+            table.chunks,
+            table.compressed,
+            table.compress_after if table.compressed is not None else None,
+            table.due_to_compress,
+            table.keep or "for ever",
+            table.due_to_drop,
+        ]
+        for table in tables
+    ]
+    numbers = ["rows", "size", "chunks", "compressed", "to compress", "to drop"]
+    out.print(shown("Bars and indicators", columns, rows, right=numbers))
+    out.print(f"Kept to these rules by {kept_by}.", highlight=False)
+    runs = [moment for table in tables for moment in (table.next_compression, table.next_retention) if moment]
+    if runs:
+        out.print(f"Its policies run next at {min(runs):%Y-%m-%d %H:%M} UTC.", highlight=False)
+    for said in late:
+        out.print(f"[yellow]Overdue:[/] {said}", highlight=False)
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+
+
+def _size(size: int) -> str:
+    if size < _KILO**2:
+        return f"{size / _KILO:.0f} kB"
+    return f"{size / _KILO**2:,.1f} MB" if size < _KILO**3 else f"{size / _KILO**3:,.2f} GB"

@@ -28,6 +28,7 @@ class Account:
         stored: how many of them have a bar.
         empty: how many the source answered for without a bar: proven empty.
         refused: how many have a refused row in quarantine instead of a bar.
+        expired: slots whose bars were dropped because of their age; they are not expected any more.
         outside: stored bars outside every session, such as extended hours.
         first: first stored bar, if any.
         last: last stored bar, if any.
@@ -40,6 +41,7 @@ class Account:
     stored: int
     empty: int
     refused: int
+    expired: int
     outside: int
     first: datetime | None
     last: datetime | None
@@ -65,6 +67,7 @@ def account_for(
     refused: pl.Series,
     answered: Sequence[Window],
     reachable: Sequence[Window],
+    expired: Sequence[Window] = (),
 ) -> list[Account]:
     """One account a partition.
 
@@ -76,8 +79,10 @@ def account_for(
         refused: times of refused rows.
         answered: what sources have answered for.
         reachable: what the source could be asked for.
+        expired: what sources have answered for and was dropped since because of its age.
     """
     asked = Window.merge([*answered, *reachable])
+    gone = [part for window in expired for part in window.subtract(answered)]
     frame = (
         pl.concat([slots.alias("time"), stored.cast(TIME).alias("time")])
         .unique()
@@ -88,13 +93,15 @@ def account_for(
             stored=pl.col("time").is_in(stored.cast(TIME).implode()),
             refused=pl.col("time").is_in(refused.cast(TIME).implode()),
             answered=_inside(answered),
-            asked=_inside(asked),
+            asked=_inside(asked) & ~_inside(gone),
+            gone=_inside(gone),
         )
     )
     expected = pl.col("slot") & (pl.col("asked") | pl.col("stored"))
     kinds = frame.with_columns(
         expected=expected,
         kept=pl.col("slot") & pl.col("stored"),
+        dropped=pl.col("slot") & ~pl.col("stored") & pl.col("gone"),
         turned_away=expected & ~pl.col("stored") & pl.col("refused"),
         proven_empty=expected & ~pl.col("stored") & ~pl.col("refused") & pl.col("answered"),
         unknown=expected & ~pl.col("stored") & ~pl.col("refused") & ~pl.col("answered"),
@@ -118,6 +125,7 @@ def _account(symbol: str, window: Window, kinds: pl.DataFrame) -> Account:
         stored=int(part["kept"].sum()),
         empty=int(part["proven_empty"].sum()),
         refused=int(part["turned_away"].sum()),
+        expired=int(part["dropped"].sum()),
         outside=bars.len() - int(part["kept"].sum()),
         first=bars.min(),  # type: ignore[arg-type]
         last=bars.max(),  # type: ignore[arg-type]

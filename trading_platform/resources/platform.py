@@ -83,4 +83,6 @@ def open_platform(
             may_upgrade=settings.database_url is None,
         ) as stores,
     ):
+        if role is Role.INGEST:
+            stores.lifecycle.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
         yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again)

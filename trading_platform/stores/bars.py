@@ -15,6 +15,7 @@ import polars as pl
 
 from trading_platform.domain.bars import BAR_SCHEMA, REVIEW_GAP, TIME
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.partitions import PartitionMaker
 from trading_platform.stores.postgres import Database, copy_frame, execute, read_frame
 from trading_platform.stores.sql import query
 
@@ -34,6 +35,11 @@ class BarStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._partitions = PartitionMaker(database)
+
+    def prepare(self, timeframe: Timeframe, bars: pl.DataFrame) -> None:
+        """Makes room for bars that a transaction is about to store; to be called before it begins."""
+        self._partitions.ensure(bars_table(timeframe), bars["time"])
 
     def read(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
         """Bars of ``BAR_SCHEMA`` in the window, sorted by (symbol, time); symbols without bars give no rows."""

@@ -15,6 +15,7 @@ from trading_platform.stores.derivations import DerivationStore
 from trading_platform.stores.features import FeatureStore
 from trading_platform.stores.indicators import IndicatorStore
 from trading_platform.stores.instruments import InstrumentStore
+from trading_platform.stores.lifecycle import LifecycleStore
 from trading_platform.stores.migrations import ensure_schema
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
@@ -38,6 +39,7 @@ class Stores:
     derivations: DerivationStore
     quarantine: QuarantineStore
     instruments: InstrumentStore
+    lifecycle: LifecycleStore
     features: FeatureStore
     archive: AuditArchive
     catalog: FeatureCatalogStore
@@ -89,6 +91,7 @@ def open_stores(
             derivations=DerivationStore(database),
             quarantine=QuarantineStore(database),
             instruments=InstrumentStore(database),
+            lifecycle=LifecycleStore(database, owner),
             features=FeatureStore(features_directory),
             archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
             catalog=FeatureCatalogStore(database),

@@ -63,20 +63,34 @@ class CoverageStore:
         self._database = database
 
     def answered(self, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
-        """For each source, the disjoint windows it has answered for, in order."""
+        """For each source, the disjoint windows it has answered for and that are still held, in order."""
+        return self._by_source("coverage/answered", symbol, timeframe)
+
+    def settled(self, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
+        """For each source, the disjoint windows it need not be asked for again, dropped since or not, in order."""
+        return self._by_source("coverage/settled", symbol, timeframe)
+
+    def _by_source(self, name: str, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
         with self._database.begin() as connection:
-            rows = execute(connection, query("coverage/answered"), {"symbol": symbol, "timeframe": timeframe.value})
+            rows = execute(connection, query(name), {"symbol": symbol, "timeframe": timeframe.value})
         found: dict[str, list[Window]] = {}
         for source, start, end in rows:
             found.setdefault(source, []).append(Window(start, end))
         return found
 
     def answered_by_any(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
-        """For each symbol the windows that any source has answered for, disjoint and in order."""
+        """For each symbol the windows that any source has answered for, still held, disjoint and in order."""
+        return self._by_symbol("coverage/answered_by_any", symbols, timeframe)
+
+    def expired_by_any(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
+        """For each symbol the windows whose bars were dropped because of their age, disjoint and in order."""
+        return self._by_symbol("coverage/expired_by_any", symbols, timeframe)
+
+    def _by_symbol(self, name: str, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
         with self._database.begin() as connection:
             rows = execute(
                 connection,
-                query("coverage/answered_by_any"),
+                query(name),
                 {"symbols": list(symbols), "timeframe": timeframe.value},
             )
         found: dict[str, list[Window]] = {}
@@ -94,7 +108,7 @@ class CoverageStore:
                     "symbol": request.symbol,
                     "timeframe": request.timeframe.value,
                     "source": request.source,
-                    "answered": _multirange(answered),
+                    "answered": multirange(answered),
                 },
             )
         execute(
@@ -129,7 +143,7 @@ class CoverageStore:
                     "symbol": symbol,
                     "timeframe": timeframe.value,
                     "source": source,
-                    "withdrawn": _multirange(windows),
+                    "withdrawn": multirange(windows),
                 },
             )
 
@@ -150,6 +164,7 @@ class CoverageStore:
         ]
 
 
-def _multirange(windows: Sequence[Window]) -> str:
+def multirange(windows: Sequence[Window]) -> str:
+    """Windows as PostgreSQL's ``tstzmultirange``."""
     spans = ",".join(f"[{window.start.isoformat()},{window.end.isoformat()})" for window in windows)
     return f"{{{spans}}}"

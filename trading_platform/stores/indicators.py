@@ -13,6 +13,7 @@ import polars as pl
 
 from trading_platform.domain.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.partitions import PartitionMaker
 from trading_platform.stores.postgres import Database, copy_frame, execute
 from trading_platform.stores.sql import query
 
@@ -32,6 +33,11 @@ class IndicatorStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._partitions = PartitionMaker(database)
+
+    def prepare(self, timeframe: Timeframe, times: pl.Series) -> None:
+        """Makes room for rows of these times that a transaction is about to store; to be called before it begins."""
+        self._partitions.ensure(indicators_table(timeframe), times)
 
     def read(
         self, symbols: Sequence[str], timeframe: Timeframe, window: Window, names: Sequence[str] | None = None

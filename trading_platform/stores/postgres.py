@@ -78,6 +78,23 @@ class Database:
             _raise_interruption(error)
             raise store_error(error) from error
 
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """A connection on which each statement commits by itself, for those that refuse to be part of a transaction.
+
+        Raises:
+            StoreUnavailable, StoreFull, StoreError: as :meth:`begin`.
+        """
+        import psycopg
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                yield connection
+        except (DBAPIError, psycopg.Error) as error:
+            _raise_interruption(error)
+            raise store_error(error) from error
+
     def read(self, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
         """The rows of a query as a frame of ``schema``, by COPY in one round trip.
 

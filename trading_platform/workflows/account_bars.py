@@ -95,6 +95,7 @@ def _account_batch(
     stored = _by_symbol(stores.bars.times(symbols, timeframe, whole))
     refused = _by_symbol(stores.quarantine.times(symbols, timeframe, whole))
     answered = stores.coverage.answered_by_any(symbols, timeframe)
+    expired = stores.coverage.expired_by_any(symbols, timeframe)
     for instrument in instruments:
         symbol = instrument.symbol
         span = _whole(closed[symbol])
@@ -106,6 +107,7 @@ def _account_batch(
             stored=_inside(stored.get(symbol, _NOTHING), span),
             refused=_inside(refused.get(symbol, _NOTHING), span),
             answered=answered.get(symbol, []),
+            expired=expired.get(symbol, []),
             reachable=within(source.reach(instrument, timeframe), span) if source else [],
         )
 

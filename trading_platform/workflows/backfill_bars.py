@@ -113,6 +113,8 @@ def backfill_bars(
         except (SourceError, InvalidRequest, ConfigurationError) as error:
             failures.append(Failure(instrument.symbol, error))
         progress(f"{timeframe} bars", number, len(instruments))
+    if changed and timeframe is Timeframe.M1:
+        stores.lifecycle.refresh_hours(clock())
     windows = {instrument.symbol: partitions for instrument in instruments}
     accounts = account_bars(stores, sources, instruments, timeframe, windows, clock=clock)
     return BackfillReport(timeframe, tuple(accounts), tuple(failures), requests, frozenset(changed))
@@ -121,8 +123,8 @@ def backfill_bars(
 def missing_windows(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
 ) -> list[Window]:
-    """What of a window the source could be asked for and has not answered yet."""
-    known = stores.coverage.answered(instrument.symbol, timeframe).get(source.name, ())
+    """What of a window the source could be asked for and has not answered yet; what was dropped since, it has."""
+    known = stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ())
     return [missing for part in within(source.reach(instrument, timeframe), window) for missing in part.subtract(known)]
 
 
@@ -199,6 +201,7 @@ def store_answer(
         Whether any bar changed.
     """
     symbol = instrument.symbol
+    stores.bars.prepare(timeframe, answer.bars)
     with stores.database.begin() as connection:
         changed = False
         for part in Window.merge(answer.answered):

@@ -113,10 +113,11 @@ def compute_indicators_of(
     rows: dict[tuple[str, Window], int] = {}
     done = 0
     for batch, windows in _batches(stale, timeframe):
+        made = {window: _compute(stores, batch, timeframe, window) for window in Window.merge(windows)}
+        for computed in made.values():
+            stores.indicators.prepare(timeframe, computed["time"])
         with stores.database.begin() as connection:
-            for window in Window.merge(windows):
-                bars = stores.bars.read_with_history(batch, timeframe, window, WARM_UP)
-                computed = compute_indicators(bars).filter(pl.col("time") >= window.start)
+            for window, computed in made.items():
                 stores.indicators.replace(connection, batch, timeframe, window, computed)
                 rows.update(_count(computed, batch, windows, window))
             derived = {
@@ -128,6 +129,28 @@ def compute_indicators_of(
         done += len(batch)
         progress(f"{timeframe} indicators", done, len(stale))
     return ComputeReport(dataset, rows, len(symbols) * len(partitions) - len(rows))
+
+
+def _compute(stores: Stores, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+    """The indicators of a window, with the warm-up before it."""
+    bars = stores.bars.read_with_history(symbols, timeframe, window, WARM_UP)
+    computed = compute_indicators(bars).filter(pl.col("time") >= window.start)
+    expired = stores.coverage.expired_by_any(symbols, timeframe)
+    shortened = [symbol for symbol, gone in expired.items() if gone[0].start < window.end]
+    if not shortened:
+        return computed
+    # The first bars after dropped ones have lost their warm-up: what was computed with it stays.
+    short = (
+        bars.filter(pl.col("symbol").is_in(shortened))
+        .group_by("symbol", maintain_order=True)
+        .head(WARM_UP)
+        .filter(pl.col("time") >= window.start)
+        .select("symbol", "time")
+    )
+    known = stores.indicators.read(shortened, timeframe, window).join(short, on=["symbol", "time"], how="semi")
+    return pl.concat([computed.join(known, on=["symbol", "time"], how="anti"), known.select(computed.columns)]).sort(
+        "symbol", "time"
+    )
 
 
 def _dataset(timeframe: Timeframe) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from trading_platform.domain.bars import mark_gaps, roll_up
 from trading_platform.domain.calendars import last_closed, session_dates
+from trading_platform.domain.errors import StoreError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.bundle import Stores
@@ -49,7 +50,8 @@ def roll_up_bars(
 ) -> list[bool]:
     """Brings the rolled-up bars of one symbol to what its 1m bars say.
 
-    Only what the 1m bars' sources have answered for, in whole bars, is rolled up.
+    Only what the 1m bars' sources have answered for and is still held, in whole bars, is rolled up;
+    what was made of older ones stays.
 
     Returns:
         One entry a partition that was made again: whether that changed anything.
@@ -77,11 +79,15 @@ def _make(
     clock: Clock,
 ) -> bool:
     symbol, dataset, now = instrument.symbol, f"ohlcv_{timeframe.value}", clock()
+    rolled_up = {}
+    for window in answered:
+        sessions = session_dates(instrument.calendar, window) if timeframe is Timeframe.D1 else None
+        rolled_up[window] = roll_up(stores.bars.read([symbol], Timeframe.M1, window), timeframe, sessions)
+        stores.bars.prepare(timeframe, rolled_up[window])
+    _refuse_dropped(stores, symbol, answered, now)
     changed, total = False, 0
     with stores.database.begin() as connection:
-        for window in answered:
-            sessions = session_dates(instrument.calendar, window) if timeframe is Timeframe.D1 else None
-            bars = roll_up(stores.bars.read([symbol], Timeframe.M1, window), timeframe, sessions)
+        for window, bars in rolled_up.items():
             before = stores.bars.previous_close(connection, symbol, timeframe, window.start)
             total += bars.height
             changed |= stores.bars.replace(connection, symbol, timeframe, window, mark_gaps(bars, before))
@@ -92,6 +98,22 @@ def _make(
         stores.coverage.record(connection, request, answered)
         stores.derivations.record(connection, dataset, {(symbol, partition): (present, total)}, now)
     return changed
+
+
+def _refuse_dropped(stores: Stores, symbol: str, windows: Sequence[Window], present: datetime) -> None:
+    """Refuses to go on with windows whose minutes were dropped since they were looked up or while they were read.
+
+    What is rolled up of the rest of them would take the place of whole bars, or of all of them.
+    """
+    if windows and not stores.lifecycle.still_held(Timeframe.M1, windows, present):
+        stores.lifecycle.note_expired(present)
+        raise StoreError(
+            f"Minute bars of {symbol} were dropped because of their age while they were rolled up.",
+            expected=f"minute bars in {', '.join(map(str, windows))}",
+            received="fewer; nothing was changed",
+            remedy="run the same again: it leaves out what is gone",
+            retryable=True,
+        )
 
 
 def _whole_bars(answered: Sequence[Window], timeframe: Timeframe, partition: Window, end: datetime) -> list[Window]:

@@ -392,10 +392,10 @@ BEGIN
 
     CREATE TABLE market_data.ohlcv_1h_changes (symbol VARCHAR(20) NOT NULL, first TIMESTAMPTZ NOT NULL, last TIMESTAMPTZ NOT NULL);
     COMMENT ON TABLE market_data.ohlcv_1h_changes IS 'Whose 1m bars have changed since the last refresh of market_data.ohlcv_1h, and from when to when';
-    CREATE TABLE market_data.ohlcv_1h_refreshed (until TIMESTAMPTZ NOT NULL);
-    COMMENT ON TABLE market_data.ohlcv_1h_refreshed IS 'One row: hours before this are read from ohlcv_1h_stored, later ones are computed when they are read';
-    INSERT INTO market_data.ohlcv_1h_refreshed VALUES ('-infinity');
-    CREATE UNIQUE INDEX ohlcv_1h_refreshed_once ON market_data.ohlcv_1h_refreshed ((TRUE));
+    CREATE TABLE market_data.aggregates (name VARCHAR(30) PRIMARY KEY, source VARCHAR(30) NOT NULL, until TIMESTAMPTZ NOT NULL);
+    COMMENT ON TABLE market_data.aggregates IS 'How far each aggregate is stored';
+    COMMENT ON COLUMN market_data.aggregates.until IS 'What is before this is stored; what is later is computed when it is read';
+    INSERT INTO market_data.aggregates VALUES ('ohlcv_1h', 'bars_1m', '-infinity');
 
     CREATE FUNCTION market_data.note_ohlcv_1h_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -416,11 +416,11 @@ BEGIN
         CREATE VIEW market_data.ohlcv_1h AS
         SELECT bucket, symbol, open, high, low, close, volume
         FROM market_data.ohlcv_1h_stored
-        WHERE bucket < (SELECT until FROM market_data.ohlcv_1h_refreshed)
+        WHERE bucket < (SELECT until FROM market_data.aggregates WHERE name = 'ohlcv_1h')
         UNION ALL
         SELECT %s
         FROM market_data.bars_1m
-        WHERE time >= (SELECT until FROM market_data.ohlcv_1h_refreshed)
+        WHERE time >= (SELECT until FROM market_data.aggregates WHERE name = 'ohlcv_1h')
         GROUP BY 1, 2
         $view$, hour);
     COMMENT ON VIEW market_data.ohlcv_1h IS 'Hours of the 1m bars, kept when those are dropped; what is newer than the last refresh is computed when it is read';
@@ -432,14 +432,17 @@ BEGIN
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         DECLARE
             before timestamptz;
-            now_until timestamptz := date_trunc('hour', present - interval '1 hour', 'UTC');
+            now_until timestamptz;
             minutes tstzmultirange;
             change record;
             made bigint;
             total bigint := 0;
         BEGIN
-            SELECT until INTO before FROM market_data.ohlcv_1h_refreshed FOR UPDATE;
-            now_until := greatest(before, now_until);
+            SELECT until INTO before FROM market_data.aggregates WHERE name = 'ohlcv_1h' FOR UPDATE;
+            SELECT greatest(before, least(
+                date_trunc('hour', present - interval '1 hour', 'UTC'),
+                COALESCE(date_trunc('hour', max(time), 'UTC') + interval '1 hour', '-infinity')))
+            INTO now_until FROM market_data.bars_1m;
             PERFORM market_data.make_partitions('bars_1m', ARRAY(SELECT market_data.waiting('bars_1m')));
             SELECT range_agg(tstzrange(range_start, range_end)) INTO minutes
             FROM market_data.chunks() WHERE table_name = 'bars_1m';
@@ -469,7 +472,7 @@ BEGIN
                 GET DIAGNOSTICS made = ROW_COUNT;
                 total := total + made;
             END LOOP;
-            UPDATE market_data.ohlcv_1h_refreshed SET until = now_until;
+            UPDATE market_data.aggregates SET until = now_until WHERE name = 'ohlcv_1h' AND until <> now_until;
             RETURN total;
         END;
         $$
@@ -500,3 +503,4 @@ BEGIN
     END IF;
 END;
 $$;
+DROP FUNCTION pg_temp.has_timescaledb, pg_temp.to_hypertable, pg_temp.to_partitions;

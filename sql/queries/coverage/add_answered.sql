@@ -3,4 +3,4 @@
 INSERT INTO market_data.coverage (symbol, timeframe, source, answered)
 VALUES (%(symbol)s, %(timeframe)s, %(source)s, %(answered)s::tstzmultirange)
 ON CONFLICT (symbol, timeframe, source)
-DO UPDATE SET answered = coverage.answered + EXCLUDED.answered
+DO UPDATE SET answered = coverage.answered + EXCLUDED.answered, expired = coverage.expired - EXCLUDED.answered

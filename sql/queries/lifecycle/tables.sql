@@ -1,11 +1,15 @@
 -- The rule of each table, and how many of its chunks there are, are compressed, are due to be compressed or dropped.
--- Parameters: present timestamptz.
+-- Parameters: present timestamptz, grace interval (how long something may be due before it is overdue).
 SELECT rule.table_name, rule.timeframe, rule.chunk::text AS chunk, rule.compress_after::text AS compress_after,
        rule.keep::text AS keep,
        count(chunk.table_name) AS chunks,
        count(*) FILTER (WHERE chunk.compressed) AS compressed,
        count(*) FILTER (WHERE NOT chunk.compressed AND chunk.range_end <= %(present)s - rule.compress_after) AS due_to_compress,
        count(*) FILTER (WHERE chunk.range_end <= %(present)s - rule.keep) AS due_to_drop,
+       count(*) FILTER (
+           WHERE chunk.range_end <= %(present)s - %(grace)s - rule.keep
+           OR NOT chunk.compressed AND chunk.range_end <= %(present)s - %(grace)s - rule.compress_after
+              AND market_data.uses_timescaledb()) AS overdue,
        max(chunk.range_end) AS newest_end
 FROM config.lifecycle AS rule
 LEFT JOIN market_data.chunks() AS chunk ON chunk.table_name = rule.table_name

@@ -1,0 +1,6 @@
+-- For which time the sources need not be asked again, whether the answer is still held or not: one row an interval.
+-- Parameters: symbol, timeframe text. Rides on the primary key.
+SELECT source, lower(span), upper(span)
+FROM market_data.coverage, unnest(answered + expired) AS span
+WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s
+ORDER BY source, 2
