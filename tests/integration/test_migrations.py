@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
-from commands import installation, on_database, rows
-from psycopg import sql
+from commands import installation, rows
+from schemas import catalog, new_database
 
 from trading_platform.domain.errors import ConfigurationError, StoreError, StoreUnavailable
 from trading_platform.embedded.stack import Endpoints
@@ -22,11 +21,8 @@ from trading_platform.stores.postgres import Database
 @pytest.fixture
 def empty_url(stack: Endpoints) -> Iterator[str]:
     """URL of a database with nothing in it."""
-    name = f"migrations_{uuid.uuid4().hex[:10]}"
-    with psycopg.connect(stack.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield on_database(stack.database_url, name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database(stack.database_url) as url:
+        yield url
 
 
 @pytest.fixture
@@ -36,33 +32,15 @@ def database(empty_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def objects(url: str) -> list[tuple[object, ...]]:
-    """Every table, view, index, function and trigger that is not the server's own."""
-    return rows(
-        url,
-        """
-        SELECT 'relation', n.nspname, c.relname, c.relkind::text
-        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-        WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema'
-        UNION ALL SELECT 'function', n.nspname, p.proname, '' FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
-        WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema'
-        UNION ALL SELECT 'trigger', '', tgname, '' FROM pg_trigger WHERE NOT tgisinternal
-        UNION ALL SELECT 'schema', nspname, '', '' FROM pg_namespace
-        WHERE nspname NOT LIKE 'pg_%' AND nspname NOT IN ('information_schema', 'public')
-        ORDER BY 1, 2, 3
-        """,
-    )
-
-
 def test_from_nothing_to_the_newest_and_then_no_further(database: Database, empty_url: str) -> None:
     assert migrations.current(database) is None
-    assert objects(empty_url) == []
+    assert catalog(empty_url) == []
     assert migrations.upgrade(database) == (None, migrations.head())
     assert migrations.current(database) == migrations.head()
-    made = objects(empty_url)
-    assert {("schema", "market_data", "", ""), ("schema", "config", "", "")} <= set(made)
+    made = catalog(empty_url)
+    assert {"market_data", "config"} <= {name for kind, name, _ in made if kind == "schema"}
     assert migrations.upgrade(database) == (migrations.head(), migrations.head())
-    assert objects(empty_url) == made
+    assert catalog(empty_url) == made
 
 
 def test_every_revision_has_its_sql_and_they_follow_each_other() -> None:
@@ -86,7 +64,7 @@ def test_a_failing_statement_leaves_nothing_behind(
         patched.setattr(Path, "read_text", with_a_fault)
         with pytest.raises(StoreError, match="refused a statement"):
             migrations.upgrade(database)
-    assert objects(empty_url) == []
+    assert catalog(empty_url) == []
     assert migrations.upgrade(database) == (None, migrations.head())
 
 
@@ -103,7 +81,7 @@ def test_a_killed_upgrade_leaves_nothing_behind(
         patched.setattr(Path, "read_text", with_an_end)
         with pytest.raises(StoreUnavailable):
             migrations.upgrade(database)
-    assert objects(empty_url) == []
+    assert catalog(empty_url) == []
     assert migrations.upgrade(database) == (None, migrations.head())
 
 
@@ -151,6 +129,6 @@ def test_a_database_without_a_schema_is_brought_up_only_where_that_is_ours_to_do
 ) -> None:
     with pytest.raises(ConfigurationError, match="db upgrade"), open_stores(empty_url, tmp_path):
         pass
-    assert objects(empty_url) == []
+    assert catalog(empty_url) == []
     with open_stores(empty_url, tmp_path, may_upgrade=True) as stores:
         assert stores.instruments.all() == {}

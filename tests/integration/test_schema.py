@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from alembic import command
 from processes import REPOSITORY
+from schemas import bring_to
 
 from trading_platform.domain.errors import StoreError
 from trading_platform.stores import migrations
@@ -216,13 +216,12 @@ def test_every_table_and_column_is_explained(database: Database):
     assert missing == []
 
 
-def test_the_ledger_comes_to_a_database_that_has_data(database: Database):
+def test_the_ledger_comes_to_a_database_that_has_data(database: Database, database_url: str):
     with database.begin() as connection:
         execute(connection, "DROP SCHEMA trading, audit, features, news, config, market_data CASCADE")
         execute(connection, "DROP TABLE public.alembic_version")
-        config = migrations._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    bring_to(database_url, "0001")
+    with database.begin() as connection:
         execute(
             connection,
             "INSERT INTO config.instruments (symbol, asset_class, calendar, source)"

