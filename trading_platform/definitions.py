@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dagster import Definitions, in_process_executor
 
 from trading_platform import jobs
+from trading_platform.assets.audit_archive import audit_archive
 from trading_platform.assets.bars import bar_assets
 from trading_platform.assets.features import features
 from trading_platform.assets.indicators import indicator_assets
+from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.resources.dagster_platform import platform_resource
 from trading_platform.schedules.refresh import refresh_schedules
@@ -28,8 +30,8 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
             may be an open :class:`~trading_platform.resources.platform.PlatformContext`.
     """
     return Definitions(
-        assets=[*bar_assets, *indicator_assets, features],
-        asset_checks=asset_checks,
+        assets=[*bar_assets, *indicator_assets, features, audit_archive],
+        asset_checks=[*asset_checks, archive_checks],
         jobs=[jobs.intraday, jobs.daily],
         schedules=refresh_schedules,
         sensors=[universe],

@@ -70,10 +70,15 @@ class AuditSource:
             )
         return sorted({*parted, *(month_window(month) for (month,) in months)})
 
-    def months_ahead(self, table: AuditTable) -> list[Window]:
+    def partitions(self, table: AuditTable) -> list[Window]:
         """The months that have a partition, in order."""
         with self._database.begin() as connection:
             return list(_partitions(connection, table))
+
+    def archived(self) -> list[tuple[str, str]]:
+        """Table and month (2024-05) of what the events of the last year say was archived."""
+        with self._database.begin() as connection:
+            return [(table, month) for table, month in execute(connection, query("archive/archived_months"))]
 
     def overdue(self, table: AuditTable, before: datetime) -> tuple[int, datetime | None]:
         """How many rows older than ``before`` the table has, and the time of the oldest."""

@@ -1,0 +1,67 @@
+"""The asset ``audit_archive``: decisions and events older than a year, as files.
+
+The work is :mod:`trading_platform.workflows.archive_audit`, the rules
+:mod:`trading_platform.workflows.verify_archive`.
+"""
+
+from dagster import AssetExecutionContext, Failure, MaterializeResult, MetadataValue, ResourceParam, TableRecord, asset
+
+from trading_platform.assets.report import OWNERS
+from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.workflows.archive_audit import ArchiveReport, MonthReport, archive_audit
+from trading_platform.workflows.verify_archive import ASSET
+
+
+@asset(
+    name=ASSET,
+    group_name="maintenance",
+    description="Decisions and system events older than a year: moved from the database to Parquet files, a table "
+    "and month each, and verified before they are dropped. Makes the partitions of the next months too.",
+    owners=OWNERS,
+    kinds={"postgres", "parquet"},
+    retry_policy=STEP_RETRIES,
+)
+def audit_archive(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
+    """Brings the archive up to date."""
+    with told_to_dagster():
+        report = archive_audit(
+            platform.stores.owner, platform.stores.archive, clock=platform.clock, progress=platform.progress
+        )
+    if report.failed:
+        raise _as_failure(report)
+    for month in report.months:
+        context.log.info("%s %s: %s, %d rows", month.table, month.month, month.outcome.value, month.rows)
+    return MaterializeResult(
+        metadata={
+            "rows archived": MetadataValue.int(sum(month.rows for month in report.months)),
+            "partitions made": MetadataValue.int(len(report.partitions_made)),
+            **_months(report.months),
+        }
+    )
+
+
+def _months(months: tuple[MonthReport, ...]) -> dict[str, MetadataValue]:
+    records = [
+        TableRecord(
+            {
+                "table": month.table,
+                "month": month.month,
+                "outcome": month.outcome.value,
+                "rows": month.rows,
+                "bytes": month.size,
+            }
+        )
+        for month in months
+    ]
+    return {"months": MetadataValue.table(records)} if records else {}
+
+
+def _as_failure(report: ArchiveReport) -> Failure:
+    names = ", ".join(f"{month.table} {month.month}" for month in report.failed[:10])
+    return Failure(
+        description=f"{len(report.failed)} months could not be archived and stay in the database ({names}). "
+        f"First: {report.failed[0].error}",
+        metadata=_months(report.months),
+        allow_retries=False,
+    )
