@@ -15,9 +15,12 @@ from trading_platform.assets.audit_archive import audit_archive
 from trading_platform.assets.bars import bar_assets
 from trading_platform.assets.features import features
 from trading_platform.assets.indicators import indicator_assets
+from trading_platform.assets.lifecycle import lifecycle
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
+from trading_platform.checks.lifecycle_checks import on_time
 from trading_platform.resources.dagster_platform import platform_resource
+from trading_platform.schedules.maintenance import maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
 from trading_platform.sensors.universe import universe
 
@@ -30,10 +33,10 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
             may be an open :class:`~trading_platform.resources.platform.PlatformContext`.
     """
     return Definitions(
-        assets=[*bar_assets, *indicator_assets, features, audit_archive],
-        asset_checks=[*asset_checks, archive_checks],
-        jobs=[jobs.intraday, jobs.daily],
-        schedules=refresh_schedules,
+        assets=[*bar_assets, *indicator_assets, features, audit_archive, lifecycle],
+        asset_checks=[*asset_checks, archive_checks, on_time],
+        jobs=[jobs.intraday, jobs.daily, jobs.maintenance],
+        schedules=[*refresh_schedules, maintenance_schedule],
         sensors=[universe],
         resources={"platform": platform_resource, **(resource_overrides or {})},
         executor=in_process_executor,

@@ -1,4 +1,4 @@
-"""The jobs a person, a schedule or ``trading-platform backfill`` starts: one for each kind of partition.
+"""The jobs a person, a schedule or ``trading-platform backfill`` starts: one for each kind of partition, one for maintenance.
 
 They run in one process: a step of its own costs about six seconds of start-up, ours take less.
 """
@@ -25,6 +25,12 @@ daily = define_asset_job(
     "daily",
     AssetSelection.assets("ohlcv_1d", "indicators_1d", "features"),
     description="Daily bars, their indicators and the features, a symbol and year at a time.",
+)
+
+maintenance = define_asset_job(
+    "maintenance",
+    AssetSelection.groups("maintenance"),
+    description="The life of bars and indicators, and the archive of decisions and events.",
 )
 
 

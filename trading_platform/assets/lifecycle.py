@@ -1,0 +1,54 @@
+"""The asset ``lifecycle``: bars and indicators kept as long as the rules say, and no longer.
+
+The work is :mod:`trading_platform.workflows.keep_lifecycle`; its neighbour in the group is ``audit_archive``.
+"""
+
+from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, TableRecord, asset
+
+from trading_platform.assets.report import OWNERS
+from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.stores.lifecycle import TableStatus
+from trading_platform.workflows.keep_lifecycle import keep_lifecycle
+
+
+@asset(
+    group_name="maintenance",
+    description="How long bars and indicators live: partitions made ahead, the hourly aggregate refreshed, what is past "
+    "its keep dropped. With TimescaleDB its own policies compress and drop; they are made what the rules say.",
+    owners=OWNERS,
+    kinds={"postgres"},
+    retry_policy=STEP_RETRIES,
+)
+def lifecycle(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
+    """Does what is due."""
+    with told_to_dagster():
+        report = keep_lifecycle(platform.stores, clock=platform.clock)
+    for said in report.policies:
+        context.log.info("Policy changed: %s", said)
+    for dropped in report.dropped:
+        context.log.info("Dropped of %s: %s, %d rows", dropped.table, dropped.window, dropped.rows)
+    return MaterializeResult(
+        metadata={
+            "tables": MetadataValue.table([_record(table) for table in report.tables]),
+            "partitions made": MetadataValue.int(report.partitions),
+            "partitions dropped": MetadataValue.int(len(report.dropped)),
+            "rows dropped": MetadataValue.int(sum(dropped.rows for dropped in report.dropped)),
+            "messages pruned": MetadataValue.int(report.pruned),
+        }
+    )
+
+
+def _record(table: TableStatus) -> TableRecord:
+    shown = {
+        "table": table.table,
+        "rows": table.rows,
+        "first": table.first.isoformat() if table.first else "",
+        "last": table.last.isoformat() if table.last else "",
+        "bytes": table.bytes,
+        "chunks": table.chunks,
+        "compressed": "" if table.compressed is None else str(table.compressed),
+        "kept": table.keep or "for ever",
+        "due to drop": table.due_to_drop,
+    }
+    return TableRecord(shown)
