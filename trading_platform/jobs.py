@@ -1,4 +1,4 @@
-"""The jobs a person, a schedule or ``trading-platform backfill`` starts: one for each kind of partition, one for maintenance.
+"""The jobs a person, a schedule or ``trading-platform backfill`` starts: one a kind of partition, and maintenance.
 
 They run in one process: a step of its own costs about six seconds of start-up, ours take less.
 """

@@ -14,8 +14,8 @@ from trading_platform.workflows.keep_lifecycle import keep_lifecycle
 
 @asset(
     group_name="maintenance",
-    description="How long bars and indicators live: partitions made ahead, the hourly aggregate refreshed, what is past "
-    "its keep dropped. With TimescaleDB its own policies compress and drop; they are made what the rules say.",
+    description="How long bars and indicators live: partitions made ahead, the hourly aggregate refreshed, what is "
+    "past its keep dropped. With TimescaleDB its own policies compress and drop; they are made what the rules say.",
     owners=OWNERS,
     kinds={"postgres"},
     retry_policy=STEP_RETRIES,
@@ -40,7 +40,7 @@ def lifecycle(context: AssetExecutionContext, platform: ResourceParam[PlatformCo
 
 
 def _record(table: TableStatus) -> TableRecord:
-    shown = {
+    shown: dict[str, str | int] = {
         "table": table.table,
         "rows": table.rows,
         "first": table.first.isoformat() if table.first else "",

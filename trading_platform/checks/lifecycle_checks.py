@@ -9,8 +9,8 @@ from trading_platform.workflows.keep_lifecycle import overdue
 
 @asset_check(
     asset="lifecycle",
-    description="No chunk is past its time to be compressed or dropped by more than two days, and where the database does "
-    "not make partitions by itself, tomorrow has one.",
+    description="No chunk is past its time to be compressed or dropped by more than two days, and where the database "
+    "does not make partitions by itself, tomorrow has one.",
     retry_policy=STEP_RETRIES,
 )
 def on_time(platform: ResourceParam[PlatformContext]) -> AssetCheckResult:
