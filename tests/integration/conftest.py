@@ -16,6 +16,9 @@ from redis import Redis
 
 from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
 from trading_platform.settings import Settings
+from trading_platform.stores.audit import AuditStore
+from trading_platform.stores.migrations import upgrade
+from trading_platform.stores.postgres import Database
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +82,23 @@ def database_url(stack: Endpoints, request: pytest.FixtureRequest) -> Iterator[s
 
 
 @pytest.fixture(scope="module")
+def database(database_url: str) -> Iterator[Database]:
+    """The same, open, at the newest schema."""
+    opened = Database(database_url)
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def audit(database: Database) -> AuditStore:
+    """The audit trail in it."""
+    return AuditStore(database)
+
+
+@pytest.fixture(scope="module")
 def timescale_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The same on a server with TimescaleDB, named by TEST_TIMESCALE_DSN; skipped without one."""
+    """URL of such a database on a server with TimescaleDB, named by TEST_TIMESCALE_DSN; skipped without one."""
     server = os.environ.get("TEST_TIMESCALE_DSN")
     if not server:
         pytest.skip("no TimescaleDB to test against (set TEST_TIMESCALE_DSN to postgresql://user:password@host/db)")

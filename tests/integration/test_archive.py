@@ -28,7 +28,6 @@ from trading_platform.stores.archive_source import AuditSource
 from trading_platform.stores.archive_tally import AuditTable
 from trading_platform.stores.audit import AuditStore, Decision, SystemEvent
 from trading_platform.stores.ledger import Ledger
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.workflows.archive_audit import STAGES, Outcome, archive_audit, archive_limit
 
@@ -89,14 +88,6 @@ class World:
 
     def all_events(self) -> list[SystemEvent]:
         return self.everything.events(component="test", limit=1_000_000)
-
-
-@pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
 
 
 def fresh(url: str, database: Database, folder: Path) -> World:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,25 +10,10 @@ from uuid import uuid4
 import pytest
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.ledger import Ledger
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database, execute
 
 OLD = datetime(2019, 5, 31, 23, 59, 59, 999999, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
-def audit(database: Database) -> AuditStore:
-    return AuditStore(database)
 
 
 def partition_of(database: Database, table: str, identifier: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import psycopg
@@ -10,16 +9,6 @@ import pytest
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.stores.config import RiskLimitStore, StrategyStore
-from trading_platform.stores.migrations import upgrade
-from trading_platform.stores.postgres import Database
-
-
-@pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
 
 
 def test_a_strategy_is_saved_changed_and_switched(database):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,17 +16,10 @@ from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.instruments import InstrumentStore
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
 
-
-@pytest.fixture(scope="module", autouse=True)
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
+pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,11 +18,9 @@ from processes import REPOSITORY, environment
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.orders import STEPS, Broker, Order, OrderStatus, fill_uuid
-from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.config import StrategyStore
 from trading_platform.stores.fills import FillRefused
 from trading_platform.stores.ledger import Ledger
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database, execute
 
 MOMENT = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
@@ -50,21 +47,8 @@ print(new)
 
 
 @pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def ledger(database: Database) -> Ledger:
     return Ledger(database)
-
-
-@pytest.fixture(scope="module")
-def audit(database: Database) -> AuditStore:
-    return AuditStore(database)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,7 +23,6 @@ from trading_platform.domain.orders import Order
 from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.fills import FillRefused
 from trading_platform.stores.ledger import Ledger
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database, execute
 
 STEPS = int(os.environ.get("TRADING_LEDGER_STEPS", "1500"))
@@ -90,14 +88,6 @@ class Account:
         total = self.quantity + signed
         self.average = (self.quantity * self.average + signed * price) / total
         self.quantity = total
-
-
-@pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
 
 
 class Lives(RuleBasedStateMachine):

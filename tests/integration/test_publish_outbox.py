@@ -18,7 +18,6 @@ from redis import Redis
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.stores.ledger import Ledger
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.order_stream import FIELD, NAME, OrderStream, open_order_stream
 from trading_platform.stores.outbox import OutboxStore
 from trading_platform.stores.postgres import Database, execute
@@ -57,14 +56,6 @@ class DiesOnTheWay:
         return told
 publish_outbox(OutboxStore(Database(sys.argv[1])), DiesOnTheWay())
 """
-
-
-@pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,14 +139,6 @@ def document() -> str:
     if not file.exists():
         pytest.skip(f"the document is absent: no {file} (set TRADING_SPEC)")
     return file.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    migrations.upgrade(opened)
-    yield opened
-    opened.close()
 
 
 def test_every_table_is_the_documents(document: str, database: Database):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -23,7 +23,6 @@ from trading_platform.stores.bars import BarStore
 from trading_platform.stores.coverage import CoverageStore, Outcome, Request
 from trading_platform.stores.derivations import DerivationStore
 from trading_platform.stores.indicators import IndicatorStore
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
 
@@ -42,14 +41,6 @@ any_bars = st.lists(
     unique_by=lambda row: row[0],
     max_size=20,
 )
-
-
-@pytest.fixture(scope="module")
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    upgrade(opened)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(autouse=True)
