@@ -18,6 +18,7 @@ from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.catalog import CATALOG_SCHEMA, FeatureCatalogStore
 from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database, execute
+from trading_platform.stores.roles import Role, as_role
 from trading_platform.workflows.build_features import build_features
 
 
@@ -107,5 +108,10 @@ def test_several_at_once_write_it_once(database_url: str, stores: Stores):
     assert stores.catalog.read()["feature_name"].to_list() == sorted(FEATURES)
 
 
-def test_agents_read_it(stores: Stores):
-    assert Platform(stores).feature_catalog().equals(stores.catalog.read())
+def test_batch_work_publishes_and_agents_read_it(database_url: str, stores: Stores, tmp_path: Path):
+    with open_stores(as_role(database_url, Role.INGEST, trusted=True), tmp_path) as ingest:
+        changed = [replace(spec, computation="another") for spec in FEATURES.values()]
+        assert ingest.catalog.publish(changed[1:]) == sorted(FEATURES)
+        assert ingest.catalog.publish() == sorted(FEATURES)
+    with open_stores(as_role(database_url, Role.AGENT, trusted=True), tmp_path) as agent:
+        assert Platform(agent).feature_catalog().equals(stores.catalog.read())
