@@ -166,12 +166,12 @@ class _Run:
                     return report
                 if removal is Removal.BUSY:
                     break
-            return MonthReport(table, month_name(window), Outcome.POSTPONED)
+            return MonthReport(table.value, month_name(window), Outcome.POSTPONED)
         except StoreUnavailable:
             raise
         except StoreError as error:
             self._tell_failure(table, window, error)
-            return MonthReport(table, month_name(window), Outcome.FAILED, error=error)
+            return MonthReport(table.value, month_name(window), Outcome.FAILED, error=error)
 
     def _attempt(self, table: AuditTable, window: Window) -> tuple[MonthReport, Removal]:
         reached = self._stages(table, window)
@@ -187,9 +187,9 @@ class _Run:
 
         removal = self.source.remove(table, window, live, sleep=self._sleep, before_commit=before_commit)
         if stored is None:
-            return MonthReport(table, month_name(window), Outcome.EMPTY), removal
+            return MonthReport(table.value, month_name(window), Outcome.EMPTY), removal
         rows, size = stored.record.tally.rows, stored.size
-        return MonthReport(table, month_name(window), Outcome.ARCHIVED, live.rows, rows, size), removal
+        return MonthReport(table.value, month_name(window), Outcome.ARCHIVED, live.rows, rows, size), removal
 
     def _stages(self, table: AuditTable, window: Window) -> Callable[[str], None]:
         def reached(stage: str) -> None:
