@@ -122,7 +122,7 @@ SERVER = [
     "ALTER DATABASE {database} SET work_mem = '1MB'",
     "ALTER DATABASE {database} OWNER TO {me}",
     "COPY (SELECT 1) TO PROGRAM 'true'",
-    "COPY (SELECT 1) TO '/tmp/written_by_a_role'",
+    "COPY (SELECT 1) TO '/nowhere/written_by_a_role'",
     "COPY market_data.quarantine (origin) FROM '/etc/passwd'",
     "SELECT pg_read_file('postgresql.conf')",
     "SELECT pg_ls_dir('.')",
