@@ -1,4 +1,4 @@
-"""Hypertables or partitions, retention, compression, the hourly aggregate; the DDL stands in the file of the same name."""
+"""Hypertables or partitions, their rules, the hourly aggregate; the DDL stands in the file of the same name."""
 
 from trading_platform.stores.migrations import run_sql_beside
 
