@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
+from clusters import cluster, missing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import REPOSITORY, environment
@@ -28,6 +29,7 @@ from trading_platform.stores.archive_source import AuditSource
 from trading_platform.stores.archive_tally import AuditTable
 from trading_platform.stores.audit import AuditStore, Decision, SystemEvent
 from trading_platform.stores.ledger import Ledger
+from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.workflows.archive_audit import STAGES, Outcome, archive_audit, archive_limit
 
@@ -471,6 +473,28 @@ def test_orders_are_not_locked(world: World):
     with psycopg.connect(world.url) as other:
         other.execute("LOCK TABLE trading.orders IN ROW EXCLUSIVE MODE")
         assert world.outcomes()["decisions", "2019-05"] is Outcome.ARCHIVED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [15, 16, 18])
+def test_other_versions_of_postgresql(version: int, tmp_path: Path):
+    if reason := missing(version):
+        pytest.skip(reason)
+    with cluster(version) as url:
+        opened = Database(url)
+        upgrade(opened)
+        world = fresh(url, opened, tmp_path)
+        rows = world.decide(MAY.start, 3)
+        events = world.happen(MAY.start, 2)
+        with psycopg.connect(url) as other:
+            other.execute("LOCK TABLE trading.orders IN ROW EXCLUSIVE MODE")
+            world.run()
+            late = world.decide(MAY.start + timedelta(hours=1))
+            assert not world.run().failed
+        assert world.live.decisions() == []
+        assert world.all_decisions() == [*late, *rows[::-1]]
+        assert world.all_events() == events[::-1]
+        opened.close()
 
 
 # Killed
