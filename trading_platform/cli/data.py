@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from trading_platform.resources.platform import PlatformContext
 
-_COLUMNS = ["symbol", "timeframe", "first", "last", "expected", "stored", "outside", "empty", "refused", "missing"]
+_COLUMNS = ["symbol", "timeframe", "first", "last"]
+_COLUMNS += ["expected", "stored", "outside", "empty", "refused", "missing", "expired"]
 _BEGINNING = "1900-01-01"
 
 
@@ -37,7 +38,7 @@ def coverage(
     timeframe: Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show what is expected, stored, proven empty, refused and missing.
+    """Show what is expected, stored, proven empty, refused, missing, and dropped because of its age.
 
     Example: trading-platform coverage SPY -t 1d
     """
@@ -81,6 +82,7 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
                 "outside": sum(account.outside for account in accounts),
                 "empty": sum(account.empty for account in accounts),
                 "refused": sum(account.refused for account in accounts),
+                "expired": sum(account.expired for account in accounts),
                 "missing": sum(account.unaccounted for account in accounts),
                 "failures": [
                     f"failed for {failure.window}: {failure.note}"

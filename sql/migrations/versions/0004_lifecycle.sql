@@ -492,10 +492,11 @@ COMMENT ON FUNCTION market_data.ensure_policies IS 'Makes the policies in the da
 -- Who may -------------------------------------------------------------------------------------------
 
 DO $$ BEGIN PERFORM config.grant_roles(); END $$;
-GRANT SELECT ON config.lifecycle TO ingest, agent;
+GRANT SELECT ON config.lifecycle TO ingest, agent, dashboard;
 GRANT EXECUTE ON FUNCTION
-    market_data.chunk_start, market_data.uses_timescaledb, market_data.chunks, market_data.held, market_data.waiting,
-    market_data.note_expired, market_data.make_partitions TO ingest;
+    market_data.chunk_start, market_data.uses_timescaledb, market_data.chunks, market_data.held, market_data.waiting
+    TO ingest, agent, dashboard;
+GRANT EXECUTE ON FUNCTION market_data.note_expired, market_data.make_partitions TO ingest;
 DO $$
 BEGIN
     IF NOT market_data.uses_timescaledb() THEN
