@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -112,5 +112,16 @@ class ArchivedRows(Generic[_Record]):
         )
 
 
-DECISION_PARSERS = {"id": UUID, "signals": json.loads, "risk_check": json.loads, "order_id": UUID}
-EVENT_PARSERS = {"metadata": json.loads}
+def _utc(moment: datetime) -> datetime:
+    """The same moment, its zone as the driver of the database gives it."""
+    return moment.astimezone(UTC)
+
+
+DECISION_PARSERS = {
+    "id": UUID,
+    "timestamp": _utc,
+    "signals": json.loads,
+    "risk_check": json.loads,
+    "order_id": UUID,
+}
+EVENT_PARSERS = {"timestamp": _utc, "metadata": json.loads}
