@@ -51,7 +51,8 @@ def coverage(
     if json:
         print_json(rows)
     elif rows:
-        out.print(table("Coverage", _COLUMNS, as_rows(rows, _COLUMNS), right=_COLUMNS[4:]))
+        shown = [{**row, **{name: _minute(row[name]) for name in ("first", "last")}} for row in rows]
+        out.print(table("Coverage", _COLUMNS, as_rows(shown, _COLUMNS), right=_COLUMNS[4:]))
         for row in rows:
             for failure in row["failures"]:
                 out.print(f"{row['symbol']} {row['timeframe']} {failure}", highlight=False, markup=False)
@@ -91,6 +92,11 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
             }
         )
     return rows
+
+
+def _minute(moment: str | None) -> str | None:
+    """A time in UTC as a table has room for it."""
+    return moment[:16].replace("T", " ") if moment else None
 
 
 def export(

@@ -56,7 +56,6 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for mac
     from trading_platform.stores import migrations
     from trading_platform.stores.lifecycle import LifecycleStore
     from trading_platform.stores.postgres import Database
-    from trading_platform.workflows.keep_lifecycle import overdue
 
     with running_stack(load_settings(), need_redis=False) as endpoints:
         database = Database(endpoints.database_url)
@@ -69,18 +68,17 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for mac
                 tables, kept_by = lifecycle.status(utc_now()), lifecycle.kept_by()
         finally:
             database.close()
-    late = overdue(tables, clock=utc_now)
     if json:
         schema = {"revision": found, "newest": newest, "current": found == newest}
-        print_json(schema | {"kept_by": kept_by, "tables": [asdict(table) for table in tables], "overdue": late})
+        print_json(schema | {"kept_by": kept_by, "tables": [asdict(table) for table in tables]})
     else:
         out.print(f"Revision {found or 'none'}; the newest is {newest}.")
-        _print_tables(tables, kept_by, late)
+        _print_tables(tables, kept_by)
     if found != newest:
         raise typer.Exit(1)
 
 
-def _print_tables(tables: Sequence[TableStatus], kept_by: str, late: Sequence[str]) -> None:
+def _print_tables(tables: Sequence[TableStatus], kept_by: str) -> None:
     if not tables:
         return
     columns = ["table", "rows", "first", "last", "size", "chunks", "compressed", "compressed after", "to compress"]
@@ -107,12 +105,10 @@ def _print_tables(tables: Sequence[TableStatus], kept_by: str, late: Sequence[st
     runs = [moment for table in tables for moment in (table.next_compression, table.next_retention) if moment]
     if runs:
         out.print(f"Its policies run next at {min(runs):%Y-%m-%d %H:%M} UTC.", highlight=False)
-    for said in late:
-        out.print(f"[yellow]Overdue:[/] {said}", highlight=False)
 
 
 def _day(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+    return f"{moment:%Y-%m-%d}" if moment else ""
 
 
 def _size(size: int) -> str:
