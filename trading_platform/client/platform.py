@@ -26,13 +26,15 @@ from trading_platform.domain.features import FEATURE_NAMES
 from trading_platform.domain.indicators import INDICATOR_NAMES
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.positions import Position
-from trading_platform.domain.time import Timeframe
+from trading_platform.domain.time import Timeframe, utc_now
 from trading_platform.settings import Settings, load_settings
 from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.config import RiskLimitStore, StrategyStore
 from trading_platform.stores.ledger import Ledger
 from trading_platform.stores.roles import Role
+
+_MOST_BARS = 10_000_000  # of a symbol; twenty years of minutes
 
 
 class Platform:
@@ -165,6 +167,49 @@ class Platform:
         instruments = self._instruments(symbols)
         bars = self._stores.bars.read(list(instruments), length, as_window(start, end))
         return bars if as_of is None else _known_by(bars, instruments, length, as_moment(as_of))
+
+    def last_bars(self, symbols: str | Sequence[str], timeframe: str, count: int) -> pl.DataFrame:
+        """The last final bars of each symbol, as they were traded.
+
+        Args:
+            symbols: one or several.
+            timeframe: ``1m``, ``5m``, ``1h`` or ``1d``.
+            count: how many bars of each symbol; one with fewer gives those it has, however old they are.
+
+        Returns:
+            The columns of :meth:`bars`, sorted by (symbol, time).
+
+        Raises:
+            InvalidRequest: unknown symbol or timeframe, or a count below 1.
+        """
+        length = Timeframe.parse(timeframe)
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_BARS:
+            raise InvalidRequest(
+                "That many bars cannot be read.",
+                expected=f"a whole number from 1 to {_MOST_BARS:,}",
+                received=repr(count),
+                remedy="say how many bars of each symbol you want, or read a window with bars()",
+            )
+        return self._stores.bars.last(list(self._instruments(symbols)), length, count, utc_now())
+
+    def latest_prices(self, symbols: str | Sequence[str] | None = None) -> pl.DataFrame:
+        """The newest price that the stored bars know of each symbol.
+
+        The close of a minute that opened within the last hour, where there is one; else that of the
+        newest bar of any timeframe, the finest of those that opened together.
+
+        Args:
+            symbols: one or several; None means the whole universe.
+
+        Returns:
+            ``symbol``, ``time`` (the bar's open, UTC), ``timeframe``, ``price`` (decimal), sorted by
+            symbol. A symbol without any bar has no row: look at ``time`` before you trust a price.
+
+        Raises:
+            InvalidRequest: unknown symbol.
+        """
+        wanted = self.instruments() if symbols is None else self._instruments(symbols)
+        return self._stores.bars.latest_prices(list(wanted), utc_now())
 
     def indicators(
         self,

@@ -7,13 +7,13 @@ fetch is the business of :mod:`trading_platform.workflows.backfill_bars`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trading_platform.domain.bars import BAR_SCHEMA, REVIEW_GAP, TIME
+from trading_platform.domain.bars import BAR_SCHEMA, PRICE, REVIEW_GAP, TIME
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.partitions import PartitionMaker
 from trading_platform.stores.postgres import Database, copy_frame, execute, read_frame
@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _SPAN_SCHEMA: dict[str, pl.DataType] = {"symbol": pl.String(), "first": TIME, "last": TIME, "stored": pl.Int64()}
+
+LATEST_PRICE_SCHEMA: dict[str, pl.DataType] = {
+    "symbol": pl.String(),
+    "time": TIME,
+    "timeframe": pl.String(),
+    "price": PRICE,
+}
+"""A price: the close of the bar that opened at ``time``."""
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)  # a clock may be behind, but no bar is of tomorrow; partitions reach further
+_RECENT = timedelta(days=7)  # spans every weekend and all but the longest holidays
+_FRESH = timedelta(hours=1)
+_OPEN_SHARE = 6  # an exchange with sessions is open for about a fifth of a week
+_FEW = 5_000  # rows up to which one text comes faster than COPY
 
 
 def bars_table(timeframe: Timeframe) -> str:
@@ -54,6 +69,62 @@ class BarStore:
             {**_window_parameters(symbols, window), "history": history},
             BAR_SCHEMA,
         )
+
+    def last(self, symbols: Sequence[str], timeframe: Timeframe, count: int, now: datetime) -> pl.DataFrame:
+        """The last ``count`` bars of each symbol, as many as there are.
+
+        Looked for where they are if the market went on until now, and for the symbols that have fewer
+        there, in all their history.
+
+        Args:
+            symbols: whose bars.
+            timeframe: their length.
+            count: how many of each, 1 or more.
+            now: the present; a bar that opens later than a day from it is not looked for.
+
+        Returns:
+            Frame of ``BAR_SCHEMA``, sorted by (symbol, time).
+        """
+        found = self._last(symbols, timeframe, count, now, _span_of(timeframe, count))
+        if found.height == len(symbols) * count:
+            return found.sort("symbol", "time")
+        enough = set(found.group_by("symbol").len().filter(pl.col("len") == count)["symbol"])
+        short = [symbol for symbol in symbols if symbol not in enough]
+        whole = self._last(short, timeframe, count, now, None)
+        return pl.concat([found.filter(pl.col("symbol").is_in(enough)), whole]).sort("symbol", "time")
+
+    def _last(
+        self, symbols: Sequence[str], timeframe: Timeframe, count: int, now: datetime, span: timedelta | None
+    ) -> pl.DataFrame:
+        read = self._database.read_few if len(symbols) * count <= _FEW else self._database.read
+        return read(_for("bars/last", timeframe), {**_until(symbols, now, span), "count": count}, BAR_SCHEMA)
+
+    def latest_prices(self, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
+        """The newest known price of each symbol; symbols without any bar give no row.
+
+        A minute that opened within the last hour is taken as it is; for other symbols the newest bar of
+        any timeframe counts, the finest of those that opened together.
+
+        Args:
+            symbols: whose prices.
+            now: the present; a bar that opens later than a day from it is not looked for.
+
+        Returns:
+            Frame of ``LATEST_PRICE_SCHEMA``, sorted by symbol.
+        """
+        found: list[pl.DataFrame] = []
+        wanted = list(symbols)
+        for statement, span in (
+            (_for("bars/latest_prices", Timeframe.M1), _FRESH),
+            (query("bars/latest_prices_of_any"), _RECENT),
+            (query("bars/latest_prices_of_any"), None),
+        ):
+            found.append(self._database.read_few(statement, _until(wanted, now, span), LATEST_PRICE_SCHEMA))
+            known = set(found[-1]["symbol"])
+            wanted = [symbol for symbol in wanted if symbol not in known]
+            if not wanted:
+                break
+        return pl.concat(found).sort("symbol")
 
     def times(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
         """``symbol`` and ``time`` of the stored bars in the window."""
@@ -130,3 +201,16 @@ def _for(name: str, timeframe: Timeframe) -> str:
 
 def _window_parameters(symbols: Sequence[str], window: Window) -> dict[str, object]:
     return {"symbols": list(symbols), "start": window.start, "end": window.end}
+
+
+def _until(symbols: Sequence[str], now: datetime, span: timedelta | None) -> dict[str, object]:
+    start = _BEGINNING if span is None or now - _BEGINNING < span else now - span
+    return {"symbols": list(symbols), "start": start, "end": now + _AHEAD}
+
+
+def _span_of(timeframe: Timeframe, count: int) -> timedelta | None:
+    """How far back that many bars reach in a market with sessions; None for all of history."""
+    try:
+        return _RECENT + count * timeframe.duration * (_OPEN_SHARE if timeframe.is_intraday else 2)
+    except OverflowError:
+        return None

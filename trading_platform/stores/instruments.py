@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
+from typing import Any
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.instruments import AssetClass, Instrument, check_symbol
@@ -27,15 +28,12 @@ class InstrumentStore:
 
     def all(self) -> dict[str, Instrument]:
         """Every instrument, by symbol, in order."""
-        with self._database.begin() as connection:
-            rows = execute(connection, f"{_SELECT} ORDER BY symbol")
-        return {row[0]: Instrument(row[0], AssetClass(row[1]), *row[2:]) for row in rows}
+        return {row[0]: _instrument(row) for row in self._database.rows(f"{_SELECT} ORDER BY symbol")}
 
     def get(self, symbol: str) -> Instrument | None:
         """The instrument of that symbol, if the universe has it."""
-        with self._database.begin() as connection:
-            rows = execute(connection, f"{_SELECT} WHERE symbol = %(symbol)s", {"symbol": symbol})
-        return Instrument(rows[0][0], AssetClass(rows[0][1]), *rows[0][2:]) if rows else None
+        rows = self._database.rows(f"{_SELECT} WHERE symbol = %(symbol)s", {"symbol": symbol})
+        return _instrument(rows[0]) if rows else None
 
     def require(self, symbols: Sequence[str]) -> dict[str, Instrument]:
         """The instruments of these symbols.
@@ -43,9 +41,11 @@ class InstrumentStore:
         Raises:
             InvalidRequest: naming each symbol that the universe does not have, and those that look like it.
         """
-        known = self.all()
-        unknown = [symbol for symbol in symbols if symbol not in known]
+        rows = self._database.rows(f"{_SELECT} WHERE symbol = ANY(%(symbols)s)", {"symbols": list(symbols)})
+        found = {row[0]: _instrument(row) for row in rows}
+        unknown = [symbol for symbol in symbols if symbol not in found]
         if unknown:
+            known = self.all()
             similar = {near for symbol in unknown for near in get_close_matches(symbol.upper(), known, n=3)}
             raise InvalidRequest(
                 f"There is no instrument {', '.join(map(repr, unknown))}.",
@@ -55,7 +55,7 @@ class InstrumentStore:
                 + "`trading-platform instruments list` shows them, "
                 + f"`trading-platform instruments add {unknown[0]}` adds one",
             )
-        return {symbol: known[symbol] for symbol in symbols}
+        return {symbol: found[symbol] for symbol in symbols}
 
     def add(self, instrument: Instrument) -> bool:
         """Adds an instrument, or changes the one of that symbol; True if it is new."""
@@ -74,3 +74,7 @@ class InstrumentStore:
                     {"symbol": symbol},
                 )
             )
+
+
+def _instrument(row: tuple[Any, ...]) -> Instrument:
+    return Instrument(row[0], AssetClass(row[1]), *row[2:])

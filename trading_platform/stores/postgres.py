@@ -7,9 +7,9 @@ writes takes the connection of a transaction, so that bars, coverage and quarant
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _COPY_CHUNK = 1 << 20
 _NO_SPACE = "53100"  # disk_full
 _TIME_TEXT = "%Y-%m-%d %H:%M:%S%.f%#z"
+_WHOLE_SECONDS = "%Y-%m-%d %H:%M:%S+00"  # what bars have; read four times faster
+_AS_ONE_TEXT = """
+SELECT string_agg(ROW(NULL, found.*, NULL)::text, E'\\n') FROM ({statement}
+) AS found"""  # a row's text is CSV but for doubled backslashes and parentheses, which the NULLs keep to themselves
+
+_Result = TypeVar("_Result")
 
 
 class Database:
@@ -48,16 +54,17 @@ class Database:
                 remedy="correct DATABASE_URL",
             ) from None
         given = parsed.normalized_query.get("options", ())  # an argument of the driver would replace the URL's
-        self._engine = create_engine(
-            parsed.difference_update_query(["options"]).set(drivername="postgresql+psycopg"),
-            pool_pre_ping=True,
-            pool_size=4,
-            connect_args={"options": " ".join([*given, "-c timezone=UTC"])},
-        )
+        address = parsed.difference_update_query(["options"]).set(drivername="postgresql+psycopg")
+        options = {"options": " ".join([*given, "-c timezone=UTC"])}
+        self._engine = create_engine(address, pool_pre_ping=True, pool_size=4, connect_args=options)
+        # A read is one statement and can be sent again: it needs neither a transaction nor the question
+        # whether the server is there, each of which would cost as much time on the way as the read itself.
+        self._readers = create_engine(address, pool_size=4, connect_args={**options, "autocommit": True})
 
     def close(self) -> None:
         """Gives all connections back to the server."""
         self._engine.dispose()
+        self._readers.dispose()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -99,9 +106,61 @@ class Database:
         """The rows of a query as a frame of ``schema``, by COPY in one round trip.
 
         The query's columns must come in the schema's order; times come in UTC.
+
+        Raises:
+            StoreUnavailable, StoreError: as :meth:`begin`. A connection that died unused is replaced once.
         """
-        with self.begin() as connection:
-            return read_frame(connection, statement, parameters, schema)
+        return self._reading(lambda raw: _frame(_copied(raw, statement, parameters), schema))
+
+    def read_few(
+        self, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]
+    ) -> pl.DataFrame:
+        """As :meth:`read`, in half the time for up to some thousands of rows: they come as one text.
+
+        The parameters travel beside the statement; the server plans it for their values, and leaves out
+        the partitions that they exclude.
+        """
+        return self._reading(lambda raw: _few(_as_one_text(raw, statement, parameters), schema))
+
+    def rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query, for few of them.
+
+        Raises:
+            StoreUnavailable, StoreError: as :meth:`read`.
+        """
+        return self._reading(lambda raw: raw.execute(statement.encode(), parameters).fetchall())
+
+    def _reading(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
+        import psycopg
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            try:
+                return self._with_reader(work)
+            except psycopg.OperationalError as error:
+                _raise_interruption(error)
+                if not _lost(error):
+                    raise
+                self._readers.dispose()  # what took one connection away has taken the others too
+                return self._with_reader(work)
+        except (DBAPIError, psycopg.Error) as error:
+            _raise_interruption(error)
+            raise store_error(error) from error
+
+    def _with_reader(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
+        reader = self._readers.raw_connection()
+        try:
+            result = work(reader.driver_connection)  # type: ignore[arg-type]
+        except BaseException:
+            reader.invalidate()  # an interrupted one may still have an answer under way
+            raise
+        reader.close()
+        return result
+
+
+def _lost(error: psycopg.OperationalError) -> bool:
+    """Whether the connection is gone, and not only the statement refused; one that just broke has no code."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def _raise_interruption(error: BaseException | None) -> None:
@@ -135,19 +194,50 @@ def read_frame(
     connection: Connection, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
     """As :meth:`Database.read`, inside a transaction."""
+    return _frame(_copied(driver(connection), statement, parameters), schema)
+
+
+def _copied(raw: psycopg.Connection[Any], statement: str, parameters: Mapping[str, Any]) -> bytes:
     import psycopg
 
-    raw = driver(connection)
     with psycopg.ClientCursor(raw) as cursor:
         bound = cursor.mogrify(statement.strip().rstrip(";").encode(), parameters)
         with cursor.copy(f"COPY ({bound}) TO STDOUT (FORMAT csv)".encode()) as copy:
-            body = b"".join(bytes(block) for block in copy)
+            return b"".join(copy)
+
+
+def _as_one_text(raw: psycopg.Connection[Any], statement: str, parameters: Mapping[str, Any]) -> bytes:
+    whole = _AS_ONE_TEXT.replace("{statement}", statement.strip().rstrip(";")).encode()
+    with raw.cursor() as cursor:
+        # Not prepared: the general plan that the server would come to opens every partition.
+        cursor.execute(whole, parameters, prepare=False)
+        (text,) = cursor.fetchone() or (None,)
+    return (text or "").replace("\\\\", "\\").encode()
+
+
+def _frame(body: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     if not body:
         return pl.DataFrame(schema=dict(schema))
     texts = {name: pl.String() if isinstance(dtype, pl.Datetime) else dtype for name, dtype in schema.items()}
     frame = pl.read_csv(body, has_header=False, schema=texts)
-    times = [name for name, dtype in schema.items() if isinstance(dtype, pl.Datetime)]
-    return frame.with_columns(pl.col(times).str.to_datetime(_TIME_TEXT, time_unit="us", time_zone="UTC"))
+    for position, (name, dtype) in enumerate(schema.items()):
+        if isinstance(dtype, pl.Datetime):
+            frame.replace_column(position, _times(frame[name]))
+    return frame
+
+
+def _few(body: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    frame = _frame(body, {"(": pl.String(), **schema, ")": pl.String()})
+    for name in ("(", ")"):
+        frame.drop_in_place(name)
+    return frame
+
+
+def _times(texts: pl.Series) -> pl.Series:
+    whole = texts.str.to_datetime(_WHOLE_SECONDS, time_unit="us", time_zone="UTC", strict=False)
+    if whole.null_count() == texts.null_count():
+        return whole
+    return texts.str.to_datetime(_TIME_TEXT, time_unit="us", time_zone="UTC")
 
 
 def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns: Sequence[str] | None = None) -> None:

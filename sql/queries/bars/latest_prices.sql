@@ -1,0 +1,11 @@
+-- The newest close of each of some symbols in a window of one timeframe.
+-- Parameters: symbols text[], start, end timestamptz. {table} is the table of the timeframe.
+-- Rides on <table>_symbol_time, one descent a symbol; the window's values leave out the other partitions.
+SELECT wanted.symbol, latest.time, latest.timeframe, latest.close AS price
+FROM unnest(%(symbols)s::varchar[]) AS wanted (symbol)
+CROSS JOIN LATERAL (
+    SELECT time, timeframe, close FROM {table} AS bar
+    WHERE bar.symbol = wanted.symbol AND bar.time >= %(start)s AND bar.time < %(end)s
+    ORDER BY bar.time DESC
+    LIMIT 1
+) AS latest
