@@ -198,8 +198,8 @@ def test_every_table_and_column_is_explained(database: Database):
             FROM pg_class AS c
             JOIN pg_namespace AS n ON n.oid = c.relnamespace
             LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-            WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('trading', 'audit', 'features', 'news', 'config')
-              AND c.oid <> 'config.instruments'::regclass
+            WHERE c.relkind IN ('r', 'p', 'v')
+              AND n.nspname IN ('trading', 'audit', 'features', 'news', 'config', 'market_data')
               AND (obj_description(c.oid, 'pg_class') IS NULL OR
                    col_description(c.oid, a.attnum) IS NULL AND NOT c.relispartition)
             """,

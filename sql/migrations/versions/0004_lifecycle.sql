@@ -489,6 +489,59 @@ $body$;
 COMMENT ON FUNCTION market_data.chunks IS 'The chunks or partitions there are of each table in config.lifecycle';
 COMMENT ON FUNCTION market_data.ensure_policies IS 'Makes the policies in the database those of config.lifecycle, and names what it changed';
 
+-- What the columns mean -----------------------------------------------------------------------------
+
+DO $$
+DECLARE
+    meant jsonb := '{
+        "time": "Open of the bar, UTC; of a daily bar, midnight UTC of the session''s date",
+        "bucket": "Begin of the hour, UTC",
+        "symbol": "Instrument, in the platform''s spelling",
+        "timeframe": "Length of the bar: 1m, 5m, 1h or 1d",
+        "open": "First price", "high": "Highest price", "low": "Lowest price", "close": "Last price",
+        "volume": "How much was traded", "source": "Who gave it, or ohlcv_1m: rolled up from minutes",
+        "indicator": "Name of the indicator", "value": "Its value, rounded to eight decimals",
+        "sma_20": "Simple moving average of 20 closes", "sma_50": "Simple moving average of 50 closes",
+        "sma_200": "Simple moving average of 200 closes", "ema_12": "Exponential moving average of 12 closes",
+        "ema_26": "Exponential moving average of 26 closes", "rsi_14": "Relative strength index, 14 bars, Wilder",
+        "macd_line": "ema_12 less ema_26", "macd_signal": "Exponential moving average of 9 values of macd_line",
+        "macd_hist": "macd_line less macd_signal", "atr_14": "Average true range, 14 bars, Wilder",
+        "bb_upper": "bb_middle plus two population deviations", "bb_middle": "Simple moving average of 20 closes",
+        "bb_lower": "bb_middle less two population deviations", "adx_14": "Average directional index, 14 bars, Wilder",
+        "answered": "Answered for and still held: there, a slot without a bar is proven empty",
+        "expired": "Answered for and dropped since, being older than is kept",
+        "id": "Order of writing", "asked": "The window in question", "outcome": "stored, empty or failed",
+        "stored": "How many bars the answer had", "refused": "How many rows of the answer were refused",
+        "changed": "Whether stored bars changed by it; the highest such id is the version of the bars for what is computed from them",
+        "origin": "Where exactly it came from: a file, an address", "note": "What the source said, or why it failed",
+        "asked_at": "When it was asked", "dataset": "What is computed: an asset", "partition_start": "Begin of the partition",
+        "input_version": "Version of the bars it was computed from", "code_version": "Version of the code that computed it",
+        "row_count": "How many rows", "computed_at": "When it was computed", "recorded_at": "When it was refused",
+        "line": "Line of the file", "reason": "Why it was refused, in one word", "detail": "Why, in words",
+        "record": "The row as it came", "asset_class": "equity, etf, fx, crypto or index",
+        "calendar": "Trading calendar", "sector": "Sector, for cross-sectional features",
+        "benchmark": "Symbol of its market", "tick_size": "Smallest step of its price",
+        "created_at": "When it was added", "updated_at": "When it last changed; kept by the database",
+        "name": "The aggregate", "until": "What is before this is stored; what is later is computed when it is read",
+        "first": "First time that changed", "last": "Last time that changed"
+    }';
+    missing record;
+BEGIN
+    FOR missing IN
+        SELECT schema.nspname, relation.relname, relation.relkind, attribute.attname
+        FROM pg_class AS relation
+        JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace
+        JOIN pg_attribute AS attribute ON attrelid = relation.oid AND attnum > 0 AND NOT attisdropped
+        WHERE (schema.nspname = 'market_data' OR (schema.nspname, relation.relname) = ('config', 'instruments'))
+          AND relation.relkind IN ('r', 'p', 'v') AND NOT relation.relispartition
+          AND col_description(relation.oid, attnum) IS NULL AND meant ? attribute.attname
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %I.%I.%I IS %L',
+                       missing.nspname, missing.relname, missing.attname, meant ->> missing.attname);
+    END LOOP;
+END;
+$$;
+
 -- Who may -------------------------------------------------------------------------------------------
 
 DO $$ BEGIN PERFORM config.grant_roles(); END $$;
