@@ -9,14 +9,18 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import psycopg
 import pytest
-from commands import on_database
+from commands import on_database, rows
+from processes import REPOSITORY
 from psycopg import sql
+from schemas import bring_to, contents, new_database, shape, upgrade
 
 from trading_platform.domain.bars import BAR_SCHEMA, roll_up
+from trading_platform.domain.errors import StoreError
 from trading_platform.domain.indicators import INDICATOR_NAMES
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import ensure_database
@@ -448,3 +452,33 @@ def test_the_views_show_bars_and_indicators_as_before(empty: Database) -> None:
 
 def url_of(database: Database) -> str:
     return database._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@pytest.mark.parametrize("breaks_off", [False, True])
+def test_bars_of_an_earlier_schema_become_chunks(
+    timescale_url: str, monkeypatch: pytest.MonkeyPatch, *, breaks_off: bool
+) -> None:
+    with new_database(timescale_url, "template0") as url:  # TimescaleDB looks into template1 now and then
+        bring_to(url, "0001")
+        with psycopg.connect(url) as connection:
+            connection.execute((REPOSITORY / "tests/fixtures/schema/rows_0001.sql").read_text().encode())
+        columns, held = shape(url), contents(url)
+        if breaks_off:
+            original = Path.read_text
+
+            def with_a_fault(path: Path, *arguments: object, **named: object) -> str:
+                text = original(path, *arguments, **named)  # type: ignore[arg-type]
+                return text + "\nSELECT 1 / 0;" if path.name == "0004_lifecycle.sql" else text
+
+            with monkeypatch.context() as patched:
+                patched.setattr(Path, "read_text", with_a_fault)
+                with pytest.raises(StoreError, match="refused a statement"):
+                    upgrade(url)
+            assert shape(url) == columns
+            assert contents(url) == held
+        assert upgrade(url) == ("0001", migrations.head())
+        assert contents(url, columns) == held
+        assert upgrade(url) == (migrations.head(), migrations.head())
+        assert contents(url, columns) == held
+        chunks = rows(url, "SELECT DISTINCT table_name FROM market_data.chunks()")
+        assert {name for (name,) in chunks} >= set(TABLES)
