@@ -32,6 +32,7 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
 from trading_platform.settings import Settings
 from trading_platform.stores.bundle import Stores, open_stores
+from trading_platform.stores.roles import Role, as_role
 
 SEED = 20_240_102
 SOURCE = "benchmark"
@@ -99,8 +100,8 @@ def show(title: str, figures: Sequence[Figure], notes: Sequence[str] = (), *, qu
         sign = "≤" if figure.lower_is_better else "≥"
         table.add_row(
             figure.what,
-            f"{statistics.median(figure.ours):.2f} s",
-            f"{statistics.median(figure.baseline):.2f} s",
+            _duration(statistics.median(figure.ours)),
+            _duration(statistics.median(figure.baseline)),
             f"{figure.ratio:.2f}",
             "" if figure.target is None else f"{sign} {figure.target}",
             "" if quick else {True: "yes", False: "NO", None: ""}[figure.met],
@@ -109,6 +110,10 @@ def show(title: str, figures: Sequence[Figure], notes: Sequence[str] = (), *, qu
     console.print(table)
     for note in notes:
         console.print(note, highlight=False)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
 
 
 @contextmanager
@@ -132,10 +137,11 @@ def own_servers() -> Iterator[tuple[Settings, Endpoints]]:
 
 @contextmanager
 def new_stores(endpoints: Endpoints, name: str, features: Path) -> Iterator[Stores]:
-    """Stores over a new database of that name."""
+    """Stores over a new database of that name, as the role whose work is measured."""
     url = on_database(endpoints.database_url, name)
     ensure_database(endpoints.database_url, name)
-    with open_stores(url, features, may_upgrade=True) as stores:
+    own = as_role(url, Role.INGEST, trusted=True)
+    with open_stores(own, features, owner_url=url, may_upgrade=True) as stores:
         yield stores
 
 
