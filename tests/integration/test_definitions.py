@@ -71,24 +71,25 @@ def test_every_asset_says_what_it_is():
 
 
 def test_every_job_resolves():
-    assert {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")} == {"intraday", "daily"}
-    covered = {
-        key.to_user_string()
-        for name in ("intraday", "daily")
-        for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
-    }
-    assert covered == ASSETS
+    jobs = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert jobs == {"intraday", "daily", "maintenance"}
+    covered = [
+        key.to_user_string() for name in jobs for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
+    ]
+    assert sorted(covered) == sorted(ASSETS | MAINTENANCE)
 
 
-def test_schedules_are_off_and_the_sensor_is_on():
+def test_only_what_keeps_order_runs_by_itself():
     repository = defs.get_repository_def()
     assert {found.name: found.execution_timezone for found in repository.schedule_defs} == {
         "daily_close": "Europe/Berlin",
         "us_close": "America/New_York",
         "crypto_close": "UTC",
         "intraday_refresh": "UTC",
+        "maintenance": "UTC",
     }
-    assert {found.default_status for found in repository.schedule_defs} == {DefaultScheduleStatus.STOPPED}
+    running = DefaultScheduleStatus.RUNNING
+    assert {found.name for found in repository.schedule_defs if found.default_status is running} == {"maintenance"}
     assert defs.resolve_sensor_def("universe").default_status is DefaultSensorStatus.RUNNING
 
 

@@ -190,7 +190,11 @@ class Platform:
                 received=repr(count),
                 remedy="say how many bars of each symbol you want, or read a window with bars()",
             )
-        return self._stores.bars.last(list(self._instruments(symbols)), length, count, utc_now())
+        names = _names(symbols)
+        bars = self._stores.bars.last(names, length, count, utc_now())
+        if bars["symbol"].n_unique() < len(names):
+            self._instruments(names)
+        return bars
 
     def latest_prices(self, symbols: str | Sequence[str] | None = None) -> pl.DataFrame:
         """The newest price that the stored bars know of each symbol.
@@ -208,8 +212,11 @@ class Platform:
         Raises:
             InvalidRequest: unknown symbol.
         """
-        wanted = self.instruments() if symbols is None else self._instruments(symbols)
-        return self._stores.bars.latest_prices(list(wanted), utc_now())
+        names = list(self.instruments()) if symbols is None else _names(symbols)
+        prices = self._stores.bars.latest_prices(names, utc_now())
+        if prices.height < len(names) and symbols is not None:
+            self._instruments(names)
+        return prices
 
     def indicators(
         self,
@@ -268,12 +275,16 @@ class Platform:
         return self._stores.catalog.read()
 
     def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:
-        names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
-        if not names:
-            raise InvalidRequest(
-                "No symbol was asked for.", expected="at least one symbol", remedy="name the symbols you want"
-            )
-        return self._stores.instruments.require(names)
+        return self._stores.instruments.require(_names(symbols))
+
+
+def _names(symbols: str | Sequence[str]) -> list[str]:
+    names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
+    if not names:
+        raise InvalidRequest(
+            "No symbol was asked for.", expected="at least one symbol", remedy="name the symbols you want"
+        )
+    return names
 
 
 def _known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ _AHEAD = timedelta(days=1)  # a clock may be behind, but no bar is of tomorrow; 
 _RECENT = timedelta(days=7)  # spans every weekend and all but the longest holidays
 _FRESH = timedelta(hours=1)
 _OPEN_SHARE = 6  # an exchange with sessions is open for about a fifth of a week
-_FEW = 5_000  # rows up to which one text comes faster than COPY
+_FEW = 5_000  # rows up to which fetching them is faster than COPY
 
 
 def bars_table(timeframe: Timeframe) -> str:
@@ -71,7 +71,7 @@ class BarStore:
         )
 
     def last(self, symbols: Sequence[str], timeframe: Timeframe, count: int, now: datetime) -> pl.DataFrame:
-        """The last ``count`` bars of each symbol, as many as there are.
+        """The last ``count`` bars of each symbol, as many as there are; none of one outside the universe.
 
         Looked for where they are if the market went on until now, and for the symbols that have fewer
         there, in all their history.
@@ -87,7 +87,7 @@ class BarStore:
         """
         found = self._last(symbols, timeframe, count, now, _span_of(timeframe, count))
         if found.height == len(symbols) * count:
-            return found.sort("symbol", "time")
+            return found if len(symbols) == 1 else found.sort("symbol", "time")
         enough = set(found.group_by("symbol").len().filter(pl.col("len") == count)["symbol"])
         short = [symbol for symbol in symbols if symbol not in enough]
         whole = self._last(short, timeframe, count, now, None)
@@ -100,7 +100,7 @@ class BarStore:
         return read(_for("bars/last", timeframe), {**_until(symbols, now, span), "count": count}, BAR_SCHEMA)
 
     def latest_prices(self, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
-        """The newest known price of each symbol; symbols without any bar give no row.
+        """The newest known price of each symbol; those without any bar or outside the universe give no row.
 
         A minute that opened within the last hour is taken as it is; for other symbols the newest bar of
         any timeframe counts, the finest of those that opened together.

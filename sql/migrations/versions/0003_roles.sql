@@ -90,6 +90,8 @@ BEGIN
         JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace
         WHERE schema.nspname IN ('market_data', 'features', 'news')
           AND relation.relkind IN ('r', 'p') AND NOT relation.relispartition
+          -- What a later revision keeps the hourly aggregate in; its triggers and functions write there, as the owner.
+          AND relation.relname NOT IN ('ohlcv_1h_stored', 'ohlcv_1h_changes', 'aggregates')
     LOOP
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO ingest', item);
     END LOOP;

@@ -395,7 +395,7 @@ BEGIN
     CREATE TABLE market_data.aggregates (name VARCHAR(30) PRIMARY KEY, source VARCHAR(30) NOT NULL, until TIMESTAMPTZ NOT NULL);
     COMMENT ON TABLE market_data.aggregates IS 'How far each aggregate is stored';
     COMMENT ON COLUMN market_data.aggregates.until IS 'What is before this is stored; what is later is computed when it is read';
-    INSERT INTO market_data.aggregates VALUES ('ohlcv_1h', 'bars_1m', '-infinity');
+    INSERT INTO market_data.aggregates VALUES ('ohlcv_1h', 'bars_1m', '1970-01-01 00:00:00+00');
 
     CREATE FUNCTION market_data.note_ohlcv_1h_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -441,7 +441,7 @@ BEGIN
             SELECT until INTO before FROM market_data.aggregates WHERE name = 'ohlcv_1h' FOR UPDATE;
             SELECT greatest(before, least(
                 date_trunc('hour', present - interval '1 hour', 'UTC'),
-                COALESCE(date_trunc('hour', max(time), 'UTC') + interval '1 hour', '-infinity')))
+                COALESCE(date_trunc('hour', max(time), 'UTC') + interval '1 hour', before)))
             INTO now_until FROM market_data.bars_1m;
             PERFORM market_data.make_partitions('bars_1m', ARRAY(SELECT market_data.waiting('bars_1m')));
             SELECT range_agg(tstzrange(range_start, range_end)) INTO minutes

@@ -1,11 +1,13 @@
--- The newest close of each of some symbols in a window of one timeframe.
+-- The newest close of each of some symbols of the universe in a window of one timeframe.
 -- Parameters: symbols text[], start, end timestamptz. {table} is the table of the timeframe.
--- Rides on <table>_symbol_time, one descent a symbol; the window's values leave out the other partitions.
+-- Rides on the primary key of config.instruments and <table>_symbol_time, one descent a symbol; the
+-- window's values leave out the other partitions.
 SELECT wanted.symbol, latest.time, latest.timeframe, latest.close AS price
-FROM unnest(%(symbols)s::varchar[]) AS wanted (symbol)
+FROM config.instruments AS wanted
 CROSS JOIN LATERAL (
     SELECT time, timeframe, close FROM {table} AS bar
     WHERE bar.symbol = wanted.symbol AND bar.time >= %(start)s AND bar.time < %(end)s
     ORDER BY bar.time DESC
     LIMIT 1
 ) AS latest
+WHERE wanted.symbol = ANY(%(symbols)s)

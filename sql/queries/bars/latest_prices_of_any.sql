@@ -1,9 +1,9 @@
--- The newest close of each of some symbols in a window, of whatever timeframe; of the finest where several are equally new.
+-- The newest close of each of some symbols of the universe in a window, of whatever timeframe; of the finest where several are equally new.
 -- Parameters: symbols text[], start, end timestamptz.
--- Rides on bars_1m_symbol_time, bars_5m_symbol_time, bars_1h_symbol_time and bars_1d_symbol_time, one descent each and
--- symbol; the window's values leave out the other partitions.
+-- Rides on the primary key of config.instruments and on bars_1m_symbol_time, bars_5m_symbol_time, bars_1h_symbol_time
+-- and bars_1d_symbol_time, one descent each and symbol; the window's values leave out the other partitions.
 SELECT wanted.symbol, latest.time, latest.timeframe, latest.close AS price
-FROM unnest(%(symbols)s::varchar[]) AS wanted (symbol)
+FROM config.instruments AS wanted
 CROSS JOIN LATERAL (
     SELECT * FROM (
         (SELECT time, timeframe, close, 0 AS coarseness FROM market_data.bars_1m AS bar
@@ -25,3 +25,4 @@ CROSS JOIN LATERAL (
     ORDER BY newest.time DESC, newest.coarseness
     LIMIT 1
 ) AS latest
+WHERE wanted.symbol = ANY(%(symbols)s)
