@@ -380,6 +380,31 @@ def test_a_large_correction_of_compressed_bars(empty: Database) -> None:
         assert sum(compressed for (compressed,) in states) >= 8
 
 
+def test_one_bar_upserted_into_a_compressed_chunk(empty: Database) -> None:
+    """As the live path does it: a bar that is there already is corrected, one that is not is added."""
+    present = now_of(empty)
+    start = hour_of(present - timedelta(days=75))
+    store(empty, minutes("AAA", start, 2_000))
+    run_jobs(empty, "policy_compression")
+    upsert = """
+        INSERT INTO market_data.bars_1m AS bar (time, symbol, open, high, low, close, volume, source)
+        VALUES (%(time)s, 'AAA', 1, 2, 1, 2, 7, 'late')
+        ON CONFLICT (time, symbol, timeframe)
+        DO UPDATE SET close = EXCLUDED.close, source = EXCLUDED.source
+        WHERE (bar.close, bar.source) IS DISTINCT FROM (EXCLUDED.close, EXCLUDED.source)
+    """
+    known, new = start + timedelta(minutes=700), start - timedelta(minutes=1)
+    for _ in range(2):
+        with empty.begin() as connection:
+            for moment in (known, new):
+                execute(connection, upsert, {"time": moment})
+    run_jobs(empty, "policy_compression")
+    bars = BarStore(empty).read(["AAA"], Timeframe.M1, Window(start - timedelta(days=1), present))
+    assert bars.height == 2_001
+    assert bars.filter(pl.col("source") == "late")["time"].to_list() == [new, known]
+    assert bars.filter(pl.col("source") == "late")["close"].to_list() == [Decimal(2), Decimal(2)]
+
+
 def test_a_row_without_a_partition_waits_and_is_moved(empty: Database) -> None:
     if uses_timescaledb(empty):
         pytest.skip("TimescaleDB makes a chunk at the first row")
