@@ -1,4 +1,5 @@
--- The newest close of each of some symbols of the universe in a window, of whatever timeframe; of the finest where several are equally new.
+-- The newest close of each of some symbols of the universe in a window, of whatever timeframe;
+-- of the finest where several are equally new.
 -- Parameters: symbols text[], start, end timestamptz.
 -- Rides on the primary key of config.instruments and on bars_1m_symbol_time, bars_5m_symbol_time, bars_1h_symbol_time
 -- and bars_1d_symbol_time, one descent each and symbol; the window's values leave out the other partitions.
