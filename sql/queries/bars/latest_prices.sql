@@ -2,12 +2,14 @@
 -- Parameters: symbols text[], start, end timestamptz. {table} is the table of the timeframe.
 -- Rides on the primary key of config.instruments and <table>_symbol_time, one descent a symbol; the
 -- window's values leave out the other partitions.
+-- A limit that the planner cannot see keeps it from walking the primary key through time, as it would for so few
+-- rows: without end where a symbol has none.
 SELECT wanted.symbol, latest.time, latest.timeframe, latest.close AS price
 FROM config.instruments AS wanted
 CROSS JOIN LATERAL (
     SELECT time, timeframe, close FROM {table} AS bar
     WHERE bar.symbol = wanted.symbol AND bar.time >= %(start)s AND bar.time < %(end)s
     ORDER BY bar.time DESC
-    LIMIT 1
+    LIMIT (SELECT 1)
 ) AS latest
 WHERE wanted.symbol = ANY(%(symbols)s)
