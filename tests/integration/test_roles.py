@@ -44,6 +44,8 @@ MATRIX = {
     "market_data.coverage_requests": (WRITE, READ),
     "market_data.derivations": (WRITE, READ),
     "market_data.quarantine": (WRITE, READ),
+    "market_data.stream_positions": (WRITE, READ),
+    "market_data.outages": (WRITE, READ),
     "features.catalog": (WRITE, READ),
     "news.raw_news": (WRITE, READ),
     "news.news_sentiment": (WRITE, READ),
