@@ -164,6 +164,15 @@ def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Pa
         assert not fives.equals(before[Timeframe.M5][0])
 
 
+def drop_before_edge(owner: Database) -> None:
+    """As a policy does, while others are at work."""
+    with owner.begin() as connection:
+        if LifecycleStore(owner, owner).uses_timescaledb():
+            execute(connection, "SELECT drop_chunks('market_data.bars_1m', %(edge)s::timestamptz)", {"edge": EDGE})
+        else:
+            execute(connection, f"DROP TABLE market_data.bars_1m_{EDGE - WEEK:%Y%m%d}")
+
+
 def test_minutes_that_go_while_they_are_rolled_up_are_noticed(ours: Installation) -> None:
     """A policy may drop at any moment: the roll-up refuses, and the next one leaves out what is gone."""
     owner = Database(ours.database_url)
@@ -173,13 +182,17 @@ def test_minutes_that_go_while_they_are_rolled_up_are_noticed(ours: Installation
         before, _ = stored(platform, Timeframe.M5)
         (instrument,) = platform.instruments(["BTCUSD"])
         partitions = partition_windows(Timeframe.M5, SPAN)
-        with owner.begin() as connection:
-            if platform.stores.lifecycle.uses_timescaledb():
-                execute(connection, "SELECT drop_chunks('market_data.bars_1m', %(edge)s::timestamptz)", {"edge": EDGE})
-            else:
-                execute(connection, f"DROP TABLE market_data.bars_1m_{EDGE - WEEK:%Y%m%d}")
+        asked: list[datetime] = []
+
+        def clock() -> datetime:
+            """The time; the second time it is asked, when it is known what to read and nothing is read yet, they go."""
+            asked.append(utc_now())
+            if len(asked) == 2:
+                drop_before_edge(owner)
+            return asked[-1]
+
         with pytest.raises(StoreError, match="dropped because of their age") as refused:
-            roll_up_bars(platform.stores, instrument, Timeframe.M5, partitions, clock=utc_now, again=True)
+            roll_up_bars(platform.stores, instrument, Timeframe.M5, partitions, clock=clock, again=True)
         assert refused.value.retryable
         assert stored(platform, Timeframe.M5)[0].equals(before)
         assert roll_up_bars(platform.stores, instrument, Timeframe.M5, partitions, clock=utc_now, again=True)
