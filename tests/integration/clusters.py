@@ -6,6 +6,7 @@ installs, and those in the folders that ``TEST_POSTGRES_BIN_DIRS`` names, separa
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import re
@@ -33,8 +34,23 @@ def installations() -> dict[int, Path]:
     for folder in (*named, *sorted(package.glob("pginstall*/bin")), *sorted(DEBIAN.glob("*/bin"))):
         if (folder / "initdb").exists():
             said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-            found.setdefault(int(re.search(r"\d+", said)[0]), folder)  # type: ignore[index]
+            found.setdefault(int(re.search(r"\d+", said)[0]), _within_reach(folder))  # type: ignore[index]
     return found
+
+
+def _within_reach(folder: Path) -> Path:
+    """The programs, copied to where the server's user may go if this checkout's environment is hidden from it."""
+    account, package = server_account(), folder.parents[1]
+    if account is None or reachable_by(account, folder / "postgres") or not folder.parent.name.startswith("pginstall"):
+        return folder
+    place = Path(tempfile.mkdtemp(prefix="tp-programs-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    shutil.copytree(folder.parent, place / package.name / folder.parent.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")  # where the programs look for them, seen from their own place
+    if libraries.exists():
+        shutil.copytree(libraries, place / libraries.name, symlinks=True)
+    place.chmod(0o755)
+    return place / package.name / folder.parent.name / "bin"
 
 
 def missing(version: int) -> str | None:
