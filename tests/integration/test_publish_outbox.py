@@ -22,7 +22,7 @@ from trading_platform.stores.order_stream import FIELD, NAME, OrderStream, open_
 from trading_platform.stores.outbox import OutboxStore
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.sql import query
-from trading_platform.workflows.order_messages import OrderMessage
+from trading_platform.workflows.messages import OrderMessage
 from trading_platform.workflows.publish_outbox import publish_outbox
 
 MOMENT = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)

@@ -81,3 +81,8 @@ def _refused(name: str, expected: str, value: object, remedy: str | None = None)
         received=repr(value),
         remedy=remedy or f"give another {name}",
     )
+
+
+def plain_text(value: Decimal) -> str:
+    """``value`` with all its digits and without an exponent."""
+    return format(value, "f")

@@ -26,6 +26,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def rfc3339(moment: datetime) -> str:
+    """An aware moment as ``2024-12-15T14:30:00.000000Z``: always as long, so that texts sort as the moments do."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
 class Timeframe(StrEnum):
     """The four bar lengths the platform stores."""
 

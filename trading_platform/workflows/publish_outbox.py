@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from trading_platform.stores.outbox import OutboxStore
-from trading_platform.workflows.order_messages import order_message
+from trading_platform.workflows.messages import order_message
 
 BATCH = 500
 """Messages told between two marks: as many are told again after a crash."""
