@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Protocol, Self
 
 import numpy as np
@@ -115,6 +116,12 @@ class Market(Protocol):
         They begin with the first that opens at ``first`` (seconds) or later. The running one is
         last and holds what is known of it.
         """
+
+
+def nanoseconds(moment: datetime) -> int:
+    """An aware moment in nanoseconds since 1970, exactly."""
+    since_epoch = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since_epoch.days * 86_400 + since_epoch.seconds) * SECOND + since_epoch.microseconds * 1_000
 
 
 def aligned(seconds: int, minutes: int) -> int:

@@ -2,14 +2,14 @@
 
 Forms were taken from recorded answers: numbers as text, ``last`` as text in nanoseconds for trades
 and as an integer for candles, errors in the envelope under HTTP 200, the running candle as last
-row. Private endpoints and the WebSocket have their place beside this module, on the same server.
+row. The WebSocket (:mod:`trading_platform.simulator.websocket`) has its place beside this module, on the
+same server.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from email.utils import format_datetime
 from typing import Any
 
@@ -17,12 +17,13 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from trading_platform.domain.time import Clock
 from trading_platform.simulator.faults import FaultInjector, Faults
-from trading_platform.simulator.market import MINUTE_SECONDS, SECOND, Candles, Market, Trades, aligned
+from trading_platform.simulator.market import MINUTE_SECONDS, SECOND, Candles, Market, Trades, aligned, nanoseconds
 from trading_platform.simulator.pairs import LOT_DECIMALS, Pair, find_pair, units_text
+from trading_platform.simulator.ticker import best_quote, last_day, summary
 
 CANDLES = 720
 """How many closed candles can be had; the running one comes on top, as in recorded answers."""
@@ -105,8 +106,7 @@ class PublicRest:
         return json.dumps({_key(pair, request): self._ticker(pair) for pair in self._asked(request)})
 
     def _now(self) -> int:
-        since_epoch = self._clock() - datetime(1970, 1, 1, tzinfo=UTC)
-        return (since_epoch.days * 86_400 + since_epoch.seconds) * SECOND + since_epoch.microseconds * 1_000
+        return nanoseconds(self._clock())
 
     def _one(self, request: Request) -> Pair:
         if "pair" not in request.query_params:
@@ -127,18 +127,18 @@ class PublicRest:
     def _ticker(self, pair: Pair) -> dict[str, Any]:
         now = self._now()
         midnight = aligned(now // SECOND, _DAY_MINUTES) * SECOND
-        day = self._market.trades_after(pair, now - 86_400 * SECOND, now, 10**9)
-        last = self._market.latest_trades(pair, now, 1)
-        spans = [_summary(day.between(midnight, now + 1), last), _summary(day, last)]
+        day = last_day(self._market, pair, now)
+        quote = best_quote(self._market, pair, now)
+        latest = self._market.latest_trades(pair, now, 1)
+        spans = [summary(day.between(midnight, now + 1), quote.last), summary(day, quote.last)]
 
         def price(value: int) -> str:
             return units_text(value, pair.price_decimals, _TRADE_PRICE_DECIMALS)
 
-        at = int(last.price[0]) if len(last) else 0
         return {
-            "a": [price(at + 1), "1", "1.000"],
-            "b": [price(max(at - 1, 0)), "1", "1.000"],
-            "c": [price(at), units_text(int(last.quantity[0]) if len(last) else 0, LOT_DECIMALS)],
+            "a": [price(quote.ask), "1", "1.000"],
+            "b": [price(quote.bid), "1", "1.000"],
+            "c": [price(quote.last), units_text(int(latest.quantity[0]) if len(latest) else 0, LOT_DECIMALS)],
             "v": [units_text(span["volume"], LOT_DECIMALS) for span in spans],
             "p": [price(span["vwap"]) for span in spans],
             "t": [span["count"] for span in spans],
@@ -148,10 +148,16 @@ class PublicRest:
         }
 
 
-def application(market: Market, clock: Clock, injector: FaultInjector) -> Starlette:
+def application(market: Market, clock: Clock, injector: FaultInjector, beside: Sequence[BaseRoute] = ()) -> Starlette:
     """The exchange as an ASGI application: the public endpoints, and ``/faults`` to break them.
 
     ``GET /faults`` tells what is set, ``POST /faults`` sets it (JSON of :class:`Faults`).
+
+    Args:
+        market: what is traded.
+        clock: what is present.
+        injector: whose faults ``/faults`` sets.
+        beside: routes served beside these.
     """
     public = PublicRest(market, clock)
     endpoints: dict[str, Callable[[Request], str]] = {
@@ -166,6 +172,7 @@ def application(market: Market, clock: Clock, injector: FaultInjector) -> Starle
     return Starlette(
         routes=[
             *routes,
+            *beside,
             Route("/0/public/{method}", _unknown_method),
             Route("/faults", _faults_endpoint(injector), methods=["GET", "POST"]),
         ]
@@ -262,20 +269,3 @@ def _trade_rows(trades: Trades, decimals: int) -> Iterator[str]:
             f'["{units_text(price, decimals, _TRADE_PRICE_DECIMALS)}","{units_text(quantity, LOT_DECIMALS)}",{seconds},'
             f'"{"b" if buyer else "s"}","{"m" if market else "l"}","",{number}]'
         )
-
-
-def _summary(trades: Trades, last: Trades) -> dict[str, int]:
-    """What the ticker tells of a span; of one without trades, the last price."""
-    if not len(trades):
-        at = int(last.price[0]) if len(last) else 0
-        return {"volume": 0, "vwap": 0, "count": 0, "low": at, "high": at, "open": at}
-    volume = int(trades.quantity.sum())
-    value = float((trades.price.astype(float) * trades.quantity).sum())
-    return {
-        "volume": volume,
-        "vwap": round(value / max(volume, 1)),
-        "count": len(trades),
-        "low": int(trades.price.min()),
-        "high": int(trades.price.max()),
-        "open": int(trades.price[0]),
-    }

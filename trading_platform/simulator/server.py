@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import uvicorn
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from trading_platform.domain.errors import ConfigurationError
@@ -19,6 +23,7 @@ from trading_platform.domain.time import Clock, utc_now
 from trading_platform.simulator.faults import Fault, FaultInjector, Faults
 from trading_platform.simulator.market import Market
 from trading_platform.simulator.rest import application, error_envelope
+from trading_platform.simulator.websocket import StreamSession
 
 _PATIENCE = 10.0  # seconds for the server to start, and to end
 _Connections = MutableMapping[tuple[str, int], asyncio.Transport]
@@ -43,7 +48,7 @@ def running_exchange(
         port: 0 takes any free one.
 
     Yields:
-        The base URL, to be used as ``KRAKEN_API_URL``.
+        The base URL, to be used as ``KRAKEN_API_URL``; :func:`stream_url` makes ``KRAKEN_WS_URL`` of it.
 
     Raises:
         ConfigurationError: if the port cannot be had.
@@ -61,6 +66,11 @@ def running_exchange(
         server.should_exit = True
         thread.join(_PATIENCE)
         listener.close()
+
+
+def stream_url(url: str) -> str:
+    """The WebSocket's address of an exchange with that base URL."""
+    return f"ws{url.removeprefix('http')}/v2"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -94,17 +104,38 @@ def _server(market: Market, faults: Faults | None, clock: Clock) -> uvicorn.Serv
             super().connection_lost(exc)
 
     injector = FaultInjector(faults)
-    exchange = _Breaking(application(market, clock, injector), injector, connections)
+
+    def skewed() -> datetime:
+        return clock() + timedelta(seconds=injector.faults.clock_skew_seconds)
+
+    async def live(websocket: WebSocket) -> None:
+        peer = tuple(websocket.scope["client"])
+        try:
+            await StreamSession(websocket, market, skewed, injector, lambda: _reset(connections[peer])).run()
+        finally:
+            connections.pop(peer, None)  # the HTTP protocol, which noted it, has handed the connection on
+
+    routes = [WebSocketRoute("/v2", live)]
+    exchange = _Breaking(application(market, skewed, injector, routes), injector, connections)
     config = uvicorn.Config(
         exchange,
         http=Protocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_ping_interval=None,  # Kraken's heartbeats are messages
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         log_level="critical",  # a broken answer is an error to the server, and wanted here
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Ends a connection with TCP's RST: what was not sent yet is lost, and the other side sees no close."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class _Breaking:

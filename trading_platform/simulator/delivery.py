@@ -1,0 +1,97 @@
+"""The way of the local exchange's live messages to one connection, and how they break on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from trading_platform.simulator.faults import CONNECTION_FAULTS, MESSAGE_FAULTS, Fault, FaultInjector
+from trading_platform.simulator.market import SECOND
+
+_UNKNOWN_MESSAGE = '{"channel":"weather","type":"update","data":[{"symbol":"BTC/USD","outlook":"fair"}]}'
+
+
+@dataclass
+class _Held:
+    """A message that is kept back: until so many later ones have gone, and a moment at the latest."""
+
+    text: str
+    places: int
+    until: int
+
+
+class Delivery:
+    """Brings messages to one connection, broken as the injector says.
+
+    Args:
+        send: writes a text message to the connection.
+        reset: ends the connection without a close.
+        injector: decides about faults.
+    """
+
+    def __init__(
+        self, send: Callable[[str], Awaitable[None]], reset: Callable[[], None], injector: FaultInjector
+    ) -> None:
+        self._send = send
+        self._reset = reset
+        self._injector = injector
+        self._held: list[_Held] = []
+        self.silent = False
+        """Whether the connection has stalled or was reset: nothing is said on it any more."""
+
+    async def say(self, text: str) -> None:
+        """Sends what never breaks by itself: answers to requests, the status."""
+        if not self.silent:
+            await self._send(text)
+
+    async def heartbeat(self, text: str) -> None:
+        """Sends a heartbeat, unless the connection breaks at it."""
+        await self._connection(self._injector.draw(CONNECTION_FAULTS))
+        await self.say(text)
+
+    async def tell(self, text: str, now: int) -> None:
+        """Sends a message with trades or a quote, unless it breaks.
+
+        Args:
+            text: the message.
+            now: the exchange's time, nanoseconds.
+        """
+        fault = self._injector.draw(MESSAGE_FAULTS)
+        faults = self._injector.faults
+        latest = now + int(faults.late_seconds * SECOND)
+        await self._connection(fault)
+        match fault:
+            case Fault.REORDER:
+                self._held.append(_Held(text, self._injector.places(), latest))
+                return
+            case Fault.LATE:
+                self._held.append(_Held(text, 2**31, latest))
+                return
+            case Fault.DUPLICATE:
+                await self.say(text)
+            case Fault.UNKNOWN:
+                await self.say(_UNKNOWN_MESSAGE)
+            case Fault.MALFORMED:
+                text = text[: len(text) // 2]
+        await self.say(text)
+        for held in self._held:
+            held.places -= 1
+        await self.release(now)
+
+    async def release(self, now: int) -> None:
+        """Sends what has been kept back long enough at ``now`` (nanoseconds)."""
+        due = [held for held in self._held if held.places <= 0 or held.until <= now]
+        self._held = [held for held in self._held if held.places > 0 and held.until > now]
+        for held in due:
+            await self.say(held.text)
+
+    async def _connection(self, fault: Fault | None) -> None:
+        match fault:
+            case Fault.STALL:
+                self.silent = True
+            case Fault.RESET if not self.silent:
+                self.silent = True
+                self._reset()
+            case Fault.LAG:
+                await asyncio.sleep(self._injector.faults.slow_seconds)
