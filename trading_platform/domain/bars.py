@@ -180,16 +180,16 @@ def roll_up(bars: pl.DataFrame, timeframe: Timeframe, session_dates: pl.DataFram
 
 
 def mark_gaps(bars: pl.DataFrame, previous_close: Decimal | None = None) -> pl.DataFrame:
-    """The same bars of one symbol, those that open more than 10 % from the close before marked ``review``.
+    """The same bars, those that open more than 10 % from the close before of their symbol marked ``review``.
 
     Only bars that were traded are judged, and in decimals: judged again one by one in the
     database (``sql/queries/bars/mark_next.sql``) they come out the same.
 
     Args:
-        bars: frame of :data:`BAR_SCHEMA` of one symbol, sorted by time.
-        previous_close: the close before the first bar, where there is one.
+        bars: frame of :data:`BAR_SCHEMA`, sorted by (symbol, time).
+        previous_close: of bars of one symbol, the close before the first, where there is one.
     """
-    before = pl.col("close").shift(1)
+    before = pl.col("close").shift(1).over("symbol")
     if previous_close is not None:
         before = before.fill_null(pl.lit(previous_close, dtype=PRICE))
     wide = pl.Decimal(38, 8)

@@ -17,9 +17,11 @@ from trading_platform.stores.indicators import IndicatorStore
 from trading_platform.stores.instruments import InstrumentStore
 from trading_platform.stores.lifecycle import LifecycleStore
 from trading_platform.stores.migrations import ensure_schema
+from trading_platform.stores.outages import OutageStore
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
 from trading_platform.stores.roles import needs_owner, role_of
+from trading_platform.stores.stream import StreamStore
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Stores:
     features: FeatureStore
     archive: AuditArchive
     catalog: FeatureCatalogStore
+    stream: StreamStore
+    outages: OutageStore
 
     @property
     def owner(self) -> Database:
@@ -95,6 +99,8 @@ def open_stores(
             features=FeatureStore(features_directory),
             archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
             catalog=FeatureCatalogStore(database),
+            stream=StreamStore(database),
+            outages=OutageStore(database),
         )
     finally:
         database.close()

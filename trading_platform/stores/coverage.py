@@ -19,6 +19,9 @@ from trading_platform.stores.sql import query
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+ROLLED_UP = "ohlcv_1m"
+"""The source that coverage names for bars rolled up from 1m bars."""
+
 
 class Outcome(StrEnum):
     """What came of asking a source for a window."""

@@ -15,11 +15,8 @@ from trading_platform.domain.errors import StoreError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.bundle import Stores
-from trading_platform.stores.coverage import Outcome, Request
+from trading_platform.stores.coverage import ROLLED_UP, Outcome, Request
 from trading_platform.stores.derivations import Derived
-
-ROLLED_UP = "ohlcv_1m"
-"""The source that coverage names for bars rolled up from 1m bars."""
 
 CODE_VERSION = "1"
 """To be raised when the rule of rolling up changes: everything rolled up before is then stale."""

@@ -1,0 +1,7 @@
+-- The outages noted after one.
+-- Parameters: after bigint, limit integer. Rides on the primary key.
+SELECT id, source, symbol, down_at, up_at, reason, state, attempts, next_attempt_at, note, repaired_at
+FROM market_data.outages
+WHERE id > %(after)s
+ORDER BY id
+LIMIT %(limit)s

@@ -1,0 +1,13 @@
+-- Stores bars; what is there already and equal stays untouched. Conflicts on the primary key.
+-- Parameters: an array a column; numbers as text.
+INSERT INTO {table} AS bar (time, symbol, open, high, low, close, volume, source, quality)
+SELECT *
+FROM unnest(%(time)s::timestamptz[], %(symbol)s::text[],
+            %(open)s::text[]::numeric[], %(high)s::text[]::numeric[], %(low)s::text[]::numeric[],
+            %(close)s::text[]::numeric[], %(volume)s::text[]::numeric[], %(source)s::text[], %(quality)s::text[])
+ON CONFLICT (time, symbol, timeframe)
+DO UPDATE SET open = EXCLUDED.open, high = EXCLUDED.high, low = EXCLUDED.low, close = EXCLUDED.close,
+              volume = EXCLUDED.volume, source = EXCLUDED.source, quality = EXCLUDED.quality
+WHERE (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.source, bar.quality)
+      IS DISTINCT FROM
+      (EXCLUDED.open, EXCLUDED.high, EXCLUDED.low, EXCLUDED.close, EXCLUDED.volume, EXCLUDED.source, EXCLUDED.quality)

@@ -1,0 +1,324 @@
+"""Stores what a live stream has found final: bars, what it proves, longer bars and its position, all or nothing.
+
+The only writer of the live path. A backfill replaces whole windows (:mod:`trading_platform.stores.bars`);
+here minutes are added as they end, and nothing is written that is there already. Longer bars are
+:mod:`trading_platform.stores.stream_roll_up`, outages :mod:`trading_platform.stores.outages`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trading_platform.domain.bars import BAR_SCHEMA, Quality, mark_gaps
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.bars import bars_table
+from trading_platform.stores.coverage import ROLLED_UP, multirange
+from trading_platform.stores.outages import LATE_EVENTS
+from trading_platform.stores.partitions import PartitionMaker
+from trading_platform.stores.postgres import Database, driver, execute, read_frame
+from trading_platform.stores.sql import query
+from trading_platform.stores.stream_roll_up import Candidate, candidates, roll_up_candidates
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_KEY = ["symbol", "time"]
+_VALUES = ["open", "high", "low", "close", "volume"]
+_MINUTE = Timeframe.M1.duration
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class StreamPosition:
+    """How far a stream is stored.
+
+    Attributes:
+        position: where in its input it goes on, in the words of whoever committed it.
+        until: all minutes before this are final.
+    """
+
+    position: Mapping[str, Any]
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit changed.
+
+    Attributes:
+        bars: how many bars of each timeframe were added or became others; none for what was there already.
+        symbols: whose.
+        withdrawn: for each symbol the minutes that are to be repaired because events came late.
+    """
+
+    bars: Mapping[Timeframe, int] = field(default_factory=dict)
+    symbols: frozenset[str] = frozenset()
+    withdrawn: Mapping[str, Sequence[Window]] = field(default_factory=dict)
+
+
+@dataclass
+class _Told:
+    """What is told of the bars of one timeframe: where they changed and where the source has answered."""
+
+    timeframe: Timeframe
+    source: str
+    answered: Mapping[str, Sequence[Window]]
+    changed: pl.DataFrame
+    added: pl.DataFrame
+
+    def requests(self) -> dict[tuple[str, datetime], list[Any]]:
+        """End of what was told, bars added and whether any changed, for each symbol and day."""
+        found: dict[tuple[str, datetime], list[Any]] = {}
+        for symbol, windows in self.answered.items():
+            for window in windows:
+                for part in _days(window):
+                    row = found.setdefault((symbol, _day(part.start)), [part.end, 0, False])
+                    row[0] = max(row[0], part.end)
+        for symbol, time in self.changed.select(_KEY).iter_rows():
+            row = found.setdefault((symbol, _day(time)), [time, 0, False])
+            row[0], row[2] = max(row[0], time + self.timeframe.duration), True
+        for symbol, time in self.added.select(_KEY).iter_rows():
+            found[symbol, _day(time)][1] += 1
+        return found
+
+
+class StreamStore:
+    """Bars, coverage and position of live streams.
+
+    Args:
+        database: where; as the role ``ingest``.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._partitions = PartitionMaker(database)
+
+    def position(self, stream: str) -> StreamPosition | None:
+        """How far a stream is stored; None before its first commit.
+
+        Raises:
+            StoreUnavailable, StoreError: if the database does not answer, or refuses.
+        """
+        rows = self._database.rows(query("stream/position"), {"stream": stream})
+        return StreamPosition(rows[0][0], rows[0][1]) if rows else None
+
+    def commit(
+        self,
+        stream: str,
+        source: str,
+        *,
+        bars: pl.DataFrame,
+        answered: Mapping[str, Sequence[Window]],
+        until: datetime,
+        position: Mapping[str, Any],
+        now: datetime,
+        late: Iterable[tuple[str, datetime]] = (),
+    ) -> Committed:
+        """Stores final minutes and the position in the input that follows them, in one transaction.
+
+        Committing the same again changes nothing, whether the answer to the first commit was lost or the
+        process died: no bar is written twice, and no version moves on from which indicators are computed.
+
+        A bar that is stored already is replaced only by one of the same source that differs, and never if it
+        is ``repaired``: what somebody asked a source for afterwards is the whole truth of that minute. A minute
+        without a bar takes nothing away. Each new bar, and the one after it, is judged by the close before
+        it (``review``), as a backfill judges it.
+
+        A longer bar is made, or made again, when its last minute is before ``until`` and all of its minutes,
+        or for daily bars of an exchange those of its session, have been answered for by anybody. It is left
+        alone where a source has given that longer bar itself.
+
+        Minutes with late events are taken out of what ``source`` has answered for and noted as outages that
+        are over, so that they are asked for anew; that is skipped if the position is the stored one already.
+
+        Args:
+            stream: name of the stream, whose position this is.
+            source: name of the bars' source; ``answered`` counts for it.
+            bars: final bars, a frame of ``BAR_SCHEMA``, 1m, sorted by (symbol, time).
+            answered: for each symbol whole minutes in which its feed was up; there a minute without a bar is
+                proven empty.
+            until: all minutes before this are final.
+            position: what the reader of the input needs to go on, as JSON can hold it.
+            now: the present, for the record.
+            late: symbols and times of events that came when their minute was final.
+
+        Raises:
+            StoreUnavailable, StoreError: nothing was stored then, unless the connection was lost while the
+                commit was on its way; committing the same again is right in either case.
+        """
+        known = {symbol: Window.merge(windows) for symbol, windows in answered.items() if windows}
+        minutes = _late_minutes(late)
+        symbols = sorted({*known, *bars["symbol"].unique(), *minutes})
+        possible = candidates(self._calendars(symbols), _touched(bars, known), until)
+        self._prepare(bars, possible)
+        with self._database.begin() as connection:
+            timeframes = [Timeframe.M1, *sorted({each.timeframe for each in possible}, key=list(Timeframe).index)]
+            if symbols:
+                names = [timeframe.value for timeframe in timeframes]
+                execute(connection, query("stream/lock"), {"symbols": symbols, "timeframes": names})
+            told = [self._write(connection, Timeframe.M1, source, bars, known)]
+            _tell(connection, told, now)
+            for timeframe, (made, whole) in roll_up_candidates(connection, possible).items():
+                told.append(self._write(connection, timeframe, ROLLED_UP, made, whole))
+            _tell(connection, told[1:], now)
+            moved = _keep_position(connection, stream, position, until, now)
+            withdrawn = _withdraw(connection, source, minutes, now) if moved else {}
+        return Committed(
+            {each.timeframe: each.changed.height for each in told if each.changed.height},
+            frozenset(symbol for each in told for symbol in each.changed["symbol"].unique()),
+            withdrawn,
+        )
+
+    def _calendars(self, symbols: Sequence[str]) -> dict[str, str | None]:
+        rows = self._database.rows(query("stream/calendars"), {"symbols": list(symbols)}) if symbols else []
+        return dict.fromkeys(symbols) | dict(rows)
+
+    def _prepare(self, bars: pl.DataFrame, possible: Sequence[Candidate]) -> None:
+        self._partitions.ensure(bars_table(Timeframe.M1), bars["time"])
+        for timeframe in {each.timeframe for each in possible}:
+            opens = [each.bar.start for each in possible if each.timeframe is timeframe]
+            self._partitions.ensure(bars_table(timeframe), pl.Series(opens, dtype=BAR_SCHEMA["time"]))
+
+    def _write(
+        self,
+        connection: Connection,
+        timeframe: Timeframe,
+        source: str,
+        bars: pl.DataFrame,
+        answered: Mapping[str, Sequence[Window]],
+    ) -> _Told:
+        stored = _around(connection, timeframe, bars)
+        changed = _differences(stored, bars if timeframe is not Timeframe.M1 else _not_kept(stored, bars))
+        _upsert(connection, timeframe, changed)
+        return _Told(timeframe, source, answered, changed, changed.join(stored, on=_KEY, how="anti"))
+
+
+def _around(connection: Connection, timeframe: Timeframe, bars: pl.DataFrame) -> pl.DataFrame:
+    """What is stored where these bars belong, with the bar before and the one after, of each symbol."""
+    if bars.is_empty():
+        return bars.clear()
+    spans = bars.group_by("symbol").agg(first=pl.col("time").min(), last=pl.col("time").max()).sort("symbol")
+    parameters = {"symbols": spans["symbol"].to_list(), "firsts": spans["first"].to_list()}
+    statement = _for("stream/around", timeframe)
+    stored = read_frame(connection, statement, parameters | {"lasts": spans["last"].to_list()}, BAR_SCHEMA)
+    before = stored.join(spans, on="symbol").filter(pl.col("time") < pl.col("first"))
+    without = spans.join(before, on="symbol", how="anti")
+    if without.is_empty():
+        return stored
+    parameters = {"symbols": without["symbol"].to_list(), "firsts": without["first"].to_list()}
+    further = read_frame(connection, _for("stream/last_before", timeframe), parameters, BAR_SCHEMA)
+    return pl.concat([stored, further]).sort(_KEY)
+
+
+def _not_kept(stored: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """The minutes without those whose stored bar is to stay: a repaired one, or one of another source."""
+    repaired = stored.filter(pl.col("quality") == Quality.REPAIRED.value)
+    others = stored.join(bars, on=[*_KEY, "source"], how="anti")
+    return bars.join(pl.concat([repaired, others]), on=_KEY, how="anti")
+
+
+def _differences(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """The bars to write, so that what is stored and what is new stand as they should beside each other."""
+    merged = pl.concat([stored.join(new, on=_KEY, how="anti"), new]).sort(_KEY)
+    # The first of a symbol is judged by what came before it, which is not here; or there is nothing before it.
+    is_first = pl.col("time") == pl.col("time").min().over("symbol")
+    review = pl.col("quality") == Quality.REVIEW.value
+    plain = pl.when(review & ~is_first).then(pl.lit(Quality.TRADED.value)).otherwise(pl.col("quality"))
+    judged = mark_gaps(merged.with_columns(quality=plain))
+    return judged.join(stored, on=list(BAR_SCHEMA), how="anti", nulls_equal=True)
+
+
+def _upsert(connection: Connection, timeframe: Timeframe, bars: pl.DataFrame) -> None:
+    if bars.is_empty():
+        return
+    columns: dict[str, Any] = {name: bars[name].to_list() for name in ("time", "symbol", "source", "quality")}
+    columns |= {name: bars[name].cast(pl.String).to_list() for name in _VALUES}
+    execute(connection, _for("stream/upsert", timeframe), columns)
+
+
+def _tell(connection: Connection, told: Sequence[_Told], now: datetime) -> None:
+    """Adds to coverage and to the record of requests, for all timeframes at once."""
+    answers = [(each, symbol, windows) for each in told for symbol, windows in each.answered.items()]
+    requests = [(each, key, row) for each in told for key, row in each.requests().items()]
+    with driver(connection).pipeline():
+        if answers:
+            parameters: dict[str, Any] = {
+                "symbols": [symbol for _, symbol, _ in answers],
+                "timeframes": [each.timeframe.value for each, _, _ in answers],
+                "sources": [each.source for each, _, _ in answers],
+                "answered": [multirange(windows) for _, _, windows in answers],
+            }
+            execute(connection, query("stream/add_answered"), parameters)
+        if requests:
+            parameters = {
+                "symbols": [symbol for _, (symbol, _), _ in requests],
+                "timeframes": [each.timeframe.value for each, _, _ in requests],
+                "sources": [each.source for each, _, _ in requests],
+                "days": [day for _, (_, day), _ in requests],
+                "ends": [end for _, _, (end, _, _) in requests],
+                "stored": [added for _, _, (_, added, _) in requests],
+                "changed": [changed for _, _, (_, _, changed) in requests],
+                "asked_at": now,
+            }
+            execute(connection, query("stream/record_requests"), parameters)
+
+
+def _keep_position(
+    connection: Connection, stream: str, position: Mapping[str, Any], until: datetime, now: datetime
+) -> bool:
+    """Whether it was another than the stored one."""
+    parameters = {"stream": stream, "position": json.dumps(position), "until": until, "updated_at": now}
+    return bool(execute(connection, query("stream/keep_position"), parameters))
+
+
+def _withdraw(
+    connection: Connection, source: str, minutes: Mapping[str, Sequence[Window]], now: datetime
+) -> Mapping[str, Sequence[Window]]:
+    if not minutes:
+        return {}
+    withdrawn = {"source": source, "symbols": list(minutes), "withdrawn": [*map(multirange, minutes.values())]}
+    execute(connection, query("stream/withdraw"), withdrawn)
+    each = [(symbol, window.start) for symbol, windows in minutes.items() for window in windows]
+    late = {"symbols": [symbol for symbol, _ in each], "minutes": [start for _, start in each]}
+    execute(connection, query("outages/late"), {"source": source, "reason": LATE_EVENTS, "now": now, **late})
+    return minutes
+
+
+def _late_minutes(late: Iterable[tuple[str, datetime]]) -> dict[str, list[Window]]:
+    found: dict[str, set[datetime]] = {}
+    for symbol, time in late:
+        found.setdefault(symbol, set()).add(time.astimezone(UTC).replace(second=0, microsecond=0))
+    return {symbol: [Window(start, start + _MINUTE) for start in sorted(starts)] for symbol, starts in found.items()}
+
+
+def _touched(bars: pl.DataFrame, answered: Mapping[str, Sequence[Window]]) -> dict[str, list[Window]]:
+    """Where something may have changed, of each symbol."""
+    touched = {symbol: list(windows) for symbol, windows in answered.items()}
+    for symbol, time in bars.select(_KEY).iter_rows():
+        windows = touched.setdefault(symbol, [])
+        if not any(time in window for window in windows):
+            windows.append(Window(time, time + _MINUTE))
+    return {symbol: Window.merge(windows) for symbol, windows in touched.items()}
+
+
+def _day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _days(window: Window) -> Iterable[Window]:
+    """A window cut at midnight, UTC."""
+    start = window.start
+    while start < window.end:
+        end = min(_day(start) + _DAY, window.end)
+        yield Window(start, end)
+        start = end
+
+
+def _for(name: str, timeframe: Timeframe) -> str:
+    return query(name).replace("{table}", bars_table(timeframe))
