@@ -126,7 +126,7 @@ def _whole_refusal(refusal: FileRefused, symbol: str | None) -> FileReading:
 
 
 @dataclass(frozen=True)
-class _Task:
+class ContentTask:
     """What is known of a content once its table and layout are."""
 
     table: Table
@@ -138,28 +138,30 @@ class _Task:
 
     @property
     def is_ticks(self) -> bool:
+        """Whether its rows are trades or quotes."""
         return self.layout.kind in (Kind.TRADES, Kind.QUOTES)
 
     @property
     def is_quotes(self) -> bool:
+        """Whether its prices are bids and asks."""
         return self.layout.kind in (Kind.QUOTES, Kind.QUOTE_BARS)
 
 
 def _read(
     table: Table, layout: Layout, name: FileName, options: ImportOptions, *, now: datetime, zone_of: ZoneOf
 ) -> FileReading:
-    symbol = _symbol(name, options)
-    times = _times(table, layout, name, options)
+    symbol = symbol_of(name, options)
+    times = times_of(table, layout, name, options)
     timeframe = _timeframe(layout, times, name, options, rows=table.height)
-    task = _Task(table, layout, name, options, symbol, timeframe)
+    task = ContentTask(table, layout, name, options, symbol, timeframe)
     settled = settle(
         times,
         daily=timeframe is Timeframe.D1 and not task.is_ticks,
         ticks=task.is_ticks,
-        zone=lambda: _zone(task, zone_of),
+        zone=lambda: zone_for(task, zone_of),
     )
     raw = _raw(task, settled)
-    early = _refused_early(raw)
+    early = refused_early(raw)
     screened = _screen(task, raw.filter(pl.col("fault").is_null()), now)
     bars = _bars(task, screened.accepted, now)
     refused = pl.concat([early, screened.refused]).sort("line")
@@ -170,13 +172,14 @@ def _read(
         rows=table.height,
         accepted=screened.accepted.height,
         bars=bars,
-        refused=_with_records(refused, table),
+        refused=with_records(refused, table),
         span=_span(task, bars, zone_of),
         assumption=_assumption(task, settled),
     )
 
 
-def _symbol(name: FileName, options: ImportOptions) -> str:
+def symbol_of(name: FileName, options: ImportOptions) -> str:
+    """Whose prices a content holds, as said or as its name tells."""
     symbol = options.symbol or name.symbol
     if symbol is None:
         raise InvalidRequest(
@@ -188,7 +191,8 @@ def _symbol(name: FileName, options: ImportOptions) -> str:
     return check_symbol(symbol)
 
 
-def _times(table: Table, layout: Layout, name: FileName, options: ImportOptions) -> ReadTimes:
+def times_of(table: Table, layout: Layout, name: FileName, options: ImportOptions) -> ReadTimes:
+    """The times of the rows, before it is settled where they were kept."""
     column = table.frame[layout.roles["time"]]
     if layout.since_midnight and name.lean_day is not None:
         return _since_midnight(column, name.lean_day)
@@ -268,7 +272,8 @@ def _words(step: timedelta) -> str:
     return f"{step.total_seconds():g} s"
 
 
-def _zone(task: _Task, zone_of: ZoneOf) -> tuple[str, str]:
+def zone_for(task: ContentTask, zone_of: ZoneOf) -> tuple[str, str]:
+    """The zone of times written without one, and in words why."""
     if task.options.timezone is not None:
         return task.options.timezone, "as told"
     if task.layout.zone is not None:
@@ -278,7 +283,7 @@ def _zone(task: _Task, zone_of: ZoneOf) -> tuple[str, str]:
     return "UTC", "nothing says otherwise; --timezone does"
 
 
-def _raw(task: _Task, settled: UtcTimes) -> pl.DataFrame:
+def _raw(task: ContentTask, settled: UtcTimes) -> pl.DataFrame:
     """The rows as the rules want them, with a column ``fault`` for what is wrong before any rule."""
     table, roles = task.table, task.layout.roles
     fields = _tick_fields(task) if task.is_ticks else _bar_fields(task)
@@ -290,11 +295,11 @@ def _raw(task: _Task, settled: UtcTimes) -> pl.DataFrame:
         record=pl.lit(None, dtype=pl.String),
         time=settled.time,
         time_text=time_text,
-        fault=_faults(task, settled, time_text),
+        fault=faults_of(task, settled, time_text),
     )
 
 
-def _faults(task: _Task, settled: UtcTimes, time_text: pl.Series) -> pl.Series:
+def faults_of(task: ContentTask, settled: UtcTimes, time_text: pl.Series) -> pl.Series:
     """What is wrong with a row before its values are looked at, as reason and detail in one text."""
     frame = pl.DataFrame({"fit": task.table.faults, "skipped": settled.nonexistent, "time": time_text})
     suspicious = task.layout.roles.get("suspicious")
@@ -314,7 +319,8 @@ def _faults(task: _Task, settled: UtcTimes, time_text: pl.Series) -> pl.Series:
     )["fault"]
 
 
-def _refused_early(raw: pl.DataFrame) -> pl.DataFrame:
+def refused_early(raw: pl.DataFrame) -> pl.DataFrame:
+    """The rows with something in their column ``fault``, in ``REFUSED_SCHEMA``."""
     faulty = raw.filter(pl.col("fault").is_not_null())
     if faulty.is_empty():
         return empty_refused()
@@ -324,51 +330,51 @@ def _refused_early(raw: pl.DataFrame) -> pl.DataFrame:
     ).select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
 
 
-def _bar_fields(task: _Task) -> pl.DataFrame:
+def _bar_fields(task: ContentTask) -> pl.DataFrame:
     if task.layout.kind is Kind.BARS:
-        columns = {name: _scaled(task, _text(task, name)) for name in PRICES}
-        volume = _text(task, "volume") if "volume" in task.layout.roles else None
+        columns = {name: scaled(task, texts_of(task, name)) for name in PRICES}
+        volume = texts_of(task, "volume") if "volume" in task.layout.roles else None
     else:
-        columns = {name: _side(task, _text(task, f"bid_{name}"), _text(task, f"ask_{name}")) for name in PRICES}
+        columns = {name: _side(task, texts_of(task, f"bid_{name}"), texts_of(task, f"ask_{name}")) for name in PRICES}
         volume = None
     frame = pl.DataFrame(columns)
     return frame.with_columns(volume=volume if volume is not None else pl.lit(None, dtype=pl.String))
 
 
-def _tick_fields(task: _Task) -> pl.DataFrame:
+def _tick_fields(task: ContentTask) -> pl.DataFrame:
     if task.layout.kind is Kind.TRADES:
-        return pl.DataFrame({"price": _scaled(task, _text(task, "price")), "quantity": _text(task, "quantity")})
-    bid, ask = _carried(_text(task, "bid"), task), _carried(_text(task, "ask"), task)
+        return pl.DataFrame({"price": scaled(task, texts_of(task, "price")), "quantity": texts_of(task, "quantity")})
+    bid, ask = _carried(texts_of(task, "bid"), task), _carried(texts_of(task, "ask"), task)
     price = _side(task, bid, ask)
     return pl.DataFrame({"price": price}).with_columns(quantity=pl.lit("0"))
 
 
-def _text(task: _Task, role: str) -> pl.Series:
+def texts_of(task: ContentTask, role: str) -> pl.Series:
     """A column as text; a missing value in a column that exists is the empty text."""
     column = task.table.frame[task.layout.roles[role]]
     return column.cast(pl.String, strict=False).fill_null("").str.strip_chars()
 
 
-def _carried(texts: pl.Series, task: _Task) -> pl.Series:
+def _carried(texts: pl.Series, task: ContentTask) -> pl.Series:
     """One side of quotes that update one side at a time: the last known value goes on.
 
     What the source itself marks as suspicious is not carried on.
     """
     empty = texts == ""
     if "suspicious" in task.layout.roles:
-        empty = empty | (_text(task, "suspicious") == "1")
+        empty = empty | (texts_of(task, "suspicious") == "1")
     if task.layout.zero_is_missing:
         empty = empty | (texts.cast(pl.Float64, strict=False) == 0).fill_null(value=False)
     return texts.set(empty, None).fill_null(strategy="forward").fill_null("")
 
 
-def _side(task: _Task, bid: pl.Series, ask: pl.Series) -> pl.Series:
+def _side(task: ContentTask, bid: pl.Series, ask: pl.Series) -> pl.Series:
     """The chosen price of a quote as text; where it cannot be had, the text that is to blame."""
     if task.options.price is PriceSide.BID:
-        return _scaled(task, _blank_zero(task, bid))
+        return scaled(task, _blank_zero(task, bid))
     if task.options.price is PriceSide.ASK:
-        return _scaled(task, _blank_zero(task, ask))
-    frame = pl.DataFrame({"bid": _scaled(task, _blank_zero(task, bid)), "ask": _scaled(task, _blank_zero(task, ask))})
+        return scaled(task, _blank_zero(task, ask))
+    frame = pl.DataFrame({"bid": scaled(task, _blank_zero(task, bid)), "ask": scaled(task, _blank_zero(task, ask))})
     numbers = {side: pl.col(side).cast(_WIDE, strict=False) for side in ("bid", "ask")}
     good = {side: (number > 0).fill_null(value=False) for side, number in numbers.items()}
     return frame.select(
@@ -380,13 +386,13 @@ def _side(task: _Task, bid: pl.Series, ask: pl.Series) -> pl.Series:
     )["price"]
 
 
-def _blank_zero(task: _Task, texts: pl.Series) -> pl.Series:
+def _blank_zero(task: ContentTask, texts: pl.Series) -> pl.Series:
     if not task.layout.zero_is_missing:
         return texts
     return texts.set((texts.cast(pl.Float64, strict=False) == 0).fill_null(value=False), "")
 
 
-def _scaled(task: _Task, texts: pl.Series) -> pl.Series:
+def scaled(task: ContentTask, texts: pl.Series) -> pl.Series:
     """Integer prices brought to their size exactly; what is no number stays as it is, to be refused."""
     if task.layout.scale == 1:
         return texts
@@ -396,7 +402,7 @@ def _scaled(task: _Task, texts: pl.Series) -> pl.Series:
     return frame.select(pl.coalesce((number * factor).cast(pl.String), "text"))["text"]
 
 
-def _screen(task: _Task, raw: pl.DataFrame, now: datetime) -> Screened:
+def _screen(task: ContentTask, raw: pl.DataFrame, now: datetime) -> Screened:
     if task.is_ticks:
         return screen_trades(raw.drop("fault"), now)
     screened = screen_bars(raw.drop("fault"), task.timeframe, now)
@@ -415,7 +421,7 @@ def _screen(task: _Task, raw: pl.DataFrame, now: datetime) -> Screened:
     return Screened(screened.accepted.filter(~running), pl.concat([screened.refused, refused]))
 
 
-def _bars(task: _Task, accepted: pl.DataFrame, now: datetime) -> pl.DataFrame:
+def _bars(task: ContentTask, accepted: pl.DataFrame, now: datetime) -> pl.DataFrame:
     if accepted.is_empty():
         return empty_bars()
     if task.is_ticks:
@@ -428,7 +434,7 @@ def _bars(task: _Task, accepted: pl.DataFrame, now: datetime) -> pl.DataFrame:
     ).select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
 
 
-def _bars_of_ticks(task: _Task, ticks: pl.DataFrame, now: datetime) -> pl.DataFrame:
+def _bars_of_ticks(task: ContentTask, ticks: pl.DataFrame, now: datetime) -> pl.DataFrame:
     first, last = _extremes(ticks)
     bars = bars_from_trades(
         ticks,
@@ -448,14 +454,14 @@ def _extremes(frame: pl.DataFrame) -> tuple[datetime, datetime]:
     return first, last
 
 
-def _span(task: _Task, bars: pl.DataFrame, zone_of: ZoneOf) -> Window | None:
+def _span(task: ContentTask, bars: pl.DataFrame, zone_of: ZoneOf) -> Window | None:
     """From the first bar to the end of the last; a LEAN file of one day speaks for all of that day."""
     if bars.is_empty():
         return None
     first, last = _extremes(bars)
     start, end = first, last + task.timeframe.duration
     if task.layout.since_midnight and task.name.lean_day is not None:
-        zone, _ = _zone(task, zone_of)
+        zone, _ = zone_for(task, zone_of)
         midnight = datetime.combine(task.name.lean_day, datetime.min.time())
         edges = pl.Series([midnight, midnight + timedelta(days=1)], dtype=pl.Datetime("us"))
         opening, closing = edges.dt.replace_time_zone(zone).dt.convert_time_zone("UTC")
@@ -463,7 +469,7 @@ def _span(task: _Task, bars: pl.DataFrame, zone_of: ZoneOf) -> Window | None:
     return Window(start.astimezone(UTC), end.astimezone(UTC))
 
 
-def _assumption(task: _Task, settled: UtcTimes) -> str:
+def _assumption(task: ContentTask, settled: UtcTimes) -> str:
     parts = [settled.assumption]
     if task.is_quotes:
         parts.append(f"{task.options.price.value} of bid and ask, no volume")
@@ -476,7 +482,7 @@ def _assumption(task: _Task, settled: UtcTimes) -> str:
     return "; ".join(parts)
 
 
-def _with_records(refused: pl.DataFrame, table: Table) -> pl.DataFrame:
+def with_records(refused: pl.DataFrame, table: Table) -> pl.DataFrame:
     """The refused rows with the text they stood as."""
     if refused.is_empty():
         return refused

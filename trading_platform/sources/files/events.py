@@ -1,0 +1,190 @@
+"""Files of trades or quotes as a feed's events, in the order of the file.
+
+The same files become bars at once by :mod:`trading_platform.sources.files.reading`; here they are what a
+live feed would have said, for :mod:`trading_platform.streaming.replay`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import polars as pl
+
+from trading_platform.domain.bars import TIME
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.events import Event, FeedUp, Quote, Trade
+from trading_platform.domain.quality import REFUSED_SCHEMA
+from trading_platform.domain.reasons import Reason
+from trading_platform.domain.time import Timeframe
+from trading_platform.sources.files.contents import FileContent
+from trading_platform.sources.files.formats import Kind, is_header, recognise
+from trading_platform.sources.files.names import FileName
+from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.files.reading import (
+    ContentTask,
+    ZoneOf,
+    faults_of,
+    refused_early,
+    scaled,
+    symbol_of,
+    texts_of,
+    times_of,
+    with_records,
+    zone_for,
+)
+from trading_platform.sources.files.tables import read_table
+from trading_platform.sources.files.times import settle
+
+_CHUNK = 50_000
+"""Rows that are Python objects at a time."""
+
+_BLANK = ("", "nan", "null", "none")
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?$"
+
+
+@dataclass(frozen=True)
+class TickFile:
+    """Trades or quotes of one symbol.
+
+    Attributes:
+        symbol: whose they are.
+        kind: trades or quotes.
+        rows: data records in the content; with those refused they are all rows.
+        ticks: the readable rows in the order of the file: ``line``, ``time`` and the numbers as text, null
+            for a side of a quote that is not said.
+        refused: frame of ``REFUSED_SCHEMA``: rows whose time or numbers cannot be read.
+        sha256: hash of the bytes, decompressed.
+        assumption: in words, how the file's times were understood.
+    """
+
+    symbol: str
+    kind: Kind
+    rows: int
+    ticks: pl.DataFrame
+    refused: pl.DataFrame
+    sha256: str
+    assumption: str
+
+    def events(self, after: int = -1) -> Iterator[tuple[int, Event]]:
+        """The events with their running numbers.
+
+        Number 0 says that the feed is up since the minute of the earliest tick: the file speaks for
+        all of that minute. The number of a tick is its place in :attr:`ticks`, from 1.
+
+        Args:
+            after: the number after which to begin.
+        """
+        if after < 0 and not self.ticks.is_empty():
+            first: datetime = self.ticks["time"].min()  # type: ignore[assignment]
+            yield 0, FeedUp(first.astimezone(UTC).replace(second=0, microsecond=0), frozenset((self.symbol,)))
+        for start in range(max(after, 0), self.ticks.height, _CHUNK):
+            yield from enumerate(self._chunk(start), start + 1)
+
+    @property
+    def length(self) -> int:
+        """How many events there are."""
+        return self.ticks.height + 1 if self.ticks.height else 0
+
+    def _chunk(self, start: int) -> Iterator[Event]:
+        part = self.ticks[start : start + _CHUNK]
+        moments = (naive.replace(tzinfo=UTC) for naive in part["time"].dt.replace_time_zone(None))
+        if self.kind is Kind.TRADES:
+            for moment, price, quantity in zip(moments, part["price"], part["quantity"], strict=True):
+                yield Trade(self.symbol, moment, Decimal(price), Decimal(quantity))
+            return
+        for moment, bid, ask in zip(moments, part["bid"], part["ask"], strict=True):
+            yield Quote(
+                self.symbol,
+                moment,
+                None if bid is None else Decimal(bid),
+                None if ask is None else Decimal(ask),
+            )
+
+
+def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf) -> TickFile:
+    """The ticks a content holds.
+
+    Args:
+        content: where its bytes and names are.
+        options: what the user said about it.
+        zone_of: the zone of a symbol's exchange, for times that are local to it.
+
+    Raises:
+        FileRefused: if no row of it can be made out.
+        InvalidRequest: if it holds no ticks, or its symbol cannot be told and was not said.
+    """
+    name = FileName(content.names)
+    data = content.load()
+    table = read_table(data, is_header)
+    layout = recognise(table, name, options.format)
+    if layout.kind not in (Kind.TRADES, Kind.QUOTES):
+        raise InvalidRequest(
+            f"{name.names[0]} holds {layout.kind.value}, which cannot be replayed.",
+            expected="trades, quotes, or a recording of the stream",
+            received=f"a file recognised as {layout.format.value}",
+            remedy="import it: trading-platform import FILE",
+        )
+    task = ContentTask(table, layout, name, options, symbol_of(name, options), Timeframe.M1)
+    settled = settle(
+        times_of(table, layout, name, options), daily=False, ticks=True, zone=lambda: zone_for(task, zone_of)
+    )
+    time_text = table.frame[layout.roles["time"]].cast(pl.String)
+    raw = _numbers(task).with_columns(
+        line=table.lines,
+        record=pl.lit(None, dtype=pl.String),
+        time=settled.time,
+        time_text=time_text,
+        fault=faults_of(task, settled, time_text),
+    )
+    early = refused_early(raw)
+    ticks, refused = _readable(raw.filter(pl.col("fault").is_null()), task)
+    return TickFile(
+        symbol=task.symbol,
+        kind=layout.kind,
+        rows=table.height,
+        ticks=ticks,
+        refused=with_records(pl.concat([early, refused]).sort("line"), table),
+        sha256=hashlib.sha256(data).hexdigest(),
+        assumption=settled.assumption,
+    )
+
+
+def _names(task: ContentTask) -> tuple[str, str]:
+    return ("price", "quantity") if task.layout.kind is Kind.TRADES else ("bid", "ask")
+
+
+def _numbers(task: ContentTask) -> pl.DataFrame:
+    """The two numbers of a tick as text, null where there is none."""
+    frame = pl.DataFrame({name: texts_of(task, name) for name in _names(task)})
+    blank = {name: pl.col(name).str.to_lowercase().is_in(_BLANK) for name in frame.columns}
+    if task.layout.zero_is_missing:
+        zero = {name: (pl.col(name).cast(pl.Float64, strict=False) == 0).fill_null(value=False) for name in blank}
+        blank = {name: blank[name] | zero[name] for name in blank}
+    frame = frame.with_columns(pl.when(~blank[name]).then(pl.col(name)).alias(name) for name in blank)
+    prices = [name for name in frame.columns if name != "quantity"]
+    return frame.with_columns(scaled(task, frame[name]).alias(name) for name in prices)
+
+
+def _readable(raw: pl.DataFrame, task: ContentTask) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that can be read, and those that cannot with their reason. What numbers mean is judged later."""
+    names = _names(task)
+    missing = [pl.col(name).is_null() for name in names]
+    lacking = pl.any_horizontal(missing) if task.layout.kind is Kind.TRADES else pl.all_horizontal(missing)
+    unread = pl.any_horizontal(~pl.col(name).str.contains(_NUMBER).fill_null(value=True) for name in names)
+    rules = (
+        (pl.col("time").is_null(), Reason.UNREADABLE_TIME, pl.format("{} is not a time", "time_text")),
+        (lacking, Reason.MISSING_VALUE, pl.lit(f"{' and '.join(names)} are missing")),
+        (unread, Reason.UNREADABLE_NUMBER, pl.lit(f"{' or '.join(names)} is not a number")),
+    )
+    judged = raw.with_columns(
+        reason=pl.coalesce(pl.when(broken).then(pl.lit(reason.value)) for broken, reason, _ in rules),
+        detail=pl.coalesce(pl.when(broken).then(detail) for broken, _, detail in rules),
+        row_count=pl.lit(1, dtype=pl.Int64),
+    )
+    bad = pl.col("reason").is_not_null()
+    refused = judged.filter(bad).select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
+    return judged.filter(~bad).select("line", pl.col("time").cast(TIME), *names), refused
