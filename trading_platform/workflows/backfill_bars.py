@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from trading_platform.domain.accounting import Account
-from trading_platform.domain.bars import mark_gaps
+from trading_platform.domain.bars import Quality, mark_gaps
 from trading_platform.domain.calendars import last_closed
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
 from trading_platform.domain.instruments import Instrument
@@ -128,6 +128,33 @@ def missing_windows(
     return [missing for part in within(source.reach(instrument, timeframe), window) for missing in part.subtract(known)]
 
 
+def repair_window(
+    stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window, clock: Clock
+) -> list[bool]:
+    """Asks for what of a window the source has not answered yet, whether it offers to reach that far or not.
+
+    What is stored there gives way to the answer; bars that were not there before are marked ``repaired``.
+
+    Returns:
+        One entry a request: whether it changed anything.
+
+    Raises:
+        SourceError: if nothing could be had; that is on record, and what was had before stays.
+    """
+    return [
+        _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=True)
+        for gap in unanswered(stores, source, instrument, timeframe, window)
+        for request in _cut(gap, source.longest_request(timeframe))
+    ]
+
+
+def unanswered(
+    stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
+) -> list[Window]:
+    """What of a window the source has not answered for; what was dropped since, it has."""
+    return window.subtract(stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ()))
+
+
 def _closed(instrument: Instrument, timeframe: Timeframe, partitions: Sequence[Window], clock: Clock) -> list[Window]:
     end = last_closed(instrument.calendar, timeframe, clock())
     return [Window(window.start, min(window.end, end)) for window in partitions if window.start < end]
@@ -165,6 +192,8 @@ def _fetch_one(
     timeframe: Timeframe,
     window: Window,
     clock: Clock,
+    *,
+    repairs: bool = False,
 ) -> bool:
     symbol, asked_at = instrument.symbol, clock()
     try:
@@ -174,7 +203,7 @@ def _fetch_one(
             Request(symbol, timeframe, source.name, window, Outcome.FAILED, source.name, asked_at, note=str(error))
         )
         raise
-    return store_answer(stores, source.name, instrument, timeframe, window, answer, asked_at)
+    return store_answer(stores, source.name, instrument, timeframe, window, answer, asked_at, repairs=repairs)
 
 
 def store_answer(
@@ -185,6 +214,8 @@ def store_answer(
     window: Window,
     answer: BarAnswer,
     asked_at: datetime,
+    *,
+    repairs: bool = False,
 ) -> bool:
     """Commits what a source answered: bars, coverage and refused rows, together or not at all.
 
@@ -196,6 +227,7 @@ def store_answer(
         window: what the source was asked for.
         answer: what it said.
         asked_at: when it was asked.
+        repairs: mark bars that are new ``repaired``.
 
     Returns:
         Whether any bar changed.
@@ -207,6 +239,8 @@ def store_answer(
         for part in Window.merge(answer.answered):
             before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
             bars = answer.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
+            if repairs:
+                bars = _mark_repaired(bars, stores.bars.read([symbol], timeframe, part))
             changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
         stores.quarantine.add(
             connection,
@@ -234,6 +268,18 @@ def store_answer(
             answer.answered,
         )
     return changed
+
+
+def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """The same bars, those that trades made and that are not stored, or only by a repair, marked ``repaired``."""
+    seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select("time", seen=pl.lit(value=True))
+    new = (pl.col("quality") == Quality.TRADED.value) & pl.col("seen").is_null()
+    return (
+        bars.join(seen, on="time", how="left")
+        .with_columns(quality=pl.when(new).then(pl.lit(Quality.REPAIRED.value)).otherwise(pl.col("quality")))
+        .select(bars.columns)
+        .sort("time")
+    )
 
 
 def _outcome(answer: BarAnswer) -> Outcome:
