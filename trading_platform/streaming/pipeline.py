@@ -1,0 +1,246 @@
+"""The way of a live feed's events: quotes to their sink, final minutes to the database, outages noted.
+
+The feed is read without waiting for the database: what is to be written stands in a queue, in order,
+and is tried again for as long as the database is away. When the queue is full the feed is read no
+further, so that memory is bounded; a source that then hangs up makes an outage, which is repaired.
+What runs around it: :mod:`trading_platform.streaming.supervisor`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from trading_platform.domain.bar_builder import BarBuilder, FinalMinutes, Refused
+from trading_platform.domain.bars import empty_bars
+from trading_platform.domain.errors import StoreError
+from trading_platform.domain.events import Event, FeedDown, FeedUp, Quote
+from trading_platform.domain.quality import REFUSED_SCHEMA
+from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
+from trading_platform.stores.outages import OutageStore
+from trading_platform.stores.quarantine import QuarantineStore
+from trading_platform.stores.stream import StreamStore
+
+QUEUE_LENGTH = 2_000
+"""Writes that may wait for the database: more than a day of minutes."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+"""Seconds between attempts at a database that is away; each pause is twice the one before."""
+
+NOT_RUNNING = "the stream was not running"
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class PipelineStores:
+    """Where a pipeline writes."""
+
+    stream: StreamStore
+    outages: OutageStore
+    quarantine: QuarantineStore
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a pipeline is, for whoever watches.
+
+    Attributes:
+        events: how many came.
+        quotes: how many of them were quotes.
+        minutes: bars of minutes that were stored.
+        until: all minutes before it are stored.
+        waiting: writes that wait for the database.
+        failing: why the last write failed; None while all is well.
+        last_event: when the last event came, by the receiver's clock.
+    """
+
+    events: int = 0
+    quotes: int = 0
+    minutes: int = 0
+    until: datetime | None = None
+    waiting: int = 0
+    failing: str | None = None
+    last_event: datetime | None = None
+
+
+class Pipeline:
+    """One feed's way into the platform.
+
+    Args:
+        stream: name under which the position is kept.
+        symbols: what the feed tells of.
+        builder: makes the bars; goes on from the stored position.
+        stores: where to write.
+        on_event: called with each event, in order, before anything else: a recording, a circuit breaker.
+        on_quote: called with each quote; must not wait.
+        clock: the receiver's clock.
+        sleep: waits between attempts at a database that is away.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        symbols: Iterable[str],
+        builder: BarBuilder,
+        stores: PipelineStores,
+        *,
+        on_event: Callable[[Event], None] = lambda _event: None,
+        on_quote: Callable[[Quote], None] = lambda _quote: None,
+        clock: Clock = utc_now,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.progress = Progress()
+        self._stream = stream
+        self._symbols = frozenset(symbols)
+        self._builder = builder
+        self._stores = stores
+        self._on_event = on_event
+        self._on_quote = on_quote
+        self._clock = clock
+        self._sleep = sleep
+        self._writes: asyncio.Queue[Callable[[], None] | None] = asyncio.Queue(QUEUE_LENGTH)
+        self._writer: asyncio.Task[None] | None = None
+
+    async def run(self, feed: AsyncIterator[Event]) -> None:
+        """Takes in a feed until it ends, and leaves when all of it is stored.
+
+        Raises:
+            StoreError: if the database refuses something, which trying again would not change.
+        """
+        await self._persist(self._resume)
+        self._writer = asyncio.create_task(self._write_all())
+        try:
+            async for event in feed:
+                await self._take(event)
+                if self._writer.done():
+                    break
+            await self._store_state()
+        finally:
+            await self._put(None)
+            await self._writer
+
+    def _resume(self) -> None:
+        kept = self._stores.stream.position(self._stream)
+        if kept is None:
+            return
+        self._builder.restore(kept.position)
+        self.progress.until = kept.until
+        since = self._builder.watermark
+        if since is not None:
+            self._builder.add(FeedDown(since, self._symbols, NOT_RUNNING))
+            self._stores.outages.opened(self._builder.source, self._symbols, since, NOT_RUNNING)
+
+    async def _take(self, event: Event) -> None:
+        received = self._clock()
+        self.progress.events += 1
+        self.progress.last_event = received
+        self._on_event(event)
+        if type(event) is Quote:
+            self.progress.quotes += 1
+            self._on_quote(event)
+        self._builder.add(event, received=received)
+        if isinstance(event, (FeedUp, FeedDown)):
+            await self._put(lambda: self._note(event))
+        refused = self._builder.take_refused()
+        if refused:
+            await self._put(lambda: self._keep_refused(refused, received))
+        final = self._builder.take_final()
+        if final is not None:
+            state = self._builder.state()
+            await self._put(lambda: self._commit(final, state))
+
+    async def _store_state(self) -> None:
+        """What the unfinished minutes have so far; the next start finds less to ask for again."""
+        until = self._builder.until
+        if until is None:
+            return
+        empty = FinalMinutes(until, until, empty_bars(), {}, {}, 0)
+        state = self._builder.state()
+        await self._put(lambda: self._commit(empty, state))
+
+    async def _put(self, write: Callable[[], None] | None) -> None:
+        """Hands over a write, waiting for room; not for a writer that has ended, who says why when it is awaited."""
+        if self._writes.full() and self._writer is not None:
+            placed = asyncio.ensure_future(self._writes.put(write))
+            await asyncio.wait({placed, self._writer}, return_when=asyncio.FIRST_COMPLETED)
+            placed.cancel()
+        else:
+            self._writes.put_nowait(write)
+        self.progress.waiting = self._writes.qsize()
+
+    async def _write_all(self) -> None:
+        while (write := await self._writes.get()) is not None:
+            await self._persist(write)
+            self.progress.waiting = self._writes.qsize()
+
+    async def _persist(self, write: Callable[[], None]) -> None:
+        """Does a write, however long the database is away; each is such that doing it again changes nothing."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await asyncio.to_thread(write)
+            except StoreError as error:
+                if not error.retryable:
+                    raise
+                self.progress.failing = str(error)
+                await self._sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self.progress.failing = None
+                return
+
+    def _note(self, event: FeedUp | FeedDown) -> None:
+        if isinstance(event, FeedDown):
+            self._stores.outages.opened(self._builder.source, event.symbols, event.time, event.reason)
+        else:
+            self._stores.outages.closed(self._builder.source, event.symbols, event.time)
+
+    def _commit(self, final: FinalMinutes, state: Mapping[str, Any]) -> None:
+        self._stores.stream.commit(
+            self._stream,
+            self._builder.source,
+            bars=final.bars,
+            answered=final.answered,
+            until=final.until,
+            position=state,
+            now=self._clock(),
+            late=[(symbol, minute) for symbol, windows in final.late.items() for minute in _minutes(windows)],
+        )
+        self.progress.minutes += final.bars.height
+        self.progress.until = final.until
+
+    def _keep_refused(self, refused: list[Refused], received: datetime) -> None:
+        by_symbol: dict[str | None, list[Refused]] = {}
+        for each in refused:
+            by_symbol.setdefault(getattr(each.event, "symbol", None), []).append(each)
+        for symbol, found in by_symbol.items():
+            rows = [
+                {
+                    "line": None,
+                    "time": each.event.time,
+                    "reason": each.reason.value,
+                    "detail": each.detail,
+                    "record": repr(each.event),
+                    "row_count": 1,
+                }
+                for each in found
+            ]
+            frame = pl.DataFrame(rows, schema=REFUSED_SCHEMA)
+            origin = f"live, received {received.isoformat()}"
+            self._stores.quarantine.record(
+                frame, source=self._builder.source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin
+            )
+
+
+def _minutes(windows: Iterable[Window]) -> Iterable[datetime]:
+    for window in windows:
+        start = window.start
+        while start < window.end:
+            yield start
+            start += timedelta(minutes=1)

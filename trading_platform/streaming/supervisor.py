@@ -1,0 +1,98 @@
+"""Keeps the parts of the live process running: what fails is started again, what is told to stop leaves in order.
+
+The parts themselves: :mod:`trading_platform.streaming.pipeline` and its neighbours. They share nothing but
+the stores, so that one that fails takes no other with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from trading_platform.domain.errors import TradingPlatformError
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until a part is started again; each pause twice the one before, plus up to half as much at random."""
+
+Part = Callable[[], Awaitable[None]]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass
+class PartState:
+    """How a part fares.
+
+    Attributes:
+        name: of the part.
+        running: whether it does.
+        restarts: how often it was started again.
+        error: why it failed last.
+    """
+
+    name: str
+    running: bool = False
+    restarts: int = 0
+    error: str | None = None
+
+
+@dataclass
+class Supervisor:
+    """Runs parts until it is told to stop.
+
+    Attributes:
+        tell: called with a part's state and its error whenever it failed.
+        sleep: waits before a part is started again.
+        chance: gives the random share of a pause, from 0 to 1.
+        parts: how each part fares, by name.
+    """
+
+    tell: Callable[[PartState, Exception], None]
+    sleep: Sleep = asyncio.sleep
+    chance: Callable[[], float] = random.random
+    parts: dict[str, PartState] = field(default_factory=dict)
+
+    async def run(self, parts: dict[str, Part], stop: asyncio.Event, *, main: str) -> None:
+        """Runs parts side by side.
+
+        Args:
+            parts: what each does, by name; one that returns has done its work.
+            stop: set from outside to end all; ``main`` sees to its own end by it, the others are cancelled
+                when it has ended.
+            main: the part whose end ends the others.
+        """
+        self.parts = {name: PartState(name) for name in parts}
+        tasks = {name: asyncio.create_task(self._keep(name, part, stop)) for name, part in parts.items()}
+        await tasks[main]
+        stop.set()
+        for name, task in tasks.items():
+            if name != main:
+                task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _keep(self, name: str, part: Part, stop: asyncio.Event) -> None:
+        state, pause = self.parts[name], FIRST_PAUSE
+        while True:
+            state.running = True
+            began = asyncio.get_running_loop().time()
+            try:
+                await part()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other parts go on
+                state.error = (
+                    str(error) if isinstance(error, TradingPlatformError) else f"{type(error).__name__}: {error}"
+                )
+                self.tell(state, error)
+            else:
+                return
+            finally:
+                state.running = False
+            if stop.is_set():
+                return
+            if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE  # it ran well for a while
+            await self.sleep(pause * (1 + self.chance() / 2))
+            pause = min(2 * pause, LONGEST_PAUSE)
+            state.restarts += 1
