@@ -32,6 +32,12 @@ class KrakenPair:
     wsname: str
     tick_size: Decimal | None
 
+    @property
+    def live_name(self) -> str:
+        """As WebSocket v2 spells it, with the names of everybody else: ``BTC/USD``."""
+        base, _, quote = self.wsname.partition("/")
+        return f"{_common(base)}/{_common(quote)}"
+
 
 class PairBook:
     """All pairs, found by symbol or by any of Kraken's spellings."""
@@ -41,9 +47,7 @@ class PairBook:
         self._symbols: list[str] = []
         for pair in pairs:
             self._symbols.append(pair.symbol)
-            base, _, quote = pair.wsname.partition("/")
-            spellings = (pair.symbol, pair.name, pair.altname, pair.wsname, f"{_common(base)}/{_common(quote)}")
-            for spelling in spellings:
+            for spelling in (pair.symbol, pair.name, pair.altname, pair.wsname, pair.live_name):
                 self._by_spelling.setdefault(spelling.upper(), pair)
 
     @property

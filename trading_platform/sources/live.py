@@ -1,0 +1,115 @@
+"""What the platform asks of a live feed, whoever it is, and how feeds wait before they connect again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, Self
+
+from trading_platform.domain.events import Event
+from trading_platform.domain.reasons import Reason
+
+AsyncSleep = Callable[[float], Awaitable[None]]
+"""Waits that many seconds without holding up others. Passed as an argument so that tests own time."""
+
+
+class LiveFeed(Protocol):
+    """Somebody who tells what happens, as it happens: an asynchronous iterator of events.
+
+    It ends only by :meth:`close`; what goes wrong outside is told as ``FeedDown``, never raised.
+    """
+
+    @property
+    def source(self) -> str:
+        """What stands in the ``source`` column of bars made of it."""
+
+    def __aiter__(self) -> Self:
+        """The feed itself."""
+
+    async def __anext__(self) -> Event:
+        """The next event.
+
+        Raises:
+            StopAsyncIteration: once the feed is closed.
+        """
+
+    async def close(self) -> None:
+        """Ends the feed and all that belongs to it; can be called from another task, and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedMessage:
+    """Something a source sent that cannot be used.
+
+    Attributes:
+        source: who sent it.
+        time: when it was received, UTC.
+        reason: the rule it breaks.
+        detail: in words.
+        record: the message as it came, its first thousands of characters.
+    """
+
+    source: str
+    time: datetime
+    reason: Reason
+    detail: str
+    record: str
+
+
+RefuseMessage = Callable[[RefusedMessage], None]
+"""Told of every message that cannot be used."""
+
+
+@dataclass(slots=True)
+class MessageCounts:
+    """What became of messages: ``received = accepted + refused``.
+
+    Attributes:
+        received: all that came.
+        accepted: those that were understood.
+        refused: those that were not.
+        duplicates: trades among the accepted that had been told before.
+        lost: trades that by their numbers happened and never came; within outages that were told.
+        connections: attempts to connect.
+    """
+
+    received: int = 0
+    accepted: int = 0
+    refused: int = 0
+    duplicates: int = 0
+    lost: int = 0
+    connections: int = 0
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Waits between attempts: doubled from ``first`` to ``longest``, and shortened at random to as little as half.
+
+    They begin anew only after a connection that lasted, so that one which breaks as soon as it stands
+    cannot lead to many attempts: there are never more than about twenty in ten minutes.
+
+    Attributes:
+        first: seconds.
+        longest: seconds.
+        lasting: seconds for which a connection must have stood.
+        jitter: a number in [0, 1).
+    """
+
+    first: float = 1.0
+    longest: float = 60.0
+    lasting: float = 30.0
+    jitter: Callable[[], float] = random.random
+    _attempt: int = field(default=0, init=False)
+
+    def next_wait(self) -> float:
+        """Seconds until the next attempt."""
+        doubled: float = self.first * 2.0 ** min(self._attempt, 32)
+        self._attempt += 1
+        return max(self.first, min(doubled, self.longest) * (1 - self.jitter() / 2))
+
+    def ended(self, stood: float) -> None:
+        """Says that a connection has ended which stood for so many seconds."""
+        if stood >= self.lasting:
+            self._attempt = 0
