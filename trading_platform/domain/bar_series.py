@@ -168,11 +168,12 @@ class Series:
         return settled
 
     def row(self, symbol: str, bar: RunningBar) -> tuple[Any, ...]:
-        """Time, symbol, prices and volume as they are stored."""
+        """Time, symbol, prices and volume as they are stored; quotes tell nothing of what was traded."""
+        volume = round_amount(bar.volume) if self.basis is Basis.TRADE else None
         prices = (bar.open, bar.high, bar.low, bar.close)
         if self.basis is Basis.MID:
             prices = (*(EXACT.divide(total, _TWO) for total in prices),)  # type: ignore[assignment]
-        return (bar.start, symbol, *(round_amount(price) for price in prices), round_amount(bar.volume))
+        return (bar.start, symbol, *(round_amount(price) for price in prices), volume)
 
     def as_json(self) -> dict[str, Any]:
         """All of it, numbers as text."""
