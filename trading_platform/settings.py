@@ -28,6 +28,7 @@ class Settings(BaseSettings):
         features_directory: the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
         archive_directory: the audit archive, ``data_dir/archive`` unless set (ARCHIVE_DIR).
         kraken_api_url: address of Kraken's REST, or of the local exchange.
+        kraken_ws_url: address of Kraken's WebSocket v2, or of the local exchange's.
         kraken_requests_per_second: budget of public requests.
     """
 
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     archive_dir: Path | None = None
     logs_dir: Path | None = None
     kraken_api_url: str = "https://api.kraken.com"
+    kraken_ws_url: str = "wss://ws.kraken.com/v2"
     kraken_requests_per_second: float = Field(default=1.0, gt=0)
 
     @cached_property

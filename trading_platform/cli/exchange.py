@@ -44,25 +44,32 @@ def simulate_exchange(
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="KIND=PROBABILITY of breaking any answer; KIND is rate_limit, server_error, unavailable, slow, "
-            "truncate or drop. Can be given several times."
+            help="KIND=PROBABILITY of breaking any answer or live message; KIND is rate_limit, server_error, "
+            "unavailable, slow, truncate or drop for answers of REST, refuse, stall, reset, duplicate, reorder, late, "
+            "lag, malformed or unknown for the WebSocket. Can be given several times."
         ),
     ] = None,
     next_faults: Annotated[
         list[str] | None,
-        typer.Option("--next", help="KIND=COUNT: break that many of the next answers. Can be given several times."),
+        typer.Option(
+            "--next",
+            help="KIND=COUNT: break that many of the next answers or live messages. Can be given several times.",
+        ),
     ] = None,
-    slow_seconds: Annotated[float, typer.Option(min=0, help="How late a slow answer is.")] = 2.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Say the address as JSON.")] = False,
+    slow_seconds: Annotated[float, typer.Option(min=0, help="How late a slow answer is, or a lagging message.")] = 2.0,
+    speed: Annotated[
+        float, typer.Option(min=0.01, max=3600, help="How many seconds pass for the exchange in one of ours.")
+    ] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Say the addresses as JSON.")] = False,
 ) -> None:
-    """Run a local exchange that speaks Kraken's public REST, until Ctrl-C or SIGTERM.
+    """Run a local exchange that speaks Kraken's public REST and WebSocket v2, until Ctrl-C or SIGTERM.
 
-    Point the platform at it with KRAKEN_API_URL. Faults can be changed while it runs: POST them as
+    Point the platform at it with KRAKEN_API_URL and KRAKEN_WS_URL. Faults can be changed while it runs: POST them as
     JSON to /faults, for example {"next": {"drop": 3}, "probability": {"slow": 0.1}}.
 
     Example: trading-platform simulate-exchange --port 8100 --seed 7 --fault server_error=0.05
     """
-    from trading_platform.simulator.server import running_exchange
+    from trading_platform.simulator.server import running_exchange, stream_url
 
     faults = _faults(fault or [], next_faults or [], slow_seconds, seed)
     market: Market
@@ -71,17 +78,27 @@ def simulate_exchange(
         market, clock = _recorded(recorded_trades, recorded_ohlc, recorded_pairs)
     else:
         market = _seeded(seed, symbols, trades_per_minute)
+    if speed != 1:
+        clock = _at_speed(clock, speed)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with running_exchange(market, faults, clock, host=host, port=port) as url:
         symbols_listed = [pair.symbol for pair in market.pairs]
         if as_json:
-            typer.echo(json.dumps({"url": url, "symbols": symbols_listed}))
+            typer.echo(json.dumps({"url": url, "stream_url": stream_url(url), "symbols": symbols_listed}))
         else:
-            typer.echo(f"Local exchange ready: {url} ({', '.join(symbols_listed)}). Ctrl-C ends it.")
+            typer.echo(
+                f"Local exchange ready: {url}, live at {stream_url(url)} ({', '.join(symbols_listed)}). Ctrl-C ends it."
+            )
         while not ended.wait(0.5):
             pass
+
+
+def _at_speed(clock: Clock, speed: float) -> Clock:
+    """A clock that shows the same now, and from now on runs so many times as fast."""
+    start = clock()
+    return lambda: start + (clock() - start) * speed
 
 
 def _seeded(seed: int, symbols: str | None, trades_per_minute: float) -> Market:
