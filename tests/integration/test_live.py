@@ -32,6 +32,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def live(redis: Redis, redis_url: str) -> Iterator[LiveStore]:
+    redis.ping()
     with open_live_store(redis_url) as store:
         yield store
 
@@ -115,7 +116,7 @@ def test_what_is_no_quote_is_refused_with_its_batch(live: LiveStore, redis: Redi
     assert not redis.keys("quote:*")
 
 
-def test_numbers_of_quotes_have_no_gaps_whoever_writes(live: LiveStore, redis: Redis, redis_url: str):
+def test_numbers_of_quotes_have_no_gaps_whoever_writes(redis: Redis, redis_url: str):
     ear = Ear(redis, "quotes")
     quotes = [replace(QUOTE, symbol=f"S{number}") for number in range(50)]
 

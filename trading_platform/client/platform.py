@@ -1,27 +1,34 @@
 """Reads bars, indicators and features, as they are or as they were known at a time, and keeps the ledger.
 
 The one class agents use. It needs neither Dagster nor any source. Market data are written by the
-platform alone; orders, fills, decisions and events by the agents, through this.
+platform alone; orders, fills, decisions and events by the agents, through this. What is live (quotes,
+signals, messages) is in Redis, which is connected to when it is first asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakSet
 
 import polars as pl
 
 from trading_platform.client.archive import Archive
 from trading_platform.client.audit import Decisions, Events
+from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.moments import Moment, as_moment, as_window
 from trading_platform.client.orders import Orders
+from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.calendars import availability
-from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest
+from trading_platform.domain.events import Quote
 from trading_platform.domain.features import FEATURE_NAMES
 from trading_platform.domain.indicators import INDICATOR_NAMES
 from trading_platform.domain.instruments import Instrument
@@ -33,6 +40,12 @@ from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.config import RiskLimitStore, StrategyStore
 from trading_platform.stores.ledger import Ledger
 from trading_platform.stores.roles import Role
+
+if TYPE_CHECKING:
+    from trading_platform.stores.live import LiveStore
+
+RedisUrl = Callable[[], AbstractContextManager[str]]
+"""Makes Redis run for the length of the block; gives its URL."""
 
 _MOST_BARS = 10_000_000  # of a symbol; twenty years of minutes
 
@@ -46,8 +59,12 @@ class Platform:
             bars = platform.bars("SPY", "1d", "2020-01-01", "2024-01-01")
     """
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, redis: RedisUrl | None = None) -> None:
         self._stores = stores
+        self._redis = redis
+        self._resources = ExitStack()
+        self._connecting = threading.Lock()
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
 
     @classmethod
     @contextmanager
@@ -64,6 +81,12 @@ class Platform:
 
         settings = settings or load_settings()
         embedded = settings.database_url is None
+
+        @contextmanager
+        def redis() -> Iterator[str]:
+            with running_stack(settings, need_redis=True) as endpoints:
+                yield endpoints.redis_url
+
         with (
             running_stack(settings, need_redis=False) as endpoints,
             open_stores(
@@ -74,7 +97,11 @@ class Platform:
                 may_upgrade=embedded,
             ) as stores,
         ):
-            yield cls(stores)
+            platform = cls(stores, redis)
+            try:
+                yield platform
+            finally:
+                platform.disconnect_redis()
 
     @cached_property
     def orders(self) -> Orders:
@@ -117,6 +144,89 @@ class Platform:
             InvalidRequest: for a price that is none.
         """
         return self._ledger.mark(symbol, price)
+
+    def quote(self, symbol: str) -> Quote | None:
+        """What is bid and asked now; None if nothing was heard of the symbol for a minute.
+
+        Its ``time`` is when that was so; how old a quote may be is for you to decide.
+        """
+        return self.quotes([symbol]).get(symbol)
+
+    def quotes(self, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
+        """Quotes of the last minute by symbol: of these symbols, or all; one without a quote is left out."""
+        return self._live().quotes(symbols)
+
+    @cached_property
+    def signals(self) -> Signals:
+        """Tells strategies' signals and reads the last ones."""
+        return Signals(self._live, utc_now)
+
+    @cached_property
+    def regime(self) -> Regime:
+        """Notes and reads the regime of the market."""
+        return Regime(self._live, utc_now)
+
+    @cached_property
+    def circuit(self) -> Circuit:
+        """Reads circuit breakers."""
+        return Circuit(self._live)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Tells alerts."""
+        return Alerts(self._live, self._audit, utc_now)
+
+    @property
+    def session(self) -> dict[str, str]:
+        """The state of the whole system, as the streamer writes it; empty if none ever ran."""
+        return self._live().session()
+
+    def subscribe(self, *channels: str, after: int | Mapping[str, int] | None = None) -> Subscription:
+        """Messages of channels (docs/messages.md), one after the other; close it, or use it in a ``with``.
+
+        Args:
+            *channels: of ``quotes``, ``signals``, ``orders``, ``alerts`` and ``regime``.
+            after: number of the last message that was seen, by channel if there are several; 0 for all
+                that is kept; None for what is told from now on. Quotes are not kept.
+
+        Raises:
+            InvalidRequest: for an unknown channel or a number that cannot be.
+            StoreError: if a stream ends before that number.
+            StoreUnavailable: if Redis does not answer.
+        """
+        from trading_platform.stores.channels import ChannelReader
+
+        streams, quotes = positions_of(channels, after)
+        subscription = Subscription(ChannelReader(self._redis_url(), streams, quotes=quotes), time.monotonic)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def disconnect_redis(self) -> None:
+        """Ends all subscriptions and gives Redis back; :meth:`connect` does so on leaving."""
+        for subscription in list(self._subscriptions):
+            subscription.close()
+        with self._connecting:
+            self._resources.close()
+            self.__dict__.pop("_connected", None)
+
+    def _redis_url(self) -> str:
+        self._live()
+        return self._connected[0]
+
+    def _live(self) -> LiveStore:
+        with self._connecting:
+            return self._connected[1]
+
+    @cached_property
+    def _connected(self) -> tuple[str, LiveStore]:
+        from trading_platform.stores.live import open_live_store
+
+        if self._redis is None:
+            raise ConfigurationError(
+                "This platform was opened without Redis.", remedy="open it with Platform.connect()"
+            )
+        url = self._resources.enter_context(self._redis())
+        return url, self._resources.enter_context(open_live_store(url))
 
     @cached_property
     def _audit(self) -> AuditStore:

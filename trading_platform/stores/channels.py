@@ -55,7 +55,7 @@ class ChannelReader:
         sleep: waits while Redis is away; an argument so that tests own time.
 
     Raises:
-        StoreUnavailable: if Redis does not answer now; later it is waited for.
+        StoreUnavailable: if Redis does not answer for some five seconds; later it is waited for.
         StoreError: if a stream ends before the number it is to be read after.
     """
 
@@ -73,13 +73,9 @@ class ChannelReader:
         self._looked = -1.0
         self._reading = threading.Lock()
         self._closed = False
+        self.position: dict[str, int] = {}
         try:
-            with redis_errors():
-                if quotes:
-                    self._listen(streams)
-                last = {channel: self._last(channel) for channel in streams}
-            self.position = {name: last[name] if after is None else after for name, after in streams.items()}
-            _check(self.position, last)
+            self._open(streams)
         except BaseException:
             self.close()
             raise
@@ -112,7 +108,7 @@ class ChannelReader:
             except StoreUnavailable:
                 self._drop_pubsub()
                 self._failures += 1
-        self._sleep(min(_LONGEST_BACKOFF, 0.02 * 2 ** min(self._failures, 10)))
+        self._sleep(_backoff(self._failures))
         return []
 
     def _read(self, wait: float) -> list[Told]:
@@ -124,6 +120,22 @@ class ChannelReader:
         if not self._quotes:
             return self._from_streams(wait)
         return self._from_both(wait)
+
+    def _open(self, streams: Mapping[str, int | None], attempts: int = 8) -> None:
+        """Finds out where to begin, over a restart of some five seconds."""
+        try:
+            with redis_errors():
+                if self._quotes:
+                    self._listen(streams)
+                last = {channel: self._last(channel) for channel in streams}
+        except StoreUnavailable:
+            if attempts == 1:
+                raise
+            self._sleep(_backoff(9 - attempts))
+            self._open(streams, attempts - 1)
+        else:
+            self.position = {name: last[name] if after is None else after for name, after in streams.items()}
+            _check(self.position, last)
 
     def _from_streams(self, wait: float) -> list[Told]:
         """Whole batches of the streams; what is told while nobody waits is there the next time."""
@@ -201,6 +213,10 @@ class ChannelReader:
             return 0
         info: Any = self._redis.xinfo_stream(channel)
         return int(info["last-generated-id"].partition("-")[0])
+
+
+def _backoff(failures: int) -> float:
+    return float(min(_LONGEST_BACKOFF, 0.02 * 2 ** min(failures, 10)))
 
 
 def _check(position: Mapping[str, int], last: Mapping[str, int]) -> None:

@@ -1,0 +1,192 @@
+"""``Platform.signals``, ``.regime``, ``.circuit``, ``.alerts``: what agents tell each other through Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from trading_platform.domain.time import Clock, rfc3339
+from trading_platform.stores.audit import AuditStore
+
+if TYPE_CHECKING:
+    from trading_platform.stores.live import LiveStore
+    from trading_platform.workflows.messages import SignalMessage
+
+Store = Callable[[], "LiveStore"]
+"""Gives the live state, which is connected to at the first use."""
+
+
+class Signals:
+    """Tells signals and reads the last ones.
+
+    ::
+
+        platform.signals.publish("momentum", "BTCUSD", "long", strength="0.8", price="64000")
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def publish(
+        self,
+        strategy: str,
+        symbol: str,
+        direction: str,
+        *,
+        strength: Decimal | int | str | None = None,
+        price: Decimal | int | str | None = None,
+        reason: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Tells a signal on the channel and stream ``signals`` and notes it for five minutes.
+
+        Args:
+            strategy: whose signal.
+            symbol: of which instrument.
+            direction: ``long``, ``short`` or ``flat``.
+            strength: how sure the strategy is, 0 to 1.
+            price: at which price it thought so.
+            reason: why, in words.
+            data: whatever else is to be known, in JSON; decimals and times become text.
+
+        Returns:
+            The signal's number in the stream.
+
+        Raises:
+            InvalidRequest: naming the value that cannot be told.
+            StoreUnavailable: if Redis does not answer for five seconds.
+        """
+        from trading_platform.workflows.messages import SignalState, checked
+
+        state = checked(
+            SignalState,
+            "signal",
+            strategy=strategy,
+            symbol=symbol,
+            direction=direction,
+            strength=strength,
+            price=price,
+            reason=reason,
+            data=dict(data or {}),
+        )
+        now = self._clock()
+        fields = {name: _text(value) for name, value in state.model_dump(mode="json").items() if value is not None}
+        fields["timestamp"] = rfc3339(now)
+        return self._store().tell_signal(now, state.model_dump_json(), strategy, symbol, fields)
+
+    def last(self, strategy: str, symbol: str) -> SignalMessage | None:
+        """A strategy's last signal for a symbol, unless that was more than five minutes ago."""
+        from trading_platform.workflows.messages import SignalMessage, SignalState
+
+        fields = self._store().signal(strategy, symbol)
+        if not fields:
+            return None
+        ts, seq, data = (fields.pop(name) for name in ("timestamp", "seq", "data"))
+        state = SignalState.model_validate({**fields, "data": json.loads(data)})
+        return SignalMessage(ts=datetime.fromisoformat(ts), seq=int(seq), payload=state)
+
+
+class Regime:
+    """Notes and reads the regime of the market."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def set(self, regime: str) -> bool:
+        """Notes the regime for a minute: note it again before that as long as it holds.
+
+        Returns:
+            Whether it is another than the one told last; then it is told on the channel and stream ``regime``.
+
+        Raises:
+            InvalidRequest: if it is not 1 to 50 letters, digits, dots, dashes and underscores.
+        """
+        from trading_platform.workflows.messages import RegimeState, checked
+
+        checked(RegimeState, "regime", regime=regime, previous=None)
+        return self._store().set_regime(self._clock(), regime)
+
+    def get(self) -> str | None:
+        """The regime; None if none was noted within the last minute."""
+        return self._store().regime()
+
+
+class Circuit:
+    """Reads circuit breakers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, component: str) -> str | None:
+        """``open`` (do not rely on the component), ``closed`` (it works), None if nobody watches it."""
+        return self._store().circuit(component)
+
+
+class Alerts:
+    """Tells alerts."""
+
+    def __init__(self, store: Store, audit: AuditStore, clock: Clock) -> None:
+        self._store = store
+        self._audit = audit
+        self._clock = clock
+
+    def publish(
+        self,
+        event_type: str,
+        severity: str,
+        component: str,
+        message: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        incident: str | None = None,
+        over: bool = False,
+    ) -> int:
+        """Tells an alert on the channel and stream ``alerts`` and writes it to the system events.
+
+        Args:
+            event_type: kind of event.
+            severity: ``info``, ``warning``, ``error`` or ``critical``.
+            component: who says so.
+            message: what happened, in words.
+            metadata: further data.
+            incident: a name of your own, the same for the alert and for the word that it is over.
+            over: that it is over.
+
+        Returns:
+            The alert's number in the stream.
+
+        Raises:
+            InvalidRequest: naming the value that cannot be told.
+            StoreUnavailable: if a store does not answer; the event may have been written then.
+        """
+        from trading_platform.workflows.messages import AlertState, checked
+
+        state = checked(
+            AlertState,
+            "alert",
+            event_type=event_type,
+            severity=severity,
+            component=component,
+            message=message,
+            metadata=dict(metadata or {}),
+            incident=incident,
+            over=over,
+        )
+        event = self._audit.log(
+            event_type=event_type,
+            severity=severity,
+            component=component,
+            message=message,
+            metadata={**state.metadata, "incident": incident, "over": over},
+            timestamp=self._clock(),
+        )
+        return self._store().tell_alert(event.timestamp, state.model_dump_json())
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
