@@ -22,6 +22,8 @@ from trading_platform.checks.lifecycle_checks import on_time
 from trading_platform.resources.dagster_platform import platform_resource
 from trading_platform.schedules.maintenance import maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
+from trading_platform.sensors.outages import outages
+from trading_platform.sensors.stream import streamed_bars
 from trading_platform.sensors.universe import universe
 
 
@@ -35,9 +37,9 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     return Definitions(
         assets=[*bar_assets, *indicator_assets, features, audit_archive, lifecycle],
         asset_checks=[*asset_checks, archive_checks, on_time],
-        jobs=[jobs.intraday, jobs.daily, jobs.maintenance],
+        jobs=[jobs.intraday, jobs.daily, jobs.maintenance, jobs.repair_outage, jobs.indicators_live],
         schedules=[*refresh_schedules, maintenance_schedule],
-        sensors=[universe],
+        sensors=[universe, streamed_bars, outages],
         resources={"platform": platform_resource, **(resource_overrides or {})},
         executor=in_process_executor,
     )

@@ -1,14 +1,29 @@
-"""The jobs a person, a schedule or ``trading-platform backfill`` starts: one a kind of partition, and maintenance.
+"""The jobs a person, a schedule, a sensor or ``trading-platform backfill`` starts.
 
-They run in one process: a step of its own costs about six seconds of start-up, ours take less.
+One a kind of partition, and maintenance. The two that go with the live path are plain ops: to record
+partitions every few minutes would cost more than the work. All run in one process: a step of its own
+costs about six seconds of start-up, ours take less.
 """
 
-from __future__ import annotations
-
-from dagster import AssetSelection, define_asset_job
+from dagster import (
+    AssetSelection,
+    Failure,
+    OpExecutionContext,
+    ResourceParam,
+    define_asset_job,
+    in_process_executor,
+    job,
+    op,
+)
 
 from trading_platform.domain.time import Timeframe
+from trading_platform.failures import told_to_dagster
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.stores.outages import OutageState
+from trading_platform.workflows.compute_indicators import compute_new_indicators
+from trading_platform.workflows.repair_outages import repair_outages
 
+_FEW = 3  # failures that a sentence can still name
 _INTRADAY = [
     name
     for timeframe in Timeframe
@@ -32,6 +47,45 @@ maintenance = define_asset_job(
     AssetSelection.groups("maintenance"),
     description="The life of bars and indicators, and the archive of decisions and events.",
 )
+
+
+@op(config_schema={"outages": [int]}, description="Asks the source for the minutes of some outages that are over.")
+def repair(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+    """Repairs what of it is due; fails if any is not repaired, which is then due again later or given up."""
+    with told_to_dagster():
+        numbers = context.op_config["outages"]
+        done = repair_outages(platform.stores, platform.sources, clock=platform.clock, only=numbers, limit=len(numbers))
+    for each in done:
+        context.log.info("Outage %d of %s: %s, %s", each.outage.id, each.outage.symbol, each.state, each.note)
+    failed = [each for each in done if each.state is not OutageState.REPAIRED]
+    if failed:
+        described = "; ".join(f"{each.outage.symbol}: {each.note}" for each in failed[:_FEW])
+        raise Failure(
+            description=f"{len(failed)} of {len(done)} outages are not repaired. {described}", allow_retries=False
+        )
+
+
+@job(description="Asks the source for the minutes that a feed was down.", executor_def=in_process_executor)
+def repair_outage() -> None:
+    """One run a disconnection: its outages of all symbols, each with attempts of its own."""
+    repair()
+
+
+@op(description="Computes the indicators of the bars that have come since the last ones.")
+def compute_new(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+    """All symbols of the universe, 1m, 5m and 1h."""
+    with told_to_dagster():
+        symbols = list(platform.stores.instruments.all())
+        for timeframe in Timeframe:
+            if timeframe.is_intraday:
+                counted = compute_new_indicators(platform.stores, symbols, timeframe, clock=platform.clock)
+                context.log.info("%s: %d new rows of %d symbols", timeframe, sum(counted.values()), len(symbols))
+
+
+@job(description="Indicators of the newest intraday bars, all symbols.", executor_def=in_process_executor)
+def indicators_live() -> None:
+    """Tells Dagster of no partition; the hourly job ``intraday`` does."""
+    compute_new()
 
 
 def job_for(timeframe: Timeframe) -> str:

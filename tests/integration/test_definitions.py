@@ -72,7 +72,7 @@ def test_every_asset_says_what_it_is():
 
 def test_every_job_resolves():
     jobs = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert jobs == {"intraday", "daily", "maintenance"}
+    assert jobs == {"intraday", "daily", "maintenance", "repair_outage", "indicators_live"}
     covered = [
         key.to_user_string() for name in jobs for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
     ]
@@ -86,11 +86,13 @@ def test_only_what_keeps_order_runs_by_itself():
         "us_close": "America/New_York",
         "crypto_close": "UTC",
         "intraday_refresh": "UTC",
+        "indicators_live": "UTC",
         "maintenance": "UTC",
     }
     running = DefaultScheduleStatus.RUNNING
     assert {found.name for found in repository.schedule_defs if found.default_status is running} == {"maintenance"}
-    assert defs.resolve_sensor_def("universe").default_status is DefaultSensorStatus.RUNNING
+    for name in ("universe", "streamed_bars", "outages"):
+        assert defs.resolve_sensor_def(name).default_status is DefaultSensorStatus.RUNNING
 
 
 # Dagster's own commands

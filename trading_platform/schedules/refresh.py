@@ -1,8 +1,9 @@
 """When bars, indicators and features are brought up to date: after each market's close, and hourly.
 
 A tick asks for all symbols × the present partition in one run, by the range tags. That is cheap
-where nothing is new: coverage says what is missing, and the rest is left alone. All schedules are
-off until somebody turns them on in the UI.
+where nothing is new: coverage says what is missing, and the rest is left alone. ``indicators_live``
+follows the stream instead, a window every five minutes. All schedules are off until somebody turns
+them on in the UI: the first asks sources for data, the other is of use only where a stream runs.
 """
 
 from __future__ import annotations
@@ -72,4 +73,13 @@ intraday_refresh = _refresh(
     "intraday_refresh", "5 * * * *", "UTC", Timeframe.M1, "Minute, five-minute and hourly bars, hourly: this month."
 )
 
-refresh_schedules = [daily_close, us_close, crypto_close, intraday_refresh]
+indicators_live = ScheduleDefinition(
+    name="indicators_live",
+    job_name=jobs.indicators_live.name,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.STOPPED,
+    description="Indicators of the newest 1m, 5m and 1h bars, every five minutes, where a stream writes them.",
+)
+
+refresh_schedules = [daily_close, us_close, crypto_close, intraday_refresh, indicators_live]

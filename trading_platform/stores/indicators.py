@@ -7,6 +7,7 @@ narrow shape of the document is the view ``market_data.indicators``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -54,6 +55,11 @@ class IndicatorStore:
             {"symbols": list(symbols), "start": window.start, "end": window.end},
             {name: INDICATOR_SCHEMA[name] for name in columns},
         )
+
+    def last_times(self, symbols: Sequence[str], timeframe: Timeframe, since: datetime) -> dict[str, datetime]:
+        """The opens of the last bars that have indicators, of the symbols that have any at or after ``since``."""
+        statement = query("indicators/last_times").replace("{table}", indicators_table(timeframe))
+        return dict(self._database.rows(statement, {"symbols": list(symbols), "since": since}))
 
     def replace(
         self,

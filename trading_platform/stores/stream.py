@@ -62,6 +62,23 @@ class Committed:
     withdrawn: Mapping[str, Sequence[Window]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Written:
+    """What streams have written of one symbol's minute bars on one day.
+
+    Attributes:
+        version: moves on whenever one of the bars changes.
+        symbol: whose.
+        window: from midnight UTC to the end of what is stored.
+        stored: how many bars streams have added.
+    """
+
+    version: int
+    symbol: str
+    window: Window
+    stored: int
+
+
 @dataclass
 class _Told:
     """What is told of the bars of one timeframe: where they changed and where the source has answered."""
@@ -107,6 +124,11 @@ class StreamStore:
         """
         rows = self._database.rows(query("stream/position"), {"stream": stream})
         return StreamPosition(rows[0][0], rows[0][1]) if rows else None
+
+    def written_since(self, version: int, limit: int) -> list[Written]:
+        """The days whose minute bars streams have changed since a version, in the order of their versions."""
+        rows = self._database.rows(query("stream/written_since"), {"after": version, "rows": limit})
+        return [Written(number, symbol, Window(start, end), stored) for number, symbol, start, end, stored in rows]
 
     def commit(
         self,
@@ -284,17 +306,19 @@ def _withdraw(
         return {}
     withdrawn = {"source": source, "symbols": list(minutes), "withdrawn": [*map(multirange, minutes.values())]}
     execute(connection, query("stream/withdraw"), withdrawn)
-    each = [(symbol, window.start) for symbol, windows in minutes.items() for window in windows]
-    late = {"symbols": [symbol for symbol, _ in each], "minutes": [start for _, start in each]}
+    each = [(symbol, window) for symbol, windows in minutes.items() for window in windows]
+    late: dict[str, Any] = {"symbols": [symbol for symbol, _ in each]}
+    late |= {"starts": [window.start for _, window in each], "ends": [window.end for _, window in each]}
     execute(connection, query("outages/late"), {"source": source, "reason": LATE_EVENTS, "now": now, **late})
     return minutes
 
 
 def _late_minutes(late: Iterable[tuple[str, datetime]]) -> dict[str, list[Window]]:
-    found: dict[str, set[datetime]] = {}
+    found: dict[str, set[Window]] = {}
     for symbol, time in late:
-        found.setdefault(symbol, set()).add(time.astimezone(UTC).replace(second=0, microsecond=0))
-    return {symbol: [Window(start, start + _MINUTE) for start in sorted(starts)] for symbol, starts in found.items()}
+        start = time.astimezone(UTC).replace(second=0, microsecond=0)
+        found.setdefault(symbol, set()).add(Window(start, start + _MINUTE))
+    return {symbol: Window.merge(windows) for symbol, windows in found.items()}
 
 
 def _touched(bars: pl.DataFrame, answered: Mapping[str, Sequence[Window]]) -> dict[str, list[Window]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -23,6 +23,9 @@ CODE_VERSION = "1"
 
 BATCH_ROWS = 400_000
 """Bars computed at once: large enough to keep round trips few, small enough for a laptop's memory."""
+
+NEW_WITHIN = timedelta(days=1)
+"""How far back :func:`compute_new_indicators` looks; what is older is left to the partition's computation."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,44 @@ def compute_indicators_of(
         done += len(batch)
         progress(f"{timeframe} indicators", done, len(stale))
     return ComputeReport(dataset, rows, len(symbols) * len(partitions) - len(rows))
+
+
+def compute_new_indicators(
+    stores: Stores, symbols: Sequence[str], timeframe: Timeframe, *, clock: Clock
+) -> dict[Window, int]:
+    """Computes the indicators of the bars that have come since the last ones, up to a day of them.
+
+    A window and its warm-up, and not the partition: cheap enough for every few minutes. Nothing is noted of
+    the partition, so that its next computation takes in older bars that have changed meanwhile.
+
+    Args:
+        stores: bars in, indicators out.
+        symbols: whose.
+        timeframe: of which bars.
+        clock: the present.
+
+    Returns:
+        For each window that was looked at, how many rows of indicators it has now; none where nothing is new.
+    """
+    now = clock()
+    since = now - timeframe.duration - NEW_WITHIN
+    last = stores.indicators.last_times(symbols, timeframe, since)
+    starts: dict[datetime, list[str]] = {}
+    for symbol in symbols:
+        starts.setdefault(last[symbol] + timeframe.duration if symbol in last else since, []).append(symbol)
+    counted = {}
+    for start, names in starts.items():
+        if start >= now:
+            continue
+        window = Window(start, now)
+        computed = _compute(stores, names, timeframe, window)
+        if computed.is_empty():
+            continue
+        stores.indicators.prepare(timeframe, computed["time"])
+        with stores.database.begin() as connection:
+            stores.indicators.replace(connection, names, timeframe, window, computed)
+        counted[window] = computed.height
+    return counted
 
 
 def _compute(stores: Stores, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
