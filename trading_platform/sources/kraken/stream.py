@@ -87,6 +87,7 @@ class KrakenStream:
         self._deadline: datetime | None = None
         self._ahead = _NONE
         self._ahead_known = False
+        self._note: str | None = None
         self.last_message: datetime | None = None
         """When the last message was received, by the receiver's clock."""
         self.counts = MessageCounts()
@@ -229,8 +230,9 @@ class KrakenStream:
         return [FeedDown(self._down[symbol], frozenset({symbol}), f"Kraken refuses the subscription: {error}")]
 
     def _sign_of_life(self, message: SignOfLife, now: datetime) -> list[Event]:
-        if message.note:
+        if message.note and message.note != self._note:
             log.warning("Kraken says: %s", message.note)
+            self._note = message.note
         if not message.is_heartbeat or self._held is not None:
             return []
         return [Heartbeat(now - self._ahead)]
