@@ -13,7 +13,20 @@ from typing import cast
 
 import typer
 
-from trading_platform.cli import archive, backfill, data, database, demo, exchange, imports, instruments, stack, verify
+from trading_platform.cli import (
+    archive,
+    backfill,
+    data,
+    database,
+    demo,
+    exchange,
+    imports,
+    instruments,
+    replay,
+    stack,
+    stream,
+    verify,
+)
 from trading_platform.cli.output import err, print_error
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, TradingPlatformError
 from trading_platform.settings import load_settings
@@ -31,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for family in (demo, stack, exchange, imports, instruments, backfill, data, verify, archive, database):
+for family in (demo, stack, exchange, imports, instruments, backfill, data, replay, stream, verify, archive, database):
     family.register(app)
 
 

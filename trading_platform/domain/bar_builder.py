@@ -65,6 +65,15 @@ class FinalMinutes:
     late: dict[str, list[Window]]
     late_events: int
 
+    def late_minutes(self) -> list[tuple[str, datetime]]:
+        """Symbol and start of each minute in :attr:`late`."""
+        return [
+            (symbol, window.start + index * MINUTE)
+            for symbol, windows in self.late.items()
+            for window in windows
+            for index in range((window.end - window.start) // MINUTE)
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -141,6 +150,11 @@ class BarBuilder:
     def watermark(self) -> datetime | None:
         """How far the feed has come: the latest time it told of."""
         return self._watermark
+
+    @property
+    def pending(self) -> timedelta:
+        """How much has become final that was not taken yet."""
+        return timedelta(0) if self._until is None or self._since is None else self._until - self._since
 
     @property
     def read(self) -> int | None:
