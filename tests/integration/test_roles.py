@@ -51,7 +51,7 @@ MATRIX = {
     "news.news_sentiment": (WRITE, READ),
     "trading.orders": (NOTHING, "SELECT INSERT UPDATE"),
     "trading.trades": (NOTHING, "SELECT INSERT"),
-    "trading.positions": (NOTHING, "SELECT INSERT UPDATE"),
+    "trading.positions": (READ, "SELECT INSERT UPDATE"),
     "trading.position_history": (NOTHING, "SELECT INSERT UPDATE"),
     "trading.outbox": ("SELECT UPDATE DELETE", "INSERT"),
     "audit.decisions": (NOTHING, "SELECT INSERT"),

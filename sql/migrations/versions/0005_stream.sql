@@ -61,3 +61,5 @@ CREATE TRIGGER positions_notify AFTER INSERT OR UPDATE OR DELETE ON trading.posi
     FOR EACH ROW EXECUTE FUNCTION trading.notify_position();
 
 DO $$ BEGIN PERFORM config.grant_roles(); END $$;
+-- The streamer mirrors positions in Redis.
+GRANT SELECT ON trading.positions TO ingest;

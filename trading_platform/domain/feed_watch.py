@@ -1,0 +1,108 @@
+"""Notices when data stop coming while a market is open (data architecture §8): one word when, one when it is over.
+
+Silence is counted by the receiver's clock and only while the symbol's market is open: from the last data
+or the opening, whichever is later. While nothing at all comes, single symbols are not complained about;
+they are given their time again when data are back. Who tells whom: :mod:`trading_platform.streaming.circuit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+FEED_SILENCE = timedelta(minutes=2)
+"""Without data of any symbol: the circuit opens."""
+
+SYMBOL_SILENCE = timedelta(minutes=5)
+"""Without data of one symbol: a warning."""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """That no data come, or that they come again.
+
+    Attributes:
+        symbol: whose data; None for all of them.
+        since: of the last data, or of the opening if there were none since, UTC.
+        over: when data came again, UTC; None while they do not.
+    """
+
+    symbol: str | None
+    since: datetime
+    over: datetime | None = None
+
+
+class FeedWatch:
+    """Watches the data of some symbols; time is what it is told.
+
+    Args:
+        feed_silence: how long nothing at all may come.
+        symbol_silence: how long nothing of one symbol may come.
+    """
+
+    def __init__(self, feed_silence: timedelta = FEED_SILENCE, symbol_silence: timedelta = SYMBOL_SILENCE) -> None:
+        self._feed_silence = feed_silence
+        self._symbol_silence = symbol_silence
+        self._was_open = False
+        self._last: dict[str, datetime] = {}
+        self._since: dict[str, datetime] = {}  # of the symbols whose market is open: when silence began at the earliest
+        self._silent: dict[str, Silence] = {}
+        self._feed: Silence | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the circuit is open: the data are not to be relied on."""
+        return self._was_open or self._feed is not None
+
+    def resume(self, *, is_open: bool) -> None:
+        """Who watched before left the circuit like this."""
+        self._was_open = is_open
+
+    def seen(self, symbol: str, now: datetime) -> None:
+        """Data of a symbol have come."""
+        self._last[symbol] = now
+
+    def judge(self, now: datetime, trading: Iterable[str]) -> list[Silence]:
+        """What has begun and what is over; call it about once a second.
+
+        Args:
+            now: by the receiver's clock, UTC.
+            trading: the symbols whose market is open now.
+        """
+        self._since = {symbol: self._since.get(symbol, now) for symbol in trading}
+        return [*self._judge_feed(now), *([] if self.is_open else self._judge_symbols(now))]
+
+    def _judge_feed(self, now: datetime) -> list[Silence]:
+        newest = max(self._last.values(), default=None)
+        if self._was_open and newest is not None:  # by whom it was left open is not known, nor since when
+            self._was_open = False
+            return [Silence(None, newest, over=newest)]
+        if self._feed is not None:
+            if newest is None or newest <= self._feed.since:
+                return []
+            over, self._feed = Silence(None, self._feed.since, over=newest), None
+            self._since = dict.fromkeys(self._since, newest)
+            return [over]
+        if self._was_open or not self._since:
+            return []
+        since = min(self._since.values())
+        since = since if newest is None else max(since, newest)
+        if now - since > self._feed_silence:
+            self._feed = Silence(None, since)
+            return [self._feed]
+        return []
+
+    def _judge_symbols(self, now: datetime) -> list[Silence]:
+        found = []
+        for symbol, silence in list(self._silent.items()):
+            last = self._last.get(symbol)
+            if last is not None and last > silence.since:
+                del self._silent[symbol]
+                found.append(Silence(symbol, silence.since, over=last))
+        for symbol, opened in self._since.items():
+            since = max(opened, self._last.get(symbol, opened))
+            if symbol not in self._silent and now - since > self._symbol_silence:
+                self._silent[symbol] = Silence(symbol, since)
+                found.append(self._silent[symbol])
+        return found
