@@ -92,9 +92,8 @@ def _storing(
         check_exists(file.expanduser())
     with open_platform(load_settings()) as platform:
         stores = platform.stores
-        inputs = _open(
-            files, options, basis, lambda name: stores.instruments.get(name) or guess_instrument(name, "file")
-        )
+        known = stores.instruments
+        inputs = _open(files, options, basis, lambda name: known.get(name) or guess_instrument(name, "file"))
         for each in inputs:
             for symbol in each.basis:
                 if known.get(symbol) is None:
