@@ -90,8 +90,8 @@ class Pipeline:
         builder: BarBuilder,
         stores: PipelineStores,
         *,
-        on_event: Callable[[Event], None] = lambda _event: None,
-        on_quote: Callable[[Quote], None] = lambda _quote: None,
+        on_event: Callable[[Event], None] | None = None,
+        on_quote: Callable[[Quote], None] | None = None,
         clock: Clock = utc_now,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -140,10 +140,12 @@ class Pipeline:
         received = self._clock()
         self.progress.events += 1
         self.progress.last_event = received
-        self._on_event(event)
+        if self._on_event is not None:
+            self._on_event(event)
         if type(event) is Quote:
             self.progress.quotes += 1
-            self._on_quote(event)
+            if self._on_quote is not None:
+                self._on_quote(event)
         self._builder.add(event, received=received)
         if isinstance(event, (FeedUp, FeedDown)):
             await self._put(lambda: self._note(event))

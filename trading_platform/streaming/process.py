@@ -1,0 +1,166 @@
+"""The live process of one feed, put together: what ``trading-platform stream`` runs.
+
+The feed's pipeline is the main part; around it quotes go to Redis, orders' changes are told, outages
+are repaired and the session's state is kept. Each of these is started again when it fails
+(:mod:`trading_platform.streaming.supervisor`). On the signal to stop the feed is closed, what it said is
+stored, and the others leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.bar_builder import BarBuilder
+from trading_platform.domain.bar_series import Basis
+from trading_platform.domain.events import Event, Quote
+from trading_platform.domain.time import Clock
+from trading_platform.stores.audit import AuditStore, Severity
+from trading_platform.stores.bundle import Stores
+from trading_platform.stores.outbox import OutboxStore
+from trading_platform.stores.stream import StreamStore
+from trading_platform.streaming.pipeline import Pipeline, PipelineStores
+from trading_platform.streaming.quote_sink import QuoteSink
+from trading_platform.streaming.supervisor import Part, PartState, Supervisor
+from trading_platform.workflows.backfill_bars import Sources
+from trading_platform.workflows.publish_outbox import Teller, publish_outbox
+from trading_platform.workflows.repair_outages import repair_outages
+
+if TYPE_CHECKING:
+    from trading_platform.sources.live import LiveFeed
+    from trading_platform.stores.live import AsyncLiveStore
+
+OUTBOX_PAUSE = 0.25
+REPAIR_PAUSE = 5.0
+SESSION_PAUSE = 5.0
+COMPONENT = "streamer"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a stream works with.
+
+    Attributes:
+        stores: the database, as ``ingest``.
+        sources: where outages are repaired from.
+        live: Redis.
+        orders: who tells the changes of orders.
+        clock: the receiver's clock.
+        on_event: called with each event, in order, as to record it.
+        further: more parts to run, by name.
+    """
+
+    stores: Stores
+    sources: Sources
+    live: AsyncLiveStore
+    orders: Teller
+    clock: Clock
+    on_event: Callable[[Event], None] | None = None
+    further: Mapping[str, Part] | None = None
+
+
+class StreamProcess:
+    """One feed and what belongs to it.
+
+    Args:
+        make_feed: opens the feed; called again if its pipeline fails.
+        symbols: what it tells of.
+        around: what to work with.
+    """
+
+    def __init__(self, make_feed: Callable[[], LiveFeed], symbols: frozenset[str], around: Surroundings) -> None:
+        self.sink = QuoteSink(around.live)
+        self.pipeline: Pipeline | None = None
+        self.supervisor = Supervisor(self._tell)
+        self.latest: dict[str, Quote] = {}
+        self._make_feed = make_feed
+        self._symbols = symbols
+        self._around = around
+        self._audit = AuditStore(around.stores.database)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Streams until ``stop`` is set; returns when all that was said is stored."""
+        parts: dict[str, Part] = {
+            "feed": lambda: self._feed(stop),
+            "quotes": self.sink.run,
+            "orders": self._tell_orders,
+            "repair": self._repair,
+            "session": self._keep_session,
+            **(self._around.further or {}),
+        }
+        try:
+            await self.supervisor.run(parts, stop, main="feed")
+        finally:
+            await self._around.live.close()
+
+    async def _feed(self, stop: asyncio.Event) -> None:
+        feed = self._make_feed()
+        builder = BarBuilder(feed.source, basis=dict.fromkeys(self._symbols, Basis.TRADE))
+        stores = self._around.stores
+        self.pipeline = Pipeline(
+            feed.source,
+            self._symbols,
+            builder,
+            PipelineStores(StreamStore(stores.database), stores.outages, stores.quarantine),
+            on_event=self._around.on_event,
+            on_quote=self._on_quote,
+            clock=self._around.clock,
+        )
+
+        async def close_when_told() -> None:
+            await stop.wait()
+            await feed.close()
+
+        closing = asyncio.create_task(close_when_told())
+        try:
+            await self.pipeline.run(feed)
+        finally:
+            closing.cancel()
+            await feed.close()
+
+    def _on_quote(self, quote: Quote) -> None:
+        self.latest[quote.symbol] = quote
+        self.sink.offer(quote)
+
+    async def _tell_orders(self) -> None:
+        outbox = OutboxStore(self._around.stores.database)
+        while True:
+            await asyncio.to_thread(publish_outbox, outbox, self._around.orders)
+            await asyncio.sleep(OUTBOX_PAUSE)
+
+    async def _repair(self) -> None:
+        around = self._around
+        while True:
+            await asyncio.sleep(REPAIR_PAUSE)
+            await asyncio.to_thread(repair_outages, around.stores, around.sources, clock=around.clock)
+
+    async def _keep_session(self) -> None:
+        began = self._around.clock()
+        while True:
+            progress = self.pipeline.progress if self.pipeline else None
+            state = {
+                "state": "degraded" if progress is None or progress.failing else "streaming",
+                "since": began.isoformat(),
+                "symbols": str(len(self._symbols)),
+                "stored_until": progress.until.isoformat() if progress and progress.until else "",
+                "updated_at": self._around.clock().isoformat(),
+            }
+            await self._around.live.write_session(state)
+            await asyncio.sleep(SESSION_PAUSE)
+
+    def _tell(self, part: PartState, error: Exception) -> None:
+        """A part has failed: the log of events says so, unless the database is what failed."""
+
+        def log() -> None:
+            self._audit.log(
+                event_type="part_failed",
+                severity=Severity.ERROR,
+                component=COMPONENT,
+                message=f"The part {part.name} failed and is started again: {part.error}",
+                metadata={"part": part.name, "restarts": part.restarts, "error": type(error).__name__},
+            )
+
+        task = asyncio.get_running_loop().run_in_executor(None, log)
+        task.add_done_callback(lambda done: done.exception())
