@@ -230,6 +230,11 @@ MESSAGES: dict[Channel, type[Message]] = {
 """The form of each channel's messages."""
 
 
+def schemas() -> dict[str, dict[str, Any]]:
+    """JSON schema of each channel's messages; docs/messages.schema.json is this."""
+    return {channel: model.model_json_schema(mode="serialization") for channel, model in MESSAGES.items()}
+
+
 def check_channel(name: str) -> Channel:
     """The channel of that name.
 
