@@ -189,6 +189,14 @@ def execute(
         return cursor.fetchall() if cursor.description else []
 
 
+def execute_together(connection: Connection, *statements: tuple[str, Mapping[str, Any]]) -> list[list[tuple[Any, ...]]]:
+    """Runs several statements in one round trip and returns the rows of each."""
+    raw = driver(connection)
+    with raw.pipeline():
+        cursors = [raw.execute(statement.encode(), parameters) for statement, parameters in statements]
+    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
 def read_frame(
     connection: Connection, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trading_platform.domain.bars import BAR_SCHEMA, Quality, mark_gaps
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.bars import bars_table
 from trading_platform.stores.coverage import ROLLED_UP, multirange
 from trading_platform.stores.outages import LATE_EVENTS
 from trading_platform.stores.partitions import PartitionMaker
-from trading_platform.stores.postgres import Database, driver, execute, read_frame
+from trading_platform.stores.postgres import Database, execute, execute_together
 from trading_platform.stores.sql import query
+from trading_platform.stores.stream_merge import differences, stored_around, without_kept
 from trading_platform.stores.stream_roll_up import Candidate, candidates, roll_up_candidates
 
 if TYPE_CHECKING:
@@ -177,19 +177,15 @@ class StreamStore:
         known = {symbol: Window.merge(windows) for symbol, windows in answered.items() if windows}
         minutes = _late_minutes(late)
         symbols = sorted({*known, *bars["symbol"].unique(), *minutes})
-        possible = candidates(self._calendars(symbols), _touched(bars, known), until)
-        self._prepare(bars, possible)
+        for timeframe in Timeframe:
+            self._partitions.ensure(bars_table(timeframe), bars["time"].dt.truncate(timeframe.value))
         with self._database.begin() as connection:
-            timeframes = [Timeframe.M1, *sorted({each.timeframe for each in possible}, key=list(Timeframe).index)]
-            if symbols:
-                names = [timeframe.value for timeframe in timeframes]
-                execute(connection, query("stream/lock"), {"symbols": symbols, "timeframes": names})
-            told = [self._write(connection, Timeframe.M1, source, bars, known)]
-            _tell(connection, told, now)
-            for timeframe, (made, whole) in roll_up_candidates(connection, possible).items():
-                told.append(self._write(connection, timeframe, ROLLED_UP, made, whole))
-            _tell(connection, told[1:], now)
-            moved = _keep_position(connection, stream, position, until, now)
+            calendars = _lock(connection, symbols)
+            told = [_prepare(connection, Timeframe.M1, source, bars, known)]
+            *_, moved = execute_together(connection, *_writing(told, now), _keeping(stream, position, until, now))
+            told += _longer(connection, candidates(calendars, _touched(bars, known), until))
+            if told[1:]:
+                execute_together(connection, *_writing(told[1:], now))
             withdrawn = _withdraw(connection, source, minutes, now) if moved else {}
         return Committed(
             {each.timeframe: each.changed.height for each in told if each.changed.height},
@@ -197,106 +193,78 @@ class StreamStore:
             withdrawn,
         )
 
-    def _calendars(self, symbols: Sequence[str]) -> dict[str, str | None]:
-        rows = self._database.rows(query("stream/calendars"), {"symbols": list(symbols)}) if symbols else []
-        return dict.fromkeys(symbols) | dict(rows)
 
-    def _prepare(self, bars: pl.DataFrame, possible: Sequence[Candidate]) -> None:
-        self._partitions.ensure(bars_table(Timeframe.M1), bars["time"])
-        for timeframe in {each.timeframe for each in possible}:
-            opens = [each.bar.start for each in possible if each.timeframe is timeframe]
-            self._partitions.ensure(bars_table(timeframe), pl.Series(opens, dtype=BAR_SCHEMA["time"]))
-
-    def _write(
-        self,
-        connection: Connection,
-        timeframe: Timeframe,
-        source: str,
-        bars: pl.DataFrame,
-        answered: Mapping[str, Sequence[Window]],
-    ) -> _Told:
-        stored = _around(connection, timeframe, bars)
-        changed = _differences(stored, bars if timeframe is not Timeframe.M1 else _not_kept(stored, bars))
-        _upsert(connection, timeframe, changed)
-        return _Told(timeframe, source, answered, changed, changed.join(stored, on=_KEY, how="anti"))
+def _lock(connection: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
+    """Keeps other writers off the minutes of some symbols; their calendars, None for those outside the universe."""
+    _, found = execute_together(
+        connection,
+        (query("stream/lock"), {"symbols": list(symbols), "timeframes": [Timeframe.M1.value]}),
+        (query("stream/calendars"), {"symbols": list(symbols)}),
+    )
+    return dict.fromkeys(symbols) | dict(found)
 
 
-def _around(connection: Connection, timeframe: Timeframe, bars: pl.DataFrame) -> pl.DataFrame:
-    """What is stored where these bars belong, with the bar before and the one after, of each symbol."""
-    if bars.is_empty():
-        return bars.clear()
-    spans = bars.group_by("symbol").agg(first=pl.col("time").min(), last=pl.col("time").max()).sort("symbol")
-    parameters = {"symbols": spans["symbol"].to_list(), "firsts": spans["first"].to_list()}
-    statement = _for("stream/around", timeframe)
-    stored = read_frame(connection, statement, parameters | {"lasts": spans["last"].to_list()}, BAR_SCHEMA)
-    before = stored.join(spans, on="symbol").filter(pl.col("time") < pl.col("first"))
-    without = spans.join(before, on="symbol", how="anti")
-    if without.is_empty():
-        return stored
-    parameters = {"symbols": without["symbol"].to_list(), "firsts": without["first"].to_list()}
-    further = read_frame(connection, _for("stream/last_before", timeframe), parameters, BAR_SCHEMA)
-    return pl.concat([stored, further]).sort(_KEY)
+def _prepare(
+    connection: Connection,
+    timeframe: Timeframe,
+    source: str,
+    bars: pl.DataFrame,
+    answered: Mapping[str, Sequence[Window]],
+) -> _Told:
+    """What is to be written of the bars of one timeframe."""
+    stored = stored_around(connection, timeframe, bars)
+    changed = differences(stored, bars if timeframe is not Timeframe.M1 else without_kept(stored, bars))
+    return _Told(timeframe, source, answered, changed, changed.join(stored, on=_KEY, how="anti"))
 
 
-def _not_kept(stored: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
-    """The minutes without those whose stored bar is to stay: a repaired one, or one of another source."""
-    repaired = stored.filter(pl.col("quality") == Quality.REPAIRED.value)
-    others = stored.join(bars, on=[*_KEY, "source"], how="anti")
-    return bars.join(pl.concat([repaired, others]), on=_KEY, how="anti")
+def _longer(connection: Connection, possible: Sequence[Candidate]) -> list[_Told]:
+    """What is to be written of longer bars, once their minutes are."""
+    if not possible:
+        return []
+    names = sorted({each.timeframe.value for each in possible})
+    symbols = sorted({each.symbol for each in possible})
+    execute(connection, query("stream/lock"), {"symbols": symbols, "timeframes": names})
+    made = roll_up_candidates(connection, possible)
+    return [_prepare(connection, timeframe, ROLLED_UP, bars, whole) for timeframe, (bars, whole) in made.items()]
 
 
-def _differences(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """The bars to write, so that what is stored and what is new stand as they should beside each other."""
-    merged = pl.concat([stored.join(new, on=_KEY, how="anti"), new]).sort(_KEY)
-    # The first of a symbol is judged by what came before it, which is not here; or there is nothing before it.
-    is_first = pl.col("time") == pl.col("time").min().over("symbol")
-    review = pl.col("quality") == Quality.REVIEW.value
-    plain = pl.when(review & ~is_first).then(pl.lit(Quality.TRADED.value)).otherwise(pl.col("quality"))
-    judged = mark_gaps(merged.with_columns(quality=plain))
-    return judged.join(stored, on=list(BAR_SCHEMA), how="anti", nulls_equal=True)
-
-
-def _upsert(connection: Connection, timeframe: Timeframe, bars: pl.DataFrame) -> None:
-    if bars.is_empty():
-        return
-    columns: dict[str, Any] = {name: bars[name].to_list() for name in ("time", "symbol", "source", "quality")}
-    columns |= {name: bars[name].cast(pl.String).to_list() for name in _VALUES}
-    execute(connection, _for("stream/upsert", timeframe), columns)
-
-
-def _tell(connection: Connection, told: Sequence[_Told], now: datetime) -> None:
-    """Adds to coverage and to the record of requests, for all timeframes at once."""
+def _writing(told: Sequence[_Told], now: datetime) -> list[tuple[str, dict[str, Any]]]:
+    """The statements that write bars, add to coverage and to the record of requests, for all timeframes."""
     answers = [(each, symbol, windows) for each in told for symbol, windows in each.answered.items()]
     requests = [(each, key, row) for each in told for key, row in each.requests().items()]
-    with driver(connection).pipeline():
-        if answers:
-            parameters: dict[str, Any] = {
-                "symbols": [symbol for _, symbol, _ in answers],
-                "timeframes": [each.timeframe.value for each, _, _ in answers],
-                "sources": [each.source for each, _, _ in answers],
-                "answered": [multirange(windows) for _, _, windows in answers],
-            }
-            execute(connection, query("stream/add_answered"), parameters)
-        if requests:
-            parameters = {
-                "symbols": [symbol for _, (symbol, _), _ in requests],
-                "timeframes": [each.timeframe.value for each, _, _ in requests],
-                "sources": [each.source for each, _, _ in requests],
-                "days": [day for _, (_, day), _ in requests],
-                "ends": [end for _, _, (end, _, _) in requests],
-                "stored": [added for _, _, (_, added, _) in requests],
-                "changed": [changed for _, _, (_, _, changed) in requests],
-                "asked_at": now,
-            }
-            execute(connection, query("stream/record_requests"), parameters)
+    statements = [_upsert(each.timeframe, each.changed) for each in told if each.changed.height]
+    if answers:
+        parameters: dict[str, Any] = {
+            "symbols": [symbol for _, symbol, _ in answers],
+            "timeframes": [each.timeframe.value for each, _, _ in answers],
+            "sources": [each.source for each, _, _ in answers],
+            "answered": [multirange(windows) for _, _, windows in answers],
+        }
+        statements.append((query("stream/add_answered"), parameters))
+    if requests:
+        parameters = {
+            "symbols": [symbol for _, (symbol, _), _ in requests],
+            "timeframes": [each.timeframe.value for each, _, _ in requests],
+            "sources": [each.source for each, _, _ in requests],
+            "days": [day for _, (_, day), _ in requests],
+            "ends": [end for _, _, (end, _, _) in requests],
+            "stored": [added for _, _, (_, added, _) in requests],
+            "changed": [changed for _, _, (_, _, changed) in requests],
+            "asked_at": now,
+        }
+        statements.append((query("stream/record_requests"), parameters))
+    return statements
 
 
-def _keep_position(
-    connection: Connection, stream: str, position: Mapping[str, Any], until: datetime, now: datetime
-) -> bool:
-    """Whether it was another than the stored one."""
+def _upsert(timeframe: Timeframe, bars: pl.DataFrame) -> tuple[str, dict[str, Any]]:
+    columns: dict[str, Any] = {name: bars[name].to_list() for name in ("time", "symbol", "source", "quality")}
+    return _for("stream/upsert", timeframe), columns | {name: bars[name].cast(pl.String).to_list() for name in _VALUES}
+
+
+def _keeping(stream: str, position: Mapping[str, Any], until: datetime, now: datetime) -> tuple[str, dict[str, Any]]:
+    """The statement that keeps the position, and gives a row if it was another."""
     parameters = {"stream": stream, "position": json.dumps(position), "until": until, "updated_at": now}
-    return bool(execute(connection, query("stream/keep_position"), parameters))
+    return query("stream/keep_position"), parameters
 
 
 def _withdraw(
