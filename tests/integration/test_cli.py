@@ -27,6 +27,7 @@ COMMANDS = [
     ["backfill"],
     ["coverage"],
     ["verify"],
+    ["outages"],
     ["instruments", "add"],
     ["instruments", "remove"],
     ["instruments", "list"],

@@ -11,13 +11,15 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
+from commands import installation
 
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.errors import SourceUnavailable
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.quality import REFUSED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window, partition_windows
-from trading_platform.resources.platform import build_sources
+from trading_platform.embedded.stack import Endpoints
+from trading_platform.resources.platform import build_sources, open_platform
 from trading_platform.settings import Settings
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
@@ -338,3 +340,35 @@ def test_a_changed_position_is_told_to_who_listens(server_url: str) -> None:
         ledger.commit()
         told = [(each.channel, each.payload) for each in listener.notifies(timeout=5, stop_after=3)]
         assert told == [("positions", "BTCUSD")] * 3
+
+
+# The command
+
+
+def test_the_command_lists_what_is_not_repaired_and_repairs_it(stack: Endpoints) -> None:
+    with installation(stack.database_url) as ours:
+        nothing = ours.run("outages")
+        assert (nothing.code, nothing.text) == (0, "No outage is left to repair.")
+        with open_platform(ours.settings()) as platform:
+            platform.stores.instruments.add(BTC)
+            platform.stores.outages.opened("kraken", ["BTCUSD"], DOWN, "silent for 5 s")
+            platform.stores.outages.closed("kraken", ["BTCUSD"], UP)
+            platform.stores.outages.opened("kraken", ["BTCUSD"], UP + MINUTE, "cut")
+        listed = ours.run("outages", "--json")
+        assert listed.code == 0
+        assert [(each["state"], each["reason"]) for each in listed.json] == [
+            ("open", "cut"),
+            ("closed", "silent for 5 s"),
+        ]
+        assert "silent for 5 s" in ours.run("outages").text
+        with running_exchange(SeededMarket(7, ["BTCUSD"]), clock=lambda: UP + HOUR) as url:
+            repaired = ours.run("outages", "--repair", more={"KRAKEN_API_URL": url})
+        assert repaired.code == 0, repaired.text
+        assert "BTCUSD: repaired" in repaired.text
+        assert [each["state"] for each in ours.run("outages", "--all", "--json").json] == ["open", "repaired"]
+        with open_platform(ours.settings()) as platform:
+            platform.stores.outages.closed("kraken", ["BTCUSD"], UP + 2 * MINUTE)
+            platform.stores.instruments.remove("BTCUSD")
+        given_up = ours.run("outages", "--repair")
+        assert given_up.code == 1
+        assert "has left the universe" in given_up.text

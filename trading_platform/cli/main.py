@@ -22,6 +22,7 @@ from trading_platform.cli import (
     exchange,
     imports,
     instruments,
+    outages,
     replay,
     stack,
     stream,
@@ -44,7 +45,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for family in (demo, stack, exchange, imports, instruments, backfill, data, replay, stream, verify, archive, database):
+for family in (
+    demo,
+    stack,
+    exchange,
+    imports,
+    instruments,
+    backfill,
+    data,
+    replay,
+    stream,
+    outages,
+    verify,
+    archive,
+    database,
+):
     family.register(app)
 
 
