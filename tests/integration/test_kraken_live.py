@@ -21,8 +21,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 
 from trading_platform.domain.bar_builder import BarBuilder, Basis
-from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.errors import ConfigurationError, SourceRejected, SourceUnavailable
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
+from trading_platform.domain.instruments import guess_instrument
 from trading_platform.domain.time import Window
 from trading_platform.simulator.faults import Fault, Faults
 from trading_platform.simulator.market import nanoseconds
@@ -31,7 +32,10 @@ from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
 from trading_platform.sources.kraken.client import KrakenClient, connect
 from trading_platform.sources.kraken.live import KrakenFeed
+from trading_platform.sources.kraken.quotes import KrakenQuotes
+from trading_platform.sources.kraken.wire import Retries
 from trading_platform.sources.live import Backoff
+from trading_platform.sources.polling import PollingFeed
 
 START = datetime(2025, 3, 4, 15, 17, 42, tzinfo=UTC)
 SPEED = 20.0
@@ -536,3 +540,32 @@ def test_faults_of_the_stream_leave_answers_of_rest_alone(exchange: Exchange) ->
     set_faults(exchange.url, Faults(probability=everything))
     client = connect(exchange.url, 1_000)
     assert client.pairs().find("BTCUSD").live_name == "BTC/USD"
+
+
+def test_polling_the_ticker_says_what_the_stream_says() -> None:
+    """The clock stands still, so that both speak of one moment."""
+    with running_exchange(SeededMarket(7, SYMBOLS), clock=lambda: START) as url:
+        client = connect(url, 1_000, retries=Retries(attempts=1))
+        instruments = [guess_instrument(symbol, "kraken") for symbol in SYMBOLS]
+
+        async def run() -> list[dict[str, Quote]]:
+            pairs = [client.pairs().find(symbol) for symbol in SYMBOLS]
+            polling = PollingFeed(KrakenQuotes(client, lambda: START), instruments, clock=lambda: START)
+            found: list[dict[str, Quote]] = []
+            for feed in (polling, KrakenFeed(stream_url(url), pairs, clock=lambda: START)):
+                async with feed:
+                    quotes: dict[str, Quote] = {}
+                    while len(quotes) < len(SYMBOLS):
+                        event = await asyncio.wait_for(anext(feed), TIMEOUT)
+                        if isinstance(event, Quote):
+                            quotes[event.symbol] = event
+                    found.append(quotes)
+            return found
+
+        polled, streamed = asyncio.run(run())
+        assert polled == streamed
+        set_faults(url, Faults(next={Fault.SERVER_ERROR: 1}))
+        with pytest.raises(SourceUnavailable):
+            KrakenQuotes(client).quotes(SYMBOLS)
+        with pytest.raises(SourceRejected, match="NOSUCH"):
+            KrakenQuotes(client).quotes(["NOSUCH"])

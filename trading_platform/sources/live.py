@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from trading_platform.domain.events import Event
 from trading_platform.domain.reasons import Reason
+
+_Result = TypeVar("_Result")
 
 AsyncSleep = Callable[[float], Awaitable[None]]
 """Waits that many seconds without holding up others. Passed as an argument so that tests own time."""
@@ -113,3 +116,15 @@ class Backoff:
         """Says that a connection has ended which stood for so many seconds."""
         if stood >= self.lasting:
             self._attempt = 0
+
+
+async def until_closing(work: Awaitable[_Result], closing: asyncio.Event) -> _Result | None:
+    """What ``work`` gives, or None as soon as ``closing`` is set; leaves no task behind."""
+    task, waiting = asyncio.ensure_future(work), asyncio.ensure_future(closing.wait())
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        waiting.cancel()
+        await asyncio.gather(task, waiting, return_exceptions=True)

@@ -6,7 +6,9 @@ Answers come parsed (:mod:`trading_platform.sources.kraken.parse`) but not scree
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
@@ -15,7 +17,7 @@ from trading_platform.domain.time import Window
 from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Progress, Read, collect_trades
 from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
 from trading_platform.sources.kraken.parse import OhlcAnswer, TradesAnswer, parse_ohlc, parse_trades
-from trading_platform.sources.kraken.wire import KrakenWire, Retries, TokenBucket
+from trading_platform.sources.kraken.wire import Answer, KrakenWire, Retries, TokenBucket
 
 OHLC_INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 """Minutes of a candle that Kraken can be asked for."""
@@ -120,6 +122,14 @@ class KrakenClient:
             return self._wire.public("Trades", _page(pair, since, PAGE), lambda result: read(parse_trades(result)))
 
         return collect_trades(ask, nanoseconds(window.start), nanoseconds(window.end), progress)
+
+    def ticker(self, pairs: Sequence[KrakenPair], read: Callable[[dict[str, Any]], Answer]) -> Answer:
+        """What ``read`` makes of the ticker of those pairs.
+
+        Raises:
+            SourceError: if it cannot be had.
+        """
+        return self._wire.public("Ticker", {"pair": ",".join(pair.altname for pair in pairs)}, read)
 
     def close(self) -> None:
         """Ends the connections."""

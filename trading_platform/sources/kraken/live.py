@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from trading_platform.domain.errors import ConfigurationError
@@ -20,7 +20,14 @@ from trading_platform.domain.events import Event
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.kraken.stream import KrakenStream
-from trading_platform.sources.live import AsyncSleep, Backoff, MessageCounts, RefusedMessage, RefuseMessage
+from trading_platform.sources.live import (
+    AsyncSleep,
+    Backoff,
+    MessageCounts,
+    RefusedMessage,
+    RefuseMessage,
+    until_closing,
+)
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -33,8 +40,6 @@ SILENCE_SECONDS = 5.0
 _LARGEST_MESSAGE = 16 * 2**20
 _HANDSHAKE_SECONDS = 10.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-_Result = TypeVar("_Result")
 
 
 def _log_refused(message: RefusedMessage) -> None:
@@ -141,7 +146,7 @@ class KrakenFeed:
         if self._connection is not None:
             await self._listen(self._connection)
         elif self._wait is not None:
-            await self._unless_closing(self._sleep(self._wait))
+            await until_closing(self._sleep(self._wait), self._closing)
             self._wait = None
         else:
             await self._connect()
@@ -151,7 +156,7 @@ class KrakenFeed:
 
         self._stream.counts.connections += 1
         try:
-            self._connection = await self._unless_closing(self._open())
+            self._connection = await until_closing(self._open(), self._closing)
         except (OSError, TimeoutError, WebSocketException, ValueError, EOFError) as error:
             self._failed(f"no connection: {type(error).__name__}: {error}")
             return
@@ -229,17 +234,6 @@ class KrakenFeed:
         if connection is not None:
             self._backoff.ended((self._clock() - self._connected_at).total_seconds())
             await connection.close()
-
-    async def _unless_closing(self, work: Awaitable[_Result]) -> _Result | None:
-        """What ``work`` gives, or None as soon as the feed is to be closed."""
-        task, closing = asyncio.ensure_future(work), asyncio.ensure_future(self._closing.wait())
-        try:
-            await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
-        finally:
-            for pending in (task, closing):
-                pending.cancel()
-            await asyncio.gather(task, closing, return_exceptions=True)
 
 
 def _why_closed(error: Exception) -> str:

@@ -1,0 +1,166 @@
+"""A live feed of a source that has no push: asked each second while a market of its symbols is open.
+
+What is asked is a :class:`QuoteSource`; Kraken's is :class:`trading_platform.sources.kraken.quotes.KrakenQuotes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, Self
+
+from trading_platform.domain.calendars import ALWAYS_OPEN, sessions
+from trading_platform.domain.errors import SourceError
+from trading_platform.domain.events import Event, FeedDown, FeedUp, Heartbeat, Quote
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Clock, Window, utc_now
+from trading_platform.sources.live import AsyncSleep, Backoff, until_closing
+
+log = logging.getLogger(__name__)
+
+_LOOK_AHEAD = timedelta(days=12)  # farther than any market is closed
+
+
+class QuoteSource(Protocol):
+    """Somebody who can be asked what is bid and asked now."""
+
+    @property
+    def name(self) -> str:
+        """What stands in the ``source`` column of bars made of it."""
+
+    def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """The quotes of those symbols, in the platform's spelling; may wait for the network.
+
+        Raises:
+            SourceError: if they cannot be had.
+        """
+
+
+class OpeningHours:
+    """When the market of a calendar is open.
+
+    Args:
+        calendar: see :mod:`trading_platform.domain.calendars`.
+    """
+
+    def __init__(self, calendar: str) -> None:
+        self._calendar = calendar
+        self._known: Window | None = None
+        self._spans: list[tuple[datetime, datetime]] = []
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether it is open at ``moment``; the opening belongs to it, the close does not."""
+        if self._calendar == ALWAYS_OPEN:
+            return True
+        if self._known is None or moment not in self._known:
+            around = Window(moment - timedelta(days=3), moment + _LOOK_AHEAD)
+            self._spans = list(sessions(self._calendar, around).select("open", "close").iter_rows())
+            self._known = Window(moment - timedelta(days=1), moment + _LOOK_AHEAD - timedelta(days=2))
+        return any(start <= moment < end for start, end in self._spans)
+
+
+class PollingFeed:
+    """Quotes of a source without push; see :class:`trading_platform.sources.live.LiveFeed`.
+
+    Only symbols whose market is open are asked for. A round that fails is an outage from the last
+    one that did not, and is tried again after growing waits. Heartbeats come with every round, and while
+    all markets are closed, so that event time goes on.
+
+    Args:
+        quotes: whom to ask.
+        instruments: what to follow.
+        clock: the receiver's clock.
+        sleep: waits.
+        interval: seconds from the beginning of a round to that of the next.
+        backoff: the waits after rounds that failed.
+    """
+
+    def __init__(
+        self,
+        quotes: QuoteSource,
+        instruments: Iterable[Instrument],
+        *,
+        clock: Clock = utc_now,
+        sleep: AsyncSleep = asyncio.sleep,
+        interval: float = 1.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._quotes = quotes
+        self._calendars = {instrument.symbol: instrument.calendar for instrument in instruments}
+        self._hours = {calendar: OpeningHours(calendar) for calendar in set(self._calendars.values())}
+        self._clock = clock
+        self._sleep = sleep
+        self._interval = interval
+        self._backoff = backoff or Backoff(lasting=0.0)
+        self._ready: deque[Event] = deque()
+        self._is_up: bool | None = None
+        self._heard = clock()
+        self._wait = 0.0
+        self._closing = asyncio.Event()
+
+    @property
+    def source(self) -> str:
+        """What stands in the ``source`` column of bars made of it."""
+        return self._quotes.name
+
+    def __aiter__(self) -> Self:
+        """The feed itself."""
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event.
+
+        Raises:
+            StopAsyncIteration: once the feed is closed.
+        """
+        while not self._ready:
+            if self._wait:
+                await until_closing(self._sleep(self._wait), self._closing)
+            if self._closing.is_set():
+                raise StopAsyncIteration
+            await self._round()
+        return self._ready.popleft()
+
+    async def close(self) -> None:
+        """Ends the feed. A question that is being asked is left to its own timeout."""
+        self._closing.set()
+
+    async def __aenter__(self) -> Self:
+        """The feed itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Closes the feed."""
+        await self.close()
+
+    async def _round(self) -> None:
+        began = self._clock()
+        symbols = [symbol for symbol, calendar in self._calendars.items() if self._hours[calendar].is_open(began)]
+        try:
+            quotes = await self._ask(symbols) if symbols else []
+        except SourceError as error:
+            self._failed(error)
+            return
+        if quotes is None:
+            return
+        self._backoff.ended(self._interval)
+        self._heard = self._clock()
+        if not self._is_up:
+            self._is_up = True
+            self._ready.append(FeedUp(self._heard, frozenset(self._calendars)))
+        self._ready.extend(quotes)
+        self._ready.append(Heartbeat(self._heard))
+        self._wait = max(self._interval - (self._heard - began).total_seconds(), 0.01)
+
+    async def _ask(self, symbols: Sequence[str]) -> list[Quote] | None:
+        return await until_closing(asyncio.to_thread(self._quotes.quotes, symbols), self._closing)
+
+    def _failed(self, error: SourceError) -> None:
+        self._wait = self._backoff.next_wait()
+        log.warning("no quotes from %s, asked again in %.1f s: %s", self.source, self._wait, error.message)
+        if self._is_up is not False:
+            self._is_up = False
+            self._ready.append(FeedDown(self._heard, frozenset(self._calendars), error.message))
