@@ -1,9 +1,16 @@
 """Kraken spot.
 
-:mod:`~trading_platform.sources.kraken.wire` speaks HTTP through krakenex and turns failures into the
-platform's errors, :mod:`~trading_platform.sources.kraken.client` has a method an endpoint,
+REST: :mod:`~trading_platform.sources.kraken.wire` speaks HTTP through krakenex and turns failures into
+the platform's errors, :mod:`~trading_platform.sources.kraken.client` has a method an endpoint,
 :mod:`~trading_platform.sources.kraken.parse` reads answers into frames,
 :mod:`~trading_platform.sources.kraken.pairs` translates symbols, and
-:mod:`~trading_platform.sources.kraken.source` is the ``BarSource``. Limits and oddities of the
-vendor stand in docs/sources/kraken.md.
+:mod:`~trading_platform.sources.kraken.source` is the ``BarSource``,
+:mod:`~trading_platform.sources.kraken.quotes` a ``QuoteSource``.
+
+Live: :mod:`~trading_platform.sources.kraken.live` is the ``LiveFeed`` over the WebSocket,
+:mod:`~trading_platform.sources.kraken.messages` reads a message,
+:mod:`~trading_platform.sources.kraken.stream` knows what it means after those before, and
+:mod:`~trading_platform.sources.kraken.sequence` what is missing by the numbers of trades.
+
+Limits and oddities of the vendor stand in docs/sources/kraken.md.
 """
