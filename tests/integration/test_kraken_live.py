@@ -322,7 +322,7 @@ def test_a_long_outage_is_told_with_its_bounds(exchange: Exchange) -> None:
     start = exchange.clock()
     feed = exchange.feed(since=start)
     cut = lambda: exchange.break_by(next={"reset": 1, "refuse": 6})  # noqa: E731
-    heard = asyncio.run(listen(feed, exchange, 4, cut))
+    heard = asyncio.run(listen(feed, exchange, 5, cut))
     lost = account(heard, exchange, start)
     assert lost > 0
     for symbol in SYMBOLS:

@@ -1,2 +1,5 @@
-"""The outside: a package a vendor (client, wire, parse), behind :mod:`trading_platform.sources.base`
-for bars and :mod:`trading_platform.sources.live` for what happens now."""
+"""The outside: a package a vendor (client, wire, parse).
+
+Bars are had behind :mod:`trading_platform.sources.base`, what happens now behind
+:mod:`trading_platform.sources.live`.
+"""
