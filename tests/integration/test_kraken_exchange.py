@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -306,14 +307,24 @@ def test_the_recording_comes_back_through_the_client(test_data: Path) -> None:
 def test_the_command_serves_and_ends_cleanly() -> None:
     program = "import typer; from trading_platform.cli.exchange import register; a = typer.Typer(); register(a); a()"
     command = [sys.executable, "-c", program, "--json", "--seed", "3", "--symbols", "BTCUSD,ETHUSD", "--next", "drop=1"]
+    command += ["--speed", "60"]
     for ending in (signal.SIGTERM, signal.SIGINT):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ}) as process:
             assert process.stdout is not None
             ready = json.loads(process.stdout.readline())
             assert ready["symbols"] == ["BTCUSD", "ETHUSD"]
-            assert client_of(ready["url"]).pairs().symbols == ("BTCUSD", "ETHUSD")
+            assert ready["stream_url"] == f"ws{ready['url'].removeprefix('http')}/v2"
+            client = client_of(ready["url"])
+            assert client.pairs().symbols == ("BTCUSD", "ETHUSD")
+            assert _seconds_passed(client, 0.5) >= 29
             process.send_signal(ending)
             assert process.wait(10) == 0
+
+
+def _seconds_passed(client: KrakenClient, wait: float) -> float:
+    before = client.server_time()
+    time.sleep(wait)
+    return (client.server_time() - before).total_seconds()
 
 
 def test_a_taken_port_is_told() -> None:

@@ -32,6 +32,7 @@ from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
 from trading_platform.sources.kraken.client import KrakenClient, connect
 from trading_platform.sources.kraken.live import KrakenFeed
+from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.kraken.quotes import KrakenQuotes
 from trading_platform.sources.kraken.wire import Retries
 from trading_platform.sources.live import Backoff
@@ -533,6 +534,39 @@ def test_a_server_that_sends_anything_is_survived() -> None:
     assert len(heard.of(FeedDown)) == 1
     assert not heard.of(Trade)
     assert not heard.of(Heartbeat)
+
+
+def test_a_slow_reader_slows_the_sender_and_is_not_taken_for_silence() -> None:
+    clock = FastClock()
+    sent = 0
+    snapshot = {"symbol": "BTC/USD", "side": "buy", "price": 1.5, "qty": 1.0, "ord_type": "limit", "trade_id": 1}
+    first = {"channel": "trade", "type": "snapshot", "data": [{**snapshot, "timestamp": "2025-03-04T15:17:00Z"}]}
+    row = {"symbol": "BTC/USD", "bid": 1.5, "ask": 1.6, "last": 1.5, "note": "x" * 5_000}
+    total = 20_000
+
+    async def flood(connection: ServerConnection) -> None:
+        nonlocal sent
+        await connection.send(json.dumps(first))
+        message = json.dumps({"channel": "ticker", "type": "update", "data": [row]})
+        for sent in range(1, total + 1):  # noqa: B007
+            await connection.send(message)
+        await connection.wait_closed()
+
+    async def run() -> list[Event]:
+        async with serve(flood, "127.0.0.1", 0, compression=None) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2"
+            pair = KrakenPair("BTCUSD", "XXBTZUSD", "XBTUSD", "XBT/USD", None)
+            async with KrakenFeed(url, [pair], clock=clock, sleep=clock.sleep) as feed:
+                events = [await anext(feed)]
+                await asyncio.sleep(1.5)  # thirty seconds by the feed's clock
+                assert sent < total / 2
+                while len(events) <= total:
+                    events.append(await anext(feed))
+                return events
+
+    events = asyncio.run(run())
+    assert [type(event) for event in events[:2]] == [FeedUp, Quote]
+    assert not any(isinstance(event, FeedDown) for event in events)
 
 
 def test_faults_of_the_stream_leave_answers_of_rest_alone(exchange: Exchange) -> None:

@@ -124,6 +124,12 @@ class PollingFeed:
             await self._round()
         return self._ready.popleft()
 
+    def take_ready(self) -> list[Event]:
+        """The events that are there already, without waiting: for who handles them by the batch."""
+        ready = list(self._ready)
+        self._ready.clear()
+        return ready
+
     async def close(self) -> None:
         """Ends the feed. A question that is being asked is left to its own timeout."""
         self._closing.set()
