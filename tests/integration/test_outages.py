@@ -177,7 +177,6 @@ def test_an_outage_is_noted_once_and_closed_once(stores: Stores) -> None:
     assert stores.outages.due(UP + HOUR) == [], "it goes on"
     assert stores.outages.closed("kraken", ["BTCUSD"], UP) == 1
     assert stores.outages.closed("kraken", ["BTCUSD"], UP + SECOND) == 0
-    assert stores.outages.opened("kraken", ["BTCUSD"], DOWN, "told again after a restart") == 0
     (found,) = stores.outages.all([OutageState.CLOSED])
     assert (found.symbol, found.down_at, found.up_at, found.window()) == ("BTCUSD", DOWN, UP, GAP)
     assert stores.outages.due(GAP.end - SECOND) == [], "its last minute has not ended"
@@ -185,6 +184,21 @@ def test_an_outage_is_noted_once_and_closed_once(stores: Stores) -> None:
     assert stores.outages.opened("kraken", ["BTCUSD"], UP + MINUTE, "again") == 1
     stores.outages.closed("kraken", ["BTCUSD"], UP)
     assert stores.outages.all([OutageState.CLOSED])[0].up_at == UP + MINUTE, "no outage ends before it begins"
+
+
+def test_a_stream_that_dies_again_before_it_has_stored_anything_goes_on_with_its_outage(
+    stores: Stores, exchange: Exchange, clock: Time
+) -> None:
+    """What it heard between the two deaths is in no bar, and must be asked for."""
+    stores.outages.opened("kraken", ["BTCUSD"], DOWN, "the stream was not running")
+    stores.outages.closed("kraken", ["BTCUSD"], UP)
+    assert repair(stores, exchange, clock) == [(OutageState.REPAIRED, 1)]
+    assert stores.outages.opened("kraken", ["BTCUSD"], DOWN, "the stream was not running") == 1
+    assert stores.outages.due(clock() + HOUR) == []
+    stores.outages.closed("kraken", ["BTCUSD"], START + 40 * MINUTE)
+    assert repair(stores, exchange, clock) == [(OutageState.REPAIRED, 1)]
+    assert exchange.asked == [GAP, minutes(25, 40)]
+    assert only(stores).window() == minutes(20, 40)
 
 
 def test_the_minutes_of_an_outage_are_asked_for_and_nothing_else(

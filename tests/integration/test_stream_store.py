@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,9 +18,11 @@ import polars as pl
 import psycopg
 import pytest
 from commands import rows, tables
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from processes import environment
 
-from trading_platform.domain.bars import BAR_SCHEMA
+from trading_platform.domain.bars import BAR_SCHEMA, mark_gaps
 from trading_platform.domain.calendars import sessions
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.instruments import AssetClass, Instrument
@@ -28,7 +31,7 @@ from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.coverage import ROLLED_UP, Outcome, Request
 from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.outages import LATE_EVENTS, OutageState
-from trading_platform.stores.postgres import Database
+from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.roles import Role, as_role, set_passwords
 from trading_platform.stores.stream import Committed
 from trading_platform.workflows.roll_up_bars import roll_up_bars
@@ -76,10 +79,10 @@ def span(first: int, end: int) -> Window:
 
 def bars(prices: Sequence[tuple[int, int]], symbol: str = "BTCUSD", **values: object) -> pl.DataFrame:
     """Bars that stand at one price each, by the minute of the day."""
-    given = {"source": "kraken", "quality": "traded"} | values
+    told = {"source": "kraken", "quality": "traded"} | values
     return pl.DataFrame(
         [
-            (at(minute), symbol, "1m", *[Decimal(price)] * 4, Decimal(1), given["source"], given["quality"])
+            (at(minute), symbol, "1m", *[Decimal(price)] * 4, Decimal(1), told["source"], told["quality"])
             for minute, price in prices
         ],
         schema=BAR_SCHEMA,
@@ -90,8 +93,8 @@ def bars(prices: Sequence[tuple[int, int]], symbol: str = "BTCUSD", **values: ob
 def commit(stores: Stores, found: pl.DataFrame, first: int, end: int, **values: Any) -> Committed:
     """Minutes of all symbols in them, answered for from the first until the last."""
     answered = {symbol: [span(first, end)] for symbol in found["symbol"].unique()} or {"BTCUSD": [span(first, end)]}
-    given = {"answered": answered, "until": at(end), "position": {"offset": end}, "now": at(end)} | values
-    return stores.stream.commit("kraken", "kraken", bars=found, **given)
+    told = {"stream": "kraken", "answered": answered, "until": at(end), "position": {"offset": end}, "now": at(end)}
+    return stores.stream.commit(source="kraken", bars=found, **(told | values))
 
 
 def stored(stores: Stores, timeframe: Timeframe = Timeframe.M1, symbol: str = "BTCUSD") -> pl.DataFrame:
@@ -305,9 +308,9 @@ import sys
 from datetime import datetime, timedelta
 from decimal import Decimal
 import polars as pl
-from trading_platform.domain.bars import BAR_SCHEMA
+from trading_platform.domain.bars import BAR_SCHEMA, mark_gaps
 from trading_platform.domain.time import Window
-from trading_platform.stores.postgres import Database
+from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.stream import StreamStore
 url, start, count = sys.argv[1], datetime.fromisoformat(sys.argv[2]), int(sys.argv[3])
 symbols = [f"S{number:02}" for number in range(20)]
@@ -391,3 +394,57 @@ def wait_until_alone(url: str) -> None:
     while rows(url, others) != [(0,)]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+# In any order, and at once
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(
+    prices=st.lists(st.integers(90, 115), min_size=1, max_size=24),
+    order=st.randoms(use_true_random=False),
+    size=st.integers(1, 9),
+)
+def test_in_whatever_order_minutes_come_they_are_judged_as_one(
+    stores: Stores, prices: list[int], order: random.Random, size: int
+) -> None:
+    with stores.database.begin() as connection:
+        execute(connection, "DELETE FROM market_data.bars_1m")
+        execute(connection, "DELETE FROM market_data.stream_positions")
+    shuffled = list(enumerate(prices))
+    order.shuffle(shuffled)
+    for start in range(0, len(shuffled), size):
+        part = bars(sorted(shuffled[start : start + size]))
+        commit(stores, part, 0, len(prices), position={"start": start})
+        commit(stores, part, 0, len(prices), position={"start": start})
+    assert stored(stores).equals(mark_gaps(bars(sorted(shuffled))))
+
+
+def test_two_that_write_the_same_symbols_at_once_do_not_hinder_each_other(stores: Stores) -> None:
+    names = [f"S{number}" for number in range(12)]
+    failed: list[Exception] = []
+
+    def run(stream: str, chosen: Sequence[str]) -> None:
+        try:
+            for minute in range(30):
+                found = pl.concat([bars([(minute, 100 + minute)], name) for name in sorted(chosen)])
+                commit(stores, found, minute, minute + 1, stream=stream)
+        except Exception as error:  # noqa: BLE001 - told to the test
+            failed.append(error)
+
+    threads = [
+        threading.Thread(target=run, args=("one", names[:8])),
+        threading.Thread(target=run, args=("two", names[:3:-1])),
+        threading.Thread(target=run, args=("three", names)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert failed == []
+    assert stores.bars.read(names, Timeframe.M1, span(0, 60)).height == 12 * 30
+    assert stores.bars.read(names, Timeframe.M5, span(0, 60)).height == 12 * 6
+    for stream in ("one", "two", "three"):
+        position = stores.stream.position(stream)
+        assert position is not None
+        assert position.until == at(30)

@@ -87,7 +87,9 @@ class OutageStore:
     def opened(self, source: str, symbols: Iterable[str], down_at: datetime, reason: str) -> int:
         """Notes that nothing is told of some symbols any more; says of how many that is new.
 
-        Saying it again changes nothing: not while they are down, and not for a moment that was noted before.
+        Saying it again while they are down changes nothing. An outage from the very same moment that is over,
+        repaired or not, goes on: a stream that died after it came up begins again from there, and what it
+        heard meanwhile is lost. A repair then asks for what has not been answered for since.
 
         Args:
             source: whose feed.
@@ -148,5 +150,6 @@ class OutageStore:
 
     def _write(self, name: str, parameters: dict[str, object]) -> int:
         with self._database.begin() as connection, driver(connection).cursor() as cursor:
+            execute(connection, query("outages/lock"))
             cursor.execute(query(name).encode(), parameters)
             return cursor.rowcount
