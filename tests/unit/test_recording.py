@@ -23,7 +23,8 @@ from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.reasons import Reason
-from trading_platform.streaming.recording import MEMBER_EVENTS, Recorded, Recording, RecordingWriter, is_recording
+from trading_platform.streaming.recorded_events import Recorded
+from trading_platform.streaming.recording import MEMBER_EVENTS, Recording, RecordingWriter, is_recording
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 BASIS = {"BTCUSD": Basis.TRADE, "EURUSD": Basis.MID}

@@ -25,7 +25,9 @@ from trading_platform.sources.files.contents import open_contents
 from trading_platform.sources.files.options import ImportOptions, PriceSide
 from trading_platform.sources.files.reading import read_content
 from trading_platform.streaming.recording import RecordingWriter
-from trading_platform.streaming.replay import MemorySink, ReplayInput, ReplayReport, open_inputs, replay
+from trading_platform.streaming.replay import ReplayReport, replay
+from trading_platform.streaming.replay_inputs import ReplayInput, open_inputs
+from trading_platform.streaming.replay_sinks import MemorySink
 
 EURUSD = "tick/EURUSD_oanda_ticks_2014-05.csv.gz"
 VALUES = ["time", *PRICES]

@@ -19,7 +19,9 @@ from trading_platform.domain.time import utc_now
 if TYPE_CHECKING:
     from trading_platform.domain.bar_series import Basis
     from trading_platform.domain.instruments import Instrument
-    from trading_platform.streaming.replay import FinalMinutesSink, MemorySink, ReplayInput, ReplayReport
+    from trading_platform.streaming.replay import ReplayReport
+    from trading_platform.streaming.replay_inputs import ReplayInput
+    from trading_platform.streaming.replay_sinks import FinalMinutesSink, MemorySink
 
 _MOST_ROWS = 20
 """Bars shown of a dry run; all of them go to a file with --to."""
@@ -72,7 +74,7 @@ def _without_storing(
     files: list[Path], options: Any, basis: Basis | None, speed: float | None, *, quiet: bool
 ) -> tuple[list[ReplayReport], MemorySink]:
     from trading_platform.domain.instruments import guess_instrument
-    from trading_platform.streaming.replay import MemorySink
+    from trading_platform.streaming.replay_sinks import MemorySink
 
     sink = MemorySink()
     inputs = _open(files, options, basis, lambda name: guess_instrument(name, "file"))
@@ -86,7 +88,7 @@ def _storing(
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
     from trading_platform.sources.files.contents import check_exists
-    from trading_platform.streaming.replay import StoreSink
+    from trading_platform.streaming.replay_sinks import StoreSink
 
     for file in files:
         check_exists(file.expanduser())
@@ -104,7 +106,7 @@ def _storing(
 
 def _open(files: list[Path], options: Any, basis: Basis | None, instrument_of: Any) -> list[ReplayInput]:
     from trading_platform.domain.calendars import timezone_of
-    from trading_platform.streaming.replay import open_inputs
+    from trading_platform.streaming.replay_inputs import open_inputs
 
     def zone_of(symbol: str) -> str:
         instrument: Instrument = instrument_of(symbol)

@@ -12,18 +12,26 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from trading_platform.domain.bar_builder import GRACE
 from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
-from trading_platform.domain.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
+from trading_platform.domain.events import Event
 from trading_platform.domain.reasons import Reason
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.streaming.recorded_events import (
+    Recorded,
+    UnreadableLine,
+    as_line,
+    fields_of,
+    recorded_of,
+    text_of_time,
+    time_of_text,
+)
 
 FORMAT, VERSION = "trading-platform-events", 1
 
@@ -35,23 +43,6 @@ _GZIP = 31  # zlib's word for a gzip header and trailer
 _MAGIC = b"\x1f\x8b"
 _CHUNK = 256 * 1024
 _LONGEST_LINE = 4 * 1024**2
-_NAMES: dict[type, str] = {Trade: "trade", Quote: "quote", Heartbeat: "heartbeat", FeedUp: "up", FeedDown: "down"}
-_SIDES = ("bid", "ask", "last", "volume")
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event of a recording.
-
-    Attributes:
-        offset: its line, counted from 0; the header is line 0.
-        event: what the feed said.
-        received: the receiver's clock at that moment.
-    """
-
-    offset: int
-    event: Event
-    received: datetime | None
 
 
 @dataclass(frozen=True)
@@ -72,12 +63,12 @@ class RecordingHeader:
 
     def as_line(self) -> bytes:
         """The line."""
-        return _line(
+        return as_line(
             {
                 "format": FORMAT,
                 "version": VERSION,
                 "source": self.source,
-                "started": _time(self.started),
+                "started": text_of_time(self.started),
                 "grace_seconds": self.grace.total_seconds(),
                 "symbols": {symbol: basis.value for symbol, basis in self.basis.items()},
             }
@@ -97,7 +88,7 @@ class RecordingHeader:
             if known and fields["version"] == VERSION:
                 basis = {symbol: Basis(name) for symbol, name in fields["symbols"].items()}
                 grace = timedelta(seconds=fields["grace_seconds"])
-                return cls(fields["source"], _moment(fields["started"]), basis, grace)
+                return cls(fields["source"], time_of_text(fields["started"]), basis, grace)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             known = False
         if not known:
@@ -155,7 +146,7 @@ class RecordingWriter:
             received: when it came; the clock is asked where it is not given.
         """
         now = received or self._clock()
-        self._lines.append(_line({**_fields(event), "received": _time(now)}))
+        self._lines.append(as_line({**fields_of(event), "received": text_of_time(now)}))
         if len(self._lines) >= MEMBER_EVENTS or now - self._written_at >= MEMBER_TIME:
             self._written_at = now
             self.flush()
@@ -217,8 +208,8 @@ class Recording:
             if offset <= max(after, 0):
                 continue
             try:
-                yield _recorded(offset, json.loads(line))
-            except _Unreadable as fault:
+                yield recorded_of(offset, json.loads(line))
+            except UnreadableLine as fault:
                 refuse(offset + 1, fault.reason, fault.detail, _shown(line))
             except (ValueError, RecursionError):
                 refuse(offset + 1, Reason.UNSUPPORTED, "the line is not JSON", _shown(line))
@@ -231,87 +222,6 @@ def is_recording(path: Path) -> bool:
     except (OSError, MalformedPayload):
         return False
     return first.startswith(b'{"format":"' + FORMAT.encode() + b'"')
-
-
-class _Unreadable(Exception):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason, self.detail = reason, detail
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    fields: dict[str, Any] = {"event": _NAMES[type(event)], "time": _time(event.time)}
-    if isinstance(event, Trade):
-        fields |= {"symbol": event.symbol, "price": str(event.price), "quantity": str(event.quantity)}
-        return fields if event.trade_id is None else fields | {"trade_id": event.trade_id}
-    if isinstance(event, Quote):
-        sides = {name: str(value) for name in _SIDES if (value := getattr(event, name)) is not None}
-        return fields | {"symbol": event.symbol} | sides
-    if isinstance(event, (FeedUp, FeedDown)):
-        fields["symbols"] = sorted(event.symbols)
-    return fields | {"reason": event.reason} if isinstance(event, FeedDown) else fields
-
-
-def _recorded(offset: int, fields: Any) -> Recorded:
-    if not isinstance(fields, dict):
-        raise _Unreadable(Reason.UNSUPPORTED, "the line is not an object")
-    try:
-        received = _moment(fields["received"]) if "received" in fields else None
-        time = _moment(fields["time"])
-    except KeyError:
-        raise _Unreadable(Reason.MISSING_VALUE, "time is missing") from None
-    except (ValueError, TypeError, OverflowError):
-        raise _Unreadable(Reason.UNREADABLE_TIME, "time or received is not a time with its zone") from None
-    try:
-        return Recorded(offset, _event(fields, time), received)
-    except KeyError as missing:
-        raise _Unreadable(Reason.MISSING_VALUE, f"{missing.args[0]} is missing") from None
-    except (InvalidOperation, TypeError, ValueError):
-        raise _Unreadable(Reason.UNREADABLE_NUMBER, "a value is not what it should be") from None
-
-
-def _event(fields: dict[str, Any], time: datetime) -> Event:
-    kind = fields["event"]
-    if kind == "quote":
-        bid, ask, last, volume = (_number(fields[name]) if name in fields else None for name in _SIDES)
-        return Quote(_name(fields["symbol"]), time, bid, ask, last, volume)
-    if kind == "trade":
-        trade_id = fields.get("trade_id")
-        if trade_id is not None and type(trade_id) is not int:
-            raise TypeError(trade_id)
-        return Trade(_name(fields["symbol"]), time, _number(fields["price"]), _number(fields["quantity"]), trade_id)
-    if kind == "heartbeat":
-        return Heartbeat(time)
-    if kind == "up":
-        return FeedUp(time, frozenset(map(_name, fields["symbols"])))
-    if kind == "down":
-        return FeedDown(time, frozenset(map(_name, fields["symbols"])), _name(fields["reason"]))
-    raise _Unreadable(Reason.UNSUPPORTED, f"{kind!r:.40} is no kind of event")
-
-
-def _number(value: Any) -> Decimal:
-    return Decimal(_name(value))
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment.astimezone(UTC)
-
-
-def _line(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
 def _shown(line: bytes) -> str:

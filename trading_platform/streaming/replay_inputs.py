@@ -1,0 +1,151 @@
+"""What can be replayed: files of trades or quotes, and recordings of a feed.
+
+The replay itself: :mod:`trading_platform.streaming.replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from trading_platform.domain.bar_builder import GRACE
+from trading_platform.domain.bar_series import Basis
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.reasons import Reason
+from trading_platform.sources.files.contents import open_contents
+from trading_platform.sources.files.events import TickFile, read_ticks
+from trading_platform.sources.files.formats import Kind
+from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.files.reading import SOURCE, ZoneOf
+from trading_platform.streaming.recorded_events import Recorded
+from trading_platform.streaming.recording import Recording, is_recording
+
+
+@dataclass
+class ReplayInput:
+    """Something that can be replayed.
+
+    Attributes:
+        stream: name of its position in the database: the same for the same content and basis.
+        origin: where it is, for the quarantine.
+        source: what stands in the column ``source`` of its bars.
+        basis: the price of each symbol's bars.
+        grace: how long after a minute's end its events may still come in.
+        complete: whether its end is the end of what it tells of; a recording may go on.
+        length: its last offset plus one.
+        events: gives the events after an offset.
+        line_of: gives the line of an offset, from 1.
+        refused: rows of it that are no events, added to while it is read.
+    """
+
+    stream: str
+    origin: str
+    source: str
+    basis: Mapping[str, Basis]
+    grace: timedelta
+    complete: bool
+    length: int
+    events: Callable[[int], Iterator[Recorded]]
+    line_of: Callable[[int], int]
+    refused: list[dict[str, Any]] = field(default_factory=list)
+
+
+def open_inputs(
+    path: Path, *, basis: Basis | None = None, options: ImportOptions | None = None, zone_of: ZoneOf
+) -> list[ReplayInput]:
+    """What a file holds that can be replayed: a recording, or the tables of ticks in it.
+
+    Args:
+        path: the file.
+        basis: the price the bars are made of; None means trades where there are any, else the mid of
+            quotes, and what a recording says of itself.
+        options: what was said about the file; of a recording only the symbol counts.
+        zone_of: the zone of a symbol's exchange, for times that are local to it.
+
+    Raises:
+        InvalidRequest: if there is no such file, or nothing in it can be replayed like that.
+        SourceError: if its content cannot be made out.
+    """
+    options = options or ImportOptions()
+    if path.is_file() and is_recording(path):
+        return [_of_recording(Recording(path), basis, options.symbol)]
+    return [
+        _of_ticks(read_ticks(content, options, zone_of=zone_of), basis, content.origin, options)
+        for content in open_contents(path)
+    ]
+
+
+def _of_ticks(ticks: TickFile, basis: Basis | None, origin: str, options: ImportOptions) -> ReplayInput:
+    of_trades = ticks.kind is Kind.TRADES
+    basis = basis or (Basis.TRADE if of_trades else Basis.MID)
+    if of_trades is not (basis is Basis.TRADE):
+        raise InvalidRequest(
+            f"{origin} cannot give such bars.",
+            expected="trade" if of_trades else "bid, ask or mid",
+            received=f"--basis {basis.value} for a file of {ticks.kind.value}",
+            remedy="leave --basis out, or choose one of the expected",
+        )
+    refused = [
+        refused_row(row["line"], row["reason"], row["detail"], row["record"], row["time"], ticks.symbol)
+        for row in ticks.refused.iter_rows(named=True)
+    ]
+    lines = ticks.ticks["line"]
+    read_as = [option for option in (options.timezone, options.dates) if option is not None]
+    return ReplayInput(
+        stream=" ".join(("replay", ticks.symbol, basis.value, ticks.sha256[:32], *read_as)),
+        origin=origin,
+        source=SOURCE,
+        basis={ticks.symbol: basis},
+        grace=GRACE,
+        complete=True,
+        length=ticks.length,
+        events=lambda after: (Recorded(offset, event, None) for offset, event in ticks.events(after)),
+        line_of=lambda offset: lines[offset - 1],
+        refused=refused,
+    )
+
+
+def _of_recording(recording: Recording, basis: Basis | None, symbol: str | None) -> ReplayInput:
+    header = recording.header
+    if symbol is not None and symbol not in header.basis:
+        raise InvalidRequest(
+            f"{recording.path} holds nothing of {symbol}.",
+            expected=f"one of {', '.join(header.basis)}",
+            received=symbol,
+            remedy="choose one of the expected, or leave --symbol out",
+        )
+    chosen = {name: basis or own for name, own in header.basis.items() if symbol in (None, name)}
+    refused: list[dict[str, Any]] = []
+
+    def refuse(line: int, reason: Reason, detail: str, record: str) -> None:
+        refused.append(refused_row(line, reason, detail, record, None, None))
+
+    def events(after: int) -> Iterator[Recorded]:
+        for recorded in recording.events(after, refuse=refuse):
+            if symbol is None or getattr(recorded.event, "symbol", symbol) == symbol:
+                yield recorded
+
+    words = f"{symbol or 'all'} {basis.value if basis else 'own basis'}"
+    return ReplayInput(
+        stream=f"replay {header.source} {words} {header.started.isoformat()}",
+        origin=str(recording.path),
+        source=header.source,
+        basis=chosen,
+        grace=header.grace,
+        complete=False,
+        length=recording.count(),
+        events=events,
+        line_of=lambda offset: offset + 1,
+        refused=refused,
+    )
+
+
+def refused_row(
+    line: int, reason: str, detail: str, record: str | None, time: datetime | None, symbol: str | None
+) -> dict[str, Any]:
+    """A refused row of ``REFUSED_SCHEMA``, with the symbol that it is kept under."""
+    names = ("line", "reason", "detail", "record", "time", "symbol")
+    return dict(zip(names, (line, str(reason), detail, record, time, symbol), strict=True)) | {"row_count": 1}
