@@ -14,6 +14,7 @@ import typer
 
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.time import Clock, utc_now
 from trading_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def stream(
     """
     settings = load_settings()
     with open_stream(settings, symbols or [], record) as process:
-        asyncio.run(_run(process, seconds, watch=not json and out.is_terminal))
+        asyncio.run(run_until_stopped(process, seconds, watch=not json and out.is_terminal))
     summary = _summary(process)
     if json:
         print_json(summary)
@@ -56,20 +57,30 @@ def stream(
 
 
 @contextmanager
-def open_stream(settings: Settings, symbols: list[str], record: Path | None) -> Iterator[StreamProcess]:
+def open_stream(
+    settings: Settings, symbols: list[str], record: Path | None, *, clock: Clock = utc_now
+) -> Iterator[StreamProcess]:
     """The live process over the configured servers, ready to run.
+
+    Args:
+        settings: which servers.
+        symbols: what to stream; none means all that come from Kraken.
+        record: where to record what the feed says; None: nowhere.
+        clock: the receiver's clock.
 
     Raises:
         InvalidRequest: unknown symbols, or none that come from Kraken.
     """
-    from trading_platform.embedded.stack import running_stack
+    from trading_platform.embedded.stack import running_stack, url_as
     from trading_platform.resources.platform import open_platform
+    from trading_platform.stores.roles import Role
 
     with ExitStack() as opened:
         endpoints = opened.enter_context(running_stack(settings, need_redis=True))
-        platform = opened.enter_context(open_platform(settings))
+        platform = opened.enter_context(open_platform(settings, clock=clock))
         chosen = _chosen(platform, symbols)
-        around = opened.enter_context(_surroundings(platform, endpoints.redis_url, chosen, record))
+        database_url = url_as(settings, endpoints, Role.INGEST)
+        around = opened.enter_context(_surroundings(platform, database_url, endpoints.redis_url, chosen, record))
         yield _process(settings, platform, chosen, around)
 
 
@@ -89,7 +100,7 @@ def _chosen(platform: PlatformContext, symbols: list[str]) -> list[str]:
 
 @contextmanager
 def _surroundings(
-    platform: PlatformContext, redis_url: str, symbols: list[str], record: Path | None
+    platform: PlatformContext, database_url: str, redis_url: str, symbols: list[str], record: Path | None
 ) -> Iterator[Surroundings]:
     from trading_platform.domain.bar_series import Basis
     from trading_platform.stores.live import AsyncLiveStore
@@ -105,7 +116,9 @@ def _surroundings(
         orders = OrderStream(redis_url)
         opened.callback(orders.close)
         live = AsyncLiveStore(redis_url)
-        yield Surroundings(platform.stores, platform.sources, live, orders, platform.clock, on_event=on_event)
+        yield Surroundings(
+            platform.stores, platform.sources, live, orders, platform.clock, database_url, on_event=on_event
+        )
 
 
 def _process(settings: Settings, platform: PlatformContext, symbols: list[str], around: Surroundings) -> StreamProcess:
@@ -120,7 +133,8 @@ def _process(settings: Settings, platform: PlatformContext, symbols: list[str], 
     )
 
 
-async def _run(process: StreamProcess, seconds: float | None, *, watch: bool) -> None:
+async def run_until_stopped(process: StreamProcess, seconds: float | None = None, *, watch: bool = False) -> None:
+    """Streams until Ctrl-C, SIGTERM or so many seconds; with a live table on the terminal if wanted."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -39,6 +39,9 @@ from trading_platform.domain.time import Timeframe, Window
 GRACE = timedelta(seconds=2)
 """How long after a minute's end its events may still come in."""
 
+_LATE_REACH = timedelta(hours=1)
+"""So far, at most, silent minutes after a late trade are asked for again with its own."""
+
 _ZERO = Decimal(0)
 _STATE_VERSION = 1
 
@@ -122,10 +125,21 @@ class BarBuilder:
         source: what stands in the bars' column ``source``.
         basis: the price of each symbol's bars; with a single one every symbol that occurs is taken up.
         grace: how long after a minute's end its events may still come in.
+        fill_silent: give a minute without trades, in which the feed was up, a bar of volume 0 at the last
+            price, marked ``no_trade``, as exchanges that trade without pause do. Where the last price is not
+            known, after the feed was down, such a minute is to be asked for. Bars of quotes have no such minutes.
     """
 
-    def __init__(self, source: str, *, basis: Mapping[str, Basis] | Basis, grace: timedelta = GRACE) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        basis: Mapping[str, Basis] | Basis,
+        grace: timedelta = GRACE,
+        fill_silent: bool = False,
+    ) -> None:
         self.source = source
+        self._fill_silent = fill_silent
         self.counts = Counts()
         self._any_basis = basis if isinstance(basis, Basis) else None
         self._series = {} if isinstance(basis, Basis) else {symbol: Series(basis[symbol]) for symbol in sorted(basis)}
@@ -237,6 +251,7 @@ class BarBuilder:
             "version": _STATE_VERSION,
             "source": self.source,
             "grace": self._grace.total_seconds(),
+            "fill_silent": self._fill_silent,
             "any_basis": self._any_basis,
             "read": self._read,
             "until": text_of(self._until),
@@ -273,12 +288,12 @@ class BarBuilder:
         differing = [
             symbol for symbol, series in self._series.items() if kept.get(symbol, series.basis) != series.basis
         ]
-        expected = (_STATE_VERSION, self.source, self._grace.total_seconds(), self._any_basis)
-        received = tuple(state.get(name) for name in ("version", "source", "grace", "any_basis"))
+        expected = (_STATE_VERSION, self.source, self._grace.total_seconds(), self._fill_silent, self._any_basis)
+        received = tuple(state.get(name) for name in ("version", "source", "grace", "fill_silent", "any_basis"))
         if expected != received or differing:
             raise InvalidRequest(
                 "The kept position belongs to other bars.",
-                expected=f"version, source, grace and basis {expected}",
+                expected=f"version, source, grace, filling and basis {expected}",
                 received=f"{received}" + (f", another basis for {', '.join(differing)}" if differing else ""),
                 remedy="go on with the same source, basis and grace, or start a new stream",
             )
@@ -376,7 +391,9 @@ class BarBuilder:
             return
         self.counts.late += 1
         self._late_events += 1
-        self._mark_late(symbol, Window(start, start + MINUTE))
+        # Silent minutes after it stand at a price that was not the last.
+        end = self._until if self._fill_silent and self._until is not None else start
+        self._mark_late(symbol, Window(start, min(max(end, start + MINUTE), start + _LATE_REACH)))
 
     def _mark_late(self, symbol: str, window: Window) -> None:
         windows = self._late.setdefault(symbol, [])
@@ -411,24 +428,50 @@ class BarBuilder:
         settled = Window(self._until, until)
         for symbol, series in self._series.items():
             told = settled.subtract(series.untold())
-            if told:
-                self._answered.setdefault(symbol, []).extend(told)
-            for bar in series.settle(until):
-                if any(bar.start in window for window in told):
-                    self._rows.append(series.row(symbol, bar))
+            bars = {bar.start: bar for bar in series.settle(until)}
+            self.counts.cut += sum(not any(start in window for window in told) for start in bars)
+            for window in told:
+                if self._fill_silent and series.basis is Basis.TRADE:
+                    self._tell_each_minute(symbol, series, window, bars)
                 else:
-                    self.counts.cut += 1
+                    self._answered.setdefault(symbol, []).append(window)
+                    self._rows += [
+                        (*series.row(symbol, bar), Quality.TRADED.value)
+                        for start, bar in bars.items()
+                        if start in window
+                    ]
         self._until = until
         self._turn = self._next_turn()
+
+    def _tell_each_minute(
+        self, symbol: str, series: Series, window: Window, bars: Mapping[datetime, RunningBar]
+    ) -> None:
+        """A bar for each minute: of its trades, or at the last price; one without a known price is to be asked for."""
+        if series.told_until != window.start:
+            series.last = None
+        start = window.start
+        while start < window.end:
+            minute, bar = Window(start, start + MINUTE), bars.get(start)
+            if bar is not None:
+                self._rows.append((*series.row(symbol, bar), Quality.TRADED.value))
+                series.last = bar.close
+            elif (silent := series.silent_row(symbol, start)) is not None:
+                self._rows.append((*silent, Quality.NO_TRADE.value))
+            else:
+                self._mark_late(symbol, minute)
+            if bar is not None or series.last is not None:
+                self._answered.setdefault(symbol, []).append(minute)
+            start = minute.end
+        series.told_until = window.end
 
 
 def _frame(rows: Iterable[tuple[Any, ...]], source: str) -> pl.DataFrame:
     ordered = sorted(rows, key=lambda row: (row[1], row[0]))
-    columns = list(zip(*ordered, strict=True)) or [()] * 7
-    time, symbol, *prices, volume = columns
+    columns = list(zip(*ordered, strict=True)) or [()] * 8
+    time, symbol, *prices, volume, quality = columns
     values = dict(zip(("open", "high", "low", "close"), prices, strict=True))
-    constants = {"timeframe": Timeframe.M1.value, "source": source, "quality": Quality.TRADED.value}
-    data = {"time": time, "symbol": symbol, "volume": volume, **values}
+    constants = {"timeframe": Timeframe.M1.value, "source": source}
+    data = {"time": time, "symbol": symbol, "volume": volume, "quality": quality, **values}
     data |= {name: (value,) * len(ordered) for name, value in constants.items()}
     return pl.DataFrame({name: data[name] for name in BAR_SCHEMA}, schema=BAR_SCHEMA)
 

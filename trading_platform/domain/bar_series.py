@@ -123,6 +123,8 @@ class Series:
         first_up: when the feed was first up for it.
         down_since: since when the feed is down for it; None while it is up.
         downs: intervals in which the feed was down, as far as a minute that is not final needs them.
+        last: close of the last final minute, while no minute after it was left out.
+        told_until: all minutes before it, back to the last one left out, are final and were told.
     """
 
     basis: Basis
@@ -134,6 +136,8 @@ class Series:
     first_up: datetime | None = None
     down_since: datetime | None = DAWN
     downs: list[tuple[datetime, datetime]] = field(default_factory=list)
+    last: Decimal | None = None
+    told_until: datetime | None = None
 
     def price(self) -> Decimal | None:
         """What the quotes say now, None while it cannot be told; for MID the sum of both sides, which is exact."""
@@ -175,9 +179,17 @@ class Series:
             prices = (*(EXACT.divide(total, _TWO) for total in prices),)  # type: ignore[assignment]
         return (bar.start, symbol, *(round_amount(price) for price in prices), volume)
 
+    def silent_row(self, symbol: str, start: datetime) -> tuple[Any, ...] | None:
+        """A minute in which nothing was traded, at the last price; None where that is not known."""
+        if self.last is None:
+            return None
+        return (start, symbol, *(round_amount(self.last),) * 4, round_amount(Decimal(0)))
+
     def as_json(self) -> dict[str, Any]:
         """All of it, numbers as text."""
         return {
+            "last": None if self.last is None else str(self.last),
+            "told_until": text_of(self.told_until),
             "basis": self.basis.value,
             "bid": None if self.bid is None else str(self.bid),
             "ask": None if self.ask is None else str(self.ask),
@@ -201,6 +213,8 @@ class Series:
             first_up=moment_of(kept["first_up"]),
             down_since=moment_of(kept["down_since"]),
             downs=[(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in kept["downs"]],
+            last=None if kept["last"] is None else Decimal(kept["last"]),
+            told_until=moment_of(kept["told_until"]),
         )
 
 

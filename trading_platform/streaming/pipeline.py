@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -21,7 +21,7 @@ from trading_platform.domain.bars import empty_bars
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Quote
 from trading_platform.domain.quality import REFUSED_SCHEMA
-from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
+from trading_platform.domain.time import Clock, Timeframe, utc_now
 from trading_platform.stores.outages import OutageStore
 from trading_platform.stores.quarantine import QuarantineStore
 from trading_platform.stores.stream import StreamStore
@@ -212,7 +212,7 @@ class Pipeline:
             until=final.until,
             position=state,
             now=self._clock(),
-            late=[(symbol, minute) for symbol, windows in final.late.items() for minute in _minutes(windows)],
+            late=final.late_minutes(),
         )
         self.progress.minutes += final.bars.height
         self.progress.until = final.until
@@ -238,11 +238,3 @@ class Pipeline:
             self._stores.quarantine.record(
                 frame, source=self._builder.source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin
             )
-
-
-def _minutes(windows: Iterable[Window]) -> Iterable[datetime]:
-    for window in windows:
-        start = window.start
-        while start < window.end:
-            yield start
-            start += timedelta(minutes=1)

@@ -1,26 +1,30 @@
 """The live process of one feed, put together: what ``trading-platform stream`` runs.
 
-The feed's pipeline is the main part; around it quotes go to Redis, orders' changes are told, outages
-are repaired and the session's state is kept. Each of these is started again when it fails
-(:mod:`trading_platform.streaming.supervisor`). On the signal to stop the feed is closed, what it said is
-stored, and the others leave.
+The feed's pipeline is the main part; around it quotes go to Redis, positions are mirrored there, orders'
+changes are told, silence is noticed, outages are repaired and the session's state is kept. Each of these
+is started again when it fails (:mod:`trading_platform.streaming.supervisor`). On the signal to stop the
+feed is closed, what it said is stored, and the others leave.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.bar_builder import BarBuilder
 from trading_platform.domain.bar_series import Basis
+from trading_platform.domain.calendars import expected_times
 from trading_platform.domain.events import Event, Quote
-from trading_platform.domain.time import Clock
+from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.audit import AuditStore, Severity
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.outbox import OutboxStore
 from trading_platform.stores.stream import StreamStore
+from trading_platform.streaming.circuit import FeedGuard
+from trading_platform.streaming.mirror import PositionMirror
 from trading_platform.streaming.pipeline import Pipeline, PipelineStores
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
@@ -48,8 +52,8 @@ class Surroundings:
         live: Redis.
         orders: who tells the changes of orders.
         clock: the receiver's clock.
+        database_url: libpq URL of the database, as ``ingest``; positions are listened to there.
         on_event: called with each event, in order, as to record it.
-        further: more parts to run, by name.
     """
 
     stores: Stores
@@ -57,8 +61,8 @@ class Surroundings:
     live: AsyncLiveStore
     orders: Teller
     clock: Clock
+    database_url: str
     on_event: Callable[[Event], None] | None = None
-    further: Mapping[str, Part] | None = None
 
 
 class StreamProcess:
@@ -79,6 +83,8 @@ class StreamProcess:
         self._symbols = symbols
         self._around = around
         self._audit = AuditStore(around.stores.database)
+        self._hours = _Hours(around.stores, symbols)
+        self._guard = FeedGuard(around.live, self._audit, self._hours.trading, clock=around.clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Streams until ``stop`` is set; returns when all that was said is stored."""
@@ -88,7 +94,8 @@ class StreamProcess:
             "orders": self._tell_orders,
             "repair": self._repair,
             "session": self._keep_session,
-            **(self._around.further or {}),
+            "positions": PositionMirror(self._around.database_url, self._around.live).run,
+            "circuit": self._guard.run,
         }
         try:
             await self.supervisor.run(parts, stop, main="feed")
@@ -97,14 +104,14 @@ class StreamProcess:
 
     async def _feed(self, stop: asyncio.Event) -> None:
         feed = self._make_feed()
-        builder = BarBuilder(feed.source, basis=dict.fromkeys(self._symbols, Basis.TRADE))
+        builder = BarBuilder(feed.source, basis=dict.fromkeys(self._symbols, Basis.TRADE), fill_silent=True)
         stores = self._around.stores
         self.pipeline = Pipeline(
             feed.source,
             self._symbols,
             builder,
             PipelineStores(StreamStore(stores.database), stores.outages, stores.quarantine),
-            on_event=self._around.on_event,
+            on_event=self._on_event,
             on_quote=self._on_quote,
             clock=self._around.clock,
         )
@@ -119,6 +126,11 @@ class StreamProcess:
         finally:
             closing.cancel()
             await feed.close()
+
+    def _on_event(self, event: Event) -> None:
+        self._guard.observe(event)
+        if self._around.on_event is not None:
+            self._around.on_event(event)
 
     def _on_quote(self, quote: Quote) -> None:
         self.latest[quote.symbol] = quote
@@ -164,3 +176,25 @@ class StreamProcess:
 
         task = asyncio.get_running_loop().run_in_executor(None, log)
         task.add_done_callback(lambda done: done.exception())
+
+
+class _Hours:
+    """Which symbols' market is open; asked each second, computed once a minute."""
+
+    def __init__(self, stores: Stores, symbols: frozenset[str]) -> None:
+        self._calendars = {
+            symbol: instrument.calendar for symbol, instrument in stores.instruments.require(sorted(symbols)).items()
+        }
+        self._minute: datetime | None = None
+        self._open: list[str] = []
+
+    def trading(self, now: datetime) -> list[str]:
+        """The symbols whose market is open in the minute of a moment."""
+        minute = now.replace(second=0, microsecond=0)
+        if minute != self._minute:
+            window = Window(minute, minute + Timeframe.M1.duration)
+            calendars = set(self._calendars.values())
+            opened = {name for name in calendars if not expected_times(name, Timeframe.M1, window).is_empty()}
+            self._open = [symbol for symbol, calendar in self._calendars.items() if calendar in opened]
+            self._minute = minute
+        return self._open
