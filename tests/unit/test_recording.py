@@ -12,7 +12,6 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ from trading_platform.domain.errors import InvalidRequest, MalformedPayload
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.reasons import Reason
 from trading_platform.streaming.recorded_events import Recorded
-from trading_platform.streaming.recording import MEMBER_EVENTS, Recording, RecordingWriter, is_recording
+from trading_platform.streaming.recording import MEMBER_EVENTS, NOT_RECORDED, Recording, RecordingWriter, is_recording
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 BASIS = {"BTCUSD": Basis.TRADE, "EURUSD": Basis.MID}
@@ -117,8 +116,9 @@ def test_torn_anywhere_it_is_read_up_to_the_tear_and_recorded_on(tmp_path: Path)
         assert before == all_read[: len(before)]
         write(torn, Heartbeat(NOON))
         after = read(torn)
-        assert after[:-1] == before
-        assert after[-1].event == Heartbeat(NOON)
+        assert after[: len(before)] == before
+        gap = [FeedDown(NOON, frozenset(BASIS), NOT_RECORDED)] if before else []  # all was received at noon
+        assert [recorded.event for recorded in after[len(before) :]] == [*gap, Heartbeat(NOON)]
         torn.unlink()
 
 
@@ -145,8 +145,9 @@ def test_a_killed_recorder_leaves_what_it_had_written(tmp_path: Path) -> None:
             os.kill(process.pid, signal.SIGKILL)
     found = read(path)
     assert len(found) > 2 * MEMBER_EVENTS
-    turns = [after for before, after in pairwise(found) if after.event.time < before.event.time]
-    assert len(turns) == 1  # the second process began anew after all that the first had written
+    (gap,) = (place for place, recorded in enumerate(found) if isinstance(recorded.event, FeedDown))
+    assert found[gap].event.time == found[gap - 1].event.time == max(recorded.event.time for recorded in found[:gap])
+    assert found[gap + 1].event == Heartbeat(NOON)
     assert [recorded.offset for recorded in found] == list(range(1, len(found) + 1))
 
 
@@ -173,7 +174,7 @@ def test_bad_lines_are_refused_with_their_number_and_reason(tmp_path: Path, line
     write(path, Heartbeat(NOON))
     refused: list[tuple[int, Reason, str, str]] = []
     found = list(Recording(path).events(refuse=lambda *fault: refused.append(fault)))
-    assert [recorded.offset for recorded in found] == [1, 3]
+    assert [recorded.offset for recorded in found] == [1, 3, 4]
     assert [(number, why, shown) for number, why, _, shown in refused] == [(3, reason, line)]
 
 
@@ -206,4 +207,6 @@ def test_a_recording_of_another_source_is_not_recorded_on(tmp_path: Path) -> Non
     write(path, Heartbeat(NOON))
     with pytest.raises(InvalidRequest, match="recorded on"):
         write(path, source="ibkr")
+    with pytest.raises(InvalidRequest, match="silent minutes filled"):
+        RecordingWriter(path, source="kraken", basis=BASIS, fill_silent=True)
     assert len(read(path)) == 1

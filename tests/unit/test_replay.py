@@ -155,9 +155,9 @@ def test_killed_again_and_again_it_makes_the_same_bars_once(test_data: Path) -> 
     source = opened(test_data / "tick/USDJPY_truefx_ticks.csv", Basis.MID, "USDJPY")
     undisturbed = MemorySink()
     replayed(source, undisturbed)
-    chance = random.Random(2)
+    chance, deaths = random.Random(2), 0
     for _ in range(20):
-        sink, deaths = _Away(chance), 0
+        sink = _Away(chance)
         while True:
             try:
                 replayed(source, sink, minutes_at_once=chance.choice([1, 2, 7]))
@@ -172,6 +172,7 @@ def test_killed_again_and_again_it_makes_the_same_bars_once(test_data: Path) -> 
         again = replay(source, sink, speed=None, clock=utc_now, sleep=never)
         assert (again.bars, len(sink.minutes)) == (0, committed)
         assert again.went_on_after == source.length - 1
+    assert deaths > 20
 
 
 @pytest.mark.parametrize("speed", [1.0, 100.0])
@@ -213,17 +214,45 @@ def test_a_recording_gives_the_bars_of_what_was_recorded(test_data: Path, tmp_pa
 
 def test_a_recording_that_goes_on_is_replayed_from_where_it_was(test_data: Path, tmp_path: Path) -> None:
     source = opened(test_data / "tick/USDJPY_truefx_ticks.csv", Basis.BID, "USDJPY")
-    events = list(source.events(-1))
+    events = [recorded.event for recorded in source.events(-1)]
     path = tmp_path / "feed.jsonl.gz"
-    sink, whole = MemorySink(), MemorySink()
-    for part in (events[:300], events[300:]):
+    sink, undisturbed = MemorySink(), MemorySink()
+    replayed(source, undisturbed)
+    last = events[299].time
+    for part in (events[:300], [FeedUp(last, frozenset({"USDJPY"})), *events[300:]]):
         with RecordingWriter(path, source="file", basis={"USDJPY": Basis.BID}) as writer:
-            for recorded in part:
-                writer.write(recorded.event)
+            for event in part:
+                writer.write(event)
         replayed(opened(path), sink, minutes_at_once=1)
-    replayed(opened(path), whole)
-    assert sink.bars().equals(whole.bars())
-    assert len(sink.minutes) > len(whole.minutes)
+    assert sink.bars().equals(undisturbed.bars().head(-1))
+
+
+def test_what_was_not_recorded_is_an_outage(tmp_path: Path) -> None:
+    path = tmp_path / "feed.jsonl.gz"
+    noon, up = datetime(2024, 5, 6, 12, tzinfo=UTC), frozenset({"BTCUSD"})
+    for start in (0, 10):
+        with RecordingWriter(path, source="kraken", basis={"BTCUSD": Basis.TRADE}, fill_silent=True) as writer:
+            writer.write(FeedUp(noon + start * MINUTE, up))
+            for minute in range(start, start + 4):
+                writer.write(Trade("BTCUSD", noon + minute * MINUTE, Decimal(7), Decimal(1), minute))
+    sink = MemorySink()
+    replayed(opened(path), sink, minutes_at_once=1)
+    assert [(time - noon) // MINUTE for time in sink.bars()["time"]] == [0, 1, 2, 10, 11]
+    answered = [window for minutes in sink.minutes for window in minutes.answered.get("BTCUSD", [])]
+    assert Window.merge(answered) == [Window(noon, noon + 3 * MINUTE), Window(noon + 10 * MINUTE, noon + 12 * MINUTE)]
+
+
+def test_silent_minutes_are_filled_as_they_were_live(tmp_path: Path) -> None:
+    path = tmp_path / "feed.jsonl.gz"
+    noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
+    with RecordingWriter(path, source="kraken", basis={"BTCUSD": Basis.TRADE}, fill_silent=True) as writer:
+        writer.write(FeedUp(noon, frozenset({"BTCUSD"})))
+        for minute in (0, 3, 5):
+            writer.write(Trade("BTCUSD", noon + minute * MINUTE, Decimal(7 + minute), Decimal(1), minute))
+    sink = MemorySink()
+    replayed(opened(path), sink)
+    assert sink.bars()["close"].to_list() == [7, 7, 7, 10]
+    assert sink.bars()["quality"].to_list() == ["traded", "no_trade", "no_trade", "traded"]
 
 
 def test_refused_rows_and_events_come_with_line_and_reason(tmp_path: Path) -> None:

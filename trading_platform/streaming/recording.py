@@ -11,7 +11,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from typing import BinaryIO, Self
 from trading_platform.domain.bar_builder import GRACE
 from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
-from trading_platform.domain.events import Event
+from trading_platform.domain.events import Event, FeedDown
 from trading_platform.domain.reasons import Reason
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.streaming.recorded_events import (
@@ -39,6 +39,9 @@ MEMBER_EVENTS = 1_000
 MEMBER_TIME = timedelta(seconds=1)
 """After so many events, or so long, a gzip member is written: what a kill can lose at most."""
 
+NOT_RECORDED = "the feed was not recorded"
+"""The reason of the outage between two parts of a recording."""
+
 _GZIP = 31  # zlib's word for a gzip header and trailer
 _MAGIC = b"\x1f\x8b"
 _CHUNK = 256 * 1024
@@ -54,12 +57,14 @@ class RecordingHeader:
         started: when the recording began; with the source its name.
         basis: the price of each symbol's bars.
         grace: how long after a minute's end its events could still come in.
+        fill_silent: whether a minute without trades has a bar at the last price.
     """
 
     source: str
     started: datetime
     basis: Mapping[str, Basis]
     grace: timedelta = GRACE
+    fill_silent: bool = False
 
     def as_line(self) -> bytes:
         """The line."""
@@ -70,6 +75,7 @@ class RecordingHeader:
                 "source": self.source,
                 "started": text_of_time(self.started),
                 "grace_seconds": self.grace.total_seconds(),
+                "fill_silent": self.fill_silent,
                 "symbols": {symbol: basis.value for symbol, basis in self.basis.items()},
             }
         )
@@ -88,7 +94,8 @@ class RecordingHeader:
             if known and fields["version"] == VERSION:
                 basis = {symbol: Basis(name) for symbol, name in fields["symbols"].items()}
                 grace = timedelta(seconds=fields["grace_seconds"])
-                return cls(fields["source"], time_of_text(fields["started"]), basis, grace)
+                started = time_of_text(fields["started"])
+                return cls(fields["source"], started, basis, grace, fields["fill_silent"] is True)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             known = False
         if not known:
@@ -107,7 +114,7 @@ class RecordingHeader:
 
 
 class RecordingWriter:
-    """Records a feed into a file; one that exists is recorded on.
+    """Records a feed into a file; one that exists is recorded on, after an event that the feed was down meanwhile.
 
     Not for several processes at once. A context manager.
 
@@ -115,27 +122,33 @@ class RecordingWriter:
         path: the file, customarily ``.jsonl.gz``.
         source: whose feed it is.
         basis: the price of each symbol's bars.
-        grace: as the bars are built with.
+        grace, fill_silent: as the bars are built with.
         clock: the receiver's.
 
     Raises:
-        MalformedPayload, InvalidRequest: if the file exists and is no recording of this source.
+        MalformedPayload, InvalidRequest: if the file exists and is no recording of the same.
     """
 
     def __init__(
-        self, path: Path, *, source: str, basis: Mapping[str, Basis], grace: timedelta = GRACE, clock: Clock = utc_now
+        self,
+        path: Path,
+        *,
+        source: str,
+        basis: Mapping[str, Basis],
+        grace: timedelta = GRACE,
+        fill_silent: bool = False,
+        clock: Clock = utc_now,
     ) -> None:
         self._clock = clock
-        self._lines: list[bytes] = []
         self._written_at = clock()
-        exists = path.exists() and path.stat().st_size > 0
-        if exists:
-            _check_same(path, source)
-            self._lines = _mend(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        header = RecordingHeader(source, self._written_at, dict(basis), grace, fill_silent)
+        if path.exists() and path.stat().st_size > 0:
+            _check_same(path, header)
+            self._lines = _mend(path, frozenset(basis), self._written_at)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lines = [header.as_line()]
         self._file = path.open("ab")
-        if not exists:
-            self._lines = [RecordingHeader(source, self._written_at, basis, grace).as_line()]
         self.flush()
 
     def write(self, event: Event, received: datetime | None = None) -> None:
@@ -266,24 +279,44 @@ def _inflated(file: BinaryIO) -> Iterator[tuple[bytes, int | None]]:
             yield data, None
 
 
-def _mend(path: Path) -> list[bytes]:
-    """Takes a torn gzip member off the end; gives the whole lines that were in it."""
-    good, torn = 0, b""
+def _mend(path: Path, symbols: frozenset[str], now: datetime) -> list[bytes]:
+    """Takes a torn gzip member off the end; gives the whole lines that were in it, and one that it was torn there."""
+    good, torn, tail = 0, b"", b""
     with path.open("r+b") as file:
         for data, end in _inflated(file):
             good, torn = (good, torn + data) if end is None else (end, b"")
+            tail = (tail + data)[-_CHUNK:]
         file.truncate(good)
-    return [line + b"\n" for line in torn.split(b"\n")[:-1]]
+    lines = [line + b"\n" for line in torn.split(b"\n")[:-1]]
+    heard = max((time for line in tail.split(b"\n") if (time := _heard(line)) is not None), default=None)
+    if heard is not None:
+        lines.append(as_line({**fields_of(FeedDown(heard, symbols, NOT_RECORDED)), "received": text_of_time(now)}))
+    return lines
 
 
-def _check_same(path: Path, source: str) -> None:
+def _heard(line: bytes) -> datetime | None:
+    """The time that a line tells of, not later than it came; None for a line that is no event."""
+    try:
+        recorded = recorded_of(0, json.loads(line))
+    except (UnreadableLine, ValueError, RecursionError):
+        return None
+    return recorded.event.time if recorded.received is None else min(recorded.event.time, recorded.received)
+
+
+def _check_same(path: Path, header: RecordingHeader) -> None:
     with path.open("rb") as file:
         compressed = file.read(2) == _MAGIC
-    kept = Recording(path).header.source
-    if not compressed or kept != source:
+    kept = Recording(path).header
+    if not compressed or replace(kept, started=header.started) != header:
         raise InvalidRequest(
             f"{path} cannot be recorded on.",
-            expected=f"a compressed recording of {source}",
-            received=f"a {'compressed' if compressed else 'plain'} recording of {kept}",
+            expected=f"a compressed recording of {_described(header)}",
+            received=f"a {'compressed' if compressed else 'plain'} recording of {_described(kept)}",
             remedy="name another file",
         )
+
+
+def _described(header: RecordingHeader) -> str:
+    symbols = ", ".join(f"{symbol} by {basis.value}" for symbol, basis in sorted(header.basis.items()))
+    silent = ", silent minutes filled" if header.fill_silent else ""
+    return f"{header.source} ({symbols}; grace {header.grace.total_seconds():g} s{silent})"

@@ -84,7 +84,7 @@ def replay(
         InvalidRequest: if the stored position belongs to another grace or basis.
         StoreError: if the sink cannot take them; what was committed stays, and a second replay goes on.
     """
-    builder = BarBuilder(source.source, basis=source.basis, grace=source.grace)
+    builder = BarBuilder(source.source, basis=source.basis, grace=source.grace, fill_silent=source.fill_silent)
     kept = sink.position(source.stream)
     if kept is not None:
         builder.restore(kept)

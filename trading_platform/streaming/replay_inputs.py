@@ -34,6 +34,7 @@ class ReplayInput:
         source: what stands in the column ``source`` of its bars.
         basis: the price of each symbol's bars.
         grace: how long after a minute's end its events may still come in.
+        fill_silent: whether a minute without trades has a bar at the last price.
         complete: whether its end is the end of what it tells of; a recording may go on.
         length: its last offset plus one.
         events: gives the events after an offset.
@@ -46,6 +47,7 @@ class ReplayInput:
     source: str
     basis: Mapping[str, Basis]
     grace: timedelta
+    fill_silent: bool
     complete: bool
     length: int
     events: Callable[[int], Iterator[Recorded]]
@@ -100,6 +102,7 @@ def _of_ticks(ticks: TickFile, basis: Basis | None, origin: str, options: Import
         source=SOURCE,
         basis={ticks.symbol: basis},
         grace=GRACE,
+        fill_silent=False,
         complete=True,
         length=ticks.length,
         events=lambda after: (Recorded(offset, event, None) for offset, event in ticks.events(after)),
@@ -135,6 +138,7 @@ def _of_recording(recording: Recording, basis: Basis | None, symbol: str | None)
         source=header.source,
         basis=chosen,
         grace=header.grace,
+        fill_silent=header.fill_silent,
         complete=False,
         length=recording.count(),
         events=events,
