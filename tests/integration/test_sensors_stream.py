@@ -188,6 +188,10 @@ def numbers(request: object) -> list[int]:
     return found
 
 
+def keyed(requests: list[AssetMaterialization | AssetObservation | RunRequest]) -> list[tuple[str | None, list[int]]]:
+    return [(request.run_key, numbers(request)) for request in requests if isinstance(request, RunRequest)]
+
+
 def test_a_disconnection_is_one_run_and_each_attempt_has_its_key(
     stores: Stores, instance: DagsterInstance, clock: Time
 ) -> None:
@@ -196,15 +200,29 @@ def test_a_disconnection_is_one_run_and_each_attempt_has_its_key(
     down(stores, 10, 12)
     down(stores, 30, 31, ("BTCUSD",))
     stores.outages.opened("kraken", ["ETHUSD"], START + 50 * MINUTE, "goes on")
-    first, second = daemon.tick()
-    assert [len(numbers(first)), len(numbers(second))] == [2, 1]
-    assert [request.run_key for request in (first, second)] == [f"{min(numbers(each))}-0" for each in (first, second)]
-    assert [request.run_key for request in daemon.tick()] == [first.run_key, second.run_key], "the daemon knows these"
-    outage = stores.outages.begin(numbers(second)[0], clock(), HOUR)
+    first, second = keyed(daemon.tick())
+    assert [len(each) for each in (first[1], second[1])] == [2, 1]
+    assert keyed(daemon.tick()) == [first, second], "the daemon knows these keys"
+    (number,) = second[1]
+    outage = stores.outages.begin(number, clock(), HOUR)
     assert outage is not None
-    assert [request.run_key for request in daemon.tick()] == [first.run_key]
+    assert keyed(daemon.tick()) == [first]
     stores.outages.failed(outage, "away", clock())
-    assert f"{outage.id}-1" in [request.run_key for request in daemon.tick()]
+    again = keyed(daemon.tick())[-1]
+    assert again[1] == [number]
+    assert again[0] != second[0]
+
+
+def test_an_outage_that_goes_on_again_is_asked_for_again(
+    stores: Stores, instance: DagsterInstance, clock: Time
+) -> None:
+    daemon = Daemon("outages", instance, PlatformContext(stores, {}, clock))
+    down(stores, 10, 12)
+    before = keyed(daemon.tick())
+    down(stores, 10, 20)
+    after = keyed(daemon.tick())
+    assert [each for _, each in after] == [each for _, each in before]
+    assert after[0][0] != before[0][0]
 
 
 def test_a_tick_asks_for_few_runs(stores: Stores, instance: DagsterInstance, clock: Time) -> None:
@@ -250,7 +268,8 @@ def test_a_run_that_could_not_repair_fails_and_comes_again(
     assert daemon.tick() == []
     clock.now += FIRST_WAIT
     (again,) = daemon.tick()
-    assert again.run_key == request.run_key.replace("-0", "-1")
+    assert again.run_key != request.run_key
+    assert numbers(again) == numbers(request)
 
 
 # Indicators

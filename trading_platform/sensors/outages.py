@@ -46,9 +46,10 @@ def outages(_context: SensorEvaluationContext, platform: ResourceParam[PlatformC
 
 
 def _request(found: list[Outage]) -> RunRequest:
-    first = min(each.id for each in found)
+    first = min(found, key=lambda each: each.id)
     return RunRequest(
-        run_key=f"{first}-{found[0].attempts}",
+        # With the time it fell due, because the attempts of one that goes on again are counted anew.
+        run_key=f"{first.id}-{first.attempts}-{first.next_attempt_at:%Y%m%dT%H%M%S.%f}",
         run_config={"ops": {jobs.repair.name: {"config": {"outages": [each.id for each in found]}}}},
         tags={"source": found[0].source, "outage": str(found[0].window())},
     )
