@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -159,6 +160,22 @@ def test_what_waits_is_written_when_the_sink_is_told_to_stop(redis: Redis, serve
     counts = asyncio.run(work())
     assert (counts.written, counts.waiting) == (3, 0)
     assert len(redis.keys("quote:*")) == 3
+
+
+def test_told_to_stop_at_any_moment_it_stops(redis: Redis, server: RedisServer):
+    """A cancellation that comes together with Redis's answer must not get lost."""
+    chance = random.Random(7)
+
+    async def work(number: int) -> SinkCounts:
+        async with asyncio.timeout(10), running(server.url()) as sink:
+            for step in range(chance.randrange(40)):
+                sink.offer(quote(number * 40 + step))
+                await asyncio.sleep(chance.choice([0, 0, 0.0005]))
+        return sink.counts
+
+    found = [asyncio.run(work(number)) for number in range(200)]
+    assert all(balanced(counts) and counts.waiting == 0 for counts in found)
+    assert redis.keys("quote:*")
 
 
 @pytest.mark.usefixtures("redis")

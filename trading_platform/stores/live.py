@@ -8,6 +8,7 @@ both make the calls of :mod:`trading_platform.stores.live_scripts`. Messages tha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -147,9 +148,12 @@ class AsyncLiveStore:
 
         # One more attempt is for connections that Redis closed since the last call.
         retry = Retry(NoBackoff(), 1, supported_errors=(Disconnected,))
+        # Its own timeouts are off: up to Python 3.11 they go by asyncio.wait_for, which loses a cancellation
+        # that comes together with the answer, and whoever cancelled waits for ever.
         self._redis: AsyncRedis = Redis.from_url(
-            url, decode_responses=True, socket_timeout=timeout, socket_connect_timeout=timeout, retry=retry
+            url, decode_responses=True, socket_timeout=None, socket_connect_timeout=None, retry=retry
         )
+        self._timeout = timeout
         self._kept = kept
         self._scripts: dict[str, AsyncScript] = {}
 
@@ -199,7 +203,8 @@ class AsyncLiveStore:
         if script is None:
             script = self._scripts[call.script] = self._redis.register_script(call.script)
         with redis_errors():
-            return call.read(await script(call.keys, call.arguments))
+            async with asyncio.timeout(self._timeout):
+                return call.read(await script(call.keys, call.arguments))
 
 
 @contextmanager
