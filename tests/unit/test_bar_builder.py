@@ -46,8 +46,8 @@ def quote(seconds: float, bid: str | None, ask: str | None, symbol: str = "EURUS
     return Quote(symbol, at(seconds), None if bid is None else Decimal(bid), None if ask is None else Decimal(ask))
 
 
-def builder() -> BarBuilder:
-    return BarBuilder("kraken", basis=BASIS, grace=GRACE)
+def builder(*, fill: bool = False) -> BarBuilder:
+    return BarBuilder("kraken", basis=BASIS, grace=GRACE, fill_silent=fill)
 
 
 @dataclass
@@ -84,8 +84,8 @@ def rows_of(bars: pl.DataFrame) -> list[Row]:
     return bars.select("time", "symbol", "open", "high", "low", "close", "volume").rows()
 
 
-def run(events: Iterable[Event]) -> Told:
-    told, made = Told(), builder()
+def run(events: Iterable[Event], *, fill: bool = False) -> Told:
+    told, made = Told(), builder(fill=fill)
     for event in events:
         made.add(event)
         told.take(made.take_final())
@@ -95,37 +95,55 @@ def run(events: Iterable[Event]) -> Told:
 # An independent definition, in as plain words as Python has: everything is looked at again for every minute.
 
 
-def plainly(events: Sequence[Event]) -> tuple[list[Row], dict[str, set[datetime]], dict[str, set[datetime]]]:
+def plainly(
+    events: Sequence[Event], *, fill: bool
+) -> tuple[list[Row], dict[str, set[datetime]], dict[str, set[datetime]]]:
     """Rows, answered minutes, and late minutes of a stream."""
     rows: list[Row] = []
     answered: dict[str, set[datetime]] = {symbol: set() for symbol in BASIS}
     late: dict[str, set[datetime]] = {symbol: set() for symbol in BASIS}
     final_at = _when_final(events)
     for symbol, basis in BASIS.items():
-        prices = _prices(events, symbol, basis)
-        late[symbol] = _late(events, symbol, final_at, prices)
+        prices, close = _prices(events, symbol, basis), None
+        late[symbol] = _late(events, symbol, final_at, prices, reach=60 if fill else 1)
         for minute, position in final_at.items():
             used = [each for each in prices if minute <= each[0] < minute + MINUTE and each[4] <= position]
-            if not _is_down(events[: position + 1], symbol, minute):
-                answered[symbol].add(minute)
-                rows += [_row(symbol, basis, minute, used)] if used else []
+            if _is_down(events[: position + 1], symbol, minute):
+                close = None
+                continue
+            if used:
+                rows.append(_row(symbol, basis, minute, used))
+                close = rows[-1][5]
+            elif fill and basis is Basis.TRADE:
+                if close is None:  # nobody knows at which price nothing was traded
+                    late[symbol].add(minute)
+                    continue
+                rows.append((minute, symbol, close, close, close, close, Decimal(0)))
+            answered[symbol].add(minute)
     return sorted(rows, key=lambda row: row[:2]), answered, late
 
 
-def _late(events: Sequence[Event], symbol: str, final_at: dict[datetime, int], prices: list[Any]) -> set[datetime]:
+def _late(
+    events: Sequence[Event], symbol: str, final_at: dict[datetime, int], prices: list[Any], reach: int
+) -> set[datetime]:
     """Minutes of which a price, or an outage, came to be known when they were final."""
     begins, found = min(final_at, default=datetime.max.replace(tzinfo=UTC)), set()
+
+    def was_final(minute: datetime, position: int) -> bool:
+        return minute < begins or final_at.get(minute, len(events)) < position
+
     for time, _, _, _, position in prices:
         minute = time.replace(second=0, microsecond=0)
         ups = [event.time for event in events[:position] if isinstance(event, FeedUp) and symbol in event.symbols]
-        if ups and minute + MINUTE > ups[0] and (minute < begins or final_at.get(minute, len(events)) < position):
-            found.add(minute)
+        if ups and minute + MINUTE > ups[0] and was_final(minute, position):
+            following = [minute + index * MINUTE for index in range(reach)]
+            found |= {each for each in following if was_final(each, position)}
     down = True
     for position, event in enumerate(events):
         if isinstance(event, (FeedUp, FeedDown)) and symbol in event.symbols:
             if isinstance(event, FeedDown) and not down:
                 minute = event.time.replace(second=0, microsecond=0)
-                while minute < begins or final_at.get(minute, len(events)) < position:
+                while was_final(minute, position):
                     found.add(minute)
                     minute += MINUTE
             down = isinstance(event, FeedDown)
@@ -231,21 +249,25 @@ def minutes_in(windows: dict[str, list[Window]]) -> dict[str, set[datetime]]:
     return found
 
 
-@given(events=streams())
-def test_bars_and_answers_are_those_of_the_plain_definition(events: list[Event]) -> None:
+@given(events=streams(), fill=st.booleans())
+def test_bars_and_answers_are_those_of_the_plain_definition(events: list[Event], fill: bool) -> None:  # noqa: FBT001
     events.append(Heartbeat(at(20_000)))  # so that all is final
-    told = run(events)
-    rows, answered, late = plainly(events)
+    told = run(events, fill=fill)
+    rows, answered, late = plainly(events, fill=fill)
     assert told.final()[0] == rows
     assert minutes_in(told.answered) == answered
     assert minutes_in(told.late) == late
 
 
-@given(events=streams(), data=st.data())
-def test_cut_and_restarted_anywhere_it_is_the_same(events: list[Event], data: st.DataObject) -> None:
+@given(events=streams(), fill=st.booleans(), data=st.data())
+def test_cut_and_restarted_anywhere_it_is_the_same(
+    events: list[Event],
+    fill: bool,  # noqa: FBT001
+    data: st.DataObject,
+) -> None:
     events.append(Heartbeat(at(20_000)))  # so that all is final
-    undisturbed = run(events).final()
-    told, made, kept, position = Told(), builder(), None, 0
+    undisturbed = run(events, fill=fill).final()
+    told, made, kept, position = Told(), builder(fill=fill), None, 0
     deaths = data.draw(st.lists(st.integers(0, len(events)), max_size=6))
     take_at = data.draw(st.sets(st.integers(0, len(events))))
     while position < len(events):
@@ -258,7 +280,7 @@ def test_cut_and_restarted_anywhere_it_is_the_same(events: list[Event], data: st
                 kept = json.dumps(made.state())
         if deaths and position >= deaths[0]:
             deaths.pop(0)
-            made = builder()
+            made = builder(fill=fill)
             if kept is not None:
                 made.restore(json.loads(kept))
             position = data.draw(st.integers(0, 0 if made.read is None else made.read + 1))  # some are fed again
