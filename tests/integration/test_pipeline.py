@@ -147,7 +147,7 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
             if not connections:
                 connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
-    def on_event(event: Event) -> None:
+    def on_event(event: Event, _received: datetime) -> None:
         read.append(event)
         if len(read) == len(events) // 3:
             allow(connections=False)

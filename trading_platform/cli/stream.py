@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +19,9 @@ from trading_platform.domain.time import Clock, utc_now
 from trading_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from trading_platform.domain.events import Event
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.sources.live import RefuseMessage
+    from trading_platform.streaming.pipeline import OnEvent
     from trading_platform.streaming.process import StreamProcess, Surroundings
 
 SOURCE = "kraken"
@@ -109,10 +111,12 @@ def _surroundings(
     from trading_platform.streaming.recording import RecordingWriter
 
     with ExitStack() as opened:
-        on_event: Callable[[Event], None] | None = None
+        on_event: OnEvent | None = None
         if record is not None:
             basis = dict.fromkeys(symbols, Basis.TRADE)
-            on_event = opened.enter_context(RecordingWriter(record, source=SOURCE, basis=basis)).write
+            on_event = opened.enter_context(
+                RecordingWriter(record, source=SOURCE, basis=basis, fill_silent=True, clock=platform.clock)
+            ).write
         orders = OrderStream(redis_url)
         opened.callback(orders.close)
         live = AsyncLiveStore(redis_url)
@@ -128,9 +132,11 @@ def _process(settings: Settings, platform: PlatformContext, symbols: list[str], 
 
     book = connect(settings.kraken_api_url, settings.kraken_requests_per_second).pairs()
     pairs = [book.find(symbol) for symbol in symbols]
-    return StreamProcess(
-        lambda: KrakenFeed(settings.kraken_ws_url, pairs, clock=platform.clock), frozenset(symbols), around
-    )
+
+    def make_feed(since: datetime | None, refused: RefuseMessage) -> KrakenFeed:
+        return KrakenFeed(settings.kraken_ws_url, pairs, clock=platform.clock, since=since, refused=refused)
+
+    return StreamProcess(SOURCE, make_feed, frozenset(symbols), around)
 
 
 async def run_until_stopped(process: StreamProcess, seconds: float | None = None, *, watch: bool = False) -> None:

@@ -22,6 +22,7 @@ from trading_platform.domain.errors import StoreError
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Quote
 from trading_platform.domain.quality import REFUSED_SCHEMA
 from trading_platform.domain.time import Clock, Timeframe, utc_now
+from trading_platform.sources.live import RefusedMessage
 from trading_platform.stores.outages import OutageStore
 from trading_platform.stores.quarantine import QuarantineStore
 from trading_platform.stores.stream import StreamStore
@@ -35,6 +36,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 NOT_RUNNING = "the stream was not running"
 
 Sleep = Callable[[float], Awaitable[None]]
+OnEvent = Callable[[Event, datetime], None]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Pipeline:
         symbols: what the feed tells of.
         builder: makes the bars; goes on from the stored position.
         stores: where to write.
-        on_event: called with each event, in order, before anything else: a recording, a circuit breaker.
+        on_event: called with each event and when it came, in order, before anything else: a recording, a circuit
+            breaker.
         on_quote: called with each quote; must not wait.
         clock: the receiver's clock.
         sleep: waits between attempts at a database that is away.
@@ -90,7 +93,7 @@ class Pipeline:
         builder: BarBuilder,
         stores: PipelineStores,
         *,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: OnEvent | None = None,
         on_quote: Callable[[Quote], None] | None = None,
         clock: Clock = utc_now,
         sleep: Sleep = asyncio.sleep,
@@ -106,6 +109,11 @@ class Pipeline:
         self._sleep = sleep
         self._writes: asyncio.Queue[Callable[[], None] | None] = asyncio.Queue(QUEUE_LENGTH)
         self._writer: asyncio.Task[None] | None = None
+        self._unusable: list[RefusedMessage] = []
+
+    def refuse(self, message: RefusedMessage) -> None:
+        """Keeps a message that cannot be used in the quarantine; for the feed to call."""
+        self._unusable.append(message)
 
     async def run(self, feed: AsyncIterator[Event]) -> None:
         """Takes in a feed until it ends, and leaves when all of it is stored.
@@ -141,7 +149,7 @@ class Pipeline:
         self.progress.events += 1
         self.progress.last_event = received
         if self._on_event is not None:
-            self._on_event(event)
+            self._on_event(event, received)
         if type(event) is Quote:
             self.progress.quotes += 1
             if self._on_quote is not None:
@@ -149,6 +157,9 @@ class Pipeline:
         self._builder.add(event, received=received)
         if isinstance(event, (FeedUp, FeedDown)):
             await self._put(lambda: self._note(event))
+        if self._unusable:
+            unusable, self._unusable = self._unusable, []
+            await self._put(lambda: self._keep_unusable(unusable))
         refused = self._builder.take_refused()
         if refused:
             await self._put(lambda: self._keep_refused(refused, received))
@@ -216,6 +227,23 @@ class Pipeline:
         )
         self.progress.minutes += final.bars.height
         self.progress.until = final.until
+
+    def _keep_unusable(self, unusable: list[RefusedMessage]) -> None:
+        rows = [
+            {
+                "line": None,
+                "time": each.time,
+                "reason": each.reason.value,
+                "detail": each.detail,
+                "record": each.record,
+                "row_count": 1,
+            }
+            for each in unusable
+        ]
+        frame = pl.DataFrame(rows, schema=REFUSED_SCHEMA)
+        source = self._builder.source
+        origin = f"live, received {unusable[0].time.isoformat()}"
+        self._stores.quarantine.record(frame, source=source, symbol=None, timeframe=None, origin=origin)
 
     def _keep_refused(self, refused: list[Refused], received: datetime) -> None:
         by_symbol: dict[str | None, list[Refused]] = {}

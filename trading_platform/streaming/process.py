@@ -18,14 +18,14 @@ from trading_platform.domain.bar_builder import BarBuilder
 from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.calendars import expected_times
 from trading_platform.domain.events import Event, Quote
-from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.domain.time import Clock, Timeframe, Window, rfc3339
 from trading_platform.stores.audit import AuditStore, Severity
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.outbox import OutboxStore
 from trading_platform.stores.stream import StreamStore
 from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.mirror import PositionMirror
-from trading_platform.streaming.pipeline import Pipeline, PipelineStores
+from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
 from trading_platform.workflows.backfill_bars import Sources
@@ -33,8 +33,10 @@ from trading_platform.workflows.publish_outbox import Teller, publish_outbox
 from trading_platform.workflows.repair_outages import repair_outages
 
 if TYPE_CHECKING:
-    from trading_platform.sources.live import LiveFeed
+    from trading_platform.sources.live import LiveFeed, RefuseMessage
     from trading_platform.stores.live import AsyncLiveStore
+
+MakeFeed = Callable[["datetime | None", "RefuseMessage"], "LiveFeed"]
 
 OUTBOX_PAUSE = 0.25
 REPAIR_PAUSE = 5.0
@@ -53,7 +55,7 @@ class Surroundings:
         orders: who tells the changes of orders.
         clock: the receiver's clock.
         database_url: libpq URL of the database, as ``ingest``; positions are listened to there.
-        on_event: called with each event, in order, as to record it.
+        on_event: called with each event and when it came, in order, as to record it.
     """
 
     stores: Stores
@@ -62,23 +64,26 @@ class Surroundings:
     orders: Teller
     clock: Clock
     database_url: str
-    on_event: Callable[[Event], None] | None = None
+    on_event: OnEvent | None = None
 
 
 class StreamProcess:
     """One feed and what belongs to it.
 
     Args:
-        make_feed: opens the feed; called again if its pipeline fails.
+        source: whose feed it is.
+        make_feed: opens the feed; called again if its pipeline fails. It is given since when what happened is not
+            stored, None at the very first, and what to call with messages that cannot be used.
         symbols: what it tells of.
         around: what to work with.
     """
 
-    def __init__(self, make_feed: Callable[[], LiveFeed], symbols: frozenset[str], around: Surroundings) -> None:
-        self.sink = QuoteSink(around.live)
+    def __init__(self, source: str, make_feed: MakeFeed, symbols: frozenset[str], around: Surroundings) -> None:
+        self.sink = QuoteSink(around.live, clock=around.clock)
         self.pipeline: Pipeline | None = None
         self.supervisor = Supervisor(self._tell)
         self.latest: dict[str, Quote] = {}
+        self._source = source
         self._make_feed = make_feed
         self._symbols = symbols
         self._around = around
@@ -103,18 +108,21 @@ class StreamProcess:
             await self._around.live.close()
 
     async def _feed(self, stop: asyncio.Event) -> None:
-        feed = self._make_feed()
-        builder = BarBuilder(feed.source, basis=dict.fromkeys(self._symbols, Basis.TRADE), fill_silent=True)
         stores = self._around.stores
+        stream = StreamStore(stores.database)
+        kept = await asyncio.to_thread(stream.position, self._source)
+        builder = BarBuilder(self._source, basis=dict.fromkeys(self._symbols, Basis.TRADE), fill_silent=True)
         self.pipeline = Pipeline(
-            feed.source,
+            self._source,
             self._symbols,
             builder,
-            PipelineStores(StreamStore(stores.database), stores.outages, stores.quarantine),
+            PipelineStores(stream, stores.outages, stores.quarantine),
             on_event=self._on_event,
             on_quote=self._on_quote,
             clock=self._around.clock,
         )
+
+        feed = self._make_feed(kept.until if kept else None, self.pipeline.refuse)
 
         async def close_when_told() -> None:
             await stop.wait()
@@ -127,10 +135,10 @@ class StreamProcess:
             closing.cancel()
             await feed.close()
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event, received: datetime) -> None:
         self._guard.observe(event)
         if self._around.on_event is not None:
-            self._around.on_event(event)
+            self._around.on_event(event, received)
 
     def _on_quote(self, quote: Quote) -> None:
         self.latest[quote.symbol] = quote
@@ -154,10 +162,10 @@ class StreamProcess:
             progress = self.pipeline.progress if self.pipeline else None
             state = {
                 "state": "degraded" if progress is None or progress.failing else "streaming",
-                "since": began.isoformat(),
+                "since": rfc3339(began),
                 "symbols": str(len(self._symbols)),
-                "stored_until": progress.until.isoformat() if progress and progress.until else "",
-                "updated_at": self._around.clock().isoformat(),
+                "stored_until": rfc3339(progress.until) if progress and progress.until else "",
+                "updated_at": rfc3339(self._around.clock()),
             }
             await self._around.live.write_session(state)
             await asyncio.sleep(SESSION_PAUSE)

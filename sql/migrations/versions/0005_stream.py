@@ -1,4 +1,4 @@
-"""What the live path keeps: its position, its outages, notice of positions; the DDL stands in the file of the same name."""
+"""What the live path keeps: positions, outages, notice of positions; the DDL stands in the file of the same name."""
 
 from trading_platform.stores.migrations import run_sql_beside
 
