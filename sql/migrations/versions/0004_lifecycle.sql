@@ -88,8 +88,7 @@ BEGIN
             CONTINUE WHEN to_regclass(format('market_data.%I', partition)) IS NOT NULL;
         END IF;
         EXECUTE format(
-            'CREATE TABLE market_data.%I (LIKE market_data.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS)',
-            partition, of_table);
+            'CREATE TABLE market_data.%I (LIKE market_data.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, of_table);
         EXECUTE format(
             'WITH moved AS (DELETE FROM market_data.%1$I WHERE %2$I >= %3$L AND %2$I < %4$L RETURNING *)'
             ' INSERT INTO market_data.%5$I SELECT * FROM moved',
