@@ -392,8 +392,10 @@ class BarBuilder:
         self.counts.late += 1
         self._late_events += 1
         # Silent minutes after it stand at a price that was not the last.
-        end = self._until if self._fill_silent and self._until is not None else start
-        self._mark_late(symbol, Window(start, min(max(end, start + MINUTE), start + _LATE_REACH)))
+        end = start + MINUTE
+        if self._fill_silent and series.basis is Basis.TRADE and self._until is not None:
+            end = min(max(end, self._until), start + _LATE_REACH)
+        self._mark_late(symbol, Window(start, end))
 
     def _mark_late(self, symbol: str, window: Window) -> None:
         windows = self._late.setdefault(symbol, [])
