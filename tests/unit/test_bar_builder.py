@@ -105,7 +105,8 @@ def plainly(
     final_at = _when_final(events)
     for symbol, basis in BASIS.items():
         prices, close = _prices(events, symbol, basis), None
-        late[symbol] = _late(events, symbol, final_at, prices, reach=60 if fill else 1)
+        reach = 60 if fill and basis is Basis.TRADE else 1  # silent minutes follow a trade alone
+        late[symbol] = _late(events, symbol, final_at, prices, reach=reach)
         for minute, position in final_at.items():
             used = [each for each in prices if minute <= each[0] < minute + MINUTE and each[4] <= position]
             if _is_down(events[: position + 1], symbol, minute):
