@@ -18,6 +18,7 @@ from psycopg import sql
 
 from trading_platform.domain.bar_builder import BarBuilder
 from trading_platform.domain.bar_series import Basis
+from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
@@ -133,37 +134,77 @@ def test_after_a_stop_the_gap_is_an_outage_and_the_rest_is_exact(stores: Stores)
     assert answered == [Window(START, gap.start), Window(gap.end, until)]
 
 
+def allow(database_url: str, *, connections: bool) -> None:
+    """Lets nobody connect to a database, and throws out who is there; or lets them again."""
+    server, name = on_database(database_url, "postgres"), urlsplit(database_url).path.lstrip("/")
+    with psycopg.connect(server, autocommit=True) as connection:
+        allowed = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        connection.execute(allowed.format(sql.Identifier(name), sql.Literal(connections)))
+        if not connections:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
+def test_a_database_that_stays_away_is_not_waited_for_after_the_end(stores: Stores, database_url: str) -> None:
+    """Told to stop, it leaves; what was not stored is an outage for the next start."""
+    events, paused = trades(6), []
+    half = [event for event in events if event.time < START + timedelta(minutes=3, seconds=30)]
+    asyncio.run(pipeline(stores).run(told(half)))
+
+    def on_event(_event: Event, _received: datetime) -> None:
+        if not paused:
+            allow(database_url, connections=False)
+            paused.append(0.0)
+
+    async def sleep(seconds: float) -> None:
+        paused.append(seconds)
+
+    try:
+        with pytest.raises(StoreUnavailable):
+            asyncio.run(pipeline(stores, sleep=sleep, on_event=on_event).run(told(events[len(half) :])))
+    finally:
+        allow(database_url, connections=True)
+    later = [FeedUp(START + timedelta(minutes=7), SYMBOLS), *(Heartbeat(START + timedelta(minutes=m)) for m in (8, 9))]
+    asyncio.run(pipeline(stores).run(told(later)))
+    outages = OutageStore(stores.database).all()
+    assert {outage.reason for outage in outages} == {NOT_RUNNING}
+    position = StreamStore(stores.database).position("kraken")
+    assert position is not None
+    (window,) = {outage.window() for outage in outages}
+    assert window is not None
+    assert {key[1] for key in stored(stores)} <= {
+        START + timedelta(minutes=m) for m in range(6) if START + timedelta(minutes=m) not in window
+    }
+
+
 def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, database_url: str) -> None:
     """The feed is read to its end meanwhile, and all is stored once the database is back."""
-    server, name = on_database(database_url, "postgres"), urlsplit(database_url).path.lstrip("/")
     events = trades(12)
     read: list[Event] = []
     paused: list[float] = []
 
-    def allow(*, connections: bool) -> None:
-        with psycopg.connect(server, autocommit=True) as connection:
-            allowed = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
-            connection.execute(allowed.format(sql.Identifier(name), sql.Literal(connections)))
-            if not connections:
-                connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-
     def on_event(event: Event, _received: datetime) -> None:
         read.append(event)
         if len(read) == len(events) // 3:
-            allow(connections=False)
+            allow(database_url, connections=False)
 
     async def sleep(seconds: float) -> None:
         paused.append(seconds)
         await asyncio.sleep(0.01)
         if len(paused) == 12:
             assert len(read) == len(events)
-            allow(connections=True)
+            allow(database_url, connections=True)
+
+    async def told_and_held() -> AsyncIterator[Event]:
+        async for event in told(events):
+            yield event
+        while len(paused) < 12:  # the feed goes on, with nothing to tell
+            await asyncio.sleep(0.01)
 
     made = pipeline(stores, sleep=sleep, on_event=on_event)
     try:
-        asyncio.run(made.run(told(events)))
+        asyncio.run(made.run(told_and_held()))
     finally:
-        allow(connections=True)
+        allow(database_url, connections=True)
     assert paused[:4] == [0.2, 0.4, 0.8, 1.6]
     assert paused[11] == 15.0
     assert made.progress.failing is None

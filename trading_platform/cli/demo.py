@@ -1,4 +1,4 @@
-"""``demo``: the whole platform on invented data, from a local exchange to checked features.
+"""``demo``: the whole platform on invented data, from a local exchange to checked features, and a live feed.
 
 It uses a data directory of its own, so that invented prices never stand beside real ones.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from trading_platform.settings import Settings, load_settings
 if TYPE_CHECKING:
     from trading_platform.cli.backfill import Line
     from trading_platform.cli.dagster_runs import RunOutcome
+    from trading_platform.cli.live_demo import LiveOutcome
     from trading_platform.resources.platform import PlatformContext
 
 SYMBOLS = ("ADAUSD", "BTCUSD", "DOTUSD", "ETHUSD", "SOLUSD", "XRPUSD")
@@ -57,12 +58,13 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
         os.environ["KRAKEN_API_URL"] = url
         os.environ["KRAKEN_REQUESTS_PER_SECOND"] = "1000"  # our own exchange needs no mercy
         lines, runs, features = _run(load_settings(), clock, progress)
+    live = _run_live(settings, watch=not json and out.is_terminal)
     seconds = time.monotonic() - began
     failed = [line.failed for line in lines if line.failed] + [run.error for run in runs if run.error]
     if json:
-        _print_for_machines(lines, runs, features, seconds)
+        _print_for_machines(lines, runs, features, live, seconds)
     else:
-        _print_for_people(lines, runs, features, seconds, settings)
+        _print_for_people(lines, runs, features, live, seconds, settings)
     if failed:
         raise typer.Exit(1)
 
@@ -92,17 +94,24 @@ def _run(settings: Settings, clock: Clock, progress: Any) -> tuple[list[Line], l
     from trading_platform.resources.platform import open_platform
 
     with open_platform(settings, clock=clock, progress=progress) as platform:
-        _add_instruments(platform)
+        for instrument in _instruments():
+            platform.stores.instruments.add(instrument)
         lines, runs = run_backfill(platform, SYMBOLS, list(Timeframe), None)
         return lines, runs, _feature_rows(platform)
 
 
-def _add_instruments(platform: PlatformContext) -> None:
+def _run_live(settings: Settings, *, watch: bool) -> LiveOutcome:
+    from trading_platform.cli.live_demo import TRADES_PER_MINUTE, run_live
+    from trading_platform.simulator.seeded import SeededMarket
+
+    market = SeededMarket(SEED, SYMBOLS, trades_per_minute=TRADES_PER_MINUTE)
+    return run_live(settings, market, list(_instruments()), watch=watch)
+
+
+def _instruments() -> Iterator[Instrument]:
     for symbol in SYMBOLS:
         sector = "payments" if symbol in ("ADAUSD", "XRPUSD", "BTCUSD") else "contracts"
-        platform.stores.instruments.add(
-            Instrument(symbol, AssetClass.CRYPTO, "24/7", "kraken", sector=sector, benchmark="BTCUSD")
-        )
+        yield Instrument(symbol, AssetClass.CRYPTO, "24/7", "kraken", sector=sector, benchmark="BTCUSD")
 
 
 def _feature_rows(platform: PlatformContext) -> int:
@@ -112,21 +121,30 @@ def _feature_rows(platform: PlatformContext) -> int:
     return platform.stores.features.read(list(SYMBOLS), window).height
 
 
-def _print_for_machines(lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, seconds: float) -> None:
+def _print_for_machines(
+    lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, live: LiveOutcome, seconds: float
+) -> None:
     print_json(
         {
             "seconds": round(seconds, 1),
             "bars": [asdict(line) for line in lines],
             "feature_rows": features,
             "runs": [asdict(run) for run in runs],
+            "live": live.as_dict(),
         }
     )
 
 
 def _print_for_people(
-    lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, seconds: float, settings: Settings
+    lines: Sequence[Line],
+    runs: Sequence[RunOutcome],
+    features: int,
+    live: LiveOutcome,
+    seconds: float,
+    settings: Settings,
 ) -> None:
     from trading_platform.cli.backfill import print_warnings
+    from trading_platform.cli.live_demo import print_live
 
     columns = ["timeframe", "symbols", "bars", "expected", "proven empty", "refused", "missing", "partitions"]
     rows = []
@@ -155,6 +173,7 @@ def _print_for_people(
         out.print(
             f"{number(features)} rows of features. Nothing was left to do, nothing changed ({seconds:.0f} seconds)."
         )
+    print_live(live)
     place = os.path.relpath(settings.root)
     out.print("\nWhere to look next:")
     out.print(f"  DATA_DIR={place} make dev", highlight=False)

@@ -33,6 +33,9 @@ QUEUE_LENGTH = 2_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 """Seconds between attempts at a database that is away; each pause is twice the one before."""
 
+LAST_ATTEMPTS = 10.0
+"""Seconds for which a database that is away is waited for after the feed has ended."""
+
 NOT_RUNNING = "the stream was not running"
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -110,6 +113,7 @@ class Pipeline:
         self._writes: asyncio.Queue[Callable[[], None] | None] = asyncio.Queue(QUEUE_LENGTH)
         self._writer: asyncio.Task[None] | None = None
         self._unusable: list[RefusedMessage] = []
+        self._patience: float | None = None
 
     def refuse(self, message: RefusedMessage) -> None:
         """Keeps a message that cannot be used in the quarantine; for the feed to call."""
@@ -119,7 +123,8 @@ class Pipeline:
         """Takes in a feed until it ends, and leaves when all of it is stored.
 
         Raises:
-            StoreError: if the database refuses something, which trying again would not change.
+            StoreError: if the database refuses something, which trying again would not change, or stays away
+                for long after the feed has ended. What was not stored is an outage for the next start.
         """
         await self._persist(self._resume)
         self._writer = asyncio.create_task(self._write_all())
@@ -128,6 +133,7 @@ class Pipeline:
                 await self._take(event)
                 if self._writer.done():
                     break
+            self._patience = LAST_ATTEMPTS
             await self._store_state()
         finally:
             await self._put(None)
@@ -202,6 +208,10 @@ class Pipeline:
                 if not error.retryable:
                     raise
                 self.progress.failing = str(error)
+                if self._patience is not None:
+                    self._patience -= pause
+                    if self._patience < 0:
+                        raise
                 await self._sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
