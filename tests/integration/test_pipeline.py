@@ -181,6 +181,7 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
     events = trades(12)
     read: list[Event] = []
     paused: list[float] = []
+    back = asyncio.Event()
 
     def on_event(event: Event, _received: datetime) -> None:
         read.append(event)
@@ -193,12 +194,12 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
         if len(paused) == 12:
             assert len(read) == len(events)
             allow(database_url, connections=True)
+            back.set()
 
     async def told_and_held() -> AsyncIterator[Event]:
         async for event in told(events):
             yield event
-        while len(paused) < 12:  # the feed goes on, with nothing to tell
-            await asyncio.sleep(0.01)
+        await back.wait()  # the feed goes on, with nothing to tell
 
     made = pipeline(stores, sleep=sleep, on_event=on_event)
     try:
