@@ -25,3 +25,9 @@ def test_data() -> Path:
     if not (folder / "MANIFEST.tsv").exists():
         pytest.skip(f"real test data is absent: no MANIFEST.tsv in {folder} (set TRADING_TEST_DATA)")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that with several workers none of them is alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

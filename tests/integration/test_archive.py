@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from trading_platform.stores.audit import AuditStore, Decision, SystemEvent
 from trading_platform.stores.ledger import Ledger
 from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database, execute
-from trading_platform.workflows.archive_audit import STAGES, Outcome, archive_audit, archive_limit
+from trading_platform.workflows.archive_audit import STAGES, ArchiveReport, Outcome, archive_audit, archive_limit
 
 FIRST = datetime(2019, 3, 1, tzinfo=UTC)
 MAY = month_window(datetime(2019, 5, 1, tzinfo=UTC))
@@ -268,6 +269,16 @@ def test_what_sql_alone_can_write_is_archived_too(world: World):
     assert numbers[""].startswith("[1" + 400 * "0" + ", 1.10, ")
 
 
+def run_until_done(world: World) -> ArchiveReport:
+    """As the nights do: the server vacuums what was filled at once, and a month is postponed meanwhile."""
+    for _ in range(60):
+        report = world.run()
+        if all(month.outcome is not Outcome.POSTPONED for month in report.months):
+            return report
+        time.sleep(0.5)
+    pytest.fail(f"still postponed: {report}")
+
+
 def test_many_rows_go_in_batches(world: World):
     with world.database.begin() as connection:
         execute(
@@ -278,10 +289,10 @@ def test_many_rows_go_in_batches(world: World):
             {"first": MAY.start},
         )
     newest = world.everything.events(component="test", limit=700)
-    assert not world.run().failed
+    assert not run_until_done(world).failed
     assert world.everything.events(component="test", limit=700) == newest
     late = world.happen(MAY.start + timedelta(hours=1), 5)
-    report = world.run()
+    report = run_until_done(world)
     assert [(month.rows, month.archived_rows) for month in report.months] == [(5, 45005)]
     assert world.everything.events(event_type="test", end=MAY.start + timedelta(hours=2), limit=5) == late[::-1]
     assert world.archive.verified(AuditTable.EVENTS, MAY).rows == 45005

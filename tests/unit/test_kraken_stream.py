@@ -334,6 +334,7 @@ rows = st.dictionaries(field_names, likely | json_values, max_size=10)
 messages = st.dictionaries(field_names, likely | rows | st.lists(rows, max_size=3) | json_values, max_size=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(st.lists(messages | json_values | st.binary(max_size=60), max_size=12))
 def test_nothing_that_is_sent_fails(received: list[Any]) -> None:
