@@ -38,6 +38,8 @@ from trading_platform.sources.kraken.wire import Retries
 from trading_platform.sources.live import Backoff
 from trading_platform.sources.polling import PollingFeed
 
+pytestmark = pytest.mark.slow  # a feed is watched for as long as it takes
+
 START = datetime(2025, 3, 4, 15, 17, 42, tzinfo=UTC)
 SPEED = 20.0
 SYMBOLS = ("BTCUSD", "ETHUSD")
