@@ -28,6 +28,9 @@ from trading_platform.stores.postgres import Database
 NOWHERE = "http://127.0.0.1:9"
 """Where nobody answers: no test asks a vendor by mistake."""
 
+ROLES_PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
+"""Roles are the server's, so all tests of one server share it."""
+
 PREFIXES = ("DATA_", "DATABASE_", "DAGSTER_", "REDIS_", "FEATURES_", "LOGS_", "KRAKEN_")
 
 

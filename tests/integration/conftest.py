@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from commands import ROLES_PASSWORD
 from psycopg import sql
 from redis import Redis
 
@@ -19,6 +21,7 @@ from trading_platform.settings import Settings
 from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database
+from trading_platform.stores.roles import Role, set_passwords
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +118,28 @@ def redis_url(stack: Endpoints) -> Iterator[str]:
         client.flushall()
         yield stack.redis_url
         client.flushall()
+
+
+@pytest.fixture(scope="module", params=["database_url", "timescale_url"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """A database at the newest schema on each of the two back ends, whose roles have ``ROLES_PASSWORD``."""
+    url = request.getfixturevalue(request.param)
+    database = Database(url)
+    upgrade(database)
+    database.close()
+    set_passwords(url, dict.fromkeys(Role, ROLES_PASSWORD))
+    return url
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte; only root may have one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

@@ -361,20 +361,6 @@ def test_one_lost_connection_is_survived(fresh: Installation, stack: Endpoints) 
     assert stored(fresh) == dict.fromkeys(("SPY", "GOOG"), on_weekdays(700))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte; only root may have one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def fill(folder: Path, leave: int = 0) -> None:
     """Takes the space of a disk but for some bytes."""
     free = os.statvfs(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
-from commands import installation
+from commands import ROLES_PASSWORD, installation
 
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.errors import SourceUnavailable
@@ -26,10 +26,8 @@ from trading_platform.simulator.server import running_exchange
 from trading_platform.sources.base import BarAnswer
 from trading_platform.stores.audit import AuditStore
 from trading_platform.stores.bundle import Stores, open_stores
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.outages import LATE_EVENTS, Outage, OutageState
-from trading_platform.stores.postgres import Database
-from trading_platform.stores.roles import Role, as_role, set_passwords
+from trading_platform.stores.roles import Role, as_role
 from trading_platform.workflows.repair_outages import AT_MOST, ATTEMPTS, FIRST_WAIT, repair_outages
 from trading_platform.workflows.roll_up_bars import roll_up_bars
 
@@ -37,7 +35,6 @@ MINUTE, HOUR, SECOND = timedelta(minutes=1), timedelta(hours=1), timedelta(secon
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 6 * HOUR
 WHOLE = Window(START, START + HOUR)
 BTC = Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken")
-PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
 
 
 @dataclass
@@ -50,16 +47,6 @@ class Time:
         return self.now
 
 
-@pytest.fixture(scope="module", params=["database_url", "timescale_url"])
-def server_url(request: pytest.FixtureRequest) -> str:
-    url = request.getfixturevalue(request.param)
-    database = Database(url)
-    upgrade(database)
-    database.close()
-    set_passwords(url, dict.fromkeys(Role, PASSWORD))
-    return url
-
-
 @pytest.fixture
 def stores(server_url: str, tmp_path: Path) -> Iterator[Stores]:
     with psycopg.connect(server_url) as connection:
@@ -68,7 +55,7 @@ def stores(server_url: str, tmp_path: Path) -> Iterator[Stores]:
             " market_data.bars_1d, market_data.coverage, market_data.coverage_requests, market_data.derivations,"
             " market_data.stream_positions, market_data.outages, audit.system_events"
         )
-    with open_stores(as_role(server_url, Role.INGEST, PASSWORD), tmp_path) as opened:
+    with open_stores(as_role(server_url, Role.INGEST, ROLES_PASSWORD), tmp_path) as opened:
         opened.instruments.add(BTC)
         yield opened
 

@@ -22,6 +22,7 @@ from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.sources.live import Backoff
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.outages import OutageState, OutageStore
 from trading_platform.stores.postgres import execute
@@ -245,7 +246,10 @@ def test_a_part_that_fails_is_started_again_and_the_others_do_not_notice() -> No
         async def sleep(seconds: float) -> None:
             pauses.append(seconds)
 
-        supervisor = Supervisor(lambda part, error: told_of.append((part.name, str(error))), sleep, lambda: 0.0)
+        def make_backoff() -> Backoff:
+            return Backoff(jitter=lambda: 0.0)
+
+        supervisor = Supervisor(lambda part, error: told_of.append((part.name, str(error))), sleep, make_backoff)
         await asyncio.wait_for(supervisor.run({"main": main, "fails": fails}, stop, main="main"), 10)
         return supervisor.parts
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
+from commands import ROLES_PASSWORD
 from psycopg import errors, sql
 from redis import Redis
 
@@ -82,7 +83,6 @@ VIEWS = {"market_data.ohlcv", "market_data.ohlcv_1h", "market_data.indicators"}
 CALLED_BY_INGEST = {"note_expired", "make_partitions", "refresh_ohlcv_1h"}
 CALLED_BY_ALL = {"chunk_start", "uses_timescaledb", "chunks", "held", "waiting"}
 """They only look. Nobody may call any other of our functions."""
-PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
 NO_SUCH_VIEW_WRITE = (errors.ObjectNotInPrerequisiteState, errors.WrongObjectType, errors.FeatureNotSupported)
 
 DDL = [
@@ -164,7 +164,7 @@ class Server:
     timescale: bool
 
     def as_role(self, role: Role) -> str:
-        return as_role(self.url, role, PASSWORD)
+        return as_role(self.url, role, ROLES_PASSWORD)
 
     @property
     def matrix(self) -> dict[str, tuple[str, str]]:
@@ -178,7 +178,7 @@ def server(request: pytest.FixtureRequest) -> Server:
     database = Database(url)
     upgrade(database)
     database.close()
-    set_passwords(url, dict.fromkeys(Role, PASSWORD))
+    set_passwords(url, dict.fromkeys(Role, ROLES_PASSWORD))
     with psycopg.connect(url) as connection:
         found = connection.execute(
             "SELECT current_user::text, current_database()::text,"

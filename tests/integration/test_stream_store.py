@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 import psycopg
 import pytest
-from commands import rows, tables
+from commands import ROLES_PASSWORD, rows, tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import environment
@@ -29,10 +29,9 @@ from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.coverage import ROLLED_UP, Outcome, Request
-from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.outages import LATE_EVENTS, OutageState
-from trading_platform.stores.postgres import Database, execute
-from trading_platform.stores.roles import Role, as_role, set_passwords
+from trading_platform.stores.postgres import execute
+from trading_platform.stores.roles import Role, as_role
 from trading_platform.stores.stream import Committed
 from trading_platform.workflows.roll_up_bars import roll_up_bars
 
@@ -41,17 +40,6 @@ START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - 9
 BTC = Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken")
 ETH = Instrument("ETHUSD", AssetClass.CRYPTO, "24/7", "kraken")
 SPY = Instrument("SPY", AssetClass.ETF, "XNYS", "ibkr")
-PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
-
-
-@pytest.fixture(scope="module", params=["database_url", "timescale_url"])
-def server_url(request: pytest.FixtureRequest) -> str:
-    url = request.getfixturevalue(request.param)
-    database = Database(url)
-    upgrade(database)
-    database.close()
-    set_passwords(url, dict.fromkeys(Role, PASSWORD))
-    return url
 
 
 @pytest.fixture
@@ -63,7 +51,7 @@ def stores(server_url: str, tmp_path: Path) -> Iterator[Stores]:
             " market_data.bars_1d, market_data.coverage, market_data.coverage_requests, market_data.derivations,"
             " market_data.stream_positions, market_data.outages"
         )
-    with open_stores(as_role(server_url, Role.INGEST, PASSWORD), tmp_path) as opened:
+    with open_stores(as_role(server_url, Role.INGEST, ROLES_PASSWORD), tmp_path) as opened:
         for instrument in (BTC, ETH, SPY):
             opened.instruments.add(instrument)
         yield opened
@@ -353,7 +341,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(stores: Stores, server_url
         sys.executable,
         "-c",
         STREAMER,
-        as_role(server_url, Role.INGEST, PASSWORD),
+        as_role(server_url, Role.INGEST, ROLES_PASSWORD),
         START.isoformat(),
         str(count),
     ]

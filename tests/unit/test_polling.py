@@ -9,11 +9,12 @@ from decimal import Decimal
 
 import pytest
 
+from trading_platform.domain.calendars import OpeningHours
 from trading_platform.domain.errors import RateLimited, SourceUnavailable
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.domain.instruments import guess_instrument
 from trading_platform.sources.live import Backoff
-from trading_platform.sources.polling import OpeningHours, PollingFeed
+from trading_platform.sources.polling import PollingFeed
 
 SECOND = timedelta(seconds=1)
 

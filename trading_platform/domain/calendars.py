@@ -32,6 +32,9 @@ SESSION_SCHEMA: dict[str, pl.DataType] = {"session": TIME, "open": TIME, "close"
 """One trading session: ``session`` is midnight UTC of its date, ``open`` and ``close`` are UTC."""
 
 
+_LOOK_AHEAD = timedelta(days=12)  # farther than any market is closed
+
+
 def check_calendar(name: str) -> str:
     """The calendar's name, if there is such a calendar.
 
@@ -75,6 +78,29 @@ def session_dates(calendar: str, window: Window) -> pl.DataFrame | None:
         return None
     margin = timedelta(days=1)
     return sessions(calendar, Window(window.start - margin, window.end + margin))
+
+
+class OpeningHours:
+    """When the market of a calendar is open.
+
+    Args:
+        calendar: its name.
+    """
+
+    def __init__(self, calendar: str) -> None:
+        self._calendar = calendar
+        self._known: Window | None = None
+        self._spans: list[tuple[datetime, datetime]] = []
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether it is open at ``moment``; the opening belongs to it, the close does not."""
+        if self._calendar == ALWAYS_OPEN:
+            return True
+        if self._known is None or moment not in self._known:
+            around = Window(moment - timedelta(days=3), moment + _LOOK_AHEAD)
+            self._spans = list(sessions(self._calendar, around).select("open", "close").iter_rows())
+            self._known = Window(moment - timedelta(days=1), moment + _LOOK_AHEAD - timedelta(days=2))
+        return any(start <= moment < end for start, end in self._spans)
 
 
 def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Series:

@@ -7,7 +7,7 @@ trading day, and which stamps an instrument is expected to have, is the business
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -19,6 +19,9 @@ Clock = Callable[[], datetime]
 
 Sleep = Callable[[float], None]
 """Waits that many seconds. Passed as an argument for the same reason."""
+
+AsyncSleep = Callable[[float], Awaitable[None]]
+"""The same without holding up others."""
 
 
 def utc_now() -> datetime:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,9 +15,6 @@ from trading_platform.domain.events import Event
 from trading_platform.domain.reasons import Reason
 
 _Result = TypeVar("_Result")
-
-AsyncSleep = Callable[[float], Awaitable[None]]
-"""Waits that many seconds without holding up others. Passed as an argument so that tests own time."""
 
 
 class LiveFeed(Protocol):
@@ -116,6 +115,55 @@ class Backoff:
         """Says that a connection has ended which stood for so many seconds."""
         if stood >= self.lasting:
             self._attempt = 0
+
+
+class EventBuffer(ABC):
+    """What live feeds have in common: events are taken one by one, and a step is made when there are none.
+
+    A :class:`LiveFeed` but for ``source`` and ``close``; a context manager.
+    """
+
+    def __init__(self) -> None:
+        self._ready: deque[Event] = deque()
+        self._closing = asyncio.Event()
+
+    def __aiter__(self) -> Self:
+        """The feed itself."""
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event.
+
+        Raises:
+            StopAsyncIteration: once the feed is closed.
+        """
+        while not self._ready:
+            if self._closing.is_set():
+                raise StopAsyncIteration
+            await self._advance()
+        return self._ready.popleft()
+
+    def take_ready(self) -> list[Event]:
+        """The events that are there already, without waiting: for who handles them by the batch."""
+        ready = list(self._ready)
+        self._ready.clear()
+        return ready
+
+    async def __aenter__(self) -> Self:
+        """The feed itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Closes the feed."""
+        await self.close()
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends the feed; events not yet taken are still told, then the iteration ends."""
+
+    @abstractmethod
+    async def _advance(self) -> None:
+        """One step: it may make events, or wait until the feed is closed."""
 
 
 async def until_closing(work: Awaitable[_Result], closing: asyncio.Event) -> _Result | None:

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Protocol, Self
+from typing import Protocol
 
-from trading_platform.domain.calendars import ALWAYS_OPEN, sessions
+from trading_platform.domain.calendars import OpeningHours
 from trading_platform.domain.errors import SourceError
-from trading_platform.domain.events import Event, FeedDown, FeedUp, Heartbeat, Quote
+from trading_platform.domain.events import FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.domain.instruments import Instrument
-from trading_platform.domain.time import Clock, Window, utc_now
-from trading_platform.sources.live import AsyncSleep, Backoff, until_closing
+from trading_platform.domain.time import AsyncSleep, Clock, utc_now
+from trading_platform.sources.live import Backoff, EventBuffer, until_closing
 
 log = logging.getLogger(__name__)
-
-_LOOK_AHEAD = timedelta(days=12)  # farther than any market is closed
 
 
 class QuoteSource(Protocol):
@@ -39,30 +35,7 @@ class QuoteSource(Protocol):
         """
 
 
-class OpeningHours:
-    """When the market of a calendar is open.
-
-    Args:
-        calendar: see :mod:`trading_platform.domain.calendars`.
-    """
-
-    def __init__(self, calendar: str) -> None:
-        self._calendar = calendar
-        self._known: Window | None = None
-        self._spans: list[tuple[datetime, datetime]] = []
-
-    def is_open(self, moment: datetime) -> bool:
-        """Whether it is open at ``moment``; the opening belongs to it, the close does not."""
-        if self._calendar == ALWAYS_OPEN:
-            return True
-        if self._known is None or moment not in self._known:
-            around = Window(moment - timedelta(days=3), moment + _LOOK_AHEAD)
-            self._spans = list(sessions(self._calendar, around).select("open", "close").iter_rows())
-            self._known = Window(moment - timedelta(days=1), moment + _LOOK_AHEAD - timedelta(days=2))
-        return any(start <= moment < end for start, end in self._spans)
-
-
-class PollingFeed:
+class PollingFeed(EventBuffer):
     """Quotes of a source without push; see :class:`trading_platform.sources.live.LiveFeed`.
 
     Only symbols whose market is open are asked for. A round that fails is an outage from the last
@@ -88,6 +61,7 @@ class PollingFeed:
         interval: float = 1.0,
         backoff: Backoff | None = None,
     ) -> None:
+        super().__init__()
         self._quotes = quotes
         self._calendars = {instrument.symbol: instrument.calendar for instrument in instruments}
         self._hours = {calendar: OpeningHours(calendar) for calendar in set(self._calendars.values())}
@@ -95,52 +69,24 @@ class PollingFeed:
         self._sleep = sleep
         self._interval = interval
         self._backoff = backoff or Backoff(lasting=0.0)
-        self._ready: deque[Event] = deque()
         self._is_up: bool | None = None
         self._heard = clock()
         self._wait = 0.0
-        self._closing = asyncio.Event()
 
     @property
     def source(self) -> str:
         """What stands in the ``source`` column of bars made of it."""
         return self._quotes.name
 
-    def __aiter__(self) -> Self:
-        """The feed itself."""
-        return self
-
-    async def __anext__(self) -> Event:
-        """The next event.
-
-        Raises:
-            StopAsyncIteration: once the feed is closed.
-        """
-        while not self._ready:
-            if self._wait:
-                await until_closing(self._sleep(self._wait), self._closing)
-            if self._closing.is_set():
-                raise StopAsyncIteration
-            await self._round()
-        return self._ready.popleft()
-
-    def take_ready(self) -> list[Event]:
-        """The events that are there already, without waiting: for who handles them by the batch."""
-        ready = list(self._ready)
-        self._ready.clear()
-        return ready
-
     async def close(self) -> None:
         """Ends the feed. A question that is being asked is left to its own timeout."""
         self._closing.set()
 
-    async def __aenter__(self) -> Self:
-        """The feed itself."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Closes the feed."""
-        await self.close()
+    async def _advance(self) -> None:
+        if self._wait:
+            await until_closing(self._sleep(self._wait), self._closing)
+        if not self._closing.is_set():
+            await self._round()
 
     async def _round(self) -> None:
         began = self._clock()

@@ -6,6 +6,7 @@ The rules are rows of ``config.lifecycle``; the work on chunks and partitions is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -205,6 +206,4 @@ class LifecycleStore:
 
 def _words(interval: str) -> str:
     """An interval as PostgreSQL writes it, in full words."""
-    return interval.replace("mons", "months").replace("mon ", "month ").removesuffix(" mon") + (
-        " month" if interval.endswith(" mon") else ""
-    )
+    return re.sub(r"\bmon(s?)\b", r"month\1", interval)

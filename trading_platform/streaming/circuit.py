@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,7 +17,7 @@ from uuid import uuid4
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.events import Event, Quote, Trade
 from trading_platform.domain.feed_watch import FeedWatch, Silence
-from trading_platform.domain.time import Clock, rfc3339, utc_now
+from trading_platform.domain.time import AsyncSleep, Clock, rfc3339, utc_now
 from trading_platform.stores.audit import AuditStore, Severity
 from trading_platform.workflows.messages import AlertState
 
@@ -26,8 +26,6 @@ EVERY = 1.0
 """Seconds between two judgements."""
 
 OPEN, CLOSED = "open", "closed"
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class CircuitStore(Protocol):
@@ -82,7 +80,7 @@ class FeedGuard:
         *,
         component: str = COMPONENT,
         clock: Clock = utc_now,
-        sleep: Sleep = asyncio.sleep,
+        sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
         self.error: StoreError | None = None
         """Why the last word was not told; None if it was."""

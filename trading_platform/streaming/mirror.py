@@ -8,14 +8,14 @@ every five seconds makes up for it, and for whatever Redis lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trading_platform.domain.errors import StoreError, StoreUnavailable
 from trading_platform.domain.money import plain_text
-from trading_platform.domain.time import rfc3339
+from trading_platform.domain.time import AsyncSleep, rfc3339
 from trading_platform.stores.sql import query
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ EVERY = 5.0
 
 PAUSE = 0.5
 """Seconds between two attempts while a server is away."""
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class PositionWriter(Protocol):
@@ -57,7 +55,7 @@ class PositionMirror:
         writer: PositionWriter,
         *,
         every: float = EVERY,
-        sleep: Sleep = asyncio.sleep,
+        sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
         self.looks = 0
         """How often the whole table was mirrored."""

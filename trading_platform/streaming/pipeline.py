@@ -9,7 +9,7 @@ What runs around it: :mod:`trading_platform.streaming.supervisor`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from trading_platform.domain.bars import empty_bars
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Quote
 from trading_platform.domain.quality import REFUSED_SCHEMA
-from trading_platform.domain.time import Clock, Timeframe, utc_now
+from trading_platform.domain.time import AsyncSleep, Clock, Timeframe, utc_now
 from trading_platform.sources.live import RefusedMessage
 from trading_platform.stores.outages import OutageStore
 from trading_platform.stores.quarantine import QuarantineStore
@@ -38,7 +38,6 @@ LAST_ATTEMPTS = 10.0
 
 NOT_RUNNING = "the stream was not running"
 
-Sleep = Callable[[float], Awaitable[None]]
 OnEvent = Callable[[Event, datetime], None]
 
 
@@ -99,7 +98,7 @@ class Pipeline:
         on_event: OnEvent | None = None,
         on_quote: Callable[[Quote], None] | None = None,
         clock: Clock = utc_now,
-        sleep: Sleep = asyncio.sleep,
+        sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
         self.progress = Progress()
         self._stream = stream

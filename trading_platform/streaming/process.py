@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from trading_platform.domain.bar_builder import BarBuilder
 from trading_platform.domain.bar_series import Basis
-from trading_platform.domain.calendars import expected_times
+from trading_platform.domain.calendars import OpeningHours
 from trading_platform.domain.events import Event, Quote
-from trading_platform.domain.time import Clock, Timeframe, Window, rfc3339
+from trading_platform.domain.time import Clock, rfc3339
 from trading_platform.stores.audit import AuditStore, Severity
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.outbox import OutboxStore
@@ -88,8 +88,10 @@ class StreamProcess:
         self._symbols = symbols
         self._around = around
         self._audit = AuditStore(around.stores.database)
-        self._hours = _Hours(around.stores, symbols)
-        self._guard = FeedGuard(around.live, self._audit, self._hours.trading, clock=around.clock)
+        known = around.stores.instruments.require(sorted(symbols))
+        self._calendars = {symbol: instrument.calendar for symbol, instrument in known.items()}
+        self._hours = {calendar: OpeningHours(calendar) for calendar in set(self._calendars.values())}
+        self._guard = FeedGuard(around.live, self._audit, self._trading, clock=around.clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Streams until ``stop`` is set; returns when all that was said is stored."""
@@ -144,6 +146,10 @@ class StreamProcess:
         self.latest[quote.symbol] = quote
         self.sink.offer(quote)
 
+    def _trading(self, now: datetime) -> list[str]:
+        """The symbols whose market is open."""
+        return [symbol for symbol, calendar in self._calendars.items() if self._hours[calendar].is_open(now)]
+
     async def _tell_orders(self) -> None:
         outbox = OutboxStore(self._around.stores.database)
         while True:
@@ -184,25 +190,3 @@ class StreamProcess:
 
         task = asyncio.get_running_loop().run_in_executor(None, log)
         task.add_done_callback(lambda done: done.exception())
-
-
-class _Hours:
-    """Which symbols' market is open; asked each second, computed once a minute."""
-
-    def __init__(self, stores: Stores, symbols: frozenset[str]) -> None:
-        self._calendars = {
-            symbol: instrument.calendar for symbol, instrument in stores.instruments.require(sorted(symbols)).items()
-        }
-        self._minute: datetime | None = None
-        self._open: list[str] = []
-
-    def trading(self, now: datetime) -> list[str]:
-        """The symbols whose market is open in the minute of a moment."""
-        minute = now.replace(second=0, microsecond=0)
-        if minute != self._minute:
-            window = Window(minute, minute + Timeframe.M1.duration)
-            calendars = set(self._calendars.values())
-            opened = {name for name in calendars if not expected_times(name, Timeframe.M1, window).is_empty()}
-            self._open = [symbol for symbol, calendar in self._calendars.items() if calendar in opened]
-            self._minute = minute
-        return self._open

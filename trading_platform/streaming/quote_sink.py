@@ -8,7 +8,7 @@ away. Trades do not come here: each of them counts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -18,7 +18,7 @@ from trading_platform.domain.event_rules import Fault, fault_of_quote, fault_of_
 from trading_platform.domain.events import Quote
 from trading_platform.domain.instruments import check_symbol
 from trading_platform.domain.reasons import Reason
-from trading_platform.domain.time import Clock, utc_now
+from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 
 PAUSE = 0.02
 """Seconds between two writes: what comes meanwhile goes in one batch."""
@@ -31,8 +31,6 @@ LAST_WRITE = 5.0
 
 BATCH = 1_000
 """Quotes written at once: some ten milliseconds of Redis's time."""
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class QuoteWriter(Protocol):
@@ -81,7 +79,7 @@ class QuoteSink:
         *,
         refused: Callable[[Quote, Fault], None] = lambda _quote, _fault: None,
         clock: Clock = utc_now,
-        sleep: Sleep = asyncio.sleep,
+        sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
         self.counts = SinkCounts()
         self.error: StoreError | None = None

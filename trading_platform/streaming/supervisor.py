@@ -7,17 +7,14 @@ the stores, so that one that fails takes no other with it.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from trading_platform.domain.errors import TradingPlatformError
-
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds until a part is started again; each pause twice the one before, plus up to half as much at random."""
+from trading_platform.domain.time import AsyncSleep
+from trading_platform.sources.live import Backoff
 
 Part = Callable[[], Awaitable[None]]
-Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass
@@ -44,13 +41,13 @@ class Supervisor:
     Attributes:
         tell: called with a part's state and its error whenever it failed.
         sleep: waits before a part is started again.
-        chance: gives the random share of a pause, from 0 to 1.
+        make_backoff: gives the waits of one part before it is started again; they begin anew after it ran for a while.
         parts: how each part fares, by name.
     """
 
     tell: Callable[[PartState, Exception], None]
-    sleep: Sleep = asyncio.sleep
-    chance: Callable[[], float] = random.random
+    sleep: AsyncSleep = asyncio.sleep
+    make_backoff: Callable[[], Backoff] = Backoff
     parts: dict[str, PartState] = field(default_factory=dict)
 
     async def run(self, parts: dict[str, Part], stop: asyncio.Event, *, main: str) -> None:
@@ -72,7 +69,7 @@ class Supervisor:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     async def _keep(self, name: str, part: Part, stop: asyncio.Event) -> None:
-        state, pause = self.parts[name], FIRST_PAUSE
+        state, backoff = self.parts[name], self.make_backoff()
         while True:
             state.running = True
             began = asyncio.get_running_loop().time()
@@ -91,8 +88,6 @@ class Supervisor:
                 state.running = False
             if stop.is_set():
                 return
-            if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:
-                pause = FIRST_PAUSE  # it ran well for a while
-            await self.sleep(pause * (1 + self.chance() / 2))
-            pause = min(2 * pause, LONGEST_PAUSE)
+            backoff.ended(asyncio.get_running_loop().time() - began)
+            await self.sleep(backoff.next_wait())
             state.restarts += 1

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from trading_platform.domain.errors import ConfigurationError
-from trading_platform.domain.events import Event
-from trading_platform.domain.time import Clock, utc_now
+from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.kraken.stream import KrakenStream
 from trading_platform.sources.live import (
-    AsyncSleep,
     Backoff,
+    EventBuffer,
     MessageCounts,
     RefusedMessage,
     RefuseMessage,
@@ -46,7 +44,7 @@ def _log_refused(message: RefusedMessage) -> None:
     log.warning("message refused (%s): %s", message.reason, message.detail)
 
 
-class KrakenFeed:
+class KrakenFeed(EventBuffer):
     """Trades and quotes of Kraken, told as they come; see :class:`trading_platform.sources.live.LiveFeed`.
 
     Nothing is read ahead of who iterates beyond a few messages, so memory stays bounded and a slow
@@ -80,6 +78,7 @@ class KrakenFeed:
         silence: float = SILENCE_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
+        super().__init__()
         _check_address(url)
         self._url = url
         self._clock = clock
@@ -87,14 +86,12 @@ class KrakenFeed:
         self._silence = silence
         self._backoff = backoff or Backoff()
         self._stream = KrakenStream(pairs, clock=clock, since=since or clock(), refused=refused)
-        self._ready: deque[Event] = deque()
         self._connection: ClientConnection | None = None
         self._watchman: asyncio.Task[None] | None = None
         self._listening_since: datetime | None = None
         self._connected_at = clock()
         self._was_silent = False
         self._wait: float | None = None
-        self._closing = asyncio.Event()
 
     @property
     def counts(self) -> MessageCounts:
@@ -106,40 +103,10 @@ class KrakenFeed:
         """The symbols of which not all is told at present."""
         return self._stream.symbols_down
 
-    def __aiter__(self) -> Self:
-        """The feed itself."""
-        return self
-
-    async def __anext__(self) -> Event:
-        """The next event.
-
-        Raises:
-            StopAsyncIteration: once the feed is closed.
-        """
-        while not self._ready:
-            if self._closing.is_set():
-                raise StopAsyncIteration
-            await self._advance()
-        return self._ready.popleft()
-
-    def take_ready(self) -> list[Event]:
-        """The events that are there already, without waiting: for who handles them by the batch."""
-        ready = list(self._ready)
-        self._ready.clear()
-        return ready
-
     async def close(self) -> None:
         """Ends the feed; events not yet taken are still told, then the iteration ends."""
         self._closing.set()
         await self._disconnect()
-
-    async def __aenter__(self) -> Self:
-        """The feed itself."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Closes the feed."""
-        await self.close()
 
     async def _advance(self) -> None:
         """One step: a message, an attempt to connect, or the wait before one."""
