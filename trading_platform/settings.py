@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +30,8 @@ class Settings(BaseSettings):
         archive_directory: the audit archive, ``data_dir/archive`` unless set (ARCHIVE_DIR).
         kraken_api_url: address of Kraken's REST, or of the local exchange.
         kraken_ws_url: address of Kraken's WebSocket v2, or of the local exchange's.
+        kraken_live: how quotes and trades come from Kraken, by ``websocket`` or, where that cannot be had, quotes alone
+            by ``polling`` its REST each second.
         kraken_requests_per_second: budget of public requests.
     """
 
@@ -46,6 +49,7 @@ class Settings(BaseSettings):
     logs_dir: Path | None = None
     kraken_api_url: str = "https://api.kraken.com"
     kraken_ws_url: str = "wss://ws.kraken.com/v2"
+    kraken_live: Literal["websocket", "polling"] = "websocket"
     kraken_requests_per_second: float = Field(default=1.0, gt=0)
 
     @cached_property

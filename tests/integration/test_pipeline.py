@@ -22,11 +22,12 @@ from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.live import Backoff
+from trading_platform.sources.live import Backoff, LiveFeed, RefuseMessage
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.outages import OutageState, OutageStore
 from trading_platform.stores.postgres import execute
 from trading_platform.stores.stream import StreamStore
+from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import NOT_RUNNING, Pipeline, PipelineStores
 from trading_platform.streaming.supervisor import PartState, Supervisor
 
@@ -70,10 +71,17 @@ async def told(events: Sequence[Event]) -> AsyncIterator[Event]:
         yield event
 
 
-def pipeline(stores: Stores, **options: object) -> Pipeline:
+def never(_since: datetime | None, _refused: RefuseMessage) -> LiveFeed:
+    raise AssertionError("a pipeline is given its feed")
+
+
+PLAN = FeedPlan("kraken", "kraken", dict.fromkeys(SYMBOLS, Basis.TRADE), never)
+
+
+def pipeline(stores: Stores, plan: FeedPlan = PLAN, **options: object) -> Pipeline:
     where = PipelineStores(StreamStore(stores.database), OutageStore(stores.database), stores.quarantine)
-    builder = BarBuilder("kraken", basis=dict.fromkeys(SYMBOLS, Basis.TRADE))
-    return Pipeline("kraken", SYMBOLS, builder, where, clock=lambda: START + timedelta(days=1), **options)  # type: ignore[arg-type]
+    builder = BarBuilder("kraken", basis=plan.basis)
+    return Pipeline(plan, builder, where, clock=lambda: START + timedelta(days=1), **options)  # type: ignore[arg-type]
 
 
 def bars(stores: Stores) -> pl.DataFrame:
@@ -213,6 +221,80 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
     assert stored(stores) == expected(events, START + timedelta(minutes=11))
 
 
+def of(name: str, *symbols: str, quoted: Sequence[str] = ()) -> FeedPlan:
+    return FeedPlan("kraken", name, dict.fromkeys(symbols, Basis.TRADE), never, quoted=frozenset(quoted))
+
+
+def told_of(events: Sequence[Event], symbols: set[str], since: datetime, until: datetime) -> list[Event]:
+    """What a feed of those symbols says of a stretch of time."""
+    return [
+        FeedUp(since, frozenset(symbols)),
+        *(
+            event
+            for event in events
+            if since <= event.time < until
+            and not isinstance(event, FeedUp)
+            and getattr(event, "symbol", "") in {"", *symbols}
+        ),
+    ]
+
+
+def test_a_symbol_that_moves_to_another_process_is_missing_only_while_nobody_streamed_it(stores: Stores) -> None:
+    """One process has both, then each has one of its own, then one has both again."""
+    events = trades(31)
+    at = [START + timedelta(minutes=minutes, seconds=30) for minutes in (0, 8, 10, 18, 20, 30)]
+    first = told_of(events, {"BTCUSD", "ETHUSD"}, START, at[1])
+    asyncio.run(pipeline(stores).run(told(first)))
+    asyncio.run(pipeline(stores, of("kraken 1/2", "ETHUSD")).run(told(told_of(events, {"ETHUSD"}, at[2], at[3]))))
+    again = told_of(events, {"BTCUSD", "ETHUSD"}, at[4], at[5])
+    asyncio.run(pipeline(stores).run(told(again)))
+
+    def missing(symbol: str) -> list[Window]:
+        return sorted(
+            outage.window() or DAY
+            for outage in OutageStore(stores.database).all()
+            if outage.symbol == symbol and outage.state is OutageState.CLOSED
+        )
+
+    def minutes(start: int, end: int) -> Window:
+        return Window(START + timedelta(minutes=start), START + timedelta(minutes=end))
+
+    assert missing("BTCUSD") == [minutes(8, 21)]
+    assert missing("ETHUSD") == [minutes(8, 11), minutes(18, 21)]
+    left_out = {"BTCUSD": [minutes(8, 21)], "ETHUSD": [minutes(8, 11), minutes(18, 21)]}
+    whole = expected(events, START + timedelta(minutes=30))
+    assert stored(stores) == {
+        key: values for key, values in whole.items() if not any(key[1] in window for window in left_out[key[0]])
+    }
+
+
+def test_of_symbols_that_are_quoted_only_neither_bars_nor_outages_are_told(stores: Stores) -> None:
+    events = trades(5)
+    quotes = [Quote("XRPUSD", event.time, Decimal(1), Decimal(2)) for event in events if isinstance(event, Heartbeat)]
+    mixed = sorted([*events, *quotes], key=lambda event: event.time)
+    mixed[0] = FeedUp(START, frozenset({*SYMBOLS, "XRPUSD"}))
+    seen: list[Quote] = []
+    plan = of("kraken", *SYMBOLS, quoted=["XRPUSD"])
+    asyncio.run(pipeline(stores, plan, on_quote=seen.append).run(told(mixed)))
+    asyncio.run(pipeline(stores, plan).run(told([FeedUp(START + timedelta(minutes=7), plan.symbols)])))
+    assert seen == quotes
+    assert stored(stores) == expected(events, START + timedelta(minutes=4))
+    assert not stores.coverage.answered("XRPUSD", Timeframe.M1)
+    assert {outage.symbol for outage in OutageStore(stores.database).all()} == SYMBOLS
+    assert stores.quarantine.read("XRPUSD").is_empty()
+
+
+def test_another_basis_begins_anew_and_what_was_between_is_missing(stores: Stores) -> None:
+    asyncio.run(pipeline(stores).run(told(trades(4))))
+    other = FeedPlan("kraken", "kraken", dict.fromkeys(SYMBOLS, Basis.MID), never)
+    later = START + timedelta(minutes=6)
+    quotes = [Quote("BTCUSD", later + timedelta(seconds=second), Decimal(4), Decimal(6)) for second in range(150)]
+    asyncio.run(pipeline(stores, other).run(told([FeedUp(later, SYMBOLS), *quotes])))
+    assert bars(stores).filter(pl.col("time") >= later)["close"].to_list() == [Decimal(5)] * 2
+    (window,) = {outage.window() for outage in OutageStore(stores.database).all()}
+    assert window == Window(START + timedelta(minutes=3), later)
+
+
 def test_what_cannot_be_is_quarantined(stores: Stores) -> None:
     wrong = Trade("BTCUSD", START + timedelta(seconds=5), Decimal(-1), Decimal(1), 7)
     quote = Quote("BTCUSD", START + timedelta(seconds=6), Decimal(5), Decimal(6))
@@ -250,7 +332,7 @@ def test_a_part_that_fails_is_started_again_and_the_others_do_not_notice() -> No
             return Backoff(jitter=lambda: 0.0)
 
         supervisor = Supervisor(lambda part, error: told_of.append((part.name, str(error))), sleep, make_backoff)
-        await asyncio.wait_for(supervisor.run({"main": main, "fails": fails}, stop, main="main"), 10)
+        await asyncio.wait_for(supervisor.run({"main": main, "fails": fails}, stop, main=["main"]), 10)
         return supervisor.parts
 
     parts = asyncio.run(run())

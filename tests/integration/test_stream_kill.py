@@ -38,11 +38,12 @@ STREAM = """
 import asyncio, sys
 from datetime import datetime, timedelta
 from trading_platform.cli.stream import open_stream, run_until_stopped
+from trading_platform.cli.stream_feeds import Wanted
 from trading_platform.domain.time import utc_now
 from trading_platform.settings import load_settings
 start, speed = datetime.fromisoformat(sys.argv[1]), float(sys.argv[2])
 clock = lambda: start + (utc_now() - start) * speed
-with open_stream(load_settings(), [], None, clock=clock) as process:
+with open_stream(load_settings(), Wanted(), clock=clock) as process:
     print("ready", flush=True)
     asyncio.run(run_until_stopped(process))
 """

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_platform.cli.output import out, table
 from trading_platform.cli.stream import open_stream, run_until_stopped
+from trading_platform.cli.stream_feeds import Wanted
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
 from trading_platform.settings import Settings
@@ -75,10 +76,10 @@ def run_live(settings: Settings, market: Market, instruments: Sequence[Instrumen
             with open_platform(own, clock=clock) as platform:
                 for instrument in instruments:
                     platform.stores.instruments.add(instrument)
-            with open_stream(own, [], None, clock=clock) as process:
+            with open_stream(own, Wanted(), clock=clock) as process:
                 began = clock()
                 asyncio.run(run_until_stopped(process, _seconds(began), watch=watch))
-                progress = process.pipeline.progress if process.pipeline else None
+                events = sum(each.events for each in process.progress.values())
                 written = process.sink.counts.written
             with open_platform(own, clock=clock) as platform:
                 symbols = [instrument.symbol for instrument in instruments]
@@ -86,7 +87,7 @@ def run_live(settings: Settings, market: Market, instruments: Sequence[Instrumen
         finally:
             stop_stack(own, force=True, purge=True)
             shutil.rmtree(own.root, ignore_errors=True)
-    return LiveOutcome(progress.events if progress else 0, written, bars)
+    return LiveOutcome(events, written, bars)
 
 
 def print_live(outcome: LiveOutcome) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trading_platform.cli.output import out, print_json, table
+from trading_platform.cli.stream_feeds import Wanted, plan_feeds
+from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.settings import Settings, load_settings
+from trading_platform.streaming.feeds import FeedPlan, Share
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
-    from trading_platform.sources.live import RefuseMessage
-    from trading_platform.streaming.pipeline import OnEvent
+    from trading_platform.streaming.pipeline import Progress
     from trading_platform.streaming.process import StreamProcess, Surroundings
+    from trading_platform.streaming.recording import RecordingWriter
 
-SOURCE = "kraken"
 _REFRESH = 0.5
 
 
@@ -35,7 +37,14 @@ def register(app: typer.Typer) -> None:
 
 def stream(
     symbols: Annotated[
-        list[str] | None, typer.Argument(help="Which symbols; by default all that come from Kraken.")
+        list[str] | None, typer.Argument(help="Which symbols; by default all whose source has a live feed.")
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(help="NUMBER/OF: this process's part of the symbols, where several share them: 1/4 to 4/4."),
+    ] = None,
+    basis: Annotated[
+        Basis | None, typer.Option(help="Make bars of this side of the quotes, or their middle; by default of trades.")
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Record what the feed says, for `replay`.")] = None,
     seconds: Annotated[float | None, typer.Option("--for", min=1, help="Stop by itself after so many seconds.")] = None,
@@ -46,7 +55,8 @@ def stream(
     Example: [bold]trading-platform stream BTCUSD ETHUSD[/]
     """
     settings = load_settings()
-    with open_stream(settings, symbols or [], record) as process:
+    wanted = Wanted(tuple(symbols or ()), Share.parse(share) if share else None, basis)
+    with open_stream(settings, wanted, record) as process:
         asyncio.run(run_until_stopped(process, seconds, watch=not json and out.is_terminal))
     summary = _summary(process)
     if json:
@@ -60,63 +70,46 @@ def stream(
 
 @contextmanager
 def open_stream(
-    settings: Settings, symbols: list[str], record: Path | None, *, clock: Clock = utc_now
+    settings: Settings, wanted: Wanted, record: Path | None = None, *, clock: Clock = utc_now
 ) -> Iterator[StreamProcess]:
     """The live process over the configured servers, ready to run.
 
     Args:
         settings: which servers.
-        symbols: what to stream; none means all that come from Kraken.
+        wanted: what to stream.
         record: where to record what the feed says; None: nowhere.
         clock: the receiver's clock.
 
     Raises:
-        InvalidRequest: unknown symbols, or none that come from Kraken.
+        InvalidRequest: unknown symbols, none that have a live feed, or some that another process streams.
     """
     from trading_platform.embedded.stack import running_stack, url_as
     from trading_platform.resources.platform import open_platform
+    from trading_platform.stores.claims import claimed
     from trading_platform.stores.roles import Role
+    from trading_platform.streaming.process import StreamProcess
 
     with ExitStack() as opened:
         endpoints = opened.enter_context(running_stack(settings, need_redis=True))
         platform = opened.enter_context(open_platform(settings, clock=clock))
-        chosen = _chosen(platform, symbols)
+        plans, part = plan_feeds(settings, platform, wanted)
+        for plan in plans:
+            opened.enter_context(claimed(platform.stores.database, plan.source, plan.symbols))
         database_url = url_as(settings, endpoints, Role.INGEST)
-        around = opened.enter_context(_surroundings(platform, database_url, endpoints.redis_url, chosen, record))
-        yield _process(settings, platform, chosen, around)
-
-
-def _chosen(platform: PlatformContext, symbols: list[str]) -> list[str]:
-    known = platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all()
-    chosen = [symbol for symbol, instrument in known.items() if instrument.source == SOURCE]
-    strange = [symbol for symbol in symbols if symbol not in chosen]
-    if strange or not chosen:
-        raise InvalidRequest(
-            f"{', '.join(strange)} cannot be streamed." if strange else "There is nothing to stream.",
-            expected="instruments whose source is kraken",
-            received=", ".join(f"{symbol} from {known[symbol].source}" for symbol in strange) or "none in the universe",
-            remedy="`trading-platform instruments add BTCUSD` adds one",
-        )
-    return sorted(chosen)
+        around = opened.enter_context(_surroundings(platform, database_url, endpoints.redis_url, plans, record))
+        yield StreamProcess(plans, around, part=part)
 
 
 @contextmanager
 def _surroundings(
-    platform: PlatformContext, database_url: str, redis_url: str, symbols: list[str], record: Path | None
+    platform: PlatformContext, database_url: str, redis_url: str, plans: Sequence[FeedPlan], record: Path | None
 ) -> Iterator[Surroundings]:
-    from trading_platform.domain.bar_series import Basis
     from trading_platform.stores.live import AsyncLiveStore
     from trading_platform.stores.order_stream import OrderStream
     from trading_platform.streaming.process import Surroundings
-    from trading_platform.streaming.recording import RecordingWriter
 
     with ExitStack() as opened:
-        on_event: OnEvent | None = None
-        if record is not None:
-            basis = dict.fromkeys(symbols, Basis.TRADE)
-            on_event = opened.enter_context(
-                RecordingWriter(record, source=SOURCE, basis=basis, fill_silent=True, clock=platform.clock)
-            ).write
+        on_event = opened.enter_context(_recorder(plans, record, platform.clock)).write if record is not None else None
         orders = OrderStream(redis_url)
         opened.callback(orders.close)
         live = AsyncLiveStore(redis_url)
@@ -125,18 +118,19 @@ def _surroundings(
         )
 
 
-def _process(settings: Settings, platform: PlatformContext, symbols: list[str], around: Surroundings) -> StreamProcess:
-    from trading_platform.sources.kraken.client import connect
-    from trading_platform.sources.kraken.live import KrakenFeed
-    from trading_platform.streaming.process import StreamProcess
+def _recorder(plans: Sequence[FeedPlan], file: Path, clock: Clock) -> RecordingWriter:
+    from trading_platform.streaming.recording import RecordingWriter
 
-    book = connect(settings.kraken_api_url, settings.kraken_requests_per_second).pairs()
-    pairs = [book.find(symbol) for symbol in symbols]
-
-    def make_feed(since: datetime | None, refused: RefuseMessage) -> KrakenFeed:
-        return KrakenFeed(settings.kraken_ws_url, pairs, clock=platform.clock, since=since, refused=refused)
-
-    return StreamProcess(SOURCE, make_feed, frozenset(symbols), around)
+    if len(plans) > 1:
+        raise InvalidRequest(
+            "A recording is of one source.",
+            expected="symbols of one source",
+            received=f"symbols of {' and '.join(plan.source for plan in plans)}",
+            remedy="name the symbols to record",
+        )
+    (plan,) = plans
+    basis = plan.basis or dict.fromkeys(plan.quoted, Basis.MID)
+    return RecordingWriter(file, source=plan.source, basis=basis, fill_silent=plan.fill_silent, clock=clock)
 
 
 async def run_until_stopped(process: StreamProcess, seconds: float | None = None, *, watch: bool = False) -> None:
@@ -171,23 +165,29 @@ def _shown(process: StreamProcess) -> Any:
         [symbol, quote.bid, quote.ask, quote.last, f"{quote.time:%H:%M:%S.%f}"[:-3]]
         for symbol, quote in sorted(quotes.items())
     ]
-    progress = process.pipeline.progress if process.pipeline else None
+    progress = list(process.progress.values())
     title = "Waiting for the feed"
-    if progress is not None:
-        until = f"{progress.until:%H:%M}" if progress.until else "none yet"
-        title = f"{progress.events:,} events · {progress.minutes:,} minute bars, stored until {until} UTC"
-        if progress.failing:
-            title += f" · waiting: {progress.failing}"
+    if progress:
+        stored = _stored_until(progress)
+        minutes = sum(each.minutes for each in progress)
+        until = f"{stored:%H:%M}" if stored else "none yet"
+        title = f"{sum(each.events for each in progress):,} events · {minutes:,} minute bars, stored until {until} UTC"
+        title += "".join(f" · waiting: {each.failing}" for each in progress if each.failing)
     return table(title, ["symbol", "bid", "ask", "last", "time (UTC)"], rows, right=["bid", "ask", "last"])
 
 
+def _stored_until(progress: Sequence[Progress]) -> datetime | None:
+    """Until when all feeds are stored."""
+    return min((each.until for each in progress if each.until), default=None)
+
+
 def _summary(process: StreamProcess) -> dict[str, Any]:
-    progress = process.pipeline.progress if process.pipeline else None
+    progress = list(process.progress.values())
     return {
-        "events": progress.events if progress else 0,
-        "quotes": progress.quotes if progress else 0,
-        "bars": progress.minutes if progress else 0,
-        "stored_until": progress.until if progress else None,
+        "events": sum(each.events for each in progress),
+        "quotes": sum(each.quotes for each in progress),
+        "bars": sum(each.minutes for each in progress),
+        "stored_until": _stored_until(progress),
         "quotes_written": process.sink.counts.written,
         "quotes_conflated": process.sink.counts.conflated,
         "parts": [asdict(part) for part in process.supervisor.parts.values()],

@@ -101,6 +101,19 @@ class Database:
             _raise_interruption(error)
             raise store_error(error) from error
 
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A connection of its own that ends with the block, and with it whatever the server keeps for a session.
+
+        Raises:
+            StoreUnavailable, StoreFull, StoreError: as :meth:`begin`.
+        """
+        with self.autocommit() as connection:
+            try:
+                yield connection
+            finally:
+                connection.invalidate()
+
     def read(self, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
         """The rows of a query as a frame of ``schema``, by COPY in one round trip.
 

@@ -125,6 +125,15 @@ class StreamStore:
         rows = self._database.rows(query("stream/position"), {"stream": stream})
         return StreamPosition(rows[0][0], rows[0][1]) if rows else None
 
+    def positions_of(self, source: str) -> dict[str, StreamPosition]:
+        """How far the live streams of a source are stored, by name: that of all its symbols, and those of shares.
+
+        Raises:
+            StoreUnavailable, StoreError: if the database does not answer, or refuses.
+        """
+        rows = self._database.rows(query("stream/positions_of"), {"source": source})
+        return {stream: StreamPosition(position, until) for stream, position, until in rows}
+
     def written_since(self, version: int, limit: int) -> list[Written]:
         """The days whose minute bars streams have changed since a version, in the order of their versions."""
         rows = self._database.rows(query("stream/written_since"), {"after": version, "rows": limit})

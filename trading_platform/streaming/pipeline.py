@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,15 +18,17 @@ from typing import Any
 import polars as pl
 
 from trading_platform.domain.bar_builder import BarBuilder, FinalMinutes, Refused
+from trading_platform.domain.bar_series import moment_of
 from trading_platform.domain.bars import empty_bars
-from trading_platform.domain.errors import StoreError
+from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Quote
 from trading_platform.domain.quality import REFUSED_SCHEMA
 from trading_platform.domain.time import AsyncSleep, Clock, Timeframe, utc_now
 from trading_platform.sources.live import RefusedMessage
 from trading_platform.stores.outages import OutageStore
 from trading_platform.stores.quarantine import QuarantineStore
-from trading_platform.stores.stream import StreamStore
+from trading_platform.stores.stream import StreamPosition, StreamStore
+from trading_platform.streaming.feeds import FeedPlan
 
 QUEUE_LENGTH = 2_000
 """Writes that may wait for the database: more than a day of minutes."""
@@ -73,12 +76,25 @@ class Progress:
     last_event: datetime | None = None
 
 
+def last_told(positions: Iterable[StreamPosition], symbols: frozenset[str]) -> dict[datetime, frozenset[str]]:
+    """Until when something was told of each symbol, as far as live streams' positions know it.
+
+    A symbol may have moved from one process's share to another's: the latest word counts.
+    """
+    latest: dict[str, datetime] = {}
+    for kept in positions:
+        moment = moment_of(kept.position["watermark"])
+        for symbol in symbols & kept.position["series"].keys():
+            if moment is not None:
+                latest[symbol] = max(moment, latest.get(symbol, moment))
+    return {since: frozenset(one for one in latest if latest[one] == since) for since in sorted(set(latest.values()))}
+
+
 class Pipeline:
     """One feed's way into the platform.
 
     Args:
-        stream: name under which the position is kept.
-        symbols: what the feed tells of.
+        plan: what the feed is followed for.
         builder: makes the bars; goes on from the stored position.
         stores: where to write.
         on_event: called with each event and when it came, in order, before anything else: a recording, a circuit
@@ -90,8 +106,7 @@ class Pipeline:
 
     def __init__(
         self,
-        stream: str,
-        symbols: Iterable[str],
+        plan: FeedPlan,
         builder: BarBuilder,
         stores: PipelineStores,
         *,
@@ -101,8 +116,8 @@ class Pipeline:
         sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
         self.progress = Progress()
-        self._stream = stream
-        self._symbols = frozenset(symbols)
+        self._plan = plan
+        self._symbols = frozenset(plan.basis)
         self._builder = builder
         self._stores = stores
         self._on_event = on_event
@@ -139,15 +154,17 @@ class Pipeline:
             await self._writer
 
     def _resume(self) -> None:
-        kept = self._stores.stream.position(self._stream)
-        if kept is None:
-            return
-        self._builder.restore(kept.position)
-        self.progress.until = kept.until
-        since = self._builder.watermark
-        if since is not None:
-            self._builder.add(FeedDown(since, self._symbols, NOT_RUNNING))
-            self._stores.outages.opened(self._builder.source, self._symbols, since, NOT_RUNNING)
+        """Goes on from what is stored; that nothing was told since is noted, of each symbol since it last was."""
+        kept = self._stores.stream.positions_of(self._plan.source)
+        own = kept.get(self._plan.stream)
+        if own is not None:
+            with suppress(InvalidRequest):  # bars of another basis or grace begin anew
+                self._builder.restore(own.position)
+                self.progress.until = own.until
+        if self._builder.watermark is not None:
+            self._builder.add(FeedDown(self._builder.watermark, self._symbols, NOT_RUNNING))
+        for since, symbols in last_told(kept.values(), self._symbols).items():
+            self._stores.outages.opened(self._plan.source, symbols, since, NOT_RUNNING)
 
     async def _take(self, event: Event) -> None:
         received = self._clock()
@@ -159,6 +176,8 @@ class Pipeline:
             self.progress.quotes += 1
             if self._on_quote is not None:
                 self._on_quote(event)
+            if event.symbol in self._plan.quoted:
+                return
         self._builder.add(event, received=received)
         if isinstance(event, (FeedUp, FeedDown)):
             await self._put(lambda: self._note(event))
@@ -218,14 +237,15 @@ class Pipeline:
                 return
 
     def _note(self, event: FeedUp | FeedDown) -> None:
+        symbols = event.symbols & self._symbols
         if isinstance(event, FeedDown):
-            self._stores.outages.opened(self._builder.source, event.symbols, event.time, event.reason)
+            self._stores.outages.opened(self._builder.source, symbols, event.time, event.reason)
         else:
-            self._stores.outages.closed(self._builder.source, event.symbols, event.time)
+            self._stores.outages.closed(self._builder.source, symbols, event.time)
 
     def _commit(self, final: FinalMinutes, state: Mapping[str, Any]) -> None:
         self._stores.stream.commit(
-            self._stream,
+            self._plan.stream,
             self._builder.source,
             bars=final.bars,
             answered=final.answered,

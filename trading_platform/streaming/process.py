@@ -1,21 +1,21 @@
-"""The live process of one feed, put together: what ``trading-platform stream`` runs.
+"""The live process, put together: what ``trading-platform stream`` runs.
 
-The feed's pipeline is the main part; around it quotes go to Redis, positions are mirrored there, orders'
-changes are told, silence is noticed, outages are repaired and the session's state is kept. Each of these
-is started again when it fails (:mod:`trading_platform.streaming.supervisor`). On the signal to stop the
-feed is closed, what it said is stored, and the others leave.
+The feeds' pipelines are the main parts; around them quotes go to Redis, positions are mirrored there,
+orders' changes are told, silence is noticed, outages are repaired and the session's state is kept. Each of
+these is started again when it fails (:mod:`trading_platform.streaming.supervisor`). On the signal to stop
+the feeds are closed, what they said is stored, and the others leave.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.bar_builder import BarBuilder
-from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.calendars import OpeningHours
 from trading_platform.domain.events import Event, Quote
 from trading_platform.domain.time import Clock, rfc3339
@@ -23,9 +23,11 @@ from trading_platform.stores.audit import AuditStore, Severity
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.outbox import OutboxStore
 from trading_platform.stores.stream import StreamStore
+from trading_platform.streaming.circuit import COMPONENT as FEED
 from trading_platform.streaming.circuit import FeedGuard
+from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.mirror import PositionMirror
-from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores
+from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores, Progress
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
 from trading_platform.workflows.backfill_bars import Sources
@@ -33,10 +35,7 @@ from trading_platform.workflows.publish_outbox import Teller, publish_outbox
 from trading_platform.workflows.repair_outages import repair_outages
 
 if TYPE_CHECKING:
-    from trading_platform.sources.live import LiveFeed, RefuseMessage
     from trading_platform.stores.live import AsyncLiveStore
-
-MakeFeed = Callable[["datetime | None", "RefuseMessage"], "LiveFeed"]
 
 OUTBOX_PAUSE = 0.25
 REPAIR_PAUSE = 5.0
@@ -68,35 +67,40 @@ class Surroundings:
 
 
 class StreamProcess:
-    """One feed and what belongs to it.
+    """Some feeds and what belongs to them.
 
     Args:
-        source: whose feed it is.
-        make_feed: opens the feed; called again if its pipeline fails. It is given since when what happened is not
-            stored, None at the very first, and what to call with messages that cannot be used.
-        symbols: what it tells of.
+        plans: the feeds, each of another source.
         around: what to work with.
+        part: name of the part of the universe that is followed; empty for the whole of it. Several processes that
+            share the universe have a circuit and a state of their own.
+
+    Attributes:
+        sink: where quotes go.
+        supervisor: the parts that run.
+        latest: the newest quote of each symbol.
+        progress: how far each feed is, by source.
     """
 
-    def __init__(self, source: str, make_feed: MakeFeed, symbols: frozenset[str], around: Surroundings) -> None:
+    def __init__(self, plans: Sequence[FeedPlan], around: Surroundings, *, part: str = "") -> None:
         self.sink = QuoteSink(around.live, clock=around.clock)
-        self.pipeline: Pipeline | None = None
         self.supervisor = Supervisor(self._tell)
         self.latest: dict[str, Quote] = {}
-        self._source = source
-        self._make_feed = make_feed
-        self._symbols = symbols
+        self.progress: dict[str, Progress] = {}
+        self._plans = plans
         self._around = around
+        self._part = part
         self._audit = AuditStore(around.stores.database)
-        known = around.stores.instruments.require(sorted(symbols))
+        known = around.stores.instruments.require(sorted(symbol for plan in plans for symbol in plan.symbols))
         self._calendars = {symbol: instrument.calendar for symbol, instrument in known.items()}
         self._hours = {calendar: OpeningHours(calendar) for calendar in set(self._calendars.values())}
-        self._guard = FeedGuard(around.live, self._audit, self._trading, clock=around.clock)
+        component = f"{FEED}:{part}" if part else FEED
+        self._guard = FeedGuard(around.live, self._audit, self._trading, component=component, clock=around.clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Streams until ``stop`` is set; returns when all that was said is stored."""
-        parts: dict[str, Part] = {
-            "feed": lambda: self._feed(stop),
+        feeds: dict[str, Part] = {f"feed {plan.source}": partial(self._feed, plan, stop) for plan in self._plans}
+        around: dict[str, Part] = {
             "quotes": self.sink.run,
             "orders": self._tell_orders,
             "repair": self._repair,
@@ -105,26 +109,25 @@ class StreamProcess:
             "circuit": self._guard.run,
         }
         try:
-            await self.supervisor.run(parts, stop, main="feed")
+            await self.supervisor.run({**feeds, **around}, stop, main=list(feeds))
         finally:
             await self._around.live.close()
 
-    async def _feed(self, stop: asyncio.Event) -> None:
+    async def _feed(self, plan: FeedPlan, stop: asyncio.Event) -> None:
         stores = self._around.stores
         stream = StreamStore(stores.database)
-        kept = await asyncio.to_thread(stream.position, self._source)
-        builder = BarBuilder(self._source, basis=dict.fromkeys(self._symbols, Basis.TRADE), fill_silent=True)
-        self.pipeline = Pipeline(
-            self._source,
-            self._symbols,
+        kept = await asyncio.to_thread(stream.position, plan.stream)
+        builder = BarBuilder(plan.source, basis=plan.basis, fill_silent=plan.fill_silent)
+        pipeline = Pipeline(
+            plan,
             builder,
             PipelineStores(stream, stores.outages, stores.quarantine),
             on_event=self._on_event,
             on_quote=self._on_quote,
             clock=self._around.clock,
         )
-
-        feed = self._make_feed(kept.until if kept else None, self.pipeline.refuse)
+        self.progress[plan.source] = pipeline.progress
+        feed = plan.make(kept.until if kept else None, pipeline.refuse)
 
         async def close_when_told() -> None:
             await stop.wait()
@@ -132,7 +135,7 @@ class StreamProcess:
 
         closing = asyncio.create_task(close_when_told())
         try:
-            await self.pipeline.run(feed)
+            await pipeline.run(feed)
         finally:
             closing.cancel()
             await feed.close()
@@ -165,16 +168,22 @@ class StreamProcess:
     async def _keep_session(self) -> None:
         began = self._around.clock()
         while True:
-            progress = self.pipeline.progress if self.pipeline else None
-            state = {
-                "state": "degraded" if progress is None or progress.failing else "streaming",
-                "since": rfc3339(began),
-                "symbols": str(len(self._symbols)),
-                "stored_until": rfc3339(progress.until) if progress and progress.until else "",
-                "updated_at": rfc3339(self._around.clock()),
-            }
-            await self._around.live.write_session(state)
+            await self._around.live.write_session(self._state(began))
             await asyncio.sleep(SESSION_PAUSE)
+
+    def _state(self, began: datetime) -> Mapping[str, str]:
+        """The fields of the session; those of a process with a part of the universe say which."""
+        progress = list(self.progress.values())
+        late = len(progress) < len(self._plans) or any(each.failing for each in progress)
+        until = [each.until for each in progress if each.until]
+        state = {
+            "state": "degraded" if late else "streaming",
+            "since": rfc3339(began),
+            "symbols": str(len(self._calendars)),
+            "stored_until": rfc3339(min(until)) if until else "",
+            "updated_at": rfc3339(self._around.clock()),
+        }
+        return {f"{name}:{self._part}": value for name, value in state.items()} if self._part else state
 
     def _tell(self, part: PartState, error: Exception) -> None:
         """A part has failed: the log of events says so, unless the database is what failed."""

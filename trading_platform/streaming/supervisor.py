@@ -7,7 +7,7 @@ the stores, so that one that fails takes no other with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from trading_platform.domain.errors import TradingPlatformError
@@ -50,21 +50,21 @@ class Supervisor:
     make_backoff: Callable[[], Backoff] = Backoff
     parts: dict[str, PartState] = field(default_factory=dict)
 
-    async def run(self, parts: dict[str, Part], stop: asyncio.Event, *, main: str) -> None:
+    async def run(self, parts: dict[str, Part], stop: asyncio.Event, *, main: Sequence[str]) -> None:
         """Runs parts side by side.
 
         Args:
             parts: what each does, by name; one that returns has done its work.
-            stop: set from outside to end all; ``main`` sees to its own end by it, the others are cancelled
-                when it has ended.
-            main: the part whose end ends the others.
+            stop: set from outside to end all; the ``main`` parts see to their own end by it, the others are cancelled
+                when these have ended.
+            main: the parts whose end ends the others.
         """
         self.parts = {name: PartState(name) for name in parts}
         tasks = {name: asyncio.create_task(self._keep(name, part, stop)) for name, part in parts.items()}
-        await tasks[main]
+        await asyncio.gather(*(tasks[name] for name in main))
         stop.set()
         for name, task in tasks.items():
-            if name != main:
+            if name not in main:
                 task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 

@@ -1,0 +1,103 @@
+"""What a live process follows: of each source which symbols, and which bars are made of what it tells.
+
+Who opens the feeds is the command (:mod:`trading_platform.cli.stream_feeds`); what becomes of their events
+is :mod:`trading_platform.streaming.pipeline`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.bar_series import Basis
+from trading_platform.domain.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from trading_platform.sources.live import LiveFeed, RefuseMessage
+
+MakeFeed = Callable[["datetime | None", "RefuseMessage"], "LiveFeed"]
+"""Opens a feed. It is given since when what happened is not stored, None at the very first, and what to call with
+messages that cannot be used."""
+
+
+@dataclass(frozen=True)
+class FeedPlan:
+    """One feed and what it is followed for.
+
+    Attributes:
+        source: whose feed it is.
+        stream: under which name its position is kept: the source's, with a share's behind it (:class:`Share`).
+        basis: the symbols of which bars are made, and of what.
+        make: opens the feed.
+        quoted: symbols of which only quotes are passed on: nothing that trades are to be seen in is told of them.
+        fill_silent: give a minute without trades a bar at the last price, as the source itself does.
+    """
+
+    source: str
+    stream: str
+    basis: Mapping[str, Basis]
+    make: MakeFeed
+    quoted: frozenset[str] = field(default_factory=frozenset)
+    fill_silent: bool = False
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """All that is followed."""
+        return self.quoted | self.basis.keys()
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of the universe that one of several processes streams.
+
+    Attributes:
+        number: which, from 1.
+        of: how many there are.
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """A share as the command line has it, ``2/4``.
+
+        Raises:
+            InvalidRequest: if it is not one.
+        """
+        number, _, of = text.partition("/")
+        if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
+            return cls(int(number), int(of))
+        raise InvalidRequest(
+            "There is no such share.",
+            expected="NUMBER/OF, such as 1/4 to 4/4 for four processes",
+            received=repr(text),
+            remedy="give each process a number of its own, from 1 to how many there are",
+        )
+
+    def __contains__(self, symbol: object) -> bool:
+        """Whether a symbol falls into it: the same everywhere, and whatever else is in the universe."""
+        return zlib.crc32(str(symbol).encode()) % self.of == self.number - 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+def stream_name(source: str, symbols: Iterable[str], everything: Iterable[str], share: Share | None) -> str:
+    """Under which name a position is kept, the same at each start for the same part of a source's symbols.
+
+    Args:
+        source: whose feed.
+        symbols: what is followed of it.
+        everything: what could be.
+        share: of which share it is.
+    """
+    followed = sorted(symbols)
+    if share is not None:
+        return f"{source} {share}"
+    if followed == sorted(everything):
+        return source
+    return f"{source} {zlib.crc32(' '.join(followed).encode()):08x}"
