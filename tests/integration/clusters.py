@@ -63,16 +63,35 @@ def missing(version: int) -> str | None:
     return None
 
 
-@contextmanager
-def cluster(version: int) -> Iterator[str]:
-    """A new cluster on a socket of its own, gone afterwards; gives the URL of its database ``postgres``."""
-    account, home = server_account(), Path(tempfile.mkdtemp(prefix="tp-"))
-    if account is not None:
-        os.chown(home, account.pw_uid, account.pw_gid)
+class Cluster:
+    """A cluster in a folder of its own, on a socket there.
 
-    def run(program: str, *arguments: str) -> None:
+    Attributes:
+        url: of its database ``postgres``.
+    """
+
+    def __init__(self, version: int, home: Path) -> None:
+        self._programs = installations()[version]
+        self._account = server_account()
+        self._home = home
+        if self._account is not None:
+            os.chown(home, self._account.pw_uid, self._account.pw_gid)
+        self._run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        self.url = f"postgresql://postgres@/postgres?host={quote(str(home), safe='')}&port=5432"
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        settings = f"-c listen_addresses= -c unix_socket_directories={self._home} -c fsync=off -c timezone=UTC"
+        self._run("pg_ctl", "-l", str(self._home / "log"), "-w", "-o", settings, "start")
+
+    def stop(self) -> None:
+        """As if it crashed: the next start recovers."""
+        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        account = self._account
         done = subprocess.run(
-            [installations()[version] / program, "-D", home / "data", *arguments],
+            [self._programs / program, "-D", self._home / "data", *arguments],
             cwd="/",
             env={name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
@@ -83,16 +102,27 @@ def cluster(version: int) -> Iterator[str]:
             extra_groups=[] if account else None,
             check=False,
         )
-        log = home / "log"
+        log = self._home / "log"
         assert done.returncode == 0, f"{program} {done.returncode}: {log.read_text() if log.exists() else ''}"
 
+
+@contextmanager
+def running_cluster(version: int) -> Iterator[Cluster]:
+    """A new cluster that runs, gone afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="tp-"))
     try:
-        run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-        settings = f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off -c timezone=UTC"
-        run("pg_ctl", "-l", str(home / "log"), "-w", "-o", settings, "start")
+        made = Cluster(version, home)
+        made.start()
         try:
-            yield f"postgresql://postgres@/postgres?host={quote(str(home), safe='')}&port=5432"
+            yield made
         finally:
-            run("pg_ctl", "-m", "immediate", "-w", "stop")
+            made.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def cluster(version: int) -> Iterator[str]:
+    """The URL of a new cluster's database ``postgres``."""
+    with running_cluster(version) as made:
+        yield made.url

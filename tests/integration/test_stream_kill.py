@@ -1,36 +1,42 @@
-"""The whole live process, killed again and again while the exchange misbehaves: afterwards every bar is there, once.
+"""The whole live process, killed again and again while all around it fails: afterwards every bar is there, once.
 
-Time runs faster for the exchange and for the process alike. ``TRADING_STREAM_KILLS`` says how often it is killed.
+Time runs faster for the exchange and for the process alike. ``TRADING_STREAM_KILLS`` says how often it is killed,
+and ``TRADING_STREAM_AWAY`` for how many seconds the database is away.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from commands import NOWHERE, Installation, installation
+import requests
+from clusters import Cluster, running_cluster
+from commands import Installation, installation, rows
 from processes import REPOSITORY, environment
 
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.embedded.stack import Endpoints
+from trading_platform.embedded.redis import RedisServer
 from trading_platform.resources.platform import PlatformContext, open_platform
+from trading_platform.settings import Settings
 from trading_platform.simulator.faults import Faults
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
-from trading_platform.stores.outages import OutageState
-from trading_platform.workflows.repair_outages import repair_outages
+
+log = logging.getLogger(__name__)
 
 SPEED = 60
 KILLS = int(os.environ.get("TRADING_STREAM_KILLS", "6"))
+AWAY = float(os.environ.get("TRADING_STREAM_AWAY", "3"))
 SYMBOLS = ("BTCUSD", "ETHUSD", "SOLUSD")
 VALUES = ["symbol", "time", "open", "high", "low", "close", "volume"]
 
@@ -60,9 +66,25 @@ class Clock:
 
 
 @pytest.fixture
-def ours(stack: Endpoints) -> Iterator[Installation]:
-    with installation(stack.database_url) as made:
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of the test's own, to be stopped."""
+    with running_cluster(18) as made:
         yield made
+
+
+@pytest.fixture
+def ours(cluster: Cluster) -> Iterator[Installation]:
+    with installation(cluster.url) as made:
+        yield made
+
+
+@pytest.fixture
+def redis(new_settings: Callable[..., Settings]) -> Iterator[RedisServer]:
+    """A Redis of the test's own, to be killed."""
+    made = RedisServer(new_settings().root)
+    made.ensure_running()
+    yield made
+    made.remove()
 
 
 def start(made: Installation, clock: Clock, url: str, redis_url: str) -> subprocess.Popen[str]:
@@ -87,66 +109,102 @@ def start(made: Installation, clock: Clock, url: str, redis_url: str) -> subproc
     return process
 
 
-def repaired(platform: PlatformContext, clock: Clock) -> None:
-    """Repairs until nothing is left, as the streamer and Dagster do by themselves; waits are over when we say so."""
-    later = [clock()]
-    deadline = time.monotonic() + 120
+def fail(url: str, faults: Faults) -> None:
+    """From now on the exchange fails like this."""
+    answer = requests.post(f"{url}/faults", data=faults.model_dump_json(), timeout=10)
+    assert answer.json()["seed"] == faults.seed
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    assert process.poll() is None, process.communicate()
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    process.communicate()
+
+
+def wait_until_repaired(made: Installation, process: subprocess.Popen[str]) -> None:
+    """Waits for what the process does by itself."""
+    deadline = time.monotonic() + 180
+    left: list[tuple[object, ...]] = []
     while time.monotonic() < deadline:
-        repair_outages(platform.stores, platform.sources, clock=lambda: later[0])
-        states = {outage.state for outage in platform.stores.outages.all()}
-        if states <= {OutageState.REPAIRED}:
+        assert process.poll() is None, process.communicate()
+        time.sleep(1)
+        left = rows(made.database_url, "SELECT * FROM market_data.outages WHERE state <> 'repaired' ORDER BY id")
+        if not left:
             return
-        later[0] += timedelta(minutes=20)
-    pytest.fail(f"not repaired: {platform.stores.outages.all()}")
+    pytest.fail(f"not repaired: {left}")
+
+
+USUAL = Faults(
+    probability={"duplicate": 0.02, "reorder": 0.01, "malformed": 0.01, "late": 0.002, "reset": 0.0005}, seed=3
+)
+
+
+def check(platform: PlatformContext) -> None:
+    """Every minute is there, equal to what the exchange's trades give when they are asked for at the end."""
+    ((until,),) = platform.stores.database.rows("SELECT until FROM market_data.stream_positions")
+    outages = platform.stores.outages.all()
+    assert len({outage.down_at for outage in outages}) > KILLS / 2
+    streamed = total = 0
+    for symbol in SYMBOLS:
+        (covered,) = platform.stores.coverage.answered_by_any([symbol], Timeframe.M1)[symbol]
+        window = Window(covered.start, until)
+        assert covered.end >= until
+        assert window.end - window.start > timedelta(minutes=2 * KILLS)
+        stored = platform.stores.bars.read([symbol], Timeframe.M1, window)
+        (instrument,) = platform.instruments([symbol])
+        undisturbed = platform.sources["kraken"].bars(instrument, Timeframe.M1, window)
+        assert undisturbed.answered[0].end >= until
+        assert stored.select(VALUES).equals(undisturbed.bars.select(VALUES)), symbol
+        assert stored.height == (window.end - window.start) // timedelta(minutes=1)
+        streamed += stored.filter(pl.col("quality") != "repaired").height
+        total += stored.height
+    assert streamed > 0
+    log.info("%d kills, %d outages repaired, %d of %d bars streamed", KILLS, len(outages), streamed, total)
 
 
 @pytest.mark.slow
 def test_killed_again_and_again_every_bar_is_there_once(
-    ours: Installation, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ours: Installation, cluster: Cluster, redis: RedisServer
 ) -> None:
     chance = random.Random(7)
     clock = Clock()
     market = SeededMarket(11, SYMBOLS, trades_per_minute=20)
-    faults = Faults(probability={"duplicate": 0.02, "reorder": 0.01, "malformed": 0.01, "reset": 0.0005}, seed=3)
-    with running_exchange(market, faults, clock) as url:
+
+    def disturb(number: int, url: str) -> None:
+        """Beside the kills: each quarter of the way something else goes away for a while."""
+        if number == KILLS // 4:
+            running = redis.running()
+            assert running is not None
+            running.kill()
+            time.sleep(chance.uniform(0.5, 2))
+            redis.ensure_running()
+        elif number == KILLS // 2:
+            cluster.stop()
+            time.sleep(AWAY)
+            cluster.start()
+        elif number == 3 * KILLS // 4:
+            fail(url, Faults(next={"stall": 1}, seed=4))
+            time.sleep(8)
+            fail(url, USUAL)
+
+    with running_exchange(market, USUAL, clock) as url:
         with open_platform(ours.settings()) as platform:
             for symbol in SYMBOLS:
                 platform.stores.instruments.add(Instrument(symbol, AssetClass.CRYPTO, "24/7", "kraken"))
-        killed = 0
-        for _ in range(KILLS):
-            process = start(ours, clock, url, redis_url)
+        for number in range(KILLS):
+            process = start(ours, clock, url, redis.url())
             time.sleep(chance.uniform(0.3, 4.0))
-            os.killpg(process.pid, signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
-            process.communicate()
-            killed += 1
-        process = start(ours, clock, url, redis_url)
-        time.sleep(5)
+            disturb(number, url)
+            time.sleep(chance.uniform(0.0, 1.0))
+            kill(process)
+        fail(url, Faults())
+        process = start(ours, clock, url, redis.url())
+        wait_until_repaired(ours, process)
         os.killpg(process.pid, signal.SIGTERM)
         out, said = process.communicate(timeout=60)
         assert process.returncode == 0, out + said
-        assert killed == KILLS
 
-        for name, value in (("KRAKEN_API_URL", url), ("KRAKEN_REQUESTS_PER_SECOND", "1000")):
-            monkeypatch.setenv(name, value)
-        settings = ours.settings().model_copy(
-            update={"kraken_api_url": url, "kraken_requests_per_second": 1000.0, "kraken_ws_url": NOWHERE}
-        )
+        settings = ours.settings().model_copy(update={"kraken_api_url": url})
         with open_platform(settings, clock=clock) as platform:
-            position = platform.stores.database.rows("SELECT until FROM market_data.stream_positions")
-            until = position[0][0]
-            # The last outage is open: nobody came back from it.
-            platform.stores.outages.closed("kraken", SYMBOLS, until)
-            repaired(platform, clock)
-            for symbol in SYMBOLS:
-                answered = platform.stores.coverage.answered_by_any([symbol], Timeframe.M1)[symbol]
-                (covered,) = [window for window in answered if window.end >= until]
-                window = Window(covered.start, until)
-                assert window.end - window.start > timedelta(minutes=KILLS)
-                assert covered == answered[0], f"a gap was left: {answered}"
-                stored = platform.stores.bars.read([symbol], Timeframe.M1, window)
-                (instrument,) = platform.instruments([symbol])
-                undisturbed = platform.sources["kraken"].bars(instrument, Timeframe.M1, window)
-                assert undisturbed.answered[0].end >= until
-                assert stored.select(VALUES).equals(undisturbed.bars.select(VALUES)), symbol
-                assert stored.filter(pl.col("quality") == "repaired").height < stored.height
+            check(platform)
