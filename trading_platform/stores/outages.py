@@ -116,6 +116,10 @@ class OutageStore:
         """The outages with a number above ``after``, in order."""
         return self._read("outages/since", {"after": after, "limit": limit})
 
+    def symbols(self, numbers: Sequence[int]) -> dict[int, str]:
+        """The symbol of each of these outages, by number; one that is not there is left out."""
+        return dict(self._database.rows(query("outages/symbols"), {"ids": list(numbers)}))
+
     def begin(self, outage_id: int, now: datetime, at_most: timedelta) -> Outage | None:
         """Takes an outage that is due for repair, so that nobody else does.
 

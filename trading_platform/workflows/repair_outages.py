@@ -8,6 +8,7 @@ died in the middle is tried again, and what is stored is not asked for again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,6 +31,18 @@ AT_MOST = timedelta(minutes=15)
 """After this a repair that has not ended counts as dead."""
 
 
+TOGETHER = 20
+"""Outages of one symbol that are repaired at once: a request or two each, all done long before that."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came of asking for the minutes of an outage."""
+
+    note: str
+    changed: bool
+
+
 @dataclass(frozen=True)
 class Repair:
     """What came of an attempt to repair an outage.
@@ -48,7 +61,7 @@ class Repair:
 def repair_outages(
     stores: Stores, sources: Sources, *, clock: Clock, only: Sequence[int] | None = None, limit: int = 100
 ) -> list[Repair]:
-    """Repairs outages that are over and due, each by itself: one that fails does not stop the others.
+    """Repairs outages that are over and due: one that fails does not stop the others.
 
     Args:
         stores: where to, and where outages are noted.
@@ -65,54 +78,85 @@ def repair_outages(
     """
     wanted = [outage.id for outage in stores.outages.due(clock(), limit)] if only is None else list(only)[:limit]
     repairs = []
-    for number in wanted:
-        outage = stores.outages.begin(number, clock(), AT_MOST)
-        if outage is not None:
-            repairs.append(_repair(stores, sources, outage, clock))
+    for numbers in _together(stores, wanted):
+        begun = [stores.outages.begin(number, clock(), AT_MOST) for number in numbers]
+        outages = [outage for outage in begun if outage is not None]
+        if outages:
+            repairs += _repair(stores, sources, outages, clock)
     return repairs
 
 
-def _repair(stores: Stores, sources: Sources, outage: Outage, clock: Clock) -> Repair:
-    window = outage.window()
-    assert window is not None, "an outage that goes on is never due"  # noqa: S101 - for the type checker
+def _together(stores: Stores, wanted: Sequence[int]) -> list[list[int]]:
+    """The outages of one symbol after the other, a few at once: longer bars are made anew once for all of them."""
+    symbols = stores.outages.symbols(wanted)
+    by_symbol: dict[str, list[int]] = {}
+    for number in wanted:
+        if number in symbols:
+            by_symbol.setdefault(symbols[number], []).append(number)
+    return [
+        numbers[start : start + TOGETHER]
+        for numbers in by_symbol.values()
+        for start in range(0, len(numbers), TOGETHER)
+    ]
+
+
+def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: Clock) -> list[Repair]:
+    """Repairs outages of one symbol."""
+    symbol = outages[0].symbol
     try:
-        instrument = stores.instruments.require([outage.symbol])[outage.symbol]
+        instrument = stores.instruments.require([symbol])[symbol]
     except InvalidRequest:
-        return _give_up(stores, outage, f"{outage.symbol} has left the universe")
-    try:
-        note = _ask(stores, sources, instrument, window, clock)
-    except (SourceError, InvalidRequest, ConfigurationError) as error:
-        return _fail(stores, outage, error, clock)
-    with stores.database.begin() as connection:
-        stores.outages.repaired(connection, outage, clock(), note)
-    return Repair(outage, OutageState.REPAIRED, note)
-
-
-def _ask(stores: Stores, sources: Sources, instrument: Instrument, window: Window, clock: Clock) -> str:
-    """What was done, in words.
-
-    Raises:
-        SourceError: if the source failed, or has not answered for all of the window.
-    """
-    source = source_of(sources, instrument)
-    changes = repair_window(stores, source, instrument, Timeframe.M1, window, clock)
-    left = unanswered(stores, source, instrument, Timeframe.M1, window)
-    if any(changes):
+        return [_give_up(stores, outage, f"{symbol} has left the universe") for outage in outages]
+    asked = [(outage, _ask(stores, sources, instrument, outage, clock)) for outage in outages]
+    if any(isinstance(answer, _Answer) and answer.changed for _, answer in asked):
         stores.lifecycle.refresh_hours(clock())
     # Whatever was had, and by whom: a repair that was cut off may have stored minutes and no longer bars.
-    for timeframe in (Timeframe.M5, Timeframe.H1, Timeframe.D1):
-        if is_rolled_up(sources, instrument, timeframe):
-            roll_up_bars(stores, instrument, timeframe, partition_windows(timeframe, window), clock=clock)
+    windows = Window.merge(_window(outage) for outage in outages)
+    with suppress(ConfigurationError):  # of a source that there is not, which is each outage's failure
+        for timeframe in (Timeframe.M5, Timeframe.H1, Timeframe.D1):
+            if is_rolled_up(sources, instrument, timeframe):
+                partitions = sorted({each for window in windows for each in partition_windows(timeframe, window)})
+                roll_up_bars(stores, instrument, timeframe, partitions, clock=clock)
+    return [
+        _mark(stores, outage, answer, clock) if isinstance(answer, _Answer) else _fail(stores, outage, answer, clock)
+        for outage, answer in asked
+    ]
+
+
+def _mark(stores: Stores, outage: Outage, answer: _Answer, clock: Clock) -> Repair:
+    with stores.database.begin() as connection:
+        stores.outages.repaired(connection, outage, clock(), answer.note)
+    return Repair(outage, OutageState.REPAIRED, answer.note)
+
+
+def _window(outage: Outage) -> Window:
+    window = outage.window()
+    assert window is not None, "an outage that goes on is never due"  # noqa: S101 - for the type checker
+    return window
+
+
+def _ask(
+    stores: Stores, sources: Sources, instrument: Instrument, outage: Outage, clock: Clock
+) -> _Answer | TradingPlatformError:
+    """Asks for the minutes of an outage; what came of it, or why it failed."""
+    window = _window(outage)
+    try:
+        source = source_of(sources, instrument)
+        changes = repair_window(stores, source, instrument, Timeframe.M1, window, clock)
+    except (SourceError, InvalidRequest, ConfigurationError) as error:
+        return error
+    left = unanswered(stores, source, instrument, Timeframe.M1, window)
     if left:
-        raise SourceError(
+        return SourceError(
             f"{source.name} has not answered for all minutes of an outage of {instrument.symbol}.",
             expected=f"an answer for {window}",
             received=f"none for {', '.join(map(str, left))}",
             remedy="`trading-platform coverage` shows what is missing",
         )
     if not changes:
-        return f"{source.name} had answered for {window} since"
-    return f"{source.name} was asked for {window}; {'bars changed' if any(changes) else 'nothing was missing'}"
+        return _Answer(f"{source.name} had answered for {window} since", changed=False)
+    said = "bars changed" if any(changes) else "nothing was missing"
+    return _Answer(f"{source.name} was asked for {window}; {said}", changed=any(changes))
 
 
 def _fail(stores: Stores, outage: Outage, error: TradingPlatformError, clock: Clock) -> Repair:
