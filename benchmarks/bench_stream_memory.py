@@ -110,13 +110,17 @@ def _show(seen: list[tuple[datetime, int]], ticks: int, days: int) -> None:
     table.add_column("resident", justify="right")
     for moment, size in seen:
         table.add_row(f"{(moment - DAY) / timedelta(hours=1):.0f}", f"{size / 1e6:.1f} MB")
-    second, last = (max(size for moment, size in seen if _day(moment) == day) for day in (2, days))
+    second, last = (max(size for moment, size in seen if _day(moment) == number) for number in (2, days))
     ratio = last / second
     console = Console(width=110)
+    met = "yes" if ratio <= TARGET else "NO"
     console.print(table)
-    console.print(
-        f"The end is {ratio:.3f} times the first day; target ≤ {TARGET}: {'yes' if ratio <= TARGET else 'NO'}."
-    )
+    console.print(f"The last day needs {ratio:.3f} times what the second did; target ≤ {TARGET}: {met}.")
+
+
+def _day(moment: datetime) -> int:
+    """The day, from 1, that was passing or had just passed."""
+    return -(-(moment - DAY) // timedelta(days=1))
 
 
 if __name__ == "__main__":
