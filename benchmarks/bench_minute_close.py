@@ -21,7 +21,7 @@ from common import EPOCH, Figure, arguments, instrument, new_stores, own_servers
 from trading_platform.domain.bar_builder import GRACE, BarBuilder
 from trading_platform.domain.bar_series import MINUTE, Basis
 from trading_platform.domain.events import Event, FeedUp, Heartbeat, Trade
-from trading_platform.sources.live import LiveFeed, RefuseMessage
+from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.postgres import execute
 from trading_platform.stores.stream import StreamPosition, StreamStore
@@ -86,7 +86,7 @@ async def _delays(stores: Stores, store: StreamStore, minutes: int) -> list[floa
     return [stored[minute] - ended[minute] for minute in sorted(ended)[2:]]
 
 
-def _never(_since: datetime | None, _refused: RefuseMessage) -> LiveFeed:
+def _never(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
     raise AssertionError("the pipeline is given its feed")
 
 

@@ -28,7 +28,7 @@ from trading_platform.domain.events import Event, FeedUp, Heartbeat, Quote
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.embedded.stack import running_stack
 from trading_platform.sources.files.options import ImportOptions
-from trading_platform.sources.live import LiveFeed, RefuseMessage
+from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.live import AsyncLiveStore
 from trading_platform.streaming.feeds import FeedPlan
@@ -100,7 +100,7 @@ async def _stream(stores: Stores, url: str, feed: AsyncIterator[Event]) -> None:
     await store.close()
 
 
-def _never(_since: datetime | None, _refused: RefuseMessage) -> LiveFeed:
+def _never(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
     raise AssertionError("the pipeline is given its feed")
 
 

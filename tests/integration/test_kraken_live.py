@@ -35,7 +35,7 @@ from trading_platform.sources.kraken.live import KrakenFeed
 from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.kraken.quotes import KrakenQuotes
 from trading_platform.sources.kraken.wire import Retries
-from trading_platform.sources.live import Backoff
+from trading_platform.sources.live import Backoff, LastTold
 from trading_platform.sources.polling import PollingFeed
 
 pytestmark = pytest.mark.slow  # a feed is watched for as long as it takes
@@ -204,7 +204,7 @@ def minutes_of(window: Window) -> list[datetime]:
 
 def test_every_trade_is_told_as_rest_has_it_and_makes_its_candles(exchange: Exchange) -> None:
     start = exchange.clock()
-    feed = exchange.feed(since=start)
+    feed = exchange.feed(known=LastTold(start))
     heard = asyncio.run(listen(feed, exchange, 3.2))
     assert account(heard, exchange, start) == 0
     assert not heard.of(FeedDown)
@@ -260,7 +260,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_not_told_lies_in_a_recorded_outage(exchange: Exchange, name: str) -> None:
     start = exchange.clock()
-    feed = exchange.feed(since=start)
+    feed = exchange.feed(known=LastTold(start))
 
     async def run() -> Heard:
         await exchange.break_by(**BROKEN[name])
@@ -296,7 +296,7 @@ def test_clocks_that_disagree_lose_nothing(exchange: Exchange, skew: float) -> N
     async def run() -> tuple[Heard, datetime]:
         await exchange.break_by(clock_skew_seconds=skew)
         start = exchange.clock() + timedelta(seconds=skew)
-        feed = exchange.feed(since=start)
+        feed = exchange.feed(known=LastTold(start))
         reset = lambda: exchange.break_by(next={"reset": 1}, clock_skew_seconds=skew)  # noqa: E731
         refuse = lambda: exchange.break_by(next={"reset": 1, "refuse": 6}, clock_skew_seconds=skew)  # noqa: E731
         heard = await listen(feed, exchange, 4.5, reset, refuse)
@@ -311,7 +311,7 @@ def test_clocks_that_disagree_lose_nothing(exchange: Exchange, skew: float) -> N
 
 def test_a_short_outage_is_closed_by_the_snapshot(exchange: Exchange) -> None:
     start = exchange.clock()
-    feed = exchange.feed(since=start)
+    feed = exchange.feed(known=LastTold(start))
     reset = lambda: exchange.break_by(next={"reset": 1})  # noqa: E731
     heard = asyncio.run(listen(feed, exchange, 3.2, reset, reset, reset))
     assert account(heard, exchange, start) == 0
@@ -323,7 +323,7 @@ def test_a_short_outage_is_closed_by_the_snapshot(exchange: Exchange) -> None:
 
 def test_a_long_outage_is_told_with_its_bounds(exchange: Exchange) -> None:
     start = exchange.clock()
-    feed = exchange.feed(since=start)
+    feed = exchange.feed(known=LastTold(start))
     cut = lambda: exchange.break_by(next={"reset": 1, "refuse": 6})  # noqa: E731
     heard = asyncio.run(listen(feed, exchange, 5, cut))
     lost = account(heard, exchange, start)
@@ -357,7 +357,7 @@ def test_silence_is_noticed_after_five_seconds(exchange: Exchange) -> None:
 
 def test_the_first_failure_is_told_at_once_and_only_once(exchange: Exchange) -> None:
     start = exchange.clock()
-    feed = exchange.feed(since=start)
+    feed = exchange.feed(known=LastTold(start))
 
     async def run() -> Heard:
         await exchange.break_by(next={"refuse": 3})

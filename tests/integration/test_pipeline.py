@@ -22,7 +22,7 @@ from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.live import Backoff, LiveFeed, RefuseMessage
+from trading_platform.sources.live import Backoff, LastTold, LiveFeed, RefuseMessage
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.outages import OutageState, OutageStore
 from trading_platform.stores.postgres import execute
@@ -71,7 +71,7 @@ async def told(events: Sequence[Event]) -> AsyncIterator[Event]:
         yield event
 
 
-def never(_since: datetime | None, _refused: RefuseMessage) -> LiveFeed:
+def never(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
     raise AssertionError("a pipeline is given its feed")
 
 

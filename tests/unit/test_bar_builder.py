@@ -139,15 +139,15 @@ def _late(
         if ups and minute + MINUTE > ups[0] and was_final(minute, position):
             following = [minute + index * MINUTE for index in range(reach)]
             found |= {each for each in following if was_final(each, position)}
-    down = True
+    down: datetime | None = datetime(1, 1, 1, tzinfo=UTC)
     for position, event in enumerate(events):
-        if isinstance(event, (FeedUp, FeedDown)) and symbol in event.symbols:
-            if isinstance(event, FeedDown) and not down:
-                minute = event.time.replace(second=0, microsecond=0)
-                while was_final(minute, position):
-                    found.add(minute)
-                    minute += MINUTE
-            down = isinstance(event, FeedDown)
+        if isinstance(event, FeedDown) and symbol in event.symbols and (down is None or event.time < down):
+            minute, down = event.time.replace(second=0, microsecond=0), event.time
+            while was_final(minute, position):
+                found.add(minute)
+                minute += MINUTE
+        elif isinstance(event, FeedUp) and symbol in event.symbols:
+            down = None
     return found
 
 
@@ -188,8 +188,8 @@ def _is_down(events: Sequence[Event], symbol: str, minute: datetime) -> bool:
     """Whether the feed was down in any moment of the minute."""
     down: datetime | None = datetime(1, 1, 1, tzinfo=UTC)
     for event in events:
-        if isinstance(event, FeedDown) and symbol in event.symbols and down is None:
-            down = event.time
+        if isinstance(event, FeedDown) and symbol in event.symbols:
+            down = event.time if down is None else min(down, event.time)
         elif isinstance(event, FeedUp) and symbol in event.symbols and down is not None:
             if down < event.time and down < minute + MINUTE and event.time > minute:
                 return True

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from trading_platform.domain.bar_builder import BarBuilder
+from trading_platform.domain.bar_series import Basis, gapless_of
 from trading_platform.domain.events import FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.reasons import Reason
 from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.kraken.stream import PATIENCE, SETTLING, KrakenStream
-from trading_platform.sources.live import Backoff, RefusedMessage
+from trading_platform.sources.live import Backoff, LastTold, RefusedMessage
 
 START = datetime(2025, 3, 4, 15, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -33,10 +35,17 @@ BOTH = frozenset(SPELLINGS)
 class Followed:
     """A stream with a clock that the test moves, and everything it said."""
 
-    def __init__(self, *, since: datetime = START, pairs: list[KrakenPair] = PAIRS) -> None:
+    def __init__(
+        self,
+        *,
+        since: datetime = START,
+        pairs: list[KrakenPair] = PAIRS,
+        trades: dict[str, tuple[int, datetime]] | None = None,
+    ) -> None:
         self.now = START
         self.refused: list[RefusedMessage] = []
-        self.stream = KrakenStream(pairs, clock=lambda: self.now, since=since, refused=self.refused.append)
+        known = LastTold(since, trades or {})
+        self.stream = KrakenStream(pairs, clock=lambda: self.now, known=known, refused=self.refused.append)
 
     def send(self, message: Any, after: timedelta = timedelta(0)) -> list[Any]:
         self.now += after
@@ -152,9 +161,12 @@ def test_an_outage_that_the_snapshot_closes_ends_where_it_began() -> None:
 def test_an_outage_with_lost_trades_ends_with_the_oldest_that_came() -> None:
     feed = Followed()
     feed.subscribe(BTCUSD=[1, 2, 3], ETHUSD=[1])
+    newest = feed.now
     (down,) = feed.stream.broken("cut")
     feed.now += 100 * SECOND
     events = feed.subscribe(BTCUSD=[5, 6, 7], ETHUSD=[1, 2])
+    # What came last before the outage may have been lost as well, without a trace.
+    assert FeedDown(newest, frozenset({"BTCUSD"}), "trades were missed") in events
     ups = {symbol: event.time for event in events if isinstance(event, FeedUp) for symbol in event.symbols}
     assert ups == {"BTCUSD": feed.now - 2 * SECOND + timedelta(microseconds=1), "ETHUSD": down.time}
     assert sorted(ids(events)) == [2, 5, 6, 7]
@@ -169,6 +181,94 @@ def test_a_snapshot_with_a_hole_counts_from_behind_it() -> None:
     ups = {symbol: event.time for event in events if isinstance(event, FeedUp) for symbol in event.symbols}
     assert ups["BTCUSD"] == feed.now - SECOND + timedelta(microseconds=1)
     assert ids(events) == [6, 7]
+
+
+def gapless(events: list[Any]) -> list[int | None]:
+    return [event.trade_id for event in events if isinstance(event, Trade) and event.gapless]
+
+
+def test_a_trade_says_whether_all_before_it_were_told() -> None:
+    feed = Followed()
+    assert gapless(feed.subscribe(BTCUSD=[1, 2, 3], ETHUSD=[1])) == [3, 1]
+    assert gapless(feed.trade("BTCUSD", 4)) == [4]
+    assert gapless(feed.trade("BTCUSD", 6, 7)) == []
+    assert gapless(feed.trade("BTCUSD", 5)) == [5]
+    assert gapless(feed.trade("BTCUSD", 8)) == [8]
+    assert gapless(feed.trade("BTCUSD", 10)) == []
+    feed.send(HEARTBEAT, after=10 * SECOND)  # now it counts as lost, and was told as an outage
+    assert gapless(feed.trade("BTCUSD", 11)) == [11]
+
+
+def test_of_a_quiet_market_the_last_trade_is_told_however_old() -> None:
+    """The count begins with it."""
+    feed = Followed(since=START + 60 * SECOND)
+    events = feed.subscribe(BTCUSD=[7, 8, 9], ETHUSD=[1])
+    assert gapless(events) == [1, 9] or gapless(events) == [9, 1]
+
+
+def test_after_a_restart_the_numbers_tell_whether_anything_is_missing() -> None:
+    last = START - 600 * SECOND
+    feed = Followed(since=START - 300 * SECOND, trades={"BTCUSD": (3, last), "ETHUSD": (10, last)})
+    events = feed.subscribe(BTCUSD=[2, 3, 4, 5], ETHUSD=[12, 13])
+    ups = {symbol: event.time for event in events if isinstance(event, FeedUp) for symbol in event.symbols}
+    assert ups == {"BTCUSD": last, "ETHUSD": START - SECOND + timedelta(microseconds=1)}
+    assert [event for event in events if isinstance(event, FeedDown)] == [
+        FeedDown(last, frozenset({"ETHUSD"}), "trades were missed")
+    ]
+    assert ids(events) == [4, 12, 5, 13]
+
+
+def test_an_exchange_that_numbers_anew_is_believed() -> None:
+    last = START - 600 * SECOND
+    feed = Followed(since=START - 300 * SECOND, trades={"BTCUSD": (1_000, last)})
+    events = feed.subscribe(BTCUSD=[2, 3, 4], ETHUSD=[1])
+    assert [event.time for event in events if isinstance(event, FeedDown)] == [last]
+    assert ids([event for event in events if getattr(event, "symbol", "") == "BTCUSD"]) == [2, 3, 4]
+    assert ids(feed.trade("BTCUSD", 5)) == [5]
+
+
+@pytest.mark.parametrize("reaches_back", [True, False])
+def test_a_message_lost_without_a_trace_before_a_kill_is_noticed_after_it(*, reaches_back: bool) -> None:
+    """The minute was final and stored without the lost trade; no later trade had told of the hole."""
+    feed, builder = Followed(), BarBuilder("kraken", basis=dict.fromkeys(SPELLINGS, Basis.TRADE))
+    for event in feed.subscribe(BTCUSD=[1, 2, 3], ETHUSD=[1]):
+        builder.add(event)
+    feed.now += 65 * SECOND
+    for event in feed.trade("BTCUSD", 4):
+        builder.add(event)
+    feed.now += 5 * SECOND
+    feed.send(b'{"channel": "trade", "type": "update", "data": [{"symbol": "BTC/U')  # trade 5
+    lost_at = feed.now
+    for _ in range(60):
+        for event in feed.send(HEARTBEAT, after=SECOND):
+            builder.add(event)
+    final = builder.take_final()
+    assert final is not None
+    minute = lost_at.replace(second=0, microsecond=0)
+    assert final.until > minute
+    assert not final.late
+
+    state = json.loads(json.dumps(builder.state()))
+    restored = BarBuilder("kraken", basis=dict.fromkeys(SPELLINGS, Basis.TRADE))
+    restored.restore(state)
+    assert restored.watermark is not None
+    restored.add(FeedDown(restored.watermark, BOTH, "killed"))
+    known = {symbol: gapless_of(state["series"][symbol]) for symbol in SPELLINGS}
+    assert known["BTCUSD"] == (4, lost_at - 5 * SECOND)
+    again = Followed(since=final.until, trades={name: told for name, told in known.items() if told})
+    again.now = feed.now + 30 * SECOND
+    rows = [trade("BTCUSD", 5, lost_at), trade("BTCUSD", 6, again.now)]
+    again.stream.connected()
+    events = [event for symbol in SPELLINGS for event in again.send(ack(symbol, again.now))]
+    events += again.send({"channel": "trade", "type": "snapshot", "data": rows[0 if reaches_back else 1 :]})
+    events += again.send({"channel": "trade", "type": "snapshot", "data": [trade("ETHUSD", 1, START)]})
+    events += again.send(HEARTBEAT, after=90 * SECOND)
+    for event in events:
+        restored.add(event)
+    found = restored.take_final()
+    assert found is not None
+    assert any(minute in window for window in found.late["BTCUSD"])
+    assert "ETHUSD" not in found.late
 
 
 def test_trades_out_of_order_and_twice_are_told_once_without_an_outage() -> None:

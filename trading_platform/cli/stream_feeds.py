@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.bar_series import Basis
@@ -20,7 +19,7 @@ from trading_platform.streaming.feeds import FeedPlan, Share, stream_name
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
-    from trading_platform.sources.live import LiveFeed, RefuseMessage
+    from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
 
 _POLLING_ATTEMPTS = 1  # whoever polls asks again anyway
 
@@ -91,10 +90,10 @@ def _plan_kraken(
     symbols = frozenset(instrument.symbol for instrument in instruments)
     of_quotes = basis not in (None, Basis.TRADE)
 
-    def live(since: datetime | None, refused: RefuseMessage) -> LiveFeed:
-        return KrakenFeed(settings.kraken_ws_url, pairs, clock=clock, since=since, refused=refused)
+    def live(known: LastTold, refused: RefuseMessage) -> LiveFeed:
+        return KrakenFeed(settings.kraken_ws_url, pairs, clock=clock, known=known, refused=refused)
 
-    def polled(_since: datetime | None, _refused: RefuseMessage) -> LiveFeed:
+    def polled(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
         retries = Retries(attempts=_POLLING_ATTEMPTS)
         client = connect(settings.kraken_api_url, settings.kraken_requests_per_second, retries=retries)
         return PollingFeed(KrakenQuotes(client, clock), instruments, clock=clock)

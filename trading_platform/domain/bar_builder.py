@@ -331,6 +331,8 @@ class BarBuilder:
             self.counts.duplicates += 1
             return True
         self.counts.accepted += 1
+        if trade.gapless and trade.trade_id is not None:
+            series.gapless = (trade.trade_id, trade.time)
         if series.basis is Basis.TRADE:
             self._observe(series, trade, trade.price, trade.quantity, trade.trade_id)
         return True
@@ -403,7 +405,7 @@ class BarBuilder:
             self._late[symbol] = Window.merge([*windows, window])
 
     def _down(self, symbol: str, series: Series, moment: datetime) -> None:
-        if series.down_since is not None:
+        if series.down_since is not None and moment >= series.down_since:
             return
         series.down_since = moment
         if self._until is not None and minute_of(moment) < self._until:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -120,6 +121,7 @@ class Series:
         running: its bars of minutes that are not final, by start.
         current: the one that was last added to.
         seen: the numbers of its trades.
+        gapless: number and time of the last trade before which every one was told, where the source counts them.
         first_up: when the feed was first up for it.
         down_since: since when the feed is down for it; None while it is up.
         downs: intervals in which the feed was down, as far as a minute that is not final needs them.
@@ -133,6 +135,7 @@ class Series:
     running: dict[datetime, RunningBar] = field(default_factory=dict)
     current: RunningBar | None = None
     seen: SeenTradeIds = field(default_factory=SeenTradeIds)
+    gapless: tuple[int, datetime] | None = None
     first_up: datetime | None = None
     down_since: datetime | None = DAWN
     downs: list[tuple[datetime, datetime]] = field(default_factory=list)
@@ -195,6 +198,7 @@ class Series:
             "ask": None if self.ask is None else str(self.ask),
             "running": [bar.as_json() for bar in self.running.values()],
             "seen": self.seen.runs(),
+            "gapless": None if self.gapless is None else [self.gapless[0], text_of(self.gapless[1])],
             "first_up": text_of(self.first_up),
             "down_since": text_of(self.down_since),
             "downs": [[text_of(start), text_of(end)] for start, end in self.downs],
@@ -210,12 +214,19 @@ class Series:
             ask=None if kept["ask"] is None else Decimal(kept["ask"]),
             running={bar.start: bar for bar in bars},
             seen=SeenTradeIds(kept["seen"]),
+            gapless=gapless_of(kept),
             first_up=moment_of(kept["first_up"]),
             down_since=moment_of(kept["down_since"]),
             downs=[(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in kept["downs"]],
             last=None if kept["last"] is None else Decimal(kept["last"]),
             told_until=moment_of(kept["told_until"]),
         )
+
+
+def gapless_of(kept: Mapping[str, Any]) -> tuple[int, datetime] | None:
+    """Of what :meth:`Series.as_json` gave, the last trade before which every one was told."""
+    number, time = kept.get("gapless") or (None, None)
+    return None if number is None or time is None else (number, datetime.fromisoformat(time))
 
 
 def text_of(moment: datetime | None) -> str | None:

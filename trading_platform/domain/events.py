@@ -6,7 +6,7 @@ recording of these, played back at any speed, makes the same bars (:mod:`trading
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -21,6 +21,8 @@ class Trade:
         price: at what price.
         quantity: how much.
         trade_id: the source's running number, where it has one; the same number is the same trade.
+        gapless: the source numbers without holes, and every trade before this one was told. What was lost without
+            a trace after such a trade is noticed by the next one's number, even after a restart.
     """
 
     symbol: str
@@ -28,6 +30,7 @@ class Trade:
     price: Decimal
     quantity: Decimal
     trade_id: int | None = None
+    gapless: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ class FeedDown:
     """What happens to these symbols from now on is not told, until a :class:`FeedUp`.
 
     Attributes:
-        time: since when at the latest, UTC: of the last message that was received.
+        time: since when at the latest, UTC: of the last message that was received. An outage that turns out to
+            have begun earlier is told again, with that time.
         symbols: of which symbols.
         reason: why, in words.
     """

@@ -6,7 +6,7 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self, TypeVar
@@ -58,6 +58,20 @@ class RefusedMessage:
     reason: Reason
     detail: str
     record: str
+
+
+@dataclass(frozen=True)
+class LastTold:
+    """What a feed had told when it was last heard, for one that goes on.
+
+    Attributes:
+        until: until when what happened is stored; None if nothing is.
+        trades: by symbol, number and time of the last trade before which every one was told, as far as a source
+            numbers its trades.
+    """
+
+    until: datetime | None = None
+    trades: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
 
 
 RefuseMessage = Callable[[RefusedMessage], None]

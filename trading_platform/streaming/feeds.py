@@ -9,18 +9,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from trading_platform.sources.live import LiveFeed, RefuseMessage
+    from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
 
-MakeFeed = Callable[["datetime | None", "RefuseMessage"], "LiveFeed"]
-"""Opens a feed. It is given since when what happened is not stored, None at the very first, and what to call with
-messages that cannot be used."""
+MakeFeed = Callable[["LastTold", "RefuseMessage"], "LiveFeed"]
+"""Opens a feed; is given what is stored of what it told before, and what to call with messages that cannot be used."""
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from typing import Any
 import polars as pl
 
 from trading_platform.domain.bar_builder import BarBuilder, FinalMinutes, Refused
-from trading_platform.domain.bar_series import moment_of
+from trading_platform.domain.bar_series import gapless_of, moment_of
 from trading_platform.domain.bars import empty_bars
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.events import Event, FeedDown, FeedUp, Quote
 from trading_platform.domain.quality import REFUSED_SCHEMA
 from trading_platform.domain.time import AsyncSleep, Clock, Timeframe, utc_now
-from trading_platform.sources.live import RefusedMessage
+from trading_platform.sources.live import LastTold, RefusedMessage
 from trading_platform.stores.outages import OutageStore
 from trading_platform.stores.quarantine import QuarantineStore
 from trading_platform.stores.stream import StreamPosition, StreamStore
@@ -74,6 +74,19 @@ class Progress:
     waiting: int = 0
     failing: str | None = None
     last_event: datetime | None = None
+
+
+def what_was_told(stream: StreamStore, plan: FeedPlan) -> LastTold:
+    """What a feed had told of its symbols when it was last heard, by this process or another, as far as stored."""
+    positions = stream.positions_of(plan.source)
+    own = positions.get(plan.stream)
+    trades: dict[str, tuple[int, datetime]] = {}
+    for kept in positions.values():
+        for symbol in plan.symbols & kept.position["series"].keys():
+            known = gapless_of(kept.position["series"][symbol])
+            if known is not None and (symbol not in trades or known[1] > trades[symbol][1]):
+                trades[symbol] = known
+    return LastTold(own.until if own else None, trades)
 
 
 def last_told(positions: Iterable[StreamPosition], symbols: frozenset[str]) -> dict[datetime, frozenset[str]]:

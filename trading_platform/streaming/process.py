@@ -27,7 +27,7 @@ from trading_platform.streaming.circuit import COMPONENT as FEED
 from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.mirror import PositionMirror
-from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores, Progress
+from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores, Progress, what_was_told
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
 from trading_platform.workflows.backfill_bars import Sources
@@ -116,7 +116,7 @@ class StreamProcess:
     async def _feed(self, plan: FeedPlan, stop: asyncio.Event) -> None:
         stores = self._around.stores
         stream = StreamStore(stores.database)
-        kept = await asyncio.to_thread(stream.position, plan.stream)
+        known = await asyncio.to_thread(what_was_told, stream, plan)
         builder = BarBuilder(plan.source, basis=plan.basis, fill_silent=plan.fill_silent)
         pipeline = Pipeline(
             plan,
@@ -127,7 +127,7 @@ class StreamProcess:
             clock=self._around.clock,
         )
         self.progress[plan.source] = pipeline.progress
-        feed = plan.make(kept.until if kept else None, pipeline.refuse)
+        feed = plan.make(known, pipeline.refuse)
 
         async def close_when_told() -> None:
             await stop.wait()

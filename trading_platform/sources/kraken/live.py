@@ -21,6 +21,7 @@ from trading_platform.sources.kraken.stream import KrakenStream
 from trading_platform.sources.live import (
     Backoff,
     EventBuffer,
+    LastTold,
     MessageCounts,
     RefusedMessage,
     RefuseMessage,
@@ -55,7 +56,7 @@ class KrakenFeed(EventBuffer):
         pairs: what to follow (:meth:`trading_platform.sources.kraken.pairs.PairBook.find`).
         clock: the receiver's clock.
         sleep: waits.
-        since: what Kraken still knows from then on is told at the start, too; by default from now on.
+        known: what was told before a restart; what Kraken still knows of the time since is told at the start.
         refused: told of messages that cannot be used; by default they are logged.
         silence: seconds without any message after which a connection is given up.
         backoff: the waits between attempts to connect.
@@ -73,7 +74,7 @@ class KrakenFeed(EventBuffer):
         *,
         clock: Clock = utc_now,
         sleep: AsyncSleep = asyncio.sleep,
-        since: datetime | None = None,
+        known: LastTold | None = None,
         refused: RefuseMessage = _log_refused,
         silence: float = SILENCE_SECONDS,
         backoff: Backoff | None = None,
@@ -85,7 +86,7 @@ class KrakenFeed(EventBuffer):
         self._sleep = sleep
         self._silence = silence
         self._backoff = backoff or Backoff()
-        self._stream = KrakenStream(pairs, clock=clock, since=since or clock(), refused=refused)
+        self._stream = KrakenStream(pairs, clock=clock, known=known or LastTold(), refused=refused)
         self._connection: ClientConnection | None = None
         self._watchman: asyncio.Task[None] | None = None
         self._listening_since: datetime | None = None

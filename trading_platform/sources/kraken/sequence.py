@@ -7,7 +7,7 @@ snapshot that begins no later than the next number expected has everything an ou
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from trading_platform.domain.events import Trade
@@ -36,20 +36,39 @@ class Hole:
     deadline: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """How a symbol's trades go on after an outage.
+
+    Attributes:
+        since: since when all trades are known; the beginning of the outage itself if nothing is missing.
+        fresh: the trades among those that are new.
+        doubtful: where trades are missing, the time of the last one before: a message that was lost without a
+            trace before the outage would be among them, so from then on nothing is sure.
+    """
+
+    since: datetime
+    fresh: list[Trade]
+    doubtful: datetime | None
+
+
 class TradeSequence:
     """The trades of one symbol.
 
     Args:
         patience: how long a trade may come after one with a higher number.
+        known: number and time of the last trade before which every one was told, from before a restart.
     """
 
     __slots__ = ("_newest", "_newest_time", "_patience", "_seen", "holes")
 
-    def __init__(self, patience: timedelta) -> None:
+    def __init__(self, patience: timedelta, known: tuple[int, datetime] | None = None) -> None:
         self._patience = patience
-        self._seen = SeenTradeIds()
         self._newest: int | None = None
         self._newest_time: datetime | None = None
+        if known is not None:
+            self._newest, self._newest_time = known
+        self._seen = SeenTradeIds([[0, self._newest]] if self._newest is not None else [])
         self.holes: list[Hole] = []
 
     def take(self, trade: Trade, now: datetime) -> bool:
@@ -93,35 +112,39 @@ class TradeSequence:
         self.holes = []
         return min(down, first.before)
 
-    def resume(self, snapshot: Iterable[Trade], down: datetime) -> tuple[datetime, list[Trade]]:
+    def complete(self, trade: Trade) -> Trade:
+        """A trade that was taken, marked if every one before it was, too."""
+        return trade if self.holes else replace(trade, gapless=True)
+
+    def resume(self, snapshot: Iterable[Trade], down: datetime) -> Resumed:
         """Goes on with the last trades before a subscription.
 
         Args:
             snapshot: those trades, at least one.
             down: since when trades may be missing.
-
-        Returns:
-            Since when all trades are known (``down`` itself if nothing is missing), and the trades among
-            them that are new.
         """
         run = _last_run(snapshot)
         first, last = _number(run[0]), _number(run[-1])
+        if self._newest is not None and last < self._newest:
+            self._seen = SeenTradeIds()  # they are numbered anew: it is another exchange, or another count
+        doubtful = None
         if self._newest is None:
             since = down if run[0].time < down else run[0].time + _INSTANT
         elif first <= self._newest + 1 and last >= self._newest:
             since = down
         else:
-            since = max(run[0].time, down) + _INSTANT
+            since, doubtful = max(run[0].time, down) + _INSTANT, self._newest_time
         fresh = [trade for trade in run if self._seen.add(_number(trade))]
-        if self._newest is None:
-            fresh = [trade for trade in fresh if trade.time >= down]
+        if self._newest is None:  # the last one in any case: the count goes on from it
+            fresh = [trade for trade in fresh if trade.time >= down] or fresh[-1:]
         self._newest, self._newest_time = last, run[-1].time
-        return since, fresh
+        return Resumed(since, [replace(trade, gapless=True) for trade in fresh], doubtful)
 
-    def restart(self) -> None:
-        """Goes on without a snapshot: the next trade is the first of a new count."""
-        self._newest = self._newest_time = None
+    def restart(self) -> datetime | None:
+        """Goes on without a snapshot: the next trade is the first of a new count. Gives the time of the last one."""
+        doubtful, self._newest, self._newest_time = self._newest_time, None, None
         self.holes = []
+        return doubtful
 
     def _fill(self, number: int) -> None:
         for index, hole in enumerate(self.holes):

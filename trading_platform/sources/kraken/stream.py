@@ -33,7 +33,7 @@ from trading_platform.sources.kraken.messages import (
 )
 from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.kraken.sequence import Hole, TradeSequence
-from trading_platform.sources.live import MessageCounts, RefusedMessage, RefuseMessage
+from trading_platform.sources.live import LastTold, MessageCounts, RefusedMessage, RefuseMessage
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,8 @@ class KrakenStream:
     Args:
         pairs: what is followed.
         clock: the receiver's clock.
-        since: what the first snapshot knows from then on is told, too; trades before it are not.
+        known: until when all was told before, as far as that is known: of trades that the first snapshot has, those
+            before it are not told again.
         refused: told of messages that cannot be used.
         patience: see :data:`PATIENCE`.
         settling: see :data:`SETTLING`.
@@ -66,19 +67,22 @@ class KrakenStream:
         pairs: Iterable[KrakenPair],
         *,
         clock: Clock,
-        since: datetime,
+        known: LastTold,
         refused: RefuseMessage,
         patience: timedelta = PATIENCE,
         settling: timedelta = SETTLING,
     ) -> None:
         self._spellings = {pair.symbol: pair.live_name for pair in pairs}
         self._reader = MessageReader({spelling: symbol for symbol, spelling in self._spellings.items()})
-        self._sequences = {symbol: TradeSequence(patience) for symbol in self._spellings}
+        self._sequences = {symbol: TradeSequence(patience, known.trades.get(symbol)) for symbol in self._spellings}
         self._clock = clock
         self._refused = refused
         self._patience = patience
         self._settling = settling
-        self._down = dict.fromkeys(self._spellings, since)
+        since = known.until or clock()
+        self._down = {
+            symbol: known.trades[symbol][1] if symbol in known.trades else since for symbol in self._spellings
+        }
         self._told: dict[str, str] = {}
         self._acknowledged: dict[str, datetime] = {}
         self._rejected: set[str] = set()
@@ -179,7 +183,7 @@ class KrakenStream:
             if trade.symbol in self._down:
                 events.extend(self._up_without_snapshot(trade.symbol, trade.time))
             if sequence.take(trade, now):
-                events.append(trade)
+                events.append(sequence.complete(trade))
             else:
                 self.counts.duplicates += 1
             if sequence.holes:
@@ -196,11 +200,11 @@ class KrakenStream:
             if down is None:
                 self.counts.duplicates += len(rows)
                 continue
-            since, fresh = self._sequences[symbol].resume(rows, down)
+            resumed = self._sequences[symbol].resume(rows, down)
+            since = resumed.since
             if self._held is None:  # others went ahead: minutes of the outage are final
                 since = max(since, self._acknowledged.get(symbol, since))
-            events.append(self._up(symbol, since))
-            events.extend(fresh)
+            events += [*_doubt(symbol, resumed.doubtful), self._up(symbol, since), *resumed.fresh]
         return events
 
     def _answer(self, answer: Acknowledgement, now: datetime) -> list[Event]:
@@ -245,9 +249,9 @@ class KrakenStream:
 
     def _up_without_snapshot(self, symbol: str, known: datetime) -> list[Event]:
         """All is told from the subscription on, but nothing of what was before."""
-        self._sequences[symbol].restart()
+        doubtful = self._sequences[symbol].restart()
         since = max(self._acknowledged.get(symbol, known + _INSTANT), self._down[symbol] + _INSTANT)
-        return [self._up(symbol, since)]
+        return [*_doubt(symbol, doubtful), self._up(symbol, since)]
 
     def _passed(self, now: datetime, events: list[Event]) -> list[Event]:
         """The events to be told now, those that were held back and those of lost trades included."""
@@ -288,3 +292,8 @@ class KrakenStream:
             FeedDown(hole.before, one, reason),
             FeedUp(max(hole.after, hole.before) + _INSTANT, one),
         )
+
+
+def _doubt(symbol: str, doubtful: datetime | None) -> list[Event]:
+    """That a symbol's outage began, for all one can know, earlier than was told."""
+    return [] if doubtful is None else [FeedDown(doubtful, frozenset({symbol}), "trades were missed")]
