@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from trading_platform.domain.errors import (
     SourceUnavailable,
 )
 from trading_platform.domain.time import Clock, Sleep, utc_now
+from trading_platform.sources.limits import Budget, Charge
 
 log = logging.getLogger(__name__)
 
@@ -39,38 +39,6 @@ _SLOW_DOWN = (
     "EGeneral:Too many requests",
 )
 _BROKEN = ("EService:", "EGeneral:Internal error")
-
-
-class TokenBucket:
-    """A budget of requests: ``rate`` a second on average, up to one second's worth at once.
-
-    Args:
-        rate: requests a second.
-        monotonic: a clock in seconds that never goes back.
-        sleep: waits.
-    """
-
-    def __init__(
-        self, rate: float, *, monotonic: Callable[[], float] = time.monotonic, sleep: Sleep = time.sleep
-    ) -> None:
-        self._rate = rate
-        self._capacity = max(1.0, rate)
-        self._tokens = self._capacity
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._updated = monotonic()
-        self._lock = threading.Lock()
-
-    def take(self) -> None:
-        """Waits until one more request is within the budget."""
-        with self._lock:
-            now = self._monotonic()
-            self._tokens = min(self._capacity, self._tokens + (now - self._updated) * self._rate)
-            self._updated = now
-            self._tokens -= 1
-            wait = -self._tokens / self._rate
-        if wait > 0:
-            self._sleep(wait)
 
 
 @dataclass(frozen=True)
@@ -120,7 +88,8 @@ class KrakenWire:
 
     Args:
         url: base URL, without ``/0``.
-        bucket: budget that every attempt takes from.
+        budget: what every attempt takes from.
+        charge: what it takes.
         retries: what to do about failures.
         timeout: seconds to connect, and seconds without a byte, before an attempt is given up.
         clock: tells how long a throttling lasts that is given as a moment.
@@ -130,7 +99,8 @@ class KrakenWire:
         self,
         url: str,
         *,
-        bucket: TokenBucket,
+        budget: Budget,
+        charge: Charge,
         retries: Retries,
         timeout: tuple[float, float] = (5.0, 30.0),
         clock: Clock = utc_now,
@@ -141,7 +111,8 @@ class KrakenWire:
         self._api.uri = url.rstrip("/")
         if urlsplit(url).hostname in _LOOPBACK:
             self._api.session.trust_env = False  # no proxy stands between this machine and itself
-        self._bucket = bucket
+        self._budget = budget
+        self._charge = charge
         self._retries = retries
         self._timeout = timeout
         self._clock = clock
@@ -169,7 +140,7 @@ class KrakenWire:
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
         import requests
 
-        self._bucket.take()
+        self._budget.take([self._charge])
         try:
             envelope = self._api.query_public(method, dict(parameters), timeout=self._timeout)
         except requests.exceptions.HTTPError as error:

@@ -1,0 +1,94 @@
+"""The budget of requests that a command or run shares with all others of the same installation.
+
+Which limits there are is declared beside the sources; :mod:`trading_platform.stores.budgets` keeps to them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.errors import TradingPlatformError
+from trading_platform.settings import Settings
+from trading_platform.sources.limits import Budget, Charge, LocalBudget
+
+if TYPE_CHECKING:
+    from trading_platform.stores.budgets import Standing
+
+log = logging.getLogger(__name__)
+
+
+class SharedBudget:
+    """The budget in the configured Redis or the embedded one, opened by the first request to a vendor.
+
+    A command that asks no vendor starts no Redis for it. Where there can be none, because no server
+    program is installed, the process keeps to the limits by itself, and says so.
+
+    Args:
+        settings: which Redis.
+        opened: keeps what was opened, and ends it.
+    """
+
+    def __init__(self, settings: Settings, opened: ExitStack) -> None:
+        self._settings = settings
+        self._opened = opened
+        self._budget: Budget | None = None
+        self._lock = threading.Lock()
+
+    def take(self, charges: Sequence[Charge]) -> float:
+        """As :meth:`Budget.take`."""
+        with self._lock:
+            if self._budget is None:
+                self._budget = self._open()
+        return self._budget.take(charges)
+
+    def _open(self) -> Budget:
+        from trading_platform.embedded.stack import running_stack
+        from trading_platform.stores.budgets import RedisBudget
+
+        try:
+            endpoints = self._opened.enter_context(running_stack(self._settings, need_redis=True))
+        except TradingPlatformError as error:
+            log.warning("Limits of sources are kept by this process alone, without others: %s", error.message)
+            return LocalBudget()
+        budget = RedisBudget(endpoints.redis_url, LocalBudget())
+        self._opened.callback(budget.close)
+        return budget
+
+
+@contextmanager
+def shared_budget(settings: Settings) -> Iterator[SharedBudget]:
+    """The budget of an installation; what it opened is closed on leaving."""
+    with ExitStack() as opened:
+        yield SharedBudget(settings, opened)
+
+
+def declared_limits(settings: Settings) -> list[Charge]:
+    """A request of each kind that the settings allow, for its limit and whose it is."""
+    from trading_platform.sources.kraken.limits import public_charge
+
+    return [public_charge(settings.kraken_api_url, settings.kraken_requests_per_second)]
+
+
+def standings(settings: Settings) -> list[Standing]:
+    """How every limit stands: those that something is taken of, and those that are declared.
+
+    Raises:
+        ConfigurationError: if there can be no Redis here.
+        StoreUnavailable: if it does not answer.
+    """
+    from trading_platform.embedded.stack import running_stack
+    from trading_platform.stores.budgets import RedisBudget, Standing
+
+    with running_stack(settings, need_redis=True) as endpoints:
+        budget = RedisBudget(endpoints.redis_url, LocalBudget())
+        try:
+            found = {(each.limit.name, each.key): each for each in budget.standings()}
+        finally:
+            budget.close()
+    for charge in declared_limits(settings):
+        found.setdefault((charge.limit.name, charge.key), Standing(charge.limit, charge.key, charge.limit.most))
+    return [found[name] for name in sorted(found)]
