@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         kraken_ws_url: address of Kraken's WebSocket v2, or of the local exchange's.
         kraken_live: how quotes and trades come from Kraken, by ``websocket`` or, where that cannot be had, quotes alone
             by ``polling`` its REST each second.
-        kraken_requests_per_second: budget of public requests.
+        kraken_requests_per_second: budget of public requests, of all processes together.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)

@@ -1,0 +1,89 @@
+"""Who shares the budget: the streamer and commands, over a configured Redis and over the embedded one."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from commands import Installation, finish, installation
+
+from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.instruments import guess_instrument
+from trading_platform.domain.time import Timeframe, Window, utc_now
+from trading_platform.embedded.stack import Endpoints, stack_status
+from trading_platform.resources.platform import PlatformContext, open_platform
+from trading_platform.simulator.seeded import SeededMarket
+from trading_platform.simulator.server import running_exchange, stream_url
+
+
+@pytest.fixture(scope="module")
+def ours(stack: Endpoints) -> Iterator[Installation]:
+    with running_exchange(SeededMarket(5, ("BTCUSD",))) as url, installation(stack.database_url) as made:
+        made.variables |= {"KRAKEN_API_URL": url, "KRAKEN_WS_URL": stream_url(url)}
+        with open_platform(made.settings()) as platform:
+            platform.stores.instruments.add(guess_instrument("BTCUSD", "kraken"))
+        yield made
+
+
+def _ask(platform: PlatformContext) -> None:
+    end = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    window = Window(end - timedelta(days=3), end)
+    answer = platform.sources["kraken"].bars(guess_instrument("BTCUSD", "kraken"), Timeframe.D1, window)
+    assert answer.bars.height == 3
+
+
+def test_streamers_and_commands_take_from_one_budget(ours: Installation, redis_url: str) -> None:
+    slow = {"REDIS_URL": redis_url, "KRAKEN_REQUESTS_PER_SECOND": "0.05"}
+    first = ours.start("stream", "--for", "2", "--json", more=slow)
+    assert finish(first).code == 0
+    second = ours.start(
+        "stream", "--for", "2", "--json", more=slow
+    )  # asks for the pairs, and that 20 s after the first
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = ours.run("limits", "--json", more=slow)
+        assert found.code == 0, found.err
+        (public,) = [line for line in found.json if line["limit"] == "kraken:public"]
+        if public["waiting"]:
+            break
+    assert second.poll() is None, "the second did not wait for the first"
+    second.terminate()
+    finish(second)
+    assert (public["key"], public["waiting"]) == (ours.variables["KRAKEN_API_URL"], 1)
+    assert 0 < public["left"] < 1
+    assert public["full_at"] is not None
+    shown = ours.run("limits", more=slow)
+    assert (shown.code, "1 at once, 0.05 a second" in shown.text) == (0, True)
+
+
+def test_the_embedded_redis_runs_while_somebody_asks_a_vendor(ours: Installation) -> None:
+    settings = ours.settings()
+
+    def redis_state() -> str:
+        return stack_status(settings).servers[1].state
+
+    with open_platform(settings) as platform, open_platform(settings) as other:
+        platform.instruments(["BTCUSD"])
+        assert redis_state() == "stopped"
+        _ask(platform)
+        assert redis_state() == "running"
+        _ask(other)
+    assert redis_state() == "stopped"
+
+
+def test_without_any_redis_a_process_keeps_the_limits_by_itself_and_says_so(
+    ours: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none() -> None:
+        raise ConfigurationError("No Redis server was found.")
+
+    monkeypatch.setattr("trading_platform.embedded.redis.find_program", none)
+    with caplog.at_level(logging.WARNING), open_platform(ours.settings()) as platform:
+        _ask(platform)
+        _ask(platform)
+    assert [record.message for record in caplog.records] == [
+        "Limits of sources are kept by this process alone, without others: No Redis server was found."
+    ]
