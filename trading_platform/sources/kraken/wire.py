@@ -1,7 +1,7 @@
 """One request to Kraken's REST: sent through krakenex, paced, tried again where that can help.
 
-What the endpoints are is in :mod:`trading_platform.sources.kraken.client`; those of an account, which are signed, are in
-:mod:`trading_platform.sources.kraken.private`.
+What the endpoints are is in :mod:`trading_platform.sources.kraken.client`, and of an account in
+:mod:`trading_platform.sources.kraken.private`, which signs its requests.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class KrakenWire:
 
 
 def open_api(url: str, key: str = "", secret: str = "") -> Any:
-    """krakenex's client of an exchange, which reads numbers as ``Decimal``."""
+    """A client of an exchange by krakenex, which reads numbers as ``Decimal``."""
     import krakenex
 
     api = krakenex.API(key, secret).json_options(parse_float=Decimal)
