@@ -14,6 +14,7 @@ from typing import cast
 import typer
 
 from trading_platform.cli import (
+    account,
     archive,
     backfill,
     data,
@@ -58,6 +59,7 @@ for family in (
     stream,
     outages,
     limits,
+    account,
     verify,
     archive,
     database,

@@ -36,14 +36,23 @@ class SharedBudget:
         self._settings = settings
         self._opened = opened
         self._budget: Budget | None = None
+        self._url: str | None = None
         self._lock = threading.Lock()
 
     def take(self, charges: Sequence[Charge]) -> float:
         """As :meth:`Budget.take`."""
+        return self._ready().take(charges)
+
+    def redis_url(self) -> str | None:
+        """The Redis that is shared, for what else those who ask a vendor share; None if there is none."""
+        self._ready()
+        return self._url
+
+    def _ready(self) -> Budget:
         with self._lock:
             if self._budget is None:
                 self._budget = self._open()
-        return self._budget.take(charges)
+            return self._budget
 
     def _open(self) -> Budget:
         from trading_platform.embedded.stack import running_stack
@@ -54,7 +63,8 @@ class SharedBudget:
         except TradingPlatformError as error:
             log.warning("Limits of sources are kept by this process alone, without others: %s", error.message)
             return LocalBudget()
-        budget = RedisBudget(endpoints.redis_url, LocalBudget())
+        self._url = endpoints.redis_url
+        budget = RedisBudget(self._url, LocalBudget())
         self._opened.callback(budget.close)
         return budget
 
@@ -68,9 +78,13 @@ def shared_budget(settings: Settings) -> Iterator[SharedBudget]:
 
 def declared_limits(settings: Settings) -> list[Charge]:
     """A request of each kind that the settings allow, for its limit and whose it is."""
-    from trading_platform.sources.kraken.limits import public_charge
+    from trading_platform.sources.kraken.limits import fingerprint_of, private_charge, public_charge
 
-    return [public_charge(settings.kraken_api_url, settings.kraken_requests_per_second)]
+    charges = [public_charge(settings.kraken_api_url, settings.kraken_requests_per_second)]
+    if settings.kraken_api_key is not None:
+        fingerprint = fingerprint_of(settings.kraken_api_key.get_secret_value())
+        charges.append(private_charge(settings.kraken_tier, fingerprint, "Balance"))
+    return charges
 
 
 def standings(settings: Settings) -> list[Standing]:
