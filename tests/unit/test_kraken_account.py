@@ -18,7 +18,7 @@ from trading_platform.domain.errors import ConfigurationError, MalformedPayload,
 from trading_platform.simulator.private import sign
 from trading_platform.sources.kraken.account import holdings, parse_balances, parse_fill, parse_open_positions
 from trading_platform.sources.kraken.history import PAGE, HistoryPage, collect_fills, read_page
-from trading_platform.sources.kraken.limits import COUNTERS, WEIGHTS, private_charge
+from trading_platform.sources.kraken.limits import COUNTERS, WEIGHTS, private_charges
 from trading_platform.sources.kraken.nonces import LocalNonces
 from trading_platform.sources.kraken.pairs import PairBook, common_asset, parse_asset_pairs
 from trading_platform.sources.kraken.private import Credentials, KrakenPrivate
@@ -197,6 +197,6 @@ def test_only_what_reads_can_be_asked():
 )
 def test_counters_are_krakens(tier, falls, most):
     assert COUNTERS[tier] == (falls, most)
-    charge = private_charge(tier, "print", "TradesHistory")
+    charge, _ = private_charges(tier, "print", "TradesHistory")
     assert (charge.weight, charge.limit.per_second) == (2, falls)
     assert charge.limit.burst < most

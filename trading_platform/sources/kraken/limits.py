@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
-from trading_platform.sources.limits import Charge, Rate
+from trading_platform.sources.limits import Charge, Rate, Within
 
 
 def public_charge(url: str, requests_per_second: float) -> Charge:
@@ -38,8 +38,13 @@ def fingerprint_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
-def private_charge(tier: Tier, fingerprint: str, method: str) -> Charge:
-    """What a private request takes of the key's counter.
+SPACING = 0.25
+"""Seconds between two requests of a key: closer together they could overtake each other on the way, and Kraken
+refuses a nonce that is smaller than the last."""
+
+
+def private_charges(tier: Tier, fingerprint: str, method: str) -> tuple[Charge, ...]:
+    """What a private request takes: of the key's call counter, and a place in the order of its requests.
 
     One less than Kraken allows is used, for requests that arrive closer together than they were sent.
 
@@ -49,4 +54,5 @@ def private_charge(tier: Tier, fingerprint: str, method: str) -> Charge:
         method: the endpoint.
     """
     falls, most = COUNTERS[tier]
-    return Charge(Rate("kraken:private", falls, most - 1), fingerprint, WEIGHTS[method])
+    counter = Charge(Rate("kraken:private", falls, most - 1), fingerprint, WEIGHTS[method])
+    return counter, Charge(Within("kraken:nonces", 1, SPACING), fingerprint)

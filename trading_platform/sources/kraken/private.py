@@ -16,7 +16,7 @@ from typing import Any
 
 from trading_platform.domain.errors import ConfigurationError, RateLimited, SourceError, SourceRejected
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.sources.kraken.limits import Tier, fingerprint_of, private_charge
+from trading_platform.sources.kraken.limits import Tier, fingerprint_of, private_charges
 from trading_platform.sources.kraken.nonces import LocalNonces, Nonces
 from trading_platform.sources.kraken.wire import Answer, Retries, envelope_of, open_api, unwrap
 from trading_platform.sources.limits import Budget, LocalBudget
@@ -116,9 +116,9 @@ class KrakenPrivate:
         self._api.close()
 
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
-        charge = private_charge(self._tier, self._fingerprint, method)
+        charges = private_charges(self._tier, self._fingerprint, method)
         for attempt in range(1, NONCE_ATTEMPTS + 1):
-            self._budget.take([charge])
+            self._budget.take(charges)
             ask = partial(self._api.query_private, method, dict(parameters), timeout=self._timeout)
             with self._sending:  # else threads would overtake each other with their nonces
                 envelope = envelope_of(method, ask)
