@@ -126,24 +126,30 @@ def test_processes_keep_the_limit_together_whoever_is_killed(server: RedisServer
     assert min(len(own) for own in lines[1:]) >= len(taken) / 6 - RATE.burst - 2, "some were overtaken"
 
 
-def test_slots_of_mixed_requests_keep_every_limit(client: Redis, server: RedisServer):
+def test_slots_of_mixed_requests_keep_every_limit_and_are_the_first_that_do(client: Redis, server: RedisServer):
     """Requests that take of several limits, heavier and lighter, none waiting: what Redis gave, by definition."""
-    waits: list[float] = []
-    budget = RedisBudget(server.url(), LocalBudget(), sleep=waits.append)
+    budget = RedisBudget(server.url(), LocalBudget(), sleep=lambda _: None)
     same = Within("test:same", 1, 3)
-    for number in range(60):
-        weight = 1 + number % 3
-        budget.take([Charge(RATE, "mixed", weight), Charge(WITHIN, "mixed", weight), Charge(LOG, "mixed", weight)])
-        if number % 4 == 0:
-            name = f"contract {number % 8}"
-            budget.take([Charge(same, name), Charge(WITHIN, "mixed"), Charge(LOG, name), Charge(LOG, "within")])
-    rated = given(client, LOG, "mixed")
-    assert holds(RATE, rated)
-    assert holds(WITHIN, rated + given(client, LOG, "within"))
-    for name in ("contract 0", "contract 4"):
-        assert holds(same, given(client, LOG, name))
-        assert len(given(client, LOG, name)) >= 7
-    assert max(waits) > 20
+    slots: dict[tuple[Limit, str], list[float]] = {}
+    waits = []
+    for number in range(70):
+        contract = f"contract {number % 8}"
+        wanted = [Charge(WITHIN, "mixed")] if number % 4 == 0 else [Charge(RATE, "mixed", 1 + number % 3)]
+        wanted += [Charge(same, contract)] if number % 4 == 0 else [Charge(WITHIN, "mixed", 1 + number % 3)]
+        waits.append(budget.take([*wanted, Charge(LOG, str(number))]))
+        (moment,) = given(client, LOG, str(number))
+        asked = int(client.hget(f"limit:test:log:{number}", "book").split()[0]) / 1e6
+        for part in (0.0, 0.4, 0.8, 1.0) if waits[-1] > 0 else ():
+            earlier = asked + part * (moment - asked - 1e-5)
+            fits = [
+                holds(each.limit, slots.get((each.limit, each.key), []) + [earlier] * each.weight) for each in wanted
+            ]
+            assert not all(fits), "an earlier slot would have done"
+        for each in wanted:
+            slots.setdefault((each.limit, each.key), []).extend([moment] * each.weight)
+            assert holds(each.limit, slots[each.limit, each.key])
+    assert len(slots) == 4
+    assert max(waits) > 3
 
 
 def test_keys_do_not_disturb_each_other_and_vanish_when_full(client: Redis, server: RedisServer):
@@ -245,3 +251,19 @@ def test_who_waits_long_without_redis_goes_on_as_soon_as_it_is_back(
     threading.Timer(1.0, server.ensure_running).start()
     assert 0.5 < budget.take([Charge(pacing, "k")]) < 20, "alone it would have waited for ten minutes"
     assert len(given(client, pacing, "k")) == 2
+
+
+@pytest.mark.usefixtures("client")
+def test_a_redis_that_hangs_is_taken_for_away(server: RedisServer):
+    rate = Rate("test:hang", 100, 8)
+    budget = RedisBudget(server.url(), LocalBudget())
+    process = server.running()
+    assert process is not None
+    process.suspend()
+    try:
+        began = time.monotonic()
+        budget.take([Charge(rate, "k")])
+        budget.take([Charge(rate, "k")])
+        assert 2 <= time.monotonic() - began < 4
+    finally:
+        process.resume()

@@ -38,8 +38,12 @@ class RedisNonces:
 
     def __init__(self, url: str, name: str, fallback: Callable[[], int]) -> None:
         from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
-        self._redis: Redis = Redis.from_url(url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2)
+        self._redis: Redis = Redis.from_url(
+            url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+        )
         self._script = self._redis.register_script(_NEXT)
         self._key = f"{PREFIX}{name}"
         self._fallback = fallback
