@@ -206,7 +206,7 @@ def test_processes_that_share_a_key_never_exceed_its_counter(redis_url: str) -> 
         assert together(url, redis_url, "TradesHistory", count=5, processes=3) == [5, 5, 5]
         assert private.seen["answered"] == 15
         assert private.seen["rate_limited"] == 0
-        assert 15 < private.seen["highest_counter"] <= 20
+        assert 8 < private.seen["highest_counter"] <= 20
 
 
 def test_processes_that_know_nothing_of_each_other_have_every_answer_in_the_end() -> None:

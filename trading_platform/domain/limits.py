@@ -13,7 +13,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Protocol
 
 SECOND = 1_000_000
@@ -166,17 +166,19 @@ class Book:
         return level, at
 
     def _in_bucket(self, rate: Rate, moment: int, weight: int) -> int:
+        level, at, passed = self.level, self.at, 0
         while True:
-            later = bisect_right(self.slots, (moment, math.inf))
-            level, at = self._run(rate, self.slots[:later])
-            level = _drain(rate, level, moment - at) + weight
-            if level > rate.burst + _EPSILON:
-                moment += math.ceil((level - rate.burst) / rate.per_second * SECOND)
+            while passed < len(self.slots) and self.slots[passed][0] <= moment:
+                slot, taken = self.slots[passed]
+                level, at, passed = _drain(rate, level, slot - at) + taken, slot, passed + 1
+            then = _drain(rate, level, moment - at) + weight
+            if then > rate.burst + _EPSILON:
+                moment += math.ceil((then - rate.burst) / rate.per_second * SECOND)
                 continue
-            at = moment
-            for slot, taken in self.slots[later:]:
-                level, at = _drain(rate, level, slot - at) + taken, slot
-                if level > rate.burst + _EPSILON:
+            before = moment
+            for slot, taken in islice(self.slots, passed, None):
+                then, before = _drain(rate, then, slot - before) + taken, slot
+                if then > rate.burst + _EPSILON:
                     moment = slot  # what was promised for then would not hold; any slot before it is no better
                     break
             else:

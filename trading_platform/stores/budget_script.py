@@ -62,19 +62,22 @@ local function read(key, kind, first, second, weight, now)
 end
 
 local function in_bucket(book, moment)
+    local level, at, passed = book.level, book.at, 0
     while true do
-        local past = before(book.slots, moment, true)
-        local level, at = run(book, 1, past)
-        level = drain(book, level, moment - at) + book.weight
-        if level > book.burst + EPSILON then
-            moment = moment + math.ceil((level - book.burst) / book.per_second * SECOND)
+        while passed < #book.slots and book.slots[passed + 1][1] <= moment do
+            passed = passed + 1
+            local slot = book.slots[passed]
+            level, at = drain(book, level, slot[1] - at) + slot[2], slot[1]
+        end
+        local here = drain(book, level, moment - at) + book.weight
+        if here > book.burst + EPSILON then
+            moment = moment + math.ceil((here - book.burst) / book.per_second * SECOND)
         else
-            local fits = true
-            at = moment
-            for i = past + 1, #book.slots do
+            local fits, last = true, moment
+            for i = passed + 1, #book.slots do
                 local slot = book.slots[i]
-                level, at = drain(book, level, slot[1] - at) + slot[2], slot[1]
-                if level > book.burst + EPSILON then
+                here, last = drain(book, here, slot[1] - last) + slot[2], slot[1]
+                if here > book.burst + EPSILON then
                     moment, fits = slot[1], false
                     break
                 end
