@@ -72,6 +72,14 @@ def test_the_embedded_redis_runs_while_somebody_asks_a_vendor(ours: Installation
     assert redis_state() == "stopped"
 
 
+def test_limits_are_shown_where_no_database_answers(ours: Installation) -> None:
+    gone = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "DAGSTER_DATABASE_URL": None}
+    found = ours.run("limits", "--json", more=gone)
+    assert found.code == 0, found.err
+    assert [(line["limit"], line["left"], line["full_at"]) for line in found.json] == [("kraken:public", 1000, None)]
+    assert stack_status(ours.settings()).servers[1].state == "stopped"
+
+
 def test_without_any_redis_a_process_keeps_the_limits_by_itself_and_says_so(
     ours: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

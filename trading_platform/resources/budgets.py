@@ -55,15 +55,14 @@ class SharedBudget:
             return self._budget
 
     def _open(self) -> Budget:
-        from trading_platform.embedded.stack import running_stack
+        from trading_platform.embedded.stack import running_redis
         from trading_platform.stores.budgets import RedisBudget
 
         try:
-            endpoints = self._opened.enter_context(running_stack(self._settings, need_redis=True))
+            self._url = self._opened.enter_context(running_redis(self._settings))
         except TradingPlatformError as error:
             log.warning("Limits of sources are kept by this process alone, without others: %s", error.message)
             return LocalBudget()
-        self._url = endpoints.redis_url
         budget = RedisBudget(self._url, LocalBudget())
         self._opened.callback(budget.close)
         return budget
@@ -94,11 +93,11 @@ def standings(settings: Settings) -> list[Standing]:
         ConfigurationError: if there can be no Redis here.
         StoreUnavailable: if it does not answer.
     """
-    from trading_platform.embedded.stack import running_stack
+    from trading_platform.embedded.stack import running_redis
     from trading_platform.stores.budgets import RedisBudget, Standing
 
-    with running_stack(settings, need_redis=True) as endpoints:
-        budget = RedisBudget(endpoints.redis_url, LocalBudget())
+    with running_redis(settings) as url:
+        budget = RedisBudget(url, LocalBudget())
         try:
             found = {(each.limit.name, each.key): each for each in budget.standings()}
         finally:
