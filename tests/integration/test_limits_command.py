@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from commands import Installation, finish, installation
+from pydantic import SecretStr
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.instruments import guess_instrument
+from trading_platform.domain.limits import Charge, WaitGivenUp, Within
 from trading_platform.domain.time import Timeframe, Window, utc_now
 from trading_platform.embedded.stack import Endpoints, stack_status
+from trading_platform.resources.budgets import shared_budget
 from trading_platform.resources.platform import PlatformContext, open_platform
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
@@ -37,20 +41,26 @@ def _ask(platform: PlatformContext) -> None:
 
 def test_streamers_and_commands_take_from_one_budget(ours: Installation, redis_url: str) -> None:
     slow = {"REDIS_URL": redis_url, "KRAKEN_REQUESTS_PER_SECOND": "0.002"}
-    first = ours.start("stream", "--for", "2", "--json", more=slow)
-    assert finish(first).code == 0
-    second = ours.start("stream", "--for", "2", "--json", more=slow)  # may ask 500 s after the first
+    with open_platform(ours.settings()) as platform:
+        over = utc_now() - timedelta(minutes=5)
+        platform.stores.outages.opened("kraken", ["BTCUSD"], over - timedelta(minutes=1), "a cut")
+        platform.stores.outages.closed("kraken", ["BTCUSD"], over)
+    first = ours.start("stream", "--for", "8", "--json", more=slow)
+    assert finish(first, timeout=120).code == 0, "its repair, for which there is no slot, kept it"
+    (public,) = [line for line in ours.run("limits", "--json", more=slow).json if line["limit"] == "kraken:public"]
+    assert public["waiting"] == 1, "what the repair did not take"
+    second = ours.start("stream", "--for", "2", "--json", more=slow)  # may ask 1,000 s after the first
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         found = ours.run("limits", "--json", more=slow)
         assert found.code == 0, found.err
         (public,) = [line for line in found.json if line["limit"] == "kraken:public"]
-        if public["waiting"]:
+        if public["waiting"] == 2:
             break
     assert second.poll() is None, "the second did not wait for the first"
     second.terminate()
     finish(second)
-    assert (public["key"], public["waiting"]) == (ours.variables["KRAKEN_API_URL"], 1)
+    assert (public["key"], public["waiting"]) == (ours.variables["KRAKEN_API_URL"], 2)
     assert 0 < public["left"] < 1
     assert public["full_at"] is not None
     shown = ours.run("limits", more=slow)
@@ -93,3 +103,15 @@ def test_without_any_redis_a_process_keeps_the_limits_by_itself_and_says_so(
     assert [record.message for record in caplog.records] == [
         "Limits of sources are kept by this process alone, without others: No Redis server was found."
     ]
+
+
+def test_who_waits_for_a_slot_can_be_ended(redis_url: str, ours: Installation) -> None:
+    settings = ours.settings().model_copy(update={"redis_url": SecretStr(redis_url)})
+    with shared_budget(settings) as budget:
+        slow = Charge(Within("test:ended", 1, 600), "k")
+        assert budget.take([slow]) == 0
+        threading.Timer(0.5, budget.give_up).start()
+        began = time.monotonic()
+        with pytest.raises(WaitGivenUp):
+            budget.take([slow])
+        assert time.monotonic() - began < 60

@@ -103,6 +103,10 @@ class Budget(Protocol):
         """
 
 
+class WaitGivenUp(Exception):
+    """The process ends, so a request does not wait for its slot any longer. Nobody should try it again."""
+
+
 @dataclass
 class Book:
     """What was given of one limit to one key.

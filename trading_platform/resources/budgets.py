@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import TradingPlatformError
+from trading_platform.domain.limits import WaitGivenUp
 from trading_platform.settings import Settings
 from trading_platform.sources.limits import Budget, Charge, LocalBudget
 
@@ -37,11 +38,20 @@ class SharedBudget:
         self._opened = opened
         self._budget: Budget | None = None
         self._url: str | None = None
+        self._ending = threading.Event()
         self._lock = threading.Lock()
 
     def take(self, charges: Sequence[Charge]) -> float:
-        """As :meth:`Budget.take`."""
+        """As :meth:`Budget.take`.
+
+        Raises:
+            WaitGivenUp: after :meth:`give_up`, where it would wait.
+        """
         return self._ready().take(charges)
+
+    def give_up(self) -> None:
+        """Ends all waits, in whatever thread, so that the process can end; there are none any more."""
+        self._ending.set()
 
     def redis_url(self) -> str | None:
         """The Redis that is shared, for what else those who ask a vendor share; None if there is none."""
@@ -62,10 +72,14 @@ class SharedBudget:
             self._url = self._opened.enter_context(running_redis(self._settings))
         except TradingPlatformError as error:
             log.warning("Limits of sources are kept by this process alone, without others: %s", error.message)
-            return LocalBudget()
-        budget = RedisBudget(self._url, LocalBudget())
+            return LocalBudget(sleep=self._sleep)
+        budget = RedisBudget(self._url, LocalBudget(), sleep=self._sleep)
         self._opened.callback(budget.close)
         return budget
+
+    def _sleep(self, seconds: float) -> None:
+        if self._ending.wait(seconds):
+            raise WaitGivenUp
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import. Dagster's view of it is :mod:`trading_platform.resources.dagster_platfor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,6 +31,7 @@ class PlatformContext:
     progress: Progress = silent
     again: bool = False
     budget: Budget = field(default_factory=LocalBudget)
+    give_up: Callable[[], None] = lambda: None  # ends all waits for the budget, as the process is to end
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -96,4 +97,4 @@ def open_platform(
         if role is Role.INGEST:
             stores.lifecycle.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
         sources = build_sources(settings, clock, budget)
-        yield PlatformContext(stores, sources, clock, progress, again, budget)
+        yield PlatformContext(stores, sources, clock, progress, again, budget, budget.give_up)
