@@ -32,7 +32,11 @@ class Settings(BaseSettings):
         kraken_ws_url: address of Kraken's WebSocket v2, or of the local exchange's.
         kraken_live: how quotes and trades come from Kraken, by ``websocket`` or, where that cannot be had, quotes alone
             by ``polling`` its REST each second.
-        kraken_requests_per_second: budget of public requests.
+        kraken_requests_per_second: budget of public requests, of all processes together.
+        kraken_api_key: opens an account at Kraken, to be read; None if there is none.
+        kraken_api_secret: signs its requests.
+        kraken_tier: of the account, which its limits go by.
+        kraken_account: what the platform calls the account.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
@@ -51,6 +55,10 @@ class Settings(BaseSettings):
     kraken_ws_url: str = "wss://ws.kraken.com/v2"
     kraken_live: Literal["websocket", "polling"] = "websocket"
     kraken_requests_per_second: float = Field(default=1.0, gt=0)
+    kraken_api_key: SecretStr | None = None
+    kraken_api_secret: SecretStr | None = None
+    kraken_tier: Literal["starter", "intermediate", "pro"] = "starter"
+    kraken_account: str = "main"
 
     @cached_property
     def root(self) -> Path:

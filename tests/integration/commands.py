@@ -21,6 +21,7 @@ import psycopg
 from processes import environment
 from psycopg import sql
 
+from trading_platform.embedded.stack import stop_stack
 from trading_platform.settings import Settings
 from trading_platform.stores.migrations import upgrade
 from trading_platform.stores.postgres import Database
@@ -162,6 +163,7 @@ def installation(server_url: str, *, schema: bool = True, template: str | None =
             database.close()
         yield made
     finally:
+        stop_stack(Settings(_env_file=None, data_dir=data_dir), force=True)  # type: ignore[call-arg]
         with psycopg.connect(server_url, autocommit=True) as connection:
             for each in names:
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each)))

@@ -1,8 +1,7 @@
-"""Pacing, retries, and what Kraken's errors become."""
+"""Retries, and what Kraken's errors become."""
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 
 import pytest
@@ -14,45 +13,19 @@ from trading_platform.domain.errors import (
     SourceRejected,
     SourceUnavailable,
 )
-from trading_platform.sources.kraken.wire import Retries, TokenBucket, unwrap
+from trading_platform.sources.kraken.wire import Retries, unwrap
 
 NOW = datetime(2025, 11, 11, tzinfo=UTC)
 
 
 class Time:
-    """A clock that only sleeping moves."""
+    """Remembers what was waited."""
 
     def __init__(self) -> None:
-        self.now = 0.0
         self.waits: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
 
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
-        self.now += seconds
-
-
-@pytest.mark.parametrize("rate", [0.25, 1.0, 3.0])
-def test_the_budget_holds_over_any_span(rate: float) -> None:
-    time = Time()
-    bucket = TokenBucket(rate, monotonic=time.monotonic, sleep=time.sleep)
-    moments = []
-    for _ in range(40):
-        bucket.take()
-        moments.append(time.now)
-    for (first, start), (last, end) in itertools.combinations(enumerate(moments), 2):
-        assert last - first + 1 <= max(1.0, rate) + (end - start) * rate + 1e-6
-
-
-def test_an_idle_bucket_does_not_save_up_more_than_a_second() -> None:
-    time = Time()
-    bucket = TokenBucket(2.0, monotonic=time.monotonic, sleep=time.sleep)
-    time.now = 3600.0
-    for _ in range(3):
-        bucket.take()
-    assert time.now == pytest.approx(3600.5)
 
 
 def failing(*errors: SourceError) -> tuple[list[int], object]:

@@ -16,6 +16,7 @@ from trading_platform.domain.time import Clock, utc_now
 if TYPE_CHECKING:
     from trading_platform.simulator.faults import Faults
     from trading_platform.simulator.market import Market
+    from trading_platform.simulator.private import PrivateRest
 
 
 def register(app: typer.Typer) -> None:
@@ -60,15 +61,20 @@ def simulate_exchange(
     speed: Annotated[
         float, typer.Option(min=0.01, max=3600, help="How many seconds pass for the exchange in one of ours.")
     ] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Say the addresses as JSON.")] = False,
+    fills: Annotated[int, typer.Option(min=0, help="How many fills the account has at the beginning.")] = 120,
+    api_key: Annotated[str | None, typer.Option(help="Key of the account; by default one that is told.")] = None,
+    api_secret: Annotated[str | None, typer.Option(help="Its secret, in Base64; by default one that is told.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say the addresses and the key as JSON.")] = False,
 ) -> None:
-    """Run a local exchange that speaks Kraken's public REST and WebSocket v2, until Ctrl-C or SIGTERM.
+    """Run a local exchange that speaks Kraken's REST and WebSocket v2, until Ctrl-C or SIGTERM.
 
-    Point the platform at it with KRAKEN_API_URL and KRAKEN_WS_URL. Faults can be changed while it runs: POST them as
+    Point the platform at it with KRAKEN_API_URL and KRAKEN_WS_URL, and KRAKEN_API_KEY and KRAKEN_API_SECRET for its
+    account. Faults can be changed while it runs: POST them as
     JSON to /faults, for example {"next": {"drop": 3}, "probability": {"slow": 0.1}}.
 
     Example: trading-platform simulate-exchange --port 8100 --seed 7 --fault server_error=0.05
     """
+    from trading_platform.simulator.account import KEY, SECRET
     from trading_platform.simulator.server import running_exchange, stream_url
 
     faults = _faults(fault or [], next_faults or [], slow_seconds, seed)
@@ -83,16 +89,45 @@ def simulate_exchange(
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with running_exchange(market, faults, clock, host=host, port=port) as url:
+    key, secret = api_key or KEY, _base64(api_secret or SECRET)
+    private = _account(market, clock, fills, seed, key, secret)
+    with running_exchange(market, faults, clock, host=host, port=port, private=private) as url:
         symbols_listed = [pair.symbol for pair in market.pairs]
         if as_json:
-            typer.echo(json.dumps({"url": url, "stream_url": stream_url(url), "symbols": symbols_listed}))
+            told = {"url": url, "stream_url": stream_url(url), "symbols": symbols_listed}
+            typer.echo(json.dumps(told | {"api_key": key, "api_secret": secret}))
         else:
             typer.echo(
                 f"Local exchange ready: {url}, live at {stream_url(url)} ({', '.join(symbols_listed)}). Ctrl-C ends it."
+                f"\nIts account: KRAKEN_API_KEY={key} KRAKEN_API_SECRET={secret}"
             )
         while not ended.wait(0.5):
             pass
+
+
+def _account(market: Market, clock: Clock, fills: int, seed: int, key: str, secret: str) -> PrivateRest:
+    from trading_platform.simulator.account import Account
+    from trading_platform.simulator.private import PrivateRest
+    from trading_platform.simulator.server import ACCOUNT_PAIRS
+
+    pairs = market.pairs[:ACCOUNT_PAIRS]
+    return PrivateRest(Account(pairs, clock, fills=fills, seed=seed, key=key, secret=secret))
+
+
+def _base64(secret: str) -> str:
+    import base64
+    import binascii
+
+    try:
+        base64.b64decode(secret, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest(
+            "The account's secret cannot be used.",
+            expected="Base64",
+            received="something else",
+            remedy="leave --api-secret out for one that is told",
+        ) from None
+    return secret
 
 
 def _at_speed(clock: Clock, speed: float) -> Clock:

@@ -14,6 +14,7 @@ from typing import cast
 import typer
 
 from trading_platform.cli import (
+    account,
     archive,
     backfill,
     data,
@@ -22,6 +23,7 @@ from trading_platform.cli import (
     exchange,
     imports,
     instruments,
+    limits,
     outages,
     replay,
     stack,
@@ -56,6 +58,8 @@ for family in (
     replay,
     stream,
     outages,
+    limits,
+    account,
     verify,
     archive,
     database,

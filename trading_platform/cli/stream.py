@@ -114,7 +114,14 @@ def _surroundings(
         opened.callback(orders.close)
         live = AsyncLiveStore(redis_url)
         yield Surroundings(
-            platform.stores, platform.sources, live, orders, platform.clock, database_url, on_event=on_event
+            platform.stores,
+            platform.sources,
+            live,
+            orders,
+            platform.clock,
+            database_url,
+            on_event=on_event,
+            give_up=platform.give_up,
         )
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.instruments import Instrument
-from trading_platform.domain.time import Clock
 from trading_platform.settings import Settings
 from trading_platform.streaming.feeds import FeedPlan, Share, stream_name
 
@@ -70,13 +69,17 @@ def plan_feeds(settings: Settings, platform: PlatformContext, wanted: Wanted) ->
         if own:
             all_of_it = [symbol for symbol, instrument in everything.items() if instrument.source == source]
             name = stream_name(source, (instrument.symbol for instrument in own), all_of_it, wanted.share)
-            plans.append(planner(settings, own, name, wanted.basis, platform.clock))
+            plans.append(planner(settings, own, name, wanted.basis, platform))
     parts = {plan.stream.removeprefix(plan.source).strip() for plan in plans} - {""}
     return plans, " ".join(sorted(parts))
 
 
 def _plan_kraken(
-    settings: Settings, instruments: Sequence[Instrument], stream: str, basis: Basis | None, clock: Clock
+    settings: Settings,
+    instruments: Sequence[Instrument],
+    stream: str,
+    basis: Basis | None,
+    platform: PlatformContext,
 ) -> FeedPlan:
     """Trades and quotes by WebSocket, or quotes alone by polling; then there are bars only if quotes are asked for."""
     from trading_platform.sources.kraken.client import connect
@@ -85,7 +88,8 @@ def _plan_kraken(
     from trading_platform.sources.kraken.wire import Retries
     from trading_platform.sources.polling import PollingFeed
 
-    book = connect(settings.kraken_api_url, settings.kraken_requests_per_second).pairs()
+    address, limit, clock = settings.kraken_api_url, settings.kraken_requests_per_second, platform.clock
+    book = connect(address, limit, budget=platform.budget).pairs()
     pairs = [book.find(instrument.symbol) for instrument in instruments]
     symbols = frozenset(instrument.symbol for instrument in instruments)
     of_quotes = basis not in (None, Basis.TRADE)
@@ -94,8 +98,7 @@ def _plan_kraken(
         return KrakenFeed(settings.kraken_ws_url, pairs, clock=clock, known=known, refused=refused)
 
     def polled(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
-        retries = Retries(attempts=_POLLING_ATTEMPTS)
-        client = connect(settings.kraken_api_url, settings.kraken_requests_per_second, retries=retries)
+        client = connect(address, limit, budget=platform.budget, retries=Retries(attempts=_POLLING_ATTEMPTS))
         return PollingFeed(KrakenQuotes(client, clock), instruments, clock=clock)
 
     if settings.kraken_live == "polling" and not of_quotes:
@@ -104,7 +107,7 @@ def _plan_kraken(
     return FeedPlan("kraken", stream, dict.fromkeys(symbols, basis or Basis.TRADE), make, fill_silent=not of_quotes)
 
 
-Planner = Callable[[Settings, Sequence[Instrument], str, Basis | None, Clock], FeedPlan]
+Planner = Callable[[Settings, Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]
 
 PLANNERS: dict[str, Planner] = {"kraken": _plan_kraken}
 """Of each source with a live feed, who plans it."""

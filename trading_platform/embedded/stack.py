@@ -8,11 +8,11 @@ A server named in the settings is used as it is and never started or stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from trading_platform.domain.errors import ConfigurationError, StoreUnavailable
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TRADING_DATABASE = "trading"
 DAGSTER_DATABASE = "dagster"
+
+_Started = TypeVar("_Started")
 
 
 @dataclass(frozen=True)
@@ -207,16 +209,48 @@ def running_stack(settings: Settings, *, need_redis: bool = True) -> Iterator[En
     if not stack.embeds_postgres and not (need_redis and stack.embeds_redis):
         yield stack.start(need_redis=need_redis)
         return
+    with _held(stack, lambda: stack.start(need_redis=need_redis)) as endpoints:
+        yield endpoints
+
+
+@contextmanager
+def running_redis(settings: Settings) -> Iterator[str]:
+    """Use Redis alone for the length of the block, as :func:`running_stack` does; no database is asked for.
+
+    Yields:
+        URL for redis-py.
+
+    Raises:
+        ConfigurationError: if the machine does not allow the server.
+        StoreUnavailable: if it does not come up.
+        StoreFull: if the disk is full.
+    """
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+        return
+    stack = Stack(settings)
+
+    def start() -> str:
+        stack.redis.ensure_running()
+        return stack.redis.url()
+
+    with _held(stack, start) as url:
+        yield url
+
+
+@contextmanager
+def _held(stack: Stack, start: Callable[[], _Started]) -> Iterator[_Started]:
+    """Keeps what ``start`` gives for the length of the block, by a lease."""
     with stack.leases.guard():
         lease = stack.leases.take()
         try:
-            endpoints = stack.start(need_redis=need_redis)
+            started = start()
         except BaseException:
             lease.release()
             stack.stop_if_unused()
             raise
     try:
-        yield endpoints
+        yield started
     finally:
         if lease.is_ours:
             with stack.leases.guard():

@@ -6,14 +6,16 @@ import. Dagster's view of it is :mod:`trading_platform.resources.dagster_platfor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.resources.budgets import shared_budget
 from trading_platform.settings import Settings
 from trading_platform.sources.base import BarSource
+from trading_platform.sources.limits import Budget, LocalBudget
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.roles import Role
 from trading_platform.workflows.progress import Progress, silent
@@ -28,6 +30,8 @@ class PlatformContext:
     clock: Clock = utc_now
     progress: Progress = silent
     again: bool = False
+    budget: Budget = field(default_factory=LocalBudget)
+    give_up: Callable[[], None] = lambda: None  # ends all waits for the budget, as the process is to end
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -38,13 +42,19 @@ class PlatformContext:
         return list(self.stores.instruments.require(symbols).values())
 
 
-def build_sources(settings: Settings, clock: Clock) -> dict[str, BarSource]:
-    """Every source there is, by name."""
+def build_sources(settings: Settings, clock: Clock, budget: Budget | None = None) -> dict[str, BarSource]:
+    """Every source there is, by name.
+
+    Args:
+        settings: addresses, folders and limits.
+        clock: tells the time.
+        budget: keeps to the limits; by default one that nobody shares.
+    """
     from trading_platform.sources.files.source import FileSource
     from trading_platform.sources.kraken.client import connect
     from trading_platform.sources.kraken.source import KrakenSource
 
-    kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second)
+    kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second, budget=budget)
     sources: list[BarSource] = [FileSource(settings.imports_directory), KrakenSource(kraken, clock=clock)]
     return {source.name: source for source in sources}
 
@@ -82,7 +92,9 @@ def open_platform(
             owner_url=endpoints.database_url,
             may_upgrade=settings.database_url is None,
         ) as stores,
+        shared_budget(settings) as budget,
     ):
         if role is Role.INGEST:
             stores.lifecycle.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
-        yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again)
+        sources = build_sources(settings, clock, budget)
+        yield PlatformContext(stores, sources, clock, progress, again, budget, budget.give_up)

@@ -20,10 +20,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.simulator.account import Account
 from trading_platform.simulator.faults import Fault, FaultInjector, Faults
 from trading_platform.simulator.market import Market
+from trading_platform.simulator.private import PrivateRest, private_routes
 from trading_platform.simulator.rest import application, error_envelope
 from trading_platform.simulator.websocket import StreamSession
+
+ACCOUNT_PAIRS = 6
+"""So many of the market's pairs, the first, are traded by the account."""
 
 _PATIENCE = 10.0  # seconds for the server to start, and to end
 _Connections = MutableMapping[tuple[str, int], asyncio.Transport]
@@ -37,6 +42,7 @@ def running_exchange(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    private: PrivateRest | None = None,
 ) -> Iterator[str]:
     """A local exchange, running on a thread for as long as the context lasts.
 
@@ -46,6 +52,8 @@ def running_exchange(
         clock: what is present for the exchange.
         host: address to listen on.
         port: 0 takes any free one.
+        private: the account and who gets in; by default one with some fills and the key of
+            :mod:`trading_platform.simulator.account`.
 
     Yields:
         The base URL, to be used as ``KRAKEN_API_URL``; :func:`stream_url` makes ``KRAKEN_WS_URL`` of it.
@@ -54,7 +62,8 @@ def running_exchange(
         ConfigurationError: if the port cannot be had.
     """
     listener = _listen(host, port)
-    server = _server(market, faults, clock)
+    private = private or PrivateRest(Account(market.pairs[:ACCOUNT_PAIRS], clock))
+    server = _server(market, faults, clock, private)
     thread = threading.Thread(target=server.run, args=([listener],), name="local-exchange", daemon=True)
     thread.start()
     try:
@@ -89,7 +98,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _server(market: Market, faults: Faults | None, clock: Clock) -> uvicorn.Server:
+def _server(market: Market, faults: Faults | None, clock: Clock, private: PrivateRest) -> uvicorn.Server:
     connections: _Connections = {}
 
     class Protocol(H11Protocol):
@@ -115,7 +124,7 @@ def _server(market: Market, faults: Faults | None, clock: Clock) -> uvicorn.Serv
         finally:
             connections.pop(peer, None)  # the HTTP protocol, which noted it, has handed the connection on
 
-    routes = [WebSocketRoute("/v2", live)]
+    routes = [WebSocketRoute("/v2", live), *private_routes(private)]
     exchange = _Breaking(application(market, skewed, injector, routes), injector, connections)
     config = uvicorn.Config(
         exchange,

@@ -1,4 +1,4 @@
-"""What the platform asks of a source of bars, whoever it is.
+"""What the platform asks of a source of bars, and of a broker, whoever it is.
 
 A source parses to the domain and applies its rules; it stores nothing and decides nothing about
 what to fetch: that is the business of :mod:`trading_platform.workflows.backfill_bars`.
@@ -7,11 +7,12 @@ what to fetch: that is the business of :mod:`trading_platform.workflows.backfill
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import polars as pl
 
+from trading_platform.domain.broker import BrokerBalance, BrokerFill, BrokerPosition
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window
 
@@ -54,4 +55,33 @@ class BarSource(Protocol):
 
         Raises:
             SourceError: if nothing could be had; partial knowledge is an answer instead.
+        """
+
+
+class BrokerAccount(Protocol):
+    """An account at a broker, to be read: nothing here can change anything there."""
+
+    @property
+    def name(self) -> str:
+        """The broker, as its records name it: ``kraken``."""
+
+    def balances(self) -> list[BrokerBalance]:
+        """How much it has of each asset, by asset.
+
+        Raises:
+            SourceError: if it cannot be had.
+        """
+
+    def positions(self) -> list[BrokerPosition]:
+        """What it holds, one a symbol, by symbol; none of quantity zero.
+
+        Raises:
+            SourceError: if it cannot be had.
+        """
+
+    def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
+        """The fills executed in ``[start, end)``, each once, in the order they were executed.
+
+        Raises:
+            SourceError: if not all of them can be had.
         """

@@ -9,7 +9,7 @@ the feeds are closed, what they said is stored, and the others leave.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -55,6 +55,7 @@ class Surroundings:
         clock: the receiver's clock.
         database_url: libpq URL of the database, as ``ingest``; positions are listened to there.
         on_event: called with each event and when it came, in order, as to record it.
+        give_up: called at the end, for requests that wait until a source may be asked.
     """
 
     stores: Stores
@@ -64,6 +65,7 @@ class Surroundings:
     clock: Clock
     database_url: str
     on_event: OnEvent | None = None
+    give_up: Callable[[], None] = lambda: None
 
 
 class StreamProcess:
@@ -111,6 +113,7 @@ class StreamProcess:
         try:
             await self.supervisor.run({**feeds, **around}, stop, main=list(feeds))
         finally:
+            self._around.give_up()  # a repair that waits in a thread would keep the process until it had its answer
             await self._around.live.close()
 
     async def _feed(self, plan: FeedPlan, stop: asyncio.Event) -> None:

@@ -7,6 +7,11 @@ the platform's errors, :mod:`~trading_platform.sources.kraken.client` has a meth
 :mod:`~trading_platform.sources.kraken.source` is the ``BarSource``,
 :mod:`~trading_platform.sources.kraken.quotes` a ``QuoteSource``.
 
+An account: :mod:`~trading_platform.sources.kraken.private` signs requests,
+:mod:`~trading_platform.sources.kraken.account` is the ``BrokerAccount``,
+:mod:`~trading_platform.sources.kraken.history` reads fills page by page. How often any of it may be asked is in
+:mod:`~trading_platform.sources.kraken.limits`.
+
 Live: :mod:`~trading_platform.sources.kraken.live` is the ``LiveFeed`` over the WebSocket,
 :mod:`~trading_platform.sources.kraken.messages` reads a message,
 :mod:`~trading_platform.sources.kraken.stream` knows what it means after those before, and

@@ -15,9 +15,11 @@ import polars as pl
 from trading_platform.domain.errors import MalformedPayload
 from trading_platform.domain.time import Window
 from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Progress, Read, collect_trades
+from trading_platform.sources.kraken.limits import public_charge
 from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
 from trading_platform.sources.kraken.parse import OhlcAnswer, TradesAnswer, parse_ohlc, parse_trades
-from trading_platform.sources.kraken.wire import Answer, KrakenWire, Retries, TokenBucket
+from trading_platform.sources.kraken.wire import Answer, KrakenWire, Retries
+from trading_platform.sources.limits import Budget, LocalBudget
 
 OHLC_INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 """Minutes of a candle that Kraken can be asked for."""
@@ -137,19 +139,26 @@ class KrakenClient:
 
 
 def connect(
-    url: str, requests_per_second: float, *, retries: Retries | None = None, timeout: tuple[float, float] = (5.0, 30.0)
+    url: str,
+    requests_per_second: float,
+    *,
+    budget: Budget | None = None,
+    retries: Retries | None = None,
+    timeout: tuple[float, float] = (5.0, 30.0),
 ) -> KrakenClient:
-    """A client with its own budget of requests.
+    """A client.
 
     Args:
         url: base URL, ``Settings.kraken_api_url``.
         requests_per_second: ``Settings.kraken_requests_per_second``.
+        budget: keeps to the limit; by default this client's own.
         retries: what to do about failures.
         timeout: seconds to connect, and seconds without a byte.
     """
     retries = retries or Retries()
-    bucket = TokenBucket(requests_per_second, sleep=retries.sleep)
-    return KrakenClient(KrakenWire(url, bucket=bucket, retries=retries, timeout=timeout))
+    budget = budget or LocalBudget(sleep=retries.sleep)
+    charge = public_charge(url, requests_per_second)
+    return KrakenClient(KrakenWire(url, budget=budget, charge=charge, retries=retries, timeout=timeout))
 
 
 def nanoseconds(moment: datetime) -> int:

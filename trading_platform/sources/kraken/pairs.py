@@ -13,6 +13,9 @@ from trading_platform.domain.errors import MalformedPayload, SourceRejected
 _ASSET_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
 """Assets that Kraken calls differently from everybody else."""
 
+_LEGACY = frozenset("XETC XETH XLTC XMLN XREP XXBT XXDG XXLM XXMR XXRP XZEC ZAUD ZCAD ZEUR ZGBP ZJPY ZUSD".split())
+"""The old assets, which balances and names of pairs show with a letter before them; new ones can begin with X or Z."""
+
 
 @dataclass(frozen=True)
 class KrakenPair:
@@ -31,6 +34,11 @@ class KrakenPair:
     altname: str
     wsname: str
     tick_size: Decimal | None
+
+    @property
+    def quote(self) -> str | None:
+        """The currency of its prices; None where Kraken does not tell it apart."""
+        return _common(self.wsname.partition("/")[2]) or None
 
     @property
     def live_name(self) -> str:
@@ -55,13 +63,17 @@ class PairBook:
         """Every listed pair, in the platform's spelling."""
         return tuple(self._symbols)
 
+    def get(self, spelling: str) -> KrakenPair | None:
+        """The pair meant, or None if there is no such pair."""
+        return self._by_spelling.get(spelling.upper())
+
     def find(self, spelling: str) -> KrakenPair:
         """The pair meant.
 
         Raises:
             SourceRejected: naming close matches if there is no such pair.
         """
-        pair = self._by_spelling.get(spelling.upper())
+        pair = self.get(spelling)
         if pair is None:
             close = difflib.get_close_matches(spelling.upper(), self._symbols, n=5, cutoff=0.5)
             raise SourceRejected(
@@ -102,6 +114,15 @@ def _pair(name: str, entry: Any) -> KrakenPair:
             received=repr(entry)[:200],
             remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
         ) from None
+
+
+def common_asset(code: str) -> str:
+    """What everybody else calls an asset of Kraken's balances: ``XXBT`` and ``XBT`` are ``BTC``, ``ZUSD`` is ``USD``.
+
+    What Kraken appends for its kinds of keeping stays: ``XBT.F`` is ``BTC.F``.
+    """
+    asset, dot, kind = code.partition(".")
+    return f"{_common(asset[1:] if asset in _LEGACY else asset)}{dot}{kind}"
 
 
 def _common(asset: str) -> str:

@@ -1,6 +1,7 @@
 """One request to Kraken's REST: sent through krakenex, paced, tried again where that can help.
 
-What the endpoints are is in :mod:`trading_platform.sources.kraken.client`.
+What the endpoints are is in :mod:`trading_platform.sources.kraken.client`, and of an account in
+:mod:`trading_platform.sources.kraken.private`, which signs its requests.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import logging
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from trading_platform.domain.errors import (
     SourceUnavailable,
 )
 from trading_platform.domain.time import Clock, Sleep, utc_now
+from trading_platform.sources.limits import Budget, Charge
 
 log = logging.getLogger(__name__)
 
@@ -39,38 +41,6 @@ _SLOW_DOWN = (
     "EGeneral:Too many requests",
 )
 _BROKEN = ("EService:", "EGeneral:Internal error")
-
-
-class TokenBucket:
-    """A budget of requests: ``rate`` a second on average, up to one second's worth at once.
-
-    Args:
-        rate: requests a second.
-        monotonic: a clock in seconds that never goes back.
-        sleep: waits.
-    """
-
-    def __init__(
-        self, rate: float, *, monotonic: Callable[[], float] = time.monotonic, sleep: Sleep = time.sleep
-    ) -> None:
-        self._rate = rate
-        self._capacity = max(1.0, rate)
-        self._tokens = self._capacity
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._updated = monotonic()
-        self._lock = threading.Lock()
-
-    def take(self) -> None:
-        """Waits until one more request is within the budget."""
-        with self._lock:
-            now = self._monotonic()
-            self._tokens = min(self._capacity, self._tokens + (now - self._updated) * self._rate)
-            self._updated = now
-            self._tokens -= 1
-            wait = -self._tokens / self._rate
-        if wait > 0:
-            self._sleep(wait)
 
 
 @dataclass(frozen=True)
@@ -120,7 +90,8 @@ class KrakenWire:
 
     Args:
         url: base URL, without ``/0``.
-        bucket: budget that every attempt takes from.
+        budget: what every attempt takes from.
+        charge: what it takes.
         retries: what to do about failures.
         timeout: seconds to connect, and seconds without a byte, before an attempt is given up.
         clock: tells how long a throttling lasts that is given as a moment.
@@ -130,18 +101,15 @@ class KrakenWire:
         self,
         url: str,
         *,
-        bucket: TokenBucket,
+        budget: Budget,
+        charge: Charge,
         retries: Retries,
         timeout: tuple[float, float] = (5.0, 30.0),
         clock: Clock = utc_now,
     ) -> None:
-        import krakenex
-
-        self._api = krakenex.API().json_options(parse_float=Decimal)
-        self._api.uri = url.rstrip("/")
-        if urlsplit(url).hostname in _LOOPBACK:
-            self._api.session.trust_env = False  # no proxy stands between this machine and itself
-        self._bucket = bucket
+        self._api = open_api(url)
+        self._budget = budget
+        self._charge = charge
         self._retries = retries
         self._timeout = timeout
         self._clock = clock
@@ -167,23 +135,52 @@ class KrakenWire:
         self._api.close()
 
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
-        import requests
-
-        self._bucket.take()
-        try:
-            envelope = self._api.query_public(method, dict(parameters), timeout=self._timeout)
-        except requests.exceptions.HTTPError as error:
-            raise _from_status(method, error) from None
-        except requests.exceptions.JSONDecodeError as error:
-            raise _unavailable(method, f"a body that is no JSON ({error})") from None
-        except requests.exceptions.InvalidURL as error:
-            raise _rejected(method, str(error), "correct KRAKEN_API_URL") from None
-        except requests.exceptions.RequestException as error:
-            raise _unavailable(method, f"{type(error).__name__}: {error}") from None
-        return unwrap(method, envelope, self._clock)
+        self._budget.take([self._charge])
+        ask = partial(self._api.query_public, method, dict(parameters), timeout=self._timeout)
+        return unwrap(method, envelope_of(method, ask), self._clock)
 
 
-def unwrap(method: str, envelope: object, clock: Clock = utc_now) -> dict[str, Any]:
+def open_api(url: str, key: str = "", secret: str = "") -> Any:
+    """A client of an exchange by krakenex, which reads numbers as ``Decimal``."""
+    import krakenex
+
+    api = krakenex.API(key, secret).json_options(parse_float=Decimal)
+    api.uri = url.rstrip("/")
+    if urlsplit(url).hostname in _LOOPBACK:
+        api.session.trust_env = False  # no proxy stands between this machine and itself
+    return api
+
+
+def envelope_of(method: str, ask: Callable[[], object]) -> object:
+    """The envelope that a request through krakenex is answered with.
+
+    Args:
+        method: endpoint, for messages.
+        ask: makes the request.
+
+    Raises:
+        SourceError: if there is none.
+    """
+    import requests
+
+    try:
+        return ask()
+    except requests.exceptions.HTTPError as error:
+        raise _from_status(method, error) from None
+    except requests.exceptions.JSONDecodeError as error:
+        raise _unavailable(method, f"a body that is no JSON ({error})") from None
+    except requests.exceptions.InvalidURL as error:
+        raise _rejected(method, str(error), "correct KRAKEN_API_URL") from None
+    except requests.exceptions.RequestException as error:
+        raise _unavailable(method, f"{type(error).__name__}: {error}") from None
+
+
+def unwrap(
+    method: str,
+    envelope: object,
+    clock: Clock = utc_now,
+    explain: Callable[[str], SourceError | None] = lambda _: None,
+) -> dict[str, Any]:
     """The ``result`` of an answer's envelope.
 
     Entries of ``error`` that begin with W are warnings; they are logged.
@@ -192,6 +189,7 @@ def unwrap(method: str, envelope: object, clock: Clock = utc_now) -> dict[str, A
         method: endpoint, for messages.
         envelope: the answer's JSON.
         clock: tells how long a throttling lasts that is given as a moment.
+        explain: makes of an error's words what the endpoint knows better; None leaves it to what all have.
 
     Raises:
         SourceError: as the first error in the envelope is; MalformedPayload if it is no envelope.
@@ -201,7 +199,7 @@ def unwrap(method: str, envelope: object, clock: Clock = utc_now) -> dict[str, A
     messages = [str(message) for message in envelope["error"]]
     for message in messages:
         if not message.startswith("W"):
-            raise _from_message(method, message, clock)
+            raise explain(message) or _from_message(method, message, clock)
         log.warning("Kraken %s warns: %s", method, message)
     result = envelope.get("result")
     if not isinstance(result, dict):

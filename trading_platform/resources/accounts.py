@@ -1,0 +1,64 @@
+"""The brokers' accounts that the settings name, opened to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.time import Clock, utc_now
+from trading_platform.resources.budgets import SharedBudget
+from trading_platform.settings import Settings
+from trading_platform.sources.base import BrokerAccount
+
+
+@contextmanager
+def open_accounts(settings: Settings, *, clock: Clock = utc_now) -> Iterator[Mapping[str, BrokerAccount]]:
+    """Every account the settings have a key for, by its broker's name; closed on leaving.
+
+    Requests are limited together with all other processes of the installation, and so are nonces.
+
+    Raises:
+        ConfigurationError: if a key cannot be used.
+    """
+    with ExitStack() as opened:
+        budget = SharedBudget(settings, opened)
+        accounts: dict[str, BrokerAccount] = {}
+        if settings.kraken_api_key is not None or settings.kraken_api_secret is not None:
+            accounts["kraken"] = _kraken(settings, budget, opened, clock)
+        yield accounts
+
+
+def _kraken(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: Clock) -> BrokerAccount:
+    from trading_platform.sources.kraken.account import KrakenAccount
+    from trading_platform.sources.kraken.client import connect
+    from trading_platform.sources.kraken.nonces import LocalNonces, Nonces
+    from trading_platform.sources.kraken.private import Credentials, KrakenPrivate
+    from trading_platform.stores.nonces import RedisNonces
+
+    if settings.kraken_api_key is None or settings.kraken_api_secret is None:
+        raise ConfigurationError(
+            "Kraken's key has one part only.",
+            expected="KRAKEN_API_KEY and KRAKEN_API_SECRET, both or none",
+            received="the key" if settings.kraken_api_key else "the secret",
+            remedy="set both in the environment or in .env",
+        )
+    credentials = Credentials(settings.kraken_api_key.get_secret_value(), settings.kraken_api_secret.get_secret_value())
+    nonces: Nonces = LocalNonces()
+    redis_url = budget.redis_url()
+    if redis_url is not None:
+        shared = RedisNonces(redis_url, f"kraken:{credentials.fingerprint}", nonces)
+        opened.callback(shared.close)
+        nonces = shared
+    private = KrakenPrivate(
+        settings.kraken_api_url,
+        credentials,
+        tier=settings.kraken_tier,
+        budget=budget,
+        nonces=nonces,
+        clock=clock,
+    )
+    opened.callback(private.close)
+    public = connect(settings.kraken_api_url, settings.kraken_requests_per_second, budget=budget)
+    opened.callback(public.close)
+    return KrakenAccount(private, public, account=settings.kraken_account, clock=clock)

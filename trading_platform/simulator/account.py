@@ -1,0 +1,191 @@
+"""The account at the local exchange: what it holds, and fills that go on while they are read.
+
+Equal seeds give equal fills, whatever is asked and when; only the times of those that come later are the clock's.
+Balances are what was paid in and what the fills made of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from trading_platform.domain.time import Clock
+from trading_platform.simulator.pairs import LOT_DECIMALS, Pair, units_text
+
+KEY = "local-exchange-key"
+SECRET = base64.b64encode(b"opens the account of the local exchange and nothing else").decode()
+"""Of the default account: public, as the exchange is on loopback and its money is invented."""
+
+PAGE = 50
+"""Fills of one answer."""
+PAID_IN = Decimal(10_000_000)
+"""Of the quote currencies."""
+HELD = Decimal(1_000)
+"""Of each other asset before the first fill."""
+
+_UNITS = 10_000  # Kraken shows times of fills with four decimals
+_SPACING = 90 * _UNITS
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One execution.
+
+    Attributes:
+        number: Kraken's id of it.
+        order: of its order.
+        pair: what was traded.
+        time: in units of 1e-4 s since 1970.
+        buys: whether the account bought.
+        price: in ticks of the pair.
+        quantity: in units of 1e-8.
+    """
+
+    number: str
+    order: str
+    pair: Pair
+    time: int
+    buys: bool
+    price: int
+    quantity: int
+
+    @property
+    def cost(self) -> Decimal:
+        """Price times quantity."""
+        return Decimal(self.price).scaleb(-self.pair.price_decimals) * Decimal(self.quantity).scaleb(-LOT_DECIMALS)
+
+    @property
+    def fee(self) -> Decimal:
+        """In the quote currency."""
+        return (self.cost * Decimal("0.0026")).quantize(Decimal("0.00001"))
+
+    def entry(self) -> dict[str, object]:
+        """As TradesHistory shows it."""
+        return {
+            "ordertxid": self.order,
+            "postxid": f"TKH2SE-{self.order[2:7]}-LT2XF7",
+            "pair": self.pair.name,
+            "time": self.time / _UNITS,
+            "type": "buy" if self.buys else "sell",
+            "ordertype": "limit",
+            "price": units_text(self.price, self.pair.price_decimals, 5),
+            "cost": f"{self.cost:.5f}",
+            "fee": f"{self.fee:.5f}",
+            "vol": units_text(self.quantity, LOT_DECIMALS),
+            "margin": "0.00000",
+            "leverage": "0",
+            "misc": "",
+            "maker": True,
+        }
+
+
+class Account:
+    """What the account has and did.
+
+    Args:
+        pairs: what it trades.
+        clock: what is present.
+        fills: how many there are at the beginning, the last of them now.
+        grows: how many more there are each time the history is asked for.
+        seed: equal seeds give equal fills.
+        key: opens it.
+        secret: signs requests, in Base64.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        clock: Clock,
+        *,
+        fills: int = 120,
+        grows: int = 0,
+        seed: int = 7,
+        key: str = KEY,
+        secret: str = SECRET,
+    ) -> None:
+        self.key = key
+        self.secret = secret
+        self.grows = grows
+        self._pairs = tuple(pairs)
+        self._clock = clock
+        self._random = random.Random(f"account {seed}")  # noqa: S311  (repeatable, not secret)
+        self.fills: list[Fill] = []
+        self._opened = now = _moment(clock())
+        for left in range(fills, 0, -1):
+            self._add(now - (left - 1) // 2 * _SPACING)  # two at a time, as an order against two others
+
+    def grow(self) -> None:
+        """Executes what comes before the next answer of the history."""
+        for _ in range(self.grows):
+            last = self.fills[-1].time if self.fills else 0
+            self._add(max(_moment(self._clock()), last))
+
+    def balances(self) -> dict[str, Decimal]:
+        """What it has, by Kraken's code; of the first asset a part is lent out."""
+        found = {pair.quote: PAID_IN for pair in self._pairs} | {pair.base: HELD for pair in self._pairs}
+        for fill in self.fills:
+            sign = 1 if fill.buys else -1
+            found[fill.pair.base] += sign * Decimal(fill.quantity).scaleb(-LOT_DECIMALS)
+            found[fill.pair.quote] -= sign * fill.cost + fill.fee
+        first = self._pairs[0].base
+        lent = Decimal("1.5")
+        found[first] -= lent
+        return found | {f"{first.removeprefix('X')}.F": lent}
+
+    def positions(self) -> dict[str, dict[str, object]]:
+        """What is open on margin, as OpenPositions shows it: of the last pair two lots, one closed in part."""
+        pair, opened = self._pairs[-1], self._opened
+        return {
+            f"TLOT{number}X-OPENS-MARGIN": {
+                "ordertxid": f"OLOT{number}X-OPENS-MARGIN",
+                "posstatus": "open",
+                "pair": pair.name,
+                "time": opened / _UNITS,
+                "type": "buy",
+                "ordertype": "limit",
+                "cost": f"{Decimal(str(pair.price)) * volume * Decimal(factor):.5f}",
+                "fee": "0.00000",
+                "vol": f"{volume:.8f}",
+                "vol_closed": f"{closed:.8f}",
+                "margin": "0.00000",
+                "terms": "0.0100% per 4 hours",
+                "rollovertm": str(opened // _UNITS + 14_400),
+                "misc": "",
+                "oflags": "",
+            }
+            for number, volume, closed, factor in ((1, Decimal(3), Decimal(1), "1"), (2, Decimal(2), Decimal(0), "1.1"))
+        }
+
+    def history(self, start: Decimal | None, end: Decimal | None, offset: int) -> tuple[list[Fill], int]:
+        """A page, the newest first, and how many there are in all.
+
+        Args:
+            start: seconds since 1970, not included.
+            end: seconds since 1970, included.
+            offset: how many of the newest are left out.
+        """
+        first = -1 if start is None else start * _UNITS
+        last = self.fills[-1].time if end is None and self.fills else (end or 0) * _UNITS
+        chosen = [fill for fill in reversed(self.fills) if first < fill.time <= last]
+        return chosen[offset : offset + PAGE], len(chosen)
+
+    def _add(self, time: int) -> None:
+        draw = self._random
+        pair = draw.choice(self._pairs)
+        ticks = round(pair.price * draw.uniform(0.9, 1.1) * 10**pair.price_decimals)
+        number, order = (f"{kind}{self._id(5)}-{self._id(5)}-{self._id(6)}" for kind in "TO")
+        self.fills.append(
+            Fill(number, order, pair, time, draw.choice((True, False)), ticks, draw.randint(10_000, 10**8))
+        )
+
+    def _id(self, length: int) -> str:
+        return "".join(self._random.choices(_LETTERS, k=length))
+
+
+def _moment(moment: datetime) -> int:
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * _UNITS

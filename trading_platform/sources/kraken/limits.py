@@ -1,0 +1,58 @@
+"""How often Kraken may be asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+from trading_platform.sources.limits import Charge, Rate, Within
+
+
+def public_charge(url: str, requests_per_second: float) -> Charge:
+    """What a public request takes: one of a second's worth, counted per address of ours and so per exchange.
+
+    Kraken states no number; see docs/sources/kraken.md.
+
+    Args:
+        url: base URL of the exchange.
+        requests_per_second: ``Settings.kraken_requests_per_second``.
+    """
+    return Charge(Rate("kraken:public", requests_per_second, max(1.0, requests_per_second)), url.rstrip("/"))
+
+
+Tier = Literal["starter", "intermediate", "pro"]
+"""Of an account at Kraken, as it was verified; its limits go by it."""
+
+COUNTERS: Mapping[Tier, tuple[float, int]] = {"starter": (0.33, 15), "intermediate": (0.5, 20), "pro": (1.0, 20)}
+"""How much the counter of a key falls a second, and what it may not exceed
+(docs.kraken.com/exchange/guides/rest/ratelimits)."""
+
+WEIGHTS: Mapping[str, int] = {"Balance": 1, "OpenPositions": 1, "TradesHistory": 2}
+"""What a request of each private endpoint adds to the counter. These are all that are ever asked: none changes
+anything at Kraken."""
+
+
+def fingerprint_of(key: str) -> str:
+    """Tells an API key without being it."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+SPACING = 0.25
+"""Seconds between two requests of a key: closer together they could overtake each other on the way, and Kraken
+refuses a nonce that is smaller than the last."""
+
+
+def private_charges(tier: Tier, fingerprint: str, method: str) -> tuple[Charge, ...]:
+    """What a private request takes: of the key's call counter, and a place in the order of its requests.
+
+    One less than Kraken allows is used, for requests that arrive closer together than they were sent.
+
+    Args:
+        tier: of the account.
+        fingerprint: tells the key without being it.
+        method: the endpoint.
+    """
+    falls, most = COUNTERS[tier]
+    counter = Charge(Rate("kraken:private", falls, most - 1), fingerprint, WEIGHTS[method])
+    return counter, Charge(Within("kraken:nonces", 1, SPACING), fingerprint)
