@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -14,9 +15,14 @@ from ib_gateway import ACCOUNT, FakeGateway, fake_gateway
 from ib_market import EURUSD, IBM, LISTINGS
 from pydantic import SecretStr
 
+from trading_platform.cli.stream_feeds import Wanted, plan_feeds
 from trading_platform.client import Platform
+from trading_platform.domain.bar_series import Basis
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import open_platform
+from trading_platform.stores.live import AsyncLiveStore
+from trading_platform.stores.order_stream import OrderStream
+from trading_platform.streaming.process import StreamProcess, Surroundings
 
 pytestmark = pytest.mark.slow
 
@@ -85,8 +91,16 @@ def test_the_account_is_shown(ours: Installation, gateway: FakeGateway) -> None:
     assert "the executions of the day only" in past.text
 
 
-def test_a_gateway_that_is_not_there_is_said(ours: Installation) -> None:
-    found = ours.run("account", more={"IBKR_PORT": "9"})
-    assert found.code == 1
-    assert "no connection to Interactive Brokers" in found.text
-    assert "IBKR_PORT" in found.text
+def test_a_maintenance_is_no_silence(ours: Installation, gateway: FakeGateway, redis_url: str) -> None:
+    update = {"ibkr_host": "127.0.0.1", "ibkr_port": gateway.port}
+    with open_platform(ours.settings().model_copy(update=update)) as platform:
+        (plan,), _ = plan_feeds(ours.settings().model_copy(update=update), platform, Wanted())
+        assert (plan.basis, plan.quoted) == ({"EURUSD": Basis.MID}, {"IBM"})
+        live, orders = AsyncLiveStore(redis_url), OrderStream(redis_url)
+        around = Surroundings(platform.stores, platform.sources, live, orders, platform.clock, ours.database_url)
+        process = StreamProcess([plan], around)
+        orders.close()
+    reset, afterwards = datetime(2024, 7, 2, 4, 30, tzinfo=UTC), datetime(2024, 7, 2, 5, 45, tzinfo=UTC)
+    assert process._trading(reset) == []
+    assert process._trading(afterwards) == ["EURUSD"]
+    assert process._trading(datetime(2024, 7, 2, 15, tzinfo=UTC)) == ["EURUSD", "IBM"]

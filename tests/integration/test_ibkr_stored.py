@@ -33,10 +33,13 @@ from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.bars import Quality
 from trading_platform.domain.errors import SourceUnavailable
 from trading_platform.domain.time import Timeframe, Window, partition_windows
+from trading_platform.resources.ibkr import log_absences
+from trading_platform.sources.ibkr.connection import Absence, Link, Severity
 from trading_platform.sources.ibkr.live import IbkrFeed
 from trading_platform.sources.ibkr.session import Gateway
 from trading_platform.sources.ibkr.source import IbkrSource
 from trading_platform.sources.limits import LocalBudget
+from trading_platform.stores.audit import AuditStore, SystemEvent
 from trading_platform.stores.budgets import RedisBudget
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.outages import OutageState
@@ -195,3 +198,22 @@ def test_what_1101_lost_is_repaired_from_history(gateway: FakeGateway, stores: S
     assert set(stored["quality"]) == {Quality.REPAIRED.value}
     assert set(stored["close"]) == {Decimal("1.051225")}
     assert stored["volume"].null_count() == 8
+
+
+def test_an_absence_is_among_the_system_events(stores: Stores) -> None:
+    audit = AuditStore(stores.database)
+    absence = Absence(Link.NEEDS_LOGIN, NOON, "nobody is logged in", Severity.CRITICAL)
+
+    async def tell() -> None:
+        told = log_absences(stores.database)
+        told(absence)
+        await until(lambda: len(events()) == 1)
+        told(None)
+        await until(lambda: len(events()) == 2)
+
+    def events() -> list[SystemEvent]:
+        return [event for event in audit.events(component="ibkr") if event.event_type == "source_away"]
+
+    asyncio.run(tell())
+    assert sorted(event.severity for event in events()) == ["critical", "info"]
+    assert any("somebody must log in" in event.message for event in events())

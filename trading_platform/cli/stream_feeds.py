@@ -112,7 +112,7 @@ def _plan_ibkr(
     settings: Settings, instruments: Sequence[Instrument], stream: str, basis: Basis | None, platform: PlatformContext
 ) -> FeedPlan:
     """Quotes; bars are made of them where theirs are made of quotes, too (currency pairs), or if that is asked for."""
-    from trading_platform.resources.ibkr import gateway_of
+    from trading_platform.resources.ibkr import gateway_of, log_absences
     from trading_platform.sources.ibkr.live import IbkrFeed
     from trading_platform.sources.ibkr.maintenance import parse_maintenance
 
@@ -124,14 +124,22 @@ def _plan_ibkr(
         if of_quotes or instrument.asset_class is AssetClass.FX
     }
 
+    def away(moment: datetime) -> bool:
+        return maintenance.around(moment) is not None
+
     def make(_since: datetime | None, _refused: RefuseMessage) -> LiveFeed:
         return IbkrFeed(
-            gateway, instruments, lines=settings.ibkr_market_data_lines, maintenance=maintenance, clock=platform.clock
+            gateway,
+            instruments,
+            lines=settings.ibkr_market_data_lines,
+            maintenance=maintenance,
+            clock=platform.clock,
+            on_absence=log_absences(platform.stores.database),
         )
 
     make(None, lambda _message: None)  # too many symbols are said before anything is opened
     quoted = frozenset(instrument.symbol for instrument in instruments) - made.keys()
-    return FeedPlan("ibkr", stream, made, make, quoted=quoted)
+    return FeedPlan("ibkr", stream, made, make, quoted=quoted, away=away)
 
 
 Planner = Callable[[Settings, Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]

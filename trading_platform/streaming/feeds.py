@@ -23,6 +23,11 @@ MakeFeed = Callable[["datetime | None", "RefuseMessage"], "LiveFeed"]
 messages that cannot be used."""
 
 
+def never(_moment: datetime) -> bool:
+    """Of a source that is always expected to be there."""
+    return False
+
+
 @dataclass(frozen=True)
 class FeedPlan:
     """One feed and what it is followed for.
@@ -34,6 +39,7 @@ class FeedPlan:
         make: opens the feed.
         quoted: symbols of which only quotes are passed on: nothing that trades are to be seen in is told of them.
         fill_silent: give a minute without trades a bar at the last price, as the source itself does.
+        away: whether the source is expected to be away at a moment; its silence is alerted only after that.
     """
 
     source: str
@@ -42,6 +48,7 @@ class FeedPlan:
     make: MakeFeed
     quoted: frozenset[str] = field(default_factory=frozenset)
     fill_silent: bool = False
+    away: Callable[[datetime], bool] = never
 
     @property
     def symbols(self) -> frozenset[str]:
