@@ -202,6 +202,19 @@ def test_a_gateway_without_login_is_told_from_one_that_is_gone(gateway: FakeGate
         client.close()
 
 
+def test_closing_ends_questions_that_are_open(gateway: FakeGateway, shared_time: SharedTime) -> None:
+    client = client_at(gateway, budget_by(shared_time), answer_seconds=60)
+    of = client.contract(IBM)
+    gateway.script.append("silent")
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(client.history, HistoryRequest(of, NOW, "1 D", "1 min"))
+        while not gateway.asked:
+            time.sleep(0.01)
+        client.close()
+        with pytest.raises(SourceUnavailable, match="no connection"):
+            asked.result(5)
+
+
 def test_threads_share_the_budget() -> None:
     """By the wall clock: five at once, the sixth to the eighth when two seconds have passed."""
     with fake_gateway() as gateway, source_at(gateway, budget_by(None)) as source:

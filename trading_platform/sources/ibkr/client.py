@@ -37,6 +37,7 @@ ANSWER_SECONDS = 60.0
 """How long an answer may take; the gateway itself gives up after that."""
 
 _ATTEMPTS = 3
+_END_SECONDS = 5.0
 
 
 class IbkrClient:
@@ -169,12 +170,19 @@ class IbkrClient:
             return self._wait_for(executions(self._session, self._answer_seconds))
 
     def close(self) -> None:
-        """Ends the connection and its thread."""
+        """Ends the connection and its thread; questions that are open fail."""
         with self._connecting:
             loop, self._loop = self._loop, None
             if loop is not None:
-                loop.call_soon_threadsafe(self._session.close)
+                asyncio.run_coroutine_threadsafe(self._end(), loop).result(_END_SECONDS)
                 loop.call_soon_threadsafe(loop.stop)
+
+    async def _end(self) -> None:
+        self._session.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=1)
+        await asyncio.sleep(0)  # the transport says goodbye
 
     def _be_ready(self, asked: str) -> None:
         """Connects if need be.

@@ -184,7 +184,7 @@ class IbkrSession:
             ib.disconnectedEvent.clear()
             ib.errorEvent.clear()
             ib.client.disconnect()
-            ib.wrapper.reset()
+            ib.wrapper.connectionClosed()  # who still waits for an answer is told
 
     async def _try(self, number: int) -> tuple[str, bool]:
         """Connects by a client number: why that failed, empty if it did not; and whether the number is taken."""
