@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,6 +38,14 @@ class Settings(BaseSettings):
         kraken_api_secret: signs its requests.
         kraken_tier: of the account, which its limits go by.
         kraken_account: what the platform calls the account.
+        ibkr_host, ibkr_port: where TWS or the gateway of Interactive Brokers is; without a host it is not used.
+        ibkr_client_id: the first of sixteen client numbers of which each connection takes one that is free.
+        ibkr_account: whose positions and executions count; None: the only account of the login.
+        ibkr_timezone: the gateway's zone: whose midnight executions begin at, and whose time it tells without a zone.
+        ibkr_history_requests: budget of requests for bars in any ten minutes.
+        ibkr_market_data_lines: how many instruments may be followed live.
+        ibkr_maintenance: when it is expected to be away
+            (:func:`trading_platform.sources.ibkr.maintenance.parse_maintenance`).
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
@@ -59,6 +68,14 @@ class Settings(BaseSettings):
     kraken_api_secret: SecretStr | None = None
     kraken_tier: Literal["starter", "intermediate", "pro"] = "starter"
     kraken_account: str = "main"
+    ibkr_host: str | None = None
+    ibkr_port: int = Field(default=4002, gt=0, lt=65536)
+    ibkr_client_id: int = Field(default=10, ge=1)
+    ibkr_account: str | None = None
+    ibkr_timezone: ZoneInfo = ZoneInfo("America/New_York")
+    ibkr_history_requests: int = Field(default=60, gt=0)
+    ibkr_market_data_lines: int = Field(default=100, gt=0)
+    ibkr_maintenance: str = "daily 00:15-01:45 America/New_York; Fri 23:00-Sat 03:00 America/New_York"
 
     @cached_property
     def root(self) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.output import as_rows, out, print_json, table
-from trading_platform.domain.errors import ConfigurationError, InvalidRequest
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceRejected
 from trading_platform.domain.money import plain_text
 from trading_platform.domain.time import parse_moment, utc_now
 from trading_platform.settings import load_settings
@@ -32,6 +32,8 @@ class Statement:
     balances: list[BrokerBalance]
     positions: list[BrokerPosition]
     fills: list[BrokerFill]
+    without_fills: str | None = None
+    """Why the broker does not tell the day's fills, where it does not."""
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +84,11 @@ def _chosen(accounts: Mapping[str, BrokerAccount], broker: str | None) -> Mappin
 
 
 def _statement(each: BrokerAccount, start: datetime) -> Statement:
-    return Statement(each.balances(), each.positions(), each.fills(start, start + timedelta(days=1)))
+    balances, positions = each.balances(), each.positions()
+    try:
+        return Statement(balances, positions, each.fills(start, start + timedelta(days=1)))
+    except SourceRejected as refusal:
+        return Statement(balances, positions, [], without_fills=str(refusal))
 
 
 def _print(name: str, statement: Statement, start: datetime) -> None:
@@ -101,6 +107,9 @@ def _print(name: str, statement: Statement, start: datetime) -> None:
         }
         for fill in statement.fills
     ]
+    if statement.without_fills is not None:
+        out.print(f"{name}: no fills of {start:%Y-%m-%d} (UTC). {statement.without_fills}")
+        return
     title = f"{name}: fills of {start:%Y-%m-%d} (UTC)"
     out.print(table(title, _FILL_COLUMNS, as_rows(fills, _FILL_COLUMNS), right=["quantity", "price", "commission"]))
 

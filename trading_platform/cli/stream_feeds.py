@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.settings import Settings
 from trading_platform.streaming.feeds import FeedPlan, Share, stream_name
 
@@ -107,7 +107,42 @@ def _plan_kraken(
     return FeedPlan("kraken", stream, dict.fromkeys(symbols, basis or Basis.TRADE), make, fill_silent=not of_quotes)
 
 
+def _plan_ibkr(
+    settings: Settings, instruments: Sequence[Instrument], stream: str, basis: Basis | None, platform: PlatformContext
+) -> FeedPlan:
+    """Quotes; bars are made of them where theirs are made of quotes, too (currency pairs), or if that is asked for."""
+    from trading_platform.resources.ibkr import gateway_of, log_absences
+    from trading_platform.sources.ibkr.live import IbkrFeed
+    from trading_platform.sources.ibkr.maintenance import parse_maintenance
+    from trading_platform.sources.live import LastTold
+
+    gateway, maintenance = gateway_of(settings), parse_maintenance(settings.ibkr_maintenance)
+    of_quotes = basis not in (None, Basis.TRADE)
+    made = {
+        instrument.symbol: basis if of_quotes and basis is not None else Basis.MID
+        for instrument in instruments
+        if of_quotes or instrument.asset_class is AssetClass.FX
+    }
+
+    def away(moment: datetime) -> bool:
+        return maintenance.around(moment) is not None
+
+    def make(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
+        return IbkrFeed(
+            gateway,
+            instruments,
+            lines=settings.ibkr_market_data_lines,
+            maintenance=maintenance,
+            clock=platform.clock,
+            on_absence=log_absences(platform.stores.database),
+        )
+
+    make(LastTold(), lambda _message: None)  # too many symbols are said before anything is opened
+    quoted = frozenset(instrument.symbol for instrument in instruments) - made.keys()
+    return FeedPlan("ibkr", stream, made, make, quoted=quoted, away=away)
+
+
 Planner = Callable[[Settings, Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]
 
-PLANNERS: dict[str, Planner] = {"kraken": _plan_kraken}
+PLANNERS: dict[str, Planner] = {"kraken": _plan_kraken, "ibkr": _plan_ibkr}
 """Of each source with a live feed, who plans it."""

@@ -26,7 +26,18 @@ def open_accounts(settings: Settings, *, clock: Clock = utc_now) -> Iterator[Map
         accounts: dict[str, BrokerAccount] = {}
         if settings.kraken_api_key is not None or settings.kraken_api_secret is not None:
             accounts["kraken"] = _kraken(settings, budget, opened, clock)
+        if settings.ibkr_host is not None:
+            accounts["ibkr"] = _ibkr(settings, budget, opened, clock)
         yield accounts
+
+
+def _ibkr(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: Clock) -> BrokerAccount:
+    from trading_platform.resources.ibkr import open_client
+    from trading_platform.sources.ibkr.account import IbkrAccount
+
+    client = open_client(settings, budget, clock)
+    opened.callback(client.close)
+    return IbkrAccount(client, settings.ibkr_account, clock=clock)
 
 
 def _kraken(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: Clock) -> BrokerAccount:

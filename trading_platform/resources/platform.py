@@ -56,7 +56,24 @@ def build_sources(settings: Settings, clock: Clock, budget: Budget | None = None
 
     kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second, budget=budget)
     sources: list[BarSource] = [FileSource(settings.imports_directory), KrakenSource(kraken, clock=clock)]
+    if settings.ibkr_host is not None:
+        sources.append(_ibkr(settings, clock, budget or LocalBudget()))
     return {source.name: source for source in sources}
+
+
+def _ibkr(settings: Settings, clock: Clock, budget: Budget) -> BarSource:
+    from trading_platform.resources.ibkr import open_client
+    from trading_platform.sources.ibkr.source import IbkrSource
+
+    return IbkrSource(lambda: open_client(settings, budget, clock), clock=clock)
+
+
+def _close(sources: Mapping[str, BarSource]) -> None:
+    """Ends the connections of the sources that keep one."""
+    for source in sources.values():
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
 
 
 @contextmanager
@@ -97,4 +114,7 @@ def open_platform(
         if role is Role.INGEST:
             stores.lifecycle.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
         sources = build_sources(settings, clock, budget)
-        yield PlatformContext(stores, sources, clock, progress, again, budget, budget.give_up)
+        try:
+            yield PlatformContext(stores, sources, clock, progress, again, budget, budget.give_up)
+        finally:
+            _close(sources)

@@ -16,6 +16,9 @@ from trading_platform.domain.broker import BrokerBalance, BrokerFill, BrokerPosi
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window
 
+NEEDS_SETTING = {"ibkr": "IBKR_HOST"}
+"""Sources that are there only when a setting says where, by name."""
+
 
 @dataclass(frozen=True)
 class BarAnswer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.bar_series import Basis
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 MakeFeed = Callable[["LastTold", "RefuseMessage"], "LiveFeed"]
 """Opens a feed; is given what is stored of what it told before, and what to call with messages that cannot be used."""
+
+
+def never(_moment: datetime) -> bool:
+    """Of a source that is always expected to be there."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class FeedPlan:
         make: opens the feed.
         quoted: symbols of which only quotes are passed on: nothing that trades are to be seen in is told of them.
         fill_silent: give a minute without trades a bar at the last price, as the source itself does.
+        away: whether the source is expected to be away at a moment; its silence is alerted only after that.
     """
 
     source: str
@@ -40,6 +47,7 @@ class FeedPlan:
     make: MakeFeed
     quoted: frozenset[str] = field(default_factory=frozenset)
     fill_silent: bool = False
+    away: Callable[[datetime], bool] = never
 
     @property
     def symbols(self) -> frozenset[str]:

@@ -153,8 +153,13 @@ class StreamProcess:
         self.sink.offer(quote)
 
     def _trading(self, now: datetime) -> list[str]:
-        """The symbols whose market is open."""
-        return [symbol for symbol, calendar in self._calendars.items() if self._hours[calendar].is_open(now)]
+        """The symbols whose market is open and whose source is expected to be there."""
+        away = {symbol for plan in self._plans if plan.away(now) for symbol in plan.symbols}
+        return [
+            symbol
+            for symbol, calendar in self._calendars.items()
+            if symbol not in away and self._hours[calendar].is_open(now)
+        ]
 
     async def _tell_orders(self) -> None:
         outbox = OutboxStore(self._around.stores.database)

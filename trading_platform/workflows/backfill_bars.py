@@ -19,7 +19,7 @@ from trading_platform.domain.calendars import last_closed
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
-from trading_platform.sources.base import BarAnswer, BarSource
+from trading_platform.sources.base import NEEDS_SETTING, BarAnswer, BarSource
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.coverage import Outcome, Request
 from trading_platform.workflows.account_bars import account_bars, within
@@ -58,6 +58,14 @@ def source_of(sources: Sources, instrument: Instrument) -> BarSource:
     try:
         return sources[instrument.source]
     except KeyError:
+        setting = NEEDS_SETTING.get(instrument.source)
+        if setting is not None:
+            raise ConfigurationError(
+                f"{instrument.symbol} wants its bars from {instrument.source}, which is not configured.",
+                expected=f"{setting} set in the environment or in .env",
+                received="nothing",
+                remedy=f"set {setting} (.env.example explains it), or give the instrument another source",
+            ) from None
         raise ConfigurationError(
             f"{instrument.symbol} wants its bars from a source there is not.",
             expected=f"one of {', '.join(sorted(sources))}",

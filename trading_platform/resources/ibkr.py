@@ -1,0 +1,78 @@
+"""Interactive Brokers as the settings have it: where the gateway is, who asks within which limits, who is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from trading_platform.domain.errors import ConfigurationError, StoreError
+from trading_platform.domain.time import Clock
+from trading_platform.settings import Settings
+from trading_platform.sources.ibkr.client import IbkrClient
+from trading_platform.sources.ibkr.connection import Absence
+from trading_platform.sources.ibkr.limits import HistoryLimit
+from trading_platform.sources.ibkr.live import OnAbsence
+from trading_platform.sources.ibkr.maintenance import parse_maintenance
+from trading_platform.sources.ibkr.session import Gateway
+from trading_platform.sources.limits import Budget
+from trading_platform.stores.audit import AuditStore, Severity
+from trading_platform.stores.postgres import Database
+
+log = logging.getLogger(__name__)
+
+
+def gateway_of(settings: Settings) -> Gateway:
+    """Where TWS or the gateway is.
+
+    Raises:
+        ConfigurationError: if it is not said.
+    """
+    if settings.ibkr_host is None:
+        raise ConfigurationError(
+            "It is not configured where Interactive Brokers' TWS or gateway is.",
+            expected="IBKR_HOST, such as 127.0.0.1",
+            received="nothing",
+            remedy="set IBKR_HOST (.env.example explains it)",
+        )
+    return Gateway(
+        settings.ibkr_host,
+        settings.ibkr_port,
+        settings.ibkr_client_id,
+        settings.ibkr_account,
+        settings.ibkr_timezone,
+    )
+
+
+def open_client(settings: Settings, budget: Budget, clock: Clock) -> IbkrClient:
+    """A client of the configured gateway; it connects when it is first asked.
+
+    Raises:
+        ConfigurationError: if none is configured, or ``IBKR_MAINTENANCE`` cannot be read.
+    """
+    gateway = gateway_of(settings)
+    return IbkrClient(
+        gateway,
+        budget,
+        limit=HistoryLimit(gateway.payer, settings.ibkr_history_requests),
+        maintenance=parse_maintenance(settings.ibkr_maintenance),
+        clock=clock,
+    )
+
+
+def log_absences(database: Database) -> OnAbsence:
+    """Puts absences of Interactive Brokers that matter into the system events, without holding up the feed."""
+    audit = AuditStore(database)
+
+    def write(absence: Absence | None) -> None:
+        message = "Interactive Brokers is there again." if absence is None else f"{absence}."
+        severity = Severity.INFO if absence is None else Severity(absence.severity.value)
+        try:
+            audit.log(event_type="source_away", severity=severity, component="ibkr", message=message)
+        except StoreError as error:
+            log.warning("not among the system events, for they cannot be written: %s (%s)", message, error)
+
+    def tell(absence: Absence | None) -> None:
+        log.warning("Interactive Brokers: %s", absence or "there again")
+        asyncio.get_running_loop().run_in_executor(None, write, absence)
+
+    return tell

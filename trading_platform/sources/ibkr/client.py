@@ -1,0 +1,228 @@
+"""Asks Interactive Brokers from synchronous code: contracts, bars, balances, positions, executions.
+
+The connection lives on an event loop in a thread of its own, is opened by the first question and again by the next
+one after it broke. Any number of threads may ask at once; each waits for its own answer, within the budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trading_platform.domain.errors import SourceError
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Clock, Sleep, utc_now
+from trading_platform.sources.ibkr.answers import connection_lost
+from trading_platform.sources.ibkr.connection import ANSWERING, ConnectionMachine, Link
+from trading_platform.sources.ibkr.contracts import Qualified, spec_of
+from trading_platform.sources.ibkr.durations import check_duration
+from trading_platform.sources.ibkr.limits import MOST_OPEN, HistoryLimit
+from trading_platform.sources.ibkr.maintenance import Maintenance
+from trading_platform.sources.ibkr.questions import HistoryRequest, balances, executions, history
+from trading_platform.sources.ibkr.session import GREETING_SECONDS, Ask, Gateway, IbkrSession
+from trading_platform.sources.limits import Budget
+from trading_platform.sources.live import Backoff
+
+if TYPE_CHECKING:
+    from ib_async import AccountValue, BarData, Fill, Position
+
+_Result = TypeVar("_Result")
+
+ANSWER_SECONDS = 60.0
+"""How long an answer may take; the gateway itself gives up after that."""
+
+_ATTEMPTS = 3
+_END_SECONDS = 5.0
+
+
+class IbkrClient:
+    """Asks over one connection; close it when done.
+
+    Args:
+        gateway: where TWS or the gateway is.
+        budget: keeps to the limits, together with all who use the account.
+        limit: the limits of requests for bars.
+        maintenance: when Interactive Brokers is expected to be away.
+        clock: tells the time.
+        sleep: waits between attempts to connect.
+        answer_seconds: how long an answer may take.
+        greeting: seconds the gateway may take to greet.
+        backoff: the waits between attempts to connect.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        budget: Budget,
+        *,
+        limit: HistoryLimit | None = None,
+        maintenance: Maintenance | None = None,
+        clock: Clock = utc_now,
+        sleep: Sleep = time.sleep,
+        answer_seconds: float = ANSWER_SECONDS,
+        greeting: float = GREETING_SECONDS,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.gateway = gateway
+        self.machine = ConnectionMachine(maintenance or Maintenance(), clock=clock)
+        self._budget = budget
+        self._clock = clock
+        self._limit = limit or HistoryLimit(gateway.payer)
+        self._sleep = sleep
+        self._answer_seconds = answer_seconds
+        self._backoff = backoff or Backoff()
+        self._session = IbkrSession(gateway, self.machine, greeting=greeting)
+        self._contracts: dict[Instrument, Qualified] = {}
+        self._connecting = threading.Lock()
+        self._sending = threading.Lock()
+        self._one_at_a_time = threading.Lock()  # for what the library keeps one answer of
+        self._ahead: timedelta | None = None
+        self._open = threading.BoundedSemaphore(MOST_OPEN)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def contract(self, instrument: Instrument) -> Qualified:
+        """The contract an instrument is; asked for once.
+
+        Raises:
+            InvalidRequest: if it is not known where it is traded.
+            SourceRejected: if there is no such contract, or several.
+            SourceUnavailable: if it cannot be asked for.
+        """
+        known = self._contracts.get(instrument)
+        if known is None:
+            self._be_ready(f"the contract {spec_of(instrument)}")
+            self._budget.take(self._limit.message())
+            known = self._wait_for(self._session.qualify(instrument, self._answer_seconds))
+            self._contracts[instrument] = known
+        return known
+
+    def history(self, request: HistoryRequest) -> list[BarData]:
+        """The bars of a request, in order; none if Interactive Brokers says that there are none.
+
+        Raises:
+            InvalidRequest: for a duration that such bars are not given for.
+            RateLimited: if it was asked too often.
+            SourceRejected: if it refuses, for lack of permission or otherwise.
+            SourceUnavailable: if it did not answer.
+        """
+        check_duration(request.duration, request.bar_size)
+        with self._open:
+            self._be_ready(str(request))  # before the budget: what is taken must be sent at once
+            contract = request.of.contract
+            key = f"{contract.conId}@{contract.exchange}"
+            charges = self._limit.charges(key, request.of.what, f"{key} {request}")
+            with self._sending:
+                self._budget.take(charges)
+                asking = self._begin(history(self._session, request, self._answer_seconds))
+            bars = asking.result()
+        if not bars and self.machine.history_farms_down:  # then it is not known that there are none
+            raise connection_lost(str(request), f"farms lost: {', '.join(sorted(self.machine.history_farms_down))}")
+        return bars
+
+    def ahead(self) -> timedelta:
+        """How far our clock is ahead of Interactive Brokers', which tells whole seconds; asked once, never below zero.
+
+        Raises:
+            SourceUnavailable: if it cannot be asked.
+        """
+        with self._one_at_a_time:
+            if self._ahead is None:
+                self._be_ready("the time")
+                before = self._clock()
+                theirs = self._ask(lambda ib: ib.reqCurrentTimeAsync(), "the time")
+                self._ahead = max(timedelta(0), before - theirs.astimezone(UTC) - timedelta(seconds=1))
+            return self._ahead
+
+    def positions(self) -> list[Position]:
+        """All positions of all accounts of the login.
+
+        Raises:
+            SourceUnavailable: if they cannot be had.
+        """
+        with self._one_at_a_time:
+            return self._ask(lambda ib: ib.reqPositionsAsync(), "positions")
+
+    def balances(self) -> list[AccountValue]:
+        """The ledger of all accounts of the login, by currency, as Interactive Brokers tells it.
+
+        Raises:
+            SourceUnavailable: if it cannot be had.
+        """
+        with self._one_at_a_time:
+            self._be_ready("balances")
+            self._budget.take(self._limit.message())
+            return self._wait_for(balances(self._session, self._answer_seconds))
+
+    def executions(self) -> list[Fill]:
+        """The executions since midnight that Interactive Brokers tells, of all accounts of the login.
+
+        Raises:
+            SourceUnavailable: if they cannot be had.
+        """
+        with self._one_at_a_time:
+            self._be_ready("executions")
+            self._budget.take(self._limit.message())
+            return self._wait_for(executions(self._session, self._answer_seconds))
+
+    def close(self) -> None:
+        """Ends the connection and its thread; questions that are open fail."""
+        with self._connecting:
+            loop, self._loop = self._loop, None
+            if loop is not None:
+                asyncio.run_coroutine_threadsafe(self._end(), loop).result(_END_SECONDS)
+                loop.call_soon_threadsafe(loop.stop)
+
+    async def _end(self) -> None:
+        self._session.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=1)
+        await asyncio.sleep(0)  # the transport says goodbye
+
+    def _be_ready(self, asked: str) -> None:
+        """Connects if need be.
+
+        Raises:
+            SourceUnavailable: if that fails, or if the gateway itself has no connection.
+        """
+        with self._connecting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_run, args=(self._loop,), name="ibkr-client", daemon=True).start()
+            for attempt in range(1, _ATTEMPTS + 1):
+                if self._session.is_open:
+                    break
+                try:
+                    self._wait_for(self._session.open())
+                except SourceError:
+                    if attempt == _ATTEMPTS or self.machine.link is Link.NEEDS_LOGIN:
+                        raise
+                    self._sleep(self._backoff.next_wait())
+            self._backoff.ended(self._backoff.lasting)
+        if self.machine.link not in ANSWERING:
+            raise connection_lost(asked, self.machine.reason)
+
+    def _ask(self, question: Ask[_Result], asked: str) -> _Result:
+        self._be_ready(asked)
+        self._budget.take(self._limit.message())
+        return self._wait_for(self._session.ask(question, asked, self._answer_seconds))
+
+    def _wait_for(self, asking: Coroutine[Any, Any, _Result]) -> _Result:
+        return self._begin(asking).result()
+
+    def _begin(self, asking: Coroutine[Any, Any, _Result]) -> Future[_Result]:
+        if self._loop is None:
+            asking.close()
+            raise connection_lost(str(self.gateway), "closed by us")
+        return asyncio.run_coroutine_threadsafe(asking, self._loop)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+    loop.close()

@@ -1,0 +1,274 @@
+"""One connection of ib_async to TWS or the gateway, on the event loop it is opened on.
+
+It connects read-only, asks for nothing by itself, finds a client number that is free, and keeps the
+:class:`~trading_platform.sources.ibkr.connection.ConnectionMachine` told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from trading_platform.domain.instruments import Instrument
+from trading_platform.sources.ibkr.answers import Verdict, connection_lost, error_of, no_answer, verdict_of
+from trading_platform.sources.ibkr.connection import ConnectionMachine
+from trading_platform.sources.ibkr.contracts import Qualified, choose, spec_of
+
+if TYPE_CHECKING:
+    from ib_async import IB
+
+_Result = TypeVar("_Result")
+
+Ask = Callable[["IB"], Awaitable[_Result]]
+"""Puts a question over a connection."""
+
+CLIENT_NUMBERS = 16
+"""How many numbers from IBKR_CLIENT_ID on are tried: each connection to a gateway needs its own, of 32 at most."""
+
+GREETING_SECONDS = 10.0
+"""How long the gateway may take to greet."""
+
+_NEW_YORK = ZoneInfo("America/New_York")
+_NUMBER_TAKEN = 326
+_VALIDATION = 321
+
+OnError = Callable[[int, int, str], None]
+"""Told of every code: number of the request it belongs to (-1: none), code, text."""
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Where TWS or the gateway is, and who we are there.
+
+    Attributes:
+        host: address.
+        port: 4001 and 4002 of the gateway, 7496 and 7497 of TWS; the second of each is paper trading.
+        client_id: the first client number to try.
+        account: whose positions and executions count; None: the only one there is.
+        zone: the gateway's own, in which it tells times without a zone, and whose midnight executions begin at.
+    """
+
+    host: str
+    port: int = 4002
+    client_id: int = 10
+    account: str | None = None
+    zone: ZoneInfo = _NEW_YORK
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def payer(self) -> str:
+        """Who shares its limits."""
+        return self.account or str(self)
+
+
+class IbkrSession:
+    """A connection, which can be opened again when it has ended.
+
+    Args:
+        gateway: where to.
+        machine: is told what happens.
+        on_error: is told of codes.
+        on_change: called when the machine's state may have changed.
+        greeting: seconds the gateway may take to greet.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        machine: ConnectionMachine,
+        *,
+        on_error: OnError = lambda _request, _code, _text: None,
+        on_change: Callable[[], None] = lambda: None,
+        greeting: float = GREETING_SECONDS,
+    ) -> None:
+        self.machine = machine
+        self._gateway = gateway
+        self._on_error = on_error
+        self._on_change = on_change
+        self._greeting = greeting
+        self._ib: IB | None = None
+        self._rejected: dict[int, asyncio.Future[Any]] = {}
+
+    @property
+    def ib(self) -> IB:
+        """The library's connection.
+
+        Raises:
+            SourceUnavailable: if there is none.
+        """
+        if self._ib is None or not self._ib.client.isReady():
+            raise connection_lost(str(self._gateway), self.machine.reason)
+        return self._ib
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the gateway is connected, whatever it has lost itself."""
+        return self._ib is not None and self._ib.client.isReady()
+
+    async def open(self) -> None:
+        """Connects.
+
+        Raises:
+            SourceUnavailable: if that cannot be done.
+        """
+        self._drop()
+        why = "no client number is free"
+        for number in range(self._gateway.client_id, self._gateway.client_id + CLIENT_NUMBERS):
+            why, is_taken = await self._try(number)
+            if not why:
+                self._on_change()
+                return
+            if not is_taken:
+                break
+        self._on_change()
+        raise connection_lost(str(self._gateway), why)
+
+    def close(self) -> None:
+        """Ends the connection, if there is one."""
+        if self._ib is not None:
+            self._drop()
+            self.machine.disconnected("closed by us")
+
+    async def ask(self, question: Ask[_Result], asked: str, seconds: float) -> _Result:
+        """The answer to a question.
+
+        Args:
+            question: puts it.
+            asked: what it is about, in words.
+            seconds: how long the answer may take.
+
+        Raises:
+            SourceError: if it was refused, not answered, or the connection broke.
+        """
+        from ib_async.wrapper import RequestError
+
+        try:
+            return await asyncio.wait_for(question(self.ib), seconds)
+        except RequestError as error:
+            raise error_of(error.code, error.message, asked) from None
+        except TimeoutError:
+            raise no_answer(asked, seconds) from None
+        except ConnectionError as error:
+            raise connection_lost(asked, str(error)) from None
+
+    async def qualify(self, instrument: Instrument, seconds: float) -> Qualified:
+        """The contract an instrument is.
+
+        Raises:
+            InvalidRequest: if it is not known where it is traded.
+            SourceError: if there is no such contract, or several, or it cannot be asked for.
+        """
+        from ib_async import Contract
+
+        spec = spec_of(instrument)
+        contract = Contract(
+            secType=spec.security_type, symbol=spec.symbol, exchange=spec.exchange, currency=spec.currency
+        )
+        found = await self.ask(lambda ib: ib.reqContractDetailsAsync(contract), f"the contract {spec}", seconds)
+        return choose(spec, instrument, found)
+
+    def expect(self, number: int, future: asyncio.Future[Any]) -> None:
+        """Ends a request also by those of its errors that the library takes for warnings and waits on."""
+        self._rejected[number] = future
+        future.add_done_callback(lambda _done: self._rejected.pop(number, None))
+
+    def _drop(self) -> None:
+        ib, self._ib = self._ib, None
+        if ib is not None:
+            ib.disconnectedEvent.clear()
+            ib.errorEvent.clear()
+            ib.client.disconnect()
+            ib.wrapper.connectionClosed()  # who still waits for an answer is told
+
+    async def _try(self, number: int) -> tuple[str, bool]:
+        """Connects by a client number: why that failed, empty if it did not; and whether the number is taken."""
+        from ib_async import IB, StartupFetchNONE
+
+        logging.getLogger("ib_async").setLevel(logging.CRITICAL)  # what it would say is raised or told as an event
+        ib, said = IB(), _LastWords()
+        ib.RaiseRequestErrors = True
+        ib.TimezoneTWS = self._gateway.zone.key
+        attempt = asyncio.ensure_future(
+            ib.connectAsync(
+                self._gateway.host,
+                self._gateway.port,
+                clientId=number,
+                timeout=self._greeting,
+                readonly=True,
+                account=self._gateway.account or "",
+                fetchFields=StartupFetchNONE,
+            )
+        )
+        ib.errorEvent += said.error
+        ib.client.apiError += said.ended(attempt)
+        ib.errorEvent += self._error
+        ib.disconnectedEvent += self._lost
+        self._ib = ib
+        try:
+            await attempt
+        except (OSError, TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not said.has_ended:
+                self._drop()
+                raise  # it is we who are cancelled
+            self._drop()
+            return self._failed(error, said)
+        self.machine.connected()
+        for code, text in said.notices:
+            self.machine.told(code, text)
+        return "", False
+
+    def _failed(self, error: BaseException, said: _LastWords) -> tuple[str, bool]:
+        if said.code == _NUMBER_TAKEN:
+            self.machine.disconnected(f"no client number is free: {said.text}")
+            return self.machine.reason, True
+        if isinstance(error, TimeoutError):
+            self.machine.not_greeted(f"{self._gateway} does not greet within {self._greeting:g} s")
+        else:
+            why = said.text or said.last or f"{type(error).__name__}: {error}"
+            self.machine.disconnected(f"{self._gateway}: {why}")
+        return self.machine.reason, False
+
+    def _error(self, request: int, code: int, text: str, _contract: object) -> None:
+        if code == _VALIDATION and (waiting := self._rejected.get(request)) is not None and not waiting.done():
+            from ib_async.wrapper import RequestError
+
+            waiting.set_exception(RequestError(request, code, text))
+        if request == -1 and self.machine.told(code, text):
+            self._on_change()
+        self._on_error(request, code, text)
+
+    def _lost(self) -> None:
+        self.machine.disconnected("the gateway has ended the connection")
+        self._on_change()
+
+
+class _LastWords:
+    """What was said while connecting, so that the reason of a failure can be told."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.text = ""
+        self.last = ""
+        self.has_ended = False
+        self.notices: list[tuple[int, str]] = []
+
+    def error(self, request: int, code: int, text: str, _contract: object) -> None:
+        if request == -1:
+            self.notices.append((code, text))
+        if verdict_of(code, text) is not Verdict.NOTICE:
+            self.code, self.text = code, f"{code}: {text}"
+
+    def ended(self, attempt: asyncio.Future[Any]) -> Callable[[str], None]:
+        """Ends an attempt whose connection has ended, which the library would wait on to the end of its time."""
+
+        def cancel(message: str) -> None:
+            self.last, self.has_ended = message, True
+            attempt.cancel()
+
+        return cancel

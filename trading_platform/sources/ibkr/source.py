@@ -1,0 +1,234 @@
+"""Interactive Brokers as a source of bars.
+
+Its answers are read backwards: a request says where it ends and how far back it goes, and what "1 D" means differs
+between markets. What counts as answered is therefore only what lies between the first bar of an answer and the end
+of the request, or everything where it says that there is nothing earlier. Why so: docs/sources/ibkr.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trading_platform.domain.bars import empty_bars
+from trading_platform.domain.calendars import ALWAYS_OPEN, FX_WEEK, expected_times, last_closed, timezone_of
+from trading_platform.domain.errors import SourceError, SourceRejected
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.quality import empty_refused
+from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
+from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.ibkr.client import IbkrClient
+from trading_platform.sources.ibkr.contracts import Qualified
+from trading_platform.sources.ibkr.durations import BAR_SIZES, duration_for, longest_duration
+from trading_platform.sources.ibkr.parse import raw_bars, read_bars, slot_of, time_of
+from trading_platform.sources.ibkr.questions import HistoryRequest
+
+if TYPE_CHECKING:
+    from ib_async import BarData
+
+_SETTLING = {True: timedelta(minutes=1), False: timedelta(minutes=30)}
+"""How long after its end a bar is asked for, intraday or not: late trades, and the close's auction, are in it then."""
+
+_MOST_PAGES = 12
+"""Requests for one stretch at most; two are the rule where nothing was traded at its beginning."""
+
+_HISTORY = {True: timedelta(days=2 * 365), False: timedelta(days=20 * 365)}
+"""How far back bars are offered, intraday or not."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was had of a stretch: bars, the part of it that was answered, and why not all of it was."""
+
+    bars: list[BarData]
+    answered: Window | None
+    failure: SourceError | None = None
+
+
+class IbkrSource:
+    """Interactive Brokers behind ``BarSource``.
+
+    Args:
+        open_client: gives the client; called when bars are asked for first.
+        clock: the present, by which a bar counts as closed; where it is ahead of theirs, theirs is taken.
+    """
+
+    name = "ibkr"
+
+    def __init__(self, open_client: Callable[[], IbkrClient], *, clock: Clock = utc_now) -> None:
+        self._open_client = open_client
+        self._clock = clock
+        self._client: IbkrClient | None = None
+
+    def longest_request(self, timeframe: Timeframe) -> timedelta:
+        """What one request may cover: a day of minutes, a year of days."""
+        return longest_duration(timeframe)
+
+    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+        """Two years of intraday bars, twenty of daily ones.
+
+        None where theirs are not cut as ours are: days of markets that do not close, and hours where the clock is
+        not whole hours from UTC. These are rolled up from minutes.
+        """
+        if not _cut_alike(instrument.calendar, timeframe, self._clock()):
+            return ()
+        end = last_closed(instrument.calendar, timeframe, self._clock() - _SETTLING[timeframe.is_intraday])
+        start = (end - _HISTORY[timeframe.is_intraday]).replace(hour=0, minute=0, second=0, microsecond=0)
+        return (Window(start, end),)
+
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+        """The bars of ``window``; also of windows before ``reach``.
+
+        Raises:
+            ConfigurationError: if Interactive Brokers is not configured.
+            InvalidRequest: if it is not known where the instrument is traded.
+            RateLimited: if it was asked too often.
+            SourceRejected: if it has no such bars, no such contract, or refuses them.
+            SourceUnavailable: if it did not answer.
+        """
+        if not _cut_alike(instrument.calendar, timeframe, window.start):
+            raise _no_such_bars(timeframe, window, "they are rolled up from 1m bars")
+        client = self._connected()
+        now = self._clock() - client.ahead()
+        end = min(window.end, last_closed(instrument.calendar, timeframe, now - _SETTLING[timeframe.is_intraday]))
+        if end <= window.start:
+            raise _no_such_bars(timeframe, window, "ask again when a bar of the window has ended")
+        closed = Window(window.start, end)
+        stretches = list(_stretches(instrument.calendar, timeframe, closed))
+        if not stretches:
+            return BarAnswer(empty_bars(), empty_refused(), (closed,), f"calendar {instrument.calendar}: closed")
+        of = client.contract(instrument)
+        reads = list(_read_all(client, of, timeframe, stretches, now))
+        if all(read.answered is None for read in reads) and (failure := reads[-1].failure) is not None:
+            raise failure
+        return self._answer(of, timeframe, window, closed, stretches, reads)
+
+    def close(self) -> None:
+        """Ends the connection, if there is one."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _connected(self) -> IbkrClient:
+        if self._client is None:
+            self._client = self._open_client()
+        return self._client
+
+    def _answer(
+        self,
+        of: Qualified,
+        timeframe: Timeframe,
+        window: Window,
+        closed: Window,
+        stretches: list[Window],
+        reads: list[_Read],
+    ) -> BarAnswer:
+        unanswered = _unanswered(stretches, reads)
+        failure = reads[-1].failure
+        if failure is not None:
+            note: str | None = str(failure)
+        elif unanswered:
+            note = "Interactive Brokers gave no bars before what it answered, and did not say that there are none"
+        else:
+            note = None if closed.end == window.end else "the later bars of the window have not ended"
+        raw = raw_bars(
+            [bar for read in reads for bar in read.bars], timeframe, min_tick=of.min_tick, has_volume=of.has_volume
+        )
+        read = read_bars(raw, of.instrument.symbol, timeframe, closed, source=self.name, now=self._clock())
+        answered = tuple(closed.subtract(unanswered))
+        inside = [
+            pl.lit(value=False),
+            *(pl.col("time").is_between(part.start, part.end, closed="left") for part in answered),
+        ]
+        return BarAnswer(
+            bars=read.bars.filter(pl.any_horizontal(inside)),
+            refused=read.refused,
+            answered=answered,
+            origin=f"{self._connected().gateway} reqHistoricalData conId={of.contract.conId} {of.what} "
+            f"{BAR_SIZES[timeframe]}, {closed}",
+            note=note,
+        )
+
+
+def _cut_alike(calendar: str, timeframe: Timeframe, moment: datetime) -> bool:
+    """Whether their bars of that length cover the same times as ours."""
+    if timeframe is Timeframe.D1:
+        return calendar not in (ALWAYS_OPEN, FX_WEEK)
+    if timeframe is Timeframe.H1:
+        offset = moment.astimezone(timezone_of(calendar)).utcoffset() or timedelta(0)
+        return not offset % timedelta(hours=1)
+    return True
+
+
+def _stretches(calendar: str, timeframe: Timeframe, window: Window) -> Iterator[Window]:
+    """The parts of ``window`` to ask for, each from the first bar the market can have to the last."""
+    start = window.start
+    while start < window.end:
+        end = min(start + longest_duration(timeframe), window.end)
+        times = expected_times(calendar, timeframe, Window(start, end))
+        if len(times):
+            yield Window(times[0], min(times[-1] + timeframe.duration, end))
+        start = end
+
+
+def _read_all(
+    client: IbkrClient, of: Qualified, timeframe: Timeframe, stretches: list[Window], now: datetime
+) -> Iterator[_Read]:
+    """What is had of each stretch, up to the first that fails."""
+    for stretch in stretches:
+        read = _read_back(client, of, timeframe, stretch, now)
+        yield read
+        if read.failure is not None:
+            return
+
+
+def _read_back(client: IbkrClient, of: Qualified, timeframe: Timeframe, stretch: Window, now: datetime) -> _Read:
+    """Asks for a stretch from its end backwards until its beginning is answered for."""
+    bars: list[BarData] = []
+    end = stretch.end
+    for _page in range(_MOST_PAGES):
+        duration = duration_for(end - stretch.start, timeframe)
+        try:
+            page = client.history(HistoryRequest(of, min(end, now), duration, BAR_SIZES[timeframe]))
+        except SourceError as failure:
+            return _Read(bars, _later(stretch, end), failure)
+        if not page:
+            return _Read(bars, stretch)
+        earlier = [bar for bar in page if _slot(bar, timeframe) < end]
+        if not earlier:
+            break  # asking again would give the same
+        bars = earlier + bars
+        end = _slot(earlier[0], timeframe)
+        if end <= stretch.start:
+            return _Read(bars, stretch)
+    return _Read(bars, _later(stretch, end))
+
+
+def _later(stretch: Window, moment: datetime) -> Window | None:
+    return Window(moment, stretch.end) if moment < stretch.end else None
+
+
+def _slot(bar: BarData, timeframe: Timeframe) -> datetime:
+    """The beginning of the interval on our grid that a bar belongs to."""
+    return slot_of(time_of(bar.date), timeframe)
+
+
+def _unanswered(stretches: list[Window], reads: list[_Read]) -> list[Window]:
+    left: list[Window] = []
+    for number, stretch in enumerate(stretches):
+        answered = reads[number].answered if number < len(reads) else None
+        left.extend(stretch.subtract([answered] if answered is not None else []))
+    return left
+
+
+def _no_such_bars(timeframe: Timeframe, window: Window, remedy: str) -> SourceRejected:
+    return SourceRejected(
+        f"Interactive Brokers has no {timeframe} bars of that window.",
+        expected="bars that have ended, cut as the platform cuts them",
+        received=f"{timeframe}, {window}",
+        remedy=remedy,
+    )

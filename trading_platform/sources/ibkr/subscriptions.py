@@ -1,0 +1,139 @@
+"""Which instruments are followed over a session, which were refused and why, and what was quoted of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.errors import SourceError
+from trading_platform.domain.events import Quote
+from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.time import Clock
+from trading_platform.sources.ibkr.answers import Verdict, verdict_of
+from trading_platform.sources.ibkr.contracts import Qualified, spec_of
+from trading_platform.sources.ibkr.parse import QuoteFold, newer
+from trading_platform.sources.ibkr.session import IbkrSession
+
+if TYPE_CHECKING:
+    from ib_async import Ticker
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 10.0
+"""How long a contract may take to be told."""
+
+_AGAIN = timedelta(minutes=1)
+"""When an instrument is asked for again that could not be followed for a reason that may pass."""
+_MAY_PASS = frozenset({Verdict.UNAVAILABLE, Verdict.PACING})
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """Why a symbol is not followed, and when it is tried again; None: after the next connection."""
+
+    reason: str
+    until: datetime | None
+
+
+class Subscriptions:
+    """The instruments of a feed.
+
+    Args:
+        instruments: what is to be followed.
+        clock: the receiver's clock.
+        changed: called when there is something to tell.
+
+    Raises:
+        InvalidRequest: if it is not known where an instrument is traded.
+    """
+
+    def __init__(self, instruments: Iterable[Instrument], *, clock: Clock, changed: Callable[[], None]) -> None:
+        self.instruments = {instrument.symbol: instrument for instrument in instruments}
+        for instrument in self.instruments.values():
+            spec_of(instrument)
+        self.last_tick: datetime | None = None
+        self._clock = clock
+        self._changed = changed
+        self._contracts: dict[str, Qualified] = {}
+        self._folds: dict[int, QuoteFold] = {}
+        self._requests: dict[int, str] = {}
+        self._refused: dict[str, _Refusal] = {}
+        self._quotes: dict[str, Quote] = {}
+
+    @property
+    def followed(self) -> set[str]:
+        """The symbols that are subscribed."""
+        return set(self._requests.values())
+
+    def missing(self) -> list[str]:
+        """The symbols to subscribe: neither followed nor refused for now."""
+        now = self._clock()
+        self._refused = {
+            symbol: refusal for symbol, refusal in self._refused.items() if refusal.until is None or refusal.until > now
+        }
+        return sorted(set(self.instruments) - self.followed - set(self._refused))
+
+    def refusal_of(self, symbol: str) -> str | None:
+        """Why a symbol was refused, in words; None if it was not."""
+        refusal = self._refused.get(symbol)
+        return refusal.reason if refusal is not None else None
+
+    def begin(self, session: IbkrSession) -> None:
+        """A connection stands: nothing is subscribed on it, and nothing was refused."""
+        self.forget()
+        self._refused.clear()
+        session.ib.pendingTickersEvent += self._ticks
+
+    def forget(self) -> None:
+        """The connection is gone, and all subscriptions with it."""
+        self._requests.clear()
+
+    def cancel(self, session: IbkrSession) -> None:
+        """Cancels all, where it is not known what of it was lost."""
+        for symbol in self._requests.values():
+            session.ib.cancelMktData(self._contracts[symbol].contract)
+        self._requests.clear()
+
+    async def follow(self, symbol: str, session: IbkrSession) -> None:
+        """Subscribes a symbol, or notes why that cannot be."""
+        try:
+            of = self._contracts.get(symbol)
+            if of is None:
+                of = self._contracts[symbol] = await session.qualify(self.instruments[symbol], ANSWER_SECONDS)
+            ib = session.ib
+        except SourceError as error:
+            if session.is_open:
+                self._refuse(symbol, str(error), may_pass=error.retryable)
+            return
+        self._folds[of.contract.conId] = QuoteFold(symbol, of.min_tick)
+        ticker = ib.reqMktData(of.contract)
+        self._requests[ib.wrapper.ticker2ReqId["mktData"][ticker]] = symbol
+
+    def error(self, request: int, code: int, text: str) -> None:
+        """A code that belongs to a request: it may end a subscription."""
+        verdict = verdict_of(code, text)
+        if request in self._requests and verdict is not Verdict.NOTICE:
+            self._refuse(self._requests.pop(request), f"{code}: {text}", may_pass=verdict in _MAY_PASS)
+
+    def take_quotes(self) -> list[Quote]:
+        """What has been quoted since this was last asked, one a symbol, in order of time."""
+        quotes = sorted(self._quotes.values(), key=lambda quote: quote.time)
+        self._quotes.clear()
+        return quotes
+
+    def _refuse(self, symbol: str, reason: str, *, may_pass: bool) -> None:
+        log.warning("%s is not followed: %s", symbol, reason)
+        self._refused[symbol] = _Refusal(reason, self._clock() + _AGAIN if may_pass else None)
+        self._changed()
+
+    def _ticks(self, tickers: Iterable[Ticker]) -> None:
+        now = self.last_tick = self._clock()
+        for ticker in tickers:
+            fold = self._folds.get(ticker.contract.conId) if ticker.contract is not None else None
+            quote = fold.fold(ticker.ticks, now) if fold is not None else None
+            if quote is not None:
+                self._quotes[quote.symbol] = newer(self._quotes.get(quote.symbol), quote)
+                self._changed()
