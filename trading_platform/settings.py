@@ -33,6 +33,8 @@ class Settings(BaseSettings):
         kraken_live: how quotes and trades come from Kraken, by ``websocket`` or, where that cannot be had, quotes alone
             by ``polling`` its REST each second.
         kraken_requests_per_second: budget of public requests.
+        kraken_history_days: for how many days before now minutes are rebuilt from Kraken's trades without being
+            told to; `backfill --start` goes further.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
@@ -51,6 +53,7 @@ class Settings(BaseSettings):
     kraken_ws_url: str = "wss://ws.kraken.com/v2"
     kraken_live: Literal["websocket", "polling"] = "websocket"
     kraken_requests_per_second: float = Field(default=1.0, gt=0)
+    kraken_history_days: int = Field(default=2, ge=1, le=36_600)
 
     @cached_property
     def root(self) -> Path:

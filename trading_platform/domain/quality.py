@@ -190,9 +190,7 @@ def _sound(*, prices: tuple[str, ...], amount: str, now: datetime) -> pl.Expr:
     ).fill_null(value=False)
 
 
-def _divide(
-    typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: list[str], unique_time: bool
-) -> Screened:
+def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: list[str], unique_time: bool) -> Screened:
     """The rules are asked of the rows that are not ``sound`` only: of millions of good ones they would cost most."""
     marked = typed.with_columns(sound=sound.fill_null(value=False), reason=pl.lit(None, dtype=pl.String()))
     details = [(reason, detail) for _, reason, detail in rules]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
@@ -45,7 +46,14 @@ def build_sources(settings: Settings, clock: Clock) -> dict[str, BarSource]:
     from trading_platform.sources.kraken.source import KrakenSource
 
     kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second)
-    sources: list[BarSource] = [FileSource(settings.imports_directory), KrakenSource(kraken, clock=clock)]
+    history = KrakenSource(
+        kraken,
+        imports_directory=settings.imports_directory,
+        trades_history=timedelta(days=settings.kraken_history_days),
+        requests_per_second=settings.kraken_requests_per_second,
+        clock=clock,
+    )
+    sources: list[BarSource] = [FileSource(settings.imports_directory), history]
     return {source.name: source for source in sources}
 
 
