@@ -281,9 +281,10 @@ def store_answer(
             origin=answer.origin,
         )
         for telling in answer.again:
-            changed |= compare_telling(
+            _, gave_way = compare_telling(
                 stores, connection, telling, instrument, timeframe, source=source, origin=answer.origin, now=asked_at
             )
+            changed |= gave_way
         if answer.resume is not None:
             stores.resume_points.save(connection, symbol, timeframe, source, answer.resume, asked_at)
             if not answer.answered:

@@ -33,7 +33,7 @@ def compare_telling(
     source: str,
     origin: str,
     now: datetime,
-) -> bool:
+) -> tuple[Comparison, bool]:
     """Compares bars told a second time with those stored of the same source, and keeps what came of it.
 
     Args:
@@ -47,7 +47,7 @@ def compare_telling(
         now: the present.
 
     Returns:
-        Whether a stored bar gave way.
+        What came of it, and whether stored bars gave way.
     """
     comparison = _compare(stores, connection, telling.bars, instrument.symbol, timeframe, source)
     replaced = telling.finer and not comparison.differences.is_empty()
@@ -74,7 +74,7 @@ def compare_telling(
         origin=origin,
         compared_at=now,
     )
-    return replaced
+    return comparison, replaced
 
 
 def _compare(

@@ -126,6 +126,19 @@ class LandingArea:
         target = self._folder(symbol, timeframe) / f"{sha256}.parquet"
         return target.exists() and self._read(target).options == f"{_READER_VERSION}|{options}"
 
+    def drop(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> None:
+        """Takes the parts of a content away that were kept under ``sha256`` and a number.
+
+        Raises:
+            StoreError: if the directory cannot be written to.
+        """
+        folder = self._folder(symbol, timeframe)
+        try:
+            for path in folder.glob(f"{sha256}-*.parquet"):
+                path.unlink()
+        except OSError as error:
+            raise _failure(error, folder) from None
+
     def files(self, symbol: str, timeframe: Timeframe) -> list[LandedFile]:
         """What was imported for a symbol and timeframe, in the order of import.
 
