@@ -70,8 +70,7 @@ def import_archives(
             continue
         chosen = [m for m in members if m.symbol in wanted and m.timeframe and timeframe in (None, m.timeframe)]
         found.extend(_absent(whole, members, wanted, explicit=symbol is not None))
-        for member in chosen:
-            found.append(_import_member(member, wanted[member.symbol], archive, stores, clock, progress))
+        found.extend(_import_member(m, wanted[m.symbol], archive, stores, clock, progress) for m in chosen)
     return found
 
 

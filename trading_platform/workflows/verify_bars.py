@@ -117,6 +117,25 @@ def _gap_review(examination: Examination) -> CheckResult:
     )
 
 
+def _tiers_agree(examination: Examination) -> CheckResult:
+    """Whether a source says the same of bars that it told twice, from an archive, trades or candles."""
+    compared: dict[str, int] = {}
+    for scope in examination.scopes:
+        for tier, bars in examination.stores.overlaps.compared(examination.timeframe, scope).items():
+            compared[tier] = compared.get(tier, 0) + bars
+    different, sample = find_in_bars(examination, "bars__tiers_agree", {"timeframe": examination.timeframe.value})
+    return finding(
+        looked_at=sum(compared.values()),
+        offenders=different,
+        what="bars that were told twice",
+        wrong="were told differently by two tiers of their source",
+        remedy="see which is right; `trading-platform backfill --again` asks anew, the finest tier first",
+        severity=Severity.WARN,
+        sample=sample,
+        counts={f"compared with {tier}": bars for tier, bars in compared.items()},
+    )
+
+
 BAR_CHECKS: tuple[Check, ...] = (
     Check("schema", "The table has the declared columns and types.", _schema, blocking=True),
     Check(
@@ -151,6 +170,12 @@ BAR_CHECKS: tuple[Check, ...] = (
         "gap_review",
         "Traded bars that opened more than 10 % from the close before are marked for review; a person looks at those.",
         _gap_review,
+        blocking=False,
+    ),
+    Check(
+        "tiers_agree",
+        "Where a source told a bar twice (archive, trades, candles), it told the same.",
+        _tiers_agree,
         blocking=False,
     ),
     Check(
