@@ -5,13 +5,14 @@ Compared is by :mod:`trading_platform.domain.overlaps`; the check ``tiers_agree`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from trading_platform.domain.overlaps import Comparison
-from trading_platform.domain.time import Timeframe
+from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.checks import Scope
 from trading_platform.stores.coverage import multirange
 from trading_platform.stores.postgres import Database, copy_frame, execute
@@ -63,6 +64,18 @@ class OverlapStore:
             constants = {**key, "replaced": replaced, "origin": origin, "compared_at": compared_at}
             rows = comparison.differences.with_columns(**{name: pl.lit(value) for name, value in constants.items()})
             copy_frame(connection, "market_data.overlap_differences", rows)
+
+    def withdraw(
+        self, connection: Connection, symbol: str, timeframe: Timeframe, source: str, changed: Sequence[Window]
+    ) -> None:
+        """Forgets what was compared with bars that have changed since."""
+        parameters = {
+            "symbol": symbol,
+            "timeframe": timeframe.value,
+            "source": source,
+            "changed": multirange(changed),
+        }
+        execute(connection, query("overlaps/withdraw"), parameters)
 
     def compared(self, timeframe: Timeframe, scope: Scope) -> dict[str, int]:
         """How many bars of a timeframe were compared in a scope, by the tier they were heard from again."""

@@ -280,6 +280,8 @@ def store_answer(
             timeframe=timeframe.value,
             origin=answer.origin,
         )
+        if changed:
+            stores.overlaps.withdraw(connection, symbol, timeframe, source, answer.answered)
         for telling in answer.again:
             _, gave_way = compare_telling(
                 stores, connection, telling, instrument, timeframe, source=source, origin=answer.origin, now=asked_at
