@@ -173,12 +173,6 @@ BAR_CHECKS: tuple[Check, ...] = (
         blocking=False,
     ),
     Check(
-        "tiers_agree",
-        "Where a source told a bar twice (archive, trades, candles), it told the same.",
-        _tiers_agree,
-        blocking=False,
-    ),
-    Check(
         "complete",
         "Every bar the calendar expects is stored, proven empty, or refused with its reason.",
         check_complete,
@@ -188,3 +182,13 @@ BAR_CHECKS: tuple[Check, ...] = (
 """All rules of an asset ``ohlcv_*``. Those block whose violation makes everything computed from the
 bars wrong. A bar that is missing does not: it is known to be, what is computed over it is computed
 anew when it comes, and one symbol's source must not hold up all others."""
+
+TIER_CHECKS: tuple[Check, ...] = (
+    Check(
+        "tiers_agree",
+        "Where a source told a bar twice (archive, trades, candles), it told the same.",
+        _tiers_agree,
+        blocking=False,
+    ),
+)
+"""The rules of bars that come from sources; longer ones are rolled up from those."""
