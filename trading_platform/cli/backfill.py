@@ -7,6 +7,7 @@ It runs the same Dagster jobs that the UI shows, in this process. What there is 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _WORTH_SAYING = 10.0  # seconds of asking a source
+_WORTH_ASKING = 3600.0
 _MINUTE = 60
 
 
@@ -86,10 +88,12 @@ def backfill(
 def _reaching(settings: Settings, asked: Window | None, *, told: bool) -> Settings:
     """The settings, Kraken's trades reaching back as far as a user says who names a start."""
     from trading_platform.domain.time import utc_now
+    from trading_platform.partitions import first_window
 
     if asked is None or not told:
         return settings
-    days = math.ceil((utc_now() - asked.start) / timedelta(days=1))
+    first = max(asked.start, first_window(Timeframe.M1).start)
+    days = math.ceil((utc_now() - first) / timedelta(days=1))
     return settings.model_copy(update={"kraken_history_days": max(days, settings.kraken_history_days)})
 
 
@@ -110,9 +114,11 @@ def _print_efforts(
             f"requests, {_duration(effort.seconds)}.",
             highlight=False,
         )
+    total = sum(effort.seconds for effort in shown)
     if shown:
-        total = _duration(sum(effort.seconds for effort in shown))
-        out.print(f"In all {total}. It can be interrupted at any moment; the same command goes on where it stopped.")
+        out.print(f"In all {_duration(total)}. Interrupt it when you like: the same command goes on where it stopped.")
+    if total > _WORTH_ASKING and sys.stdin.isatty():
+        typer.confirm("Go on?", default=True, abort=True)
 
 
 def _duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ from trading_platform.sources.kraken.archive import ArchiveMember, hash_of, memb
 from trading_platform.sources.kraken.landed import KrakenArchive, Tier
 from trading_platform.sources.kraken.minutes import SOURCE
 from trading_platform.stores.bundle import Stores
+from trading_platform.workflows.account_bars import within
 from trading_platform.workflows.compare_tiers import compare_telling
 from trading_platform.workflows.import_files import ImportedFile, ImportStatus
 from trading_platform.workflows.progress import Progress, silent
@@ -151,15 +152,18 @@ def _import_member(
     area, symbol, timeframe = archive.areas[member.tier], member.symbol, _timeframe(member)
     try:
         sha256 = hash_of(member)
-        if area.has(sha256=_name(sha256, 0), symbol=symbol, timeframe=timeframe, options=_OPTIONS):
-            return _empty(member.origin, ImportStatus.UNCHANGED, symbol, "nothing to do", timeframe)
-        tally = _land(member, sha256, area, stores, clock, progress)
+        known = area.has(sha256=_name(sha256, 0), symbol=symbol, timeframe=timeframe, options=_OPTIONS)
+        tally = _Tally() if known else _land(member, sha256, area, stores, clock, progress)
     except FileRefused as refusal:
         return _refused(stores, member.origin, refusal, symbol, timeframe)
     registered = bool(tally.bars) and stores.instruments.get(symbol) is None
     if registered:
         stores.instruments.add(instrument)
-    compared, different = _compare(member, instrument, archive, stores, tally, clock)
+    spans = Window.merge(file.span for file in area.files(symbol, timeframe) if file.path.name.startswith(sha256))
+    compared, different = _compare(member, instrument, archive, stores, spans, clock)
+    if known:
+        file = _empty(member.origin, ImportStatus.UNCHANGED, symbol, "nothing to do", timeframe)
+        return replace(file, compared=compared, different=different)
     return ImportedFile(
         origin=member.origin,
         status=ImportStatus.IMPORTED if tally.bars else ImportStatus.REFUSED,
@@ -235,15 +239,17 @@ def _land(
 
 
 def _compare(
-    member: ArchiveMember, instrument: Instrument, archive: KrakenArchive, stores: Stores, tally: _Tally, clock: Clock
+    member: ArchiveMember,
+    instrument: Instrument,
+    archive: KrakenArchive,
+    stores: Stores,
+    spans: Sequence[Window],
+    clock: Clock,
 ) -> tuple[int, int]:
     """Holds a landed member against the bars that Kraken gave for the same time before: how many, how many differ."""
     timeframe, compared, different = _timeframe(member), 0, 0
-    if tally.start is None or tally.end is None:
-        return 0, 0
-    span = Window(tally.start, tally.end)
     known = stores.coverage.answered(member.symbol, timeframe).get(SOURCE, [])
-    for window in (part for answered in known if (part := answered.intersect(span))):
+    for window in (part for span in spans for part in within(known, span)):
         for partition in partition_windows(timeframe, window):
             part = partition.intersect(window)
             if part is None:

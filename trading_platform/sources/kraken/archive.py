@@ -46,6 +46,7 @@ _COLUMNS = {
 }
 _FORMATS = {Tier.OHLCVT: FileFormat.KRAKEN_OHLCVT, Tier.TRADES: FileFormat.KRAKEN_TRADES}
 _EARLIEST = 10**9  # seconds since 1970: 2001; what is earlier is another unit, or no time
+_LONGEST_MINUTE = 4  # pieces: no minute has a million trades
 _ENOUGH_ROWS = 50  # by chance, so many minutes do not all lie on a coarser grid
 
 
@@ -207,6 +208,8 @@ def _pieces(member: ArchiveMember, piece_bytes: int) -> Iterator[bytes]:
             if cut:
                 yield text[:cut]
             left = text[cut:]
+            if len(left) > _LONGEST_MINUTE * piece_bytes:
+                raise unreadable("it has no rows with times in the order of time, as Kraken's have")
     if left.strip():
         yield left
 
