@@ -78,7 +78,7 @@ def by_hand(trades: pl.DataFrame, close: Decimal | None) -> list[tuple[object, .
     known=st.booleans(),
     interrupted=st.sets(st.integers(0, 120)),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_bars_are_those_of_the_definition_however_pages_are_cut_and_resumed(
     *, seconds: list[float], size: int, known: bool, interrupted: set[int]
 ) -> None:

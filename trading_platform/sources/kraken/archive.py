@@ -1,9 +1,9 @@
 """Kraken's bulk archives: which members of a ZIP hold whose bars, and their rows, a piece at a time.
 
 A member can be larger than memory, so it is read twice: once to know that it is whole and what its hash is,
-then in pieces that end between two minutes. A piece whose rows are in order is read straight into columns;
-any other goes the way of all imported files (:mod:`trading_platform.sources.files.reading`), which says of
-each row what is wrong with it. Formats: docs/sources/kraken.md.
+then in pieces that end between two minutes. A piece whose rows all have their fields is read straight into
+columns, any other line by line, so that it can be said of each row what is wrong with it. Formats:
+docs/sources/kraken.md.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from typing import IO
 
 import polars as pl
 
-from trading_platform.domain.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars
-from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.quality import Screened, screen_bars, screen_trades
+from trading_platform.domain.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
+from trading_platform.domain.errors import InvalidRequest, QualityError
+from trading_platform.domain.quality import REFUSED_SCHEMA, screen_bars, screen_trades
 from trading_platform.domain.reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.files.contents import LARGEST_RATIO, FileContent, check_exists
+from trading_platform.sources.files.contents import LARGEST_RATIO, check_exists
 from trading_platform.sources.files.names import FileName
-from trading_platform.sources.files.options import FileFormat, FileRefused, ImportOptions, unreadable
-from trading_platform.sources.files.reading import FileReading, read_content
+from trading_platform.sources.files.options import FileFormat, FileRefused, unreadable
+from trading_platform.sources.files.reading import FileReading, refuse_unfinished, refused_early
+from trading_platform.sources.files.tables import extra_fields, lines_of, split_rows
 from trading_platform.sources.kraken.landed import Tier
 from trading_platform.sources.kraken.minutes import SOURCE
 
@@ -45,7 +46,7 @@ _COLUMNS = {
     Tier.TRADES: ("time_text", "price", "quantity"),
 }
 _FORMATS = {Tier.OHLCVT: FileFormat.KRAKEN_OHLCVT, Tier.TRADES: FileFormat.KRAKEN_TRADES}
-_EARLIEST = 10**9  # seconds since 1970: 2001; what is earlier is another unit, or no time
+_EARLIEST, _LATEST = 10**9, 4 * 10**9  # seconds since 1970: 2001 to 2096; what is outside is another unit, or no time
 _LONGEST_MINUTE = 4  # pieces: no minute has a million trades
 _ENOUGH_ROWS = 50  # by chance, so many minutes do not all lie on a coarser grid
 
@@ -181,10 +182,7 @@ def read_member(
     line, read, end = 0, 0, None
     for piece in _pieces(member, piece_bytes):
         reading = _read_piece(member, member.timeframe, piece, now)
-        if reading.refused_whole:
-            raise FileRefused(Reason(reading.refused["reason"][0]), reading.refused["detail"][0], rows=reading.rows)
-        if line == 0:
-            _check_grid(reading, member.timeframe)
+        _check(reading, member, is_first=line == 0)
         reading = replace(reading, refused=reading.refused.with_columns(pl.col("line") + line))
         if reading.span is not None:
             if end is not None and reading.span.start < end:
@@ -237,54 +235,33 @@ def _minute(row: bytes) -> int | None:
 
 
 def _read_piece(member: ArchiveMember, timeframe: Timeframe, piece: bytes, now: datetime) -> FileReading:
-    raw = _straight(member.tier, piece)
-    if raw is not None:
-        reading = _screened(member, timeframe, raw, now)
-        if reading is not None:
-            return reading
-    options = ImportOptions(symbol=member.symbol, timeframe=timeframe, format=_FORMATS[member.tier])
-    content = FileContent(member.path, member.name, lambda: piece)
-    slow = read_content(content, options, now=now, zone_of=lambda _: "UTC")
-    return replace(slow, bars=slow.bars.with_columns(source=pl.lit(SOURCE)))
+    """The rows of a piece, screened.
 
-
-def _straight(tier: Tier, piece: bytes) -> pl.DataFrame | None:
-    """The piece in text columns with ``time``; None where any row has not exactly its fields, or no time."""
-    try:
-        frame = pl.read_csv(
-            io.BytesIO(piece),
-            has_header=False,
-            new_columns=list(_COLUMNS[tier]),
-            infer_schema=False,
-            quote_char=None,
-        )
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        return None
-    if frame.width != len(_COLUMNS[tier]) or any(frame.null_count().row(0)):
-        return None
-    seconds = pl.col("time_text").cast(pl.Decimal(20, 9), strict=False)
-    frame = frame.with_columns(time=(seconds * 1_000_000).cast(pl.Int64, strict=False).cast(BAR_SCHEMA["time"]))
-    times = frame["time"]
-    first = times.min()
-    if times.null_count() or not isinstance(first, datetime) or first.timestamp() < _EARLIEST:
-        return None
-    return frame
-
-
-def _screened(member: ArchiveMember, timeframe: Timeframe, raw: pl.DataFrame, now: datetime) -> FileReading | None:
-    """The piece as bars; None where some have not ended, which is for the careful way to say."""
-    latest = raw["time"].max()
-    if not isinstance(latest, datetime) or latest + timeframe.duration > now:
-        return None
-    numbered = raw.with_columns(
-        line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64), record=pl.lit(None, dtype=pl.String)
-    )
+    Raises:
+        QualityError: if rows were lost on the way, which nothing may do.
+    """
+    raw, text = _straight(member.tier, piece), pl.concat_str(_COLUMNS[member.tier], separator=",")
+    if raw is None:
+        raw, text = _careful(member.tier, piece), pl.col("text")
+    early = refused_early(raw)
+    sound = raw.filter(pl.col("fault").is_null()).drop("fault")
     if member.tier is Tier.OHLCVT:
-        screened = screen_bars(numbered, timeframe, now)
+        screened = refuse_unfinished(screen_bars(sound, timeframe, now), timeframe, now)
         bars = _as_bars(screened.accepted, member.symbol, timeframe)
     else:
-        screened = screen_trades(numbered, now)
-        bars = _bars_of_trades(screened.accepted, member.symbol)
+        screened = screen_trades(sound, now)
+        bars = final_bars(_bars_of_trades(screened.accepted, member.symbol), timeframe, now)
+    refused = pl.concat([early, screened.refused]).sort("line")
+    if screened.accepted.height + refused.height != raw.height:
+        raise QualityError(
+            f"Rows of {member.origin} were lost while it was read.",
+            expected=f"accepted + quarantined = {raw.height} rows",
+            received=f"{screened.accepted.height} accepted, {refused.height} quarantined",
+            remedy="report this as a defect; nothing of the file was kept",
+        )
+    if refused.height:
+        texts = raw.filter(pl.col("line").is_in(refused["line"].implode())).select("line", record=text)
+        refused = refused.drop("record").join(texts, on="line", how="left", maintain_order="left")
     return FileReading(
         symbol=member.symbol,
         timeframe=timeframe,
@@ -292,10 +269,55 @@ def _screened(member: ArchiveMember, timeframe: Timeframe, raw: pl.DataFrame, no
         rows=raw.height,
         accepted=screened.accepted.height,
         bars=bars,
-        refused=_with_records(screened, raw, _COLUMNS[member.tier]),
+        refused=refused.select(REFUSED_SCHEMA.keys()),
         span=Window(bars["time"][0], bars["time"][-1] + timeframe.duration) if bars.height else None,
         assumption="Kraken's own; minutes without a row had no trade" if timeframe.is_intraday else "Kraken's own",
     )
+
+
+def _straight(tier: Tier, piece: bytes) -> pl.DataFrame | None:
+    """The piece as raw rows; None where any row has not exactly its fields, or no time."""
+    columns = _COLUMNS[tier]
+    try:
+        frame = pl.read_csv(
+            io.BytesIO(piece), has_header=False, new_columns=list(columns), infer_schema=False, quote_char=None
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+    lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
+    if frame.shape != (lines, len(columns)) or any(frame.null_count().row(0)):
+        return None
+    frame = _timed(frame)
+    if frame["time"].null_count():
+        return None
+    return frame.with_columns(
+        line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
+        record=pl.lit(None, dtype=pl.String),
+        fault=pl.lit(None, dtype=pl.String),
+    )
+
+
+def _careful(tier: Tier, piece: bytes) -> pl.DataFrame:
+    """The piece as raw rows, line by line, whatever it holds."""
+    columns = _COLUMNS[tier]
+    lines = lines_of(piece.decode("utf-8", "replace").replace("\0", "\ufffd"))
+    fields = split_rows(lines["record"], ",", len(columns), quoted=False)
+    fields.columns = list(columns)
+    surplus = extra_fields(lines["record"], ",", len(columns), quoted=False)
+    frame = _timed(fields.with_columns(pl.all().fill_null("").str.strip_chars()))
+    return frame.with_columns(
+        line=lines["line"],
+        record=pl.lit(None, dtype=pl.String),
+        fault=pl.lit(f"{Reason.UNREADABLE_NUMBER.value}:") + surplus,
+        text=lines["record"],
+    )
+
+
+def _timed(frame: pl.DataFrame) -> pl.DataFrame:
+    """With ``time`` of ``time_text`` in seconds since 1970; null where that is none."""
+    seconds = pl.col("time_text").cast(pl.Decimal(20, 9), strict=False)
+    plausible = pl.when(seconds.is_between(_EARLIEST, _LATEST)).then(seconds)
+    return frame.with_columns(time=(plausible * 1_000_000).cast(pl.Int64).cast(BAR_SCHEMA["time"]))
 
 
 def _as_bars(accepted: pl.DataFrame, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
@@ -313,20 +335,20 @@ def _bars_of_trades(accepted: pl.DataFrame, symbol: str) -> pl.DataFrame:
     return bars_from_trades(accepted, symbol=symbol, timeframe=Timeframe.M1, source=SOURCE, window=minutes, fill=False)
 
 
-def _with_records(screened: Screened, raw: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
-    """The refused rows with the text they stood as."""
-    if screened.refused.is_empty():
-        return screened.refused
-    texts = raw[screened.refused["line"] - 1].select(record=pl.concat_str(columns, separator=","))["record"]
-    return screened.refused.with_columns(record=texts)
-
-
-def _check_grid(reading: FileReading, timeframe: Timeframe) -> None:
-    """Whether the first rows can be of the length that the member's name says."""
+def _check(reading: FileReading, member: ArchiveMember, *, is_first: bool) -> None:
+    """Whether the rows are of the kind that the member's name says: one by one they could all be refused."""
+    few = reading.accepted * 2 < reading.rows and reading.rows >= _ENOUGH_ROWS
+    if few or (is_first and reading.accepted == 0):
+        shown, why = reading.refused.select("record", "detail").row(0)
+        expected = ",".join("time" if name == "time_text" else name for name in _COLUMNS[member.tier])
+        detail = (
+            f"most of its rows cannot be {expected} as in Kraken's {member.tier}: "
+            f"{str(shown)[:100]} ({why}), for example"
+        )
+        raise FileRefused(Reason.UNSUPPORTED, detail, rows=reading.rows)
     times = reading.bars["time"]
-    if timeframe is not Timeframe.M1 or reading.format != FileFormat.KRAKEN_OHLCVT or times.len() < _ENOUGH_ROWS:
-        return
-    if (times.dt.truncate("5m") == times).all():
+    judged = is_first and member.tier is Tier.OHLCVT and member.timeframe is Timeframe.M1
+    if judged and times.len() >= _ENOUGH_ROWS and (times.dt.truncate("5m") == times).all():
         detail = "every row lies on the grid of 5 minutes or more, so these are not the 1m bars its name says"
         raise FileRefused(Reason.UNSUPPORTED, detail, rows=reading.rows)
 
