@@ -42,6 +42,7 @@ from trading_platform.workflows.backfill_bars import BackfillReport, backfill_ba
 from trading_platform.workflows.check_results import Status
 from trading_platform.workflows.import_archives import import_archives
 from trading_platform.workflows.import_files import ImportedFile, ImportStatus
+from trading_platform.workflows.plan_backfill import efforts_of
 from trading_platform.workflows.verify import verify_asset
 
 NOW = datetime(2025, 3, 4, 15, 17, 42, tzinfo=UTC)
@@ -269,6 +270,26 @@ def test_candles_take_over_from_trades_and_what_both_tell_is_compared(
     backfill(clean, source_of(exchange, None), window)
     assert watched.pages == []  # one request for candles, none for trades
     assert stored(clean, window).select(VALUES).equals(own_candles(market, "BTCUSD", window))
+
+
+def test_what_asking_takes_is_told_before(
+    clean: Stores, exchange: str, watched: Watched, market: SeededMarket, tmp_path: Path
+) -> None:
+    window = days_before(NOW, 8, 0)
+    source = source_of(exchange, None, days=8)
+    (told,) = efforts_of(
+        clean, {"kraken": source}, [instrument()], [Timeframe.M5, Timeframe.H1], None, clock=clock, again=False
+    )
+    assert (told.symbol, told.timeframe, told.window, told.seconds) == ("BTCUSD", "1m", window, told.requests)
+    watched.pages.clear()
+    backfill(clean, source, window)
+    assert len(watched.pages) / 2 <= told.requests <= len(watched.pages) * 2
+    nothing = efforts_of(clean, {"kraken": source}, [instrument()], [Timeframe.M1], None, clock=clock, again=False)
+    assert nothing == []
+    import_(clean, tmp_path, write_ohlcvt(tmp_path / "Kraken.zip", market, ["BTCUSD"], days_before(NOW, 8, 0.4)))
+    known = source_of(exchange, tmp_path, days=8)
+    (less,) = efforts_of(clean, {"kraken": known}, [instrument()], [Timeframe.M1], None, clock=clock, again=True)
+    assert less.requests < told.requests
 
 
 # --- archives ------------------------------------------------------------------------------------------------------

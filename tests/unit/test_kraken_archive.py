@@ -18,13 +18,8 @@ from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import FileFormat, FileRefused, ImportOptions
 from trading_platform.sources.files.reading import FileReading, read_content
-from trading_platform.sources.kraken.archive import (
-    ArchiveMember,
-    hash_of,
-    is_archive,
-    members_of,
-    read_member,
-)
+from trading_platform.sources.kraken.archive import hash_of, is_archive, members_of, read_member
+from trading_platform.sources.kraken.archive_rows import ArchiveMember
 from trading_platform.sources.kraken.landed import KrakenArchive, Tier
 
 NOW = datetime(2025, 3, 4, tzinfo=UTC)

@@ -22,7 +22,8 @@ from trading_platform.sources.base import SecondTelling
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import FileRefused
 from trading_platform.sources.files.reading import FileReading
-from trading_platform.sources.kraken.archive import ArchiveMember, hash_of, members_of, read_member
+from trading_platform.sources.kraken.archive import hash_of, members_of, read_member
+from trading_platform.sources.kraken.archive_rows import ArchiveMember
 from trading_platform.sources.kraken.landed import KrakenArchive, Tier
 from trading_platform.sources.kraken.minutes import SOURCE
 from trading_platform.stores.bundle import Stores
