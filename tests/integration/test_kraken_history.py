@@ -476,6 +476,36 @@ def test_a_truncated_archive_is_refused(clean: Stores, ohlcvt: Path, tmp_path: P
     assert file.detail
 
 
+def test_an_import_killed_in_the_middle_leaves_nothing_to_be_seen_and_is_simply_done_again(
+    clean: Stores, ohlcvt: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "source=kraken"
+    done = 0
+
+    def told(what: str, _done: int, _total: int) -> None:
+        nonlocal done
+        done += what.startswith("XBTUSD_1.csv")
+        if done == 5:
+            raise KeyboardInterrupt
+
+    archive = KrakenArchive(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        import_archives(
+            [ohlcvt], symbol="BTCUSD", archive=archive, stores=clean, clock=clock, progress=told, piece_bytes=20_000
+        )
+    assert len(list(folder.rglob("*.staged"))) == 4
+    assert archive.spans("BTCUSD", Timeframe.M1) == []
+    done = 6
+    again = import_archives(
+        [ohlcvt], symbol="BTCUSD", archive=archive, stores=clean, clock=clock, progress=told, piece_bytes=20_000
+    )
+    assert {file.status for file in again} == {ImportStatus.IMPORTED}
+    assert list(folder.rglob("*.staged")) == []
+    assert len(list((folder / "tier=ohlcvt").rglob("timeframe=1m/*.parquet"))) > 10
+    (span,) = archive.spans("BTCUSD", Timeframe.M1)
+    assert archive.filled(Tier.OHLCVT, "BTCUSD", Timeframe.M1, span).height == (span.end - span.start) // MINUTE
+
+
 def test_missing_members_are_named(clean: Stores, market: SeededMarket, span: Window, tmp_path: Path) -> None:
     other = write_ohlcvt(tmp_path / "Kraken_1.zip", market, ["ETHUSD"], span, [1440])
     (file,) = import_(clean, tmp_path, other)
@@ -530,12 +560,12 @@ def test_rows_that_are_not_what_the_name_says_are_refused(
 
 # --- size ----------------------------------------------------------------------------------------------------------
 
-ROWS = int(os.environ.get("TEST_KRAKEN_ROWS", "600000"))
-MOST_MEMORY = 400 * 1024**2
+ROWS = int(os.environ.get("TEST_KRAKEN_ROWS", "800000"))
+MOST_MEMORY = 350 * 1024**2
 """Read at once, the rows above would need more: about 800 MB a million."""
 
 READ = """
-import resource, sys, time
+import re, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from trading_platform.sources.kraken.archive import hash_of, members_of, read_member
@@ -544,7 +574,9 @@ hash_of(member)
 began, rows = time.monotonic(), 0
 for reading in read_member(member, datetime.now(UTC)):
     rows += reading.bars.height
-print(rows, time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+taken = time.monotonic() - began
+peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())
+print(rows, taken, int(peak[1]) * 1024)
 """
 
 

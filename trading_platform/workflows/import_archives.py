@@ -22,7 +22,7 @@ from trading_platform.sources.base import SecondTelling
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import FileRefused
 from trading_platform.sources.files.reading import FileReading
-from trading_platform.sources.kraken.archive import hash_of, members_of, read_member
+from trading_platform.sources.kraken.archive import PIECE_BYTES, hash_of, members_of, read_member
 from trading_platform.sources.kraken.archive_rows import ArchiveMember
 from trading_platform.sources.kraken.landed import KrakenArchive, Tier
 from trading_platform.sources.kraken.minutes import SOURCE
@@ -45,6 +45,7 @@ def import_archives(
     stores: Stores,
     clock: Clock,
     progress: Progress = silent,
+    piece_bytes: int = PIECE_BYTES,
 ) -> list[ImportedFile]:
     """Imports archives one after the other; doing it again changes nothing, and goes on where one was interrupted.
 
@@ -56,6 +57,7 @@ def import_archives(
         stores: the universe, the quarantine, and the bars to compare with.
         clock: the present.
         progress: is told how far a member is.
+        piece_bytes: how much of a member is read at once.
 
     Raises:
         InvalidRequest: if no instrument could take such bars, or a file does not exist.
@@ -72,7 +74,7 @@ def import_archives(
             continue
         chosen = [m for m in members if m.symbol in wanted and m.timeframe and timeframe in (None, m.timeframe)]
         found.extend(_absent(whole, members, wanted, explicit=symbol is not None))
-        found.extend(_import_member(m, wanted[m.symbol], archive, stores, clock, progress) for m in chosen)
+        found.extend(_import_member(m, wanted[m.symbol], archive, stores, clock, progress, piece_bytes) for m in chosen)
     return found
 
 
@@ -149,12 +151,13 @@ def _import_member(
     stores: Stores,
     clock: Clock,
     progress: Progress,
+    piece_bytes: int,
 ) -> ImportedFile:
     area, symbol, timeframe = archive.areas[member.tier], member.symbol, _timeframe(member)
     try:
         sha256 = hash_of(member)
-        known = area.has(sha256=_name(sha256, 0), symbol=symbol, timeframe=timeframe, options=_OPTIONS)
-        tally = _Tally() if known else _land(member, sha256, area, stores, clock, progress)
+        known = area.has_all(sha256=sha256, symbol=symbol, timeframe=timeframe)
+        tally = _Tally() if known else _land(member, sha256, area, stores, clock, progress, piece_bytes)
     except FileRefused as refusal:
         return _refused(stores, member.origin, refusal, symbol, timeframe)
     registered = bool(tally.bars) and stores.instruments.get(symbol) is None
@@ -192,46 +195,42 @@ def _timeframe(member: ArchiveMember) -> Timeframe:
     return member.timeframe
 
 
-def _name(sha256: str, number: int) -> str:
-    return f"{sha256}-{number:05d}"
-
-
 def _land(
-    member: ArchiveMember, sha256: str, area: LandingArea, stores: Stores, clock: Clock, progress: Progress
+    member: ArchiveMember,
+    sha256: str,
+    area: LandingArea,
+    stores: Stores,
+    clock: Clock,
+    progress: Progress,
+    piece_bytes: int,
 ) -> _Tally:
-    """Keeps the pieces of a member; the first last, so that it is there only if all are."""
+    """Keeps the pieces of a member, which are seen once all of them are there."""
     timeframe, tally, number = _timeframe(member), _Tally(), 0
-    held: FileReading | None = None
     label, total = f"{Path(member.name or member.path).name} (MB)", max(member.size // _MEGABYTE, 1)
 
     def told(read: int) -> None:
         progress(label, min(read // _MEGABYTE, total), total)
 
-    def keep(reading: FileReading, place: int) -> None:
-        if reading.span is not None:
-            area.keep(
-                reading.bars,
-                sha256=_name(sha256, place),
-                symbol=member.symbol,
-                timeframe=timeframe,
-                span=reading.span,
-                options=_OPTIONS,
-                clock=clock,
-            )
-
+    area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)  # of an import that was interrupted
     try:
-        for reading in read_member(member, clock(), told=told):
+        for reading in read_member(member, clock(), piece_bytes=piece_bytes, told=told):
             tally.add(reading)
             stores.quarantine.record(
                 reading.refused, source=SOURCE, symbol=member.symbol, timeframe=timeframe.value, origin=member.origin
             )
-            if reading.span is not None and held is None:
-                held = reading
-            elif reading.span is not None:
+            if reading.span is not None:
                 number += 1
-                keep(reading, number)
-        if held is not None:
-            keep(held, 0)
+                area.keep(
+                    reading.bars,
+                    sha256=f"{sha256}-{number:05d}",
+                    symbol=member.symbol,
+                    timeframe=timeframe,
+                    span=reading.span,
+                    options=_OPTIONS,
+                    clock=clock,
+                    staged=True,
+                )
+        area.publish(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
     except FileRefused:
         area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
         raise

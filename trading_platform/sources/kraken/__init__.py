@@ -7,6 +7,11 @@ the platform's errors, :mod:`~trading_platform.sources.kraken.client` has a meth
 :mod:`~trading_platform.sources.kraken.source` is the ``BarSource``,
 :mod:`~trading_platform.sources.kraken.quotes` a ``QuoteSource``.
 
+History: :mod:`~trading_platform.sources.kraken.cursor` follows the pages of trades,
+:mod:`~trading_platform.sources.kraken.minutes` makes bars of them and keeps where to go on,
+:mod:`~trading_platform.sources.kraken.archive` and :mod:`~trading_platform.sources.kraken.archive_rows` read
+bulk archives, and :mod:`~trading_platform.sources.kraken.landed` answers from those that were imported.
+
 Live: :mod:`~trading_platform.sources.kraken.live` is the ``LiveFeed`` over the WebSocket,
 :mod:`~trading_platform.sources.kraken.messages` reads a message,
 :mod:`~trading_platform.sources.kraken.stream` knows what it means after those before, and

@@ -209,8 +209,7 @@ class KrakenSource:
         whole = answer is not None and answer.answered == (window,) and answer.refused.is_empty()
         if answer is None or not whole:
             return None
-        times = answer.bars["time"]
-        gapless = times.is_empty() or times.len() == (window.end - times[0]) // Timeframe.M1.duration
+        gapless = answer.bars.height == (window.end - window.start) // Timeframe.M1.duration
         return answer if gapless else None
 
     def _from_candles(self, symbol: str, pair: KrakenPair, timeframe: Timeframe, window: Window) -> BarAnswer | None:
