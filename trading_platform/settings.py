@@ -34,6 +34,8 @@ class Settings(BaseSettings):
         kraken_live: how quotes and trades come from Kraken, by ``websocket`` or, where that cannot be had, quotes alone
             by ``polling`` its REST each second.
         kraken_requests_per_second: budget of public requests, of all processes together.
+        kraken_history_days: for how many days before now minutes are rebuilt from Kraken's trades without being
+            told to; `backfill --start` goes further.
         kraken_api_key: opens an account at Kraken, to be read; None if there is none.
         kraken_api_secret: signs its requests.
         kraken_tier: of the account, which its limits go by.
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     kraken_ws_url: str = "wss://ws.kraken.com/v2"
     kraken_live: Literal["websocket", "polling"] = "websocket"
     kraken_requests_per_second: float = Field(default=1.0, gt=0)
+    kraken_history_days: int = Field(default=2, ge=1, le=36_600)
     kraken_api_key: SecretStr | None = None
     kraken_api_secret: SecretStr | None = None
     kraken_tier: Literal["starter", "intermediate", "pro"] = "starter"

@@ -9,12 +9,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 import typer
+from kraken_archives import write_zip
 from typer.testing import CliRunner, Result
 
 from trading_platform.cli import imports
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.source import FileSource
+from trading_platform.sources.kraken.landed import KrakenArchive
 from trading_platform.stores.instruments import InstrumentStore
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
@@ -145,3 +147,36 @@ def test_summary_for_a_person_says_what_comes_next(run, test_data: Path) -> None
     result = run(test_data / "daily/SPY_2008-2018_yahoo.csv")
     assert "Next: trading-platform backfill SPY --timeframe 1d" in result.output
     assert "ohlc_inconsistent" in result.output
+
+
+def test_krakens_archives_are_its_own_bars_and_other_files_are_not(run, database: Database, tmp_path: Path) -> None:
+    start = 1_740_787_200
+    rows = [f"{start + 60 * number},10,12,9,11,0.5,3" for number in (0, 1, 4)]
+    archive = write_zip(
+        tmp_path / "Kraken_OHLCVT_Q1_2025.zip", {"XDGEUR_1.csv": rows, "XDGEUR_5.csv": [], "ABCEUR_1.csv": []}
+    )
+    nobody = run(archive)
+    assert isinstance(nobody.exception, InvalidRequest)
+    assert "--symbol" in str(nobody.exception.expected)
+    said = json.loads(run(archive, "--symbol", "dogeeur", "--json").stdout)
+    (file,) = said["files"]
+    assert (file["symbol"], file["timeframe"], file["rows"], file["accepted"]) == ("DOGEEUR", "1m", 3, 3)
+    assert file["registered"]
+    assert said["next"] == ["trading-platform backfill DOGEEUR --timeframe 1m"]
+    doge = InstrumentStore(database).get("DOGEEUR")
+    assert doge is not None
+    assert doge.source == "kraken"
+    landed = KrakenArchive(tmp_path / "data" / "imports")
+    (span,) = landed.spans("DOGEEUR", Timeframe.M1)
+    (answer,) = landed.answers("DOGEEUR", Timeframe.M1, span)
+    assert answer.bars["quality"].to_list() == ["traded", "traded", "no_trade", "no_trade", "traded"]
+    assert "already imported" in run(archive).output  # now the universe has it
+    csv = tmp_path / "ETHXBT_1.csv"
+    csv.write_text("".join(f"{row}\n" for row in rows))
+    assert run(csv).exit_code == 0
+    eth = InstrumentStore(database).get("ETHBTC")
+    assert eth is not None
+    assert eth.source == "file"
+    refused = run(csv, "--source", "kraken", "--symbol", "ETHBTC")
+    assert isinstance(refused.exception, InvalidRequest)
+    assert "instruments add ETHBTC --source kraken" in str(refused.exception.remedy)

@@ -44,7 +44,8 @@ from trading_platform.sources.kraken.wire import Retries, unwrap
 NOW = datetime(2025, 3, 4, 15, 17, 42, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 COLUMNS = ["time", *PRICES, "volume"]
-HALF_DAY = Window(NOW.replace(second=0) - timedelta(hours=12), NOW)
+YESTERDAY = NOW.replace(second=0) - timedelta(days=1)
+HALF_DAY = Window(YESTERDAY - timedelta(hours=12), YESTERDAY)  # older than candles, so from pages of trades
 SYMBOLS = ("BTCUSD", "ETHUSD", "SOLUSD", "ADAUSD", "XRPUSD", "DOTUSD")
 
 
@@ -240,7 +241,7 @@ def test_trades_at_one_stamp_across_pages_come_once(shared: int) -> None:
     """Groups of trades with the same nanosecond, so large that pages are cut inside them."""
     pair = Pair("BTCUSD", "XXBTZUSD", "XBT/USD", "XXBT", "ZUSD", 1)
     chance = random.Random(shared)
-    start = int((NOW - timedelta(hours=1)).timestamp()) // 60 * 60 * 10**9
+    start = int((YESTERDAY - timedelta(hours=1)).timestamp()) // 60 * 60 * 10**9
     times = [start + group * 30 * 10**9 for group in range(9) for _ in range(shared)]
     count = len(times)
     rows = [
@@ -251,10 +252,11 @@ def test_trades_at_one_stamp_across_pages_come_once(shared: int) -> None:
     with running_exchange(market, clock=clock) as url:
         client = client_of(url)
         begin = datetime.fromtimestamp(start // 10**9, UTC)
-        trades = client.trades(client.pairs().find("BTCUSD"), Window(begin, NOW))
+        pages = client.trade_pages(client.pairs().find("BTCUSD"), start - 1)
+        trades = pl.concat([page.rows for page in pages])
         assert trades["trade_id"].to_list() == list(range(1, count + 1))
         assert trades["price"].cast(pl.Float64).to_list() == [float(row[0]) for row in rows]
-        bars = KrakenSource(client, clock=clock).bars(instrument("BTCUSD"), Timeframe.M1, Window(begin, NOW)).bars
+        bars = KrakenSource(client, clock=clock).bars(instrument("BTCUSD"), Timeframe.M1, Window(begin, YESTERDAY)).bars
         assert bars["volume"].sum() * 2 == count
 
 
@@ -270,7 +272,7 @@ def _market(pair: Pair, rows: list[list[Any]]) -> RecordedMarket:
 )
 def test_leading_minutes_have_the_last_price_where_it_can_be_known(*, quiet: timedelta, known: bool) -> None:
     pair = Pair("BTCUSD", "XXBTZUSD", "XBT/USD", "XXBT", "ZUSD", 1)
-    window = Window(NOW.replace(second=0) - timedelta(minutes=30), NOW.replace(second=0))
+    window = Window(YESTERDAY - timedelta(minutes=30), YESTERDAY)
     before, inside = (window.start - quiet).timestamp(), (window.start + 10 * MINUTE).timestamp()
     rows = [["101.5", "1", int(before)], ["102.5", "1", int(inside)]]
     with running_exchange(_market(pair, rows), clock=clock) as url:

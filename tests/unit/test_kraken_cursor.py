@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_platform.domain.errors import MalformedPayload, SourceError, SourceUnavailable
-from trading_platform.sources.kraken.cursor import FreshTrades, Read, collect_trades
+from trading_platform.sources.kraken.cursor import Ask, FreshTrades, Read, follow_trades
 from trading_platform.sources.kraken.parse import TradesAnswer, parse_trades
 
 ORIGIN = 1_762_795_433_000_000_000
@@ -30,6 +31,16 @@ def exchange(times: list[int], *, includes_since: bool, page: int = 1000) -> Cal
         return parse_trades({"XBTUSD": rows, "last": str(last)})
 
     return answer
+
+
+def collect(ask: Ask, start: int, end: int, *, page_size: int = 1000) -> pl.DataFrame:
+    """All trades from ``start`` until one at or after ``end``, or until there are no more."""
+    found = []
+    for page in follow_trades(ask, start - 1, page_size=page_size):
+        found.append(page.rows)
+        if page.is_last or page.rows["nanoseconds"][-1] >= end:
+            break
+    return pl.concat(found)
 
 
 def asking(answer: Callable[[int], TradesAnswer]) -> Callable[[int, Read], FreshTrades]:
@@ -53,15 +64,14 @@ def test_all_trades_of_a_window_come_once_and_in_order(
     page = max(page, longest + 2)  # as at Kraken, a page holds more than happens at one nanosecond
     start, end = (ORIGIN + int(share * (times[-1] - ORIGIN + 1)) for share in sorted(bounds))
     ask = asking(exchange(times, includes_since=includes_since, page=page))
-    rows = collect_trades(ask, start, end, page_size=page)
+    rows = collect(ask, start, end, page_size=page)
     got = [number for number, time in rows.select("trade_id", "nanoseconds").iter_rows() if start <= time < end]
     assert got == [number for number, time in enumerate(times, start=1) if start <= time < end]
-    assert rows["line"].to_list() == list(range(1, rows.height + 1))
 
 
 def test_a_stamp_shared_across_a_page_boundary_loses_nothing() -> None:
     times = [ORIGIN] * 300 + [ORIGIN + 5] * 900 + [ORIGIN + 6] * 900 + [ORIGIN + 7]
-    rows = collect_trades(asking(exchange(times, includes_since=False)), ORIGIN, ORIGIN + 10)
+    rows = collect(asking(exchange(times, includes_since=False)), ORIGIN, ORIGIN + 10)
     assert rows["trade_id"].to_list() == list(range(1, len(times) + 1))
 
 
@@ -71,7 +81,7 @@ def test_more_trades_at_one_stamp_than_a_page_holds_is_an_error_and_no_loop(
 ) -> None:
     times = [ORIGIN] * 1500 + [ORIGIN + 1]
     with pytest.raises(error):
-        collect_trades(asking(exchange(times, includes_since=includes_since)), ORIGIN, ORIGIN + 10)
+        collect(asking(exchange(times, includes_since=includes_since)), ORIGIN, ORIGIN + 10)
 
 
 @pytest.mark.parametrize("missing", [5, 21, 35])
@@ -84,14 +94,24 @@ def test_a_hole_is_an_error_that_can_be_retried(missing: int) -> None:
         return TradesAnswer(answer.pair, answer.rows.filter(answer.rows["trade_id"] != missing), answer.last)
 
     with pytest.raises(SourceUnavailable, match="hole") as caught:
-        collect_trades(asking(holed), ORIGIN, ORIGIN + 60)
+        collect(asking(holed), ORIGIN, ORIGIN + 60)
     assert caught.value.retryable
 
 
-def test_progress_is_told_after_every_page_with_something_new() -> None:
+def test_going_on_where_one_stopped_gives_the_rest_and_nothing_twice() -> None:
     times = [ORIGIN + number for number in range(50)]
-    told: list[tuple[int, int]] = []
-    ask = asking(exchange(times, includes_since=False, page=20))
-    collect_trades(ask, ORIGIN, ORIGIN + 100, lambda count, cursor: told.append((count, cursor)))
-    assert [count for count, _ in told] == [20, 39, 50]
-    assert told[-1][1] == times[-1]
+    ask = asking(exchange(times, includes_since=True, page=20))
+    whole = [page.rows["trade_id"].to_list() for page in follow_trades(ask, ORIGIN - 1, page_size=20)]
+    assert [number for page in whole for number in page] == list(range(1, 51))
+    for pages in range(1, len(whole)):
+        stopped = [page for page, _ in zip(follow_trades(ask, ORIGIN - 1, page_size=20), range(pages), strict=False)][
+            -1
+        ]
+        rest = follow_trades(ask, stopped.since, stopped.seen, page_size=20)
+        assert [page.rows["trade_id"].to_list() for page in rest] == whole[pages:]
+
+
+def test_what_follows_on_the_last_trade_had_is_held_to_its_number() -> None:
+    ask = asking(exchange([ORIGIN + number for number in range(50)], includes_since=False, page=20))
+    with pytest.raises(SourceUnavailable, match="hole"):
+        next(follow_trades(ask, ORIGIN + 20, seen=5, page_size=20))

@@ -6,9 +6,12 @@ It runs the same Dagster jobs that the UI shows, in this process. What there is 
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,13 +19,18 @@ import typer
 from trading_platform.cli.output import err, out, print_json, progress_bars, table
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Timeframe, Window, parse_moment
-from trading_platform.settings import load_settings
+from trading_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from trading_platform.cli.dagster_runs import CheckOutcome, RunOutcome
     from trading_platform.domain.accounting import Account
     from trading_platform.resources.platform import PlatformContext
     from trading_platform.workflows.plan_backfill import Reach
+
+
+_WORTH_SAYING = 10.0  # seconds of asking a source
+_WORTH_ASKING = 3600.0
+_MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -57,19 +65,67 @@ def backfill(
 ) -> None:
     """Bring bars, indicators and features up to what the sources have.
 
-    Goes on where an interrupted one stopped. Example: [bold]trading-platform backfill SPY GOOG -t 1d[/]
+    Goes on where an interrupted one stopped. Minutes of Kraken are rebuilt from its trades as far back as --start
+    says, or KRAKEN_HISTORY_DAYS; what that takes is said before it begins.
+
+    Example: [bold]trading-platform backfill SPY GOOG -t 1d[/]
     """
     from trading_platform.resources.platform import open_platform
 
-    settings = load_settings()
     began = time.monotonic()
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
     asked = _asked(start, end)
+    settings = _reaching(load_settings(), asked, told=start is not None)
     with progress_bars(quiet=json) as progress, open_platform(settings, progress=progress, again=again) as platform:
+        if not json and (start is not None or out.is_terminal):
+            _print_efforts(platform, symbols or [], lengths, asked)
         lines, runs = run_backfill(platform, symbols or [], lengths, asked)
     _report(lines, runs, time.monotonic() - began, as_json=json)
     if any(line.failed for line in lines) or any(run.error for run in runs):
         raise typer.Exit(1)
+
+
+def _reaching(settings: Settings, asked: Window | None, *, told: bool) -> Settings:
+    """The settings, Kraken's trades reaching back as far as a user says who names a start."""
+    from trading_platform.domain.time import utc_now
+    from trading_platform.partitions import first_window
+
+    if asked is None or not told:
+        return settings
+    first = max(asked.start, first_window(Timeframe.M1).start)
+    days = math.ceil((utc_now() - first) / timedelta(days=1))
+    return settings.model_copy(update={"kraken_history_days": max(days, settings.kraken_history_days)})
+
+
+def _print_efforts(
+    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], asked: Window | None
+) -> None:
+    """Says what takes long before it is begun."""
+    from trading_platform.workflows.plan_backfill import efforts_of
+
+    chosen = platform.instruments(list(dict.fromkeys(symbols or platform.stores.instruments.all())))
+    efforts = efforts_of(
+        platform.stores, platform.sources, chosen, timeframes, asked, clock=platform.clock, again=platform.again
+    )
+    shown = [effort for effort in efforts if effort.seconds >= _WORTH_SAYING]
+    for effort in shown:
+        out.print(
+            f"{effort.symbol} {effort.timeframe}: {effort.window} from {effort.source}, about {effort.requests:,} "
+            f"requests, {_duration(effort.seconds)}.",
+            highlight=False,
+        )
+    total = sum(effort.seconds for effort in shown)
+    if shown:
+        out.print(f"In all {_duration(total)}. Interrupt it when you like: the same command goes on where it stopped.")
+    if total > _WORTH_ASKING and sys.stdin.isatty():
+        typer.confirm("Go on?", default=True, abort=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / _MINUTE)
+    return f"{minutes} min" if minutes < 2 * _MINUTE else f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
 
 
 def run_backfill(

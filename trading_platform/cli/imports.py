@@ -6,6 +6,7 @@ What it does is in :mod:`trading_platform.workflows.import_files`; here it is as
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,14 @@ from trading_platform.sources.files.options import DateOrder, FileFormat, Import
 
 if TYPE_CHECKING:
     from trading_platform.workflows.import_files import ImportedFile, ImportReport
+
+
+class ImportSource(StrEnum):
+    """Whose bars imported ones are."""
+
+    FILE = "file"
+    KRAKEN = "kraken"
+
 
 _FEW = 3  # files named in a note
 _MOST_LINES = 60
@@ -34,7 +43,11 @@ def import_command(
     ],
     *,
     symbol: Annotated[
-        str | None, typer.Option(help="Whose prices they are. Default: told by each file's name.")
+        str | None,
+        typer.Option(
+            help="Whose prices they are. Default: told by each file's name; of Kraken's archives, all pairs "
+            "of the universe."
+        ),
     ] = None,
     timeframe: Annotated[
         str | None, typer.Option(help="1m, 5m, 1h or 1d. Default: the commonest step between the rows.")
@@ -49,19 +62,32 @@ def import_command(
     dates: Annotated[
         DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where they do not tell themselves.")
     ] = None,
+    source: Annotated[
+        ImportSource | None,
+        typer.Option(
+            help="Whose bars they are: kraken for files out of Kraken's bulk downloads, which become the first tier of "
+            "its history. Default: kraken for archives named Kraken_*.zip, file for all others."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Import files of bars or ticks, whatever their format; refused rows are quarantined with their reason.
 
     Ends with 0 if every file gave rows or was imported before, with 1 if a file was refused as a whole.
 
-    Example: trading-platform import SPY_2008-2018_yahoo.csv XBTUSD_1440.csv
+    Kraken's bulk archives (Kraken_OHLCVT.zip, Kraken_Trading_History.zip) are read member by member, whatever their
+    size.
+
+    Example: trading-platform import SPY_2008-2018_yahoo.csv Kraken_OHLCVT_Q1_2024.zip
     """
     from trading_platform.cli.output import progress_bars
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
     from trading_platform.sources.files.landing import LandingArea
-    from trading_platform.workflows.import_files import import_files
+    from trading_platform.sources.kraken.archive import is_archive
+    from trading_platform.sources.kraken.landed import KrakenArchive
+    from trading_platform.workflows.import_archives import import_archives
+    from trading_platform.workflows.import_files import ImportReport, import_files
 
     options = ImportOptions(
         symbol=symbol.upper() if symbol else None,
@@ -74,8 +100,22 @@ def import_command(
     settings = load_settings()
     _check_exist(files)
     with open_platform(settings) as platform, progress_bars(quiet=as_json) as progress:
-        report = import_files(
-            files,
+        krakens = [file for file in files if source is ImportSource.KRAKEN or (source is None and is_archive(file))]
+        members = (
+            import_archives(
+                krakens,
+                symbol=options.symbol,
+                timeframe=options.timeframe,
+                archive=KrakenArchive(settings.imports_directory),
+                stores=platform.stores,
+                clock=utc_now,
+                progress=progress,
+            )
+            if krakens
+            else []
+        )
+        others = import_files(
+            [file for file in files if file not in krakens],
             options,
             landing=LandingArea(settings.imports_directory),
             quarantine=platform.stores.quarantine,
@@ -84,6 +124,7 @@ def import_command(
             clock=utc_now,
             progress=progress,
         )
+        report = ImportReport((*members, *others.files))
     _print(report, as_json=as_json)
     if not report.every_file_usable:
         raise typer.Exit(1)
@@ -163,6 +204,8 @@ def _row(file: ImportedFile) -> tuple[object, ...]:
 def _note(file: ImportedFile) -> str:
     said = file.assumption if file.accepted else (file.detail or "")
     known = f"{file.format}, {said}" if file.format else said
+    if file.compared:
+        known += f"; {file.compared:,} bars were stored already and were compared: {file.different:,} differ"
     return known if file.status == "imported" else f"{file.status}: {known}"
 
 

@@ -6,13 +6,14 @@ Results go to standard output, progress and errors to standard error, so that ``
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -64,18 +65,21 @@ def print_error(error: TradingPlatformError, *, as_json: bool) -> None:
 @contextmanager
 def progress_bars(*, quiet: bool) -> Iterator[Progress]:
     """A progress function that draws one bar a kind of work, on a terminal."""
-    if quiet:
+    if quiet or not err.is_terminal:
         yield lambda _what, _done, _total: None
         return
-    with Bars(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=not err.is_terminal,
-        disable=not err.is_terminal,
-    ) as bars:
+    # A descriptor of its own: Dagster turns standard error into a file for as long as a step runs.
+    with (
+        os.fdopen(os.dup(sys.stderr.fileno()), "w") as screen,
+        Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=screen),
+        ) as bars,
+    ):
         tasks: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, total: int) -> None:

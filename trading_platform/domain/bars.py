@@ -110,6 +110,29 @@ def bars_from_trades(
     return _as_bars(bars, symbol=symbol, timeframe=timeframe, source=source)
 
 
+def fill_without_trades(
+    bars: pl.DataFrame,
+    *,
+    symbol: str,
+    timeframe: Timeframe,
+    source: str,
+    window: Window,
+    previous_close: Decimal | None = None,
+) -> pl.DataFrame:
+    """The same bars, and one of volume 0 at the last price, marked ``no_trade``, for each interval without one.
+
+    Args:
+        bars: frame of :data:`BAR_SCHEMA`, of one symbol, inside ``window``.
+        symbol: whose they are.
+        timeframe: their length.
+        source: who told them.
+        window: the interval that ``bars`` are complete for.
+        previous_close: last price before it; without one, intervals before the first bar stay without.
+    """
+    filled = _fill_without_trades(bars.select("time", *PRICES, "volume", "quality"), timeframe, window, previous_close)
+    return _as_bars(filled, symbol=symbol, timeframe=timeframe, source=source)
+
+
 def _fill_without_trades(
     bars: pl.DataFrame, timeframe: Timeframe, window: Window, previous_close: Decimal | None
 ) -> pl.DataFrame:

@@ -7,7 +7,7 @@ quarantine (:mod:`trading_platform.stores.quarantine`). Rules over stored data a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -85,10 +85,11 @@ def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Scree
     typed = _typed(raw, prices=PRICES, amount="volume")
     high, low = pl.col("high"), pl.col("low")
     outside = (low > pl.min_horizontal("open", "close")) | (high < pl.max_horizontal("open", "close")) | (low > high)
+    on_grid = pl.col("time").dt.truncate(timeframe.value) == pl.col("time")
     rules = [
         *_common_rules(prices=PRICES, amount="volume", now=now),
         (
-            pl.col("time").dt.truncate(timeframe.value) != pl.col("time"),
+            ~on_grid,
             Reason.OFF_GRID,
             pl.format("{} does not lie on the {} grid", "time_text", pl.lit(timeframe.value)),
         ),
@@ -98,7 +99,8 @@ def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Scree
             pl.format("low <= open, close <= high does not hold: O {} H {} L {} C {}", *PRICES),
         ),
     ]
-    return _divide(typed, rules, keep=["line", "time", *PRICES, "volume"], unique_time=True)
+    sound = _sound(prices=PRICES, amount="volume", now=now) & on_grid & ~outside
+    return _divide(typed, sound, rules, keep=["line", "time", *PRICES, "volume"], unique_time=True)
 
 
 def screen_trades(raw: pl.DataFrame, now: datetime) -> Screened:
@@ -108,7 +110,8 @@ def screen_trades(raw: pl.DataFrame, now: datetime) -> Screened:
     """
     typed = _typed(raw, prices=("price",), amount="quantity")
     rules = _common_rules(prices=("price",), amount="quantity", now=now)
-    return _divide(typed, rules, keep=["line", "time", "price", "quantity"], unique_time=False)
+    sound = _sound(prices=("price",), amount="quantity", now=now)
+    return _divide(typed, sound, rules, keep=["line", "time", "price", "quantity"], unique_time=False)
 
 
 _Rule = tuple[pl.Expr, Reason, pl.Expr]
@@ -179,30 +182,47 @@ def _common_rules(*, prices: tuple[str, ...], amount: str, now: datetime) -> lis
     return rules
 
 
-def _divide(typed: pl.DataFrame, rules: list[_Rule], *, keep: list[str], unique_time: bool) -> Screened:
-    judged = typed.with_columns(
-        reason=pl.coalesce(
-            pl.when(broken.fill_null(value=False)).then(pl.lit(reason.value)) for broken, reason, _ in rules
-        )
-    )
+def _sound(*, prices: tuple[str, ...], amount: str, now: datetime) -> pl.Expr:
+    """Rows that none of :func:`_common_rules` refuses, told without making sentences: nearly all of them."""
+    numbers = [(pl.col(name) > 0) for name in prices]
+    return pl.all_horizontal(
+        pl.col("time") <= now, *numbers, (pl.col(amount) >= 0) | pl.col(f"{amount}_text").is_null()
+    ).fill_null(value=False)
+
+
+def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: list[str], unique_time: bool) -> Screened:
+    """The rules are asked of the rows that are not ``sound`` only: of millions of good ones they would cost most."""
+    marked = typed.with_columns(sound=sound.fill_null(value=False), reason=pl.lit(None, dtype=pl.String()))
     details = [(reason, detail) for _, reason, detail in rules]
-    if unique_time:
+    doubtful = marked["sound"].not_().arg_true()
+    if doubtful.len():
+        reasons = marked[doubtful].select(
+            reason=pl.coalesce(
+                pl.when(broken.fill_null(value=False)).then(pl.lit(reason.value)) for broken, reason, _ in rules
+            )
+        )["reason"]
+        marked = marked.with_columns(reason=marked["reason"].scatter(doubtful, reasons))
+    if unique_time and not _strictly_ascending(marked["time"]):
         superseded = pl.col("reason").is_null() & (
             pl.int_range(pl.len()) < pl.int_range(pl.len()).filter(pl.col("reason").is_null()).max()
         ).over("time")
-        judged = judged.with_columns(
+        marked = marked.with_columns(
             reason=pl.when(superseded).then(pl.lit(Reason.DUPLICATE.value)).otherwise("reason")
         )
         details.append((Reason.DUPLICATE, pl.format("a later row has the same time {}", "time_text")))
-    # Sentences are made of the refused rows only: for millions of good ones they would cost most of the time.
-    refused = judged.filter(pl.col("reason").is_not_null()).with_columns(
+    refused = marked.filter(pl.col("reason").is_not_null()).with_columns(
         detail=pl.coalesce(
             pl.when(pl.col("reason") == reason.value).then(detail).otherwise(pl.lit(None, dtype=pl.String()))
             for reason, detail in details
         ),
         row_count=pl.lit(1, dtype=pl.Int64),
     )
-    accepted = judged.filter(pl.col("reason").is_null()).sort("time", maintain_order=True)
+    accepted = marked.filter(pl.col("reason").is_null()).sort("time", maintain_order=True)
     return Screened(
         accepted.select(keep), refused.select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
     )
+
+
+def _strictly_ascending(times: pl.Series) -> bool:
+    """Whether no two times are the same, as can be told at a glance."""
+    return times.null_count() == 0 and bool((times.diff().drop_nulls() > timedelta(0)).all())

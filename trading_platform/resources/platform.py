@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
@@ -55,7 +56,14 @@ def build_sources(settings: Settings, clock: Clock, budget: Budget | None = None
     from trading_platform.sources.kraken.source import KrakenSource
 
     kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second, budget=budget)
-    sources: list[BarSource] = [FileSource(settings.imports_directory), KrakenSource(kraken, clock=clock)]
+    history = KrakenSource(
+        kraken,
+        imports_directory=settings.imports_directory,
+        trades_history=timedelta(days=settings.kraken_history_days),
+        requests_per_second=settings.kraken_requests_per_second,
+        clock=clock,
+    )
+    sources: list[BarSource] = [FileSource(settings.imports_directory), history]
     if settings.ibkr_host is not None:
         sources.append(_ibkr(settings, clock, budget or LocalBudget()))
     return {source.name: source for source in sources}

@@ -6,18 +6,35 @@ what to fetch: that is the business of :mod:`trading_platform.workflows.backfill
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 
 from trading_platform.domain.broker import BrokerBalance, BrokerFill, BrokerPosition
 from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.resume import ResumePoint
 from trading_platform.domain.time import Timeframe, Window
 
 NEEDS_SETTING = {"ibkr": "IBKR_HOST"}
 """Sources that are there only when a setting says where, by name."""
+
+
+@dataclass(frozen=True)
+class SecondTelling:
+    """Bars that a tier of the source tells of, although the answer has them, or had them, from another.
+
+    Attributes:
+        bars: frame of ``BAR_SCHEMA``, one symbol, sorted; only those that are stored are compared.
+        tier: which one, in words of the vendor.
+        finer: whether it is right where the two differ, as trades are where candles say other things.
+    """
+
+    bars: pl.DataFrame
+    tier: str
+    finer: bool
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,8 @@ class BarAnswer:
             without a bar is proven empty. What is left of the window was not answered.
         origin: what was asked, for the record: a path, an address and its parameters.
         note: why the rest of the window was not answered, where some of it was not.
+        again: what other tiers of the source say of bars that are stored by then, to be compared with them.
+        resume: where a request that begins at the end of what is answered goes on.
     """
 
     bars: pl.DataFrame
@@ -38,6 +57,8 @@ class BarAnswer:
     answered: tuple[Window, ...]
     origin: str
     note: str | None = None
+    again: tuple[SecondTelling, ...] = ()
+    resume: ResumePoint | None = None
 
 
 class BarSource(Protocol):
@@ -87,4 +108,45 @@ class BrokerAccount(Protocol):
 
         Raises:
             SourceError: if not all of them can be had.
+        """
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What it will take to ask for some bars, as far as that can be told before.
+
+    Attributes:
+        requests: how many, about.
+        seconds: how long they take, by the rate the source may be asked at.
+    """
+
+    requests: int
+    seconds: float
+
+
+@runtime_checkable
+class PiecemealSource(Protocol):
+    """A source that takes many requests to answer, and whose pieces are worth keeping each."""
+
+    def bars_in_parts(
+        self, instrument: Instrument, timeframe: Timeframe, window: Window, resume: ResumePoint | None
+    ) -> Iterator[BarAnswer]:
+        """The bars of ``window`` as they come: disjoint answers, in order, each to be stored before the next is asked.
+
+        Args:
+            instrument: whose.
+            timeframe: their length.
+            window: which.
+            resume: where the last request for such bars stopped; used if the window, or what is left of it
+                to be asked for, begins there.
+
+        Raises:
+            SourceError: if the next piece could not be had; those before it stay answered.
+        """
+
+    def effort(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> Effort:
+        """What asking for ``window`` takes.
+
+        Raises:
+            SourceError: if that cannot be told.
         """

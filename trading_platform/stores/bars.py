@@ -154,6 +154,10 @@ class BarStore:
         rows = execute(connection, _for("bars/previous_close", timeframe), {"symbol": symbol, "moment": moment})
         return rows[0][0] if rows else None
 
+    def read_within(self, connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """As :meth:`read`, of one symbol, as the caller's transaction sees it."""
+        return read_frame(connection, _for("bars/read", timeframe), _window_parameters([symbol], window), BAR_SCHEMA)
+
     def replace(
         self, connection: Connection, symbol: str, timeframe: Timeframe, window: Window, bars: pl.DataFrame
     ) -> bool:
@@ -177,7 +181,7 @@ class BarStore:
         if not outside.is_empty():
             raise ValueError(f"{outside.height} of {bars.height} bars are not of {symbol} in {window}")
         execute(connection, query("bars/lock"), {"symbol": symbol, "timeframe": timeframe.value})
-        stored = read_frame(connection, _for("bars/read", timeframe), _window_parameters([symbol], window), BAR_SCHEMA)
+        stored = self.read_within(connection, symbol, timeframe, window)
         if stored.equals(bars):
             return False
         if not stored.is_empty():

@@ -18,8 +18,10 @@ from trading_platform.stores.instruments import InstrumentStore
 from trading_platform.stores.lifecycle import LifecycleStore
 from trading_platform.stores.migrations import ensure_schema
 from trading_platform.stores.outages import OutageStore
+from trading_platform.stores.overlaps import OverlapStore
 from trading_platform.stores.postgres import Database
 from trading_platform.stores.quarantine import QuarantineStore
+from trading_platform.stores.resume_points import ResumePointStore
 from trading_platform.stores.roles import needs_owner, role_of
 from trading_platform.stores.stream import StreamStore
 
@@ -47,6 +49,8 @@ class Stores:
     catalog: FeatureCatalogStore
     stream: StreamStore
     outages: OutageStore
+    resume_points: ResumePointStore
+    overlaps: OverlapStore
 
     @property
     def owner(self) -> Database:
@@ -101,6 +105,8 @@ def open_stores(
             catalog=FeatureCatalogStore(database),
             stream=StreamStore(database),
             outages=OutageStore(database),
+            resume_points=ResumePointStore(database),
+            overlaps=OverlapStore(database),
         )
     finally:
         database.close()

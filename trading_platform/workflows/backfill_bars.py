@@ -7,7 +7,7 @@ and quarantine together, so that interrupting and running again gives the rows o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,10 +19,11 @@ from trading_platform.domain.calendars import last_closed
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
-from trading_platform.sources.base import NEEDS_SETTING, BarAnswer, BarSource
+from trading_platform.sources.base import NEEDS_SETTING, BarAnswer, BarSource, PiecemealSource
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.coverage import Outcome, Request
 from trading_platform.workflows.account_bars import account_bars, within
+from trading_platform.workflows.compare_tiers import compare_telling
 from trading_platform.workflows.progress import Progress, silent
 from trading_platform.workflows.roll_up_bars import roll_up_bars
 
@@ -114,7 +115,9 @@ def backfill_bars(
                 done = roll_up_bars(stores, instrument, timeframe, partitions, clock=clock, again=again)
             else:
                 source = source_of(sources, instrument)
-                done = _fetch(stores, source, instrument, timeframe, partitions, clock=clock, again=again)
+                done = _fetch(
+                    stores, source, instrument, timeframe, partitions, clock=clock, again=again, progress=progress
+                )
             requests += len(done)
             if any(done):
                 changed.add(instrument.symbol)
@@ -150,9 +153,10 @@ def repair_window(
         SourceError: if nothing could be had; that is on record, and what was had before stays.
     """
     return [
-        _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=True)
+        changed
         for gap in unanswered(stores, source, instrument, timeframe, window)
         for request in _cut(gap, source.longest_request(timeframe))
+        for changed in _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=True)
     ]
 
 
@@ -177,6 +181,7 @@ def _fetch(
     *,
     clock: Clock,
     again: bool,
+    progress: Progress,
 ) -> list[bool]:
     """Asks for what is missing; one entry a request: whether it changed anything."""
     changes: list[bool] = []
@@ -186,10 +191,8 @@ def _fetch(
         else:
             missing = missing_windows(stores, source, instrument, timeframe, window)
         for gap in missing:
-            changes.extend(
-                _fetch_one(stores, source, instrument, timeframe, request, clock)
-                for request in _cut(gap, source.longest_request(timeframe))
-            )
+            for request in _cut(gap, source.longest_request(timeframe)):
+                changes.extend(_fetch_one(stores, source, instrument, timeframe, request, clock, progress=progress))
     return changes
 
 
@@ -202,16 +205,43 @@ def _fetch_one(
     clock: Clock,
     *,
     repairs: bool = False,
-) -> bool:
+    progress: Progress = silent,
+) -> list[bool]:
+    """Asks for a window and commits each answer as it comes; one entry an answer: whether it changed anything."""
     symbol, asked_at = instrument.symbol, clock()
+    changes: list[bool] = []
+    left = window
     try:
-        answer = source.bars(instrument, timeframe, window)
+        for answer in _answers(stores, source, instrument, timeframe, window):
+            told = _told(answer, left) if isinstance(source, PiecemealSource) else left
+            changes.append(
+                store_answer(stores, source.name, instrument, timeframe, told, answer, asked_at, repairs=repairs)
+            )
+            done = told.end if answer.answered else left.start
+            left, asked_at = Window(done, window.end) if done < window.end else left, clock()
+            length = timeframe.duration
+            progress(f"{symbol} {timeframe}", (done - window.start) // length, (window.end - window.start) // length)
     except SourceError as error:
         stores.coverage.record_failure(
-            Request(symbol, timeframe, source.name, window, Outcome.FAILED, source.name, asked_at, note=str(error))
+            Request(symbol, timeframe, source.name, left, Outcome.FAILED, source.name, asked_at, note=str(error))
         )
         raise
-    return store_answer(stores, source.name, instrument, timeframe, window, answer, asked_at, repairs=repairs)
+    return changes
+
+
+def _answers(
+    stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
+) -> Iterable[BarAnswer]:
+    if not isinstance(source, PiecemealSource):
+        return [source.bars(instrument, timeframe, window)]
+    resume = stores.resume_points.read(instrument.symbol, timeframe, source.name)
+    return source.bars_in_parts(instrument, timeframe, window, resume)
+
+
+def _told(answer: BarAnswer, left: Window) -> Window:
+    """The part of what is ``left`` that a piece tells of: up to the end of what it answers."""
+    end = answer.answered[-1].end if answer.answered else left.end
+    return Window(left.start, end)
 
 
 def store_answer(
@@ -258,6 +288,17 @@ def store_answer(
             timeframe=timeframe.value,
             origin=answer.origin,
         )
+        if changed:
+            stores.overlaps.withdraw(connection, symbol, timeframe, source, answer.answered)
+        for telling in answer.again:
+            _, gave_way = compare_telling(
+                stores, connection, telling, instrument, timeframe, source=source, origin=answer.origin, now=asked_at
+            )
+            changed |= gave_way
+        if answer.resume is not None:
+            stores.resume_points.save(connection, symbol, timeframe, source, answer.resume, asked_at)
+            if not answer.answered:
+                return changed  # a page inside one bar
         stores.coverage.record(
             connection,
             Request(

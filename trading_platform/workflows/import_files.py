@@ -78,6 +78,7 @@ class ImportStatus(StrEnum):
     REPLACED = "replaced"
     UNCHANGED = "already imported"
     REFUSED = "refused"
+    ABSENT = "not in the archive"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class ImportedFile:
         reasons: why rows were refused, and how many for each reason.
         detail: the first refusal in words.
         registered: the symbol was not in the universe and was added.
+        compared: bars that were stored already and were compared with these.
+        different: how many of them are other bars.
     """
 
     origin: str
@@ -117,6 +120,8 @@ class ImportedFile:
     reasons: dict[str, int] = field(default_factory=dict)
     detail: str | None = None
     registered: bool = False
+    compared: int = 0
+    different: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trading_platform.domain.calendars import last_closed
+from trading_platform.domain.errors import SourceError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.sources.base import PiecemealSource
 from trading_platform.stores.bundle import Stores
 from trading_platform.workflows import build_features, compute_indicators, roll_up_bars
 from trading_platform.workflows.account_bars import within
@@ -49,6 +51,85 @@ def reach_of(
     end = last_closed(instrument.calendar, timeframe, clock())
     windows = [Window(window.start, min(window.end, end)) for window in windows if window.start < end]
     return Reach(instrument, timeframe, tuple(Window.merge(windows)), rolled_up) if windows else None
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What is to be asked of a source that takes long to answer.
+
+    Attributes:
+        symbol: whose bars.
+        timeframe: which are asked for; longer ones may be rolled up from them.
+        source: who is asked.
+        window: from the first to the last that is missing.
+        requests: how many it will take, about.
+        seconds: how long, about.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    source: str
+    window: Window
+    requests: int
+    seconds: float
+
+
+def efforts_of(
+    stores: Stores,
+    sources: Sources,
+    instruments: Sequence[Instrument],
+    timeframes: Sequence[Timeframe],
+    asked: Window | None,
+    *,
+    clock: Clock,
+    again: bool,
+) -> list[Ahead]:
+    """What a backfill will ask of sources that answer piece by piece; nothing of those that do not say.
+
+    Args:
+        stores: what there is.
+        sources: what can be had.
+        instruments: whose bars.
+        timeframes: which are wanted.
+        asked: the part of history in question; None means all of it.
+        clock: tells what has closed.
+        again: all is asked for anew.
+    """
+    found = []
+    for instrument in instruments:
+        source = source_of(sources, instrument)
+        if not isinstance(source, PiecemealSource):
+            continue
+        own = {length if source.reach(instrument, length) else Timeframe.M1 for length in timeframes}
+        for timeframe in sorted(own, key=list(Timeframe).index):
+            reach = reach_of(stores, sources, instrument, timeframe, clock)
+            if reach is None:
+                continue
+            missing = [
+                part
+                for whole in Window.merge(reach.partitions(asked))
+                for part in (
+                    within(reach.windows, whole)
+                    if again
+                    else missing_windows(stores, source, instrument, timeframe, whole)
+                )
+            ]
+            found.extend(_ahead(source, instrument, timeframe, missing))
+    return found
+
+
+def _ahead(
+    source: PiecemealSource, instrument: Instrument, timeframe: Timeframe, missing: Sequence[Window]
+) -> list[Ahead]:
+    try:
+        efforts = [source.effort(instrument, timeframe, part) for part in missing]
+    except SourceError:
+        return []  # the backfill itself will say what is wrong
+    if not efforts:
+        return []
+    requests, seconds = sum(one.requests for one in efforts), sum(one.seconds for one in efforts)
+    window = Window(missing[0].start, missing[-1].end)
+    return [Ahead(instrument.symbol, timeframe, instrument.source, window, requests, seconds)]
 
 
 def unfinished_partitions(

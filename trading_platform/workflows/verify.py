@@ -16,7 +16,7 @@ from trading_platform.stores.bundle import Stores
 from trading_platform.stores.checks import Scope
 from trading_platform.workflows.check_results import Check, CheckResult, Examination, Severity, judge
 from trading_platform.workflows.progress import Progress, silent
-from trading_platform.workflows.verify_bars import BAR_CHECKS
+from trading_platform.workflows.verify_bars import BAR_CHECKS, TIER_CHECKS
 from trading_platform.workflows.verify_features import FEATURE_CHECKS
 from trading_platform.workflows.verify_indicators import INDICATOR_CHECKS
 
@@ -33,10 +33,14 @@ class CheckedAsset:
     checks: tuple[Check, ...]
 
 
+def _bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
+    return BAR_CHECKS + TIER_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else BAR_CHECKS
+
+
 CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
     checked.asset: checked
     for checked in (
-        *(CheckedAsset(f"ohlcv_{timeframe}", timeframe, BAR_CHECKS) for timeframe in Timeframe),
+        *(CheckedAsset(f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe)) for timeframe in Timeframe),
         *(CheckedAsset(f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS) for timeframe in Timeframe),
         CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS),
     )

@@ -117,6 +117,25 @@ def _gap_review(examination: Examination) -> CheckResult:
     )
 
 
+def _tiers_agree(examination: Examination) -> CheckResult:
+    """Whether a source says the same of bars that it told twice, from an archive, trades or candles."""
+    compared: dict[str, int] = {}
+    for scope in examination.scopes:
+        for tier, bars in examination.stores.overlaps.compared(examination.timeframe, scope).items():
+            compared[tier] = compared.get(tier, 0) + bars
+    different, sample = find_in_bars(examination, "bars__tiers_agree", {"timeframe": examination.timeframe.value})
+    return finding(
+        looked_at=sum(compared.values()),
+        offenders=different,
+        what="bars that were told twice",
+        wrong="were told differently by two tiers of their source",
+        remedy="see which is right; `trading-platform backfill --again` asks anew, the finest tier first",
+        severity=Severity.WARN,
+        sample=sample,
+        counts={f"compared with {tier}": bars for tier, bars in compared.items()},
+    )
+
+
 BAR_CHECKS: tuple[Check, ...] = (
     Check("schema", "The table has the declared columns and types.", _schema, blocking=True),
     Check(
@@ -163,3 +182,13 @@ BAR_CHECKS: tuple[Check, ...] = (
 """All rules of an asset ``ohlcv_*``. Those block whose violation makes everything computed from the
 bars wrong. A bar that is missing does not: it is known to be, what is computed over it is computed
 anew when it comes, and one symbol's source must not hold up all others."""
+
+TIER_CHECKS: tuple[Check, ...] = (
+    Check(
+        "tiers_agree",
+        "Where a source told a bar twice (archive, trades, candles), it told the same.",
+        _tiers_agree,
+        blocking=False,
+    ),
+)
+"""The rules of bars that come from sources; longer ones are rolled up from those."""

@@ -29,6 +29,9 @@ _READER_VERSION = "1"
 """Raised when the same bytes and options would be read differently than before."""
 
 
+_STAGED = ".staged"
+
+
 class Kept(StrEnum):
     """What keeping a file's bars came to."""
 
@@ -78,6 +81,7 @@ class LandingArea:
         span: Window,
         options: str,
         clock: Clock,
+        staged: bool = False,
     ) -> Kept:
         """Keeps the bars of a content; the same content with the same options a second time changes nothing.
 
@@ -89,6 +93,8 @@ class LandingArea:
             span: the stretch of time the content speaks for.
             options: the options that shaped the bars; other ones replace what was kept.
             clock: tells when this is.
+            staged: they are a part of a content, kept under its hash and a number, and not seen before
+                :meth:`publish`.
 
         Raises:
             StoreFull: if there is no space left; nothing of the file is kept.
@@ -112,7 +118,7 @@ class LandingArea:
             # By way of memory: the system's own words for a full disk are clearer than Polars'.
             body = io.BytesIO()
             bars.select(_COLUMNS).write_parquet(body, compression="zstd", metadata=metadata)
-            _write(target, body.getbuffer())
+            _write(target.with_name(f"{target.name}{_STAGED}") if staged else target, body.getbuffer())
         except OSError as error:
             raise _failure(error, target) from None
         return Kept.NEW if before is None else Kept.REPLACED
@@ -125,6 +131,40 @@ class LandingArea:
         """
         target = self._folder(symbol, timeframe) / f"{sha256}.parquet"
         return target.exists() and self._read(target).options == f"{_READER_VERSION}|{options}"
+
+    def publish(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> None:
+        """Makes the staged parts of a content seen, in their order; interrupted, the first ones are.
+
+        Raises:
+            StoreError: if the directory cannot be written to.
+        """
+        folder = self._folder(symbol, timeframe)
+        try:
+            for path in sorted(folder.glob(f"{sha256}-*{_STAGED}")):
+                path.replace(path.with_name(path.name.removesuffix(_STAGED)))
+            if folder.exists():
+                _sync_folder(folder)
+        except OSError as error:
+            raise _failure(error, folder) from None
+
+    def has_all(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> bool:
+        """Whether the parts of a content are here and all of them are seen."""
+        folder = self._folder(symbol, timeframe)
+        seen = any(folder.glob(f"{sha256}-*.parquet"))
+        return seen and not any(folder.glob(f"{sha256}-*{_STAGED}"))
+
+    def drop(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> None:
+        """Takes the parts of a content away, seen or not.
+
+        Raises:
+            StoreError: if the directory cannot be written to.
+        """
+        folder = self._folder(symbol, timeframe)
+        try:
+            for path in folder.glob(f"{sha256}-*"):
+                path.unlink()
+        except OSError as error:
+            raise _failure(error, folder) from None
 
     def files(self, symbol: str, timeframe: Timeframe) -> list[LandedFile]:
         """What was imported for a symbol and timeframe, in the order of import.

@@ -82,6 +82,11 @@ class FileName:
         return int(found["minutes"]) if found and found["minutes"] else None
 
     @property
+    def is_krakens(self) -> bool:
+        """Whether it is a name as Kraken's bulk files have: ``XBTUSD_1440`` for bars, ``XBTUSD`` for trades."""
+        return self._kraken is not None
+
+    @property
     def _kraken(self) -> re.Match[str] | None:
         return _KRAKEN.match(self.stem)
 

@@ -405,8 +405,12 @@ def scaled(task: ContentTask, texts: pl.Series) -> pl.Series:
 def _screen(task: ContentTask, raw: pl.DataFrame, now: datetime) -> Screened:
     if task.is_ticks:
         return screen_trades(raw.drop("fault"), now)
-    screened = screen_bars(raw.drop("fault"), task.timeframe, now)
-    running = pl.col("time") + task.timeframe.duration > now
+    return refuse_unfinished(screen_bars(raw.drop("fault"), task.timeframe, now), task.timeframe, now)
+
+
+def refuse_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -> Screened:
+    """The same, bars whose interval has not ended at ``now`` among the refused."""
+    running = pl.col("time") + timeframe.duration > now
     unfinished = screened.accepted.filter(running)
     if unfinished.is_empty():
         return screened
@@ -414,7 +418,7 @@ def _screen(task: ContentTask, raw: pl.DataFrame, now: datetime) -> Screened:
         "line",
         "time",
         reason=pl.lit(Reason.NOT_FINAL.value),
-        detail=pl.lit(f"its interval of {task.timeframe.value} has not ended yet"),
+        detail=pl.lit(f"its interval of {timeframe.value} has not ended yet"),
         record=pl.lit(None, dtype=pl.String),
         row_count=pl.lit(1, dtype=pl.Int64),
     )

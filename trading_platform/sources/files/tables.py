@@ -119,7 +119,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _read_text(text: str, is_header: Callable[[list[str]], bool]) -> Table:
-    rows = _lines(text)
+    rows = lines_of(text)
     if rows.is_empty():
         raise unreadable("it is empty")
     sample = rows["record"].head(_SAMPLE).to_list()
@@ -129,12 +129,12 @@ def _read_text(text: str, is_header: Callable[[list[str]], bool]) -> Table:
     if rows.is_empty():
         raise unreadable("it has a header and no rows")
     width = len(header) if header else _usual_width(sample, separator)
-    frame = _split(rows["record"], separator, min(width, _MOST_COLUMNS), quoted='"' in text)
-    faults = _faults(rows["record"], separator, width, quoted='"' in text)
+    frame = split_rows(rows["record"], separator, min(width, _MOST_COLUMNS), quoted='"' in text)
+    faults = extra_fields(rows["record"], separator, width, quoted='"' in text)
     return Table(header, frame, rows["line"], faults, "csv", rows["record"])
 
 
-def _lines(text: str) -> pl.DataFrame:
+def lines_of(text: str) -> pl.DataFrame:
     """The lines that are not blank, with their numbers."""
     lines = pl.read_lines(
         io.BytesIO(text.encode("utf-8", "replace")), name="record", row_index_name="line", row_index_offset=1
@@ -190,7 +190,8 @@ def _usual_width(sample: list[str], separator: str) -> int:
     return max(set(widths), key=widths.count)
 
 
-def _split(records: pl.Series, separator: str, width: int, *, quoted: bool) -> pl.DataFrame:
+def split_rows(records: pl.Series, separator: str, width: int, *, quoted: bool) -> pl.DataFrame:
+    """The fields of rows as text columns ``c0``, ``c1`` …; null where a row has fewer."""
     names = [f"c{index}" for index in range(width)]
     if not quoted:
         parts = records.str.split_exact(separator, width - 1) if width > 1 else records.to_frame().to_struct()
@@ -207,7 +208,7 @@ def _split(records: pl.Series, separator: str, width: int, *, quoted: bool) -> p
     return pl.DataFrame(list(columns))
 
 
-def _faults(records: pl.Series, separator: str, width: int, *, quoted: bool) -> pl.Series:
+def extra_fields(records: pl.Series, separator: str, width: int, *, quoted: bool) -> pl.Series:
     """Rows with more fields than the table has columns: their numbers would land in the wrong column."""
     trimmed = records.str.strip_chars_end(separator + " ")
     if quoted:
@@ -241,10 +242,10 @@ def _json_lists(body: str) -> Table:
         raise unreadable("it has no rows")
     width = _usual_width(records.head(_SAMPLE).to_list(), ",")
     quoted = '"' in body
-    frame = _split(records, ",", width, quoted=quoted).with_columns(pl.all().str.strip_chars())
+    frame = split_rows(records, ",", width, quoted=quoted).with_columns(pl.all().str.strip_chars())
     lines = pl.int_range(1, records.len() + 1, eager=True, dtype=pl.Int64)
     texts = "[" + records + "]"
-    return Table(None, frame, lines, _faults(records, ",", width, quoted=quoted), "json", texts)
+    return Table(None, frame, lines, extra_fields(records, ",", width, quoted=quoted), "json", texts)
 
 
 def _json_objects(text: str, is_header: Callable[[list[str]], bool]) -> Table:

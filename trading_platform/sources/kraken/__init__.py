@@ -7,6 +7,11 @@ the platform's errors, :mod:`~trading_platform.sources.kraken.client` has a meth
 :mod:`~trading_platform.sources.kraken.source` is the ``BarSource``,
 :mod:`~trading_platform.sources.kraken.quotes` a ``QuoteSource``.
 
+History: :mod:`~trading_platform.sources.kraken.cursor` follows the pages of trades,
+:mod:`~trading_platform.sources.kraken.minutes` makes bars of them and keeps where to go on,
+:mod:`~trading_platform.sources.kraken.archive` and :mod:`~trading_platform.sources.kraken.archive_rows` read
+bulk archives, and :mod:`~trading_platform.sources.kraken.landed` answers from those that were imported.
+
 An account: :mod:`~trading_platform.sources.kraken.private` signs requests,
 :mod:`~trading_platform.sources.kraken.account` is the ``BrokerAccount``,
 :mod:`~trading_platform.sources.kraken.history` reads fills page by page. How often any of it may be asked is in

@@ -6,15 +6,12 @@ Answers come parsed (:mod:`trading_platform.sources.kraken.parse`) but not scree
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import polars as pl
-
 from trading_platform.domain.errors import MalformedPayload
-from trading_platform.domain.time import Window
-from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Progress, Read, collect_trades
+from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Read, TradesPage, follow_trades
 from trading_platform.sources.kraken.limits import public_charge
 from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
 from trading_platform.sources.kraken.parse import OhlcAnswer, TradesAnswer, parse_ohlc, parse_trades
@@ -105,25 +102,22 @@ class KrakenClient:
         """
         return self._wire.public("Trades", _page(pair, since, count), parse_trades)
 
-    def trades(self, pair: KrakenPair, window: Window, progress: Progress | None = None) -> pl.DataFrame:
-        """Every trade of a window.
+    def trade_pages(self, pair: KrakenPair, since: int, seen: int | None = None) -> Iterator[TradesPage]:
+        """Page after page of trades until there are no more; each is asked for when it is wanted.
 
         Args:
             pair: whose.
-            window: which; trades just outside it may come with them.
-            progress: told after every page.
-
-        Returns:
-            Frame of ``KRAKEN_TRADE_SCHEMA``, by trade id without a hole.
+            since: nanoseconds since 1970; trades later than it.
+            seen: the id of the last trade had before, where one goes on.
 
         Raises:
-            SourceError: if they cannot be had.
+            SourceError: if the next page cannot be had.
         """
 
         def ask(since: int, read: Read) -> FreshTrades:
             return self._wire.public("Trades", _page(pair, since, PAGE), lambda result: read(parse_trades(result)))
 
-        return collect_trades(ask, nanoseconds(window.start), nanoseconds(window.end), progress)
+        return follow_trades(ask, since, seen)
 
     def ticker(self, pairs: Sequence[KrakenPair], read: Callable[[dict[str, Any]], Answer]) -> Answer:
         """What ``read`` makes of the ticker of those pairs.

@@ -7,20 +7,17 @@ without a hole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
 
 from trading_platform.domain.errors import MalformedPayload, SourceUnavailable
-from trading_platform.sources.kraken.parse import KRAKEN_TRADE_SCHEMA, TradesAnswer
+from trading_platform.sources.kraken.parse import TradesAnswer
 
 PAGE = 1000
 """The most trades Kraken puts into an answer."""
-
-Progress = Callable[[int, int], None]
-"""Told after every page: how many trades there are, and the cursor, in nanoseconds since 1970."""
 
 Read = Callable[[TradesAnswer], "FreshTrades"]
 
@@ -40,6 +37,23 @@ class FreshTrades:
     last: int
 
 
+@dataclass(frozen=True)
+class TradesPage:
+    """The next trades, none of which was told before.
+
+    Attributes:
+        rows: frame of ``KRAKEN_TRADE_SCHEMA``, by trade id without a hole; empty on the last page only.
+        since: the cursor to go on with, nanoseconds since 1970.
+        seen: the id of the last trade so far; None where there was none.
+        is_last: there are no more trades until now.
+    """
+
+    rows: pl.DataFrame
+    since: int
+    seen: int | None
+    is_last: bool
+
+
 class Ask(Protocol):
     """Asks for a page and reads it; on an error that trying again can help, does both again."""
 
@@ -47,46 +61,33 @@ class Ask(Protocol):
         """The page of trades later than ``since`` (or from it; both are right), as ``read`` takes it."""
 
 
-def collect_trades(
-    ask: Ask, start: int, end: int, progress: Progress | None = None, *, page_size: int = PAGE
-) -> pl.DataFrame:
-    """All trades from ``start`` until one at or after ``end``, or until there are no more.
+def follow_trades(ask: Ask, since: int, seen: int | None = None, *, page_size: int = PAGE) -> Iterator[TradesPage]:
+    """Page after page of trades until there are no more; each is asked for when it is wanted.
 
     Args:
         ask: gives a page.
-        start: nanoseconds since 1970, included.
-        end: nanoseconds since 1970. Some trades just outside the two may be among the result.
-        progress: told after every page.
+        since: nanoseconds since 1970; trades later than it, or from it.
+        seen: the id of the last trade had before, where one goes on; the next must follow it.
         page_size: how many trades make a page full, so that there may be more.
-
-    Returns:
-        Frame of ``KRAKEN_TRADE_SCHEMA``, by trade id without a hole; ``line`` counts from 1.
 
     Raises:
         SourceUnavailable: if ids stay with a hole although asked again.
         MalformedPayload: if the cursor cannot get on.
     """
-    pages: list[pl.DataFrame] = [pl.DataFrame(schema=KRAKEN_TRADE_SCHEMA)]
-    since, seen, count = start - 1, None, 0
     while True:
         page = ask(since, _reader(seen, page_size))
-        if page.rows.is_empty():
-            if not page.is_full:
-                break
-            if page.last <= since:
-                raise _stuck(since, page_size)
+        if not page.rows.is_empty():
+            seen = int(page.rows["trade_id"][-1])
+            since = max(since, page.last - 1)
+        elif not page.is_full:
+            yield TradesPage(page.rows, since, seen, is_last=True)
+            return
+        elif page.last <= since:
+            raise _stuck(since, page_size)
+        else:
             since = page.last  # the overlap alone fills a page; without it, ids still tell a loss
             continue
-        pages.append(page.rows)
-        seen = int(page.rows["trade_id"][-1])
-        since = max(since, page.last - 1)
-        count += page.rows.height
-        if progress is not None:
-            progress(count, page.last)
-        latest = page.rows["nanoseconds"].max()
-        if isinstance(latest, int) and latest >= end:
-            break
-    return pl.concat(pages).with_columns(line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+        yield TradesPage(page.rows, since, seen, is_last=False)
 
 
 def _reader(seen: int | None, page_size: int) -> Read:

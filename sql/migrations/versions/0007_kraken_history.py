@@ -1,0 +1,11 @@
+"""Where long requests go on, and what was heard twice; the DDL stands in the file of the same name."""
+
+from trading_platform.stores.migrations import run_sql_beside
+
+revision = "0007"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Runs ``0007_kraken_history.sql``."""
+    run_sql_beside(__file__)
