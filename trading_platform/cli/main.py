@@ -14,6 +14,7 @@ from typing import cast
 import typer
 
 from trading_platform.cli import (
+    actions,
     archive,
     backfill,
     data,
@@ -50,6 +51,7 @@ for family in (
     stack,
     exchange,
     imports,
+    actions,
     instruments,
     backfill,
     data,

@@ -10,6 +10,7 @@ from pathlib import Path
 from trading_platform.stores.archive import AuditArchive
 from trading_platform.stores.bars import BarStore
 from trading_platform.stores.catalog import FeatureCatalogStore
+from trading_platform.stores.corporate_actions import CorporateActionStore
 from trading_platform.stores.coverage import CoverageStore
 from trading_platform.stores.derivations import DerivationStore
 from trading_platform.stores.features import FeatureStore
@@ -47,6 +48,7 @@ class Stores:
     catalog: FeatureCatalogStore
     stream: StreamStore
     outages: OutageStore
+    corporate_actions: CorporateActionStore
 
     @property
     def owner(self) -> Database:
@@ -101,6 +103,7 @@ def open_stores(
             catalog=FeatureCatalogStore(database),
             stream=StreamStore(database),
             outages=OutageStore(database),
+            corporate_actions=CorporateActionStore(database),
         )
     finally:
         database.close()
