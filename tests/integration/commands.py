@@ -31,7 +31,7 @@ NOWHERE = "http://127.0.0.1:9"
 ROLES_PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
 """Roles are the server's, so all tests of one server share it."""
 
-PREFIXES = ("DATA_", "DATABASE_", "DAGSTER_", "REDIS_", "FEATURES_", "LOGS_", "KRAKEN_")
+PREFIXES = ("DATA_", "DATABASE_", "DAGSTER_", "REDIS_", "FEATURES_", "LOGS_", "KRAKEN_", "YAHOO_")
 
 
 @dataclass(frozen=True)

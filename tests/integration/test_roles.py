@@ -47,6 +47,7 @@ MATRIX = {
     "market_data.quarantine": (WRITE, READ),
     "market_data.stream_positions": (WRITE, READ),
     "market_data.outages": (WRITE, READ),
+    "market_data.corporate_actions": (WRITE, READ),
     "features.catalog": (WRITE, READ),
     "news.raw_news": (WRITE, READ),
     "news.news_sentiment": (WRITE, READ),
