@@ -33,6 +33,9 @@ class Settings(BaseSettings):
         kraken_live: how quotes and trades come from Kraken, by ``websocket`` or, where that cannot be had, quotes alone
             by ``polling`` its REST each second.
         kraken_requests_per_second: budget of public requests.
+        yahoo_api_url: address of Yahoo's prices.
+        yahoo_actions: ask Yahoo for the splits and dividends of all shares and funds, and not only of those
+            whose bars come from it.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
@@ -51,6 +54,8 @@ class Settings(BaseSettings):
     kraken_ws_url: str = "wss://ws.kraken.com/v2"
     kraken_live: Literal["websocket", "polling"] = "websocket"
     kraken_requests_per_second: float = Field(default=1.0, gt=0)
+    yahoo_api_url: str = "https://query2.finance.yahoo.com"
+    yahoo_actions: bool = False
 
     @cached_property
     def root(self) -> Path:
@@ -76,6 +81,11 @@ class Settings(BaseSettings):
     def logs_directory(self) -> Path:
         """Where log files are."""
         return (self.logs_dir or self.root / "logs").expanduser().resolve()
+
+    @cached_property
+    def yahoo_directory(self) -> Path:
+        """Where yfinance keeps its cookies and time zones."""
+        return self.root / "yahoo"
 
     @cached_property
     def imports_directory(self) -> Path:

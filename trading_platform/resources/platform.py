@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
@@ -17,6 +18,9 @@ from trading_platform.sources.base import BarSource
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.roles import Role
 from trading_platform.workflows.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from trading_platform.sources.yahoo.client import YahooClient
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,26 @@ class PlatformContext:
         return list(self.stores.instruments.require(symbols).values())
 
 
+def build_yahoo(settings: Settings) -> YahooClient:
+    """Who asks Yahoo."""
+    from trading_platform.sources.yahoo.client import YahooClient
+
+    return YahooClient(settings.yahoo_api_url, cache_directory=settings.yahoo_directory)
+
+
 def build_sources(settings: Settings, clock: Clock) -> dict[str, BarSource]:
     """Every source there is, by name."""
     from trading_platform.sources.files.source import FileSource
     from trading_platform.sources.kraken.client import connect
     from trading_platform.sources.kraken.source import KrakenSource
+    from trading_platform.sources.yahoo.source import YahooSource
 
     kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second)
-    sources: list[BarSource] = [FileSource(settings.imports_directory), KrakenSource(kraken, clock=clock)]
+    sources: list[BarSource] = [
+        FileSource(settings.imports_directory),
+        KrakenSource(kraken, clock=clock),
+        YahooSource(build_yahoo(settings), clock=clock),
+    ]
     return {source.name: source for source in sources}
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import polars as pl
 
+from trading_platform.domain.corporate_actions import CorporateAction
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window
 
@@ -54,4 +55,19 @@ class BarSource(Protocol):
 
         Raises:
             SourceError: if nothing could be had; partial knowledge is an answer instead.
+        """
+
+
+class ActionSource(Protocol):
+    """Somebody who can be asked for splits and dividends."""
+
+    @property
+    def name(self) -> str:
+        """What stands in the ``source`` column of its actions."""
+
+    def actions(self, instrument: Instrument) -> list[CorporateAction]:
+        """All that it knows of an instrument, sorted by date.
+
+        Raises:
+            SourceError: if nothing could be had.
         """
