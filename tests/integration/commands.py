@@ -66,6 +66,7 @@ class Installation:
         own = {
             "DATA_DIR": str(self.data_dir),
             "KRAKEN_API_URL": NOWHERE,
+            "YAHOO_API_URL": NOWHERE,
             "KRAKEN_REQUESTS_PER_SECOND": "1000",
             "COLUMNS": "200",
             "NO_COLOR": "1",
@@ -99,6 +100,7 @@ class Installation:
             data_dir=self.data_dir,
             kraken_api_url=self.variables.get("KRAKEN_API_URL", NOWHERE),
             kraken_requests_per_second=1000,
+            yahoo_api_url=self.variables.get("YAHOO_API_URL", NOWHERE),
             database_url=self.variables.get("DATABASE_URL"),
             dagster_database_url=self.variables.get("DAGSTER_DATABASE_URL"),
         )  # type: ignore[call-arg, arg-type]

@@ -142,8 +142,10 @@ def named(result: CheckResult) -> list[tuple[object, object]]:
 
 def test_clean_data_keeps_every_rule(platform: Platform) -> None:
     results = verify(platform.stores, {"file": Reach()}, timeframes=[Timeframe.D1], clock=lambda: NOW)
-    assert {result.asset for result in results} == {"ohlcv_1d", "indicators_1d", "features"}
-    assert {result.status for result in results} == {Status.PASSED}
+    assert {result.asset for result in results} == {"ohlcv_1d", "indicators_1d", "corporate_actions", "features"}
+    about_actions = {"valid_terms", "split_in_prices", "on_session"}
+    assert {result.check for result in results if result.status is Status.EMPTY} == about_actions, "there are none"
+    assert {result.status for result in results if result.check not in about_actions} == {Status.PASSED}
     rows = {result.looked_at for result in results if result.check in ("ohlc_consistent", "complete", "matches_bars")}
     assert rows == {2 * len(DAYS)}
 

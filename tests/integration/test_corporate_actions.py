@@ -15,23 +15,31 @@ import numpy as np
 import polars as pl
 import pytest
 from commands import Installation, installation, rows
+from dagster import AssetKey, DagsterInstance, RunRequest, build_sensor_context
 from typer.testing import CliRunner
+from yahoo_server import Listing, running_yahoo
 
 from trading_platform.cli.main import app
 from trading_platform.client import Platform
+from trading_platform.definitions import build_definitions
 from trading_platform.domain.bars import PRICES
 from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.errors import InvalidRequest, QualityError
 from trading_platform.domain.features import FEATURE_NAMES, FEATURE_WARM_UP
 from trading_platform.domain.time import Timeframe, Window, year_window
 from trading_platform.embedded.stack import Endpoints
+from trading_platform.partitions import symbols as symbol_partitions
 from trading_platform.resources.platform import PlatformContext, open_platform
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.yahoo.client import YahooClient
+from trading_platform.sources.yahoo.source import YahooSource
 from trading_platform.workflows.backfill_bars import backfill_bars
 from trading_platform.workflows.build_features import build_features, stale_features
+from trading_platform.workflows.check_results import CheckResult, Severity, Status
 from trading_platform.workflows.compute_indicators import compute_indicators_of, stale_indicators
 from trading_platform.workflows.import_files import import_files
+from trading_platform.workflows.verify import verify_asset
 
 SYMBOLS = ["AAPL", "IWM", "SPY"]
 YEARS = [year_window(datetime(year, 1, 1, tzinfo=UTC)) for year in range(2010, 2019)]
@@ -40,6 +48,11 @@ SPLIT = datetime(2014, 6, 9, tzinfo=UTC)
 
 def split(symbol: str, ex_date: datetime, ratio: int) -> CorporateAction:
     return CorporateAction(symbol, ex_date, ActionKind.SPLIT, ex_date, "file", ratio=Fraction(ratio))
+
+
+def dividend(symbol: str, ex_date: str, amount: str) -> CorporateAction:
+    day = datetime.fromisoformat(ex_date).replace(tzinfo=UTC)
+    return CorporateAction(symbol, day, ActionKind.DIVIDEND, day, "file", amount=Decimal(amount))
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +311,118 @@ def test_what_cannot_be_adjusted_is_said(client: Platform, platform: PlatformCon
         client.bars("SPY", "1d", "2012-01-01", "2013-01-01", adjust="total_return")
     assert client.bars("SPY", "1d", "2012-01-01", "2013-01-01", adjust="split").height == 250
     platform.stores.corporate_actions.remove("SPY", wrong.ex_date, ActionKind.DIVIDEND)
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def checked(platform: PlatformContext, name: str) -> CheckResult:
+    (found,) = verify_asset(platform.stores, platform.sources, "corporate_actions", clock=platform.clock, only={name})
+    return found
+
+
+def offending(result: CheckResult) -> list[tuple[object, str]]:
+    return [(row["symbol"], str(row["time"])[:10]) for row in result.sample]
+
+
+@pytest.mark.parametrize(
+    ("action", "check", "severity"),
+    [
+        (dividend("SPY", "2012-06-15", "500"), "valid_terms", Severity.ERROR),
+        (split("IWM", datetime(2015, 1, 5, tzinfo=UTC), 2), "split_in_prices", Severity.ERROR),
+        (dividend("SPY", "2012-06-16", "0.5"), "on_session", Severity.WARN),
+    ],
+)
+def test_an_action_that_cannot_be_right_is_found(
+    client: Platform, platform: PlatformContext, action: CorporateAction, check: str, severity: Severity
+) -> None:
+    assert client.corporate_actions("AAPL").height == 39
+    before = checked(platform, check)
+    assert (before.status, before.looked_at) == (Status.PASSED, 39)
+    platform.stores.corporate_actions.save([action], platform.clock())
+    found = checked(platform, check)
+    assert (found.passed, found.severity, found.looked_at) == (False, severity, 40)
+    assert offending(found) == [(action.symbol, f"{action.ex_date:%Y-%m-%d}")]
+    platform.stores.corporate_actions.remove(action.symbol, action.ex_date, action.kind)
+
+
+def test_a_jump_needs_a_split_that_says_why(client: Platform, platform: PlatformContext) -> None:
+    assert client.corporate_actions("AAPL").height == 39
+    assert checked(platform, "explained").status is Status.PASSED, "the bar of the split is marked for review"
+    store = platform.stores.corporate_actions
+    for instead in (None, split("AAPL", SPLIT, 3)):
+        store.remove("AAPL", SPLIT, ActionKind.SPLIT)
+        store.save([instead] if instead else [], platform.clock())
+        found = checked(platform, "explained")
+        assert (found.status, offending(found)) == (Status.WARN, [("AAPL", "2014-06-09")])
+        assert "-86 %" in str(found.sample[0]["detail"])
+    store.save([split("AAPL", SPLIT, 7)], platform.clock())
+
+
+# --- Dagster ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    with DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as opened:
+        opened.add_dynamic_partitions(str(symbol_partitions.name), SYMBOLS)
+        yield opened
+
+
+def tick(
+    instance: DagsterInstance, platform: PlatformContext, cursor: str | None
+) -> tuple[list[RunRequest], str | None]:
+    definitions = build_definitions(resource_overrides={"platform": platform})
+    context = build_sensor_context(instance, cursor=cursor, definitions=definitions, resources={"platform": platform})
+    result = definitions.resolve_sensor_def("restated").evaluate_tick(context)
+    return list(result.run_requests or ()), result.cursor
+
+
+def test_dagster_makes_what_a_new_split_touches_anew(
+    client: Platform, platform: PlatformContext, instance: DagsterInstance
+) -> None:
+    assert client.corporate_actions("AAPL").height == 39
+    derive(platform)
+    requests, cursor = tick(instance, platform, None)
+    assert requests == []
+    assert tick(instance, platform, cursor) == ([], cursor)
+    later = split("IWM", datetime(2018, 3, 5, tzinfo=UTC), 2)
+    platform.stores.corporate_actions.save([later], platform.clock())
+    requests, after = tick(instance, platform, cursor)
+    assert after != cursor
+    ranges = {tuple(request.tags.values()) for request in requests}
+    assert ranges == {("AAPL|2018", "IWM|2018")}, "its own year, and that of its peer"
+    (request,) = requests
+    job = build_definitions(resource_overrides={"platform": platform}).resolve_job_def("daily")
+    result = job.get_subset(asset_selection=request.asset_selection).execute_in_process(
+        instance=instance, tags=request.tags
+    )
+    assert result.success
+    assert derive(platform) == (set(), set())
+    assert instance.get_materialized_partitions(AssetKey("features")) == {"AAPL|2018", "IWM|2018"}
+    platform.stores.corporate_actions.remove("IWM", later.ex_date, ActionKind.SPLIT)
+    requests, _ = tick(instance, platform, after)
+    assert {tuple(request.tags.values()) for request in requests} == ranges, "taken out, it is undone"
+    derive(platform)
+
+
+def test_the_asset_asks_yahoo_and_keeps_what_was_imported(
+    client: Platform, platform: PlatformContext, ours: Installation, instance: DagsterInstance, test_data: Path
+) -> None:
+    assert client.corporate_actions("AAPL").height == 39
+    rows = pl.read_csv(test_data / "daily" / "AAPL_2004-2018_yahoo.csv").iter_rows()
+    listed = [(datetime.fromisoformat(day).replace(tzinfo=UTC), *prices, float(last)) for day, *prices, _, last in rows]
+    with running_yahoo() as yahoo:
+        yahoo.listings["AAPL"] = Listing({"1d": listed}, {SPLIT: Fraction(6)}, {datetime(2010, 3, 5, tzinfo=UTC): 0.25})
+        source = YahooSource(YahooClient(yahoo.url, cache_directory=ours.data_dir / "yahoo"))
+        asking = replace(platform, action_sources={"file": source})
+        job = build_definitions(resource_overrides={"platform": asking}).resolve_job_def("corporate_actions")
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "2 of 3 symbols could not be had" in str(failure.step_failure_data.user_failure_data)
+    stored = platform.stores.corporate_actions
+    assert stored.splits(["AAPL"])["AAPL"][2] == (SPLIT, Fraction(7)), "a person imported another ratio"
+    (told,) = [action for action in stored.read(["AAPL"]) if action.source == "yahoo"]
+    assert (told.ex_date, told.terms) == (datetime(2010, 3, 5, tzinfo=UTC), "1.50000000 USD")
+    stored.remove("AAPL", told.ex_date, told.kind)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trading_platform.cli.output import out, print_json, table
+from trading_platform.cli.output import out, print_json, progress_bars, table
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import parse_moment, utc_now
 from trading_platform.settings import load_settings
@@ -65,6 +65,39 @@ def import_actions(
         if any(one.splits and one.changed for one in done):
             out.print("Next: trading-platform backfill makes the indicators and features anew that a split touches.")
     if any(one.quarantined and not one.splits + one.dividends for one in done):
+        raise typer.Exit(1)
+
+
+@actions.command()
+def fetch(
+    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all that can be asked about.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Ask for splits and dividends: Yahoo, of symbols whose bars come from it, or of all with YAHOO_ACTIONS=true.
+
+    Ends with 1 if a symbol could not be had.
+
+    Example: trading-platform actions fetch AAPL
+    """
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.workflows.fetch_actions import fetch_actions, with_actions
+
+    with open_platform(load_settings()) as platform, progress_bars(quiet=json) as progress:
+        universe = platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all()
+        asked = with_actions(universe, platform.action_sources)
+        done = fetch_actions(platform.stores, platform.action_sources, asked, clock=utc_now, progress=progress)
+    if json:
+        print_json([{**asdict(one), "error": one.error.as_dict() if one.error else None} for one in done])
+    elif done:
+        columns = ("symbol", "splits", "dividends", "changed", "kept as imported", "error")
+        rows = [
+            (one.symbol, one.splits, one.dividends, one.changed, one.differing, one.error and one.error.message)
+            for one in done
+        ]
+        out.print(table("Corporate actions", columns, rows, right=columns[1:5]))
+    else:
+        out.print("Nobody can be asked about these. YAHOO_ACTIONS=true asks Yahoo about all shares and funds.")
+    if any(one.error for one in done):
         raise typer.Exit(1)
 
 

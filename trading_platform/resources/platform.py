@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.settings import Settings
-from trading_platform.sources.base import BarSource
+from trading_platform.sources.base import ActionSource, BarSource
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.roles import Role
+from trading_platform.workflows.fetch_actions import ActionSources
 from trading_platform.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class PlatformContext:
     clock: Clock = utc_now
     progress: Progress = silent
     again: bool = False
+    action_sources: ActionSources = field(default_factory=dict)
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -63,6 +65,14 @@ def build_sources(settings: Settings, clock: Clock) -> dict[str, BarSource]:
         YahooSource(build_yahoo(settings), clock=clock),
     ]
     return {source.name: source for source in sources}
+
+
+def build_action_sources(settings: Settings, sources: Mapping[str, BarSource]) -> dict[str, ActionSource]:
+    """Who is asked for splits and dividends, by the source of an instrument's bars."""
+    from trading_platform.sources.yahoo.source import YahooSource
+
+    (yahoo,) = (source for source in sources.values() if isinstance(source, YahooSource))
+    return dict.fromkeys(sources, yahoo) if settings.yahoo_actions else {yahoo.name: yahoo}
 
 
 @contextmanager
@@ -101,4 +111,6 @@ def open_platform(
     ):
         if role is Role.INGEST:
             stores.lifecycle.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
-        yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again)
+        sources = build_sources(settings, clock)
+        action_sources = build_action_sources(settings, sources)
+        yield PlatformContext(stores, sources, clock, progress, again, action_sources)

@@ -55,6 +55,11 @@ class CorporateActionStore:
                 found.setdefault(action.symbol, []).append((action.ex_date, action.ratio))
         return found
 
+    def version_of_splits(self) -> str:
+        """A text that is another one whenever a split was stored, changed or removed."""
+        version: str = self._database.rows(query("corporate_actions/version_of_splits"))[0][0]
+        return version
+
     def closes_before(self, actions: Sequence[CorporateAction]) -> Closes:
         """By symbol and ex-date, the last daily bar before: its date and raw close; absent where there is none."""
         parameters = {

@@ -20,7 +20,11 @@ from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.derivations import Derived
 from trading_platform.workflows.adjust import Fingerprints, fingerprints, splits_between
-from trading_platform.workflows.compute_indicators import ComputeReport, stale_partitions
+from trading_platform.workflows.compute_indicators import (
+    ComputeReport,
+    stale_indicators,
+    stale_partitions,
+)
 from trading_platform.workflows.progress import Progress, silent
 
 CODE_VERSION = "1"
@@ -57,6 +61,28 @@ def stale_features(
     code_versions = {symbol: _code_version(names, universe) for symbol, names in inputs.items()}
     across = _across(stores, universe, inputs, partitions)
     return stale_partitions(stores, DATASET, inputs, Timeframe.D1, partitions, code_versions, across, again=again)
+
+
+def restated_partitions(
+    stores: Stores, universe: Mapping[str, Instrument], partitions: Sequence[Window]
+) -> dict[str, list[Window]]:
+    """For each symbol, the partitions whose features or daily indicators were computed across other splits than now.
+
+    Those that are stale for another reason, or were never computed, are left to who brings their bars.
+    """
+    names = list(universe)
+    found: dict[str, set[Window]] = {}
+    for dataset, stale in (
+        (DATASET, stale_features(stores, universe, names, partitions)),
+        (f"indicators_{Timeframe.D1}", stale_indicators(stores, names, Timeframe.D1, partitions)),
+    ):
+        made = stores.derivations.read(dataset, names)
+        for symbol, windows in stale.items():
+            for window, present in windows.items():
+                before = made.get((symbol, window.start))
+                if before is not None and before.splits != present.splits:
+                    found.setdefault(symbol, set()).add(window)
+    return {symbol: sorted(windows) for symbol, windows in found.items()}
 
 
 def build_features(

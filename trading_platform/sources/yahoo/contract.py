@@ -6,6 +6,8 @@ an error that names the column, instead of wrong prices. Columns are known by na
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -89,9 +91,13 @@ def _flat(frame: pd.DataFrame, ticker: str) -> pd.DataFrame:
     raise _malformed("the columns " + ", ".join(_PRICES), f"columns {list(frame.columns)[:8]}")
 
 
+@cache
 def _frame_type() -> Any:
     import dagster_pandas
+    from dagster import BetaWarning
 
+    # The lock file pins the release it was tested with; a person at a terminal has nothing to do about the mark.
+    warnings.filterwarnings("ignore", category=BetaWarning)
     dgp: Any = dagster_pandas  # its functions have no types
     numbers = {"float64", "int64"}  # a column without a fraction, or without a dividend, may come as whole numbers
     return dgp.create_dagster_pandas_dataframe_type(

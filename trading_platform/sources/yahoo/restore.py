@@ -19,8 +19,8 @@ from trading_platform.domain.time import Window
 _PRICES = ("open", "high", "low", "close")
 _MOST_DECIMALS = 8
 
-SINGLE = 1.2e-7
-"""Yahoo's numbers have gone through single precision: they are known to this share of themselves."""
+SINGLE = 6e-8
+"""Yahoo's numbers have gone through single precision (24 bits): they are known to this share of themselves."""
 
 SIXTH = 5e-7
 """And, where it divided them by a split's ratio, to half of their sixth decimal."""
