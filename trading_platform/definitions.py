@@ -42,7 +42,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
         jobs=[
             jobs.intraday,
             jobs.daily,
-            jobs.corporate_actions,
+            jobs.actions,
             jobs.maintenance,
             jobs.repair_outage,
             jobs.indicators_live,

@@ -42,8 +42,8 @@ daily = define_asset_job(
     description="Daily bars, their indicators and the features, a symbol and year at a time.",
 )
 
-corporate_actions = define_asset_job(
-    "corporate_actions",
+actions = define_asset_job(
+    "actions",
     AssetSelection.assets("corporate_actions"),
     description="Splits and dividends, of all symbols that somebody can be asked about.",
 )

@@ -76,7 +76,7 @@ def test_every_asset_says_what_it_is():
 
 def test_every_job_resolves():
     jobs = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert jobs == {"intraday", "daily", "corporate_actions", "maintenance", "repair_outage", "indicators_live"}
+    assert jobs == {"intraday", "daily", "actions", "maintenance", "repair_outage", "indicators_live"}
     covered = [
         key.to_user_string() for name in jobs for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
     ]

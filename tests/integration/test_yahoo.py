@@ -22,12 +22,14 @@ from yahoo_server import EMPTY, TOO_MUCH, FakeYahoo, Listing, running_yahoo
 from trading_platform.domain.corporate_actions import ActionKind
 from trading_platform.domain.errors import MalformedPayload, RateLimited, SourceRejected, SourceUnavailable
 from trading_platform.domain.instruments import AssetClass, Instrument
-from trading_platform.domain.time import Timeframe, Window
+from trading_platform.domain.time import Timeframe, Window, year_window
 from trading_platform.sources.limits import Charge
 from trading_platform.sources.yahoo.client import YahooClient, _session
 from trading_platform.sources.yahoo.contract import HISTORY_SCHEMA, as_history
 from trading_platform.sources.yahoo.limits import WAIT
 from trading_platform.sources.yahoo.source import YahooSource, ticker_of
+from trading_platform.stores.bundle import open_stores
+from trading_platform.workflows.backfill_bars import backfill_bars
 
 APPLE = Instrument("AAPL", AssetClass.EQUITY, "XNAS", "yahoo")
 NOW = datetime(2018, 1, 20, 12, tzinfo=UTC)
@@ -411,3 +413,37 @@ def test_caches_are_kept_where_they_are_told_and_not_at_home(apple: FakeYahoo, t
     assert "Warning" not in told.stderr
     assert (tmp_path / "kept" / "tkr-tz.db").exists()
     assert not [path for path in home.rglob("*") if path.is_file()]
+
+
+# --- into the database ------------------------------------------------------------------------------------------------
+
+
+def test_a_backfill_stores_raw_bars_and_asks_again_for_what_was_missing(
+    apple: FakeYahoo, source: YahooSource, database_url: str, tmp_path: Path
+) -> None:
+    listing, hole = apple.listings["AAPL"], day("2010-01-13")
+    complete = listing.rows["1d"]
+    listing.rows["1d"] = [row for row in complete if row[0] != hole]
+    year = year_window(day("2010-01-01"))
+    with open_stores(database_url, tmp_path / "features", may_upgrade=True) as stores:
+        stores.instruments.add(APPLE)
+
+        def backfill() -> tuple[int, int, int]:
+            report = backfill_bars(stores, {"yahoo": source}, [APPLE], Timeframe.D1, [year], clock=lambda: NOW)
+            (account,) = report.accounts
+            assert report.failures == ()
+            return account.stored, account.empty, account.unaccounted
+
+        assert backfill() == (251, 0, 1)
+        listing.rows["1d"] = complete
+        assert backfill() == (252, 0, 0)
+        asked = len(apple.asked)
+        assert backfill() == (252, 0, 0)
+        assert len(apple.asked) == asked, "what was answered is not asked for again"
+        stored = stores.bars.read(["AAPL"], Timeframe.D1, year)
+        assert stored.filter(pl.col("time") == hole)["close"].to_list() == [Decimal("210.65")]
+        apple.status = 429
+        report = backfill_bars(stores, {"yahoo": source}, [APPLE], Timeframe.D1, [year], clock=lambda: NOW, again=True)
+        (failure,) = report.failures
+        assert isinstance(failure.error, RateLimited)
+        assert stores.bars.read(["AAPL"], Timeframe.D1, year).equals(stored)

@@ -75,7 +75,7 @@ intraday_refresh = _refresh(
 
 actions_refresh = ScheduleDefinition(
     name="actions_refresh",
-    job_name=jobs.corporate_actions.name,
+    job_name=jobs.actions.name,
     cron_schedule="0 6 * * 1-5",
     execution_timezone="America/New_York",
     default_status=DefaultScheduleStatus.STOPPED,
