@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from trading_platform.domain.bars import PRICES
 from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.errors import InvalidRequest, QualityError
 from trading_platform.domain.features import FEATURE_NAMES, FEATURE_WARM_UP
-from trading_platform.domain.time import Timeframe, Window, year_window
+from trading_platform.domain.time import Timeframe, Window, month_window, year_window
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.partitions import symbols as symbol_partitions
 from trading_platform.resources.platform import PlatformContext, open_platform
@@ -39,11 +39,14 @@ from trading_platform.workflows.build_features import build_features, stale_feat
 from trading_platform.workflows.check_results import CheckResult, Severity, Status
 from trading_platform.workflows.compute_indicators import compute_indicators_of, stale_indicators
 from trading_platform.workflows.import_files import import_files
+from trading_platform.workflows.plan_backfill import reach_of, unfinished_partitions
 from trading_platform.workflows.verify import verify_asset
 
 SYMBOLS = ["AAPL", "IWM", "SPY"]
 YEARS = [year_window(datetime(year, 1, 1, tzinfo=UTC)) for year in range(2010, 2019)]
 SPLIT = datetime(2014, 6, 9, tzinfo=UTC)
+MINUTES = "minute/SPY_1m_2013-10_trade.csv.gz"
+OCTOBER = month_window(datetime(2013, 10, 1, tzinfo=UTC))
 
 
 def split(symbol: str, ex_date: datetime, ratio: int) -> CorporateAction:
@@ -66,7 +69,7 @@ def platform(ours: Installation, test_data: Path) -> Iterator[PlatformContext]:
     """Nine years of raw daily bars of a share, a peer and a benchmark, with features that know of no split."""
     with open_platform(ours.settings()) as opened:
         import_files(
-            [test_data / "daily" / f"{symbol}_lean_daily.csv" for symbol in SYMBOLS],
+            [*(test_data / "daily" / f"{symbol}_lean_daily.csv" for symbol in SYMBOLS), test_data / MINUTES],
             ImportOptions(),
             landing=LandingArea(ours.settings().imports_directory),
             quarantine=opened.stores.quarantine,
@@ -79,6 +82,8 @@ def platform(ours: Installation, test_data: Path) -> Iterator[PlatformContext]:
             opened.stores.instruments.add(replace(instrument, sector=sector, benchmark="SPY"))
         instruments = opened.instruments(SYMBOLS)
         backfill_bars(opened.stores, opened.sources, instruments, Timeframe.D1, YEARS, clock=opened.clock)
+        spy = opened.instruments(["SPY"])
+        backfill_bars(opened.stores, opened.sources, spy, Timeframe.M1, [OCTOBER], clock=opened.clock)
         derive(opened)
         yield opened
 
@@ -140,6 +145,14 @@ def test_a_split_stored_later_makes_exactly_what_it_touches_anew(platform: Platf
         for window in windows
     }
     assert touched == own
+
+    reaches = [
+        reach_of(platform.stores, platform.sources, one, Timeframe.D1, platform.clock) for one in universe.values()
+    ]
+    asked = Window(YEARS[0].start, YEARS[-1].end)
+    plan = unfinished_partitions(platform.stores, platform.sources, list(filter(None, reaches)), asked, again=False)
+    planned = {(symbol, window.start.year) for symbol, windows in plan.items() for window in windows}
+    assert planned == stale, "what `backfill` would do"
 
     made, indicators = derive(platform)
     assert {(symbol, window.start.year) for symbol, window in made} == stale
@@ -289,6 +302,41 @@ def test_the_last_bars_and_files_are_adjusted_too(client: Platform, command: Com
     assert command("export", "bars", file, *options).code == 0
     read = client.bars("AAPL", "1d", "2014-01-01", "2015-01-01", "split", "2015-01-01")
     assert pl.read_parquet(file).equals(read)
+
+
+def test_intraday_bars_go_by_their_day_at_the_exchange(client: Platform, platform: PlatformContext) -> None:
+    """A split and a dividend of 2013-10-08, whose trading before hours begins at 04:00 in New York."""
+    ex, begins = datetime(2013, 10, 8, tzinfo=UTC), datetime(2013, 10, 8, 4, tzinfo=UTC)
+    raw = client.bars("SPY", "1m", "2013-10-07", "2013-10-09")
+    assert raw["time"].is_between(ex, begins).sum() == 0
+    assert raw.filter(pl.col("time") < ex)["time"].max() > datetime(2013, 10, 7, 23, tzinfo=UTC), (
+        "after hours of the 7th"
+    )
+    assert raw.filter(pl.col("time") > begins)["time"].min() < datetime(2013, 10, 8, 9, tzinfo=UTC), "before hours"
+    stores = platform.stores
+    assert compute_indicators_of(stores, ["SPY"], Timeframe.M1, [OCTOBER], clock=platform.clock).rows
+    plain = stores.indicators.read(["SPY"], Timeframe.M1, OCTOBER)
+
+    stores.corporate_actions.save([split("SPY", ex, 2), dividend("SPY", "2013-10-08", "1.5")], platform.clock())
+    before = pl.col("time") < begins
+    (close,) = client.bars("SPY", "1d", "2013-10-07", "2013-10-08")["close"]
+    for adjust, factor in (("split", Decimal(1) / 2), ("total_return", (1 - Decimal("1.5") / (close / 2)) / 2)):
+        found = client.bars("SPY", "1m", "2013-10-07", "2013-10-09", adjust=adjust)
+        assert found.filter(~before).equals(raw.filter(~before))
+        expected = [(price * factor).quantize(Decimal("1e-8"), ROUND_HALF_UP) for price in raw.filter(before)["close"]]
+        assert found.filter(before)["close"].to_list() == expected
+    assert client.bars("SPY", "1m", "2013-10-07", "2013-10-09", "split", begins).equals(
+        client.bars("SPY", "1m", "2013-10-07", begins, "split")
+    )
+
+    assert compute_indicators_of(stores, ["SPY"], Timeframe.M1, [OCTOBER], clock=platform.clock).rows
+    after = stores.indicators.read(["SPY"], Timeframe.M1, OCTOBER)
+    assert after.filter(before).equals(plain.filter(before))
+    opened = float(raw.filter(~before)["close"][0])
+    naive, right = (frame.filter(~before)["sma_200"][0] for frame in (plain, after))
+    assert right == pytest.approx((200 * naive - opened) / 2 / 200 + opened / 200, rel=1e-12), "199 old closes, halved"
+    for kind in ActionKind:
+        stores.corporate_actions.remove("SPY", ex, kind)
 
 
 def test_actions_are_read_as_a_frame(client: Platform) -> None:

@@ -77,7 +77,7 @@ def apple(test_data: Path) -> tuple[pl.DataFrame, pl.DataFrame, list[CorporateAc
     path = test_data / "daily" / "AAPL_2004-2018_yahoo.csv"
     lean = read_daily_frame(raw, "AAPL")
     content = open_contents(test_data / "daily" / "corporate_actions" / "aapl_factor_file.csv")[0]
-    return lean, read_daily(path, "AAPL"), list(read_actions(content, "AAPL", lambda _: "XNAS").actions)
+    return lean, read_daily(path, "AAPL"), list(read_actions(content, "AAPL", lambda _: "XNYS").actions)
 
 
 def read_daily_frame(raw: pl.DataFrame, symbol: str) -> pl.DataFrame:
