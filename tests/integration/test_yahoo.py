@@ -120,10 +120,10 @@ def test_splits_and_dividends_come_in_the_shares_of_their_day(apple: FakeYahoo, 
     told = [(f"{action.ex_date:%Y-%m-%d}", action.kind, action.terms) for action in source.actions(APPLE)]
     assert told == [
         ("2005-02-28", ActionKind.SPLIT, "2:1"),
-        ("2012-08-09", ActionKind.DIVIDEND, "2.65000000 USD"),
-        ("2014-05-08", ActionKind.DIVIDEND, "3.29000000 USD"),
+        ("2012-08-09", ActionKind.DIVIDEND, "2.65 USD"),
+        ("2014-05-08", ActionKind.DIVIDEND, "3.29 USD"),
         ("2014-06-09", ActionKind.SPLIT, "7:1"),
-        ("2014-08-07", ActionKind.DIVIDEND, "0.47000000 USD"),
+        ("2014-08-07", ActionKind.DIVIDEND, "0.47 USD"),
     ]
     assert source.actions(APPLE)[0].known_at == datetime(2005, 2, 28, 5, tzinfo=UTC)
 

@@ -14,17 +14,14 @@ from daily_bars import EPOCH, bars_of, read_daily
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trading_platform.domain.adjustment import Adjustment, Closes, adjust_bars, parse_adjustment
 from trading_platform.domain.bars import BAR_SCHEMA, PRICES
 from trading_platform.domain.calendars import day_begins, next_session
 from trading_platform.domain.corporate_actions import (
     ACTION_SCHEMA,
     ActionKind,
-    Adjustment,
-    Closes,
     CorporateAction,
     actions_frame,
-    adjust_bars,
-    parse_adjustment,
     simplest_ratio,
 )
 from trading_platform.domain.errors import InvalidRequest, QualityError
@@ -296,7 +293,7 @@ def test_a_table_is_read_by_the_names_of_its_columns(tmp_path):
     assert [(action.symbol, action.terms) for action in found.actions] == [
         ("AAPL", "7:1"),
         ("C", "1:10"),
-        ("KO", "0.48500000 USD"),
+        ("KO", "0.485 USD"),
     ]
     assert found.actions[0].known_at == datetime(2014, 6, 9, 4, tzinfo=UTC)
     assert found.refused.is_empty()
@@ -334,7 +331,7 @@ def test_what_a_factor_file_cannot_mean_is_refused(tmp_path):
         (5, "out_of_range"),
     ]
     assert [(f"{action.ex_date:%Y-%m-%d}", action.kind, action.terms) for action in found.actions] == [
-        ("2014-01-03", "dividend", "1.0"),
+        ("2014-01-03", "dividend", "1"),
         ("2014-03-03", "split", "2:1"),
     ]
 
@@ -342,7 +339,7 @@ def test_what_a_factor_file_cannot_mean_is_refused(tmp_path):
 def test_a_split_and_a_dividend_of_one_day_count_in_the_new_shares(tmp_path):
     """Before: 100 a share, of which 2 are paid, then two shares for one. After: 1 a share."""
     found = reading(tmp_path, "20140106,0.98,0.5,100\n20501231,1,1,0\n")
-    assert [(action.kind, action.terms) for action in found.actions] == [("split", "2:1"), ("dividend", "1.0")]
+    assert [(action.kind, action.terms) for action in found.actions] == [("split", "2:1"), ("dividend", "1")]
     bars = bars_of([100.0, 49.0], start=day("2014-01-06"))
     total = adjusted(bars, found.actions, Adjustment.TOTAL_RETURN)
     assert total["close"].to_list() == [Decimal(49), Decimal(49)]
@@ -354,6 +351,31 @@ def test_a_file_of_something_else_is_refused_as_a_whole(tmp_path, text):
     assert found.actions == ()
     assert found.refused.height == 1
     assert found.refused["line"].to_list() == [None]
+
+
+@given(
+    heading=st.sampled_from(["ex_date,kind,ratio,amount,currency,known_at", "symbol,ex_date,kind,ratio,amount", ""]),
+    rows=st.lists(
+        st.lists(
+            st.one_of(
+                st.text(max_size=8),
+                st.sampled_from(
+                    ["2014-06-09", "20140609", "99991231", "split", "dividend", "7:1", "1e400", "-0", "A", "x"]
+                ),
+            ),
+            min_size=3,
+            max_size=6,
+        ),
+        max_size=4,
+    ),
+)
+def test_whatever_a_file_says_no_row_is_lost_and_nothing_breaks(tmp_path_factory, heading, rows):
+    text = "\n".join([heading, *(",".join(cell.replace("\n", " ") for cell in row) for row in rows)])
+    path = tmp_path_factory.mktemp("fuzz") / "actions.csv"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    found = read_actions(open_contents(path)[0], "TEST", lambda _: "24/7")
+    if found.format == "table":
+        assert len(found.actions) + found.refused["row_count"].sum() == found.rows
 
 
 def test_somebody_must_say_whose_actions_a_file_has(tmp_path):

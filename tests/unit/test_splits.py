@@ -13,7 +13,8 @@ from daily_bars import EPOCH, bars_of, read_daily
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_platform.domain.corporate_actions import ActionKind, Adjustment, CorporateAction, adjust_bars
+from trading_platform.domain.adjustment import Adjustment, adjust_bars
+from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.features import FEATURE_NAMES, FEATURE_WARM_UP, compute_features
 from trading_platform.domain.indicators import INDICATOR_NAMES, INDICATORS, compute_indicators
 from trading_platform.domain.instruments import AssetClass, Instrument

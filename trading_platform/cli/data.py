@@ -20,7 +20,7 @@ from trading_platform.stores.roles import Role
 if TYPE_CHECKING:
     import polars as pl
 
-    from trading_platform.domain.corporate_actions import Adjustment
+    from trading_platform.domain.adjustment import Adjustment
     from trading_platform.resources.platform import PlatformContext
 
 _COLUMNS = ["symbol", "timeframe", "first", "last"]
@@ -116,7 +116,7 @@ def export(
 
     Example: trading-platform export bars aapl.csv -s AAPL --adjust split
     """
-    from trading_platform.domain.corporate_actions import parse_adjustment
+    from trading_platform.domain.adjustment import parse_adjustment
     from trading_platform.resources.platform import open_platform
 
     if file.suffix not in (".parquet", ".csv"):

@@ -25,9 +25,10 @@ from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.moments import Moment, as_moment, as_window
 from trading_platform.client.orders import Orders
 from trading_platform.client.subscription import Subscription, positions_of
+from trading_platform.domain.adjustment import Adjustment, parse_adjustment
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.calendars import availability
-from trading_platform.domain.corporate_actions import Adjustment, actions_frame, parse_adjustment
+from trading_platform.domain.corporate_actions import actions_frame
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest
 from trading_platform.domain.events import Quote
 from trading_platform.domain.features import FEATURE_NAMES

@@ -12,7 +12,8 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from trading_platform.domain.corporate_actions import ActionKind, Closes, CorporateAction
+from trading_platform.domain.adjustment import Closes
+from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.splits import Splits
 from trading_platform.stores.postgres import Database, execute
 from trading_platform.stores.sql import query

@@ -13,8 +13,9 @@ from functools import cache
 
 import polars as pl
 
+from trading_platform.domain.adjustment import Adjustment, adjust_bars
 from trading_platform.domain.calendars import day_begins
-from trading_platform.domain.corporate_actions import ActionKind, Adjustment, CorporateAction, adjust_bars
+from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.splits import NO_SPLITS, Splits, fingerprint
 from trading_platform.domain.time import Timeframe, Window

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from trading_platform.domain.corporate_actions import CorporateAction
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, RateLimited, SourceError
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Clock
@@ -96,5 +97,9 @@ def _fetch_one(
     saved = stores.corporate_actions.save(actions, clock())
     splits = sum(action.ratio is not None for action in actions)
     stored = {(action.ex_date, action.kind): action for action in stores.corporate_actions.read([instrument.symbol])}
-    differing = [action for action in saved.kept if stored[action.ex_date, action.kind].terms != action.terms]
+    differing = [one for one in saved.kept if _terms(stored[one.ex_date, one.kind]) != _terms(one)]
     return FetchedActions(instrument.symbol, splits, len(actions) - splits, len(saved.changed), len(differing))
+
+
+def _terms(action: CorporateAction) -> tuple[object, object]:
+    return action.ratio, action.amount
