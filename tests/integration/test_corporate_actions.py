@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -223,8 +223,8 @@ def command(ours: Installation, platform: PlatformContext) -> Command:
     """The command line in this process, which has loaded what each process of its own would load again."""
     assert platform.stores.instruments.get("AAPL")
 
-    def run(*arguments: str | Path) -> Said:
-        found = CliRunner().invoke(app, [str(argument) for argument in arguments], env=ours.environment())
+    def run(*arguments: str | Path, more: Mapping[str, str | None] | None = None) -> Said:
+        found = CliRunner().invoke(app, [str(argument) for argument in arguments], env=ours.environment(more))
         if found.exception and not isinstance(found.exception, SystemExit):
             raise found.exception
         return Said(found.exit_code, found.stdout)
@@ -364,8 +364,8 @@ def test_what_cannot_be_adjusted_is_said(client: Platform, platform: PlatformCon
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
-def checked(platform: PlatformContext, name: str) -> CheckResult:
-    (found,) = verify_asset(platform.stores, platform.sources, "corporate_actions", clock=platform.clock, only={name})
+def checked(platform: PlatformContext, name: str, asset: str = "corporate_actions") -> CheckResult:
+    (found,) = verify_asset(platform.stores, platform.sources, asset, clock=platform.clock, only={name})
     return found
 
 
@@ -404,7 +404,12 @@ def test_a_jump_needs_a_split_that_says_why(client: Platform, platform: Platform
         found = checked(platform, "explained")
         assert (found.status, offending(found)) == (Status.WARN, [("AAPL", "2014-06-09")])
         assert "-86 %" in str(found.sample[0]["detail"])
+        to_look_at = checked(platform, "gap_review", "ohlcv_1d")
+        assert ("AAPL", "2014-06-09") in offending(to_look_at)
     store.save([split("AAPL", SPLIT, 7)], platform.clock())
+    left = checked(platform, "gap_review", "ohlcv_1d")
+    assert ("AAPL", "2014-06-09") not in offending(left), "nobody has to look at what is explained"
+    assert left.offenders == to_look_at.offenders - 1
 
 
 # --- Dagster ----------------------------------------------------------------------------------------------------------
@@ -489,3 +494,19 @@ def test_the_asset_asks_yahoo_and_keeps_what_was_imported(
     (told,) = [action for action in stored.read(["AAPL"]) if action.source == "yahoo"]
     assert (told.ex_date, told.terms) == (datetime(2010, 3, 5, tzinfo=UTC), "1.5 USD")
     stored.remove("AAPL", told.ex_date, told.kind)
+
+
+def test_the_command_asks_yahoo_where_it_is_allowed_to(client: Platform, command: Command, test_data: Path) -> None:
+    assert "Nobody can be asked" in command("actions", "fetch").text
+    rows = pl.read_csv(test_data / "daily" / "AAPL_2004-2018_yahoo.csv").tail(20).iter_rows()
+    listed = [(datetime.fromisoformat(day).replace(tzinfo=UTC), *prices, float(last)) for day, *prices, _, last in rows]
+    with running_yahoo() as yahoo:
+        yahoo.listings["AAPL"] = Listing({"1d": listed}, dividends={datetime(2018, 1, 9, tzinfo=UTC): 0.63})
+        allowed = {"YAHOO_API_URL": yahoo.url, "YAHOO_ACTIONS": "true"}
+        said = command("actions", "fetch", "AAPL", "SPY", "--json", more=allowed)
+    assert said.code == 1
+    apple, unknown = said.json
+    assert (apple["dividends"], apple["changed"], apple["error"]) == (1, 1, None)
+    assert unknown["error"]["error"] == "SourceUnavailable"
+    assert client.corporate_actions("AAPL").filter(pl.col("source") == "yahoo")["amount"].to_list() == [Decimal("0.63")]
+    assert command("actions", "remove", "AAPL", "2018-01-09", "dividend").code == 0
