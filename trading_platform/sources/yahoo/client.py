@@ -6,6 +6,7 @@ one of them may ever be taken for "there is nothing", and none of them is.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,9 @@ API_URL = "https://query2.finance.yahoo.com"
 _SAID = ("symbol", "currency", "firstTradeDate")
 _TIMEOUT = 30.0
 _DOMAIN = ".yahoo.com"
+
+_ONE_AT_A_TIME = threading.Lock()
+"""yfinance has one session, one crumb and one configuration a process."""
 
 Monotonic = Callable[[], float]
 
@@ -54,7 +58,7 @@ class YahooClient:
         self._budget = budget
         self._monotonic = monotonic
         self._asked_to_wait: float | None = None
-        self._lock = threading.Lock()  # yfinance has one session and one configuration a process
+        self._session: Any = None
 
     def history(
         self,
@@ -80,7 +84,7 @@ class YahooClient:
             SourceRejected: if Yahoo says why it does not answer such a question.
             MalformedPayload: if the answer has not the agreed shape.
         """
-        with self._lock:
+        with _ONE_AT_A_TIME:
             self._still_to_wait()
             if self._budget is not None:
                 self._budget.take(charges())
@@ -104,12 +108,15 @@ class YahooClient:
         import yfinance
         from yfinance.data import YfData
 
-        yfinance.set_tz_cache_location(str(self._cache))
+        if self._session is None:
+            self._session = _session(self.url)  # one, as its cookies belong to the crumb
+            yfinance.set_tz_cache_location(str(self._cache))
+            logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # what it has to say it raises
         yfinance.config.debug.hide_exceptions = False
         # It remembers answers about the past for as long as the process lives, failures among them.
         YfData.cache_get.cache_clear()
         try:
-            asked = yfinance.Ticker(ticker, session=_session(self.url))
+            asked = yfinance.Ticker(ticker, session=self._session)
             frame = asked.history(
                 period="max" if start is None else None,
                 interval=interval,
