@@ -150,7 +150,7 @@ def test_the_factor_file_tells_of_the_splits_there_were(apple):
 
 # --- the definition, in exact fractions ---------------------------------------------------------------------------
 
-PRICE = st.decimals("0.01", "99999", places=4)
+PRICE = st.decimals("1", "99999", places=4)
 RATIO = st.sampled_from([Fraction(2), Fraction(7), Fraction(3, 2), Fraction(1, 10), Fraction(1, 7), Fraction(21, 20)])
 
 
