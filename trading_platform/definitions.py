@@ -13,6 +13,7 @@ from dagster import Definitions, in_process_executor
 from trading_platform import jobs
 from trading_platform.assets.audit_archive import audit_archive
 from trading_platform.assets.bars import bar_assets
+from trading_platform.assets.corporate_actions import corporate_actions
 from trading_platform.assets.features import features
 from trading_platform.assets.indicators import indicator_assets
 from trading_platform.assets.lifecycle import lifecycle
@@ -23,6 +24,7 @@ from trading_platform.resources.dagster_platform import platform_resource
 from trading_platform.schedules.maintenance import maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
 from trading_platform.sensors.outages import outages
+from trading_platform.sensors.restated import restated
 from trading_platform.sensors.stream import streamed_bars
 from trading_platform.sensors.universe import universe
 
@@ -35,11 +37,18 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
             may be an open :class:`~trading_platform.resources.platform.PlatformContext`.
     """
     return Definitions(
-        assets=[*bar_assets, *indicator_assets, features, audit_archive, lifecycle],
+        assets=[*bar_assets, *indicator_assets, corporate_actions, features, audit_archive, lifecycle],
         asset_checks=[*asset_checks, archive_checks, on_time],
-        jobs=[jobs.intraday, jobs.daily, jobs.maintenance, jobs.repair_outage, jobs.indicators_live],
+        jobs=[
+            jobs.intraday,
+            jobs.daily,
+            jobs.actions,
+            jobs.maintenance,
+            jobs.repair_outage,
+            jobs.indicators_live,
+        ],
         schedules=[*refresh_schedules, maintenance_schedule],
-        sensors=[universe, streamed_bars, outages],
+        sensors=[universe, streamed_bars, outages, restated],
         resources={"platform": platform_resource, **(resource_overrides or {})},
         executor=in_process_executor,
     )

@@ -42,6 +42,12 @@ daily = define_asset_job(
     description="Daily bars, their indicators and the features, a symbol and year at a time.",
 )
 
+actions = define_asset_job(
+    "actions",
+    AssetSelection.assets("corporate_actions"),
+    description="Splits and dividends, of all symbols that somebody can be asked about.",
+)
+
 maintenance = define_asset_job(
     "maintenance",
     AssetSelection.groups("maintenance"),

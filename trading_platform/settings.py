@@ -48,6 +48,9 @@ class Settings(BaseSettings):
         ibkr_market_data_lines: how many instruments may be followed live.
         ibkr_maintenance: when it is expected to be away
             (:func:`trading_platform.sources.ibkr.maintenance.parse_maintenance`).
+        yahoo_api_url: address of Yahoo's prices.
+        yahoo_actions: ask Yahoo for the splits and dividends of all shares and funds, and not only of those
+            whose bars come from it.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
@@ -79,6 +82,8 @@ class Settings(BaseSettings):
     ibkr_history_requests: int = Field(default=60, gt=0)
     ibkr_market_data_lines: int = Field(default=100, gt=0)
     ibkr_maintenance: str = "daily 00:15-01:45 America/New_York; Fri 23:00-Sat 03:00 America/New_York"
+    yahoo_api_url: str = "https://query2.finance.yahoo.com"
+    yahoo_actions: bool = False
 
     @cached_property
     def root(self) -> Path:
@@ -104,6 +109,11 @@ class Settings(BaseSettings):
     def logs_directory(self) -> Path:
         """Where log files are."""
         return (self.logs_dir or self.root / "logs").expanduser().resolve()
+
+    @cached_property
+    def yahoo_directory(self) -> Path:
+        """Where yfinance keeps its cookies and time zones."""
+        return self.root / "yahoo"
 
     @cached_property
     def imports_directory(self) -> Path:

@@ -1,5 +1,7 @@
--- Bars marked for review, with the close before them: what a person should look at.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Rides on <table>_symbol_time, one descent a marked bar.
+-- Bars marked for review, with the close before them: what a person should look at, unless a split of their day explains
+-- all of the move but the share.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, share numeric. Rides on <table>_symbol_time and the
+-- primary key of market_data.corporate_actions, one descent a marked bar.
 SELECT bar.symbol, bar.time,
        format('opened at %%s after a close of %%s', trim_scale(bar.open), trim_scale(before.close)) AS detail
 FROM {table} AS bar
@@ -11,3 +13,8 @@ LEFT JOIN LATERAL (
 WHERE (%(symbols)s::varchar[] IS NULL OR bar.symbol = ANY(%(symbols)s::varchar[]))
   AND bar.time >= %(start)s AND bar.time < %(end)s
   AND bar.quality = 'review'
+  AND NOT EXISTS (
+      SELECT FROM market_data.corporate_actions AS split
+      WHERE split.symbol = bar.symbol AND split.kind = 'split' AND split.ex_date = date_trunc('day', bar.time, 'UTC')
+        AND abs(bar.open * split.new_shares / split.old_shares - before.close) <= before.close * %(share)s
+  )

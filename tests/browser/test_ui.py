@@ -25,7 +25,8 @@ from trading_platform.settings import Settings
 REPOSITORY = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-ASSETS = [f"{kind}_{length}" for kind in ("ohlcv", "indicators") for length in ("1m", "5m", "1h", "1d")] + ["features"]
+ASSETS = [f"{kind}_{length}" for kind in ("ohlcv", "indicators") for length in ("1m", "5m", "1h", "1d")]
+ASSETS += ["corporate_actions", "features"]
 SYMBOLS = 500
 READABLE = 8
 """Pixels of height below which a name cannot be read."""
@@ -115,10 +116,10 @@ def page(address: str) -> Iterator[Page]:
         browser.close()
 
 
-def test_the_lineage_shows_nine_assets_in_three_groups_in_one_view(page: Page, address: str):
+def test_the_lineage_shows_ten_assets_in_four_groups_in_one_view(page: Page, address: str):
     page.goto(f"{address}/asset-groups/", wait_until="domcontentloaded")
     graph = page.locator("foreignObject")
-    for group in ("bars", "indicators", "features"):
+    for group in ("bars", "indicators", "corporate_actions", "features"):
         expect(graph.get_by_text(group, exact=True).first).to_be_visible()
     page.keyboard.press("Alt+e")  # the UI's shortcut: expand all groups
     expect(graph.get_by_text("ohlcv_1m", exact=True).last).to_be_visible()

@@ -32,7 +32,7 @@ NOWHERE = "http://127.0.0.1:9"
 ROLES_PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
 """Roles are the server's, so all tests of one server share it."""
 
-PREFIXES = ("DATA_", "DATABASE_", "DAGSTER_", "REDIS_", "FEATURES_", "LOGS_", "KRAKEN_", "IBKR_")
+PREFIXES = ("DATA_", "DATABASE_", "DAGSTER_", "REDIS_", "FEATURES_", "LOGS_", "KRAKEN_", "IBKR_", "YAHOO_")
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Installation:
         own = {
             "DATA_DIR": str(self.data_dir),
             "KRAKEN_API_URL": NOWHERE,
+            "YAHOO_API_URL": NOWHERE,
             "KRAKEN_REQUESTS_PER_SECOND": "1000",
             "COLUMNS": "200",
             "NO_COLOR": "1",
@@ -100,6 +101,7 @@ class Installation:
             data_dir=self.data_dir,
             kraken_api_url=self.variables.get("KRAKEN_API_URL", NOWHERE),
             kraken_requests_per_second=1000,
+            yahoo_api_url=self.variables.get("YAHOO_API_URL", NOWHERE),
             database_url=self.variables.get("DATABASE_URL"),
             dagster_database_url=self.variables.get("DAGSTER_DATABASE_URL"),
         )  # type: ignore[call-arg, arg-type]

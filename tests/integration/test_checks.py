@@ -142,10 +142,11 @@ def named(result: CheckResult) -> list[tuple[object, object]]:
 
 def test_clean_data_keeps_every_rule(platform: Platform) -> None:
     results = verify(platform.stores, {"file": Reach()}, timeframes=[Timeframe.D1], clock=lambda: NOW)
-    assert {result.asset for result in results} == {"ohlcv_1d", "indicators_1d", "features"}
-    told_twice = {result.status for result in results if result.check == "tiers_agree"}
-    assert told_twice == {Status.EMPTY}  # nothing was: tests/integration/test_kraken_history.py
-    assert {result.status for result in results if result.check != "tiers_agree"} == {Status.PASSED}
+    assert {result.asset for result in results} == {"ohlcv_1d", "indicators_1d", "corporate_actions", "features"}
+    about_actions = {"valid_terms", "split_in_prices", "on_session"}
+    nothing = about_actions | {"tiers_agree"}  # nothing was told twice: tests/integration/test_kraken_history.py
+    assert {result.check for result in results if result.status is Status.EMPTY} == nothing
+    assert {result.status for result in results if result.check not in nothing} == {Status.PASSED}
     rows = {result.looked_at for result in results if result.check in ("ohlc_consistent", "complete", "matches_bars")}
     assert rows == {2 * len(DAYS)}
 

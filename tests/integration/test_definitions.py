@@ -40,7 +40,10 @@ from trading_platform.simulator.server import running_exchange
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.postgres import execute
 
-ASSETS = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timeframe in Timeframe} | {"features"}
+ASSETS = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timeframe in Timeframe} | {
+    "features",
+    "corporate_actions",
+}
 MAINTENANCE = {"audit_archive", "lifecycle"}
 SYMBOLS = ("ADAUSD", "BTCUSD")
 BARE = ("DAGSTER", "DATA_DIR", "DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOGS_DIR", "KRAKEN")
@@ -62,17 +65,18 @@ def test_every_asset_says_what_it_is():
         if node.group_name == "maintenance":  # works on tables that other assets declare
             continue
         schema = node.metadata["dagster/column_schema"]
-        assert [column.name for column in schema.columns][:2] == ["time", "symbol"], key
+        first = ["symbol", "ex_date"] if node.group_name == "corporate_actions" else ["time", "symbol"]
+        assert [column.name for column in schema.columns][:2] == first, key
         assert all(column.description for column in schema.columns), [
             (key, column.name) for column in schema.columns if not column.description
         ]
-    assert set(groups) == {"bars", "indicators", "features", "maintenance"}
+    assert set(groups) == {"bars", "indicators", "features", "corporate_actions", "maintenance"}
     assert groups["maintenance"] == MAINTENANCE
 
 
 def test_every_job_resolves():
     jobs = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert jobs == {"intraday", "daily", "maintenance", "repair_outage", "indicators_live"}
+    assert jobs == {"intraday", "daily", "actions", "maintenance", "repair_outage", "indicators_live"}
     covered = [
         key.to_user_string() for name in jobs for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
     ]
@@ -86,12 +90,13 @@ def test_only_what_keeps_order_runs_by_itself():
         "us_close": "America/New_York",
         "crypto_close": "UTC",
         "intraday_refresh": "UTC",
+        "actions_refresh": "America/New_York",
         "indicators_live": "UTC",
         "maintenance": "UTC",
     }
     running = DefaultScheduleStatus.RUNNING
     assert {found.name for found in repository.schedule_defs if found.default_status is running} == {"maintenance"}
-    for name in ("universe", "streamed_bars", "outages"):
+    for name in ("universe", "streamed_bars", "outages", "restated"):
         assert defs.resolve_sensor_def(name).default_status is DefaultSensorStatus.RUNNING
 
 

@@ -86,7 +86,10 @@ def test_limits_are_shown_where_no_database_answers(ours: Installation) -> None:
     gone = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "DAGSTER_DATABASE_URL": None}
     found = ours.run("limits", "--json", more=gone)
     assert found.code == 0, found.err
-    assert [(line["limit"], line["left"], line["full_at"]) for line in found.json] == [("kraken:public", 1000, None)]
+    assert [(line["limit"], line["left"], line["full_at"]) for line in found.json] == [
+        ("kraken:public", 1000, None),
+        ("yahoo:requests", 10, None),
+    ]
     assert stack_status(ours.settings()).servers[1].state == "stopped"
 
 

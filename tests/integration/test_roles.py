@@ -50,6 +50,7 @@ MATRIX = {
     "market_data.resume_points": (WRITE, READ),
     "market_data.overlaps": (WRITE, READ),
     "market_data.overlap_differences": (WRITE, READ),
+    "market_data.corporate_actions": (WRITE, READ),
     "features.catalog": (WRITE, READ),
     "news.raw_news": (WRITE, READ),
     "news.news_sentiment": (WRITE, READ),

@@ -82,7 +82,7 @@ def test_which_real_files_are_refused_as_a_whole(test_data: Path) -> None:
     assert set(refused) == expected | factor_files | seconds
     assert len(factor_files) == 3
     assert len(seconds) == 2
-    assert all(refused[name] == "a factor file, not bars" for name in factor_files)
+    assert all("`trading-platform actions import` reads it" in refused[name] for name in factor_files)
 
 
 def test_yahoo_file_loses_exactly_its_two_broken_bars(test_data: Path) -> None:

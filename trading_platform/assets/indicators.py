@@ -30,7 +30,7 @@ def _indicator_asset(timeframe: Timeframe) -> AssetsDefinition:
         description=f"The fourteen technical indicators of the {timeframe} bars, NULL while warming up.",
         owners=OWNERS,
         kinds={"postgres", "polars"},
-        deps=[f"ohlcv_{timeframe}"],
+        deps=[f"ohlcv_{timeframe}", "corporate_actions"],
         partitions_def=partitions_of(timeframe),
         backfill_policy=BackfillPolicy.single_run(),
         retry_policy=STEP_RETRIES,

@@ -20,6 +20,7 @@ from trading_platform.stores.roles import Role
 if TYPE_CHECKING:
     import polars as pl
 
+    from trading_platform.domain.adjustment import Adjustment
     from trading_platform.resources.platform import PlatformContext
 
 _COLUMNS = ["symbol", "timeframe", "first", "last"]
@@ -106,9 +107,16 @@ def export(
     timeframe: Annotated[str, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = "1d",
     start: Annotated[str | None, typer.Option(help="First moment.")] = None,
     end: Annotated[str | None, typer.Option(help="Last moment, not included.")] = None,
+    adjust: Annotated[
+        str, typer.Option(help="Of bars: raw, split or total_return, as of the end of the window.")
+    ] = "raw",
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Write stored data to a Parquet or CSV file. Example: trading-platform export bars spy.csv -s SPY."""
+    """Write stored data to a Parquet or CSV file.
+
+    Example: trading-platform export bars aapl.csv -s AAPL --adjust split
+    """
+    from trading_platform.domain.adjustment import parse_adjustment
     from trading_platform.resources.platform import open_platform
 
     if file.suffix not in (".parquet", ".csv"):
@@ -118,11 +126,11 @@ def export(
             received=file.name,
             remedy="choose such a name",
         )
-    length = Timeframe.parse(timeframe)
+    length, how = Timeframe.parse(timeframe), parse_adjustment(adjust)
     window = Window(parse_moment(start or _BEGINNING), parse_moment(end) if end else utc_now())
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         chosen = list(platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all())
-        frame = _read(platform, what, chosen, length, window)
+        frame = _read(platform, what, chosen, length, window, how)
     _write(frame, file)
     if json:
         print_json({"file": str(file), "rows": frame.height})
@@ -131,13 +139,21 @@ def export(
 
 
 def _read(
-    platform: PlatformContext, what: str, symbols: Sequence[str], timeframe: Timeframe, window: Window
+    platform: PlatformContext,
+    what: str,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    window: Window,
+    adjust: Adjustment,
 ) -> pl.DataFrame:
     import polars as pl
 
+    from trading_platform.workflows.adjust import adjusted_bars
+
     stores = platform.stores
     if what == "bars":
-        return stores.bars.read(symbols, timeframe, window)
+        bars = stores.bars.read(symbols, timeframe, window)
+        return adjusted_bars(stores, bars, stores.instruments.all(), timeframe, adjust, min(window.end, utc_now()))
     if what == "indicators":
         return stores.indicators.read(symbols, timeframe, window)
     if what == "features":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 instruments = typer.Typer(help="The universe: what the platform keeps data for.", no_args_is_help=True)
 
 _COLUMNS = ["symbol", "asset_class", "calendar", "source", "sector", "benchmark", "tick_size"]
-_SOURCES = ("file", "kraken", "ibkr")
+_SOURCES = ("file", "kraken", "ibkr", "yahoo")
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +48,7 @@ def add(
     symbol: Annotated[str, typer.Argument(help="Spelled as the platform does: AAPL, EURUSD, BTCUSD.")],
     asset_class: Annotated[AssetClass | None, typer.Option(help="What it is; guessed from the symbol.")] = None,
     calendar: Annotated[str | None, typer.Option(help="24/7, FX, or an exchange code such as XNYS.")] = None,
-    source: Annotated[str | None, typer.Option(help="Who has its bars: file, kraken or ibkr.")] = None,
+    source: Annotated[str | None, typer.Option(help="Who has its bars: file, kraken, ibkr or yahoo.")] = None,
     sector: Annotated[str | None, typer.Option(help="Its peers share it.")] = None,
     benchmark: Annotated[str | None, typer.Option(help="Symbol that stands for its market.")] = None,
     tick_size: Annotated[str | None, typer.Option(help="Smallest price step.")] = None,

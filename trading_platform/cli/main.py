@@ -15,6 +15,7 @@ import typer
 
 from trading_platform.cli import (
     account,
+    actions,
     archive,
     backfill,
     data,
@@ -52,6 +53,7 @@ for family in (
     stack,
     exchange,
     imports,
+    actions,
     instruments,
     backfill,
     data,

@@ -25,8 +25,10 @@ from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.moments import Moment, as_moment, as_window
 from trading_platform.client.orders import Orders
 from trading_platform.client.subscription import Subscription, positions_of
+from trading_platform.domain.adjustment import Adjustment, parse_adjustment
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.calendars import availability
+from trading_platform.domain.corporate_actions import actions_frame
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest
 from trading_platform.domain.events import Quote
 from trading_platform.domain.features import FEATURE_NAMES
@@ -40,9 +42,13 @@ from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.config import RiskLimitStore, StrategyStore
 from trading_platform.stores.ledger import Ledger
 from trading_platform.stores.roles import Role
+from trading_platform.workflows.adjust import adjusted_bars
 
 if TYPE_CHECKING:
     from trading_platform.stores.live import LiveStore
+
+Adjust = Literal["raw", "split", "total_return"]
+"""How bars are read."""
 
 RedisUrl = Callable[[], AbstractContextManager[str]]
 """Makes Redis run for the length of the block; gives its URL."""
@@ -246,52 +252,56 @@ class Platform:
         timeframe: str,
         start: Moment,
         end: Moment,
-        adjust: Literal["raw"] = "raw",
+        adjust: Adjust = "raw",
         as_of: Moment | None = None,
     ) -> pl.DataFrame:
-        """Final OHLCV bars of a half-open window.
+        """Final OHLCV bars of a half-open window, as traded or adjusted (docs/corporate-actions.md).
 
         Args:
             symbols: one or several.
             timeframe: ``1m``, ``5m``, ``1h`` or ``1d``.
             start: first moment, included.
             end: last moment, not included.
-            adjust: ``raw``, prices as they were traded.
-            as_of: leave out bars that had not closed by then.
+            adjust: ``raw``, prices as they were traded; ``split``, prices and volumes in the shares of ``as_of``;
+                ``total_return``, prices less the dividends since, too.
+            as_of: leave out bars that had not closed by then, and adjust for nothing that came later; None
+                means now.
 
         Returns:
             Columns ``time`` (open, UTC), ``symbol``, ``timeframe``, ``open``, ``high``, ``low``,
             ``close`` (decimals), ``volume``, ``source``, ``quality``; sorted by (symbol, time).
 
         Raises:
-            InvalidRequest: unknown symbol or timeframe, or an end before the start.
+            InvalidRequest: unknown symbol, timeframe or adjustment, or an end before the start.
+            QualityError: if bars cannot be adjusted for a dividend, as where the close before it is missing.
         """
-        if adjust != "raw":
-            raise InvalidRequest(
-                "Bars can be read as they were traded only.",
-                expected="adjust='raw'",
-                received=repr(adjust),
-                remedy="read raw bars and adjust them with your own corporate actions",
-            )
+        how = parse_adjustment(adjust)
         length = Timeframe.parse(timeframe)
         instruments = self._instruments(symbols)
         bars = self._stores.bars.read(list(instruments), length, as_window(start, end))
-        return bars if as_of is None else _known_by(bars, instruments, length, as_moment(as_of))
+        moment = utc_now() if as_of is None else as_moment(as_of)
+        known = bars if as_of is None else _known_by(bars, instruments, length, moment)
+        return adjusted_bars(self._stores, known, instruments, length, how, moment)
 
-    def last_bars(self, symbols: str | Sequence[str], timeframe: str, count: int) -> pl.DataFrame:
-        """The last final bars of each symbol, as they were traded.
+    def last_bars(
+        self, symbols: str | Sequence[str], timeframe: str, count: int, adjust: Adjust = "raw"
+    ) -> pl.DataFrame:
+        """The last final bars of each symbol, as traded or adjusted.
 
         Args:
             symbols: one or several.
             timeframe: ``1m``, ``5m``, ``1h`` or ``1d``.
             count: how many bars of each symbol; one with fewer gives those it has, however old they are.
+            adjust: as for :meth:`bars`, as of now.
 
         Returns:
             The columns of :meth:`bars`, sorted by (symbol, time).
 
         Raises:
-            InvalidRequest: unknown symbol or timeframe, or a count below 1.
+            InvalidRequest: unknown symbol, timeframe or adjustment, or a count below 1.
+            QualityError: as :meth:`bars`.
         """
+        how = parse_adjustment(adjust)
         length = Timeframe.parse(timeframe)
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_BARS:
             raise InvalidRequest(
@@ -301,10 +311,23 @@ class Platform:
                 remedy="say how many bars of each symbol you want, or read a window with bars()",
             )
         names = _names(symbols)
-        bars = self._stores.bars.last(names, length, count, utc_now())
+        now = utc_now()
+        bars = self._stores.bars.last(names, length, count, now)
         if bars["symbol"].n_unique() < len(names):
             self._instruments(names)
-        return bars
+        if how is Adjustment.RAW:
+            return bars
+        return adjusted_bars(self._stores, bars, self._instruments(names), length, how, now)
+
+    def corporate_actions(self, symbols: str | Sequence[str] | None = None) -> pl.DataFrame:
+        """The splits and dividends of some symbols; None means all.
+
+        Returns:
+            ``symbol``, ``ex_date`` (midnight UTC), ``kind``, ``new_shares`` and ``old_shares`` (of a split), ``amount``
+            (of a dividend, per share of the ex-date), ``currency``, ``source``, ``known_at``; sorted by (symbol,
+            ex_date).
+        """
+        return actions_frame(self._stores.corporate_actions.read(None if symbols is None else _names(symbols)))
 
     def latest_prices(self, symbols: str | Sequence[str] | None = None) -> pl.DataFrame:
         """The newest price that the stored bars know of each symbol.

@@ -54,6 +54,27 @@ def timezone_of(calendar: str) -> ZoneInfo:
     return ZoneInfo(str(_exchange(calendar).tz))
 
 
+def day_begins(calendar: str, date: datetime) -> datetime:
+    """From when on the bars of a market belong to a date: midnight at the exchange, earlier if its session opens then.
+
+    Trading before and after hours counts to its date.
+
+    Args:
+        calendar: whose bars they are.
+        date: midnight UTC of the date.
+    """
+    if calendar in (ALWAYS_OPEN, FX_WEEK):
+        return date
+    moments: list[datetime] = sessions(calendar, Window(date, date + timedelta(days=1)))["open"].to_list()
+    return min(date.replace(tzinfo=timezone_of(calendar)).astimezone(UTC), *moments)
+
+
+def next_session(calendar: str, date: datetime) -> datetime:
+    """The first session after a date, both as midnight UTC; the next day where the calendar ends before it."""
+    following = sessions(calendar, Window(date + timedelta(days=1), date + 2 * _LOOK_AHEAD))["session"]
+    return date + timedelta(days=1) if following.is_empty() else following.to_list()[0]
+
+
 def sessions(calendar: str, window: Window) -> pl.DataFrame:
     """The sessions whose date (as midnight UTC) lies in ``window``.
 

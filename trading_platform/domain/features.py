@@ -7,7 +7,7 @@ kept by :mod:`trading_platform.stores.features`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,10 @@ from trading_platform.domain.bars import TIME
 from trading_platform.domain.calendars import availability
 from trading_platform.domain.cross_section import BETA_REACH, Series, market_beta, sector_momentum
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.indicators import STANDSTILL, WARM_UP, compute_indicators
+from trading_platform.domain.indicators import STANDSTILL, WARM_UP, compute_indicators, runs
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.smoothing import Floats, moving_deviation, moving_mean, returns
+from trading_platform.domain.splits import NO_SPLITS, Splits, shares_held
 from trading_platform.domain.time import Timeframe
 
 
@@ -162,14 +163,20 @@ FEATURE_WARM_UP: int = max(spec.warm_up for spec in FEATURES.values())
 """Bars that a partition must load before its first one, of the symbol and of every other it needs."""
 
 
-def compute_features(bars: pl.DataFrame, instruments: Mapping[str, Instrument], symbols: Sequence[str]) -> pl.DataFrame:
-    """All features of each daily bar of the symbols.
+def compute_features(
+    bars: pl.DataFrame,
+    instruments: Mapping[str, Instrument],
+    symbols: Sequence[str],
+    splits: Splits = NO_SPLITS,
+) -> pl.DataFrame:
+    """All features of each daily bar of the symbols, in the shares of that bar's day.
 
     Args:
-        bars: daily bars, frame of ``BAR_SCHEMA`` sorted by (symbol, time), of the symbols, of the
+        bars: raw daily bars, frame of ``BAR_SCHEMA`` sorted by (symbol, time), of the symbols, of the
             members of their sectors and of their benchmarks. One that has no bars is not counted.
         instruments: what is known of each symbol in ``bars``; decides sector, benchmark and calendar.
         symbols: whose features are wanted.
+        splits: of every symbol in ``bars``, by date.
 
     Returns:
         Frame of :data:`FEATURE_SCHEMA`, a row a bar of ``symbols``, sorted by (symbol, time).
@@ -179,18 +186,21 @@ def compute_features(bars: pl.DataFrame, instruments: Mapping[str, Instrument], 
         QualityError: if a price is missing.
     """
     _check(bars, instruments, symbols)
-    indicators = compute_indicators(bars)
-    series = {symbol: _series(bars[rows], instruments[symbol]) for symbol, rows in _rows(bars)}
+    indicators = compute_indicators(bars, splits)
+    rows = dict(runs(bars["symbol"]))
+    held = {symbol: shares_held(bars["time"][own], splits.get(symbol, ())) for symbol, own in rows.items()}
+    series = {symbol: _series(bars[own], instruments[symbol], held[symbol]) for symbol, own in rows.items()}
     momentum = sector_momentum(series, instruments, symbols)
     frames = [
         _features(
-            bars[rows],
-            indicators[rows],
+            bars[own],
+            indicators[own],
             series[symbol],
             momentum[symbol],
             market_beta(series[symbol], series.get(instruments[symbol].benchmark or "")),
+            held[symbol],
         )
-        for symbol, rows in _rows(bars)
+        for symbol, own in rows.items()
         if symbol in set(symbols)
     ]
     return pl.concat(frames) if frames else pl.DataFrame(schema=FEATURE_SCHEMA)
@@ -214,16 +224,8 @@ def _check(bars: pl.DataFrame, instruments: Mapping[str, Instrument], symbols: S
         )
 
 
-def _rows(bars: pl.DataFrame) -> Iterator[tuple[str, slice]]:
-    """The symbols and their rows, in order."""
-    start = 0
-    for length, symbol in bars["symbol"].rle().struct.unnest().iter_rows():
-        yield symbol, slice(start, start + length)
-        start += length
-
-
-def _series(bars: pl.DataFrame, instrument: Instrument) -> Series:
-    close = bars["close"].cast(pl.Float64).to_numpy()
+def _series(bars: pl.DataFrame, instrument: Instrument, held: Floats | None) -> Series:
+    close = _worth(bars["close"], held)
     return Series(
         time=_microseconds(bars["time"]),
         available_at=_microseconds(availability(instrument.calendar, Timeframe.D1, bars.select("time"))),
@@ -232,20 +234,30 @@ def _series(bars: pl.DataFrame, instrument: Instrument) -> Series:
     )
 
 
+def _worth(prices: pl.Series, held: Floats | None) -> Floats:
+    values = prices.cast(pl.Float64).to_numpy()
+    return values if held is None else values * held
+
+
 def _microseconds(times: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return times.cast(TIME).to_physical().to_numpy()
 
 
 def _features(
-    bars: pl.DataFrame, indicators: pl.DataFrame, series: Series, momentum: Floats, beta: Floats
+    bars: pl.DataFrame,
+    indicators: pl.DataFrame,
+    series: Series,
+    momentum: Floats,
+    beta: Floats,
+    held: Floats | None,
 ) -> pl.DataFrame:
     close = bars["close"].cast(pl.Float64).to_numpy()
     values = {
         "returns_1d": series.returns_1d,
-        "returns_5d": returns(close, 5),
+        "returns_5d": returns(_worth(bars["close"], held), 5),
         "returns_20d": series.returns_20d,
         "volatility_20d": _volatility(series.returns_1d),
-        "volume_ratio_20d": _volume_ratio(bars["volume"]),
+        "volume_ratio_20d": _volume_ratio(bars["volume"], held),
         "sma_ratio_50": close / indicators["sma_50"].to_numpy(),
         "bb_position": _bb_position(close, indicators),
         "sector_momentum": momentum,
@@ -267,8 +279,10 @@ def _volatility(returns_1d: Floats) -> Floats:
     return volatility
 
 
-def _volume_ratio(volume: pl.Series) -> Floats:
+def _volume_ratio(volume: pl.Series, held: Floats | None) -> Floats:
     values = volume.cast(pl.Float64).to_numpy()
+    if held is not None:
+        values = values / held
     mean = moving_mean(values, 20)
     ratio = np.full(len(values), np.nan)
     np.divide(values, mean, out=ratio, where=mean > 0.0)

@@ -22,6 +22,7 @@ from trading_platform.domain.smoothing import (
     moving_mean,
     wilder_mean,
 )
+from trading_platform.domain.splits import NO_SPLITS, Splits, shares_held
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class IndicatorSpec:
     formula: str
     range: tuple[float | None, float | None]
     first_row: int
+
+    @property
+    def is_price(self) -> bool:
+        """Whether it is told in the price's unit, and so in the shares of its day; a percentage is not."""
+        return self.range != _PERCENT
 
 
 _POSITIVE = (0.0, None)
@@ -100,11 +106,12 @@ history to 1e-9. The slowest memory is ADX: Wilder's (13/14)^n twice over, measu
 small as :data:`STANDSTILL`; (13/14)^700 is 3e-23, and docs/indicators.md has the reckoning."""
 
 
-def compute_indicators(bars: pl.DataFrame) -> pl.DataFrame:
-    """All indicators of each bar, from it and the bars of its symbol before it.
+def compute_indicators(bars: pl.DataFrame, splits: Splits = NO_SPLITS) -> pl.DataFrame:
+    """All indicators of each bar, from it and the bars of its symbol before it, those in its own shares.
 
     Args:
-        bars: frame of ``BAR_SCHEMA``, any number of symbols, one timeframe, sorted by (symbol, time).
+        bars: raw, frame of ``BAR_SCHEMA``, any number of symbols, one timeframe, sorted by (symbol, time).
+        splits: of these symbols, from when on bars are in new shares.
 
     Returns:
         Frame of :data:`INDICATOR_SCHEMA`, a row a bar in the same order; NULL, never NaN, where
@@ -117,10 +124,12 @@ def compute_indicators(bars: pl.DataFrame) -> pl.DataFrame:
     _check(bars)
     prices = {name: bars[name].cast(pl.Float64).to_numpy() for name in ("high", "low", "close")}
     results = {name: np.full(bars.height, np.nan) for name in INDICATOR_NAMES}
-    for rows in _runs(bars["symbol"]):
-        values = _indicators(prices["high"][rows], prices["low"][rows], prices["close"][rows])
-        for name in INDICATOR_NAMES:
-            results[name][rows] = values[name]
+    for symbol, rows in runs(bars["symbol"]):
+        held = shares_held(bars["time"][rows], splits[symbol]) if symbol in splits else None
+        high, low, close = (prices[name][rows] if held is None else prices[name][rows] * held for name in prices)
+        values = _indicators(high, low, close)
+        for name, spec in INDICATORS.items():
+            results[name][rows] = values[name] if held is None or not spec.is_price else values[name] / held
     return bars.select(
         "time", "symbol", "timeframe", *(pl.Series(name, results[name], nan_to_null=True) for name in INDICATOR_NAMES)
     )
@@ -154,11 +163,11 @@ def _check(bars: pl.DataFrame) -> None:
         )
 
 
-def _runs(symbols: pl.Series) -> Iterator[slice]:
-    """The rows of each symbol, in order."""
+def runs(symbols: pl.Series) -> Iterator[tuple[str, slice]]:
+    """The symbols of a sorted column and their rows, in order."""
     start = 0
-    for length in symbols.rle().struct.field("len"):
-        yield slice(start, start + length)
+    for length, symbol in symbols.rle().struct.unnest().iter_rows():
+        yield symbol, slice(start, start + length)
         start += length
 
 

@@ -63,7 +63,7 @@ class Instrument:
         asset_class: what kind of thing it is.
         calendar: ``24/7``, ``FX``, or an ISO 10383 code such as ``XNYS``
             (:mod:`trading_platform.domain.calendars`).
-        source: who is asked for its bars: ``file`` (what was imported), ``kraken`` or ``ibkr``.
+        source: who is asked for its bars: ``file`` (what was imported), ``kraken``, ``ibkr`` or ``yahoo``.
         sector: group for ``sector_momentum``; None means it has no peers.
         benchmark: symbol whose returns stand for the market in ``market_beta_60d``.
         tick_size: smallest price step, where known.

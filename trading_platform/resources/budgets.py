@@ -92,11 +92,13 @@ def shared_budget(settings: Settings) -> Iterator[SharedBudget]:
 def declared_limits(settings: Settings) -> list[Charge]:
     """A request of each kind that the settings allow, for its limit and whose it is."""
     from trading_platform.sources.kraken.limits import fingerprint_of, private_charges, public_charge
+    from trading_platform.sources.yahoo.limits import charges as yahoo_charges
 
     charges = [public_charge(settings.kraken_api_url, settings.kraken_requests_per_second)]
     if settings.kraken_api_key is not None:
         fingerprint = fingerprint_of(settings.kraken_api_key.get_secret_value())
         charges.extend(private_charges(settings.kraken_tier, fingerprint, "Balance"))
+    charges.extend(yahoo_charges())
     return charges
 
 

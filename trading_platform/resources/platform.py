@@ -10,16 +10,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.resources.budgets import shared_budget
 from trading_platform.settings import Settings
-from trading_platform.sources.base import BarSource
+from trading_platform.sources.base import ActionSource, BarSource
 from trading_platform.sources.limits import Budget, LocalBudget
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.roles import Role
+from trading_platform.workflows.fetch_actions import ActionSources
 from trading_platform.workflows.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from trading_platform.sources.yahoo.client import YahooClient
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class PlatformContext:
     again: bool = False
     budget: Budget = field(default_factory=LocalBudget)
     give_up: Callable[[], None] = lambda: None  # ends all waits for the budget, as the process is to end
+    action_sources: ActionSources = field(default_factory=dict)
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -41,6 +47,13 @@ class PlatformContext:
             InvalidRequest: naming the symbols that the universe does not have.
         """
         return list(self.stores.instruments.require(symbols).values())
+
+
+def build_yahoo(settings: Settings, budget: Budget | None = None) -> YahooClient:
+    """Who asks Yahoo."""
+    from trading_platform.sources.yahoo.client import YahooClient
+
+    return YahooClient(settings.yahoo_api_url, cache_directory=settings.yahoo_directory, budget=budget)
 
 
 def build_sources(settings: Settings, clock: Clock, budget: Budget | None = None) -> dict[str, BarSource]:
@@ -54,6 +67,7 @@ def build_sources(settings: Settings, clock: Clock, budget: Budget | None = None
     from trading_platform.sources.files.source import FileSource
     from trading_platform.sources.kraken.client import connect
     from trading_platform.sources.kraken.source import KrakenSource
+    from trading_platform.sources.yahoo.source import YahooSource
 
     kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second, budget=budget)
     history = KrakenSource(
@@ -63,7 +77,11 @@ def build_sources(settings: Settings, clock: Clock, budget: Budget | None = None
         requests_per_second=settings.kraken_requests_per_second,
         clock=clock,
     )
-    sources: list[BarSource] = [FileSource(settings.imports_directory), history]
+    sources: list[BarSource] = [
+        FileSource(settings.imports_directory),
+        history,
+        YahooSource(build_yahoo(settings, budget), clock=clock),
+    ]
     if settings.ibkr_host is not None:
         sources.append(_ibkr(settings, clock, budget or LocalBudget()))
     return {source.name: source for source in sources}
@@ -82,6 +100,14 @@ def _close(sources: Mapping[str, BarSource]) -> None:
         close = getattr(source, "close", None)
         if close is not None:
             close()
+
+
+def build_action_sources(settings: Settings, sources: Mapping[str, BarSource]) -> dict[str, ActionSource]:
+    """Who is asked for splits and dividends, by the source of an instrument's bars."""
+    from trading_platform.sources.yahoo.source import YahooSource
+
+    (yahoo,) = (source for source in sources.values() if isinstance(source, YahooSource))
+    return dict.fromkeys(sources, yahoo) if settings.yahoo_actions else {yahoo.name: yahoo}
 
 
 @contextmanager
@@ -122,7 +148,8 @@ def open_platform(
         if role is Role.INGEST:
             stores.lifecycle.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
         sources = build_sources(settings, clock, budget)
+        actions = build_action_sources(settings, sources)
         try:
-            yield PlatformContext(stores, sources, clock, progress, again, budget, budget.give_up)
+            yield PlatformContext(stores, sources, clock, progress, again, budget, budget.give_up, actions)
         finally:
             _close(sources)

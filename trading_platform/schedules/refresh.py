@@ -73,6 +73,15 @@ intraday_refresh = _refresh(
     "intraday_refresh", "5 * * * *", "UTC", Timeframe.M1, "Minute, five-minute and hourly bars, hourly: this month."
 )
 
+actions_refresh = ScheduleDefinition(
+    name="actions_refresh",
+    job_name=jobs.actions.name,
+    cron_schedule="0 6 * * 1-5",
+    execution_timezone="America/New_York",
+    default_status=DefaultScheduleStatus.STOPPED,
+    description="Splits and dividends, on weekdays before the markets in New York open.",
+)
+
 indicators_live = ScheduleDefinition(
     name="indicators_live",
     job_name=jobs.indicators_live.name,
@@ -82,4 +91,4 @@ indicators_live = ScheduleDefinition(
     description="Indicators of the newest 1m, 5m and 1h bars, every five minutes, where a stream writes them.",
 )
 
-refresh_schedules = [daily_close, us_close, crypto_close, intraday_refresh, indicators_live]
+refresh_schedules = [daily_close, us_close, crypto_close, intraday_refresh, actions_refresh, indicators_live]

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 
 from trading_platform.domain.broker import BrokerBalance, BrokerFill, BrokerPosition
+from trading_platform.domain.corporate_actions import CorporateAction
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.resume import ResumePoint
 from trading_platform.domain.time import Timeframe, Window
@@ -149,4 +150,19 @@ class PiecemealSource(Protocol):
 
         Raises:
             SourceError: if that cannot be told.
+        """
+
+
+class ActionSource(Protocol):
+    """Somebody who can be asked for splits and dividends."""
+
+    @property
+    def name(self) -> str:
+        """What stands in the ``source`` column of its actions."""
+
+    def actions(self, instrument: Instrument) -> list[CorporateAction]:
+        """All that it knows of an instrument, sorted by date.
+
+        Raises:
+            SourceError: if nothing could be had.
         """

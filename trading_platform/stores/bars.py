@@ -147,6 +147,18 @@ class BarStore:
         """``symbol``, ``first``, ``last`` (times of bars) and ``stored`` (how many), for symbols that have any."""
         return self._database.read(_for("bars/spans", timeframe), {"symbols": list(symbols)}, _SPAN_SCHEMA)
 
+    def history_begins(
+        self, timeframe: Timeframe, asked: Sequence[tuple[str, datetime, int]]
+    ) -> dict[tuple[str, datetime, int], datetime]:
+        """Where the last bars before a moment begin, for each ``(symbol, moment, how many)``; absent without any."""
+        parameters = {
+            "symbols": [symbol for symbol, _, _ in asked],
+            "moments": [moment for _, moment, _ in asked],
+            "counts": [count for _, _, count in asked],
+        }
+        rows = self._database.rows(_for("bars/history_begins", timeframe), parameters) if asked else []
+        return {(symbol, moment, count): begin for symbol, moment, count, begin in rows if begin is not None}
+
     def previous_close(
         self, connection: Connection, symbol: str, timeframe: Timeframe, moment: datetime
     ) -> Decimal | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from trading_platform.stores.archive import AuditArchive
 from trading_platform.stores.bars import BarStore
 from trading_platform.stores.catalog import FeatureCatalogStore
+from trading_platform.stores.corporate_actions import CorporateActionStore
 from trading_platform.stores.coverage import CoverageStore
 from trading_platform.stores.derivations import DerivationStore
 from trading_platform.stores.features import FeatureStore
@@ -51,6 +52,7 @@ class Stores:
     outages: OutageStore
     resume_points: ResumePointStore
     overlaps: OverlapStore
+    corporate_actions: CorporateActionStore
 
     @property
     def owner(self) -> Database:
@@ -107,6 +109,7 @@ def open_stores(
             outages=OutageStore(database),
             resume_points=ResumePointStore(database),
             overlaps=OverlapStore(database),
+            corporate_actions=CorporateActionStore(database),
         )
     finally:
         database.close()

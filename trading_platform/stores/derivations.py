@@ -2,7 +2,8 @@
 
 The version of a symbol's bars before a moment is the number of the last request that changed any
 of them (``market_data.coverage_requests``), that of several symbols the sum of theirs; a partition
-is stale when that, or the version of the code that computes it, is not what it was made from.
+is stale when that, the version of the code that computes it, or the splits it is computed across are
+not what it was made from.
 """
 
 from __future__ import annotations
@@ -40,10 +41,17 @@ class BarVersions:
 
 @dataclass(frozen=True)
 class Derived:
-    """What a partition was computed from."""
+    """What a partition was computed from.
+
+    Attributes:
+        input_version: of the bars.
+        code_version: of what computes.
+        splits: fingerprint of the splits it is computed across; empty for none.
+    """
 
     input_version: int
     code_version: str
+    splits: str = ""
 
 
 class DerivationStore:
@@ -67,7 +75,7 @@ class DerivationStore:
         """What the partitions of a dataset were computed from, by (symbol, start of the partition)."""
         with self._database.begin() as connection:
             rows = execute(connection, query("derivations/read"), {"dataset": dataset, "symbols": list(symbols)})
-        return {(symbol, start): Derived(version, code) for symbol, start, version, code in rows}
+        return {(symbol, start): Derived(*made) for symbol, start, *made in rows}
 
     def record(
         self,
@@ -86,6 +94,7 @@ class DerivationStore:
                 "partition_start": window.start,
                 "input_version": made.input_version,
                 "code_version": made.code_version,
+                "splits": made.splits,
                 "row_count": row_count,
                 "computed_at": computed_at,
             }

@@ -1,7 +1,7 @@
 """What a check is and what it found, without knowing of Dagster or of the command line.
 
-The checks themselves are in :mod:`trading_platform.workflows.verify_bars`, ``verify_indicators``
-and ``verify_features``; :mod:`trading_platform.workflows.verify` runs them.
+The checks themselves are in :mod:`trading_platform.workflows.verify_bars`, ``verify_indicators``,
+``verify_actions`` and ``verify_features``; :mod:`trading_platform.workflows.verify` runs them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Computes indicators from stored bars, for the partitions whose bars have changed since.
+"""Computes indicators from stored bars, for the partitions whose bars or splits have changed since.
 
 Formulas stand in :mod:`trading_platform.domain.indicators`. Each partition loads the warm-up it
 needs, so that recomputing any of them alone equals the computation over the full history.
@@ -16,6 +16,7 @@ from trading_platform.domain.indicators import WARM_UP, compute_indicators
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.derivations import Derived
+from trading_platform.workflows.adjust import Fingerprints, fingerprints, splits_between
 from trading_platform.workflows.progress import Progress, silent
 
 CODE_VERSION = "1"
@@ -44,10 +45,11 @@ def stale_partitions(
     timeframe: Timeframe,
     partitions: Sequence[Window],
     code_versions: Mapping[str, str],
+    across: Fingerprints,
     *,
     again: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
-    """For each symbol, the partitions that are not made from the present bars, and what those are.
+    """For each symbol, the partitions that are not made from the present bars and splits, and what those are.
 
     Args:
         stores: where both are recorded.
@@ -56,6 +58,7 @@ def stale_partitions(
         timeframe: length of those bars.
         partitions: the partitions in question.
         code_versions: for each symbol, the version of the code that derives it.
+        across: the splits that partitions are derived across.
         again: take every partition with bars for stale.
     """
     everyone = sorted({name for names in inputs.values() for name in names})
@@ -64,7 +67,9 @@ def stale_partitions(
     stale: dict[str, dict[Window, Derived]] = {}
     for symbol, names in inputs.items():
         for window in partitions:
-            present = Derived(versions.before(names, window.end), code_versions[symbol])
+            present = Derived(
+                versions.before(names, window.end), code_versions[symbol], across.get((symbol, window), "")
+            )
             if present.input_version and (again or made.get((symbol, window.start)) != present):
                 stale.setdefault(symbol, {})[window] = present
     return stale
@@ -78,7 +83,13 @@ def stale_indicators(
     *,
     again: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
-    """For each symbol, the partitions whose indicators are not made from the present bars."""
+    """For each symbol, the partitions whose indicators are not made from the present bars and splits."""
+    splits = stores.corporate_actions.splits(symbols)
+    needs = {
+        symbol: {window: [(symbol, window.start, WARM_UP)] for window in partitions}
+        for symbol in symbols
+        if symbol in splits
+    }
     return stale_partitions(
         stores,
         _dataset(timeframe),
@@ -86,6 +97,7 @@ def stale_indicators(
         timeframe,
         partitions,
         dict.fromkeys(symbols, CODE_VERSION),
+        fingerprints(stores, timeframe, splits, needs),
         again=again,
     )
 
@@ -175,7 +187,7 @@ def compute_new_indicators(
 def _compute(stores: Stores, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
     """The indicators of a window, with the warm-up before it."""
     bars = stores.bars.read_with_history(symbols, timeframe, window, WARM_UP)
-    computed = compute_indicators(bars).filter(pl.col("time") >= window.start)
+    computed = compute_indicators(bars, splits_between(stores, bars, timeframe)).filter(pl.col("time") >= window.start)
     expired = stores.coverage.expired_by_any(symbols, timeframe)
     shortened = [symbol for symbol, gone in expired.items() if gone[0].start < window.end]
     if not shortened:

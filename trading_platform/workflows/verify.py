@@ -1,7 +1,7 @@
 """Runs checks over what is stored, for Dagster's asset checks and ``trading-platform verify`` alike.
 
-Which rules there are stands in :mod:`trading_platform.workflows.verify_bars`, ``verify_indicators``
-and ``verify_features``; docs/checks.md explains each of them to its reader.
+Which rules there are stands in :mod:`trading_platform.workflows.verify_bars`, ``verify_indicators``,
+``verify_actions`` and ``verify_features``; docs/checks.md explains each of them to its reader.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from trading_platform.stores.bundle import Stores
 from trading_platform.stores.checks import Scope
 from trading_platform.workflows.check_results import Check, CheckResult, Examination, Severity, judge
 from trading_platform.workflows.progress import Progress, silent
+from trading_platform.workflows.verify_actions import ACTION_CHECKS
 from trading_platform.workflows.verify_bars import BAR_CHECKS, TIER_CHECKS
 from trading_platform.workflows.verify_features import FEATURE_CHECKS
 from trading_platform.workflows.verify_indicators import INDICATOR_CHECKS
@@ -42,6 +43,7 @@ CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
     for checked in (
         *(CheckedAsset(f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe)) for timeframe in Timeframe),
         *(CheckedAsset(f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS) for timeframe in Timeframe),
+        CheckedAsset("corporate_actions", Timeframe.D1, ACTION_CHECKS),
         CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS),
     )
 }
@@ -87,7 +89,7 @@ def verify(
     clock: Clock,
     progress: Progress = silent,
 ) -> list[CheckResult]:
-    """Runs the checks of every asset of some timeframes; features belong to the daily one."""
+    """Runs the checks of every asset of some timeframes; corporate actions and features belong to the daily one."""
     chosen = [checked for checked in CHECKED_ASSETS.values() if checked.timeframe in timeframes]
     total = sum(len(checked.checks) for checked in chosen)
     results: list[CheckResult] = []

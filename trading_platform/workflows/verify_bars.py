@@ -93,7 +93,7 @@ def _finality(examination: Examination) -> dict[str, object]:
 def _gap_review(examination: Examination) -> CheckResult:
     looked_at = bars_in(examination)
     unmarked, sample = find_in_bars(examination, "bars__gap_unmarked", {"share": REVIEW_GAP})
-    marked, marked_sample = find_in_bars(examination, "bars__gap_marked")
+    marked, marked_sample = find_in_bars(examination, "bars__gap_marked", {"share": REVIEW_GAP})
     counts = {"marked for review": marked, "not marked": unmarked}
     if unmarked:
         return finding(
@@ -109,8 +109,8 @@ def _gap_review(examination: Examination) -> CheckResult:
         looked_at=looked_at,
         offenders=marked,
         what="bars",
-        wrong="are marked for review: they opened more than 10 % from the close before",
-        remedy="see whether a split, a bad price or the market explains each of them",
+        wrong="are marked for review: they opened more than 10 % from the close before, and no split explains it",
+        remedy="see whether a split that is not stored, a bad price or the market explains each of them",
         severity=Severity.WARN,
         sample=marked_sample,
         counts=counts,

@@ -1,0 +1,118 @@
+"""Rows of files of splits and dividends: read cell by cell, collected, or refused with their reason.
+
+The files themselves are read in :mod:`trading_platform.sources.files.actions` and
+:mod:`trading_platform.sources.files.factor_files`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+import polars as pl
+
+from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
+from trading_platform.domain.quality import REFUSED_SCHEMA
+from trading_platform.domain.reasons import Reason
+
+_YEARS = range(1900, 2200)
+
+FileRow = tuple[int, list[str]]
+"""Number of the line, counted from 1, and its cells."""
+
+
+@dataclass(frozen=True)
+class ActionsReading:
+    """What a file of actions gave.
+
+    Attributes:
+        format: ``LEAN factor file`` or ``table``.
+        rows: data rows in it.
+        actions: what they tell, in the order of the file; rows of a factor file may tell nothing.
+        refused: frame of ``REFUSED_SCHEMA``.
+    """
+
+    format: str
+    rows: int
+    actions: tuple[CorporateAction, ...]
+    refused: pl.DataFrame
+
+
+class RowRefused(Exception):
+    """A row that cannot be an action.
+
+    Args:
+        reason: for the quarantine.
+        detail: in words.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass
+class Collected:
+    """Actions and refused rows as they come up."""
+
+    actions: dict[tuple[str, datetime, ActionKind], CorporateAction] = field(default_factory=dict)
+    refused: list[tuple[object, ...]] = field(default_factory=list)
+
+    def add(self, action: CorporateAction) -> None:
+        """Keeps an action.
+
+        Raises:
+            RowRefused: if there is one of its symbol, date and kind already.
+        """
+        key = (action.symbol, action.ex_date, action.kind)
+        if key in self.actions:
+            raise RowRefused(Reason.DUPLICATE, f"another {action.kind} of that date; several belong into one row")
+        self.actions[key] = action
+
+    def refuse(self, row: FileRow, refusal: RowRefused, time: datetime | None = None) -> None:
+        """Keeps a row that was refused."""
+        number, cells = row
+        self.refused.append((number, time, refusal.reason.value, refusal.detail, ",".join(cells), 1))
+
+    def reading(self, format_: str, rows: int) -> ActionsReading:
+        """All that came up."""
+        refused = pl.DataFrame(self.refused, schema=REFUSED_SCHEMA, orient="row")
+        return ActionsReading(format_, rows, tuple(self.actions.values()), refused)
+
+
+def read_date(text: str, form: str, after: datetime | None = None) -> datetime:
+    """Midnight UTC of a date written in a form of ``strptime``.
+
+    Raises:
+        RowRefused: if it is none, or not after ``after``.
+    """
+    try:
+        date = datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
+    except ValueError:
+        raise RowRefused(Reason.UNREADABLE_TIME, f"{text.strip()!r} is no date like {form}") from None
+    if date.year not in _YEARS:
+        raise RowRefused(Reason.OUT_OF_RANGE, f"the year {date.year}")
+    if after is not None and date <= after:
+        raise RowRefused(Reason.OUT_OF_RANGE, "its date is not after that of the row before")
+    return date
+
+
+def read_number(text: str, name: str, least: Decimal = Decimal("1e-12")) -> Decimal:
+    """A number of ``least`` or more.
+
+    Raises:
+        RowRefused: if there is none.
+    """
+    if not text.strip():
+        raise RowRefused(Reason.MISSING_VALUE, f"no {name}")
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise RowRefused(Reason.UNREADABLE_NUMBER, f"{name} {text.strip()!r} is no number")
+    if not least <= value < Decimal("1e10"):
+        raise RowRefused(Reason.OUT_OF_RANGE, f"{name} {value} is out of range")
+    return value

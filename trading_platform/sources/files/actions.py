@@ -1,0 +1,163 @@
+"""Files of splits and dividends: LEAN's factor files, and a plain table with a heading.
+
+Bars are read in :mod:`trading_platform.sources.files.reading`; what becomes of the actions is decided in
+:mod:`trading_platform.workflows.import_actions`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+
+import polars as pl
+
+from trading_platform.domain.calendars import day_begins
+from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.instruments import check_symbol
+from trading_platform.domain.quality import REFUSED_SCHEMA
+from trading_platform.domain.reasons import Reason
+from trading_platform.domain.time import parse_moment
+from trading_platform.sources.files.action_rows import (
+    ActionsReading,
+    Collected,
+    FileRow,
+    RowRefused,
+    read_date,
+    read_number,
+)
+from trading_platform.sources.files.contents import FileContent
+from trading_platform.sources.files.factor_files import FACTOR_COLUMNS, read_factors
+from trading_platform.sources.files.options import FileRefused
+from trading_platform.sources.files.reading import SOURCE
+
+CalendarOf = Callable[[str], str]
+"""Gives the calendar of a symbol's exchange."""
+
+_NEEDED = ("ex_date", "kind")
+_MOST_SHARES = 10**9
+
+
+def read_actions(content: FileContent, symbol: str | None, calendar_of: CalendarOf) -> ActionsReading:
+    """Splits and dividends of a file.
+
+    A factor file has lines ``date, price factor, split factor, reference price`` and no heading. A line's factors
+    apply to all dates up to its own; a step from one line to the next is therefore an action, ex at the session
+    that follows the earlier line's date. The step of the split factor is the split's ratio, that of the price
+    factor is ``1 - dividend / reference price``. Rounded factors give rounded terms: taken are the simplest
+    ones that explain them.
+
+    A table has a heading with ``ex_date`` (YYYY-MM-DD), ``kind`` (split, dividend), ``ratio`` (``7:1``, ``1:10``,
+    ``1.5``) and ``amount``; ``symbol``, ``currency`` and ``known_at`` where there are such.
+
+    Args:
+        content: the file.
+        symbol: whose actions they are, where the file does not say.
+        calendar_of: of the exchange.
+
+    Raises:
+        InvalidRequest: if nobody says whose actions they are.
+    """
+    try:
+        lines = list(_lines(content))
+    except FileRefused as refusal:
+        return _whole_file(refusal.reason, refusal.detail, 0)
+    if not lines:
+        return _whole_file(Reason.UNREADABLE_FILE, "the file is empty", 0)
+    heading = [cell.strip().lower() for cell in lines[0][1]]
+    if set(_NEEDED) <= set(heading):
+        return _read_table(heading, lines[1:], symbol, calendar_of)
+    if all(len(cells) == FACTOR_COLUMNS for _, cells in lines) and lines[0][1][0].strip().isdigit():
+        if symbol is None:
+            raise InvalidRequest(
+                f"{content.path} does not say whose factors it has.",
+                expected="the symbol",
+                remedy="say it with --symbol AAPL",
+            )
+        return read_factors(lines, symbol, calendar_of(symbol))
+    return _whole_file(
+        Reason.UNSUPPORTED,
+        f"neither a factor file nor a table with {' and '.join(_NEEDED)} in its heading",
+        len(lines),
+    )
+
+
+def _lines(content: FileContent) -> Iterator[FileRow]:
+    try:
+        text = content.load().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise FileRefused(Reason.UNREADABLE_FILE, "it is not text in UTF-8") from None
+    for number, line in enumerate(io.StringIO(text), start=1):
+        if line.strip():
+            try:
+                yield number, next(csv.reader([line]))
+            except csv.Error as error:
+                raise FileRefused(Reason.UNREADABLE_FILE, f"line {number}: {error}") from None
+
+
+def _whole_file(reason: Reason, detail: str, rows: int) -> ActionsReading:
+    refused = pl.DataFrame(
+        [(None, None, reason.value, detail, None, max(rows, 1))], schema=REFUSED_SCHEMA, orient="row"
+    )
+    return ActionsReading("", rows, (), refused)
+
+
+def _read_table(
+    heading: Sequence[str], lines: Sequence[FileRow], symbol: str | None, calendar_of: CalendarOf
+) -> ActionsReading:
+    if "symbol" not in heading and symbol is None:
+        raise InvalidRequest(
+            "The file does not say whose actions it has.",
+            expected="a column symbol, or --symbol",
+            remedy="say it with --symbol AAPL",
+        )
+    found = Collected()
+    for row in lines:
+        cells = dict(zip(heading, (cell.strip() for cell in row[1]), strict=False))
+        try:
+            found.add(_action(cells, symbol, calendar_of))
+        except RowRefused as refusal:
+            found.refuse(row, refusal)
+    return found.reading("table", len(lines))
+
+
+def _action(cells: dict[str, str], symbol: str | None, calendar_of: CalendarOf) -> CorporateAction:
+    try:
+        whose = check_symbol(cells.get("symbol") or symbol or "")
+    except InvalidRequest as error:
+        raise RowRefused(Reason.MISSING_VALUE, error.message) from None
+    date = read_date(cells.get("ex_date", ""), "%Y-%m-%d")
+    kind = cells.get("kind", "").lower()
+    if kind not in set(ActionKind):
+        raise RowRefused(Reason.UNSUPPORTED, f"kind {kind!r} is neither split nor dividend")
+    known_at = _moment(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(whose), date)
+    if kind == ActionKind.SPLIT:
+        return CorporateAction(whose, date, ActionKind.SPLIT, known_at, SOURCE, ratio=_ratio(cells.get("ratio", "")))
+    amount = read_number(cells.get("amount", ""), "amount").quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
+    if amount <= 0:
+        raise RowRefused(Reason.OUT_OF_RANGE, "a dividend of 0")
+    currency = cells.get("currency") or None
+    if currency is not None and not re.fullmatch(r"[A-Za-z]{3,10}", currency):
+        raise RowRefused(Reason.UNSUPPORTED, f"currency {currency!r} is no code like USD")
+    return CorporateAction(whose, date, ActionKind.DIVIDEND, known_at, SOURCE, amount=amount, currency=currency)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parse_moment(text)
+    except InvalidRequest as error:
+        raise RowRefused(Reason.UNREADABLE_TIME, error.message) from None
+
+
+def _ratio(text: str) -> Fraction:
+    """``7:1``, ``7/1``, ``7`` and ``0.1``: new shares per old one."""
+    new, _, old = text.replace("/", ":").partition(":")
+    ratio = Fraction(read_number(new, "ratio")) / Fraction(read_number(old or "1", "ratio"))
+    if max(ratio.numerator, ratio.denominator) > _MOST_SHARES or ratio == 1:
+        raise RowRefused(Reason.OUT_OF_RANGE, f"{text} is not the ratio of a split")
+    return ratio

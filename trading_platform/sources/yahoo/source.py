@@ -1,0 +1,189 @@
+"""Yahoo as a source of bars and of corporate actions: best effort, never the only source of something that matters.
+
+What it did not give a row for stays unanswered: an empty answer of Yahoo's proves nothing, except before the day
+that it names as the first one an instrument traded.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from trading_platform.domain.bars import BAR_SCHEMA, Quality, final_bars
+from trading_platform.domain.calendars import day_begins, expected_times, last_closed, sessions
+from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
+from trading_platform.domain.errors import SourceRejected
+from trading_platform.domain.instruments import CRYPTO_QUOTES, AssetClass, Instrument
+from trading_platform.domain.quality import RAW_BAR_SCHEMA, screen_bars
+from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
+from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.yahoo.client import YahooClient
+from trading_platform.sources.yahoo.restore import later_splits, restore, restored_amount, splits_in
+
+NAME = "yahoo"
+
+_BEGINNING = datetime(1990, 1, 1, tzinfo=UTC)
+_MARGIN = timedelta(hours=1)
+_REACH = {
+    Timeframe.M1: timedelta(days=8) - _MARGIN,
+    Timeframe.M5: timedelta(days=60) - _MARGIN,
+    Timeframe.H1: timedelta(days=730) - _MARGIN,
+}
+"""How far back Yahoo gives bars of a length, with a margin for the time that passes before it is asked."""
+_LONGEST = {Timeframe.M1: timedelta(days=7), Timeframe.D1: timedelta(days=366 * 100)}
+_DAY = timedelta(days=1)
+
+
+class YahooSource:
+    """Yahoo behind ``BarSource`` and ``ActionSource``.
+
+    Args:
+        client: asks Yahoo.
+        clock: the present, by which a bar counts as closed.
+    """
+
+    name = NAME
+
+    def __init__(self, client: YahooClient, *, clock: Clock = utc_now) -> None:
+        self._client = client
+        self._clock = clock
+
+    def longest_request(self, timeframe: Timeframe) -> timedelta:
+        """A week of minutes; of other bars, all that Yahoo has."""
+        return _LONGEST.get(timeframe, _REACH.get(timeframe, _DAY))
+
+    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+        """Daily bars since 1990, 1h of 730 days, 5m of 60, 1m of 8; nothing of currencies, whose days are not UTC's.
+
+        Hours only of exchanges that open on one: Yahoo's are counted from the opening, the platform's are UTC's.
+        Elsewhere they are rolled up from minutes.
+        """
+        end = last_closed(instrument.calendar, timeframe, self._clock())
+        if instrument.asset_class is AssetClass.FX:
+            return ()
+        if timeframe is Timeframe.D1:
+            return (Window(_BEGINNING, end),)
+        if timeframe is Timeframe.H1 and not _opens_on_the_hour(instrument.calendar, end):
+            return ()
+        return (Window(end - _REACH[timeframe], end),)
+
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+        """The bars of ``window``, raw: what Yahoo has adjusted for splits is undone.
+
+        Raises:
+            SourceRejected: if Yahoo has no bars of that kind.
+            SourceError: if nothing could be had.
+        """
+        if not self.reach(instrument, timeframe):
+            raise SourceRejected(
+                f"Yahoo has no {timeframe} bars of {instrument.symbol} that could be used.",
+                expected="daily and minute bars of anything but currencies; hours of exchanges that open on one",
+                received=f"{timeframe} bars of {instrument.asset_class}, calendar {instrument.calendar}",
+                remedy="take them from another source, or roll them up from minutes",
+            )
+        now = self._clock()
+        closed = Window(window.start, max(window.start + timedelta(microseconds=1), min(window.end, now)))
+        ticker = ticker_of(instrument)
+        if timeframe.is_intraday:
+            history, said = self._client.history(ticker, timeframe.value, closed.start, closed.end)
+            daily, _ = self._client.history(ticker, "1d", (closed.start - _DAY).date())
+            splits = splits_in(daily)
+        else:
+            history, said = self._client.history(ticker, "1d", closed.start.date())
+            history = history.with_columns(time="date")
+            splits = splits_in(history)
+        raw = restore(history, splits, closed)
+        screened = screen_bars(_as_raw_bars(raw), timeframe, now)
+        answered = _answered(instrument, timeframe, closed, raw["time"], _first_traded(said))
+        return BarAnswer(
+            bars=final_bars(_as_bars(screened.accepted, instrument.symbol, timeframe), timeframe, now),
+            refused=screened.refused,
+            answered=answered,
+            origin=f"{self._client.url}/v8/finance/chart/{said.get('symbol', instrument.symbol)}"
+            f"?interval={timeframe.value}&start={closed.start:%Y-%m-%d}",
+            note=None if answered == (window,) else "Yahoo gave no row for the rest, which proves nothing",
+        )
+
+    def actions(self, instrument: Instrument) -> list[CorporateAction]:
+        """All splits and cash dividends that Yahoo knows, dividends in the shares of their own date.
+
+        A fund's distributed capital gains are left out: Yahoo counts some of them as dividends, too.
+
+        Raises:
+            SourceError: if nothing could be had.
+        """
+        history, said = self._client.history(ticker_of(instrument), "1d", None)
+        splits = splits_in(history)
+        paid = history.filter(pl.col("dividend") > 0).select("date", "dividend")
+        later = later_splits(paid["date"], splits)
+        terms: list[tuple[datetime, ActionKind, dict[str, Any]]] = [
+            *((day, ActionKind.SPLIT, {"ratio": ratio}) for day, ratio in splits),
+            *(
+                (day, ActionKind.DIVIDEND, {"amount": restored_amount(amount, ratio), "currency": said.get("currency")})
+                for (day, amount), ratio in zip(paid.iter_rows(), later, strict=True)
+            ),
+        ]
+        return [
+            CorporateAction(instrument.symbol, day, kind, day_begins(instrument.calendar, day), self.name, **told)
+            for day, kind, told in sorted(terms, key=lambda each: each[:2])
+        ]
+
+
+def ticker_of(instrument: Instrument) -> str | tuple[str, str]:
+    """How Yahoo spells an instrument, or its symbol with its exchange where yfinance knows the suffix of that.
+
+    Raises:
+        SourceRejected: if Yahoo has none of that kind.
+    """
+    symbol = instrument.symbol
+    if instrument.asset_class is AssetClass.INDEX:
+        return f"^{symbol}"
+    if instrument.asset_class is AssetClass.CRYPTO:
+        quote = next((code for code in CRYPTO_QUOTES if symbol.endswith(code) and symbol != code), symbol[-3:])
+        return f"{symbol.removesuffix(quote)}-{quote}"
+    return symbol.replace(".", "-"), instrument.calendar
+
+
+def _opens_on_the_hour(calendar: str, end: datetime) -> bool:
+    opens = sessions(calendar, Window(end - timedelta(days=60), end))["open"]
+    return bool((opens.dt.minute() == 0).all())
+
+
+def _as_raw_bars(rows: pl.DataFrame) -> pl.DataFrame:
+    named = rows.with_row_index("line", offset=1).with_columns(
+        time_text=pl.col("time").dt.to_string("iso:strict"),
+        record=pl.struct(rows.columns).struct.json_encode(),
+    )
+    return named.select(pl.col(name).cast(dtype) for name, dtype in RAW_BAR_SCHEMA.items())
+
+
+def _as_bars(accepted: pl.DataFrame, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
+    return accepted.with_columns(
+        symbol=pl.lit(symbol),
+        timeframe=pl.lit(timeframe.value),
+        source=pl.lit(NAME),
+        quality=pl.lit(Quality.TRADED.value),
+    ).select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
+
+
+def _first_traded(said: dict[str, Any]) -> datetime | None:
+    """Midnight UTC of the day that Yahoo names as the first."""
+    first = said.get("firstTradeDate")
+    if first is None or not hasattr(first, "date"):
+        return None
+    day = first.date()
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _answered(
+    instrument: Instrument, timeframe: Timeframe, window: Window, times: pl.Series, first_traded: datetime | None
+) -> tuple[Window, ...]:
+    """The window without the days that should have rows and have none, unless they are before the first trade."""
+    days = times.dt.truncate("1d").unique()
+    expected = expected_times(instrument.calendar, timeframe, window).dt.truncate("1d").unique()
+    silent = expected.filter(~expected.is_in(days.implode()))
+    if first_traded is not None:
+        silent = silent.filter(silent >= first_traded)
+    return tuple(window.subtract(Window(day, day + _DAY) for day in silent.sort()))
