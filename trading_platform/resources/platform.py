@@ -6,17 +6,24 @@ import. Dagster's view of it is :mod:`trading_platform.resources.dagster_platfor
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
+from trading_platform.domain.errors import ConfigurationError, StoreError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.settings import Settings
 from trading_platform.sources.base import BarSource
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.roles import Role
+from trading_platform.workflows.gap_incidents import Tell, untold
+from trading_platform.workflows.messages import AlertState
 from trading_platform.workflows.progress import Progress, silent
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class PlatformContext:
     clock: Clock = utc_now
     progress: Progress = silent
     again: bool = False
+    tell: Tell = untold
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -47,6 +55,25 @@ def build_sources(settings: Settings, clock: Clock) -> dict[str, BarSource]:
     kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second)
     sources: list[BarSource] = [FileSource(settings.imports_directory), KrakenSource(kraken, clock=clock)]
     return {source.name: source for source in sources}
+
+
+def alert_teller(settings: Settings) -> Tell:
+    """Tells alerts on the channel ``alerts``, on a connection of their own: they are rare.
+
+    Where Redis is away or cannot be, the alert is in the system events all the same.
+    """
+
+    def tell(moment: datetime, alert: AlertState) -> None:
+        from trading_platform.embedded.stack import running_stack
+        from trading_platform.stores.live import LiveStore
+
+        try:
+            with running_stack(settings) as endpoints, closing(LiveStore(endpoints.redis_url)) as live:
+                live.tell_alert(moment, alert.model_dump_json())
+        except (StoreError, ConfigurationError) as error:
+            _log.warning("An alert could not be told on the channel alerts: %s", error)
+
+    return tell
 
 
 @contextmanager
@@ -85,4 +112,4 @@ def open_platform(
     ):
         if role is Role.INGEST:
             stores.lifecycle.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
-        yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again)
+        yield PlatformContext(stores, build_sources(settings, clock), clock, progress, again, alert_teller(settings))

@@ -13,6 +13,8 @@ from trading_platform.stores.catalog import FeatureCatalogStore
 from trading_platform.stores.coverage import CoverageStore
 from trading_platform.stores.derivations import DerivationStore
 from trading_platform.stores.features import FeatureStore
+from trading_platform.stores.fingerprints import FingerprintStore
+from trading_platform.stores.gaps import GapStore
 from trading_platform.stores.indicators import IndicatorStore
 from trading_platform.stores.instruments import InstrumentStore
 from trading_platform.stores.lifecycle import LifecycleStore
@@ -47,6 +49,8 @@ class Stores:
     catalog: FeatureCatalogStore
     stream: StreamStore
     outages: OutageStore
+    fingerprints: FingerprintStore
+    gaps: GapStore
 
     @property
     def owner(self) -> Database:
@@ -101,6 +105,8 @@ def open_stores(
             catalog=FeatureCatalogStore(database),
             stream=StreamStore(database),
             outages=OutageStore(database),
+            fingerprints=FingerprintStore(database),
+            gaps=GapStore(database),
         )
     finally:
         database.close()

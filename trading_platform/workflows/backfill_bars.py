@@ -23,6 +23,7 @@ from trading_platform.sources.base import BarAnswer, BarSource
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.coverage import Outcome, Request
 from trading_platform.workflows.account_bars import account_bars, within
+from trading_platform.workflows.believe import doubtful_windows
 from trading_platform.workflows.progress import Progress, silent
 from trading_platform.workflows.roll_up_bars import roll_up_bars
 
@@ -155,6 +156,33 @@ def unanswered(
     return window.subtract(stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ()))
 
 
+def fill_window(
+    stores: Stores,
+    source: BarSource,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    window: Window,
+    clock: Clock,
+    *,
+    confirms: Sequence[Window] = (),
+) -> list[bool]:
+    """As :func:`repair_window`, for all of the window, whatever the source has answered before.
+
+    Args:
+        stores: where to.
+        source: where from.
+        instrument: whose bars.
+        timeframe: their length.
+        window: what to ask for.
+        clock: tells when it was asked.
+        confirms: where the source is believed if it says again that there was nothing.
+    """
+    return [
+        _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=True, confirms=confirms)
+        for request in _cut(window, source.longest_request(timeframe))
+    ]
+
+
 def _closed(instrument: Instrument, timeframe: Timeframe, partitions: Sequence[Window], clock: Clock) -> list[Window]:
     end = last_closed(instrument.calendar, timeframe, clock())
     return [Window(window.start, min(window.end, end)) for window in partitions if window.start < end]
@@ -194,6 +222,7 @@ def _fetch_one(
     clock: Clock,
     *,
     repairs: bool = False,
+    confirms: Sequence[Window] = (),
 ) -> bool:
     symbol, asked_at = instrument.symbol, clock()
     try:
@@ -203,7 +232,10 @@ def _fetch_one(
             Request(symbol, timeframe, source.name, window, Outcome.FAILED, source.name, asked_at, note=str(error))
         )
         raise
-    return store_answer(stores, source.name, instrument, timeframe, window, answer, asked_at, repairs=repairs)
+    doubtful = doubtful_windows(stores, source, instrument, timeframe, answer, confirms=confirms)
+    return store_answer(
+        stores, source.name, instrument, timeframe, window, answer, asked_at, repairs=repairs, doubtful=doubtful
+    )
 
 
 def store_answer(
@@ -216,6 +248,7 @@ def store_answer(
     asked_at: datetime,
     *,
     repairs: bool = False,
+    doubtful: Sequence[Window] = (),
 ) -> bool:
     """Commits what a source answered: bars, coverage and refused rows, together or not at all.
 
@@ -228,15 +261,18 @@ def store_answer(
         answer: what it said.
         asked_at: when it was asked.
         repairs: mark bars that are new ``repaired``.
+        doubtful: what of the answer is not believed yet
+            (:func:`~trading_platform.workflows.believe.doubtful_windows`): nothing is stored or deleted there.
 
     Returns:
         Whether any bar changed.
     """
     symbol = instrument.symbol
+    believed = [part for window in Window.merge(answer.answered) for part in window.subtract(doubtful)]
     stores.bars.prepare(timeframe, answer.bars)
     with stores.database.begin() as connection:
         changed = False
-        for part in Window.merge(answer.answered):
+        for part in believed:
             before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
             bars = answer.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
             if repairs:
@@ -265,7 +301,8 @@ def store_answer(
                 changed=changed,
                 note=answer.note,
             ),
-            answer.answered,
+            believed,
+            doubtful,
         )
     return changed
 
