@@ -17,21 +17,17 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
-from commands import rows
 from dagster import DagsterInstance, RunRequest, build_sensor_context, materialize
-from redis import Redis
 
 from trading_platform.assets.coverage import coverage
-from trading_platform.checks.coverage_checks import no_gap_left
 from trading_platform.definitions import build_definitions
 from trading_platform.domain.bars import BAR_SCHEMA
 from trading_platform.domain.calendars import expected_times
-from trading_platform.domain.errors import SourceError, SourceRejected, SourceUnavailable
-from trading_platform.domain.gaps import CONFIRM_AFTER, SETTLE, SlotClass
+from trading_platform.domain.errors import SourceRejected, SourceUnavailable
+from trading_platform.domain.gaps import SETTLE
 from trading_platform.domain.instruments import AssetClass, Instrument
 from trading_platform.domain.quality import empty_refused
 from trading_platform.domain.time import Timeframe, Window, partition_windows
-from trading_platform.partitions import symbols as symbol_partitions
 from trading_platform.resources.platform import PlatformContext, build_sources
 from trading_platform.settings import Settings
 from trading_platform.simulator.faults import Fault, Faults
@@ -39,15 +35,9 @@ from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
 from trading_platform.sources.base import BarAnswer
 from trading_platform.stores.bundle import Stores, open_stores
-from trading_platform.stores.live import LiveStore
-from trading_platform.stores.outages import OutageState
 from trading_platform.workflows.backfill_bars import backfill_bars
 from trading_platform.workflows.build_features import build_features
 from trading_platform.workflows.compute_indicators import compute_indicators_of
-from trading_platform.workflows.find_gaps import Proof, find_gaps
-from trading_platform.workflows.list_gaps import list_gaps
-from trading_platform.workflows.messages import AlertMessage
-from trading_platform.workflows.repair_gaps import ATTEMPTS, repair_gaps
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SCALE = int(os.environ.get("REPAIR_SCALE", "1"))
@@ -248,7 +238,9 @@ def fill(stores: Stores, sources: dict[str, object], instruments: Sequence[Instr
             assert not report.failures
             compute_indicators_of(stores, [instrument.symbol], timeframe, parts, clock=clock)
     universe = stores.instruments.all()
-    build_features(stores, universe, symbols, partition_windows(Timeframe.D1, Window(PRESENT - 3650 * DAY, PRESENT)), clock=clock)
+    build_features(
+        stores, universe, symbols, partition_windows(Timeframe.D1, Window(PRESENT - 3650 * DAY, PRESENT)), clock=clock
+    )
 
 
 def delete_windows(url: str, share: float, seed: int) -> dict[str, int]:

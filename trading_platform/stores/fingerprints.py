@@ -82,13 +82,13 @@ class FingerprintStore:
 
     def withdraw(
         self, symbol: str, timeframe: Timeframe, differences: Sequence[Difference], present: datetime
-    ) -> list[Difference]:
+    ) -> tuple[list[Difference], list[Window]]:
         """Makes work of what differs: coverage lets go of it, and its fingerprint becomes that of what is there.
 
         Looked at again with writers kept off, and all or nothing, so that what is forgotten is always work.
 
         Returns:
-            Those that differ indeed.
+            Those that differ indeed, and for which time in them somebody had answered.
         """
         span = Window(differences[0].window.start, max(each.window.end for each in differences))
         with self._database.begin() as connection:
@@ -97,14 +97,15 @@ class FingerprintStore:
             wanted = {each.window for each in differences}
             found = [each for each in found if each.window in wanted]
             if not found:
-                return []
+                return [], []
             windows = Window.merge(each.window for each in found)
             spans = ",".join(f"[{each.start.isoformat()},{each.end.isoformat()})" for each in windows)
-            key = {"symbol": symbol, "timeframe": timeframe.value}
-            execute(connection, query("fingerprints/withdraw"), {**key, "windows": f"{{{spans}}}"})
+            given = {"symbol": symbol, "timeframe": timeframe.value, "windows": f"{{{spans}}}"}
+            known = [Window(*span) for span in execute(connection, query("fingerprints/withdrawable"), given)]
+            execute(connection, query("fingerprints/withdraw"), given)
             for window in windows:
                 _write_whole(connection, symbol, timeframe, window, window)
-        return found
+        return found, known
 
     def expire(self, present: datetime) -> int:
         """Forgets what was dropped because of its age; how many periods."""

@@ -97,9 +97,8 @@ def find_gaps(
     over: list[str] = []
     for number, timeframe in enumerate(timeframes, start=1):
         if instruments:
-            vanished = _prove(stores, instruments, timeframe, proof, clock)
-            found.vanished += vanished
-            over += _list_bars(stores, sources, instruments, timeframe, vanished, clock, found)
+            lost = _prove(stores, instruments, timeframe, proof, clock, found)
+            over += _list_bars(stores, sources, instruments, timeframe, lost, clock, found)
             if proof is not Proof.NONE:
                 over += _list_indicators(stores, instruments, timeframe, proof, clock, found)
         progress("gaps", number, len(timeframes))
@@ -112,25 +111,26 @@ def find_gaps(
 
 
 def _prove(
-    stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, proof: Proof, clock: Clock
-) -> list[Difference]:
+    stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, proof: Proof, clock: Clock, found: Found
+) -> dict[str, list[Window]]:
+    """Takes what is not stored as it was committed out of coverage; for each symbol where that was answered for."""
     if proof is Proof.NONE:
-        return []
+        return {}
     now = clock()
     window = Window(now - RECENT if proof is Proof.RECENT else _BEGINNING, now + timedelta(days=1))
     symbols = [instrument.symbol for instrument in instruments]
     by_symbol: dict[str, list[Difference]] = {}
     for each in stores.fingerprints.differing(symbols, timeframe, window, now):
         by_symbol.setdefault(each.symbol, []).append(each)
-    vanished = []
+    lost = {}
     for symbol, differences in by_symbol.items():
         # The longer bars are made again of their minutes where no source gives them.
         parts = [part for each in differences for part in partition_windows(timeframe, each.window)]
         stores.derivations.forget(bars_dataset(timeframe), symbol, sorted(set(parts)))
-        withdrawn = stores.fingerprints.withdraw(symbol, timeframe, differences, now)
-        vanished += withdrawn
+        withdrawn, lost[symbol] = stores.fingerprints.withdraw(symbol, timeframe, differences, now)
+        found.vanished += withdrawn
         tell_vanished(stores, symbol, timeframe, withdrawn)
-    return vanished
+    return lost
 
 
 # Bars
@@ -141,7 +141,7 @@ def _list_bars(
     sources: Sources,
     instruments: Sequence[Instrument],
     timeframe: Timeframe,
-    vanished: Sequence[Difference],
+    lost: Mapping[str, Sequence[Window]],
     clock: Clock,
     found: Found,
 ) -> list[str]:
@@ -158,9 +158,6 @@ def _list_bars(
         known.setdefault(gap.symbol, []).append(gap)
     minutes = _minutes_known(stores, symbols) if timeframe is not Timeframe.M1 else {}
     outages = _at_work(stores, now) if timeframe is Timeframe.M1 else {}
-    lost: dict[str, list[Window]] = {}
-    for difference in vanished:
-        lost.setdefault(difference.symbol, []).append(difference.window)
     over: list[str] = []
     for instrument in instruments:
         symbol = instrument.symbol

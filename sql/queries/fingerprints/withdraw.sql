@@ -4,4 +4,3 @@ UPDATE market_data.coverage
 SET answered = answered - %(windows)s::tstzmultirange, unconfirmed = unconfirmed - %(windows)s::tstzmultirange
 WHERE symbol = %(symbol)s::varchar AND timeframe = %(timeframe)s::text
   AND (answered && %(windows)s::tstzmultirange OR unconfirmed && %(windows)s::tstzmultirange)
-RETURNING source
