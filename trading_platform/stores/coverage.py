@@ -186,10 +186,15 @@ class CoverageStore:
         with self._database.begin() as connection:
             self.record(connection, request)
 
-    def ever_asked(self) -> set[str]:
-        """The symbols of the universe of which anybody was ever asked anything."""
+    def ever_asked(self) -> dict[Timeframe, set[str]]:
+        """For each timeframe the symbols of the universe of which anybody was ever asked anything."""
+        given = {"timeframes": [timeframe.value for timeframe in Timeframe]}
         with self._database.begin() as connection:
-            return {symbol for (symbol,) in execute(connection, query("coverage/ever_asked"))}
+            rows = execute(connection, query("coverage/ever_asked"), given)
+        found: dict[Timeframe, set[str]] = {timeframe: set() for timeframe in Timeframe}
+        for symbol, timeframe in rows:
+            found[Timeframe(timeframe)].add(symbol)
+        return found
 
     def failures(self, symbols: Sequence[str], timeframe: Timeframe) -> list[FailedWindow]:
         """The windows whose last attempt failed and that nobody has answered for since."""

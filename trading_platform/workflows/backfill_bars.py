@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from trading_platform.domain.accounting import Account
-from trading_platform.domain.bars import Quality, mark_gaps
+from trading_platform.domain.bars import PRICES, Quality, mark_gaps
 from trading_platform.domain.calendars import last_closed
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
 from trading_platform.domain.instruments import Instrument
@@ -134,7 +134,7 @@ def repair_window(
 ) -> list[bool]:
     """Asks for what of a window the source has not answered yet, whether it offers to reach that far or not.
 
-    What is stored there gives way to the answer; bars that were not there before are marked ``repaired``.
+    What is stored there gives way to the answer; bars that were not there before, or others, are marked ``repaired``.
 
     Returns:
         One entry a request: whether it changed anything.
@@ -308,11 +308,12 @@ def store_answer(
 
 
 def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """The same bars, those that trades made and that are not stored, or only by a repair, marked ``repaired``."""
-    seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select("time", seen=pl.lit(value=True))
+    """The same bars, those that trades made and that are not stored so, or only by a repair, marked ``repaired``."""
+    key = ["time", *PRICES, "volume"]
+    seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select(*key, seen=pl.lit(value=True))
     new = (pl.col("quality") == Quality.TRADED.value) & pl.col("seen").is_null()
     return (
-        bars.join(seen, on="time", how="left")
+        bars.join(seen, on=key, how="left", nulls_equal=True)
         .with_columns(quality=pl.when(new).then(pl.lit(Quality.REPAIRED.value)).otherwise(pl.col("quality")))
         .select(bars.columns)
         .sort("time")
