@@ -149,6 +149,8 @@ def periods(timeframe: Timeframe, window: Window) -> Window:
 def _differing(
     connection: Connection, symbols: Sequence[str], timeframe: Timeframe, window: Window, present: datetime
 ) -> list[Difference]:
+    # Sums by period in memory: sorted on disk instead, millions of bars would take three times as long.
+    execute(connection, "SELECT set_config('work_mem', '128MB', TRUE)")
     whole = periods(timeframe, window)
     parameters = {
         "symbols": list(symbols),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 import polars as pl
 
@@ -29,6 +30,14 @@ from trading_platform.workflows.roll_up_bars import roll_up_bars
 
 Sources = Mapping[str, BarSource]
 """The sources there are, by the name an instrument gives as its source."""
+
+
+class Repairs(Enum):
+    """Which bars of an answer are marked ``repaired``: none, those that were not there, or changed ones, too."""
+
+    NOTHING = auto()
+    NEW = auto()
+    CHANGED = auto()
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ def repair_window(
 ) -> list[bool]:
     """Asks for what of a window the source has not answered yet, whether it offers to reach that far or not.
 
-    What is stored there gives way to the answer; bars that were not there before, or others, are marked ``repaired``.
+    What is stored there gives way to the answer; bars that were not there before are marked ``repaired``.
 
     Returns:
         One entry a request: whether it changed anything.
@@ -143,7 +152,7 @@ def repair_window(
         SourceError: if nothing could be had; that is on record, and what was had before stays.
     """
     return [
-        _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=True)
+        _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=Repairs.NEW)
         for gap in unanswered(stores, source, instrument, timeframe, window)
         for request in _cut(gap, source.longest_request(timeframe))
     ]
@@ -168,6 +177,8 @@ def fill_window(
 ) -> list[bool]:
     """As :func:`repair_window`, for all of the window, whatever the source has answered before.
 
+    Bars that were there with other values are marked, too: somebody has changed them.
+
     Args:
         stores: where to.
         source: where from.
@@ -178,7 +189,7 @@ def fill_window(
         confirms: where the source is believed if it says again that there was nothing.
     """
     return [
-        _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=True, confirms=confirms)
+        _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=Repairs.CHANGED, confirms=confirms)
         for request in _cut(window, source.longest_request(timeframe))
     ]
 
@@ -221,7 +232,7 @@ def _fetch_one(
     window: Window,
     clock: Clock,
     *,
-    repairs: bool = False,
+    repairs: Repairs = Repairs.NOTHING,
     confirms: Sequence[Window] = (),
 ) -> bool:
     symbol, asked_at = instrument.symbol, clock()
@@ -247,7 +258,7 @@ def store_answer(
     answer: BarAnswer,
     asked_at: datetime,
     *,
-    repairs: bool = False,
+    repairs: Repairs = Repairs.NOTHING,
     doubtful: Sequence[Window] = (),
 ) -> bool:
     """Commits what a source answered: bars, coverage and refused rows, together or not at all.
@@ -260,7 +271,7 @@ def store_answer(
         window: what the source was asked for.
         answer: what it said.
         asked_at: when it was asked.
-        repairs: mark bars that are new ``repaired``.
+        repairs: which bars to mark ``repaired``.
         doubtful: what of the answer is not believed yet
             (:func:`~trading_platform.workflows.believe.doubtful_windows`): nothing is stored or deleted there.
 
@@ -275,8 +286,10 @@ def store_answer(
         for part in believed:
             before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
             bars = answer.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
-            if repairs:
-                bars = _mark_repaired(bars, stores.bars.read([symbol], timeframe, part))
+            if repairs is not Repairs.NOTHING:
+                bars = _mark_repaired(
+                    bars, stores.bars.read([symbol], timeframe, part), changed=repairs is Repairs.CHANGED
+                )
             changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
         stores.quarantine.add(
             connection,
@@ -307,9 +320,15 @@ def store_answer(
     return changed
 
 
-def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """The same bars, those that trades made and that are not stored so, or only by a repair, marked ``repaired``."""
-    key = ["time", *PRICES, "volume"]
+def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame, *, changed: bool) -> pl.DataFrame:
+    """The same bars, those that trades made and that are not stored, or only by a repair, marked ``repaired``.
+
+    Args:
+        bars: what was answered.
+        stored: what is there.
+        changed: mark those, too, that are stored with other values.
+    """
+    key = ["time", *PRICES, "volume"] if changed else ["time"]
     seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select(*key, seen=pl.lit(value=True))
     new = (pl.col("quality") == Quality.TRADED.value) & pl.col("seen").is_null()
     return (

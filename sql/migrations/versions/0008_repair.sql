@@ -23,7 +23,8 @@ CREATE FUNCTION market_data.bar_weight(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     -- Of nothing but immutable functions, or it would be called for each row instead of being part of the statement:
     -- the epoch of an interval is one, that of a time is not.
-    SELECT (open + 3 * high + 7 * low + 13 * close + 31 * COALESCE(volume, -1))
+    SELECT (COALESCE(open, -1) + 3 * COALESCE(high, -1) + 7 * COALESCE(low, -1) + 13 * COALESCE(close, -1)
+            + 31 * COALESCE(volume, -1))
            * (1 + (EXTRACT(epoch FROM ("time" - timestamptz '1970-01-01 00:00:00+00'))::bigint / 60) % 10007)
 $$;
 COMMENT ON FUNCTION market_data.bar_weight IS 'What one bar adds to the checksum of its period: exact, so that it can be taken out again';
