@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+import polars as pl
+
+from trading_platform.domain.bars import TIME
 from trading_platform.domain.calendars import expected_times, last_closed
 from trading_platform.domain.gaps import Gap, GapKind, reconcile
 from trading_platform.domain.instruments import Instrument
@@ -231,12 +234,18 @@ def _kinds(
         *((part, GapKind.MISSING) for window in missing for part in window.subtract(vanished)),
         *((window, GapKind.UNCONFIRMED) for window in doubtful),
     ]
-    found = []
-    for window, kind in sorted(parts):
-        slots = expected_times(instrument.calendar, timeframe, window)
-        if slots.len():
-            found.append((Window(slots[0], slots[-1] + timeframe.duration), kind))
-    return found
+    if not parts:
+        return []
+    parts.sort()
+    whole = Window(parts[0][0].start, max(window.end for window, _ in parts))
+    slots = expected_times(instrument.calendar, timeframe, whole)  # once: a stream leaves every night unanswered
+    firsts = slots.search_sorted(pl.Series([window.start for window, _ in parts], dtype=TIME))
+    ends = slots.search_sorted(pl.Series([window.end for window, _ in parts], dtype=TIME))
+    return [
+        (Window(slots[first], slots[end - 1] + timeframe.duration), kind)
+        for first, end, (_, kind) in zip(firsts, ends, parts, strict=True)
+        if first < end
+    ]
 
 
 def _minutes_known(stores: Stores, symbols: Sequence[str]) -> dict[str, list[Window]]:
