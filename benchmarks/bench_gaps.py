@@ -29,7 +29,7 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.base import BarAnswer
 from trading_platform.stores.bundle import Stores
 from trading_platform.workflows.backfill_bars import store_answer
-from trading_platform.workflows.find_gaps import Proof, find_gaps
+from trading_platform.workflows.find_gaps import find_gaps
 
 DAY = timedelta(days=1)
 
@@ -88,7 +88,7 @@ def _measure(stores: Stores, connection: psycopg.Connection, timeframe: Timefram
 
 
 def _find(stores: Stores) -> None:
-    find_gaps(stores, {}, list(stores.instruments.all().values()), clock=_now, proof=Proof.NONE)
+    find_gaps(stores, {}, list(stores.instruments.all().values()), clock=_now)
 
 
 def _now() -> datetime:

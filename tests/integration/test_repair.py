@@ -44,9 +44,10 @@ from trading_platform.stores.outages import OutageState
 from trading_platform.workflows.backfill_bars import backfill_bars
 from trading_platform.workflows.build_features import build_features
 from trading_platform.workflows.compute_indicators import compute_indicators_of
-from trading_platform.workflows.find_gaps import Proof, find_gaps
+from trading_platform.workflows.find_gaps import find_gaps
 from trading_platform.workflows.list_gaps import list_gaps
 from trading_platform.workflows.messages import AlertMessage
+from trading_platform.workflows.prove_stored import Proof
 from trading_platform.workflows.repair_gaps import ATTEMPTS, GapRepair, repair_gaps
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

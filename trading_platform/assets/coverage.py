@@ -22,7 +22,8 @@ from trading_platform.domain.gaps import Gap
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.coverage_maps import coverage_maps
-from trading_platform.workflows.find_gaps import Proof, find_gaps
+from trading_platform.workflows.find_gaps import find_gaps
+from trading_platform.workflows.prove_stored import Proof
 
 _SHOWN = 100
 _COLUMNS = TableSchema(

@@ -66,7 +66,8 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
     empty. Example: trading-platform repair SPY -t 1d
     """
     from trading_platform.resources.platform import open_platform
-    from trading_platform.workflows.find_gaps import Proof, find_gaps
+    from trading_platform.workflows.find_gaps import find_gaps
+    from trading_platform.workflows.prove_stored import Proof
     from trading_platform.workflows.repair_gaps import repair_gaps
 
     lengths = _lengths(timeframe)

@@ -24,7 +24,8 @@ from dagster import (
 from trading_platform import jobs
 from trading_platform.domain.gaps import Gap
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.find_gaps import Proof, find_gaps
+from trading_platform.workflows.find_gaps import find_gaps
+from trading_platform.workflows.prove_stored import Proof
 
 INTERVAL_SECONDS = 60
 SYMBOLS_A_TICK = 25

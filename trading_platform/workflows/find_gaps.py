@@ -2,16 +2,15 @@
 
 Three things make a gap: time that nobody has answered for between times that somebody has; an empty answer
 that nobody believes yet; and bars or indicators that were stored and are not there any more, or not as they
-were. What is missing before the first and after the last thing known is the business of a backfill.
-Repairs are :mod:`trading_platform.workflows.repair_gaps`.
+were (:mod:`trading_platform.workflows.prove_stored`). What is missing before the first and after the last
+thing known is the business of a backfill. Repairs are :mod:`trading_platform.workflows.repair_gaps`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -25,27 +24,22 @@ from trading_platform.stores.bundle import Stores
 from trading_platform.stores.checks import CheckStore
 from trading_platform.stores.fingerprints import Difference
 from trading_platform.stores.outages import OutageState
-from trading_platform.workflows import compute_indicators
 from trading_platform.workflows.account_bars import within
 from trading_platform.workflows.backfill_bars import Sources
-from trading_platform.workflows.gap_incidents import Tell, tell_over, tell_vanished, untold
+from trading_platform.workflows.gap_incidents import Tell, tell_over, untold
 from trading_platform.workflows.progress import Progress, silent
+from trading_platform.workflows.prove_stored import (
+    RECENT,
+    Proof,
+    bars_dataset,
+    indicators_dataset,
+    lacking_indicators,
+    prove_bars,
+)
 from trading_platform.workflows.roll_up_bars import rollable
 
-RECENT = timedelta(days=2)
-"""How far back a look at what is recent goes; older rows seldom vanish unnoticed, and the night looks at all."""
-
-_BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 _AT_WORK = (OutageState.OPEN, OutageState.CLOSED, OutageState.REPAIRING)
 _MANY = 10_000
-
-
-class Proof(StrEnum):
-    """How much of what is stored is compared with what was committed."""
-
-    NONE = "none"
-    RECENT = "recent"
-    ALL = "all"
 
 
 @dataclass
@@ -55,22 +49,10 @@ class Found:
     Attributes:
         gaps: all that are listed now, of what was looked at.
         vanished: periods whose bars were not those that were committed.
-        recomputed: partitions whose indicators were not all there.
     """
 
     gaps: list[Gap] = field(default_factory=list)
     vanished: list[Difference] = field(default_factory=list)
-    recomputed: dict[str, dict[str, list[Window]]] = field(default_factory=dict)
-
-
-def bars_dataset(timeframe: Timeframe) -> str:
-    """The asset that has the bars of a timeframe."""
-    return f"ohlcv_{timeframe.value}"
-
-
-def indicators_dataset(timeframe: Timeframe) -> str:
-    """The asset that has its indicators."""
-    return f"indicators_{timeframe.value}"
 
 
 def find_gaps(
@@ -100,7 +82,8 @@ def find_gaps(
     over: list[str] = []
     for number, timeframe in enumerate(timeframes, start=1):
         if instruments:
-            lost = _prove(stores, instruments, timeframe, proof, clock, found)
+            vanished, lost = prove_bars(stores, instruments, timeframe, proof, clock)
+            found.vanished += vanished
             over += _list_bars(stores, sources, instruments, timeframe, lost, clock, found)
             if proof is not Proof.NONE:
                 over += _list_indicators(stores, instruments, timeframe, proof, clock, found)
@@ -108,32 +91,6 @@ def find_gaps(
     if over:
         tell_over(stores, over, clock, tell)
     return found
-
-
-# What is stored against what was committed
-
-
-def _prove(
-    stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, proof: Proof, clock: Clock, found: Found
-) -> dict[str, list[Window]]:
-    """Takes what is not stored as it was committed out of coverage; for each symbol where that was answered for."""
-    if proof is Proof.NONE:
-        return {}
-    now = clock()
-    window = Window(now - RECENT if proof is Proof.RECENT else _BEGINNING, now + timedelta(days=1))
-    symbols = [instrument.symbol for instrument in instruments]
-    by_symbol: dict[str, list[Difference]] = {}
-    for each in stores.fingerprints.differing(symbols, timeframe, window, now):
-        by_symbol.setdefault(each.symbol, []).append(each)
-    lost = {}
-    for symbol, differences in by_symbol.items():
-        # The longer bars are made again of their minutes where no source gives them.
-        parts = [part for each in differences for part in partition_windows(timeframe, each.window)]
-        stores.derivations.forget(bars_dataset(timeframe), symbol, sorted(set(parts)))
-        withdrawn, lost[symbol] = stores.fingerprints.withdraw(symbol, timeframe, differences, now)
-        found.vanished += withdrawn
-        tell_vanished(stores, symbol, timeframe, withdrawn)
-    return lost
 
 
 # Bars
@@ -282,33 +239,15 @@ def _list_indicators(
     now, dataset = clock(), indicators_dataset(timeframe)
     symbols = [instrument.symbol for instrument in instruments]
     since = now - RECENT if proof is Proof.RECENT else None
-    lacking = stores.indicators.lacking(symbols, timeframe, since)
+    lacking = lacking_indicators(stores, symbols, timeframe, since)
     known: dict[str, list[Gap]] = {}
     for gap in stores.gaps.of(symbols, [dataset]):
         known.setdefault(gap.symbol, []).append(gap)
     over: list[str] = []
     for symbol in sorted({*lacking, *known}):
-        windows = _computed(stores, symbol, timeframe, lacking.get(symbol, ()))
+        windows = lacking.get(symbol, ())
         listed = [gap for gap in known.get(symbol, []) if since is None or gap.window.end > since]
         change = reconcile(dataset, symbol, timeframe, listed, [(window, GapKind.VANISHED) for window in windows], now)
         over += stores.gaps.apply(dataset, symbol, timeframe, change)
     found.gaps += stores.gaps.of(symbols, [dataset])
     return over
-
-
-def _computed(stores: Stores, symbol: str, timeframe: Timeframe, windows: Iterable[Window]) -> list[Window]:
-    """Those partitions that are up to date by the record: what is missing in others comes with their computation."""
-    partitions = sorted({part for window in windows for part in partition_windows(timeframe, window)})
-    if not partitions:
-        return []
-    made = stores.derivations.read(indicators_dataset(timeframe), [symbol])
-    stale = compute_indicators.stale_indicators(stores, [symbol], timeframe, partitions).get(symbol, {})
-    return [window for window in partitions if (symbol, window.start) in made and window not in stale]
-
-
-def windows_of(gaps: Iterable[Gap]) -> Mapping[str, list[Window]]:
-    """For each symbol the windows of some gaps, disjoint and in order."""
-    found: dict[str, list[Window]] = {}
-    for gap in gaps:
-        found.setdefault(gap.symbol, []).append(gap.window)
-    return {symbol: Window.merge(windows) for symbol, windows in found.items()}

@@ -17,7 +17,7 @@ from trading_platform.stores.bundle import Stores
 from trading_platform.stores.checks import CheckStore
 from trading_platform.workflows.account_bars import unconfirmed_windows
 from trading_platform.workflows.backfill_bars import Sources
-from trading_platform.workflows.find_gaps import bars_dataset
+from trading_platform.workflows.prove_stored import bars_dataset
 
 
 @dataclass(frozen=True)
