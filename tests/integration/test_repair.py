@@ -280,14 +280,14 @@ def delete_windows(url: str, share: float, seed: int) -> dict[str, int]:
     return deleted
 
 
-@dataclass
-class Installation:
-    """A full database with two kinds of sources behind it."""
-
-    dagster: Dagster
-    stores: Stores
-    vendor: Vendor
-    clock: Time
+def stop_feed(stores: Stores, symbol: str, hour: Window) -> None:
+    """Leaves the database as a feed does that was away: its minutes are not there, and an outage is noted."""
+    with stores.database.begin() as connection:
+        delete = "DELETE FROM market_data.bars_1m WHERE symbol = %s AND time >= %s AND time < %s"
+        connection.exec_driver_sql(delete, (symbol, hour.start, hour.end))
+    stores.coverage.withdraw(symbol, Timeframe.M1, "kraken", [hour])
+    stores.outages.opened("kraken", [symbol], hour.start, "cut")
+    stores.outages.closed("kraken", [symbol], hour.end)
 
 
 def exchange_settings(tmp_path: Path, url: str) -> Settings:
@@ -315,12 +315,16 @@ def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_noth
         assert all(before.values())
         clock.now += HOUR
         deleted = delete_windows(database_url, 0.01, seed=11)
+        stop_feed(stores, "BTCUSD", Window(PRESENT - 5 * HOUR, PRESENT - 4 * HOUR))
+        vendors.lies = [Window(vendors.since, PRESENT)]  # the next answer is empty, whatever it is for
         lost = set(kinds) - set(qualities(stores))
         assert min(deleted.values()) >= 3
         dagster = Dagster(instance, PlatformContext(stores, sources, clock), clock)
         night = dagster.night()
         assert night["periods not as committed"] > 0
         assert dagster.until_quiet() > 0
+        assert vendors.lies == []
+        assert [each.state for each in stores.outages.all()] == [OutageState.REPAIRED]
         found = snapshot(stores)
         assert {table: found[table] == before[table] for table in TABLES} == dict.fromkeys(TABLES, True)
         after = qualities(stores)
@@ -481,7 +485,6 @@ def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over
 ) -> None:
     hole = Window(at(0), at(2))
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
-    watched.stores.database.rows("SELECT 1")
     with watched.stores.database.begin() as connection:
         statement = "DELETE FROM market_data.bars_1m WHERE time >= %s AND time < %s"
         connection.exec_driver_sql(statement, (hole.start, hole.end))
