@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 import pytest
 from commands import Installation, installation
+from redis import Redis
 
 from trading_platform.domain.time import Timeframe, Window, partition_windows, utc_now
 from trading_platform.embedded.stack import Endpoints
@@ -27,6 +28,7 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 def ours(stack: Endpoints, test_data: Path) -> Iterator[Installation]:
     """Three real files, imported and backfilled."""
     with installation(stack.database_url) as made:
+        made.variables["REDIS_URL"] = stack.redis_url
         daily, minute = test_data / "daily", test_data / "minute"
         files = [daily / "SPY_lean_daily.csv", daily / "BTCUSD_coinbase_lean_daily_trade.csv"]
         assert made.run("import", *files).code == 0
@@ -94,7 +96,7 @@ def test_spy_has_no_gap_and_its_holidays_were_closed(ours: Installation) -> None
     assert not was_closed(date(2020, 12, 24)), "half a day is a session"
 
 
-def test_the_commands_say_what_is_missing_and_that_a_file_cannot_give_more(ours: Installation) -> None:
+def test_the_commands_say_what_is_missing_and_that_a_file_cannot_give_more(ours: Installation, redis_url: str) -> None:
     repaired = ours.run("repair", "BTCUSD", "-t", "1d", "--json")
     assert repaired.code == 1
     assert repaired.json["repairs"] == {"given_up": 8}
@@ -106,6 +108,11 @@ def test_the_commands_say_what_is_missing_and_that_a_file_cannot_give_more(ours:
     with psycopg.connect(ours.settings().database_url.get_secret_value()) as connection:
         events = connection.execute("SELECT event_type, severity FROM audit.system_events").fetchall()
     assert events == [("gaps_given_up", "warning")]
+    with Redis.from_url(redis_url, decode_responses=True) as redis:
+        told = [json.loads(fields["message"])["payload"] for _, fields in redis.xrange("alerts")]
+    assert [(alert["event_type"], alert["metadata"]["gaps"], alert["over"]) for alert in told] == [
+        ("gaps_given_up", 8, False)
+    ]
 
 
 def test_a_deleted_row_comes_back_from_the_file(ours: Installation) -> None:

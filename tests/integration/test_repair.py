@@ -322,6 +322,7 @@ def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_noth
         dagster = Dagster(instance, PlatformContext(stores, sources, clock), clock)
         night = dagster.night()
         assert night["periods not as committed"] > 0
+        assert all("▒" in str(night[name]) for name in ("1m by month", "1d by year"))
         assert dagster.until_quiet() > 0
         assert vendors.lies == []
         assert [each.state for each in stores.outages.all()] == [OutageState.REPAIRED]
@@ -338,7 +339,9 @@ def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_noth
             assert now == (was if rolled_up or was == "no_trade" else "repaired"), key
         assert not rows_of(stores, "SELECT FROM market_data.gaps")
         versions = rows_of(stores, "SELECT max(id) FROM market_data.coverage_requests")
-        dagster.night()
+        night = dagster.night()
+        maps = [str(night[name]) for name in ("1m by month", "5m by month", "1h by month", "1d by year")]
+        assert all("| BTCUSD |" in drawn and "| 100 |" in drawn and "▒" not in drawn for drawn in maps)
         assert dagster.until_quiet() == 0
         assert snapshot(stores) == before
         assert qualities(stores) == after
