@@ -16,11 +16,13 @@ from dagster import (
     op,
 )
 
+from trading_platform.domain.gaps import GapState
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import told_to_dagster
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.outages import OutageState
 from trading_platform.workflows.compute_indicators import compute_new_indicators
+from trading_platform.workflows.repair_gaps import repair_gaps
 from trading_platform.workflows.repair_outages import repair_outages
 
 _FEW = 3  # failures that a sentence can still name
@@ -51,7 +53,7 @@ actions = define_asset_job(
 maintenance = define_asset_job(
     "maintenance",
     AssetSelection.groups("maintenance"),
-    description="The life of bars and indicators, and the archive of decisions and events.",
+    description="The life of bars and indicators, what is missing of them, and the archive of decisions and events.",
 )
 
 
@@ -75,6 +77,35 @@ def repair(context: OpExecutionContext, platform: ResourceParam[PlatformContext]
 def repair_outage() -> None:
     """One run a disconnection: its outages of all symbols, each with attempts of its own."""
     repair()
+
+
+@op(config_schema={"gaps": [int]}, description="Asks for what is missing, and makes again what hangs on it.")
+def fill(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+    """Repairs what of it is due; fails if some of it is given up, which ``trading-platform gaps`` then lists."""
+    with told_to_dagster():
+        numbers = context.op_config["gaps"]
+        done = repair_gaps(
+            platform.stores,
+            platform.sources,
+            clock=platform.clock,
+            only=numbers,
+            limit=len(numbers),
+            tell=platform.tell,
+            progress=platform.progress,
+        )
+    for each in done:
+        gap = each.gap
+        context.log.info("%s of %s, %s: %s, %s", gap.dataset, gap.symbol, gap.window, each.state, each.note)
+    lost = [each for each in done if each.state == GapState.GIVEN_UP.value]
+    if lost:
+        described = "; ".join(f"{each.gap.symbol} {each.gap.window}: {each.note}" for each in lost[:_FEW])
+        raise Failure(description=f"{len(lost)} of {len(done)} gaps are given up. {described}", allow_retries=False)
+
+
+@job(name="repair_gaps", description="Repairs gaps in what is stored.", executor_def=in_process_executor)
+def repair_gaps_job() -> None:
+    """One run some gaps, each with attempts of its own."""
+    fill()
 
 
 @op(description="Computes the indicators of the bars that have come since the last ones.")

@@ -44,7 +44,7 @@ ASSETS = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timefram
     "features",
     "corporate_actions",
 }
-MAINTENANCE = {"audit_archive", "lifecycle"}
+MAINTENANCE = {"audit_archive", "lifecycle", "coverage"}
 SYMBOLS = ("ADAUSD", "BTCUSD")
 BARE = ("DAGSTER", "DATA_DIR", "DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOGS_DIR", "KRAKEN")
 
@@ -76,7 +76,7 @@ def test_every_asset_says_what_it_is():
 
 def test_every_job_resolves():
     jobs = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert jobs == {"intraday", "daily", "actions", "maintenance", "repair_outage", "indicators_live"}
+    assert jobs == {"intraday", "daily", "actions", "maintenance", "repair_outage", "repair_gaps", "indicators_live"}
     covered = [
         key.to_user_string() for name in jobs for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
     ]
@@ -96,7 +96,7 @@ def test_only_what_keeps_order_runs_by_itself():
     }
     running = DefaultScheduleStatus.RUNNING
     assert {found.name for found in repository.schedule_defs if found.default_status is running} == {"maintenance"}
-    for name in ("universe", "streamed_bars", "outages", "restated"):
+    for name in ("universe", "streamed_bars", "outages", "restated", "gaps", "history"):
         assert defs.resolve_sensor_def(name).default_status is DefaultSensorStatus.RUNNING
 
 

@@ -51,6 +51,8 @@ MATRIX = {
     "market_data.overlaps": (WRITE, READ),
     "market_data.overlap_differences": (WRITE, READ),
     "market_data.corporate_actions": (WRITE, READ),
+    "market_data.fingerprints": (WRITE, READ),
+    "market_data.gaps": (WRITE, READ),
     "features.catalog": (WRITE, READ),
     "news.raw_news": (WRITE, READ),
     "news.news_sentiment": (WRITE, READ),
@@ -85,7 +87,7 @@ COLUMNS = {
 }
 VIEWS = {"market_data.ohlcv", "market_data.ohlcv_1h", "market_data.indicators"}
 CALLED_BY_INGEST = {"note_expired", "make_partitions", "refresh_ohlcv_1h"}
-CALLED_BY_ALL = {"chunk_start", "uses_timescaledb", "chunks", "held", "waiting"}
+CALLED_BY_ALL = {"chunk_start", "uses_timescaledb", "chunks", "held", "waiting", "fingerprint_period", "bar_weight"}
 """They only look. Nobody may call any other of our functions."""
 NO_SUCH_VIEW_WRITE = (errors.ObjectNotInPrerequisiteState, errors.WrongObjectType, errors.FeatureNotSupported)
 

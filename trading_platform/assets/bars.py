@@ -116,6 +116,7 @@ def _account_metadata(account: Account) -> dict[str, MetadataValue]:
         for name, count in (
             ("expected", account.expected),
             ("proven empty", account.empty),
+            ("unconfirmed", account.unconfirmed),
             ("refused", account.refused),
             ("missing", account.unaccounted),
             ("outside sessions", account.outside),

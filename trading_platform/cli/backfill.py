@@ -43,6 +43,7 @@ class Line:
     expected: int
     stored: int
     empty: int
+    unconfirmed: int
     refused: int
     missing: int
     failed: str | None
@@ -256,6 +257,7 @@ def _account(platform: PlatformContext, reaches: Sequence[Reach], asked: Window 
                 expected=sum(account.expected for account in accounts),
                 stored=sum(account.bars for account in accounts),
                 empty=sum(account.empty for account in accounts),
+                unconfirmed=sum(account.unconfirmed for account in accounts),
                 refused=sum(account.refused for account in accounts),
                 missing=sum(account.unaccounted for account in accounts),
                 failed=failures[-1].note if failures else None,
@@ -284,6 +286,8 @@ def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *
         )
         return
     columns = ["symbol", "timeframe", "partitions", "expected", "stored", "empty", "refused", "missing"]
+    if any(line.unconfirmed for line in lines):
+        columns.insert(columns.index("refused"), "unconfirmed")
     rows = [[getattr(line, name) for name in columns] for line in lines]
     out.print(table("Bars", columns, rows, right=columns[2:]))
     for line in lines:

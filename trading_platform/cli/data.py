@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
 
 _COLUMNS = ["symbol", "timeframe", "first", "last"]
-_COLUMNS += ["expected", "stored", "outside", "empty", "refused", "missing", "expired"]
+_COLUMNS += ["expected", "stored", "outside", "empty", "unconfirmed", "refused", "missing", "expired"]
 _BEGINNING = "1900-01-01"
 
 
@@ -83,6 +83,7 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
                 "stored": sum(account.stored for account in accounts),
                 "outside": sum(account.outside for account in accounts),
                 "empty": sum(account.empty for account in accounts),
+                "unconfirmed": sum(account.unconfirmed for account in accounts),
                 "refused": sum(account.refused for account in accounts),
                 "expired": sum(account.expired for account in accounts),
                 "missing": sum(account.unaccounted for account in accounts),

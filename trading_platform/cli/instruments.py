@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 instruments = typer.Typer(help="The universe: what the platform keeps data for.", no_args_is_help=True)
 
-_COLUMNS = ["symbol", "asset_class", "calendar", "source", "sector", "benchmark", "tick_size"]
+_COLUMNS = ["symbol", "asset_class", "calendar", "source", "sector", "benchmark", "tick_size", "fallback_sources"]
 _SOURCES = ("file", "kraken", "ibkr", "yahoo")
 
 
@@ -38,7 +38,8 @@ def list_instruments(json: Annotated[bool, typer.Option("--json", help="Print JS
     if json:
         print_json(found)
     elif found:
-        out.print(table("Instruments", _COLUMNS, as_rows(found, _COLUMNS)))
+        shown = [{**each, "fallback_sources": ", ".join(each["fallback_sources"])} for each in found]
+        out.print(table("Instruments", _COLUMNS, as_rows(shown, _COLUMNS)))
     else:
         out.print("The universe is empty. `trading-platform import FILE` or `instruments add SYMBOL` adds to it.")
 
@@ -52,6 +53,10 @@ def add(
     sector: Annotated[str | None, typer.Option(help="Its peers share it.")] = None,
     benchmark: Annotated[str | None, typer.Option(help="Symbol that stands for its market.")] = None,
     tick_size: Annotated[str | None, typer.Option(help="Smallest price step.")] = None,
+    fallback: Annotated[
+        list[str] | None,
+        typer.Option(help="Who is asked where the source has nothing; may be repeated, 'none' for nobody."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Add an instrument, or change the one there is; what is not given stays as it was.
@@ -67,6 +72,7 @@ def add(
         "sector": sector,
         "benchmark": check_symbol(benchmark) if benchmark else None,
         "tick_size": _tick(tick_size) if tick_size else None,
+        "fallback_sources": _fallbacks(fallback) if fallback else None,
     }
     with _stores() as stores:
         base = stores.instruments.get(check_symbol(symbol)) or _guess(symbol)
@@ -117,6 +123,10 @@ def _known_source(name: str) -> str:
     return name
 
 
+def _fallbacks(names: list[str]) -> tuple[str, ...]:
+    return () if names == ["none"] else tuple(dict.fromkeys(_known_source(name) for name in names))
+
+
 def _tick(text: str) -> Decimal:
     try:
         size = Decimal(text)
@@ -133,6 +143,8 @@ def _sentence(instrument: Instrument) -> str:
     parts = [
         f"{instrument.symbol}, {instrument.asset_class}, calendar {instrument.calendar}, bars from {instrument.source}"
     ]
+    if instrument.fallback_sources:
+        parts.append(f"else from {', '.join(instrument.fallback_sources)}")
     if instrument.sector:
         parts.append(f"sector {instrument.sector}")
     if instrument.benchmark:

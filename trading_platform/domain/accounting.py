@@ -1,6 +1,6 @@
 """Accounts for every bar a market could have: stored, proven empty, refused, or unaccounted for.
 
-A partition is complete when ``expected = stored + empty + refused``; whatever is left was never
+A partition is complete when ``expected = stored + empty + unconfirmed + refused``; whatever is left was never
 answered for. What was asked and answered is kept in :mod:`trading_platform.stores.coverage`.
 """
 
@@ -27,6 +27,7 @@ class Account:
             partition within the source's reach or answered before.
         stored: how many of them have a bar.
         empty: how many the source answered for without a bar: proven empty.
+        unconfirmed: how many a source answered for without a bar, and nobody believes it yet.
         refused: how many have a refused row in quarantine instead of a bar.
         expired: slots whose bars were dropped because of their age; they are not expected any more.
         outside: stored bars outside every session, such as extended hours.
@@ -40,6 +41,7 @@ class Account:
     expected: int
     stored: int
     empty: int
+    unconfirmed: int
     refused: int
     expired: int
     outside: int
@@ -50,7 +52,7 @@ class Account:
     @property
     def unaccounted(self) -> int:
         """How many slots nobody has answered for; 0 in a complete partition."""
-        return self.expected - self.stored - self.empty - self.refused
+        return self.expected - self.stored - self.empty - self.unconfirmed - self.refused
 
     @property
     def bars(self) -> int:
@@ -68,6 +70,7 @@ def account_for(
     answered: Sequence[Window],
     reachable: Sequence[Window],
     expired: Sequence[Window] = (),
+    unconfirmed: Sequence[Window] = (),
 ) -> list[Account]:
     """One account a partition.
 
@@ -80,8 +83,9 @@ def account_for(
         answered: what sources have answered for.
         reachable: what the source could be asked for.
         expired: what sources have answered for and was dropped since because of its age.
+        unconfirmed: what sources have answered with nothing, to be asked again.
     """
-    asked = Window.merge([*answered, *reachable])
+    asked = Window.merge([*answered, *reachable, *unconfirmed])
     gone = [part for window in expired for part in window.subtract(answered)]
     frame = (
         pl.concat([slots.alias("time"), stored.cast(TIME).alias("time")])
@@ -95,6 +99,7 @@ def account_for(
             answered=_inside(answered),
             asked=_inside(asked) & ~_inside(gone),
             gone=_inside(gone),
+            doubted=_inside(unconfirmed),
         )
     )
     expected = pl.col("slot") & (pl.col("asked") | pl.col("stored"))
@@ -104,9 +109,14 @@ def account_for(
         dropped=pl.col("slot") & ~pl.col("stored") & pl.col("gone"),
         turned_away=expected & ~pl.col("stored") & pl.col("refused"),
         proven_empty=expected & ~pl.col("stored") & ~pl.col("refused") & pl.col("answered"),
-        unknown=expected & ~pl.col("stored") & ~pl.col("refused") & ~pl.col("answered"),
+        unconfirmed=_unknown(expected) & pl.col("doubted"),
+        unknown=_unknown(expected) & ~pl.col("doubted"),
     )
     return [_account(symbol, window, kinds) for window in partitions]
+
+
+def _unknown(expected: pl.Expr) -> pl.Expr:
+    return expected & ~pl.col("stored") & ~pl.col("refused") & ~pl.col("answered")
 
 
 def _inside(windows: Sequence[Window]) -> pl.Expr:
@@ -124,6 +134,7 @@ def _account(symbol: str, window: Window, kinds: pl.DataFrame) -> Account:
         expected=int(part["expected"].sum()),
         stored=int(part["kept"].sum()),
         empty=int(part["proven_empty"].sum()),
+        unconfirmed=int(part["unconfirmed"].sum()),
         refused=int(part["turned_away"].sum()),
         expired=int(part["dropped"].sum()),
         outside=bars.len() - int(part["kept"].sum()),

@@ -1,14 +1,14 @@
 """Small charts as text, for the metadata of a materialization.
 
 Dagster's UI renders Markdown images from ``data:`` addresses and nothing of inline SVG, so that a
-chart travels inside its own address: no file, no server, no dependency.
+chart travels inside its own address: no file, no server, no dependency. A heat map is a plain table.
 """
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _STRETCHES = 200
 _STROKE = "#4f6bed"  # readable on the light and on the dark theme
@@ -40,6 +40,43 @@ def sparkline(values: Sequence[float | None], width: int = 240, height: int = 48
         f'<path d="{path}" fill="none" stroke="{_STROKE}" stroke-width="1.5" stroke-linecap="round"/></svg>'
     )
     return f"![{low:g} to {high:g}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def heat_map(shares: Mapping[str, Mapping[str, float]], *, columns: int = 24, rows: int = 50) -> str:
+    """A table of shares, darker where less is there, as Markdown text that needs no image.
+
+    Args:
+        shares: for each row its cells by column, from 0 to 1; a missing cell means that there is nothing to judge.
+        columns: how many columns to show at most, the last ones; earlier ones are taken together.
+        rows: how many rows to show at most, those with the lowest share first.
+
+    Returns:
+        A Markdown table, cells in per cent: ``▓ 45`` below a half, ``▒ 97.3`` below the whole, ``100`` and ``·``.
+    """
+    names = sorted({name for cells in shares.values() for name in cells})
+    if not names:
+        return "nothing to draw"
+    early, late = names[:-columns], names[-columns:]
+    worst = sorted(shares, key=lambda row: (min(shares[row].values(), default=1.0), row))
+    heads = [*([f"to {early[-1]}"] if early else []), *late]
+    lines = [f"| | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
+    for row in sorted(worst[:rows]):
+        before = [shares[row][name] for name in early if name in shares[row]]
+        cells = [_cell(min(before, default=None))] if early else []
+        cells += [_cell(shares[row].get(name)) for name in late]
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    if len(worst) > rows:
+        lines.append(f"\n{len(worst) - rows} more rows have no lower share than these.")
+    return "\n".join(lines)
+
+
+def _cell(share: float | None) -> str:
+    if share is None:
+        return "·"
+    if share >= 1:
+        return "100"
+    shade = "▓" if share < 0.5 else "▒"  # noqa: PLR2004 - a half
+    return f"{shade} {math.floor(share * 1000) / 10:g}"
 
 
 def _stretches(values: Sequence[float | None]) -> Iterator[list[_Point]]:

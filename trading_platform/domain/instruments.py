@@ -67,6 +67,7 @@ class Instrument:
         sector: group for ``sector_momentum``; None means it has no peers.
         benchmark: symbol whose returns stand for the market in ``market_beta_60d``.
         tick_size: smallest price step, where known.
+        fallback_sources: who is asked, in this order, where the source has nothing or keeps failing.
     """
 
     symbol: str
@@ -76,6 +77,7 @@ class Instrument:
     sector: str | None = None
     benchmark: str | None = None
     tick_size: Decimal | None = None
+    fallback_sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_symbol(self.symbol)

@@ -6,12 +6,14 @@ import. Dagster's view of it is :mod:`trading_platform.resources.dagster_platfor
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from trading_platform.domain.errors import ConfigurationError, StoreError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.resources.budgets import shared_budget
@@ -21,10 +23,14 @@ from trading_platform.sources.limits import Budget, LocalBudget
 from trading_platform.stores.bundle import Stores, open_stores
 from trading_platform.stores.roles import Role
 from trading_platform.workflows.fetch_actions import ActionSources
+from trading_platform.workflows.gap_incidents import Tell, untold
+from trading_platform.workflows.messages import AlertState
 from trading_platform.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
     from trading_platform.sources.yahoo.client import YahooClient
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class PlatformContext:
     budget: Budget = field(default_factory=LocalBudget)
     give_up: Callable[[], None] = lambda: None  # ends all waits for the budget, as the process is to end
     action_sources: ActionSources = field(default_factory=dict)
+    tell: Tell = untold
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -110,6 +117,25 @@ def build_action_sources(settings: Settings, sources: Mapping[str, BarSource]) -
     return dict.fromkeys(sources, yahoo) if settings.yahoo_actions else {yahoo.name: yahoo}
 
 
+def alert_teller(settings: Settings) -> Tell:
+    """Tells alerts on the channel ``alerts``, on a connection of their own: they are rare.
+
+    Where Redis is away or cannot be, the alert is in the system events all the same.
+    """
+
+    def tell(moment: datetime, alert: AlertState) -> None:
+        from trading_platform.embedded.stack import running_stack
+        from trading_platform.stores.live import LiveStore
+
+        try:
+            with running_stack(settings) as endpoints, closing(LiveStore(endpoints.redis_url)) as live:
+                live.tell_alert(moment, alert.model_dump_json())
+        except (StoreError, ConfigurationError) as error:
+            _log.warning("An alert could not be told on the channel alerts: %s", error)
+
+    return tell
+
+
 @contextmanager
 def open_platform(
     settings: Settings,
@@ -150,6 +176,8 @@ def open_platform(
         sources = build_sources(settings, clock, budget)
         actions = build_action_sources(settings, sources)
         try:
-            yield PlatformContext(stores, sources, clock, progress, again, budget, budget.give_up, actions)
+            yield PlatformContext(
+                stores, sources, clock, progress, again, budget, budget.give_up, actions, alert_teller(settings)
+            )
         finally:
             _close(sources)

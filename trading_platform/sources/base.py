@@ -62,6 +62,11 @@ class BarAnswer:
     resume: ResumePoint | None = None
 
 
+def is_recorded(source: BarSource) -> bool:
+    """Whether a source answers from a record, so that asking it again tells nothing new: what was imported."""
+    return bool(getattr(source, "recorded", False))
+
+
 class BarSource(Protocol):
     """Somebody who can be asked for bars."""
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from trading_platform.domain.bars import BAR_SCHEMA, PRICE, REVIEW_GAP, TIME
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores import fingerprints
 from trading_platform.stores.partitions import PartitionMaker
 from trading_platform.stores.postgres import Database, copy_frame, execute, read_frame
 from trading_platform.stores.sql import query
@@ -134,6 +135,12 @@ class BarStore:
             {"symbol": pl.String(), "time": TIME},
         )
 
+    def traded_before(self, symbol: str, timeframe: Timeframe, moment: datetime, count: int) -> pl.Series:
+        """The opens of the last bars before ``moment`` that trades made, in order, up to ``count``."""
+        given = {"symbol": symbol, "moment": moment, "count": count}
+        found = self._database.read(_for("bars/traded_before", timeframe), given, {"time": TIME})
+        return found["time"].sort()
+
     def closes(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
         """``symbol``, ``time`` and ``close`` (float, for drawing only): one bar a day, or a week of daily bars."""
         step = "1 day" if timeframe.is_intraday else "7 days"
@@ -196,6 +203,7 @@ class BarStore:
         stored = self.read_within(connection, symbol, timeframe, window)
         if stored.equals(bars):
             return False
+        fingerprints.take_out(connection, symbol, timeframe, window)
         if not stored.is_empty():
             execute(
                 connection,
@@ -203,6 +211,7 @@ class BarStore:
                 {"symbol": symbol, "start": window.start, "end": window.end},
             )
         copy_frame(connection, bars_table(timeframe), bars)
+        fingerprints.put_in(connection, symbol, timeframe, window)
         execute(
             connection,
             _for("bars/mark_next", timeframe),

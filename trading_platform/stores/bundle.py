@@ -14,6 +14,8 @@ from trading_platform.stores.corporate_actions import CorporateActionStore
 from trading_platform.stores.coverage import CoverageStore
 from trading_platform.stores.derivations import DerivationStore
 from trading_platform.stores.features import FeatureStore
+from trading_platform.stores.fingerprints import FingerprintStore
+from trading_platform.stores.gaps import GapStore
 from trading_platform.stores.indicators import IndicatorStore
 from trading_platform.stores.instruments import InstrumentStore
 from trading_platform.stores.lifecycle import LifecycleStore
@@ -53,6 +55,8 @@ class Stores:
     resume_points: ResumePointStore
     overlaps: OverlapStore
     corporate_actions: CorporateActionStore
+    fingerprints: FingerprintStore
+    gaps: GapStore
 
     @property
     def owner(self) -> Database:
@@ -110,6 +114,8 @@ def open_stores(
             resume_points=ResumePointStore(database),
             overlaps=OverlapStore(database),
             corporate_actions=CorporateActionStore(database),
+            fingerprints=FingerprintStore(database),
+            gaps=GapStore(database),
         )
     finally:
         database.close()

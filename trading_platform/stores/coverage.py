@@ -59,6 +59,15 @@ class FailedWindow:
     asked_at: datetime
 
 
+@dataclass(frozen=True)
+class Doubtful:
+    """A window of which a source said that there is nothing, where there usually is something."""
+
+    symbol: str
+    source: str
+    window: Window
+
+
 class CoverageStore:
     """The tables ``market_data.coverage`` and ``market_data.coverage_requests``."""
 
@@ -101,9 +110,30 @@ class CoverageStore:
             found.setdefault(symbol, []).append(Window(start, end))
         return {symbol: Window.merge(windows) for symbol, windows in found.items()}
 
-    def record(self, connection: Connection, request: Request, answered: Sequence[Window] = ()) -> None:
-        """Keeps a request, and adds ``answered`` to what its source has answered for."""
-        if answered:
+    def unconfirmed(self, symbols: Sequence[str], timeframe: Timeframe, present: datetime) -> list[Doubtful]:
+        """What sources have answered with nothing, that nobody believes yet and no other has answered for, in order."""
+        given = {"symbols": list(symbols), "timeframe": timeframe.value, "present": present}
+        with self._database.begin() as connection:
+            rows = execute(connection, query("coverage/unconfirmed"), given)
+        return [Doubtful(symbol, source, Window(start, end)) for symbol, source, start, end in rows]
+
+    def record(
+        self,
+        connection: Connection,
+        request: Request,
+        answered: Sequence[Window] = (),
+        unconfirmed: Sequence[Window] = (),
+    ) -> None:
+        """Keeps a request, and adds to what its source has answered for.
+
+        Args:
+            connection: the transaction.
+            request: what was asked and what came of it.
+            answered: what is believed of the answer; a slot without a bar there is proven empty.
+            unconfirmed: what was answered with nothing and has to be confirmed first
+                (:mod:`trading_platform.domain.silence`).
+        """
+        if answered or unconfirmed:
             execute(
                 connection,
                 query("coverage/add_answered"),
@@ -112,6 +142,7 @@ class CoverageStore:
                     "timeframe": request.timeframe.value,
                     "source": request.source,
                     "answered": multirange(answered),
+                    "unconfirmed": multirange(unconfirmed),
                 },
             )
         execute(
@@ -154,6 +185,16 @@ class CoverageStore:
         """Keeps a failed request, in a transaction of its own."""
         with self._database.begin() as connection:
             self.record(connection, request)
+
+    def ever_asked(self) -> dict[Timeframe, set[str]]:
+        """For each timeframe the symbols of the universe of which anybody was ever asked anything."""
+        given = {"timeframes": [timeframe.value for timeframe in Timeframe]}
+        with self._database.begin() as connection:
+            rows = execute(connection, query("coverage/ever_asked"), given)
+        found: dict[Timeframe, set[str]] = {timeframe: set() for timeframe in Timeframe}
+        for symbol, timeframe in rows:
+            found[Timeframe(timeframe)].add(symbol)
+        return found
 
     def failures(self, symbols: Sequence[str], timeframe: Timeframe) -> list[FailedWindow]:
         """The windows whose last attempt failed and that nobody has answered for since."""

@@ -77,6 +77,16 @@ class DerivationStore:
             rows = execute(connection, query("derivations/read"), {"dataset": dataset, "symbols": list(symbols)})
         return {(symbol, start): Derived(*made) for symbol, start, *made in rows}
 
+    def forget(self, dataset: str, symbol: str, partitions: Sequence[Window]) -> None:
+        """Forgets from what some partitions of a dataset were computed, so that they are computed again."""
+        given = {"dataset": dataset, "symbol": symbol, "starts": [window.start for window in partitions]}
+        with self._database.begin() as connection:
+            execute(connection, query("derivations/forget"), given)
+
+    def made(self, dataset: str, symbol: str) -> list[datetime]:
+        """The starts of the partitions of a dataset that were ever computed, in order."""
+        return sorted(start for _, start in self.read(dataset, [symbol]))
+
     def record(
         self,
         connection: Connection,

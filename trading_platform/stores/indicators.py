@@ -7,13 +7,14 @@ narrow shape of the document is the view ``market_data.indicators``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from trading_platform.domain.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.bars import bars_table
 from trading_platform.stores.partitions import PartitionMaker
 from trading_platform.stores.postgres import Database, copy_frame, execute
 from trading_platform.stores.sql import query
@@ -21,6 +22,7 @@ from trading_platform.stores.sql import query
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _KEY = ("time", "symbol", "timeframe")
 
 
@@ -60,6 +62,25 @@ class IndicatorStore:
         """The opens of the last bars that have indicators, of the symbols that have any at or after ``since``."""
         statement = query("indicators/last_times").replace("{table}", indicators_table(timeframe))
         return dict(self._database.rows(statement, {"symbols": list(symbols), "since": since}))
+
+    def lacking(
+        self, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None = None
+    ) -> dict[str, list[Window]]:
+        """For each symbol the partitions with fewer indicators than bars, in order.
+
+        Args:
+            symbols: whose.
+            timeframe: of which bars.
+            since: where to begin to count; None means all of history.
+        """
+        statement = query("indicators/lacking").replace("{table}", indicators_table(timeframe))
+        statement = statement.replace("{bars}", bars_table(timeframe))
+        unit = "month" if timeframe.is_intraday else "year"
+        given = {"symbols": list(symbols), "since": since or _BEGINNING, "unit": unit}
+        found: dict[str, list[Window]] = {}
+        for symbol, start, end in self._database.rows(statement, given):
+            found.setdefault(symbol, []).append(Window(start, end))
+        return found
 
     def replace(
         self,

@@ -17,7 +17,8 @@ from trading_platform.stores.sql import query
 
 _FEW = 20  # symbols that a message can still name
 
-_SELECT = "SELECT symbol, asset_class, calendar, source, sector, benchmark, tick_size FROM config.instruments"
+_SELECT = """
+SELECT symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallback_sources FROM config.instruments"""
 
 
 class InstrumentStore:
@@ -59,7 +60,11 @@ class InstrumentStore:
 
     def add(self, instrument: Instrument) -> bool:
         """Adds an instrument, or changes the one of that symbol; True if it is new."""
-        values = {**asdict(instrument), "asset_class": instrument.asset_class.value}
+        values = {
+            **asdict(instrument),
+            "asset_class": instrument.asset_class.value,
+            "fallback_sources": list(instrument.fallback_sources),
+        }
         with self._database.begin() as connection:
             return bool(execute(connection, query("instruments/save"), values)[0][0])
 
@@ -77,4 +82,6 @@ class InstrumentStore:
 
 
 def _instrument(row: tuple[Any, ...]) -> Instrument:
-    return Instrument(row[0], AssetClass(row[1]), *row[2:])
+    symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallbacks = row
+    kind = AssetClass(asset_class)
+    return Instrument(symbol, kind, calendar, source, sector, benchmark, tick_size, tuple(fallbacks))

@@ -115,6 +115,12 @@ class LifecycleStore:
         with self._database.begin() as connection:
             return bool(execute(connection, query("lifecycle/still_held"), asked)[0][0])
 
+    def held(self, timeframe: Timeframe, window: Window, present: datetime) -> list[Window]:
+        """The parts of a window whose bars are there if they ever were: not past their keep, or not dropped yet."""
+        given = {"timeframe": timeframe.value, "start": window.start, "end": window.end, "present": present}
+        with self._database.begin() as connection:
+            return [Window(start, end) for start, end in execute(connection, query("lifecycle/held"), given)]
+
     def ensure_policies(self) -> list[str]:
         """Makes TimescaleDB's policies those of the rules; what it changed, in words."""
         with self._owner.begin() as connection:

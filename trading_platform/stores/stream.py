@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores import fingerprints
 from trading_platform.stores.bars import bars_table
 from trading_platform.stores.coverage import ROLLED_UP, multirange
 from trading_platform.stores.outages import LATE_EVENTS
@@ -241,7 +242,10 @@ def _writing(told: Sequence[_Told], now: datetime) -> list[tuple[str, dict[str, 
     """The statements that write bars, add to coverage and to the record of requests, for all timeframes."""
     answers = [(each, symbol, windows) for each in told for symbol, windows in each.answered.items()]
     requests = [(each, key, row) for each in told for key, row in each.requests().items()]
-    statements = [_upsert(each.timeframe, each.changed) for each in told if each.changed.height]
+    statements = []
+    for each in told:
+        if each.changed.height:
+            statements += [fingerprints.changing(each.timeframe, each.changed), _upsert(each.timeframe, each.changed)]
     if answers:
         parameters: dict[str, Any] = {
             "symbols": [symbol for _, symbol, _ in answers],

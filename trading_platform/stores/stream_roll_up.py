@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_platform.domain.bars import BAR_SCHEMA, empty_bars, roll_up
-from trading_platform.domain.calendars import ALWAYS_OPEN, FX_WEEK, session_dates, sessions
+from trading_platform.domain.calendars import ALWAYS_OPEN, session_dates, sessions
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.bars import bars_table
 from trading_platform.stores.coverage import ROLLED_UP
@@ -35,7 +35,8 @@ class Candidate:
         timeframe: its length.
         calendar: of the instrument; None for one outside the universe.
         bar: its interval; of a daily bar the UTC day that it is stamped with.
-        minutes: in which its 1m bars are; of a daily bar of an exchange the session.
+        minutes: in which its 1m bars are; of a daily bar of a market that closes the session, which may begin on
+            the day before.
     """
 
     symbol: str
@@ -72,7 +73,7 @@ def _intervals(
     """Of each longer bar its own interval and that of its minutes."""
     if timeframe is Timeframe.D1 and calendar is None:
         return
-    if timeframe is Timeframe.D1 and calendar not in (ALWAYS_OPEN, FX_WEEK):
+    if timeframe is Timeframe.D1 and calendar != ALWAYS_OPEN:
         around = Window(window.start - _DAY, window.end + _DAY)
         for session, opens, closes in sessions(str(calendar), around).iter_rows():
             if closes <= until and window.intersect(Window(opens, closes)):
@@ -133,8 +134,8 @@ def _minutes(connection: Connection, complete: Sequence[Candidate]) -> pl.DataFr
     """The 1m bars that some longer bars are made of, and some more."""
     parameters = {
         "symbols": sorted({each.symbol for each in complete}),
-        "start": min(each.bar.start for each in complete),
-        "end": max(each.bar.end for each in complete),
+        "start": min(each.minutes.start for each in complete),
+        "end": max(each.minutes.end for each in complete),
     }
     return read_frame(
         connection, query("bars/read").replace("{table}", bars_table(Timeframe.M1)), parameters, BAR_SCHEMA
@@ -143,18 +144,19 @@ def _minutes(connection: Connection, complete: Sequence[Candidate]) -> pl.DataFr
 
 def _rolled_up(minutes: pl.DataFrame, timeframe: Timeframe, complete: Sequence[Candidate]) -> pl.DataFrame:
     wanted = pl.DataFrame(
-        [(each.symbol, each.bar.start, each.calendar) for each in complete],
-        schema={"symbol": pl.String, "bucket": BAR_SCHEMA["time"], "calendar": pl.String},
+        [(each.symbol, each.bar.start) for each in complete],
+        schema={"symbol": pl.String, "time": BAR_SCHEMA["time"]},
         orient="row",
     )
-    inside = minutes.with_columns(bucket=pl.col("time").dt.truncate(timeframe.value)).join(
-        wanted, on=["symbol", "bucket"]
-    )
     if timeframe.is_intraday:
-        return roll_up(inside.select(list(BAR_SCHEMA)), timeframe).sort("symbol", "time")
-    days = Window(min(each.bar.start for each in complete), max(each.bar.end for each in complete))
-    made = [
-        roll_up(part.select(list(BAR_SCHEMA)), timeframe, session_dates(str(calendar), days))
-        for (calendar,), part in inside.partition_by("calendar", as_dict=True).items()
-    ]
-    return pl.concat([empty_bars(), *made]).sort("symbol", "time")
+        made = [roll_up(minutes, timeframe)]
+    else:
+        days = Window(min(each.bar.start for each in complete), max(each.bar.end for each in complete))
+        symbols: dict[str, set[str]] = {}
+        for each in complete:
+            symbols.setdefault(str(each.calendar), set()).add(each.symbol)
+        made = [
+            roll_up(minutes.filter(pl.col("symbol").is_in(names)), timeframe, session_dates(calendar, days))
+            for calendar, names in symbols.items()
+        ]
+    return pl.concat([empty_bars(), *made]).join(wanted, on=["symbol", "time"], how="semi").sort("symbol", "time")

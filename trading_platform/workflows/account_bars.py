@@ -15,7 +15,7 @@ from trading_platform.domain.bars import TIME
 from trading_platform.domain.calendars import expected_times, last_closed
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
-from trading_platform.sources.base import BarSource
+from trading_platform.sources.base import BarSource, is_recorded
 from trading_platform.stores.bundle import Stores
 
 BATCH_BARS = 2_000_000
@@ -53,7 +53,21 @@ def account_bars(
     }
     known = [instrument for instrument in instruments if closed[instrument.symbol]]
     for batch in _batches(known, timeframe, closed):
-        yield from _account_batch(stores, sources, batch, timeframe, closed)
+        yield from _account_batch(stores, sources, batch, timeframe, closed, clock)
+
+
+def unconfirmed_windows(
+    stores: Stores, sources: Mapping[str, BarSource], symbols: Sequence[str], timeframe: Timeframe, clock: Clock
+) -> dict[str, list[Window]]:
+    """For each symbol the windows in which a source's word that there was nothing waits for its confirmation.
+
+    What an imported file leaves out waits for none: it is missing.
+    """
+    found: dict[str, list[Window]] = {}
+    for each in stores.coverage.unconfirmed(symbols, timeframe, clock()):
+        if each.source not in sources or not is_recorded(sources[each.source]):
+            found.setdefault(each.symbol, []).append(each.window)
+    return {symbol: Window.merge(windows) for symbol, windows in found.items()}
 
 
 def within(windows: Iterable[Window], whole: Window) -> list[Window]:
@@ -89,6 +103,7 @@ def _account_batch(
     instruments: Sequence[Instrument],
     timeframe: Timeframe,
     closed: Mapping[str, Sequence[Window]],
+    clock: Clock,
 ) -> Iterator[Account]:
     symbols = [instrument.symbol for instrument in instruments]
     whole = _whole(sorted(window for symbol in symbols for window in closed[symbol]))
@@ -96,6 +111,7 @@ def _account_batch(
     refused = _by_symbol(stores.quarantine.times(symbols, timeframe, whole))
     answered = stores.coverage.answered_by_any(symbols, timeframe)
     expired = stores.coverage.expired_by_any(symbols, timeframe)
+    unconfirmed = unconfirmed_windows(stores, sources, symbols, timeframe, clock)
     for instrument in instruments:
         symbol = instrument.symbol
         span = _whole(closed[symbol])
@@ -108,6 +124,7 @@ def _account_batch(
             refused=_inside(refused.get(symbol, _NOTHING), span),
             answered=answered.get(symbol, []),
             expired=expired.get(symbol, []),
+            unconfirmed=unconfirmed.get(symbol, []),
             reachable=within(source.reach(instrument, timeframe), span) if source else [],
         )
 

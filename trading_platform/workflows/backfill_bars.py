@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 import polars as pl
 
 from trading_platform.domain.accounting import Account
-from trading_platform.domain.bars import Quality, mark_gaps
+from trading_platform.domain.bars import PRICES, Quality, mark_gaps
 from trading_platform.domain.calendars import last_closed
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
 from trading_platform.domain.instruments import Instrument
@@ -23,12 +24,21 @@ from trading_platform.sources.base import NEEDS_SETTING, BarAnswer, BarSource, P
 from trading_platform.stores.bundle import Stores
 from trading_platform.stores.coverage import Outcome, Request
 from trading_platform.workflows.account_bars import account_bars, within
+from trading_platform.workflows.believe import doubtful_windows
 from trading_platform.workflows.compare_tiers import compare_telling
 from trading_platform.workflows.progress import Progress, silent
 from trading_platform.workflows.roll_up_bars import roll_up_bars
 
 Sources = Mapping[str, BarSource]
 """The sources there are, by the name an instrument gives as its source."""
+
+
+class Repairs(Enum):
+    """Which bars of an answer are marked ``repaired``: none, those that were not there, or changed ones, too."""
+
+    NOTHING = auto()
+    NEW = auto()
+    CHANGED = auto()
 
 
 @dataclass(frozen=True)
@@ -156,7 +166,7 @@ def repair_window(
         changed
         for gap in unanswered(stores, source, instrument, timeframe, window)
         for request in _cut(gap, source.longest_request(timeframe))
-        for changed in _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=True)
+        for changed in _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=Repairs.NEW)
     ]
 
 
@@ -165,6 +175,37 @@ def unanswered(
 ) -> list[Window]:
     """What of a window the source has not answered for; what was dropped since, it has."""
     return window.subtract(stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ()))
+
+
+def fill_window(
+    stores: Stores,
+    source: BarSource,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    window: Window,
+    clock: Clock,
+    *,
+    confirms: Sequence[Window] = (),
+) -> list[bool]:
+    """As :func:`repair_window`, for all of the window, whatever the source has answered before.
+
+    Bars that were there with other values are marked, too: somebody has changed them.
+
+    Args:
+        stores: where to.
+        source: where from.
+        instrument: whose bars.
+        timeframe: their length.
+        window: what to ask for.
+        clock: tells when it was asked.
+        confirms: where the source is believed if it says again that there was nothing.
+    """
+    changes: list[bool] = []
+    for request in _cut(window, source.longest_request(timeframe)):
+        changes += _fetch_one(
+            stores, source, instrument, timeframe, request, clock, repairs=Repairs.CHANGED, confirms=confirms
+        )
+    return changes
 
 
 def _closed(instrument: Instrument, timeframe: Timeframe, partitions: Sequence[Window], clock: Clock) -> list[Window]:
@@ -204,7 +245,8 @@ def _fetch_one(
     window: Window,
     clock: Clock,
     *,
-    repairs: bool = False,
+    repairs: Repairs = Repairs.NOTHING,
+    confirms: Sequence[Window] = (),
     progress: Progress = silent,
 ) -> list[bool]:
     """Asks for a window and commits each answer as it comes; one entry an answer: whether it changed anything."""
@@ -214,9 +256,11 @@ def _fetch_one(
     try:
         for answer in _answers(stores, source, instrument, timeframe, window):
             told = _told(answer, left) if isinstance(source, PiecemealSource) else left
-            changes.append(
-                store_answer(stores, source.name, instrument, timeframe, told, answer, asked_at, repairs=repairs)
+            doubtful = doubtful_windows(stores, source, instrument, timeframe, answer, confirms=confirms)
+            changed = store_answer(
+                stores, source.name, instrument, timeframe, told, answer, asked_at, repairs=repairs, doubtful=doubtful
             )
+            changes.append(changed)
             done = told.end if answer.answered else left.start
             left, asked_at = Window(done, window.end) if done < window.end else left, clock()
             length = timeframe.duration
@@ -253,7 +297,8 @@ def store_answer(
     answer: BarAnswer,
     asked_at: datetime,
     *,
-    repairs: bool = False,
+    repairs: Repairs = Repairs.NOTHING,
+    doubtful: Sequence[Window] = (),
 ) -> bool:
     """Commits what a source answered: bars, coverage and refused rows, together or not at all.
 
@@ -265,20 +310,25 @@ def store_answer(
         window: what the source was asked for.
         answer: what it said.
         asked_at: when it was asked.
-        repairs: mark bars that are new ``repaired``.
+        repairs: which bars to mark ``repaired``.
+        doubtful: what of the answer is not believed yet
+            (:func:`~trading_platform.workflows.believe.doubtful_windows`): nothing is stored or deleted there.
 
     Returns:
         Whether any bar changed.
     """
     symbol = instrument.symbol
+    believed = [part for window in Window.merge(answer.answered) for part in window.subtract(doubtful)]
     stores.bars.prepare(timeframe, answer.bars)
     with stores.database.begin() as connection:
         changed = False
-        for part in Window.merge(answer.answered):
+        for part in believed:
             before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
             bars = answer.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
-            if repairs:
-                bars = _mark_repaired(bars, stores.bars.read([symbol], timeframe, part))
+            if repairs is not Repairs.NOTHING:
+                bars = _mark_repaired(
+                    bars, stores.bars.read([symbol], timeframe, part), changed=repairs is Repairs.CHANGED
+                )
             changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
         stores.quarantine.add(
             connection,
@@ -314,17 +364,25 @@ def store_answer(
                 changed=changed,
                 note=answer.note,
             ),
-            answer.answered,
+            believed,
+            doubtful,
         )
     return changed
 
 
-def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """The same bars, those that trades made and that are not stored, or only by a repair, marked ``repaired``."""
-    seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select("time", seen=pl.lit(value=True))
+def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame, *, changed: bool) -> pl.DataFrame:
+    """The same bars, those that trades made and that are not stored, or only by a repair, marked ``repaired``.
+
+    Args:
+        bars: what was answered.
+        stored: what is there.
+        changed: mark those, too, that are stored with other values.
+    """
+    key = ["time", *PRICES, "volume"] if changed else ["time"]
+    seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select(*key, seen=pl.lit(value=True))
     new = (pl.col("quality") == Quality.TRADED.value) & pl.col("seen").is_null()
     return (
-        bars.join(seen, on="time", how="left")
+        bars.join(seen, on=key, how="left", nulls_equal=True)
         .with_columns(quality=pl.when(new).then(pl.lit(Quality.REPAIRED.value)).otherwise(pl.col("quality")))
         .select(bars.columns)
         .sort("time")

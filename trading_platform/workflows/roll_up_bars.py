@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import polars as pl
+
 from trading_platform.domain.bars import mark_gaps, roll_up
-from trading_platform.domain.calendars import last_closed, session_dates
+from trading_platform.domain.calendars import ALWAYS_OPEN, last_closed, session_dates, sessions
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
@@ -59,11 +61,36 @@ def roll_up_bars(
     answered = stores.coverage.answered_by_any([symbol], Timeframe.M1).get(symbol, [])
     changes = []
     for partition, present in stale.items():
-        inside = _whole_bars(answered, timeframe, partition, end)
-        if timeframe is Timeframe.D1:
-            inside = Window.merge([*inside, *_whole_sessions(answered, instrument.calendar, partition, end)])
+        inside = rollable(answered, instrument.calendar, timeframe, partition, end)
         changes.append(_make(stores, instrument, timeframe, partition, inside, present, clock))
     return changes
+
+
+def rollable(
+    answered: Sequence[Window], calendar: str, timeframe: Timeframe, partition: Window, end: datetime
+) -> list[Window]:
+    """Where longer bars can be made: whole bars, all of whose minutes somebody has answered for.
+
+    A daily bar needs its session, which in markets east of Greenwich may begin on the UTC day before, and no more
+    of the day than that.
+
+    Args:
+        answered: for which minutes, in order.
+        calendar: of the instrument.
+        timeframe: length of the bars to make.
+        partition: where.
+        end: what is later has not ended.
+    """
+    whole = _whole_bars(answered, timeframe, partition, end)
+    if timeframe.is_intraday or calendar == ALWAYS_OPEN:
+        return whole
+    days = sessions(calendar, partition).filter(pl.col("session") < end)
+    known: dict[bool, list[Window]] = {True: [], False: []}
+    for session, opens, closes in days.iter_rows():
+        minutes = Window(opens, closes)
+        complete = any(minutes.start >= window.start and minutes.end <= window.end for window in answered)
+        known[complete].append(Window(session, session + timeframe.duration))
+    return Window.merge([*(part for window in whole for part in window.subtract(known[False])), *known[True]])
 
 
 def _make(
@@ -77,11 +104,14 @@ def _make(
 ) -> bool:
     symbol, dataset, now = instrument.symbol, f"ohlcv_{timeframe.value}", clock()
     rolled_up = {}
+    read = []
     for window in answered:
-        sessions = session_dates(instrument.calendar, window) if timeframe is Timeframe.D1 else None
-        rolled_up[window] = roll_up(stores.bars.read([symbol], Timeframe.M1, window), timeframe, sessions)
+        by_session = session_dates(instrument.calendar, window) if timeframe is Timeframe.D1 else None
+        read.append(_minutes_of(window, by_session))
+        bars = roll_up(stores.bars.read([symbol], Timeframe.M1, read[-1]), timeframe, by_session)
+        rolled_up[window] = bars.filter(pl.col("time").is_between(window.start, window.end, closed="left"))
         stores.bars.prepare(timeframe, rolled_up[window])
-    _refuse_dropped(stores, symbol, answered, now)
+    _refuse_dropped(stores, symbol, read, now)
     changed, total = False, 0
     with stores.database.begin() as connection:
         for window, bars in rolled_up.items():
@@ -95,6 +125,18 @@ def _make(
         stores.coverage.record(connection, request, answered)
         stores.derivations.record(connection, dataset, {(symbol, partition): (present, total)}, now)
     return changed
+
+
+def _minutes_of(window: Window, by_session: pl.DataFrame | None) -> Window:
+    """Where the minutes are that the bars of a window are made of."""
+    if by_session is None:
+        return window
+    inside = by_session.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
+    if inside.is_empty():
+        return window
+    opens: datetime = inside["open"].min()  # type: ignore[assignment]
+    closes: datetime = inside["close"].max()  # type: ignore[assignment]
+    return Window(min(window.start, opens), max(window.end, closes))
 
 
 def _refuse_dropped(stores: Stores, symbol: str, windows: Sequence[Window], present: datetime) -> None:
@@ -126,16 +168,3 @@ def _whole_bars(answered: Sequence[Window], timeframe: Timeframe, partition: Win
         if first < last:
             found.append(Window(datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)))
     return found
-
-
-def _whole_sessions(answered: Sequence[Window], calendar: str, partition: Window, end: datetime) -> list[Window]:
-    """The days of a partition whose session was answered for whole, though the rest of the day may not have been."""
-    found = session_dates(calendar, partition)
-    if found is None:
-        return []
-    days = found.filter(found["session"].is_between(partition.start, min(partition.end, end), closed="left"))
-    return [
-        Window(session, session + Timeframe.D1.duration)
-        for session, opens, closes in days.iter_rows()
-        if any(window.start <= opens and closes <= window.end for window in answered)
-    ]

@@ -43,6 +43,7 @@ def check_complete(examination: Examination) -> CheckResult:
     counts = {
         "stored": sum(account.stored for account in accounts),
         "proven empty": sum(account.empty for account in accounts),
+        "unconfirmed": sum(account.unconfirmed for account in accounts),
         "refused": sum(account.refused for account in accounts),
         "missing": sum(account.unaccounted for account in accounts),
         "outside sessions": sum(account.outside for account in accounts),
@@ -60,12 +61,13 @@ def check_complete(examination: Examination) -> CheckResult:
         )
     return finding(
         looked_at=expected,
-        offenders=counts["proven empty"] + counts["refused"],
+        offenders=counts["proven empty"] + counts["unconfirmed"] + counts["refused"],
         what="expected bars",
-        wrong=f"have no bar: {counts['proven empty']:,} proven empty, {counts['refused']:,} refused",
-        remedy="`trading-platform coverage` lists them; refused rows are in market_data.quarantine with their reasons",
+        wrong=f"have no bar: {counts['proven empty']:,} proven empty, {counts['unconfirmed']:,} not confirmed yet, "
+        f"{counts['refused']:,} refused",
+        remedy="`trading-platform gaps` lists them; refused rows are in market_data.quarantine with their reasons",
         severity=Severity.WARN,
-        sample=_sample(account for account in accounts if account.empty or account.refused),
+        sample=_sample(account for account in accounts if account.empty or account.unconfirmed or account.refused),
         counts=counts,
     )
 
@@ -97,6 +99,7 @@ def _sample(accounts: Iterator[Account]) -> list[Row]:
             "expected": account.expected,
             "stored": account.stored,
             "proven empty": account.empty,
+            "unconfirmed": account.unconfirmed,
             "refused": account.refused,
             "missing": account.unaccounted,
             "for example": ", ".join(time.isoformat() for time in account.unaccounted_sample),

@@ -1,7 +1,9 @@
 -- Adds an instrument or changes the one there is; says which. Conflicts on the primary key.
-INSERT INTO config.instruments (symbol, asset_class, calendar, source, sector, benchmark, tick_size)
-VALUES (%(symbol)s, %(asset_class)s, %(calendar)s, %(source)s, %(sector)s, %(benchmark)s, %(tick_size)s)
+INSERT INTO config.instruments (symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallback_sources)
+VALUES (%(symbol)s, %(asset_class)s, %(calendar)s, %(source)s, %(sector)s, %(benchmark)s, %(tick_size)s,
+        %(fallback_sources)s)
 ON CONFLICT (symbol)
 DO UPDATE SET asset_class = EXCLUDED.asset_class, calendar = EXCLUDED.calendar, source = EXCLUDED.source,
-              sector = EXCLUDED.sector, benchmark = EXCLUDED.benchmark, tick_size = EXCLUDED.tick_size
+              sector = EXCLUDED.sector, benchmark = EXCLUDED.benchmark, tick_size = EXCLUDED.tick_size,
+              fallback_sources = EXCLUDED.fallback_sources
 RETURNING (xmax = 0)

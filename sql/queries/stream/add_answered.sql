@@ -6,5 +6,7 @@ FROM unnest(%(symbols)s::text[], %(timeframes)s::text[], %(sources)s::text[], %(
      AS given (symbol, timeframe, source, answered)
 ORDER BY symbol, timeframe, source
 ON CONFLICT (symbol, timeframe, source)
-DO UPDATE SET answered = known.answered + EXCLUDED.answered, expired = known.expired - EXCLUDED.answered
+DO UPDATE SET answered = known.answered + EXCLUDED.answered, expired = known.expired - EXCLUDED.answered,
+              unconfirmed = known.unconfirmed - EXCLUDED.answered
 WHERE NOT known.answered @> EXCLUDED.answered OR known.expired && EXCLUDED.answered
+   OR known.unconfirmed && EXCLUDED.answered

@@ -1,0 +1,8 @@
+-- What of some windows anybody has answered for: one row an interval.
+-- Parameters: symbol, timeframe text, windows tstzmultirange. Rides on the primary key.
+SELECT lower(span), upper(span)
+FROM (
+    SELECT range_agg(answered + unconfirmed) * %(windows)s::tstzmultirange AS spans
+    FROM market_data.coverage WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s
+) AS known, unnest(spans) AS span
+ORDER BY 1

@@ -1,0 +1,5 @@
+-- The parts of a window whose bars are there if they ever were.
+-- Parameters: timeframe text, start, end, present timestamptz.
+SELECT lower(span), upper(span)
+FROM unnest(market_data.held(%(timeframe)s::text, %(present)s::timestamptz) * tstzmultirange(tstzrange(%(start)s::timestamptz, %(end)s::timestamptz))) AS span
+ORDER BY 1

@@ -1,0 +1,81 @@
+"""The asset ``coverage``: what is stored held against what was committed and what the calendars expect, each night.
+
+The work is :mod:`trading_platform.workflows.find_gaps`; what it finds is repaired by the sensor ``gaps``. Its
+neighbours in the group are ``lifecycle`` and ``audit_archive``.
+"""
+
+from collections import Counter
+
+from dagster import (
+    AssetExecutionContext,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+    asset,
+)
+
+from trading_platform.assets.report import OWNERS
+from trading_platform.domain.gaps import Gap
+from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.workflows.coverage_maps import coverage_maps
+from trading_platform.workflows.find_gaps import find_gaps
+from trading_platform.workflows.prove_stored import Proof
+
+_SHOWN = 100
+_COLUMNS = TableSchema(
+    [
+        TableColumn(name, "int" if name == "attempts" else "string")
+        for name in ("asset", "symbol", "window", "kind", "state", "attempts", "note")
+    ]
+)
+
+
+@asset(
+    group_name="maintenance",
+    description="Which bars and indicators are missing: everything stored is compared with what was committed, and "
+    "coverage with the calendars. Lost rows become work for the sensor `gaps`. A map a timeframe shows the share "
+    "of the expected bars that is accounted for.",
+    owners=OWNERS,
+    kinds={"postgres", "polars"},
+    deps=["lifecycle"],
+    retry_policy=STEP_RETRIES,
+)
+def coverage(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
+    """Looks at everything."""
+    stores, sources, clock = platform.stores, platform.sources, platform.clock
+    with told_to_dagster():
+        stores.fingerprints.expire(clock())
+        universe = list(stores.instruments.all().values())
+        found = find_gaps(stores, sources, universe, clock=clock, proof=Proof.ALL, tell=platform.tell)
+        maps = coverage_maps(stores, sources, universe, clock=clock)
+    for each in found.vanished:
+        said = (each.symbol, each.timeframe, each.window, each.committed, each.stored)
+        context.log.warning("%s %s %s: %d bars were committed, %d are stored, or others", *said)
+    counts = Counter(gap.state.value for gap in found.gaps)
+    return MaterializeResult(
+        metadata={
+            **{f"{timeframe} by {unit}": MetadataValue.md(drawn) for (timeframe, unit), drawn in maps.items()},
+            "gaps": MetadataValue.table([_record(gap) for gap in found.gaps[:_SHOWN]], _COLUMNS),
+            "open": MetadataValue.int(counts["open"]),
+            "given up": MetadataValue.int(counts["given_up"]),
+            "periods not as committed": MetadataValue.int(len(found.vanished)),
+        }
+    )
+
+
+def _record(gap: Gap) -> TableRecord:
+    return TableRecord(
+        {
+            "asset": gap.dataset,
+            "symbol": gap.symbol,
+            "window": str(gap.window),
+            "kind": gap.kind.value,
+            "state": gap.state.value,
+            "attempts": gap.attempts,
+            "note": gap.note or "",
+        }
+    )
