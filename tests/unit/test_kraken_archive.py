@@ -84,7 +84,9 @@ def test_pieces_of_any_size_give_what_the_careful_way_gives(
     assert sum((span.end - span.start for span in spans), timedelta(0)) == expected.span.end - expected.span.start  # type: ignore[union-attr]
 
 
-@given(seed=st.integers(0, 10**6), count=st.integers(1, 120), piece=st.integers(30, 3000))
+@given(
+    seed=st.integers(0, 10**6), count=st.integers(1, 120), piece=st.integers(400, 3000)
+)  # a minute is at most a few of the smallest
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_minute_of_trades_is_cut(*, tmp_path: Path, seed: int, count: int, piece: int) -> None:
     chance = random.Random(seed)
