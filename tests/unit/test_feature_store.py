@@ -209,6 +209,7 @@ def months_of_one_value(features: pl.DataFrame) -> bool:
     return by_month["adx_14"].eq(1).all() and dict(by_month.select("time", "rows").iter_rows()) == whole
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_old_or_new_months(store: FeatureStore) -> None:
     for attempt in range(3):
         writer = start_writer(store)
@@ -235,6 +236,7 @@ def test_what_a_killed_writer_left_is_removed(store: FeatureStore) -> None:
         assert contents(store.directory) == good
 
 
+@pytest.mark.slow
 def test_readers_beside_a_writer_see_whole_months(store: FeatureStore) -> None:
     writer = start_writer(store)
     try:

@@ -84,6 +84,7 @@ def test_pieces_of_any_size_give_what_the_careful_way_gives(
     assert sum((span.end - span.start for span in spans), timedelta(0)) == expected.span.end - expected.span.start  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10**6), count=st.integers(1, 120), piece=st.integers(400, 3000)
 )  # a minute is at most a few of the smallest

@@ -102,6 +102,7 @@ def test_members_are_bounded_so_that_little_is_lost(tmp_path: Path) -> None:
     writer.close()
 
 
+@pytest.mark.slow
 def test_torn_anywhere_it_is_read_up_to_the_tear_and_recorded_on(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jsonl.gz"
     said = quotes(3 * MEMBER_EVENTS)
@@ -122,6 +123,7 @@ def test_torn_anywhere_it_is_read_up_to_the_tear_and_recorded_on(tmp_path: Path)
         torn.unlink()
 
 
+@pytest.mark.slow
 def test_a_killed_recorder_leaves_what_it_had_written(tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl.gz"
     program = (
