@@ -24,7 +24,7 @@ demo: .venv/.installed ## See the platform work on an invented market, in about 
 	@$(BIN)/trading-platform demo
 
 test: .venv/.installed ## Run every test
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 unit: .venv/.installed ## Run the tests that need no server
 	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow"

@@ -22,7 +22,7 @@ from commands import Installation, installation, kill, rows, tables
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.stores.features import FeatureStore
 
-KILLS = int(os.environ.get("TRADING_BACKFILL_KILLS", "6"))
+KILLS = int(os.environ.get("TRADING_BACKFILL_KILLS", "3"))
 MOST_PLATFORMS = 2 + KILLS // 2
 SYMBOLS = {"AAPL", "BTCUSD", "EURUSD", "GOOG", "SPY"}
 FILES = (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from commands import Installation, finish, installation
+from commands import Installation, finish, installation, kill
 from pydantic import SecretStr
 
 from trading_platform.domain.errors import ConfigurationError
@@ -58,8 +58,7 @@ def test_streamers_and_commands_take_from_one_budget(ours: Installation, redis_u
         if public["waiting"] == 2:
             break
     assert second.poll() is None, "the second did not wait for the first"
-    second.terminate()
-    finish(second)
+    kill(second)
     assert (public["key"], public["waiting"]) == (ours.variables["KRAKEN_API_URL"], 2)
     assert 0 < public["left"] < 1
     assert public["full_at"] is not None
