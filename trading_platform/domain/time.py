@@ -31,7 +31,9 @@ def utc_now() -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """An aware moment as ``2024-12-15T14:30:00.000000Z``: always as long, so that texts sort as the moments do."""
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 class Timeframe(StrEnum):
