@@ -36,7 +36,7 @@ from trading_platform.simulator.server import running_exchange, stream_url
 log = logging.getLogger(__name__)
 
 SPEED = 60
-KILLS = int(os.environ.get("TRADING_STREAM_KILLS", "6"))
+KILLS = int(os.environ.get("TRADING_STREAM_KILLS", "4"))
 AWAY = float(os.environ.get("TRADING_STREAM_AWAY", "3"))
 SYMBOLS = ("BTCUSD", "ETHUSD", "SOLUSD")
 VALUES = ["symbol", "time", "open", "high", "low", "close", "volume"]
