@@ -106,7 +106,7 @@ def test_the_development_server_shares_the_servers_and_stops_them(checkout: tupl
     finally:
         server.send_signal(signal.SIGINT)
         try:
-            server.wait(60)
+            server.wait(120)
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGKILL)
