@@ -12,6 +12,7 @@ import errno
 import io
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trading_platform.domain.bars import BAR_SCHEMA
+from trading_platform.domain.bars import BAR_SCHEMA, Quality, empty_bars
 from trading_platform.domain.errors import StoreError, StoreFull
 from trading_platform.domain.instruments import check_symbol
 from trading_platform.domain.time import Clock, Timeframe, Window
@@ -226,6 +227,29 @@ def scan(file: LandedFile, symbol: str, timeframe: Timeframe, source: str, quali
     whole = pl.scan_parquet(file.path, hive_partitioning=False, glob=False)
     constants = {"symbol": symbol, "timeframe": timeframe.value, "source": source, "quality": quality}
     return whole.with_columns(**{name: pl.lit(value) for name, value in constants.items()}).select(BAR_SCHEMA.keys())
+
+
+def collect(
+    files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, window: Window, source: str
+) -> pl.DataFrame:
+    """The bars of all the files in a window, in the order of import; ``rank`` is the position of the file.
+
+    Raises:
+        StoreError: if a file is damaged or cannot be read.
+    """
+    if not files:
+        return empty_bars().with_columns(rank=pl.lit(0, dtype=pl.Int32))
+    inside = pl.col("time").is_between(window.start, window.end, closed="left")
+    scans = [
+        scan(file, symbol, timeframe, source, Quality.TRADED.value)
+        .filter(inside)
+        .with_columns(rank=pl.lit(rank, dtype=pl.Int32))
+        for rank, file in enumerate(files)
+    ]
+    try:
+        return pl.concat(scans).collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise damaged(files[0].path.parent, error) from None
 
 
 def damaged(path: Path, error: BaseException) -> StoreError:

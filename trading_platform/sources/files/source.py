@@ -7,12 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from trading_platform.domain.bars import Quality, empty_bars
 from trading_platform.domain.instruments import Instrument
 from trading_platform.domain.quality import empty_refused
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.base import BarAnswer
-from trading_platform.sources.files.landing import LandedFile, LandingArea, damaged, scan
+from trading_platform.sources.files.landing import LandedFile, LandingArea, collect, damaged
 from trading_platform.sources.files.reading import SOURCE
 
 _DAY = timedelta(days=1)
@@ -57,7 +56,7 @@ class FileSource:
         """
         symbol = instrument.symbol
         files = [file for file in self._landing.files(symbol, timeframe) if file.span.intersect(window)]
-        found = _collect(files, symbol, timeframe, _whole_days(window))
+        found = collect(files, symbol, timeframe, _whole_days(window), SOURCE)
         bars = (
             found.filter(pl.col("time").is_between(window.start, window.end, closed="left"))
             .unique("time", keep="last", maintain_order=True)
@@ -91,23 +90,6 @@ def _whole_days(window: Window) -> Window:
     start = window.start.replace(hour=0, minute=0, second=0, microsecond=0)
     end = window.end.replace(hour=0, minute=0, second=0, microsecond=0)
     return Window(start, end if end == window.end else end + _DAY)
-
-
-def _collect(files: list[LandedFile], symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
-    """Bars of all the files, in the order of import; ``rank`` is the position of the file."""
-    if not files:
-        return empty_bars().with_columns(rank=pl.lit(0, dtype=pl.Int32))
-    inside = pl.col("time").is_between(window.start, window.end, closed="left")
-    scans = [
-        scan(file, symbol, timeframe, SOURCE, Quality.TRADED.value)
-        .filter(inside)
-        .with_columns(rank=pl.lit(rank, dtype=pl.Int32))
-        for rank, file in enumerate(files)
-    ]
-    try:
-        return pl.concat(scans).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise damaged(files[0].path.parent, error) from None
 
 
 def _recordings(times: pl.Series, span: Window) -> list[Window]:

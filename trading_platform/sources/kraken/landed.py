@@ -21,7 +21,7 @@ from trading_platform.domain.bars import PRICE, VOLUME, Quality, empty_bars, fil
 from trading_platform.domain.quality import empty_refused
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.sources.base import BarAnswer, SecondTelling
-from trading_platform.sources.files.landing import LandedFile, LandingArea, damaged, scan
+from trading_platform.sources.files.landing import LandedFile, LandingArea, collect, damaged, scan
 from trading_platform.sources.kraken.minutes import SOURCE
 
 
@@ -123,20 +123,8 @@ def _tell(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: 
 
 
 def _collect(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
-    """Bars of all the files in the order of import; ``rank`` is the position of the file."""
-    if not files:
-        return empty_bars().with_columns(rank=pl.lit(0, dtype=pl.Int32))
-    inside = pl.col("time").is_between(window.start, window.end, closed="left")
-    scans = [
-        scan(file, symbol, timeframe, SOURCE, Quality.TRADED.value)
-        .filter(inside)
-        .with_columns(rank=pl.lit(rank, dtype=pl.Int32))
-        for rank, file in enumerate(files)
-    ]
-    try:
-        found = pl.concat(scans).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise damaged(files[0].path.parent, error) from None
+    """What the files have in a window, minutes of volume 0 marked as such; ``rank`` is the position of the file."""
+    found = collect(files, symbol, timeframe, window, SOURCE)
     none = pl.col("volume") == pl.lit(0, dtype=VOLUME)
     return found.with_columns(quality=pl.when(none).then(pl.lit(Quality.NO_TRADE.value)).otherwise("quality"))
 
