@@ -31,10 +31,10 @@ from dagster import (
     multi_asset_check,
 )
 
-from trading_platform.cli.backfill import run_backfill
-from trading_platform.cli.dagster_runs import execute_range, register_symbols
-from trading_platform.domain.calendars import expected_times
-from trading_platform.domain.instruments import Instrument
+from trading_platform.cli.market_data.backfill import run_backfill
+from trading_platform.cli.market_data.dagster_runs import execute_range, register_symbols
+from trading_platform.domain.market.calendars import expected_times
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows, utc_now
 from trading_platform.embedded.stack import Endpoints, ensure_database
 from trading_platform.partitions import daily, ranges_of
@@ -44,13 +44,13 @@ from trading_platform.settings import load_settings
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.source import FileSource
-from trading_platform.stores.bundle import Stores
-from trading_platform.stores.checks import Scope
-from trading_platform.workflows.backfill_bars import backfill_bars
-from trading_platform.workflows.build_features import build_features
-from trading_platform.workflows.compute_indicators import compute_indicators_of
-from trading_platform.workflows.import_files import import_files
-from trading_platform.workflows.verify import CHECKED_ASSETS, verify_asset
+from trading_platform.stores.market_data.checks import Scope
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.bars.import_files import import_files
+from trading_platform.workflows.derived.build_features import build_features
+from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
+from trading_platform.workflows.quality.verify import CHECKED_ASSETS, verify_asset
 
 TARGET = 1.3
 DAY = Timeframe.D1

@@ -24,12 +24,12 @@ from common import (
     symbols,
 )
 
-from trading_platform.domain.quality import empty_refused
+from trading_platform.domain.quality.rules import empty_refused
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.base import BarAnswer
-from trading_platform.stores.bundle import Stores
-from trading_platform.workflows.backfill_bars import store_answer
-from trading_platform.workflows.find_gaps import find_gaps
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import store_answer
+from trading_platform.workflows.gaps.detect_gaps import find_gaps
 
 DAY = timedelta(days=1)
 

@@ -30,13 +30,13 @@ from common import (
     symbols,
 )
 
-from trading_platform.domain.indicators import INDICATOR_NAMES
-from trading_platform.domain.quality import empty_refused
+from trading_platform.domain.derived.indicators import INDICATOR_NAMES
+from trading_platform.domain.quality.rules import empty_refused
 from trading_platform.domain.time import Timeframe, partition_windows, utc_now
 from trading_platform.sources.base import BarAnswer
-from trading_platform.stores.bundle import Stores
-from trading_platform.workflows.backfill_bars import store_answer
-from trading_platform.workflows.compute_indicators import compute_indicators_of
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import store_answer
+from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 
 TARGET = 0.6
 OURS = "market_data.indicators_1m"

@@ -18,13 +18,13 @@ from typing import Any, cast
 
 from common import EPOCH, Figure, arguments, instrument, new_stores, own_servers, show, symbols
 
-from trading_platform.domain.bar_builder import GRACE, BarBuilder
-from trading_platform.domain.bar_series import MINUTE, Basis
-from trading_platform.domain.events import Event, FeedUp, Heartbeat, Trade
+from trading_platform.domain.market.bar_builder import GRACE, BarBuilder
+from trading_platform.domain.market.bar_series import MINUTE, Basis
+from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Trade
 from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
-from trading_platform.stores.bundle import Stores
-from trading_platform.stores.postgres import execute
-from trading_platform.stores.stream import StreamPosition, StreamStore
+from trading_platform.stores.market_data.stream.store import StreamPosition, StreamStore
+from trading_platform.stores.postgres.database import execute
+from trading_platform.stores.stores import Stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import Pipeline, PipelineStores
 

@@ -27,11 +27,11 @@ from common import (
     symbols,
 )
 
-from trading_platform.domain.quality import empty_refused
+from trading_platform.domain.quality.rules import empty_refused
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.base import BarAnswer
-from trading_platform.stores.bundle import Stores
-from trading_platform.workflows.backfill_bars import store_answer
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import store_answer
 
 TARGET = 0.7
 TABLE = "market_data.bars_1m"

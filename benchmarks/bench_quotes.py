@@ -26,10 +26,10 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.connection import parse_url
 
-from trading_platform.domain.events import Quote
+from trading_platform.domain.market.events import Quote
 from trading_platform.domain.time import rfc3339, utc_now
 from trading_platform.embedded.stack import running_stack
-from trading_platform.stores.live import AsyncLiveStore, LiveStore
+from trading_platform.stores.redis.live import AsyncLiveStore, LiveStore
 from trading_platform.streaming.quote_sink import QuoteSink
 
 SYMBOLS = symbols(100)

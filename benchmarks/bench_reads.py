@@ -35,9 +35,9 @@ from common import (
 from trading_platform.client import Platform
 from trading_platform.domain.time import Timeframe, utc_now
 from trading_platform.embedded.stack import ensure_database
-from trading_platform.stores.bars import bars_table
-from trading_platform.stores.bundle import Stores, open_stores
-from trading_platform.stores.postgres import copy_frame
+from trading_platform.stores.market_data.bars import bars_table
+from trading_platform.stores.postgres.database import copy_frame
+from trading_platform.stores.stores import Stores, open_stores
 
 TARGET = 2
 COLUMNS = "time, symbol, timeframe, open, high, low, close, volume, source, quality"

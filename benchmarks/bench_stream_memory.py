@@ -22,15 +22,15 @@ from common import arguments, new_stores, own_servers
 from rich.console import Console
 from rich.table import Table
 
-from trading_platform.domain.bar_builder import BarBuilder
-from trading_platform.domain.bar_series import Basis
-from trading_platform.domain.events import Event, FeedUp, Heartbeat, Quote
-from trading_platform.domain.instruments import AssetClass, Instrument
+from trading_platform.domain.market.bar_builder import BarBuilder
+from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quote
+from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.embedded.stack import running_stack
 from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
-from trading_platform.stores.bundle import Stores
-from trading_platform.stores.live import AsyncLiveStore
+from trading_platform.stores.redis.live import AsyncLiveStore
+from trading_platform.stores.stores import Stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import Pipeline, PipelineStores
 from trading_platform.streaming.quote_sink import QuoteSink

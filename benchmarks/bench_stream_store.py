@@ -30,12 +30,12 @@ from common import (
     symbols,
 )
 
-from trading_platform.domain.bars import BAR_SCHEMA
+from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import ensure_database
-from trading_platform.stores.bundle import Stores
-from trading_platform.stores.migrations import upgrade
-from trading_platform.stores.postgres import Database
+from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.postgres.migrations import upgrade
+from trading_platform.stores.stores import Stores
 
 MINUTE = timedelta(minutes=1)
 COLUMNS = ", ".join(BAR_SCHEMA)

@@ -26,13 +26,13 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from trading_platform.domain.bars import BAR_SCHEMA
-from trading_platform.domain.instruments import AssetClass, Instrument
+from trading_platform.domain.market.bars import BAR_SCHEMA
+from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
 from trading_platform.settings import Settings
-from trading_platform.stores.bundle import Stores, open_stores
-from trading_platform.stores.roles import Role, as_role
+from trading_platform.stores.postgres.roles import Role, as_role
+from trading_platform.stores.stores import Stores, open_stores
 
 SEED = 20_240_102
 SOURCE = "benchmark"

@@ -25,12 +25,12 @@ from trading_platform.checks.lifecycle_checks import on_time
 from trading_platform.resources.dagster_platform import platform_resource
 from trading_platform.schedules.maintenance import maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
-from trading_platform.sensors.gaps import gaps
-from trading_platform.sensors.history import history
-from trading_platform.sensors.outages import outages
-from trading_platform.sensors.restated import restated
-from trading_platform.sensors.stream import streamed_bars
-from trading_platform.sensors.universe import universe
+from trading_platform.sensors.backfill_new_symbols import history
+from trading_platform.sensors.recompute_after_split import restated
+from trading_platform.sensors.repair_gaps import gaps
+from trading_platform.sensors.repair_outages import outages
+from trading_platform.sensors.streamed_bars import streamed_bars
+from trading_platform.sensors.sync_symbol_partitions import universe
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> Definitions:

@@ -16,14 +16,14 @@ from dagster import (
     op,
 )
 
-from trading_platform.domain.gaps import GapState
+from trading_platform.domain.quality.gaps import GapState
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import told_to_dagster
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.stores.outages import OutageState
-from trading_platform.workflows.compute_indicators import compute_new_indicators
-from trading_platform.workflows.repair_gaps import repair_gaps
-from trading_platform.workflows.repair_outages import repair_outages
+from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
+from trading_platform.workflows.gaps.repair_gaps import repair_gaps
+from trading_platform.workflows.gaps.repair_outages import repair_outages
 
 _FEW = 3  # failures that a sentence can still name
 _INTRADAY = [

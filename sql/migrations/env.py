@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection that ``stores/migrations.py`` hands over.
+"""Alembic's entry: runs the revisions on the connection that ``stores/postgres/migrations.py`` hands over.
 
 For ``alembic revision`` and friends from a shell, use ``trading-platform db`` instead.
 """

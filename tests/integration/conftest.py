@@ -18,10 +18,10 @@ from redis import Redis
 
 from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
 from trading_platform.settings import Settings
-from trading_platform.stores.audit import AuditStore
-from trading_platform.stores.migrations import upgrade
-from trading_platform.stores.postgres import Database
-from trading_platform.stores.roles import Role, set_passwords
+from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.postgres.migrations import upgrade
+from trading_platform.stores.postgres.roles import Role, set_passwords
 
 
 @pytest.fixture(scope="session")

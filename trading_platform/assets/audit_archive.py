@@ -1,16 +1,16 @@
 """The asset ``audit_archive``: decisions and events older than a year, as files.
 
-The work is :mod:`trading_platform.workflows.archive_audit`, the rules
-:mod:`trading_platform.workflows.verify_archive`.
+The work is :mod:`trading_platform.workflows.audit.archive_audit`, the rules
+:mod:`trading_platform.workflows.quality.verify_archive`.
 """
 
 from dagster import AssetExecutionContext, Failure, MaterializeResult, MetadataValue, ResourceParam, TableRecord, asset
 
-from trading_platform.assets.report import OWNERS
+from trading_platform.assets.metadata import OWNERS
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.archive_audit import ArchiveReport, MonthReport, archive_audit
-from trading_platform.workflows.verify_archive import ASSET
+from trading_platform.workflows.audit.archive_audit import ArchiveReport, MonthReport, archive_audit
+from trading_platform.workflows.quality.verify_archive import ASSET
 
 
 @asset(

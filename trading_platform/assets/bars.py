@@ -1,6 +1,6 @@
 """The assets ``ohlcv_1m``, ``ohlcv_5m``, ``ohlcv_1h`` and ``ohlcv_1d``: final OHLCV bars in TimescaleDB.
 
-What is fetched and how stands in :mod:`trading_platform.workflows.backfill_bars`.
+What is fetched and how stands in :mod:`trading_platform.workflows.bars.backfill_bars`.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from dagster import (
     asset,
 )
 
-from trading_platform.assets.report import OWNERS, column_schema, describe_partitions, partition_metadata
-from trading_platform.domain.accounting import Account
-from trading_platform.domain.bars import BAR_SCHEMA
+from trading_platform.assets.metadata import OWNERS, column_schema, describe_partitions, partition_metadata
+from trading_platform.domain.market.bars import BAR_SCHEMA
+from trading_platform.domain.quality.completeness import Account
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.failures import STEP_RETRIES, as_failures, told_to_dagster
 from trading_platform.partitions import months_of_year, partition_key, partitions_of, work_of
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.backfill_bars import BackfillReport, backfill_bars
+from trading_platform.workflows.bars.backfill_bars import BackfillReport, backfill_bars
 
 BAR_COLUMNS = {
     "open": "first price",

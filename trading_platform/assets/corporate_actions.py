@@ -1,7 +1,7 @@
 """The asset ``corporate_actions``: splits and dividends, from who can be asked for them.
 
-The work is :mod:`trading_platform.workflows.fetch_actions`. It has no partitions: an answer is a symbol's whole
-history, and the table says what changed.
+The work is :mod:`trading_platform.workflows.corporate_actions.fetch_actions`. It has no partitions: an answer is a
+symbol's whole history, and the table says what changed.
 """
 
 from dagster import (
@@ -14,11 +14,11 @@ from dagster import (
     asset,
 )
 
-from trading_platform.assets.report import OWNERS, column_schema
-from trading_platform.domain.corporate_actions import ACTION_SCHEMA
+from trading_platform.assets.metadata import OWNERS, column_schema
+from trading_platform.domain.market.corporate_actions import ACTION_SCHEMA
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.fetch_actions import FetchedActions, fetch_actions, with_actions
+from trading_platform.workflows.corporate_actions.fetch_actions import FetchedActions, fetch_actions, with_actions
 
 _FEW = 3  # failures that a sentence can still name
 

@@ -1,6 +1,6 @@
 """The asset ``coverage``: what is stored held against what was committed and what the calendars expect, each night.
 
-The work is :mod:`trading_platform.workflows.find_gaps`; what it finds is repaired by the sensor ``gaps``. Its
+The work is :mod:`trading_platform.workflows.gaps.detect_gaps`; what it finds is repaired by the sensor ``gaps``. Its
 neighbours in the group are ``lifecycle`` and ``audit_archive``.
 """
 
@@ -17,13 +17,13 @@ from dagster import (
     asset,
 )
 
-from trading_platform.assets.report import OWNERS
-from trading_platform.domain.gaps import Gap
+from trading_platform.assets.metadata import OWNERS
+from trading_platform.domain.quality.gaps import Gap
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.coverage_maps import coverage_maps
-from trading_platform.workflows.find_gaps import find_gaps
-from trading_platform.workflows.prove_stored import Proof
+from trading_platform.workflows.bars.coverage_maps import coverage_maps
+from trading_platform.workflows.gaps.detect_gaps import find_gaps
+from trading_platform.workflows.gaps.verify_integrity import Proof
 
 _SHOWN = 100
 _COLUMNS = TableSchema(

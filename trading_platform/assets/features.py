@@ -1,24 +1,24 @@
 """The asset ``features``: the feature store's Parquet files.
 
-Definitions stand in :mod:`trading_platform.domain.features`, the work in
-:mod:`trading_platform.workflows.build_features`.
+Definitions stand in :mod:`trading_platform.domain.derived.features`, the work in
+:mod:`trading_platform.workflows.derived.build_features`.
 """
 
 from dagster import AssetExecutionContext, BackfillPolicy, ResourceParam, asset
 
-from trading_platform.assets.report import (
+from trading_platform.assets.metadata import (
     OWNERS,
     column_schema,
     describe_partitions,
     partition_metadata,
     say_up_to_date,
 )
-from trading_platform.domain.features import FEATURE_SCHEMA, FEATURES
+from trading_platform.domain.derived.features import FEATURE_SCHEMA, FEATURES
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.partitions import daily, partition_key, work_of
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.build_features import CODE_VERSION, build_features
+from trading_platform.workflows.derived.build_features import CODE_VERSION, build_features
 
 _COLUMNS = {
     "available_at": "the first moment the values could be known, UTC; reads as of a time join on it",

@@ -1,24 +1,24 @@
 """The assets ``indicators_1m``, ``indicators_5m``, ``indicators_1h`` and ``indicators_1d``.
 
-Formulas stand in :mod:`trading_platform.domain.indicators`, the work in
-:mod:`trading_platform.workflows.compute_indicators`.
+Formulas stand in :mod:`trading_platform.domain.derived.indicators`, the work in
+:mod:`trading_platform.workflows.derived.compute_indicators`.
 """
 
 from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, ResourceParam, asset
 
-from trading_platform.assets.report import (
+from trading_platform.assets.metadata import (
     OWNERS,
     column_schema,
     describe_partitions,
     partition_metadata,
     say_up_to_date,
 )
-from trading_platform.domain.indicators import INDICATOR_SCHEMA, INDICATORS
+from trading_platform.domain.derived.indicators import INDICATOR_SCHEMA, INDICATORS
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.partitions import partition_key, partitions_of, work_of
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.compute_indicators import CODE_VERSION, compute_indicators_of
+from trading_platform.workflows.derived.compute_indicators import CODE_VERSION, compute_indicators_of
 
 _COLUMNS = {name: f"{spec.description}: {spec.formula}" for name, spec in INDICATORS.items()}
 

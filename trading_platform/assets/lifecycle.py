@@ -1,15 +1,15 @@
 """The asset ``lifecycle``: bars and indicators kept as long as the rules say, and no longer.
 
-The work is :mod:`trading_platform.workflows.keep_lifecycle`; its neighbour in the group is ``audit_archive``.
+The work is :mod:`trading_platform.workflows.bars.apply_retention`; its neighbour in the group is ``audit_archive``.
 """
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, TableRecord, asset
 
-from trading_platform.assets.report import OWNERS
+from trading_platform.assets.metadata import OWNERS
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.stores.lifecycle import TableStatus
-from trading_platform.workflows.keep_lifecycle import keep_lifecycle
+from trading_platform.stores.market_data.retention import TableStatus
+from trading_platform.workflows.bars.apply_retention import keep_lifecycle
 
 
 @asset(

@@ -1,6 +1,6 @@
 """The asset checks of ``audit_archive``, one multi-check like those of the other assets.
 
-The rules stand in :mod:`trading_platform.workflows.verify_archive`.
+The rules stand in :mod:`trading_platform.workflows.quality.verify_archive`.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSpec
 from trading_platform.checks.asset_checks import as_asset_check_result
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.verify_archive import ARCHIVE_CHECKS, ASSET, verify_archive
+from trading_platform.workflows.quality.verify_archive import ARCHIVE_CHECKS, ASSET, verify_archive
 
 
 @multi_asset_check(

@@ -1,6 +1,6 @@
 """One multi-check an asset, so that all rules of an asset cost one step.
 
-The rules stand in :mod:`trading_platform.workflows.verify` and its neighbours; what they mean to a
+The rules stand in :mod:`trading_platform.workflows.quality.verify` and its neighbours; what they mean to a
 reader is in docs/checks.md. In a run of partitions just these are looked at, else everything.
 """
 
@@ -22,9 +22,9 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.failures import STEP_RETRIES
 from trading_platform.partitions import work_of
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.stores.checks import Scope
-from trading_platform.workflows.check_results import CheckResult, Row, Severity
-from trading_platform.workflows.verify import CHECKED_ASSETS, EVERYTHING, CheckedAsset, verify_asset
+from trading_platform.stores.market_data.checks import Scope
+from trading_platform.workflows.quality.check_results import CheckResult, Row, Severity
+from trading_platform.workflows.quality.verify import CHECKED_ASSETS, EVERYTHING, CheckedAsset, verify_asset
 
 
 def _checks_of(checked: CheckedAsset) -> AssetChecksDefinition:

@@ -2,11 +2,11 @@
 
 from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, ResourceParam, TableRecord, asset_check
 
-from trading_platform.domain.gaps import GapState
+from trading_platform.domain.quality.gaps import GapState
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import STEP_RETRIES, told_to_dagster
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.prove_stored import bars_dataset, indicators_dataset
+from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset
 
 _SHOWN = 20
 

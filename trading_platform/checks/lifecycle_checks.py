@@ -4,7 +4,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, Resourc
 
 from trading_platform.failures import STEP_RETRIES
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.keep_lifecycle import overdue
+from trading_platform.workflows.bars.apply_retention import overdue
 
 
 @asset_check(

@@ -13,25 +13,12 @@ from typing import cast
 
 import typer
 
-from trading_platform.cli import (
-    account,
-    actions,
-    archive,
-    backfill,
-    data,
-    database,
-    demo,
-    exchange,
-    gaps,
-    imports,
-    instruments,
-    limits,
-    outages,
-    replay,
-    stack,
-    stream,
-    verify,
-)
+from trading_platform.cli.demo import command as demo
+from trading_platform.cli.live import replay, stream
+from trading_platform.cli.live import simulate_exchange as exchange
+from trading_platform.cli.market_data import backfill, data, gaps, imports, instruments, outages, verify
+from trading_platform.cli.market_data import corporate_actions as actions
+from trading_platform.cli.operations import account, archive, database, limits, stack
 from trading_platform.cli.output import err, print_error
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, TradingPlatformError
 from trading_platform.settings import load_settings

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from trading_platform.client.moments import Moment, as_window
-from trading_platform.stores.archive import AuditArchive, month_name
-from trading_platform.stores.archive_tally import AuditTable
+from trading_platform.client.timestamps import Moment, as_window
+from trading_platform.stores.audit.archive import AuditArchive, month_name
+from trading_platform.stores.audit.archive_manifest import AuditTable
 
 _MONTHS: dict[str, pl.DataType] = {
     "table": pl.String(),

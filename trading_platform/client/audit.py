@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from trading_platform.stores.audit import AuditStore, Decision, Severity, SystemEvent
+from trading_platform.domain.severity import Severity
+from trading_platform.stores.audit.journal import AuditStore, Decision, SystemEvent
 
 
 class Decisions:

@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_platform.domain.time import Clock, rfc3339
-from trading_platform.stores.audit import AuditStore
+from trading_platform.stores.audit.journal import AuditStore
 
 if TYPE_CHECKING:
-    from trading_platform.stores.live import LiveStore
-    from trading_platform.workflows.messages import SignalMessage
+    from trading_platform.domain.messages import SignalMessage
+    from trading_platform.stores.redis.live import LiveStore
 
 Store = Callable[[], "LiveStore"]
 """Gives the live state, which is connected to at the first use."""
@@ -60,7 +60,7 @@ class Signals:
             InvalidRequest: naming the value that cannot be told.
             StoreUnavailable: if Redis does not answer for five seconds.
         """
-        from trading_platform.workflows.messages import SignalState, checked
+        from trading_platform.domain.messages import SignalState, checked
 
         state = checked(
             SignalState,
@@ -80,7 +80,7 @@ class Signals:
 
     def last(self, strategy: str, symbol: str) -> SignalMessage | None:
         """A strategy's last signal for a symbol, unless that was more than five minutes ago."""
-        from trading_platform.workflows.messages import SignalMessage, SignalState
+        from trading_platform.domain.messages import SignalMessage, SignalState
 
         fields = self._store().signal(strategy, symbol)
         if not fields:
@@ -106,7 +106,7 @@ class Regime:
         Raises:
             InvalidRequest: if it is not 1 to 50 letters, digits, dots, dashes and underscores.
         """
-        from trading_platform.workflows.messages import RegimeState, checked
+        from trading_platform.domain.messages import RegimeState, checked
 
         checked(RegimeState, "regime", regime=regime, previous=None)
         return self._store().set_regime(self._clock(), regime)
@@ -164,7 +164,7 @@ class Alerts:
             InvalidRequest: naming the value that cannot be told.
             StoreUnavailable: if a store does not answer; the event may have been written then.
         """
-        from trading_platform.workflows.messages import AlertState, checked
+        from trading_platform.domain.messages import AlertState, checked
 
         state = checked(
             AlertState,

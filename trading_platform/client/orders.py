@@ -7,9 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from trading_platform.domain.orders import Fill, Order
-from trading_platform.stores.fills import RecordedFill
-from trading_platform.stores.ledger import Ledger
+from trading_platform.domain.trading.orders import Fill, Order
+from trading_platform.stores.trading.fills import RecordedFill
+from trading_platform.stores.trading.ledger import Ledger
 
 Amount = Decimal | int | str
 """A decimal, a whole number, or either as text; floats are refused, because they have lost digits."""

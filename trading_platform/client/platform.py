@@ -22,30 +22,30 @@ import polars as pl
 from trading_platform.client.archive import Archive
 from trading_platform.client.audit import Decisions, Events
 from trading_platform.client.live import Alerts, Circuit, Regime, Signals
-from trading_platform.client.moments import Moment, as_moment, as_window
 from trading_platform.client.orders import Orders
 from trading_platform.client.subscription import Subscription, positions_of
-from trading_platform.domain.adjustment import Adjustment, parse_adjustment
-from trading_platform.domain.bars import BAR_SCHEMA
-from trading_platform.domain.calendars import availability
-from trading_platform.domain.corporate_actions import actions_frame
+from trading_platform.client.timestamps import Moment, as_moment, as_window
+from trading_platform.domain.derived.features import FEATURE_NAMES
+from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest
-from trading_platform.domain.events import Quote
-from trading_platform.domain.features import FEATURE_NAMES
-from trading_platform.domain.indicators import INDICATOR_NAMES
-from trading_platform.domain.instruments import Instrument
-from trading_platform.domain.positions import Position
+from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
+from trading_platform.domain.market.bars import BAR_SCHEMA
+from trading_platform.domain.market.calendars import availability
+from trading_platform.domain.market.corporate_actions import actions_frame
+from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, utc_now
+from trading_platform.domain.trading.positions import Position
 from trading_platform.settings import Settings, load_settings
-from trading_platform.stores.audit import AuditStore
-from trading_platform.stores.bundle import Stores, open_stores
-from trading_platform.stores.config import RiskLimitStore, StrategyStore
-from trading_platform.stores.ledger import Ledger
-from trading_platform.stores.roles import Role
-from trading_platform.workflows.adjust import adjusted_bars
+from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.config.strategies import RiskLimitStore, StrategyStore
+from trading_platform.stores.postgres.roles import Role
+from trading_platform.stores.stores import Stores, open_stores
+from trading_platform.stores.trading.ledger import Ledger
+from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
 
 if TYPE_CHECKING:
-    from trading_platform.stores.live import LiveStore
+    from trading_platform.stores.redis.live import LiveStore
 
 Adjust = Literal["raw", "split", "total_return"]
 """How bars are read."""
@@ -200,7 +200,7 @@ class Platform:
             StoreError: if a stream ends before that number.
             StoreUnavailable: if Redis does not answer.
         """
-        from trading_platform.stores.channels import ChannelReader
+        from trading_platform.stores.redis.channels import ChannelReader
 
         streams, quotes = positions_of(channels, after)
         subscription = Subscription(ChannelReader(self._redis_url(), streams, quotes=quotes), time.monotonic)
@@ -225,7 +225,7 @@ class Platform:
 
     @cached_property
     def _connected(self) -> tuple[str, LiveStore]:
-        from trading_platform.stores.live import open_live_store
+        from trading_platform.stores.redis.live import open_live_store
 
         if self._redis is None:
             raise ConfigurationError(

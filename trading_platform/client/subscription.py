@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self, cast
 from trading_platform.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from trading_platform.stores.channels import ChannelReader, Told
-    from trading_platform.workflows.messages import Channel, Message
+    from trading_platform.domain.messages import Channel, Message
+    from trading_platform.stores.redis.channels import ChannelReader, Told
 
 _WAIT = 0.5
 """Seconds of one wait, after which a subscription looks whether it was closed."""
@@ -73,7 +73,7 @@ class Subscription:
                 message does not have its channel's form. After the first and the last of these the next
                 call goes on behind them.
         """
-        from trading_platform.workflows.messages import read_message
+        from trading_platform.domain.messages import read_message
 
         told = self._next(timeout)
         if told is None:
@@ -100,7 +100,7 @@ def positions_of(channels: Sequence[str], after: int | Mapping[str, int] | None)
     Raises:
         InvalidRequest: for no channel, an unknown one, or a number that cannot be.
     """
-    from trading_platform.workflows.messages import MESSAGES, check_channel
+    from trading_platform.domain.messages import MESSAGES, check_channel
 
     names = list(dict.fromkeys(check_channel(channel) for channel in channels))
     streams = [name for name in names if name != "quotes"]

@@ -1,4 +1,4 @@
 """The language of the platform, without any input or output.
 
-Import the concrete module (``trading_platform.domain.bars`` …); this package wires nothing.
+Import the concrete module (``trading_platform.domain.market.bars`` …); this package wires nothing.
 """

@@ -2,7 +2,7 @@
 
 Every time in the platform is an aware datetime in UTC; a bar is stamped at its open. What is a
 trading day, and which stamps an instrument is expected to have, is the business of
-:mod:`trading_platform.domain.calendars`.
+:mod:`trading_platform.domain.market.calendars`.
 """
 
 from __future__ import annotations

@@ -155,8 +155,8 @@ def check_postgres(url: str) -> Check:
 
 def check_schema(url: str) -> Check:
     """The tables are those of the newest migration."""
-    from trading_platform.stores.migrations import current, head
-    from trading_platform.stores.postgres import Database
+    from trading_platform.stores.postgres.database import Database
+    from trading_platform.stores.postgres.migrations import current, head
 
     database = Database(url)
     try:
@@ -171,9 +171,9 @@ def check_schema(url: str) -> Check:
 
 def check_roles(url: str, settings: Settings) -> Check:
     """The roles exist, have no rights over the whole server, and whoever works as them gets in."""
-    from trading_platform.stores.postgres import Database, execute
-    from trading_platform.stores.roles import Role, as_role, role_of
-    from trading_platform.stores.sql import query
+    from trading_platform.stores.postgres.database import Database, execute
+    from trading_platform.stores.postgres.roles import Role, as_role, role_of
+    from trading_platform.stores.postgres.sql import query
 
     given = role_of(url)
     roles = [given] if given else list(Role)
@@ -181,7 +181,7 @@ def check_roles(url: str, settings: Settings) -> Check:
     for role in roles:
         own = as_role(url, role, passwords.get(role), trusted=settings.database_url is None)
         with closing(Database(own)) as database, database.begin() as connection:
-            rights = dict(execute(connection, query("roles/rights"), {"roles": list(roles)}))
+            rights = dict(execute(connection, query("postgres/roles/rights"), {"roles": list(roles)}))
     mighty = [role for role in roles if rights[role]]
     if mighty:
         taken = "NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS"

@@ -20,7 +20,7 @@ from trading_platform.embedded.leases import Holder, LeaseBook
 from trading_platform.embedded.postgres import PostgresServer
 from trading_platform.embedded.redis import RedisServer
 from trading_platform.settings import Settings
-from trading_platform.stores.roles import Role, as_owner, as_role, role_of, set_passwords
+from trading_platform.stores.postgres.roles import Role, as_owner, as_role, role_of, set_passwords
 
 if TYPE_CHECKING:
     import psutil
@@ -176,8 +176,8 @@ def upgrade_schema(settings: Settings, endpoints: Endpoints) -> tuple[str | None
     Raises:
         ConfigurationError: if DATABASE_URL is not the owner's, or the owner may not do what is due.
     """
-    from trading_platform.stores.migrations import upgrade
-    from trading_platform.stores.postgres import Database
+    from trading_platform.stores.postgres.database import Database
+    from trading_platform.stores.postgres.migrations import upgrade
 
     owner_url = as_owner(endpoints.database_url)
     database = Database(owner_url)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.resources.budgets import SharedBudget
+from trading_platform.resources.rate_limiters import SharedBudget
 from trading_platform.settings import Settings
 from trading_platform.sources.base import BrokerAccount
 
@@ -41,11 +41,11 @@ def _ibkr(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: Cl
 
 
 def _kraken(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: Clock) -> BrokerAccount:
-    from trading_platform.sources.kraken.account import KrakenAccount
+    from trading_platform.sources.kraken.account.nonces import LocalNonces, Nonces
+    from trading_platform.sources.kraken.account.private import Credentials, KrakenPrivate
+    from trading_platform.sources.kraken.account.source import KrakenAccount
     from trading_platform.sources.kraken.client import connect
-    from trading_platform.sources.kraken.nonces import LocalNonces, Nonces
-    from trading_platform.sources.kraken.private import Credentials, KrakenPrivate
-    from trading_platform.stores.nonces import RedisNonces
+    from trading_platform.stores.redis.nonces import RedisNonces
 
     if settings.kraken_api_key is None or settings.kraken_api_secret is None:
         raise ConfigurationError(

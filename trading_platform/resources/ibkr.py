@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from trading_platform.domain.errors import ConfigurationError, StoreError
+from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock
 from trading_platform.settings import Settings
 from trading_platform.sources.ibkr.client import IbkrClient
@@ -14,9 +15,9 @@ from trading_platform.sources.ibkr.limits import HistoryLimit
 from trading_platform.sources.ibkr.live import OnAbsence
 from trading_platform.sources.ibkr.maintenance import parse_maintenance
 from trading_platform.sources.ibkr.session import Gateway
-from trading_platform.sources.limits import Budget
-from trading_platform.stores.audit import AuditStore, Severity
-from trading_platform.stores.postgres import Database
+from trading_platform.sources.rate_limits import Budget
+from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.postgres.database import Database
 
 log = logging.getLogger(__name__)
 

@@ -14,17 +14,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import ConfigurationError, StoreError
-from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.messages import AlertState
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.resources.budgets import shared_budget
+from trading_platform.resources.rate_limiters import shared_budget
 from trading_platform.settings import Settings
 from trading_platform.sources.base import ActionSource, BarSource
-from trading_platform.sources.limits import Budget, LocalBudget
-from trading_platform.stores.bundle import Stores, open_stores
-from trading_platform.stores.roles import Role
-from trading_platform.workflows.fetch_actions import ActionSources
-from trading_platform.workflows.gap_incidents import Tell, untold
-from trading_platform.workflows.messages import AlertState
+from trading_platform.sources.rate_limits import Budget, LocalBudget
+from trading_platform.stores.postgres.roles import Role
+from trading_platform.stores.stores import Stores, open_stores
+from trading_platform.workflows.corporate_actions.fetch_actions import ActionSources
+from trading_platform.workflows.gaps.gap_alerts import Tell, untold
 from trading_platform.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def alert_teller(settings: Settings) -> Tell:
 
     def tell(moment: datetime, alert: AlertState) -> None:
         from trading_platform.embedded.stack import running_stack
-        from trading_platform.stores.live import LiveStore
+        from trading_platform.stores.redis.live import LiveStore
 
         try:
             with running_stack(settings) as endpoints, closing(LiveStore(endpoints.redis_url)) as live:

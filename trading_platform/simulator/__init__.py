@@ -2,7 +2,7 @@
 
 :mod:`~trading_platform.simulator.server` starts it, :mod:`~trading_platform.simulator.rest` knows
 the form of every answer, :mod:`~trading_platform.simulator.websocket` that of every live message, which
-:mod:`~trading_platform.simulator.delivery` brings; :mod:`~trading_platform.simulator.ticker` has what
+:mod:`~trading_platform.simulator.fault_injection` brings; :mod:`~trading_platform.simulator.ticker` has what
 both say of quotes, :mod:`~trading_platform.simulator.private` and :mod:`~trading_platform.simulator.account`
 an account, :mod:`~trading_platform.simulator.faults` breaks all of it on demand. What is traded
 comes from a market: :mod:`~trading_platform.simulator.seeded` makes one up from a seed,

@@ -2,7 +2,7 @@
 
 What the trade channel says of an interval are the trades that REST has of it, by the same trade ids;
 the ticker is REST's. Time is the exchange's clock, which may run faster than others. Forms were taken
-from recorded messages; how messages break is the business of :mod:`trading_platform.simulator.delivery`.
+from recorded messages; how messages break is the business of :mod:`trading_platform.simulator.fault_injection`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trading_platform.domain.time import Clock
-from trading_platform.simulator.delivery import Delivery
+from trading_platform.simulator.fault_injection import Delivery
 from trading_platform.simulator.faults import Fault, FaultInjector
 from trading_platform.simulator.market import SECOND, Market, Trades, nanoseconds
 from trading_platform.simulator.pairs import LOT_DECIMALS, Pair, units_text

@@ -1,7 +1,7 @@
 """What the platform asks of a source of bars, and of a broker, whoever it is.
 
 A source parses to the domain and applies its rules; it stores nothing and decides nothing about
-what to fetch: that is the business of :mod:`trading_platform.workflows.backfill_bars`.
+what to fetch: that is the business of :mod:`trading_platform.workflows.bars.backfill_bars`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 
-from trading_platform.domain.broker import BrokerBalance, BrokerFill, BrokerPosition
-from trading_platform.domain.corporate_actions import CorporateAction
-from trading_platform.domain.instruments import Instrument
-from trading_platform.domain.resume import ResumePoint
+from trading_platform.domain.market.checkpoints import ResumePoint
+from trading_platform.domain.market.corporate_actions import CorporateAction
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
 
 NEEDS_SETTING = {"ibkr": "IBKR_HOST"}
 """Sources that are there only when a setting says where, by name."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self, TypeVar
 
-from trading_platform.domain.events import Event
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.events import Event
+from trading_platform.domain.rejection_reasons import Reason
 
 _Result = TypeVar("_Result")
 

@@ -1,6 +1,6 @@
 """A live feed of a source that has no push: asked each second while a market of its symbols is open.
 
-What is asked is a :class:`QuoteSource`; Kraken's is :class:`trading_platform.sources.kraken.quotes.KrakenQuotes`.
+What is asked is a :class:`QuoteSource`; Kraken's is :class:`trading_platform.sources.kraken.live.quotes.KrakenQuotes`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from trading_platform.domain.calendars import OpeningHours
 from trading_platform.domain.errors import SourceError
-from trading_platform.domain.events import FeedDown, FeedUp, Heartbeat, Quote
-from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.market.calendars import OpeningHours
+from trading_platform.domain.market.events import FeedDown, FeedUp, Heartbeat, Quote
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.live import Backoff, EventBuffer, until_closing
 

@@ -1,6 +1,6 @@
 """Tells of silence: the circuit breaker ``circuit:feed``, alerts, and the system events (data architecture §8).
 
-What is silence is judged by :mod:`trading_platform.domain.feed_watch`. One alert when it begins, one when
+What is silence is judged by :mod:`trading_platform.domain.quality.feed_watchdog`. One alert when it begins, one when
 it is over; what a store does not take now waits, in order, for the next second.
 """
 
@@ -15,11 +15,12 @@ from typing import Protocol
 from uuid import uuid4
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.domain.events import Event, Quote, Trade
-from trading_platform.domain.feed_watch import FeedWatch, Silence
+from trading_platform.domain.market.events import Event, Quote, Trade
+from trading_platform.domain.messages import AlertState
+from trading_platform.domain.quality.feed_watchdog import FeedWatch, Silence
+from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep, Clock, rfc3339, utc_now
-from trading_platform.stores.audit import AuditStore, Severity
-from trading_platform.workflows.messages import AlertState
+from trading_platform.stores.audit.journal import AuditStore
 
 COMPONENT = "feed"
 EVERY = 1.0

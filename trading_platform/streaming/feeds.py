@@ -1,6 +1,6 @@
 """What a live process follows: of each source which symbols, and which bars are made of what it tells.
 
-Who opens the feeds is the command (:mod:`trading_platform.cli.stream_feeds`); what becomes of their events
+Who opens the feeds is the command (:mod:`trading_platform.cli.live.stream_feeds`); what becomes of their events
 is :mod:`trading_platform.streaming.pipeline`.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.bar_series import Basis
 
 if TYPE_CHECKING:
     from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage

@@ -17,17 +17,17 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.bar_builder import BarBuilder, FinalMinutes, Refused
-from trading_platform.domain.bar_series import gapless_of, moment_of
-from trading_platform.domain.bars import empty_bars
 from trading_platform.domain.errors import InvalidRequest, StoreError
-from trading_platform.domain.events import Event, FeedDown, FeedUp, Quote
-from trading_platform.domain.quality import REFUSED_SCHEMA
+from trading_platform.domain.market.bar_builder import BarBuilder, FinalMinutes, Refused
+from trading_platform.domain.market.bar_series import gapless_of, moment_of
+from trading_platform.domain.market.bars import empty_bars
+from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote
+from trading_platform.domain.quality.rules import REFUSED_SCHEMA
 from trading_platform.domain.time import AsyncSleep, Clock, Timeframe, utc_now
 from trading_platform.sources.live import LastTold, RefusedMessage
-from trading_platform.stores.outages import OutageStore
-from trading_platform.stores.quarantine import QuarantineStore
-from trading_platform.stores.stream import StreamPosition, StreamStore
+from trading_platform.stores.market_data.outages import OutageStore
+from trading_platform.stores.market_data.quarantine import QuarantineStore
+from trading_platform.stores.market_data.stream.store import StreamPosition, StreamStore
 from trading_platform.streaming.feeds import FeedPlan
 
 QUEUE_LENGTH = 2_000

@@ -15,27 +15,28 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from trading_platform.domain.bar_builder import BarBuilder
-from trading_platform.domain.calendars import OpeningHours
-from trading_platform.domain.events import Event, Quote
+from trading_platform.domain.market.bar_builder import BarBuilder
+from trading_platform.domain.market.calendars import OpeningHours
+from trading_platform.domain.market.events import Event, Quote
+from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock, rfc3339
-from trading_platform.stores.audit import AuditStore, Severity
-from trading_platform.stores.bundle import Stores
-from trading_platform.stores.outbox import OutboxStore
-from trading_platform.stores.stream import StreamStore
+from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.market_data.stream.store import StreamStore
+from trading_platform.stores.stores import Stores
+from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.streaming.circuit import COMPONENT as FEED
 from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
-from trading_platform.streaming.mirror import PositionMirror
 from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores, Progress, what_was_told
+from trading_platform.streaming.position_sync import PositionMirror
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
-from trading_platform.workflows.backfill_bars import Sources
-from trading_platform.workflows.publish_outbox import Teller, publish_outbox
-from trading_platform.workflows.repair_outages import repair_outages
+from trading_platform.workflows.bars.backfill_bars import Sources
+from trading_platform.workflows.gaps.repair_outages import repair_outages
+from trading_platform.workflows.trading.publish_outbox import Teller, publish_outbox
 
 if TYPE_CHECKING:
-    from trading_platform.stores.live import AsyncLiveStore
+    from trading_platform.stores.redis.live import AsyncLiveStore
 
 OUTBOX_PAUSE = 0.25
 REPAIR_PAUSE = 5.0

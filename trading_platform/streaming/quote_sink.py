@@ -14,10 +14,10 @@ from functools import lru_cache
 from typing import Protocol
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
-from trading_platform.domain.event_rules import Fault, fault_of_quote, fault_of_time
-from trading_platform.domain.events import Quote
-from trading_platform.domain.instruments import check_symbol
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.event_validation import Fault, fault_of_quote, fault_of_time
+from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 
 PAUSE = 0.02
@@ -46,7 +46,7 @@ class SinkCounts:
 
     Attributes:
         received: taken from the feed.
-        refused: break a rule of :mod:`trading_platform.domain.event_rules`, or are of no symbol.
+        refused: break a rule of :mod:`trading_platform.domain.market.event_validation`, or are of no symbol.
         conflated: superseded by a newer one of their symbol before they were written.
         outdated: older than what waited, or than what Redis had.
         written: arrived.

@@ -17,11 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from trading_platform.domain.bar_builder import GRACE
-from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
-from trading_platform.domain.events import Event, FeedDown
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.bar_builder import GRACE
+from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.market.events import Event, FeedDown
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.streaming.recorded_events import (
     Recorded,

@@ -14,9 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.bar_builder import BarBuilder, Counts
-from trading_platform.domain.events import Quote, Trade
-from trading_platform.domain.quality import REFUSED_SCHEMA
+from trading_platform.domain.market.bar_builder import BarBuilder, Counts
+from trading_platform.domain.market.events import Quote, Trade
+from trading_platform.domain.quality.rules import REFUSED_SCHEMA
 from trading_platform.domain.time import Clock, Sleep
 from trading_platform.streaming.recorded_events import Recorded
 from trading_platform.streaming.replay_inputs import ReplayInput, refused_row

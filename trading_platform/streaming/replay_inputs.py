@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from trading_platform.domain.bar_builder import GRACE
-from trading_platform.domain.bar_series import Basis
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.bar_builder import GRACE
+from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.contents import open_contents
 from trading_platform.sources.files.events import TickFile, read_ticks
 from trading_platform.sources.files.formats import Kind

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from trading_platform.domain.bar_builder import FinalMinutes
-from trading_platform.domain.bars import empty_bars
+from trading_platform.domain.market.bar_builder import FinalMinutes
+from trading_platform.domain.market.bars import empty_bars
 from trading_platform.domain.time import Clock, Timeframe
-from trading_platform.stores.quarantine import QuarantineStore
-from trading_platform.stores.stream import StreamStore
+from trading_platform.stores.market_data.quarantine import QuarantineStore
+from trading_platform.stores.market_data.stream.store import StreamStore
 
 
 class FinalMinutesSink(Protocol):

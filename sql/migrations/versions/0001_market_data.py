@@ -1,6 +1,6 @@
 """Bars, indicators, coverage, quarantine and the universe; the DDL stands in the file of the same name."""
 
-from trading_platform.stores.migrations import run_sql_beside
+from trading_platform.stores.postgres.migrations import run_sql_beside
 
 revision = "0001"
 down_revision = None

@@ -1,6 +1,6 @@
 """The ledger, audit, strategies and limits, feature catalog, news; the DDL stands in the file of the same name."""
 
-from trading_platform.stores.migrations import run_sql_beside
+from trading_platform.stores.postgres.migrations import run_sql_beside
 
 revision = "0002"
 down_revision = "0001"

@@ -1,6 +1,6 @@
 """The roles ingest, agent and dashboard and what each may do; the DDL stands in the file of the same name."""
 
-from trading_platform.stores.migrations import run_sql_beside
+from trading_platform.stores.postgres.migrations import run_sql_beside
 
 revision = "0003"
 down_revision = "0002"

@@ -1,6 +1,6 @@
 """Hypertables or partitions, their rules, the hourly aggregate; the DDL stands in the file of the same name."""
 
-from trading_platform.stores.migrations import run_sql_beside
+from trading_platform.stores.postgres.migrations import run_sql_beside
 
 revision = "0004"
 down_revision = "0003"

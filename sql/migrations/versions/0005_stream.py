@@ -1,6 +1,6 @@
 """What the live path keeps: positions, outages, notice of positions; the DDL stands in the file of the same name."""
 
-from trading_platform.stores.migrations import run_sql_beside
+from trading_platform.stores.postgres.migrations import run_sql_beside
 
 revision = "0005"
 down_revision = "0004"

@@ -1,6 +1,6 @@
 """Where long requests go on, and what was heard twice; the DDL stands in the file of the same name."""
 
-from trading_platform.stores.migrations import run_sql_beside
+from trading_platform.stores.postgres.migrations import run_sql_beside
 
 revision = "0007"
 down_revision = "0006"

@@ -12,9 +12,9 @@ from decimal import Decimal, InvalidOperation
 
 import polars as pl
 
-from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
-from trading_platform.domain.quality import REFUSED_SCHEMA
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
+from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.rejection_reasons import Reason
 
 _YEARS = range(1900, 2200)
 

@@ -1,7 +1,7 @@
 """Files of splits and dividends: LEAN's factor files, and a plain table with a heading.
 
 Bars are read in :mod:`trading_platform.sources.files.reading`; what becomes of the actions is decided in
-:mod:`trading_platform.workflows.import_actions`.
+:mod:`trading_platform.workflows.corporate_actions.import_actions`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from fractions import Fraction
 
 import polars as pl
 
-from trading_platform.domain.calendars import day_begins
-from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.instruments import check_symbol
-from trading_platform.domain.quality import REFUSED_SCHEMA
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.calendars import day_begins
+from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
+from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import parse_moment
 from trading_platform.sources.files.action_rows import (
     ActionsReading,

@@ -14,11 +14,11 @@ from decimal import Decimal
 
 import polars as pl
 
-from trading_platform.domain.bars import TIME
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.events import Event, FeedUp, Quote, Trade
-from trading_platform.domain.quality import REFUSED_SCHEMA
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.market.events import Event, FeedUp, Quote, Trade
+from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.formats import Kind, is_header, recognise

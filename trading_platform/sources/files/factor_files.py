@@ -11,9 +11,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from itertools import pairwise
 
-from trading_platform.domain.calendars import day_begins, next_session
-from trading_platform.domain.corporate_actions import ActionKind, CorporateAction, simplest_ratio
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.calendars import day_begins, next_session
+from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction, simplest_ratio
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.action_rows import (
     ActionsReading,
     Collected,

@@ -14,8 +14,8 @@ from enum import Enum
 import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.instruments import AssetClass, guess_instrument
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.instruments import AssetClass, guess_instrument
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileFormat, FileRefused
 from trading_platform.sources.files.tables import Table

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import polars as pl
 
-from trading_platform.domain.bars import BAR_SCHEMA, Quality, empty_bars
 from trading_platform.domain.errors import StoreError, StoreFull
-from trading_platform.domain.instruments import check_symbol
+from trading_platform.domain.market.bars import BAR_SCHEMA, Quality, empty_bars
+from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.time import Clock, Timeframe, Window
 
 _COLUMNS = ("time", "open", "high", "low", "close", "volume")

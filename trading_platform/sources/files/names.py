@@ -8,7 +8,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import PurePath
 
-from trading_platform.domain.instruments import CRYPTO, FIAT, AssetClass, guess_instrument
+from trading_platform.domain.market.instruments import CRYPTO, FIAT, AssetClass, guess_instrument
 from trading_platform.domain.time import Timeframe
 
 _SUFFIXES = re.compile(r"\.(csv|txt|tsv|json|feather|ipc|arrow|parquet|pq|gz|zip)(?=\.|$)", re.IGNORECASE)

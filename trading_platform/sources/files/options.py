@@ -7,8 +7,8 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
-from trading_platform.domain.instruments import check_symbol
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
 
 
@@ -109,6 +109,6 @@ class FileRefused(MalformedPayload):
 
 def unreadable(detail: str) -> FileRefused:
     """The refusal of a file whose content cannot be made out."""
-    from trading_platform.domain.reasons import Reason
+    from trading_platform.domain.rejection_reasons import Reason
 
     return FileRefused(Reason.UNREADABLE_FILE, detail)

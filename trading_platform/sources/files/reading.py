@@ -1,7 +1,7 @@
 """A file's content read completely: recognised, its times settled, its rows screened, its bars made.
 
 The one place where the steps of the other modules come together; it stores nothing. What is kept
-of the result is decided by :mod:`trading_platform.workflows.import_files`.
+of the result is decided by :mod:`trading_platform.workflows.bars.import_files`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from trading_platform.domain.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
 from trading_platform.domain.errors import InvalidRequest, QualityError
-from trading_platform.domain.instruments import check_symbol
-from trading_platform.domain.quality import (
+from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
+from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.quality.rules import (
     REFUSED_SCHEMA,
     Screened,
     empty_refused,
     screen_bars,
     screen_trades,
 )
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from trading_platform.domain.instruments import Instrument
-from trading_platform.domain.quality import empty_refused
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.rules import empty_refused
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.base import BarAnswer
 from trading_platform.sources.files.landing import LandedFile, LandingArea, collect, damaged

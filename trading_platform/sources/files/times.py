@@ -12,8 +12,8 @@ from datetime import timedelta
 
 import polars as pl
 
-from trading_platform.domain.bars import TIME
-from trading_platform.domain.reasons import Reason
+from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.options import DateOrder, FileRefused
 
 _SAMPLE = 2_000

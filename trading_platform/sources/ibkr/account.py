@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from trading_platform.domain.broker import BrokerBalance, BrokerFill, BrokerPosition
 from trading_platform.domain.errors import ConfigurationError, MalformedPayload, SourceRejected
 from trading_platform.domain.money import round_amount
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
 from trading_platform.sources.ibkr.client import IbkrClient
 from trading_platform.sources.ibkr.contracts import symbol_of
 from trading_platform.sources.ibkr.parse import number

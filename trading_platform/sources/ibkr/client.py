@@ -15,18 +15,18 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trading_platform.domain.errors import SourceError
-from trading_platform.domain.instruments import Instrument
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Sleep, utc_now
-from trading_platform.sources.ibkr.answers import connection_lost
 from trading_platform.sources.ibkr.connection import ANSWERING, ConnectionMachine, Link
 from trading_platform.sources.ibkr.contracts import Qualified, spec_of
 from trading_platform.sources.ibkr.durations import check_duration
+from trading_platform.sources.ibkr.error_codes import connection_lost
 from trading_platform.sources.ibkr.limits import MOST_OPEN, HistoryLimit
 from trading_platform.sources.ibkr.maintenance import Maintenance
-from trading_platform.sources.ibkr.questions import HistoryRequest, balances, executions, history
+from trading_platform.sources.ibkr.requests import HistoryRequest, balances, executions, history
 from trading_platform.sources.ibkr.session import GREETING_SECONDS, Ask, Gateway, IbkrSession
-from trading_platform.sources.limits import Budget
 from trading_platform.sources.live import Backoff
+from trading_platform.sources.rate_limits import Budget
 
 if TYPE_CHECKING:
     from ib_async import AccountValue, BarData, Fill, Position

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import InvalidRequest, SourceRejected
-from trading_platform.domain.instruments import AssetClass, Instrument, check_symbol
+from trading_platform.domain.market.instruments import AssetClass, Instrument, check_symbol
 from trading_platform.sources.ibkr.parse import number
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trading_platform.sources.limits import Charge, Rate, Within
+from trading_platform.sources.rate_limits import Charge, Rate, Within
 
 HISTORY_REQUESTS = 60
 """Requests for bars in any ten minutes; BID_ASK counts twice."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from trading_platform.domain.instruments import Instrument
-from trading_platform.sources.ibkr.answers import Verdict, connection_lost, error_of, no_answer, verdict_of
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.sources.ibkr.connection import ConnectionMachine
 from trading_platform.sources.ibkr.contracts import Qualified, choose, spec_of
+from trading_platform.sources.ibkr.error_codes import Verdict, connection_lost, error_of, no_answer, verdict_of
 
 if TYPE_CHECKING:
     from ib_async import IB

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trading_platform.domain.bars import empty_bars
-from trading_platform.domain.calendars import ALWAYS_OPEN, FX_WEEK, expected_times, last_closed, timezone_of
 from trading_platform.domain.errors import SourceError, SourceRejected
-from trading_platform.domain.instruments import Instrument
-from trading_platform.domain.quality import empty_refused
+from trading_platform.domain.market.bars import empty_bars
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, FX_WEEK, expected_times, last_closed, timezone_of
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.rules import empty_refused
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
 from trading_platform.sources.base import BarAnswer
 from trading_platform.sources.ibkr.client import IbkrClient
 from trading_platform.sources.ibkr.contracts import Qualified
 from trading_platform.sources.ibkr.durations import BAR_SIZES, duration_for, longest_duration
 from trading_platform.sources.ibkr.parse import raw_bars, read_bars, slot_of, time_of
-from trading_platform.sources.ibkr.questions import HistoryRequest
+from trading_platform.sources.ibkr.requests import HistoryRequest
 
 if TYPE_CHECKING:
     from ib_async import BarData

@@ -1,7 +1,7 @@
 """Kraken's public REST, a method an endpoint.
 
 Answers come parsed (:mod:`trading_platform.sources.kraken.parse`) but not screened; failures come as
-:mod:`trading_platform.sources.kraken.wire` translates them. One client a thread.
+:mod:`trading_platform.sources.kraken.http` translates them. One client a thread.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from trading_platform.domain.errors import MalformedPayload
 from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Read, TradesPage, follow_trades
+from trading_platform.sources.kraken.http import Answer, KrakenWire, Retries
 from trading_platform.sources.kraken.limits import public_charge
 from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
 from trading_platform.sources.kraken.parse import OhlcAnswer, TradesAnswer, parse_ohlc, parse_trades
-from trading_platform.sources.kraken.wire import Answer, KrakenWire, Retries
-from trading_platform.sources.limits import Budget, LocalBudget
+from trading_platform.sources.rate_limits import Budget, LocalBudget
 
 OHLC_INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 """Minutes of a candle that Kraken can be asked for."""

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
-from trading_platform.sources.limits import Charge, Rate, Within
+from trading_platform.sources.rate_limits import Charge, Rate, Within
 
 
 def public_charge(url: str, requests_per_second: float) -> Charge:

@@ -14,9 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.bars import PRICE, TRADE_SCHEMA, VOLUME, bars_from_trades, empty_bars
 from trading_platform.domain.errors import MalformedPayload
-from trading_platform.domain.resume import ResumePoint
+from trading_platform.domain.market.bars import PRICE, TRADE_SCHEMA, VOLUME, bars_from_trades, empty_bars
+from trading_platform.domain.market.checkpoints import ResumePoint
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.kraken.cursor import TradesPage
 

@@ -1,6 +1,6 @@
 """Reads Kraken's answers into frames; knows nothing of windows, requests or the network.
 
-Values stay text until :mod:`trading_platform.domain.quality` has screened them. An answer whose
+Values stay text until :mod:`trading_platform.domain.quality.rules` has screened them. An answer whose
 shape is not the agreed one is refused whole; a row whose values cannot be right is the screening's.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from trading_platform.domain.errors import MalformedPayload
-from trading_platform.domain.quality import RAW_BAR_SCHEMA, RAW_TRADE_SCHEMA
+from trading_platform.domain.quality.rules import RAW_BAR_SCHEMA, RAW_TRADE_SCHEMA
 
 _OHLC_ROW = 8  # time, open, high, low, close, vwap, volume, count
 _TRADE_ROW = 7  # price, volume, time, side, order type, miscellaneous, trade id

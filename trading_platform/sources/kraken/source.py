@@ -16,17 +16,17 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.bars import BAR_SCHEMA, Quality
-from trading_platform.domain.calendars import ALWAYS_OPEN, last_closed
 from trading_platform.domain.errors import MalformedPayload, SourceRejected
-from trading_platform.domain.instruments import Instrument
-from trading_platform.domain.quality import screen_bars, screen_trades
-from trading_platform.domain.resume import ResumePoint
+from trading_platform.domain.market.bars import BAR_SCHEMA, Quality
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, last_closed
+from trading_platform.domain.market.checkpoints import ResumePoint
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.rules import screen_bars, screen_trades
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
 from trading_platform.sources.base import BarAnswer, Effort, SecondTelling
 from trading_platform.sources.kraken.client import OHLC_ROWS, KrakenClient, nanoseconds
 from trading_platform.sources.kraken.cursor import PAGE
-from trading_platform.sources.kraken.landed import KrakenArchive
+from trading_platform.sources.kraken.landing_source import KrakenArchive
 from trading_platform.sources.kraken.minutes import SOURCE, MinuteCursor, advance
 from trading_platform.sources.kraken.pairs import KrakenPair
 

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 import polars as pl
 
 from trading_platform.domain.errors import MalformedPayload, RateLimited, SourceError, SourceRejected, SourceUnavailable
-from trading_platform.sources.limits import Budget
-from trading_platform.sources.yahoo.contract import as_history
+from trading_platform.sources.rate_limits import Budget
+from trading_platform.sources.yahoo.frame_schema import as_history
 from trading_platform.sources.yahoo.limits import WAIT, charges
 
 API_URL = "https://query2.finance.yahoo.com"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trading_platform.sources.limits import Charge, Rate
+from trading_platform.sources.rate_limits import Charge, Rate
 
 REQUESTS = Rate("yahoo:requests", 0.5, 10.0)
 """Ours: a request every two seconds on average. Reports of 429 are of far more, see docs/sources/yahoo.md."""

@@ -11,16 +11,16 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.bars import BAR_SCHEMA, Quality, final_bars
-from trading_platform.domain.calendars import day_begins, expected_times, last_closed, sessions
-from trading_platform.domain.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.errors import SourceRejected
-from trading_platform.domain.instruments import CRYPTO_QUOTES, AssetClass, Instrument
-from trading_platform.domain.quality import RAW_BAR_SCHEMA, screen_bars
+from trading_platform.domain.market.bars import BAR_SCHEMA, Quality, final_bars
+from trading_platform.domain.market.calendars import day_begins, expected_times, last_closed, sessions
+from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
+from trading_platform.domain.market.instruments import CRYPTO_QUOTES, AssetClass, Instrument
+from trading_platform.domain.quality.rules import RAW_BAR_SCHEMA, screen_bars
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
 from trading_platform.sources.base import BarAnswer
 from trading_platform.sources.yahoo.client import YahooClient
-from trading_platform.sources.yahoo.restore import later_splits, restore, restored_amount, splits_in
+from trading_platform.sources.yahoo.unadjust import later_splits, restore, restored_amount, splits_in
 
 NAME = "yahoo"
 

@@ -1,0 +1,140 @@
+"""Real files through Dagster: every accepted row is stored, every check evaluated, nothing done twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Installation, installation, rows, tables
+
+from trading_platform.checks.asset_checks import asset_checks
+from trading_platform.domain.derived.features import FEATURE_NAMES
+from trading_platform.embedded.stack import Endpoints
+from trading_platform.stores.features.files import FeatureStore
+
+pytestmark = pytest.mark.slow
+
+FILES = {
+    "SPY": "SPY_2008-2018_yahoo.csv",
+    "GOOG": "GOOG_2004-2013.csv",
+    "AAPL": "AAPL_2004-2018_yahoo.csv",
+    "EURUSD": "EURUSD_oanda_lean_daily_quote.csv",
+    "BTCUSD": "BTCUSD_coinbase_lean_daily_trade.csv",
+}
+REFUSED = {"SPY": 2}
+"""Rows that break a rule, by the description of the data."""
+MISSING = {"EURUSD": 7, "BTCUSD": 34}
+"""Days that a daily file leaves out though its market was open: five in a row in December 2016 and two more, and the
+eight holes of the thin start of Bitcoin."""
+COMMAND = ["backfill", *FILES, "-t", "1d", "--json"]
+
+
+def data_rows(path: Path) -> int:
+    return len(path.read_text().splitlines()) - 1
+
+
+@pytest.fixture(scope="module")
+def ours(stack: Endpoints, test_data: Path) -> Iterator[Installation]:
+    with installation(stack.database_url) as made:
+        found = made.run("import", *(test_data / "daily" / name for name in FILES.values()), "--json")
+        assert found.code == 0, found.text
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first(ours: Installation) -> dict[str, Any]:
+    """What the first backfill said."""
+    found = ours.run(*COMMAND, timeout=400)
+    assert found.code == 0, found.text
+    return dict(found.json)
+
+
+def test_every_accepted_row_of_the_files_is_stored(first: dict[str, Any], ours: Installation, test_data: Path) -> None:
+    in_files = {symbol: data_rows(test_data / "daily" / name) for symbol, name in FILES.items()}
+    expected = {symbol: count - REFUSED.get(symbol, 0) for symbol, count in in_files.items()}
+    stored = rows(ours.database_url, "SELECT symbol, count(*) FROM market_data.bars_1d GROUP BY symbol")
+    assert dict(stored) == expected
+    assert {line["symbol"]: line["stored"] for line in first["symbols"]} == expected
+    assert {line["symbol"]: line["refused"] for line in first["symbols"]} == dict.fromkeys(FILES, 0) | REFUSED
+    assert {line["symbol"]: line["missing"] for line in first["symbols"]} == dict.fromkeys(FILES, 0) | MISSING
+    assert all(line["failed"] is None for line in first["symbols"])
+    counts = ("stored", "empty", "refused", "missing")
+    assert all(line["expected"] == sum(line[name] for name in counts) for line in first["symbols"])
+
+
+@pytest.mark.usefixtures("first")
+def test_indicators_and_features_have_a_row_a_bar(ours: Installation) -> None:
+    missing = rows(
+        ours.database_url,
+        "SELECT count(*) FROM market_data.bars_1d AS bar FULL JOIN market_data.indicators_1d AS made"
+        " USING (symbol, time) WHERE bar.symbol IS NULL OR made.symbol IS NULL",
+    )
+    assert missing == [(0,)]
+    for symbol in FILES:
+        target = ours.data_dir / f"{symbol}.csv"
+        assert ours.run("export", "features", target, "-s", symbol).code == 0
+        lines = target.read_text().splitlines()
+        assert set(FEATURE_NAMES) <= set(lines[0].split(","))
+        stored = rows(ours.database_url, "SELECT count(*) FROM market_data.bars_1d WHERE symbol = %s", [symbol])
+        assert len(lines) - 1 == stored[0][0]
+    assert FeatureStore(ours.data_dir / "features").symbols() == sorted(FILES)
+
+
+def test_every_check_is_evaluated_and_none_that_blocks_fails(first: dict[str, Any]) -> None:
+    daily = {"ohlcv_1d", "indicators_1d", "features"}
+    defined = {
+        (spec.asset_key.to_user_string(), spec.name)
+        for definition in asset_checks
+        for spec in definition.check_specs
+        if spec.asset_key.to_user_string() in daily
+    }
+    assert {asset for asset, _ in defined} == daily
+    for run in first["runs"]:
+        assert {(check["asset"], check["check"]) for check in run["checks"]} == defined
+        assert run["error"] is None
+        failed = {check["check"] for check in run["checks"] if not check["passed"] and check["severity"] == "ERROR"}
+        assert failed <= ({"complete"} if set(run["symbols"]) & set(MISSING) else set())
+
+
+def test_every_partition_is_materialized(first: dict[str, Any], ours: Installation) -> None:
+    found = rows(
+        ours.variables["DAGSTER_DATABASE_URL"],
+        "SELECT asset_key, count(DISTINCT partition) FROM event_logs"
+        " WHERE dagster_event_type = 'ASSET_MATERIALIZATION' GROUP BY asset_key",
+    )
+    partitions = sum(line["partitions"] for line in first["symbols"])
+    assert {json.loads(key)[0]: count for key, count in found} == dict.fromkeys(
+        ("ohlcv_1d", "indicators_1d", "features"), partitions
+    )
+
+
+@pytest.mark.usefixtures("first")
+def test_a_second_run_and_a_second_import_do_nothing(ours: Installation, test_data: Path) -> None:
+    before = tables(ours.database_url)
+    files = {path: path.stat().st_mtime_ns for path in (ours.data_dir / "features").rglob("*.parquet")}
+    began = time.monotonic()
+    found = ours.run(*COMMAND)
+    assert found.json["runs"] == []
+    assert time.monotonic() - began < 40
+    found = ours.run("import", *(test_data / "daily" / name for name in FILES.values()), "--json")
+    assert {file["status"] for file in found.json["files"]} == {"already imported"}
+    assert ours.run(*COMMAND).json["runs"] == []
+    assert tables(ours.database_url) == before
+    assert {path: path.stat().st_mtime_ns for path in (ours.data_dir / "features").rglob("*.parquet")} == files
+
+
+@pytest.mark.usefixtures("first")
+def test_asking_anew_changes_nothing_that_is_stored(ours: Installation) -> None:
+    found = ours.run("export", "bars", ours.data_dir / "before.csv", "-s", "GOOG")
+    assert found.code == 0
+    found = ours.run(
+        "backfill", "GOOG", "-t", "1d", "--start", "2010-01-01", "--end", "2011-01-01", "--again", "--json"
+    )
+    assert found.code == 0, found.text
+    assert [run["partitions"] for run in found.json["runs"]] == [1]
+    ours.run("export", "bars", ours.data_dir / "after.csv", "-s", "GOOG")
+    assert (ours.data_dir / "after.csv").read_text() == (ours.data_dir / "before.csv").read_text()

@@ -1,0 +1,142 @@
+"""The command ``stream`` as people meet it: quotes and bars while it runs, words where it cannot."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from commands import Installation, installation, rows
+from pydantic import SecretStr
+from redis import Redis
+
+from trading_platform.client import Platform
+from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.embedded.stack import Endpoints
+from trading_platform.resources.platform import open_platform
+from trading_platform.simulator.seeded import SeededMarket
+from trading_platform.simulator.server import running_exchange, stream_url
+from trading_platform.streaming.feeds import Share
+from trading_platform.streaming.recording import Recording
+
+
+@pytest.fixture
+def ours(stack: Endpoints, redis_url: str) -> Iterator[Installation]:
+    with Redis.from_url(redis_url) as client:
+        client.flushall()  # quotes of the test before
+    with (
+        running_exchange(SeededMarket(5, ("BTCUSD", "ETHUSD"), trades_per_minute=200)) as url,
+        installation(stack.database_url) as made,
+    ):
+        made.variables |= {"KRAKEN_API_URL": url, "KRAKEN_WS_URL": stream_url(url), "REDIS_URL": redis_url}
+        yield made
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+def add(made: Installation, symbol: str, source: str = "kraken") -> None:
+    with open_platform(made.settings()) as platform:
+        platform.stores.instruments.add(Instrument(symbol, AssetClass.CRYPTO, "24/7", source))
+
+
+def test_quotes_can_be_read_while_it_runs_and_sigterm_ends_it(ours: Installation) -> None:
+    add(ours, "BTCUSD")
+    add(ours, "ETHUSD")
+    recording = ours.data_dir / "feed.jsonl.gz"
+    process = ours.start("stream", "--record", str(recording), "--json")
+    settings = ours.settings().model_copy(update={"redis_url": SecretStr(ours.variables["REDIS_URL"])})
+    with Platform.connect(settings) as platform:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and len(platform.quotes()) < 2:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.2)
+        quotes = platform.quotes()
+        session = platform.session
+    assert set(quotes) == {"BTCUSD", "ETHUSD"}
+    assert quotes["BTCUSD"].bid is not None
+    assert session["symbols"] == "2"
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    summary = json.loads(out)
+    assert summary["events"] > 0
+    assert summary["quotes_written"] > 0
+    assert all(part["error"] is None for part in summary["parts"])
+    assert Recording(recording).header.source == "kraken"
+
+
+def test_what_cannot_be_streamed_is_said_with_what_to_do(ours: Installation) -> None:
+    nothing = ours.run("stream")
+    assert nothing.code == 2
+    assert "nothing to stream" in nothing.text
+    add(ours, "SPY", "file")
+    foreign = ours.run("stream", "SPY")
+    assert foreign.code == 2
+    assert "SPY from file" in foreign.text
+    unknown = ours.run("stream", "BTCUSDD")
+    assert unknown.code == 2
+    assert "no instrument 'BTCUSDD'" in unknown.text
+
+
+def test_a_pair_that_kraken_does_not_list(ours: Installation) -> None:
+    add(ours, "NOSUCHUSD")
+    found = ours.run("stream", "NOSUCHUSD", "--for", "5")
+    assert found.code in (1, 2)
+    assert "lists no pair" in found.text
+
+
+def wait_for_quotes(made: Installation, symbols: set[str], *processes: subprocess.Popen[str]) -> None:
+    settings = made.settings().model_copy(update={"redis_url": SecretStr(made.variables["REDIS_URL"])})
+    with Platform.connect(settings) as platform:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and set(platform.quotes()) != symbols:
+            for process in processes:
+                assert process.poll() is None, process.communicate()
+            time.sleep(0.2)
+        assert set(platform.quotes()) == symbols
+
+
+def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    return dict(json.loads(out))
+
+
+def test_processes_share_the_universe_and_no_symbol_is_streamed_twice(ours: Installation, redis: Redis) -> None:
+    add(ours, "BTCUSD")
+    add(ours, "ETHUSD")
+    shares = [Share(1, 2), Share(2, 2)]
+    assert ["BTCUSD" in share for share in shares] != ["ETHUSD" in share for share in shares]
+    both = [ours.start("stream", "--share", str(share), "--json") for share in shares]
+    wait_for_quotes(ours, {"BTCUSD", "ETHUSD"}, *both)
+    third = ours.run("stream", "ETHUSD", "--for", "5")
+    assert third.code == 2
+    assert "ETHUSD is being streamed by another process" in third.text
+    assert {redis.get("circuit:feed:1/2"), redis.get("circuit:feed:2/2")} == {"closed"}
+    assert all(ended(process)["quotes_written"] for process in both)
+    streams = rows(ours.database_url, "SELECT stream FROM market_data.stream_positions ORDER BY stream")
+    assert streams == [("kraken 1/2",), ("kraken 2/2",)]
+    alone = ours.run("stream", "ETHUSD", "--for", "2")
+    assert alone.code == 0, alone.text
+
+
+def test_where_there_is_no_push_quotes_are_asked_for_and_no_bar_is_made_of_them(ours: Installation) -> None:
+    add(ours, "BTCUSD")
+    add(ours, "ETHUSD")
+    ours.variables |= {"KRAKEN_LIVE": "polling", "KRAKEN_WS_URL": "ws://127.0.0.1:9/v2"}
+    process = ours.start("stream", "--json")
+    wait_for_quotes(ours, {"BTCUSD", "ETHUSD"}, process)
+    summary = ended(process)
+    assert summary["quotes"] >= 2
+    assert summary["bars"] == 0
+    assert rows(ours.database_url, "SELECT * FROM market_data.coverage") == []
+    assert rows(ours.database_url, "SELECT * FROM market_data.outages") == []

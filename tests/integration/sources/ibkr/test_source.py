@@ -1,0 +1,298 @@
+"""Interactive Brokers through the real ib_async, over a socket, against a gateway that counts breaches of pacing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import exchange_calendars
+import pytest
+from ib_gateway import ACCOUNT, NO_DATA, NO_PERMISSION, PACING, FakeGateway, fake_gateway
+from ib_market import EURUSD, IBM, LISTINGS, NOW, SharedTime, budget_by, client_at, day, minutes, source_at
+
+from trading_platform.domain.errors import (
+    ConfigurationError,
+    InvalidRequest,
+    RateLimited,
+    SourceRejected,
+    SourceUnavailable,
+)
+from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.sources.ibkr.account import IbkrAccount
+from trading_platform.sources.ibkr.connection import Link
+from trading_platform.sources.ibkr.requests import HistoryRequest
+from trading_platform.sources.ibkr.source import IbkrSource
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def shared_time() -> SharedTime:
+    return SharedTime()
+
+
+@pytest.fixture
+def gateway(shared_time: SharedTime) -> Iterator[FakeGateway]:
+    with fake_gateway(shared_time) as made:
+        made.listings = list(LISTINGS)
+        yield made
+        assert made.unexpected == []  # nothing but questions was sent
+
+
+@pytest.fixture
+def source(gateway: FakeGateway, shared_time: SharedTime) -> Iterator[IbkrSource]:
+    with source_at(gateway, budget_by(shared_time)) as made:
+        yield made
+
+
+def test_the_five_results_are_five(gateway: FakeGateway, source: IbkrSource) -> None:
+    gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-01", "2024-07-01")
+    ask = lambda date, of=IBM: source.bars(of, Timeframe.M1, day(date))  # noqa: E731
+    had = ask("2024-07-01")
+    assert (had.bars.height, had.answered, had.note) == (390, (day("2024-07-01"),), None)
+    gateway.script.append((NO_DATA[0], NO_DATA[1].format("IBM@SMART Trades")))
+    empty = ask("2024-07-02")
+    assert (empty.bars.height, empty.answered, empty.note) == (0, (day("2024-07-02"),), None)
+    gateway.script.append("silent")
+    with pytest.raises(SourceUnavailable, match="did not answer"):
+        ask("2024-07-03")
+    gateway.script.append(PACING)
+    with pytest.raises(RateLimited) as limited:
+        ask("2024-07-05")
+    assert limited.value.retry_after == 600
+    for refusal in (NO_PERMISSION, (354, "Requested market data is not subscribed.")):
+        gateway.script.append(refusal)
+        with pytest.raises(SourceRejected, match="subscription"):
+            ask("2024-07-08")
+    unknown = Instrument("NOSUCH", AssetClass.EQUITY, "XNYS", "ibkr")
+    with pytest.raises(SourceRejected, match="does not know the contract NOSUCH"):
+        ask("2024-07-01", unknown)
+    with pytest.raises(SourceRejected, match="several contracts"):
+        ask("2024-07-01", Instrument("TWIN", AssetClass.EQUITY, "XNYS", "ibkr"))
+    gateway.script.append((321, "Error validating request:-'bW' : cause - Invalid step"))
+    began = time.monotonic()
+    with pytest.raises(SourceRejected, match="Invalid step"):  # which the library takes for a warning
+        ask("2024-07-09")
+    assert time.monotonic() - began < 1
+    assert gateway.pacing.breaches == []
+
+
+def test_no_data_says_nothing_while_the_farm_is_lost(gateway: FakeGateway, source: IbkrSource) -> None:
+    assert source.bars(IBM, Timeframe.M1, day("2024-07-01")).answered
+    gateway.tell(2105, "HMDS data farm connection is broken:ushmds")
+    with pytest.raises(SourceUnavailable, match="ushmds"):
+        source.bars(IBM, Timeframe.M1, day("2024-07-02"))
+    gateway.tell(2106, "HMDS data farm connection is OK:ushmds")
+    assert source.bars(IBM, Timeframe.M1, day("2024-07-02")).answered
+
+
+def test_a_closed_day_is_not_asked_for(gateway: FakeGateway, source: IbkrSource) -> None:
+    assert source.bars(IBM, Timeframe.M1, day("2024-07-04")).answered == (day("2024-07-04"),)
+    assert gateway.asked == []
+
+
+def test_bars_that_begin_late_are_asked_for_backwards(gateway: FakeGateway, source: IbkrSource) -> None:
+    """A thin share has no bar in the first minutes; a currency's "1 D" goes back only to its session's beginning."""
+    all_day = minutes("XNYS", "2024-07-01", "2024-07-01")
+    gateway.bars[101, "1 min"] = all_day[17:]
+    answer = source.bars(IBM, Timeframe.M1, day("2024-07-01"))
+    assert (answer.bars.height, answer.answered) == (373, (day("2024-07-01"),))
+    assert [asked[2:5:2] for asked in gateway.asked] == [
+        ("20240701-20:00:00", "23400 S"),
+        ("20240701-13:47:00", "1020 S"),
+    ]
+    start = datetime(2024, 7, 1, 22, tzinfo=UTC)
+    gateway.bars[103, "1 min"] = [
+        (start + timedelta(minutes=number), "1.07125", "1.07125", "1.0712", "1.071225", "-1", -1)
+        for number in range(26 * 60)
+    ]
+    answer = source.bars(EURUSD, Timeframe.M1, day("2024-07-02"))
+    assert answer.answered == (day("2024-07-02"),)
+    assert answer.bars["time"].to_list() == [day("2024-07-02").start + timedelta(minutes=n) for n in range(1440)]
+    assert answer.bars["volume"].null_count() == 1440
+    assert set(answer.bars["close"]) == {Decimal("1.071225")}
+
+
+def test_what_failed_midway_stays_to_be_asked(gateway: FakeGateway, source: IbkrSource) -> None:
+    gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-01", "2024-07-02")
+    gateway.script.extend([None, "silent"])
+    window = Window(day("2024-07-01").start, day("2024-07-02").end)
+    answer = source.bars(IBM, Timeframe.M1, window)
+    assert answer.bars.height == 390
+    assert "did not answer" in str(answer.note)
+    (unanswered,) = window.subtract(answer.answered)
+    assert unanswered == Window(datetime(2024, 7, 2, 13, 30, tzinfo=UTC), datetime(2024, 7, 2, 20, tzinfo=UTC))
+
+
+def test_days_hours_and_five_minutes(gateway: FakeGateway, source: IbkrSource) -> None:
+    closes = exchange_calendars.get_calendar("XNYS").sessions_in_range("2024-01-02", "2024-12-31")
+    gateway.bars[101, "1 day"] = [
+        (session.to_pydatetime().replace(tzinfo=UTC), "150", "151.5", "149.25", "150.75", "4000000", 90)
+        for session in closes
+    ]
+    year = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
+    answer = source.bars(IBM, Timeframe.D1, year)
+    assert answer.bars["time"].to_list() == [bar[0] for bar in gateway.bars[101, "1 day"]]
+    assert answer.answered == (year,)
+    hours = [datetime(2024, 7, 1, 13, 30, tzinfo=UTC), *(datetime(2024, 7, 1, h, tzinfo=UTC) for h in range(14, 20))]
+    gateway.bars[101, "1 hour"] = [(moment, "150", "151", "149", "150", "5", 2) for moment in hours]
+    answer = source.bars(IBM, Timeframe.H1, day("2024-07-01"))
+    assert [moment.hour for moment in answer.bars["time"]] == [13, 14, 15, 16, 17, 18, 19]
+    assert not [moment for moment in answer.bars["time"] if moment.minute]
+    gateway.bars[101, "5 mins"] = [bar for bar in minutes("XNYS", "2024-07-01", "2024-07-05") if bar[0].minute % 5 == 0]
+    answer = source.bars(IBM, Timeframe.M5, Window(day("2024-07-01").start, day("2024-07-07").end))
+    assert answer.bars.height == 78 + 78 + 42 + 78  # the third is a half day, the fourth a holiday
+    assert [asked[4] for asked in gateway.asked] == [
+        "1 Y",
+        "1 D",
+        "25200 S",
+        "1 W",
+    ]  # a leap year has a day more than 1 Y
+
+
+def test_after_a_drop_the_next_question_connects_again(gateway: FakeGateway, source: IbkrSource) -> None:
+    gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-01", "2024-07-02")
+    gateway.script.append("drop")
+    with pytest.raises(SourceUnavailable, match="no connection"):
+        source.bars(IBM, Timeframe.M1, day("2024-07-01"))
+    assert source.bars(IBM, Timeframe.M1, day("2024-07-01")).bars.height == 390
+    gateway.shut()
+    with pytest.raises(SourceUnavailable, match="no connection"):
+        source.bars(IBM, Timeframe.M1, day("2024-07-02"))
+    gateway.listen()
+    assert source.bars(IBM, Timeframe.M1, day("2024-07-02")).bars.height == 390
+    gateway.tell(1100, "Connectivity between IB and the TWS has been lost.")
+    with pytest.raises(SourceUnavailable, match="1100"):
+        source.bars(IBM, Timeframe.M1, day("2024-07-02"))
+    gateway.tell(1102, "Connectivity between IB and TWS has been restored - data maintained.")
+    assert source.bars(IBM, Timeframe.M1, day("2024-07-02")).bars.height == 390
+
+
+def test_each_connection_takes_a_number_that_is_free(gateway: FakeGateway, shared_time: SharedTime) -> None:
+    clients = [client_at(gateway, budget_by(shared_time)) for _ in range(3)]
+    try:
+        assert [client.positions() for client in clients] == [[], [], []]
+        assert sorted(gateway.clients) == [10, 11, 12]
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_a_gateway_without_login_is_told_from_one_that_is_gone(gateway: FakeGateway) -> None:
+    gateway.is_logged_in = False
+    client = client_at(gateway, budget_by(SharedTime()), greeting=0.3)
+    try:
+        with pytest.raises(SourceUnavailable, match="does not greet"):
+            client.positions()
+        assert client.machine.link is Link.NEEDS_LOGIN
+        gateway.shut()
+        with pytest.raises(SourceUnavailable, match="Refused"):
+            client.positions()
+        assert client.machine.link is Link.DISCONNECTED
+        gateway.is_logged_in = True
+        gateway.listen()
+        assert client.positions() == []
+    finally:
+        client.close()
+
+
+def test_closing_ends_questions_that_are_open(gateway: FakeGateway, shared_time: SharedTime) -> None:
+    client = client_at(gateway, budget_by(shared_time), answer_seconds=60)
+    of = client.contract(IBM)
+    gateway.script.append("silent")
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(client.history, HistoryRequest(of, NOW, "1 D", "1 min"))
+        while not gateway.asked:
+            time.sleep(0.01)
+        client.close()
+        with pytest.raises(SourceUnavailable, match="no connection"):
+            asked.result(5)
+
+
+def test_threads_share_the_budget() -> None:
+    """By the wall clock: five at once, the sixth to the eighth when two seconds have passed."""
+    with fake_gateway() as gateway, source_at(gateway, budget_by(None)) as source:
+        gateway.listings = list(LISTINGS)
+        gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-15", "2024-07-24")
+        dates = ["2024-07-15", "2024-07-16", "2024-07-17", "2024-07-18", "2024-07-19", "2024-07-22", "2024-07-23"]
+        with ThreadPoolExecutor(len(dates)) as threads:
+            answers = list(threads.map(lambda date: source.bars(IBM, Timeframe.M1, day(date)), dates))
+    assert [answer.bars.height for answer in answers] == [390] * len(dates)
+    assert gateway.pacing.breaches == []
+    assert gateway.pacing.requests == len(dates)
+
+
+STOCK = ("", "0", "", "", "SMART", "USD", "IBM", "IBM")
+
+
+def execution(number: str, side: str, shares: str, price: str, at: str, account: str = ACCOUNT) -> tuple[object, ...]:
+    head = (7, 101, "IBM", "STK", *STOCK)
+    return (*head, number, at, account, "NYSE", side, shares, price, 4711, 10, 0, shares, price, "", "", "", "", 1)
+
+
+def test_the_account_is_told_as_it_is(gateway: FakeGateway, shared_time: SharedTime, test_data: Path) -> None:
+    option = (ACCOUNT, 900, "IBM", "OPT", "20250117", "150", "C", "100", "SMART", "USD", "IBM C150", "IBM")
+    gateway.positions = [
+        (ACCOUNT, 101, "IBM", "STK", *STOCK, "-12.5", "187.33333333"),
+        (ACCOUNT, 106, "BRK B", "STK", *STOCK, "3", "401.1"),
+        (ACCOUNT, 103, "EUR", "CASH", "", "0", "", "", "IDEALPRO", "USD", "EUR.USD", "EUR.USD", "20000", "1.08125"),
+        (*option, "2", "1250"),
+        ("U999", 102, "SPY", "STK", *STOCK, "1", "500"),
+    ]
+    gateway.executions = [
+        (execution("0001.02", "SLD", "5", "188.11", "20250303 10:00:01 US/Eastern"), None),
+        (execution("0001.01", "SLD", "5", "188.10", "20250303 10:00:01 US/Eastern"), None),
+        (
+            execution("0000.01", "BOT", "7.5", "187.105", "20250303  09:59:00"),  # without a zone: the gateway's
+            ("0000.01", "1.005", "USD", "", "", ""),
+        ),
+        (execution("0009.01", "BOT", "1", "1", "20250303 09:00:00 US/Eastern", "U999"), None),
+    ]
+    recorded = json.loads((test_data / "payloads/nautilus_ib/responses_account_values.json").read_text())
+    gateway.ledger = [(each["account"], each["tag"], each["value"], each["currency"]) for each in recorded]
+    gateway.ledger.append(("U999", "CashBalance", "5", "CHF"))
+    client = client_at(gateway, budget_by(shared_time))
+    try:
+        account = IbkrAccount(client, ACCOUNT, clock=lambda: NOW)
+        assert [(balance.asset, balance.amount) for balance in account.balances()] == [
+            ("AUD", Decimal("-100000.79")),
+            ("EUR", Decimal("429.72")),
+            ("USD", Decimal("100000.27")),
+        ]
+        assert [(each.symbol, each.quantity, each.average_price) for each in account.positions()] == [
+            ("BRK.B", Decimal(3), Decimal("401.1")),
+            ("EURUSD", Decimal(20000), Decimal("1.08125")),
+            ("IBM", Decimal("-12.5"), Decimal("187.33333333")),
+            ("OPT-900", Decimal(2), Decimal("12.5")),
+        ]
+        morning = datetime(2025, 3, 3, 5, tzinfo=UTC)  # midnight in New York
+        bought, sold = account.fills(morning, NOW + timedelta(hours=9))
+        assert (bought.side, bought.quantity, bought.price) == ("buy", Decimal("7.5"), Decimal("187.105"))
+        assert (bought.commission, bought.commission_currency) == (Decimal("1.005"), "USD")
+        assert bought.executed_at == datetime(2025, 3, 3, 14, 59, tzinfo=UTC)
+        assert bought.order_id == "4711"
+        assert (sold.execution_id, sold.price, sold.commission) == ("0001.02", Decimal("188.11"), None)
+        assert account.fills(morning, sold.executed_at) == [bought]
+        with pytest.raises(SourceRejected, match="of the day only"):
+            account.fills(morning - timedelta(seconds=1), NOW)
+        with pytest.raises(ConfigurationError, match="DU123456, U999"):
+            IbkrAccount(client).positions()
+    finally:
+        client.close()
+
+
+def test_durations_that_would_hang_are_not_sent(gateway: FakeGateway, shared_time: SharedTime) -> None:
+    client = client_at(gateway, budget_by(shared_time))
+    try:
+        of = client.contract(IBM)
+        with pytest.raises(InvalidRequest, match="no bars of 1 min for 6 D"):
+            client.history(HistoryRequest(of, NOW, "6 D", "1 min"))
+        assert gateway.asked == []
+    finally:
+        client.close()

@@ -1,0 +1,609 @@
+"""The live feed against the local exchange's WebSocket, through a real socket, with everything that can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+import websockets
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection, serve
+
+from trading_platform.domain.errors import ConfigurationError, SourceRejected, SourceUnavailable
+from trading_platform.domain.market.bar_builder import BarBuilder, Basis
+from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
+from trading_platform.domain.market.instruments import guess_instrument
+from trading_platform.domain.time import Window
+from trading_platform.simulator.faults import Fault, Faults
+from trading_platform.simulator.market import nanoseconds
+from trading_platform.simulator.pairs import DEFAULT_PAIRS
+from trading_platform.simulator.seeded import SeededMarket
+from trading_platform.simulator.server import running_exchange, stream_url
+from trading_platform.sources.kraken.client import KrakenClient, connect
+from trading_platform.sources.kraken.http import Retries
+from trading_platform.sources.kraken.live.feed import KrakenFeed
+from trading_platform.sources.kraken.live.quotes import KrakenQuotes
+from trading_platform.sources.kraken.pairs import KrakenPair
+from trading_platform.sources.live import Backoff, LastTold
+from trading_platform.sources.polling import PollingFeed
+
+pytestmark = pytest.mark.slow  # a feed is watched for as long as it takes
+
+START = datetime(2025, 3, 4, 15, 17, 42, tzinfo=UTC)
+SPEED = 20.0
+SYMBOLS = ("BTCUSD", "ETHUSD")
+NAMES = {"BTCUSD": "BTC/USD", "ETHUSD": "ETH/USD"}
+MINUTE = timedelta(minutes=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIMEOUT = 20.0
+
+
+class FastClock:
+    """Shows START when made, and from then on runs SPEED times as fast as time."""
+
+    def __init__(self) -> None:
+        self._made = time.monotonic()
+
+    def __call__(self) -> datetime:
+        return START + timedelta(seconds=(time.monotonic() - self._made) * SPEED)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / SPEED)
+
+
+@dataclass
+class Exchange:
+    """A running exchange with a busy market and a fast clock."""
+
+    url: str
+    market: SeededMarket
+    clock: FastClock
+
+    @property
+    def stream(self) -> str:
+        return stream_url(self.url)
+
+    async def break_by(self, **faults: Any) -> None:
+        await asyncio.to_thread(set_faults, self.url, Faults.model_validate(faults))
+
+    def feed(self, **options: Any) -> KrakenFeed:
+        client = connect(self.url, 1_000)
+        pairs = [client.pairs().find(symbol) for symbol in SYMBOLS]
+        client.close()
+        backoff = Backoff(jitter=lambda: 0.0)
+        return KrakenFeed(self.stream, pairs, clock=self.clock, sleep=self.clock.sleep, backoff=backoff, **options)
+
+    def trades(self, symbol: str, start: datetime, end: datetime) -> dict[int, tuple[datetime, int, int]]:
+        """What was traded: time, price and quantity in the market's units, by trade id."""
+        pair = next(pair for pair in DEFAULT_PAIRS if pair.symbol == symbol)
+        rows = self.market.trades_after(pair, nanoseconds(start), nanoseconds(end), 10**9)
+        moments = [EPOCH + timedelta(microseconds=nano // 1_000) for nano in rows.time.tolist()]
+        values = zip(moments, rows.price.tolist(), rows.quantity.tolist(), strict=True)
+        return dict(zip(rows.trade_id.tolist(), values, strict=True))
+
+
+def set_faults(url: str, faults: Faults) -> None:
+    body = faults.model_dump_json().encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/faults", data=body)) as answer:  # noqa: S310
+        assert answer.status == 200
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    clock = FastClock()
+    market = SeededMarket(7, SYMBOLS, trades_per_minute=60.0)
+    for symbol in SYMBOLS:  # days are made before time counts
+        pair = next(pair for pair in DEFAULT_PAIRS if pair.symbol == symbol)
+        market.latest_trades(pair, nanoseconds(START + timedelta(minutes=5)), 1)
+    with running_exchange(market, clock=clock) as url:
+        yield Exchange(url, market, clock)
+
+
+@dataclass
+class Heard:
+    """What a feed said, and when one stopped listening."""
+
+    events: list[Event] = field(default_factory=list)
+    until: datetime = START
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def outages(self, symbol: str, start: datetime) -> list[tuple[datetime, datetime]]:
+        found: list[tuple[datetime, datetime]] = []
+        down: datetime | None = start
+        for event in self.events:
+            if isinstance(event, FeedDown) and symbol in event.symbols:
+                down = event.time if down is None else min(down, event.time)
+            elif isinstance(event, FeedUp) and symbol in event.symbols and down is not None:
+                found.append((down, event.time))
+                down = None
+        return found if down is None else [*found, (down, self.until)]
+
+
+async def listen(feed: KrakenFeed, exchange: Exchange, minutes: float, *steps: Callable[[], Awaitable[Any]]) -> Heard:
+    """Listens for so long by the exchange's clock; in equal parts of it, takes one step after the other."""
+    heard = Heard()
+
+    async def collect() -> None:
+        async for event in feed:
+            heard.events.append(event)
+
+    collecting = asyncio.create_task(collect())
+    for step in [*steps, None]:
+        await exchange.clock.sleep(minutes * 60 / (len(steps) + 1))
+        if step is not None:
+            await step()
+    heard.until = exchange.clock()
+    await feed.close()
+    await asyncio.wait_for(collecting, TIMEOUT)
+    return heard
+
+
+def account(heard: Heard, exchange: Exchange, start: datetime, slack: timedelta = timedelta(seconds=8)) -> int:
+    """Checks that every trade was told as it happened or lies in a recorded outage; how many were lost."""
+    lost = 0
+    for symbol in SYMBOLS:
+        happened = exchange.trades(symbol, start, heard.until - slack)
+        told = {event.trade_id: event for event in heard.of(Trade) if event.symbol == symbol}
+        outages = heard.outages(symbol, start)
+        scale = 10 ** next(pair.price_decimals for pair in DEFAULT_PAIRS if pair.symbol == symbol)
+        assert happened
+        for number, (moment, price, quantity) in happened.items():
+            if number in told:
+                event = told[number]
+                assert (event.time, event.price * scale, event.quantity * 10**8) == (moment, price, quantity)
+            else:
+                lost += 1
+                inside = any(down <= moment < up for down, up in outages)
+                assert inside, f"{symbol} {number} at {moment} was lost outside of {outages}"
+    return lost
+
+
+def check_bars(heard: Heard, exchange: Exchange) -> int:
+    """Checks every minute that the builder answers for against the market; how many there were."""
+    builder = BarBuilder("kraken", basis=Basis.TRADE)
+    for event in heard.events:
+        builder.add(event)
+    final = builder.take_final()
+    if final is None:
+        return 0
+    checked = 0
+    for symbol in SYMBOLS:
+        bars = {row["time"]: row for row in final.bars.filter(pl.col("symbol") == symbol).iter_rows(named=True)}
+        scale = 10 ** next(pair.price_decimals for pair in DEFAULT_PAIRS if pair.symbol == symbol)
+        for window in final.answered.get(symbol, []):
+            for part in window.subtract(final.late.get(symbol, [])):
+                for minute in minutes_of(part):
+                    rows = exchange.trades(symbol, minute - timedelta(microseconds=1), minute + MINUTE)
+                    inside = [row for row in rows.values() if minute <= row[0] < minute + MINUTE]
+                    checked += 1
+                    assert (minute in bars) == bool(inside)
+                    if inside:
+                        prices = [row[1] for row in inside]
+                        bar = bars[minute]
+                        expected = (prices[0], max(prices), min(prices), prices[-1])
+                        assert tuple(bar[name] * scale for name in ("open", "high", "low", "close")) == expected
+                        assert bar["volume"] * 10**8 == sum(row[2] for row in inside)
+    return checked
+
+
+def minutes_of(window: Window) -> list[datetime]:
+    return [window.start + MINUTE * number for number in range(int((window.end - window.start) / MINUTE))]
+
+
+def test_every_trade_is_told_as_rest_has_it_and_makes_its_candles(exchange: Exchange) -> None:
+    start = exchange.clock()
+    feed = exchange.feed(known=LastTold(start))
+    heard = asyncio.run(listen(feed, exchange, 3.2))
+    assert account(heard, exchange, start) == 0
+    assert not heard.of(FeedDown)
+    assert check_bars(heard, exchange) >= 2
+    assert feed.counts.received == feed.counts.accepted
+    client = connect(exchange.url, 1_000)
+    for symbol in SYMBOLS:
+        told = {event.trade_id: event for event in heard.of(Trade) if event.symbol == symbol}
+        page = rest_trades(client, symbol, start, heard.until)
+        common = [row for row in page.iter_rows(named=True) if row["trade_id"] in told]
+        assert len(common) > 100
+        for row in common:
+            event = told[row["trade_id"]]
+            assert (event.price, event.quantity, event.time) == (
+                Decimal(row["price"]), Decimal(row["quantity"]), row["time"]
+            )  # fmt: skip
+
+
+def rest_trades(client: KrakenClient, symbol: str, start: datetime, end: datetime) -> pl.DataFrame:
+    pages = list(client.trade_pages(client.pairs().find(symbol), nanoseconds(start) - 1))
+    return pl.concat([page.rows for page in pages]).filter(pl.col("time") < end)
+
+
+def test_quotes_are_around_the_last_trade_and_never_crossed(exchange: Exchange) -> None:
+    heard = asyncio.run(listen(exchange.feed(), exchange, 1.5))
+    quotes = heard.of(Quote)
+    assert {quote.symbol for quote in quotes} == set(SYMBOLS)
+    assert len(quotes) > 60
+    for quote in quotes:
+        assert quote.bid < quote.last < quote.ask
+        assert quote.volume > 0
+        assert START <= quote.time <= heard.until
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "duplicate": {"probability": {"duplicate": 0.4}},
+    "reorder": {"probability": {"reorder": 0.4}, "late_seconds": 0.5},
+    "late": {"probability": {"late": 0.2}, "late_seconds": 0.5},
+    "too late": {"probability": {"late": 0.05}, "late_seconds": 6},
+    "malformed": {"probability": {"malformed": 0.1}},
+    "unknown": {"probability": {"unknown": 0.4}},
+    "lag": {"probability": {"lag": 0.02}, "slow_seconds": 0.1},
+    "stall": {"probability": {"stall": 0.005}},
+    "reset": {"probability": {"reset": 0.01}},
+    "all": {
+        "probability": {
+            "duplicate": 0.1, "reorder": 0.1, "late": 0.05, "malformed": 0.02, "unknown": 0.1, "stall": 0.001,
+            "reset": 0.003, "refuse": 0.5,
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_not_told_lies_in_a_recorded_outage(exchange: Exchange, name: str) -> None:
+    start = exchange.clock()
+    feed = exchange.feed(known=LastTold(start))
+
+    async def run() -> Heard:
+        await exchange.break_by(**BROKEN[name])
+        return await listen(feed, exchange, 3)
+
+    heard = asyncio.run(run())
+    lost = account(heard, exchange, start)
+    check_bars(heard, exchange)
+    counts = feed.counts
+    assert counts.received == counts.accepted + counts.refused
+    assert len(heard.of(Trade)) > 60
+    match name:
+        case "duplicate":
+            assert counts.duplicates > 20
+        case "reorder" | "late":
+            assert (counts.lost, lost) == (0, 0)
+        case "malformed":
+            assert counts.lost > 2
+            assert counts.refused > 2
+        case "unknown":
+            assert counts.refused > 20
+            assert lost == 0
+        case "stall":
+            assert "silent" in heard.of(FeedDown)[0].reason
+        case "reset":
+            assert any("connection ended" in event.reason for event in heard.of(FeedDown))
+
+
+@pytest.mark.parametrize("skew", [-45.0, 45.0])
+def test_clocks_that_disagree_lose_nothing(exchange: Exchange, skew: float) -> None:
+    """The market's trades carry the exchange's time; what is found missing is judged by it."""
+
+    async def run() -> tuple[Heard, datetime]:
+        await exchange.break_by(clock_skew_seconds=skew)
+        start = exchange.clock() + timedelta(seconds=skew)
+        feed = exchange.feed(known=LastTold(start))
+        reset = lambda: exchange.break_by(next={"reset": 1}, clock_skew_seconds=skew)  # noqa: E731
+        refuse = lambda: exchange.break_by(next={"reset": 1, "refuse": 6}, clock_skew_seconds=skew)  # noqa: E731
+        heard = await listen(feed, exchange, 4.5, reset, refuse)
+        heard.until += timedelta(seconds=skew)
+        return heard, start
+
+    heard, start = asyncio.run(run())
+    assert account(heard, exchange, start) > 0
+    assert len(heard.of(FeedDown)) >= 2
+    assert check_bars(heard, exchange) > 0
+
+
+def test_a_short_outage_is_closed_by_the_snapshot(exchange: Exchange) -> None:
+    start = exchange.clock()
+    feed = exchange.feed(known=LastTold(start))
+    reset = lambda: exchange.break_by(next={"reset": 1})  # noqa: E731
+    heard = asyncio.run(listen(feed, exchange, 3.2, reset, reset, reset))
+    assert account(heard, exchange, start) == 0
+    downs = heard.of(FeedDown)
+    assert len(downs) == 3
+    assert all(down == up for symbol in SYMBOLS for down, up in heard.outages(symbol, start)[1:])
+    assert check_bars(heard, exchange) >= 2
+
+
+def test_a_long_outage_is_told_with_its_bounds(exchange: Exchange) -> None:
+    start = exchange.clock()
+    feed = exchange.feed(known=LastTold(start))
+    cut = lambda: exchange.break_by(next={"reset": 1, "refuse": 6})  # noqa: E731
+    heard = asyncio.run(listen(feed, exchange, 5, cut))
+    lost = account(heard, exchange, start)
+    assert lost > 0
+    for symbol in SYMBOLS:
+        (_, (down, up)) = heard.outages(symbol, start)
+        assert timedelta(seconds=10) < up - down < timedelta(seconds=100)
+    assert feed.counts.connections == 8
+    assert len([down for down in heard.of(FeedDown) if "connection ended" in down.reason]) == 1
+
+
+def test_silence_is_noticed_after_five_seconds(exchange: Exchange) -> None:
+    moments: list[datetime] = []
+
+    async def run() -> Heard:
+        async def stall() -> None:
+            await exchange.break_by(next={"stall": 1})
+            moments.append(exchange.clock())
+
+        return await listen(exchange.feed(), exchange, 2, stall)
+
+    heard = asyncio.run(run())
+    (down,) = heard.of(FeedDown)
+    assert "silent for 5 s" in down.reason
+    assert abs(down.time - moments[0]) < timedelta(seconds=4)
+    after = heard.events[heard.events.index(down) :]
+    assert {symbol for event in after if isinstance(event, FeedUp) for symbol in event.symbols} == set(SYMBOLS)
+    first_quote = next(event for event in after if isinstance(event, Quote))
+    assert timedelta(seconds=5) < first_quote.time - moments[0] < timedelta(seconds=20)
+
+
+def test_the_first_failure_is_told_at_once_and_only_once(exchange: Exchange) -> None:
+    start = exchange.clock()
+    feed = exchange.feed(known=LastTold(start))
+
+    async def run() -> Heard:
+        await exchange.break_by(next={"refuse": 3})
+        return await listen(feed, exchange, 1.5)
+
+    heard = asyncio.run(run())
+    (down,) = heard.of(FeedDown)
+    assert heard.events[0] is down
+    assert (down.time, down.symbols) == (start, set(SYMBOLS))
+    assert "503" in down.reason
+    assert account(heard, exchange, start) == 0
+
+
+def test_closing_ends_the_iteration_and_leaves_no_task(exchange: Exchange) -> None:
+    async def run(wait: float, refuse: int) -> set[asyncio.Task[Any]]:
+        await exchange.break_by(next={"refuse": refuse})
+        feed = exchange.feed()
+        heard = await asyncio.wait_for(listen(feed, exchange, wait / 60), TIMEOUT)
+        assert not refuse or heard.of(FeedDown)
+        with pytest.raises(StopAsyncIteration):
+            await anext(feed)
+        await feed.close()
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    for wait, refuse in ((0, 0), (0.2, 0), (20, 0), (10, 1000)):
+        assert asyncio.run(run(wait, refuse)) == set()
+
+
+def test_a_cancelled_reader_can_close_and_leaves_no_task(exchange: Exchange) -> None:
+    async def run() -> set[asyncio.Task[Any]]:
+        feed = exchange.feed()
+
+        async def read() -> None:
+            async with feed:
+                async for _ in feed:
+                    pass
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.5)
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert asyncio.run(run()) == set()
+
+
+def test_an_address_that_is_none_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="KRAKEN_WS_URL"):
+        KrakenFeed("https://ws.kraken.com/v2", [])
+
+
+@contextlib.asynccontextmanager
+async def connected(exchange: Exchange) -> AsyncIterator[ClientConnection]:
+    async with websockets.connect(exchange.stream, proxy=None) as connection:
+        assert json.loads(await connection.recv())["channel"] == "status"
+        yield connection
+
+
+async def ask(connection: ClientConnection, *requests: Any) -> None:
+    for request in requests:
+        await connection.send(request if isinstance(request, str) else json.dumps(request))
+
+
+async def answers(connection: ClientConnection, count: int) -> list[dict[str, Any]]:
+    """The next answers to requests."""
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        message = json.loads(await asyncio.wait_for(connection.recv(), TIMEOUT))
+        if "channel" not in message:
+            found.append(message)
+    return found
+
+
+def subscription(channel: str, *symbols: str, **more: Any) -> dict[str, Any]:
+    return {"method": "subscribe", "params": {"channel": channel, "symbol": list(symbols), **more}, "req_id": 5}
+
+
+def test_the_exchange_acknowledges_each_symbol_and_refuses_what_it_has_not(exchange: Exchange) -> None:
+    async def run() -> list[dict[str, Any]]:
+        async with connected(exchange) as connection:
+            await ask(
+                connection,
+                subscription("trade", "BTC/USD", "XBT/USD", "ETH/USD"),
+                subscription("trade", "BTC/USD"),
+                subscription("weather", "BTC/USD"),
+                {"method": "ping", "req_id": 9},
+                "nonsense",
+                {"method": "unsubscribe", "params": {"channel": "trade", "symbol": ["BTC/USD"]}},
+                {"method": "buy"},
+            )
+            return await answers(connection, 9)
+
+    said = asyncio.run(run())
+    assert [answer.get("success") for answer in said] == [True, False, True, False, False, None, False, True, False]
+    assert [answer["result"]["symbol"] for answer in said if answer.get("success")] == ["BTC/USD", "ETH/USD", "BTC/USD"]
+    assert said[1]["error"] == "Currency pair not supported XBT/USD"
+    assert said[1]["symbol"] == "XBT/USD"
+    assert said[3]["error"] == "Already subscribed"
+    assert (said[5]["method"], said[5]["req_id"]) == ("pong", 9)
+    assert all({"time_in", "time_out"} <= answer.keys() for answer in said)
+
+
+def test_heartbeats_come_each_second_when_nothing_else_does() -> None:
+    """The clock stands still, so nothing is traded."""
+    with running_exchange(SeededMarket(7), clock=lambda: START) as url:
+
+        async def run() -> list[float]:
+            async with connected(Exchange(url, SeededMarket(7), FastClock())) as connection:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(connection.recv(), 1.5)
+                await ask(connection, subscription("trade", "BTC/USD"))
+                moments: list[float] = []
+                while len(moments) < 3:
+                    if json.loads(await asyncio.wait_for(connection.recv(), TIMEOUT)) == {"channel": "heartbeat"}:
+                        moments.append(time.monotonic())
+                return moments
+
+        moments = asyncio.run(run())
+    assert all(0.8 < after - before < 2 for before, after in itertools.pairwise(moments))
+
+
+def test_snapshot_and_updates_of_trades_follow_each_other(exchange: Exchange) -> None:
+    async def run() -> list[dict[str, Any]]:
+        async with connected(exchange) as connection:
+            await ask(connection, subscription("trade", "BTC/USD"), subscription("ticker", "ETH/USD"))
+            rows: list[dict[str, Any]] = []
+            kinds: set[tuple[str, str]] = set()
+            while len(rows) < 100:
+                message = json.loads(await asyncio.wait_for(connection.recv(), TIMEOUT))
+                kinds.add((message.get("channel", ""), message.get("type", "")))
+                if message.get("channel") == "trade":
+                    rows += message["data"]
+            assert {("trade", "snapshot"), ("trade", "update"), ("ticker", "snapshot"), ("ticker", "update")} <= kinds
+            return rows
+
+    rows = asyncio.run(run())
+    numbers = [row["trade_id"] for row in rows]
+    assert numbers == list(range(numbers[0], numbers[0] + len(rows)))
+    assert [row["timestamp"] for row in rows] == sorted(row["timestamp"] for row in rows)
+
+
+def test_a_server_that_sends_anything_is_survived() -> None:
+    """Frames no exchange would send, and every kind of end."""
+    garbage = ["", "[[[[", b"\x00\xff", '{"channel":"trade","type":"update","data":[{}]}', "9" * 10_000, "[" * 50_000]
+
+    async def serve_garbage(connection: ServerConnection) -> None:
+        for message in garbage:
+            await connection.send(message)
+        await connection.send(b"\xff\xfe", text=True)  # a text frame that is no text
+        await connection.send('{"channel":"heartbeat"}')
+        if len(handled) % 2:
+            connection.transport.abort()
+        handled.append(1)
+
+    handled: list[int] = []
+    clock = FastClock()
+
+    async def run() -> tuple[KrakenFeed, Heard]:
+        async with serve(serve_garbage, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with running_exchange(SeededMarket(7, SYMBOLS), clock=clock) as url:
+                exchange = Exchange(url, SeededMarket(7, SYMBOLS), clock)
+                refused: list[Any] = []
+                feed = exchange.feed(refused=refused.append)
+                feed._url = f"ws://127.0.0.1:{port}/v2"
+                heard = await listen(feed, exchange, 2)
+                assert len(refused) == feed.counts.refused
+                return feed, heard
+
+    feed, heard = asyncio.run(run())
+    assert len(handled) >= 3
+    counts = feed.counts
+    assert counts.received == counts.accepted + counts.refused
+    assert counts.refused >= 3 * len(garbage)
+    assert len(heard.of(FeedDown)) == 1
+    assert not heard.of(Trade)
+    assert not heard.of(Heartbeat)
+
+
+def test_a_slow_reader_slows_the_sender_and_is_not_taken_for_silence() -> None:
+    clock = FastClock()
+    sent = 0
+    snapshot = {"symbol": "BTC/USD", "side": "buy", "price": 1.5, "qty": 1.0, "ord_type": "limit", "trade_id": 1}
+    first = {"channel": "trade", "type": "snapshot", "data": [{**snapshot, "timestamp": "2025-03-04T15:17:00Z"}]}
+    row = {"symbol": "BTC/USD", "bid": 1.5, "ask": 1.6, "last": 1.5, "note": "x" * 5_000}
+    total = 20_000
+
+    async def flood(connection: ServerConnection) -> None:
+        nonlocal sent
+        await connection.send(json.dumps(first))
+        message = json.dumps({"channel": "ticker", "type": "update", "data": [row]})
+        for sent in range(1, total + 1):  # noqa: B007
+            await connection.send(message)
+        await connection.wait_closed()
+
+    async def run() -> list[Event]:
+        async with serve(flood, "127.0.0.1", 0, compression=None) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2"
+            pair = KrakenPair("BTCUSD", "XXBTZUSD", "XBTUSD", "XBT/USD", None)
+            async with KrakenFeed(url, [pair], clock=clock, sleep=clock.sleep) as feed:
+                events = [await anext(feed)]
+                await asyncio.sleep(1.5)  # thirty seconds by the feed's clock
+                assert sent < total / 2
+                while len(events) <= total:
+                    events.append(await anext(feed))
+                return events
+
+    events = asyncio.run(run())
+    assert [type(event) for event in events[:3]] == [Trade, FeedUp, Quote]
+    assert not any(isinstance(event, FeedDown) for event in events)
+
+
+def test_faults_of_the_stream_leave_answers_of_rest_alone(exchange: Exchange) -> None:
+    everything = dict.fromkeys((Fault.RESET, Fault.STALL, Fault.MALFORMED, Fault.REFUSE), 1.0)
+    set_faults(exchange.url, Faults(probability=everything))
+    client = connect(exchange.url, 1_000)
+    assert client.pairs().find("BTCUSD").live_name == "BTC/USD"
+
+
+def test_polling_the_ticker_says_what_the_stream_says() -> None:
+    """The clock stands still, so that both speak of one moment."""
+    with running_exchange(SeededMarket(7, SYMBOLS), clock=lambda: START) as url:
+        client = connect(url, 1_000, retries=Retries(attempts=1))
+        instruments = [guess_instrument(symbol, "kraken") for symbol in SYMBOLS]
+
+        async def run() -> list[dict[str, Quote]]:
+            pairs = [client.pairs().find(symbol) for symbol in SYMBOLS]
+            polling = PollingFeed(KrakenQuotes(client, lambda: START), instruments, clock=lambda: START)
+            found: list[dict[str, Quote]] = []
+            for feed in (polling, KrakenFeed(stream_url(url), pairs, clock=lambda: START)):
+                async with feed:
+                    quotes: dict[str, Quote] = {}
+                    while len(quotes) < len(SYMBOLS):
+                        event = await asyncio.wait_for(anext(feed), TIMEOUT)
+                        if isinstance(event, Quote):
+                            quotes[event.symbol] = event
+                    found.append(quotes)
+            return found
+
+        polled, streamed = asyncio.run(run())
+        assert polled == streamed
+        set_faults(url, Faults(next={Fault.SERVER_ERROR: 1}))
+        with pytest.raises(SourceUnavailable):
+            KrakenQuotes(client).quotes(SYMBOLS)
+        with pytest.raises(SourceRejected, match="NOSUCH"):
+            KrakenQuotes(client).quotes(["NOSUCH"])

@@ -1,0 +1,610 @@
+"""Gaps repair themselves: lost rows, lying answers, sources that fail, as Dagster would do it and with nobody's help.
+
+The local exchange is asked through the real client, with faults; a vendor of longer history is made up here. What is
+called are sensors, jobs and assets, at the times of a clock that the test moves.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import psycopg
+import pytest
+from dagster import DagsterInstance, RunRequest, build_sensor_context, materialize
+from psycopg import sql
+from redis import Redis
+
+from trading_platform.assets.coverage import coverage
+from trading_platform.checks.coverage_checks import no_gap_left
+from trading_platform.definitions import build_definitions
+from trading_platform.domain.errors import SourceRejected, SourceUnavailable
+from trading_platform.domain.market.bars import BAR_SCHEMA
+from trading_platform.domain.market.calendars import expected_times
+from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.messages import AlertMessage
+from trading_platform.domain.quality.gaps import CONFIRM_AFTER, SETTLE, Gap, SlotClass
+from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.time import Timeframe, Window, partition_windows
+from trading_platform.partitions import symbols as symbol_partitions
+from trading_platform.resources.platform import PlatformContext, build_sources
+from trading_platform.settings import Settings
+from trading_platform.simulator.faults import Fault, Faults
+from trading_platform.simulator.seeded import SeededMarket
+from trading_platform.simulator.server import running_exchange
+from trading_platform.sources.base import BarAnswer
+from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.stores.redis.live import LiveStore
+from trading_platform.stores.stores import Stores, open_stores
+from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.derived.build_features import build_features
+from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
+from trading_platform.workflows.gaps.detect_gaps import find_gaps
+from trading_platform.workflows.gaps.gap_report import list_gaps
+from trading_platform.workflows.gaps.repair_gaps import ATTEMPTS, GapRepair, repair_gaps
+from trading_platform.workflows.gaps.verify_integrity import Proof
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SCALE = int(os.environ.get("REPAIR_SCALE", "1"))
+"""How much more of everything than a quick run has: 10 is a long one."""
+
+PRESENT = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - 2 * DAY
+TABLES = [f"{kind}_{length}" for kind in ("bars", "indicators") for length in ("1m", "5m", "1h", "1d")]
+
+
+@dataclass
+class Time:
+    """A clock that stands until it is moved."""
+
+    now: datetime = PRESENT
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Vendor:
+    """The far side of a network: a vendor of bars that can be away, lie and have holes.
+
+    Every expected bar of every instrument has a price that follows from its time, but for ``quiet`` ones.
+    """
+
+    name: str = "vendor"
+    since: datetime = PRESENT - 30 * DAY
+    timeframes: tuple[Timeframe, ...] = (Timeframe.M1,)
+    quiet: set[datetime] = field(default_factory=set)
+    holes: list[Window] = field(default_factory=list)
+    lies: list[Window] = field(default_factory=list)
+    away: bool = False
+    clock: Time = field(default_factory=Time)
+    asked: list[tuple[str, Timeframe, Window]] = field(default_factory=list)
+
+    def longest_request(self, timeframe: Timeframe) -> timedelta:
+        return timedelta(days=31) if timeframe.is_intraday else timedelta(days=3660)
+
+    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+        del instrument
+        return (Window(self.since, self.clock().replace(second=0)),) if timeframe in self.timeframes else ()
+
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+        self.asked.append((instrument.symbol, timeframe, window))
+        if self.away:
+            raise SourceUnavailable("The vendor does not answer.")
+        if timeframe not in self.timeframes or any(hole.intersect(window) for hole in self.holes):
+            raise SourceRejected("The vendor has nothing of that window.")
+        lies = [lie for lie in self.lies if lie.intersect(window)]
+        for lie in lies:
+            self.lies.remove(lie)
+        times = [
+            time
+            for time in expected_times(instrument.calendar, timeframe, window)
+            if time not in self.quiet and not any(time in lie for lie in lies)
+        ]
+        return BarAnswer(bars_of(instrument.symbol, timeframe, times, self.name), empty_refused(), (window,), "a test")
+
+
+def bars_of(symbol: str, timeframe: Timeframe, times: Sequence[datetime], source: str) -> pl.DataFrame:
+    seed = sum(map(ord, symbol))
+    steps = [int(time.timestamp() // 60) for time in times]
+    price = [Decimal(100_00 + (step * 7919 + seed) % 997) / 100 for step in steps]
+    return pl.DataFrame(
+        {
+            "time": list(times),
+            "symbol": [symbol] * len(times),
+            "timeframe": [timeframe.value] * len(times),
+            "open": price,
+            "high": [value + 1 for value in price],
+            "low": [value - 1 for value in price],
+            "close": [value + Decimal((step * 31) % 100 - 50) / 100 for value, step in zip(price, steps, strict=True)],
+            "volume": [Decimal(step % 1000) for step in steps],
+            "source": [source] * len(times),
+            "quality": ["traded"] * len(times),
+        },
+        schema=BAR_SCHEMA,
+    )
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
+    with open_stores(database_url, tmp_path / "features", may_upgrade=True) as opened:
+        with psycopg.connect(database_url) as connection:
+            rest = [
+                "coverage",
+                "coverage_requests",
+                "derivations",
+                "fingerprints",
+                "gaps",
+                "outages",
+                "stream_positions",
+            ]
+            names = [*(("market_data", table) for table in [*TABLES, *rest, "quarantine"])]
+            names += [("config", "instruments"), ("audit", "system_events")]
+            tables = sql.SQL(", ").join(sql.Identifier(*name) for name in names)
+            connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+        yield opened
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    with DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as opened:
+        yield opened
+
+
+@dataclass
+class Dagster:
+    """Sensors as the daemon ticks them, runs as it starts them, and the nightly asset as its schedule does."""
+
+    instance: DagsterInstance
+    platform: PlatformContext
+    clock: Time
+    cursors: dict[str, str | None] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+
+    def tick(self, name: str) -> list[RunRequest]:
+        """What a tick asks for and was not asked for before."""
+        definitions = build_definitions(resource_overrides={"platform": self.platform})
+        context = build_sensor_context(
+            self.instance,
+            cursor=self.cursors.get(name),
+            definitions=definitions,
+            resources={"platform": self.platform},
+        )
+        result = definitions.resolve_sensor_def(name).evaluate_tick(context)
+        self.cursors[name] = result.cursor
+        for request in result.dynamic_partitions_requests or ():
+            self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+        found = [each for each in result.run_requests or () if each.run_key not in self.keys]
+        self.keys |= {str(each.run_key) for each in found}
+        return found
+
+    def run(self, job: str, request: RunRequest) -> bool:
+        definitions = build_definitions(resource_overrides={"platform": self.platform})
+        return (
+            definitions.resolve_job_def(request.job_name or job)
+            .execute_in_process(
+                instance=self.instance, run_config=request.run_config, tags=request.tags, raise_on_error=False
+            )
+            .success
+        )
+
+    def night(self) -> dict[str, object]:
+        """What the nightly run of ``coverage`` shows."""
+        result = materialize([coverage], instance=self.instance, resources={"platform": self.platform})
+        return {
+            name: value.value for name, value in result.asset_materializations_for_node("coverage")[0].metadata.items()
+        }
+
+    def until_quiet(self, ticks: int = 60) -> int:
+        """Ticks on, five minutes at a time, until nothing is listed as open; how many runs that took."""
+        runs = 0
+        for _ in range(ticks):
+            for name, job in (("outages", "repair_outage"), ("gaps", "repair_gaps")):
+                for request in self.tick(name):
+                    self.run(job, request)
+                    runs += 1
+            if not rows_of(self.platform.stores, "SELECT FROM market_data.gaps WHERE state = 'open'"):
+                return runs
+            self.clock.now += SETTLE
+        left = rows_of(self.platform.stores, "SELECT * FROM market_data.gaps")
+        raise AssertionError(f"still open: {left[:10]}")
+
+
+def rows_of(stores: Stores, statement: str) -> list[tuple[object, ...]]:
+    return stores.database.rows(statement)
+
+
+def snapshot(stores: Stores) -> dict[str, list[str]]:
+    """Every row of bars and indicators as text, but for the quality, which :func:`qualities` has."""
+    found = {}
+    for table in TABLES:
+        statement = "SELECT (to_jsonb(t) - 'quality')::text FROM market_data.{} AS t ORDER BY symbol, time"
+        found[table] = [text for (text,) in rows_of(stores, statement.format(table))]
+    return found
+
+
+def qualities(stores: Stores) -> dict[tuple[str, str, datetime], tuple[str, str]]:
+    """Source and quality of every bar."""
+    one = "SELECT timeframe, symbol, time, source, quality FROM market_data.bars_{}"
+    statement = " UNION ALL ".join(one.format(length) for length in ("1m", "5m", "1h", "1d"))
+    return {tuple(key): (source, quality) for *key, source, quality in rows_of(stores, statement)}
+
+
+def fill(stores: Stores, sources: dict[str, object], instruments: Sequence[Instrument], clock: Time) -> None:
+    """What the jobs ``intraday`` and ``daily`` do, with what the sources have."""
+    symbols = [instrument.symbol for instrument in instruments]
+    for timeframe in Timeframe:
+        for instrument in instruments:
+            own = sources[instrument.source]
+            reach = own.reach(instrument, timeframe) or own.reach(instrument, Timeframe.M1)
+            if not reach:
+                continue
+            parts = partition_windows(timeframe, Window(reach[0].start, reach[-1].end))
+            report = backfill_bars(stores, sources, [instrument], timeframe, parts, clock=clock)
+            assert not report.failures
+            compute_indicators_of(stores, [instrument.symbol], timeframe, parts, clock=clock)
+    universe = stores.instruments.all()
+    build_features(
+        stores, universe, symbols, partition_windows(Timeframe.D1, Window(PRESENT - 3650 * DAY, PRESENT)), clock=clock
+    )
+
+
+def delete_windows(url: str, share: float, seed: int) -> dict[str, int]:
+    """Deletes that share of the rows of every table, in random windows scattered over symbols and time."""
+    chance = random.Random(seed)
+    deleted = {}
+    with psycopg.connect(url) as connection:
+        for table in TABLES:
+            name = sql.Identifier("market_data", table)
+            select = sql.SQL("SELECT symbol, time FROM {} ORDER BY symbol, time").format(name)
+            stored = connection.execute(select).fetchall()
+            wanted, gone = max(3, int(len(stored) * share)), 0
+            while gone < wanted:
+                first = chance.randrange(len(stored))
+                symbol, start = stored[first]
+                last = min(first + chance.randrange(1, max(2, wanted // 4)), len(stored)) - 1
+                end = stored[last][1] if stored[last][0] == symbol else start
+                delete = sql.SQL("DELETE FROM {} WHERE symbol = %s AND time BETWEEN %s AND %s").format(name)
+                gone += connection.execute(delete, (symbol, start, end)).rowcount
+            deleted[table] = gone
+    return deleted
+
+
+def stop_feed(stores: Stores, symbol: str, hour: Window) -> None:
+    """Leaves the database as a feed does that was away: its minutes are not there, and an outage is noted."""
+    with stores.database.begin() as connection:
+        delete = "DELETE FROM market_data.bars_1m WHERE symbol = %s AND time >= %s AND time < %s"
+        connection.exec_driver_sql(delete, (symbol, hour.start, hour.end))
+    stores.coverage.withdraw(symbol, Timeframe.M1, "kraken", [hour])
+    stores.outages.opened("kraken", [symbol], hour.start, "cut")
+    stores.outages.closed("kraken", [symbol], hour.end)
+
+
+def exchange_settings(tmp_path: Path, url: str) -> Settings:
+    return Settings(_env_file=None, data_dir=tmp_path, kraken_api_url=url, kraken_requests_per_second=1000)
+
+
+def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_nothing(
+    stores: Stores, database_url: str, instance: DagsterInstance, clock: Time, tmp_path: Path
+) -> None:
+    vendors = Vendor(clock=clock, since=PRESENT - 20 * SCALE * DAY)
+    archive = Vendor("archive", since=PRESENT - 3650 * DAY, timeframes=(Timeframe.D1,), clock=clock)
+    instruments = [
+        Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken"),
+        Instrument("MMM", AssetClass.EQUITY, "XNYS", "vendor"),
+        Instrument("SAP", AssetClass.EQUITY, "XETR", "vendor"),
+        *(Instrument(f"OLD{number}", AssetClass.EQUITY, "XNYS", "archive") for number in range(3 * SCALE)),
+    ]
+    for each in instruments:
+        stores.instruments.add(each)
+    faults = Faults(probability={Fault.SERVER_ERROR: 0.03, Fault.TRUNCATE: 0.03, Fault.DROP: 0.03}, seed=3)
+    with running_exchange(SeededMarket(5, ["BTCUSD"]), faults, clock) as url:
+        sources = {**build_sources(exchange_settings(tmp_path, url), clock), "vendor": vendors, "archive": archive}
+        fill(stores, sources, instruments, clock)
+        before, kinds = snapshot(stores), qualities(stores)
+        assert all(before.values())
+        clock.now += HOUR
+        deleted = delete_windows(database_url, 0.01, seed=11)
+        stop_feed(stores, "BTCUSD", Window(PRESENT - 5 * HOUR, PRESENT - 4 * HOUR))
+        vendors.lies = [Window(vendors.since, PRESENT)]  # the next answer is empty, whatever it is for
+        lost = set(kinds) - set(qualities(stores))
+        assert min(deleted.values()) >= 3
+        dagster = Dagster(instance, PlatformContext(stores, sources, clock), clock)
+        night = dagster.night()
+        assert night["periods not as committed"] > 0
+        assert all("▒" in str(night[name]) for name in ("1m by month", "1d by year"))
+        assert dagster.until_quiet() > 0
+        assert vendors.lies == []
+        assert [each.state for each in stores.outages.all()] == [OutageState.REPAIRED]
+        found = snapshot(stores)
+        assert {table: found[table] == before[table] for table in TABLES} == dict.fromkeys(TABLES, True)
+        after = qualities(stores)
+        assert {key: quality for key, quality in after.items() if key not in lost} == {
+            key: quality for key, quality in kinds.items() if key not in lost
+        }, "nothing else was touched"
+        for key in lost:
+            length, symbol, _ = key
+            (_, was), (_, now) = kinds[key], after[key]
+            rolled_up = length in ("5m", "1h") or (length == "1d" and symbol in ("MMM", "SAP"))
+            assert now == (was if rolled_up or was == "no_trade" else "repaired"), key
+        assert not rows_of(stores, "SELECT FROM market_data.gaps")
+        versions = rows_of(stores, "SELECT max(id) FROM market_data.coverage_requests")
+        night = dagster.night()
+        maps = [str(night[name]) for name in ("1m by month", "5m by month", "1h by month", "1d by year")]
+        assert all("| BTCUSD |" in drawn and "| 100 |" in drawn and "▒" not in drawn for drawn in maps)
+        assert dagster.until_quiet() == 0
+        assert snapshot(stores) == before
+        assert qualities(stores) == after
+        assert rows_of(stores, "SELECT max(id) FROM market_data.coverage_requests") == versions
+
+
+# A source that says that there was nothing
+
+
+@pytest.fixture
+def vendor(clock: Time) -> Vendor:
+    """A vendor of ten days of minutes of a market that never closes."""
+    return Vendor(clock=clock, since=PRESENT - 10 * DAY)
+
+
+@dataclass
+class Watched:
+    """One instrument, its sources, and Dagster over them."""
+
+    dagster: Dagster
+    stores: Stores
+    clock: Time
+    vendor: Vendor
+    other: Vendor
+    sources: dict[str, object]
+    instrument: Instrument
+
+    def classes(self, timeframe: Timeframe = Timeframe.M1) -> list[tuple[SlotClass, Window]]:
+        found = list_gaps(self.stores, self.sources, self.instrument, timeframe, clock=self.clock)
+        return [(each.what, each.window) for each in found]
+
+    def find(self, **options: object) -> list[Gap]:
+        given = {"clock": self.clock, "tell": self.dagster.platform.tell, **options}
+        return find_gaps(self.stores, self.sources, list(self.stores.instruments.all().values()), **given).gaps
+
+    def repair(self, numbers: list[int]) -> list[GapRepair]:
+        """As ``trading-platform repair`` does it, due or not."""
+        tell = self.dagster.platform.tell
+        return repair_gaps(self.stores, self.sources, clock=self.clock, only=numbers, whatever=True, tell=tell)
+
+    def bars(self) -> pl.DataFrame:
+        return self.stores.bars.read([self.instrument.symbol], Timeframe.M1, Window(self.vendor.since, self.clock()))
+
+
+@pytest.fixture
+def watched(stores: Stores, instance: DagsterInstance, clock: Time, vendor: Vendor) -> Watched:
+    other = Vendor("other", since=vendor.since, clock=clock)
+    instrument = Instrument("ADAUSD", AssetClass.CRYPTO, "24/7", "vendor")
+    stores.instruments.add(instrument)
+    sources: dict[str, object] = {"vendor": vendor, "other": other}
+    dagster = Dagster(instance, PlatformContext(stores, sources, clock), clock)
+    return Watched(dagster, stores, clock, vendor, other, sources, instrument)
+
+
+def at(hours: float) -> datetime:
+    return PRESENT - 5 * DAY + hours * HOUR
+
+
+def asked_of(vendor: Vendor, window: Window) -> int:
+    return sum(asked.intersect(window) is not None for _, _, asked in vendor.asked)
+
+
+def test_an_empty_answer_of_a_source_that_lies_is_not_believed(watched: Watched) -> None:
+    lie, quiet = Window(at(0), at(2)), at(-20)
+    watched.vendor.lies, watched.vendor.quiet = [lie], {quiet}
+    truth = bars_of(
+        "ADAUSD", Timeframe.M1, [*expected_times("24/7", Timeframe.M1, Window(watched.vendor.since, PRESENT))], "vendor"
+    )
+    truth = truth.filter(pl.col("time") != quiet)
+    fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
+    minute = Window(quiet, quiet + MINUTE)
+    assert watched.classes() == [(SlotClass.NO_TRADES, minute), (SlotClass.UNCONFIRMED, lie)]
+    asked = len(watched.vendor.asked)
+    fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
+    assert len(watched.vendor.asked) == asked, "a backfill leaves it to its repair"
+    watched.dagster.tick("gaps")
+    watched.clock.now += CONFIRM_AFTER - MINUTE
+    assert watched.dagster.tick("gaps") == []
+    assert watched.dagster.until_quiet() == 1
+    assert watched.classes() == [(SlotClass.NO_TRADES, minute)]
+    assert watched.bars().drop("quality").equals(truth.drop("quality"))
+    marked = watched.bars().filter(pl.col("quality") == "repaired")["time"]
+    assert (marked[0], marked[-1], marked.len()) == (lie.start, lie.end - MINUTE, 120)
+    longer = watched.stores.bars.times(["ADAUSD"], Timeframe.M5, lie)
+    assert longer.height == 24, "what waited for the minutes was made"
+
+
+def test_a_silence_that_is_said_twice_is_proven(watched: Watched) -> None:
+    silence = Window(at(0), at(1))
+    watched.vendor.quiet = set(expected_times("24/7", Timeframe.M1, silence))
+    fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
+    assert watched.classes() == [(SlotClass.UNCONFIRMED, silence)]
+    watched.dagster.tick("gaps")
+    watched.clock.now += CONFIRM_AFTER
+    assert watched.dagster.until_quiet() == 1
+    assert watched.classes() == [(SlotClass.NO_TRADES, silence)]
+    assert asked_of(watched.vendor, silence) == 2
+    assert rows_of(watched.stores, "SELECT FROM audit.system_events") == []
+
+
+def test_silence_takes_no_stored_bar_away(watched: Watched) -> None:
+    fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
+    before = watched.bars()
+    watched.vendor.lies = [Window(at(0), at(3))]
+    parts = partition_windows(Timeframe.M1, Window(at(0), at(3)))
+    backfill_bars(
+        watched.stores,
+        watched.sources,
+        [watched.instrument],
+        Timeframe.M1,
+        parts,
+        clock=watched.clock,
+        again=True,
+    )
+    assert watched.vendor.lies == [], "the lie was told"
+    assert watched.bars().equals(before)
+    assert watched.classes() == []
+
+
+def test_a_second_source_exposes_the_lie_at_once_and_its_bars_say_whose_they_are(watched: Watched) -> None:
+    lie = Window(at(0), at(2))
+    watched.vendor.quiet = set(expected_times("24/7", Timeframe.M1, lie))
+    instrument = Instrument("ADAUSD", AssetClass.CRYPTO, "24/7", "vendor", fallback_sources=("other",))
+    watched.stores.instruments.add(instrument)
+    fill(watched.stores, watched.sources, [instrument], watched.clock)
+    watched.dagster.tick("gaps")
+    watched.clock.now += CONFIRM_AFTER / 2
+    (listed,) = watched.find(timeframes=[Timeframe.M1])
+    (done,) = watched.repair([listed.id])
+    assert done.state == "repaired"
+    found = watched.bars().filter(pl.col("time").is_between(lie.start, lie.end, closed="left"))
+    assert set(zip(found["source"], found["quality"], strict=True)) == {("other", "repaired")}
+    assert found.height == 120
+    assert watched.stores.coverage.answered("ADAUSD", Timeframe.M1)["other"] == [lie], "only what it was asked for"
+    fill(watched.stores, watched.sources, [instrument], watched.clock)
+    assert watched.bars().filter(pl.col("source") == "other").height == 120
+
+
+# A source that fails
+
+
+def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over(
+    watched: Watched, redis_url: str, instance: DagsterInstance
+) -> None:
+    hole = Window(at(0), at(2))
+    fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
+    with watched.stores.database.begin() as connection:
+        statement = "DELETE FROM market_data.bars_1m WHERE time >= %s AND time < %s"
+        connection.exec_driver_sql(statement, (hole.start, hole.end))
+    watched.vendor.away = True
+    live = LiveStore(redis_url)
+    told = PlatformContext(
+        watched.stores,
+        watched.sources,
+        watched.clock,
+        tell=lambda moment, alert: live.tell_alert(moment, alert.model_dump_json()) and None,
+    )
+    watched.dagster.platform = told
+    watched.dagster.night()
+    runs = watched.dagster.until_quiet()
+    assert runs == ATTEMPTS
+    assert asked_of(watched.vendor, hole) == 1 + ATTEMPTS
+    assert watched.classes() == [(SlotClass.GIVEN_UP, hole)]
+    watched.dagster.night()
+    assert watched.dagster.until_quiet() == 0, "nobody tries it again by itself"
+    result = materialize([coverage, no_gap_left], instance=instance, resources={"platform": told})
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.metadata["given up"].value == 1
+    with Redis.from_url(redis_url, decode_responses=True) as redis:
+        first = [AlertMessage.model_validate_json(each["message"]).payload for _, each in redis.xrange("alerts")]
+        assert [(alert.event_type, alert.over) for alert in first] == [("gaps_given_up", False)]
+        watched.vendor.away = False
+        watched.repair([number for (number,) in rows_of(watched.stores, "SELECT id FROM market_data.gaps")])
+        both = [AlertMessage.model_validate_json(each["message"]).payload for _, each in redis.xrange("alerts")]
+    live.close()
+    assert [(alert.incident, alert.over) for alert in both] == [(first[0].incident, False), (first[0].incident, True)]
+    assert watched.classes() == []
+
+
+def test_another_source_takes_the_place_of_one_that_keeps_failing(watched: Watched) -> None:
+    hole = Window(at(0), at(1))
+    instrument = Instrument("ADAUSD", AssetClass.CRYPTO, "24/7", "vendor", fallback_sources=("other",))
+    watched.stores.instruments.add(instrument)
+    fill(watched.stores, watched.sources, [instrument], watched.clock)
+    watched.stores.coverage.withdraw("ADAUSD", Timeframe.M1, "vendor", [hole])
+    watched.vendor.away = True
+    watched.dagster.tick("gaps")
+    watched.clock.now += SETTLE
+    assert watched.dagster.until_quiet() == 3
+    assert asked_of(watched.other, hole) == 1
+    assert watched.classes() == []
+
+
+def test_an_outage_is_its_own_repair_s_until_that_gives_up(watched: Watched) -> None:
+    hole = Window(at(0), at(1))
+    fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
+    watched.stores.coverage.withdraw("ADAUSD", Timeframe.M1, "vendor", [hole])
+    watched.stores.outages.opened("vendor", ["ADAUSD"], hole.start, "cut")
+    watched.stores.outages.closed("vendor", ["ADAUSD"], hole.end)
+    watched.find()
+    assert rows_of(watched.stores, "SELECT FROM market_data.gaps") == []
+    with watched.stores.database.begin() as connection:
+        connection.exec_driver_sql("UPDATE market_data.outages SET state = 'given_up', next_attempt_at = NULL")
+    watched.clock.now += HOUR
+    watched.dagster.tick("gaps")
+    watched.clock.now += SETTLE
+    assert watched.dagster.until_quiet() == 1
+    assert watched.classes() == []
+    assert [each.state for each in watched.stores.outages.all()] == [OutageState.GIVEN_UP]
+
+
+# New symbols
+
+
+def test_a_new_symbol_backfills_itself_once(watched: Watched) -> None:
+    dagster = watched.dagster
+    assert dagster.tick("history") == [], "it is no partition yet"
+    dagster.tick("universe")
+    jobs = []
+    while requests := dagster.tick("history"):
+        assert dagster.tick("history") == [], "each is asked for once"
+        for request in requests:
+            jobs.append(request.job_name)
+            assert dagster.run("", request)
+    assert jobs == ["intraday", "daily"]
+    days = watched.stores.bars.times(["ADAUSD"], Timeframe.D1, Window(watched.vendor.since, PRESENT))
+    assert days.height == 9, "made of the minutes"
+    assert watched.bars().height == (PRESENT - watched.vendor.since) // MINUTE
+    assert watched.classes() == []
+    assert dagster.tick("history") == []
+    assert dagster.instance.get_dynamic_partitions(str(symbol_partitions.name)) == ["ADAUSD"]
+
+
+# What was committed
+
+
+def test_rows_that_vanish_while_their_neighbours_are_written_are_noticed_all_the_same(watched: Watched) -> None:
+    fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
+    lost, next_to_it = at(0.25), Window(at(0.5), at(0.75))
+    with watched.stores.database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM market_data.bars_1m WHERE time = %s", (lost,))
+        watched.stores.bars.replace(connection, "ADAUSD", Timeframe.M1, next_to_it, watched.bars().clear())
+    (found,) = watched.stores.fingerprints.differing(["ADAUSD"], Timeframe.M1, Window(at(0), at(1)), watched.clock())
+    assert (found.window, found.committed, found.stored) == (Window(at(0), at(1)), 45, 44)
+
+
+def test_a_changed_and_an_extra_bar_are_noticed(watched: Watched) -> None:
+    fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
+    before = watched.bars()
+    with watched.stores.database.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE market_data.bars_1m SET close = close + 0.00000001 WHERE time = %s", (at(0),)
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO market_data.bars_1m SELECT time + interval '30 seconds', symbol, timeframe, open, high, low,"
+            " close, volume, source, quality FROM market_data.bars_1m WHERE time = %s",
+            (at(5),),
+        )
+    found = find_gaps(watched.stores, watched.sources, [watched.instrument], clock=watched.clock, proof=Proof.ALL)
+    assert [each.window.start for each in found.vanished] == [at(0), at(5)]
+    watched.clock.now += SETTLE
+    watched.dagster.until_quiet()
+    assert watched.bars().drop("quality").equals(before.drop("quality"))
+    differs = watched.bars().filter(pl.col("quality") != before["quality"])
+    assert list(differs.select("time", "quality").iter_rows()) == [(at(0), "repaired")]

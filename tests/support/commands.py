@@ -1,0 +1,192 @@
+"""The real command in a process of its own, on a database of its own of the session's server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from processes import environment
+from psycopg import sql
+
+from trading_platform.embedded.stack import stop_stack
+from trading_platform.settings import Settings
+from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.postgres.migrations import upgrade
+
+NOWHERE = "http://127.0.0.1:9"
+"""Where nobody answers: no test asks a vendor by mistake."""
+
+ROLES_PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
+"""Roles are the server's, so all tests of one server share it."""
+
+PREFIXES = ("DATA_", "DATABASE_", "DAGSTER_", "REDIS_", "FEATURES_", "LOGS_", "KRAKEN_", "IBKR_", "YAHOO_")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Everything a person saw, lines joined, as a terminal's width may break them anywhere."""
+        return " ".join((self.out + " " + self.err).split())
+
+    @property
+    def json(self) -> Any:
+        """What stands on standard output, which must be one JSON document."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Installation:
+    """Somebody's platform: a data directory and the settings of their environment."""
+
+    data_dir: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
+        """What the command's process is started with; None takes a variable away."""
+        inherited = {name: value for name, value in environment().items() if not name.startswith(PREFIXES)}
+        own = {
+            "DATA_DIR": str(self.data_dir),
+            "KRAKEN_API_URL": NOWHERE,
+            "YAHOO_API_URL": NOWHERE,
+            "KRAKEN_REQUESTS_PER_SECOND": "1000",
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+        }
+        merged: dict[str, str | None] = {**inherited, **own, **self.variables, **(more or {})}
+        return {name: value for name, value in merged.items() if value is not None}
+
+    def start(self, *arguments: str | Path, more: Mapping[str, str | None] | None = None) -> subprocess.Popen[str]:
+        """The command, running, leader of a process group of its own."""
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("trading-platform"), *map(str, arguments)],
+            cwd=self.data_dir,
+            env=self.environment(more),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(
+        self, *arguments: str | Path, more: Mapping[str, str | None] | None = None, timeout: float = 180
+    ) -> Finished:
+        """The command, to its end."""
+        return finish(self.start(*arguments, more=more), timeout)
+
+    def settings(self) -> Settings:
+        """The same settings, for the test's own process."""
+        return Settings(
+            _env_file=None,
+            data_dir=self.data_dir,
+            kraken_api_url=self.variables.get("KRAKEN_API_URL", NOWHERE),
+            kraken_requests_per_second=1000,
+            yahoo_api_url=self.variables.get("YAHOO_API_URL", NOWHERE),
+            database_url=self.variables.get("DATABASE_URL"),
+            dagster_database_url=self.variables.get("DAGSTER_DATABASE_URL"),
+        )  # type: ignore[call-arg, arg-type]
+
+    @property
+    def database_url(self) -> str:
+        """libpq URL of its database."""
+        return self.variables["DATABASE_URL"]
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 180) -> Finished:
+    """Waits for a command's end; one that does not come to it is killed with its children."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        raise
+    return Finished(process.returncode, out, err)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """As ``kill -9`` of its whole process group; a command that has ended is left alone."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def on_database(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@contextmanager
+def installation(server_url: str, *, schema: bool = True, template: str | None = None) -> Iterator[Installation]:
+    """A data directory, and two databases on a running server that are dropped afterwards.
+
+    Args:
+        server_url: any database of the server.
+        schema: bring the trading database to the newest schema.
+        template: a database to begin with a copy of.
+    """
+    data_dir = Path(tempfile.mkdtemp(prefix="tp-"))
+    data_dir.chmod(0o755)
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    names = [name, f"{name}_dagster"]
+    try:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            copied = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[0])) + copied)
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[1])))
+        made = Installation(
+            data_dir,
+            {
+                "DATABASE_URL": on_database(server_url, names[0]),
+                "DAGSTER_DATABASE_URL": on_database(server_url, names[1]),
+            },
+        )
+        if schema and not template:
+            database = Database(made.database_url)
+            upgrade(database)
+            database.close()
+        yield made
+    finally:
+        stop_stack(Settings(_env_file=None, data_dir=data_dir), force=True)  # type: ignore[call-arg]
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            for each in names:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each)))
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def rows(url: str, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """What a query answers."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(statement.encode(), parameters or None).fetchall()
+
+
+def tables(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything the platform keeps in a database: the rows of each table, in order."""
+    with psycopg.connect(url) as connection:
+        names = connection.execute(
+            "SELECT schemaname, relname FROM pg_stat_user_tables WHERE schemaname IN ('market_data', 'config')"
+        ).fetchall()
+        return {
+            table: connection.execute(
+                sql.SQL("SELECT * FROM {} ORDER BY 1, 2, 3").format(sql.Identifier(schema, table))
+            ).fetchall()
+            for schema, table in sorted(names)
+        }

@@ -1,0 +1,108 @@
+"""What stands around the code agrees with the code: documents, settings, the lock file, the repository itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from trading_platform.cli.main import app
+from trading_platform.settings import Settings
+
+REPOSITORY = Path(__file__).parents[3]
+LARGEST = 1_000_000
+
+
+def text(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def tracked() -> list[Path]:
+    answer = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        pytest.skip("not a git checkout: what belongs to it cannot be told")
+    return [path for name in answer.stdout.split("\0") if name and (path := REPOSITORY / name).is_file()]
+
+
+def commands() -> dict[str, str]:
+    """Every command as it is typed, with its help."""
+    found = {}
+    root = typer.main.get_command(app)
+    for name, command in root.commands.items():
+        for part, inner in getattr(command, "commands", {"": command}).items():
+            found[f"{name} {part}".strip()] = inner.help or ""
+    return found
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
+def test_every_command_is_documented_and_has_an_example(command: str):
+    assert re.search(rf"Example:\s*(\[bold\])?trading-platform {command}", commands()[command]), "no example in --help"
+    documented = text("README.md") + (text("docs/commands.md") if (REPOSITORY / "docs/commands.md").exists() else "")
+    for word in command.split():
+        assert re.search(rf"`[^`\n]*\b{word}\b[^`\n]*`", documented), f"{word} is not in the README"
+
+
+def test_the_readme_begins_with_two_commands():
+    readme = text("README.md")
+    assert "make demo" in readme
+    assert readme.index("make demo") < readme.index("make test") < readme.index("trading-platform import")
+
+
+def test_links_between_documents_lead_somewhere():
+    broken = [
+        f"{document.relative_to(REPOSITORY)}: {target}"
+        for document in tracked()
+        if document.suffix == ".md"
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
+        if not (document.parent / target).exists()
+    ]
+    assert not broken, broken
+
+
+def test_the_changelog_begins_with_what_is_unreleased():
+    assert re.findall(r"^## (.+)$", text("CHANGELOG.md"), re.MULTILINE)[0] == "Unreleased"
+
+
+def test_every_setting_is_in_the_example_and_nothing_else():
+    listed = re.findall(r"^([A-Z_]+)=", text(".env.example"), re.MULTILINE)
+    assert sorted(listed) == sorted(name.upper() for name in Settings.model_fields)
+
+
+def test_the_example_says_what_holds_without_it():
+    path = REPOSITORY / ".env.example"
+    assert Settings(_env_file=path).model_dump() == Settings(_env_file=None).model_dump()  # type: ignore[call-arg]
+
+
+def test_the_lock_covers_every_dependency_and_names_no_address():
+    lock = text("requirements.lock")
+    assert not re.search(r"://|--index|--find-links|@ file", lock)
+    pinned = {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==", lock, re.MULTILINE)}
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    missing = [line for line in wanted if normal(re.match(r"[A-Za-z0-9._-]+", line)[0]) not in pinned]
+    assert not missing, f"not in requirements.lock: {missing}"
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_no_file_is_large():
+    large = {str(path.relative_to(REPOSITORY)): path.stat().st_size for path in tracked()}
+    assert not {name: size for name, size in large.items() if size > LARGEST}
+
+
+def test_no_file_knows_the_machine_it_was_written_on():
+    machine = re.compile(rb"/(?:work|root|home/[a-z]+|opt/pypi)/|/tmp/[a-z]")
+    found = [str(path.relative_to(REPOSITORY)) for path in tracked() if machine.search(path.read_bytes())]
+    assert not set(found) - {str(Path(__file__).relative_to(REPOSITORY))}, found
+
+
+def test_the_licence_is_whole():
+    licence = text("LICENSE")
+    assert "Apache License" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence

@@ -1,0 +1,186 @@
+"""The use case: files to landing area, quarantine and universe, over small stores in memory."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from trading_platform.domain.errors import InvalidRequest, StoreUnavailable
+from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.sources.files.landing import LandingArea
+from trading_platform.sources.files.options import ImportOptions, PriceSide
+from trading_platform.sources.files.source import FileSource
+from trading_platform.workflows.bars.import_files import ImportReport, ImportStatus, import_files
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ALWAYS = Window(datetime(1990, 1, 1, tzinfo=UTC), NOW)
+
+
+class QuarantineInMemory:
+    """Rows by what tells them apart."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[object, ...], dict[str, object]] = {}
+        self.broken = False
+
+    def record(
+        self, refused: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
+    ) -> int:
+        if self.broken:
+            raise StoreUnavailable("The database is away.")
+        before = len(self.rows)
+        for row in refused.iter_rows(named=True):
+            assert row["row_count"] > 0
+            self.rows[source, symbol, timeframe, origin, row["line"], row["reason"], row["record"]] = row
+        return len(self.rows) - before
+
+
+class CoverageInMemory:
+    """Which windows are to be asked for again."""
+
+    def __init__(self) -> None:
+        self.withdrawn: list[tuple[str, Timeframe, list[Window]]] = []
+
+    def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
+        assert source == "file"
+        self.withdrawn.append((symbol, timeframe, list(windows)))
+
+
+class InstrumentsInMemory:
+    """A universe."""
+
+    def __init__(self, *known: Instrument) -> None:
+        self.known = {instrument.symbol: instrument for instrument in known}
+
+    def get(self, symbol: str) -> Instrument | None:
+        return self.known.get(symbol)
+
+    def add(self, instrument: Instrument) -> None:
+        self.known[instrument.symbol] = instrument
+
+
+class Stores:
+    """All that an import writes to."""
+
+    def __init__(self, folder: Path, *known: Instrument) -> None:
+        self.folder = folder
+        self.landing = LandingArea(folder)
+        self.quarantine = QuarantineInMemory()
+        self.coverage = CoverageInMemory()
+        self.instruments = InstrumentsInMemory(*known)
+        self.told: list[tuple[str, int, int]] = []
+
+    def run(self, *paths: Path, **said: object) -> ImportReport:
+        return import_files(
+            paths,
+            ImportOptions(**said),  # type: ignore[arg-type]
+            landing=self.landing,
+            quarantine=self.quarantine,
+            coverage=self.coverage,
+            instruments=self.instruments,
+            clock=lambda: NOW,
+            progress=lambda what, done, total: self.told.append((what, done, total)),
+        )
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Stores:
+    return Stores(tmp_path / "imports")
+
+
+def test_import_of_a_real_file_and_back(test_data: Path, stores: Stores) -> None:
+    report = stores.run(test_data / "daily/SPY_2008-2018_yahoo.csv")
+    (file,) = report.files
+    assert (file.status, file.rows, file.accepted, file.quarantined, file.bars) == (
+        ImportStatus.IMPORTED, 2519, 2517, 2, 2517,
+    )  # fmt: skip
+    assert report.reasons == {"ohlc_inconsistent": 2}
+    assert report.series == [("SPY", "1d")]
+    assert stores.told == [("files", 0, 1), ("files", 1, 1)]
+    ((symbol, timeframe, windows),) = stores.coverage.withdrawn
+    assert (symbol, timeframe, windows[0].start) == ("SPY", Timeframe.D1, datetime(2007, 12, 31, tzinfo=UTC))
+    assert stores.run(test_data / "daily/SPY_2008-2018_yahoo.csv").files[0].status is ImportStatus.UNCHANGED
+    assert len(stores.coverage.withdrawn) == 1
+    assert len(stores.quarantine.rows) == 2
+    answer = FileSource(stores.folder).bars(guess_instrument("SPY", "file"), Timeframe.D1, ALWAYS)
+    assert answer.bars.height == 2517
+
+
+def test_unknown_symbol_is_registered_once_and_known_ones_are_left_alone(test_data: Path, tmp_path: Path) -> None:
+    known = Instrument("KO", guess_instrument("KO", "x").asset_class, "XNYS", "kraken", sector="Drinks")
+    stores = Stores(tmp_path, known)
+    report = stores.run(test_data / "daily/KO_daily.csv", test_data / "daily/PEP_daily.csv")
+    assert [(file.symbol, file.registered) for file in report.files] == [("KO", False), ("PEP", True)]
+    assert stores.instruments.known == {"KO": known, "PEP": guess_instrument("PEP", "file")}
+
+
+def test_importing_again_changes_nothing(test_data: Path, stores: Stores) -> None:
+    paths = [test_data / "daily/SPY_2008-2018_yahoo.csv", test_data / "daily/BTCUSD_monthly_2012-2024.csv"]
+    stores.run(*paths)
+    files = {path: path.read_bytes() for path in stores.folder.rglob("*.parquet")}
+    quarantined = dict(stores.quarantine.rows)
+    again = stores.run(*paths)
+    assert [file.status for file in again.files] == [ImportStatus.UNCHANGED, ImportStatus.REFUSED]
+    assert {path: path.read_bytes() for path in stores.folder.rglob("*.parquet")} == files
+    assert stores.quarantine.rows == quarantined
+    assert not again.every_file_usable
+
+
+def test_another_price_side_replaces_the_bars(test_data: Path, stores: Stores) -> None:
+    path = test_data / "daily/EURUSD_oanda_lean_daily_quote.csv"
+    source = FileSource(stores.folder)
+    eurusd = guess_instrument("EURUSD", "file")
+    closes = {}
+    for side in PriceSide:
+        stores.run(path, price=side)
+        closes[side] = source.bars(eurusd, Timeframe.D1, ALWAYS).bars["close"]
+    assert (closes[PriceSide.BID] <= closes[PriceSide.MID]).all()
+    assert (closes[PriceSide.MID] < closes[PriceSide.ASK]).all()
+    assert len(list(stores.folder.rglob("*.parquet"))) == 1
+
+
+def test_days_in_separate_archives_make_one_history(test_data: Path, stores: Stores) -> None:
+    paths = sorted(test_data.glob("minute/lean_original/crypto_coinbase_minute_btcusd_*_trade.zip"))
+    report = stores.run(*paths)
+    assert report.every_file_usable
+    btcusd = guess_instrument("BTCUSD", "file")
+    answer = FileSource(stores.folder).bars(btcusd, Timeframe.M1, ALWAYS)
+    assert answer.bars.height == sum(file.accepted for file in report.files)
+    assert answer.bars["time"].is_sorted()
+    in_a_row = Window(datetime(2016, 10, 7, tzinfo=UTC), datetime(2016, 10, 10, tzinfo=UTC))
+    assert answer.answered[0] == in_a_row
+
+
+def test_missing_file_stops_before_anything_is_imported(test_data: Path, stores: Stores, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest):
+        stores.run(test_data / "daily/KO_daily.csv", tmp_path / "nothing.csv")
+    assert not stores.folder.exists()
+
+
+def test_members_of_an_archive_are_reported_each(test_data: Path, stores: Stores, tmp_path: Path) -> None:
+    path = tmp_path / "download.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("KO_daily.csv", "PEP_daily.csv"):
+            archive.write(test_data / "daily" / name, name)
+        archive.writestr("README.txt", "see the web page\n")
+    report = stores.run(path)
+    assert [(file.symbol, file.status) for file in report.files] == [
+        ("KO", ImportStatus.IMPORTED),
+        ("PEP", ImportStatus.IMPORTED),
+        ("README", ImportStatus.REFUSED),
+    ]
+
+
+def test_without_quarantine_nothing_is_landed(test_data: Path, stores: Stores) -> None:
+    stores.quarantine.broken = True
+    with pytest.raises(StoreUnavailable):
+        stores.run(test_data / "daily/SPY_2008-2018_yahoo.csv")
+    assert not list(stores.folder.rglob("*.parquet"))
+    stores.quarantine.broken = False
+    assert stores.run(test_data / "daily/SPY_2008-2018_yahoo.csv").files[0].status is ImportStatus.IMPORTED

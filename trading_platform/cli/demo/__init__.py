@@ -1,0 +1,1 @@
+"""The demonstration: an invented market through the real pipeline."""

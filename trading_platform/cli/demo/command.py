@@ -1,0 +1,183 @@
+"""``demo``: the whole platform on invented data, from a local exchange to checked features, and a live feed.
+
+It uses a data directory of its own, so that invented prices never stand beside real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trading_platform.cli.output import err, number, out, print_json, progress_bars, table
+from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.time import Clock, Timeframe, utc_now
+from trading_platform.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from trading_platform.cli.demo.live import LiveOutcome
+    from trading_platform.cli.market_data.backfill import Line
+    from trading_platform.cli.market_data.dagster_runs import RunOutcome
+    from trading_platform.resources.platform import PlatformContext
+
+SYMBOLS = ("ADAUSD", "BTCUSD", "DOTUSD", "ETHUSD", "SOLUSD", "XRPUSD")
+SEED = 7
+_PRESENT = "present.txt"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(demo)
+
+
+def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
+    """See the platform work, with no account and no server: an invented market in, checked features out.
+
+    Takes about a minute, ends by itself, and a second time changes nothing. Example: trading-platform demo
+    """
+    began = time.monotonic()
+    settings = demo_settings()
+    clock = _fixed_clock(settings.root)
+    if not json:
+        err.print(
+            f"A local exchange with {len(SYMBOLS)} invented markets feeds a platform of its own in {settings.root}."
+        )
+    from trading_platform.simulator.seeded import SeededMarket
+    from trading_platform.simulator.server import running_exchange
+
+    with (
+        running_exchange(SeededMarket(SEED, SYMBOLS), clock=clock) as url,
+        progress_bars(quiet=json) as progress,
+    ):
+        os.environ["KRAKEN_API_URL"] = url
+        os.environ["KRAKEN_REQUESTS_PER_SECOND"] = "1000"  # our own exchange needs no mercy
+        lines, runs, features = _run(load_settings(), clock, progress)
+    live = _run_live(settings, watch=not json and out.is_terminal)
+    seconds = time.monotonic() - began
+    failed = [line.failed for line in lines if line.failed] + [run.error for run in runs if run.error]
+    if json:
+        _print_for_machines(lines, runs, features, live, seconds)
+    else:
+        _print_for_people(lines, runs, features, live, seconds, settings)
+    if failed:
+        raise typer.Exit(1)
+
+
+def demo_settings() -> Settings:
+    """Settings of the demonstration: embedded servers in ``<data_dir>/demo``, whatever else is configured."""
+    root = load_settings().root
+    os.environ["DATA_DIR"] = str(root if root.name == "demo" else root / "demo")
+    for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOGS_DIR", "DAGSTER_HOME"):
+        os.environ[name] = ""
+    return load_settings()
+
+
+def _fixed_clock(root: Path) -> Clock:
+    """The demonstration's present: the last UTC midnight of its first run, so that a second run finds the same."""
+    file = root / _PRESENT
+    if not file.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        today = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+        file.write_text((today + timedelta(seconds=30)).isoformat(), encoding="utf-8")
+    present = datetime.fromisoformat(file.read_text(encoding="utf-8")).astimezone(UTC)
+    return lambda: present
+
+
+def _run(settings: Settings, clock: Clock, progress: Any) -> tuple[list[Line], list[RunOutcome], int]:
+    from trading_platform.cli.market_data.backfill import run_backfill
+    from trading_platform.resources.platform import open_platform
+
+    with open_platform(settings, clock=clock, progress=progress) as platform:
+        for instrument in _instruments():
+            platform.stores.instruments.add(instrument)
+        lines, runs = run_backfill(platform, SYMBOLS, list(Timeframe), None)
+        return lines, runs, _feature_rows(platform)
+
+
+def _run_live(settings: Settings, *, watch: bool) -> LiveOutcome:
+    from trading_platform.cli.demo.live import TRADES_PER_MINUTE, run_live
+    from trading_platform.simulator.seeded import SeededMarket
+
+    market = SeededMarket(SEED, SYMBOLS, trades_per_minute=TRADES_PER_MINUTE)
+    return run_live(settings, market, list(_instruments()), watch=watch)
+
+
+def _instruments() -> Iterator[Instrument]:
+    for symbol in SYMBOLS:
+        sector = "payments" if symbol in ("ADAUSD", "XRPUSD", "BTCUSD") else "contracts"
+        yield Instrument(symbol, AssetClass.CRYPTO, "24/7", "kraken", sector=sector, benchmark="BTCUSD")
+
+
+def _feature_rows(platform: PlatformContext) -> int:
+    from trading_platform.domain.time import Window, parse_moment
+
+    window = Window(parse_moment("2000-01-01"), platform.clock() + timedelta(days=1))
+    return platform.stores.features.read(list(SYMBOLS), window).height
+
+
+def _print_for_machines(
+    lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, live: LiveOutcome, seconds: float
+) -> None:
+    print_json(
+        {
+            "seconds": round(seconds, 1),
+            "bars": [asdict(line) for line in lines],
+            "feature_rows": features,
+            "runs": [asdict(run) for run in runs],
+            "live": live.as_dict(),
+        }
+    )
+
+
+def _print_for_people(
+    lines: Sequence[Line],
+    runs: Sequence[RunOutcome],
+    features: int,
+    live: LiveOutcome,
+    seconds: float,
+    settings: Settings,
+) -> None:
+    from trading_platform.cli.demo.live import print_live
+    from trading_platform.cli.market_data.backfill import print_warnings
+
+    columns = ["timeframe", "symbols", "bars", "expected", "proven empty", "refused", "missing", "partitions"]
+    rows = []
+    for length in Timeframe:
+        own = [line for line in lines if line.timeframe == length]
+        rows.append(
+            [
+                length.value,
+                len(own),
+                *(
+                    sum(getattr(line, name) for line in own)
+                    for name in ("stored", "expected", "empty", "refused", "missing", "partitions")
+                ),
+            ]
+        )
+    out.print(table("What is stored", columns, rows, right=columns[1:]))
+    checks = [check for run in runs for check in run.checks]
+    if runs:
+        passed = sum(check.passed for check in checks)
+        out.print(
+            f"{number(features)} rows of features. {len(runs)} Dagster runs, {passed} of {len(checks)} checks passed, "
+            f"{seconds:.0f} seconds."
+        )
+        print_warnings([check for check in checks if not check.passed])
+    else:
+        out.print(
+            f"{number(features)} rows of features. Nothing was left to do, nothing changed ({seconds:.0f} seconds)."
+        )
+    print_live(live)
+    place = os.path.relpath(settings.root)
+    out.print("\nWhere to look next:")
+    out.print(f"  DATA_DIR={place} make dev", highlight=False)
+    out.print("      the Dagster UI on http://127.0.0.1:3000: lineage, partitions, checks")
+    out.print(f"  DATA_DIR={place} .venv/bin/trading-platform verify", highlight=False)
+    out.print(f"  DATA_DIR={place} .venv/bin/trading-platform coverage", highlight=False)
+    out.print(f"  DATA_DIR={place} .venv/bin/trading-platform export bars btc.csv -s BTCUSD", highlight=False)

@@ -1,0 +1,1 @@
+"""Commands that follow or replay a feed, and the local exchange."""

@@ -1,0 +1,222 @@
+"""The command ``replay``: files of ticks and recordings through the live path's bars.
+
+What it does is in :mod:`trading_platform.streaming.replay`; here it is asked for and printed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.time import utc_now
+
+if TYPE_CHECKING:
+    from trading_platform.domain.market.bar_series import Basis
+    from trading_platform.domain.market.instruments import Instrument
+    from trading_platform.streaming.replay import ReplayReport
+    from trading_platform.streaming.replay_inputs import ReplayInput
+    from trading_platform.streaming.replay_sinks import FinalMinutesSink, MemorySink
+
+_MOST_ROWS = 20
+"""Bars shown of a dry run; all of them go to a file with --to."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command()(replay)
+
+
+def replay(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files of trades or quotes, or recordings made by stream --record.")
+    ],
+    *,
+    basis: Annotated[
+        str | None, typer.Option(help="Price of the bars: trade, mid, bid or ask. Default: told by the file.")
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="Whose prices they are; of a recording: which symbol. Default: told by the file.")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="How many times as fast as it happened: 1, 100, …, or max.")] = "max",
+    timezone: Annotated[
+        str | None, typer.Option(help="Zone of times written without one, for example America/New_York.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; show the bars made.")] = False,
+    to: Annotated[Path | None, typer.Option(help="Store nothing; write the bars to a .parquet or .csv file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Make 1m bars of recorded ticks as the live stream would have made them, event by event.
+
+    Goes on where it was interrupted; a second time nothing changes. Longer bars follow as they do live.
+
+    Example: trading-platform replay EURUSD_ticks.csv.gz --basis bid --dry-run
+    """
+    from trading_platform.sources.files.options import ImportOptions
+
+    factor = _speed(speed)
+    price = _basis(basis)
+    _check_target(to)
+    options = ImportOptions(symbol=symbol.upper() if symbol else None, timezone=timezone)
+    if dry_run or to is not None:
+        reports, sink = _without_storing(files, options, price, factor, quiet=as_json)
+        _print(reports, sink, to, as_json=as_json)
+        return
+    _print(_storing(files, options, price, factor, quiet=as_json), None, None, as_json=as_json)
+
+
+def _without_storing(
+    files: list[Path], options: Any, basis: Basis | None, speed: float | None, *, quiet: bool
+) -> tuple[list[ReplayReport], MemorySink]:
+    from trading_platform.domain.market.instruments import guess_instrument
+    from trading_platform.streaming.replay_sinks import MemorySink
+
+    sink = MemorySink()
+    inputs = _open(files, options, basis, lambda name: guess_instrument(name, "file"))
+    return _replay_all(inputs, sink, speed, quiet=quiet), sink
+
+
+def _storing(
+    files: list[Path], options: Any, basis: Basis | None, speed: float | None, *, quiet: bool
+) -> list[ReplayReport]:
+    from trading_platform.domain.market.instruments import guess_instrument
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
+    from trading_platform.sources.files.contents import check_exists
+    from trading_platform.streaming.replay_sinks import StoreSink
+
+    for file in files:
+        check_exists(file.expanduser())
+    with open_platform(load_settings()) as platform:
+        stores = platform.stores
+        known = stores.instruments
+        inputs = _open(files, options, basis, lambda name: known.get(name) or guess_instrument(name, "file"))
+        for each in inputs:
+            for symbol in each.basis:
+                if known.get(symbol) is None:
+                    known.add(guess_instrument(symbol, each.source))
+        sink = StoreSink(stores.stream, stores.quarantine, platform.clock)
+        return _replay_all(inputs, sink, speed, quiet=quiet)
+
+
+def _open(files: list[Path], options: Any, basis: Basis | None, instrument_of: Any) -> list[ReplayInput]:
+    from trading_platform.domain.market.calendars import timezone_of
+    from trading_platform.streaming.replay_inputs import open_inputs
+
+    def zone_of(symbol: str) -> str:
+        instrument: Instrument = instrument_of(symbol)
+        return timezone_of(instrument.calendar).key
+
+    return [
+        found
+        for file in files
+        for found in open_inputs(file.expanduser(), basis=basis, options=options, zone_of=zone_of)
+    ]
+
+
+def _replay_all(
+    inputs: list[ReplayInput], sink: FinalMinutesSink, speed: float | None, *, quiet: bool
+) -> list[ReplayReport]:
+    from trading_platform.cli.output import progress_bars
+    from trading_platform.streaming.replay import MINUTES_AT_ONCE
+    from trading_platform.streaming.replay import replay as run
+
+    with progress_bars(quiet=quiet) as progress:
+        return [
+            run(
+                each,
+                sink,
+                speed=speed,
+                clock=utc_now,
+                sleep=time.sleep,
+                progress=progress,
+                minutes_at_once=MINUTES_AT_ONCE if speed is None else 1,
+            )
+            for each in inputs
+        ]
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise InvalidRequest(
+            f"A replay cannot have the speed {text!r}.",
+            expected="a number above zero, or max",
+            received=repr(text),
+            remedy="say --speed 1 for the pace at which it happened, --speed max for as fast as can be",
+        )
+    return speed
+
+
+def _basis(text: str | None) -> Basis | None:
+    from trading_platform.domain.market.bar_series import Basis
+
+    if text is None:
+        return None
+    try:
+        return Basis(text.lower())
+    except ValueError:
+        raise InvalidRequest(
+            f"Bars cannot be made of {text!r}.",
+            expected=f"one of {', '.join(Basis)}",
+            received=repr(text),
+            remedy="choose one of the expected, or leave --basis out",
+        ) from None
+
+
+def _check_target(to: Path | None) -> None:
+    if to is not None and to.suffix not in (".parquet", ".csv"):
+        raise InvalidRequest(
+            "The file's ending does not say what to write.",
+            expected="a name that ends in .parquet or .csv",
+            received=to.name,
+            remedy="choose such a name",
+        )
+
+
+def _print(reports: list[ReplayReport], sink: MemorySink | None, to: Path | None, *, as_json: bool) -> None:
+    from trading_platform.cli.output import out, print_json, table
+
+    bars = sink.bars() if sink is not None else None
+    if to is not None and bars is not None:
+        bars.write_parquet(to) if to.suffix == ".parquet" else bars.write_csv(to)
+    if as_json:
+        shown = bars.to_dicts() if bars is not None and to is None else None
+        print_json({"replays": [asdict(report) for report in reports], "bars": shown, "file": to and str(to)})
+        return
+    columns = ("file", "symbols", "of", "events", "used", "refused", "again", "late", "bars", "final until")
+    rows = [_row(report) for report in reports]
+    out.print(table("Replayed", columns, rows, right=columns[3:9]))
+    for reason, count in _reasons(sink):
+        out.print(f"{count:,} refused: {reason}", highlight=False)
+    if to is not None and bars is not None:
+        out.print(f"{bars.height:,} bars written to {to}.", highlight=False)
+    elif bars is not None:
+        last = bars.tail(_MOST_ROWS).drop("timeframe", "source", "quality")
+        title = f"{bars.height:,} bars" + (f", the last {_MOST_ROWS}" if bars.height > _MOST_ROWS else "")
+        out.print(table(title, last.columns, last.rows(), right=last.columns[2:]))
+
+
+def _reasons(sink: MemorySink | None) -> Iterator[tuple[str, int]]:
+    import polars as pl
+
+    if sink is not None and sink.refused:
+        yield from pl.concat(sink.refused)["reason"].value_counts(sort=True).rows()
+
+
+def _row(report: ReplayReport) -> tuple[Any, ...]:
+    counts = report.counts
+    symbols = ", ".join(report.symbols)
+    until = f"{report.until:%Y-%m-%d %H:%M}" if report.until else None
+    used = (counts.received - counts.repeated, counts.accepted, report.refused, counts.duplicates, counts.late)
+    return (Path(report.origin).name, symbols, ", ".join(report.basis), *used, report.bars, until)

@@ -1,0 +1,201 @@
+"""``stream``: the live process, from a feed to Redis and the database."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trading_platform.cli.live.stream_feeds import Wanted, plan_feeds
+from trading_platform.cli.output import out, print_json, table
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.time import Clock, utc_now
+from trading_platform.settings import Settings, load_settings
+from trading_platform.streaming.feeds import FeedPlan, Share
+
+if TYPE_CHECKING:
+    from trading_platform.resources.platform import PlatformContext
+    from trading_platform.streaming.pipeline import Progress
+    from trading_platform.streaming.process import StreamProcess, Surroundings
+    from trading_platform.streaming.recording import RecordingWriter
+
+_REFRESH = 0.5
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(stream)
+
+
+def stream(
+    symbols: Annotated[
+        list[str] | None, typer.Argument(help="Which symbols; by default all whose source has a live feed.")
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(help="NUMBER/OF: this process's part of the symbols, where several share them: 1/4 to 4/4."),
+    ] = None,
+    basis: Annotated[
+        Basis | None, typer.Option(help="Make bars of this side of the quotes, or their middle; by default of trades.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Record what the feed says, for `replay`.")] = None,
+    seconds: Annotated[float | None, typer.Option("--for", min=1, help="Stop by itself after so many seconds.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON at the end.")] = False,
+) -> None:
+    """Stream quotes to Redis and one-minute bars to the database, until Ctrl-C or SIGTERM.
+
+    Example: [bold]trading-platform stream BTCUSD ETHUSD[/]
+    """
+    settings = load_settings()
+    wanted = Wanted(tuple(symbols or ()), Share.parse(share) if share else None, basis)
+    with open_stream(settings, wanted, record) as process:
+        asyncio.run(run_until_stopped(process, seconds, watch=not json and out.is_terminal))
+    summary = _summary(process)
+    if json:
+        print_json(summary)
+    else:
+        out.print(
+            f"{summary['events']:,} events, {summary['quotes_written']:,} quotes written, "
+            f"{summary['bars']:,} bars of minutes stored, until {summary['stored_until'] or 'none'}."
+        )
+
+
+@contextmanager
+def open_stream(
+    settings: Settings, wanted: Wanted, record: Path | None = None, *, clock: Clock = utc_now
+) -> Iterator[StreamProcess]:
+    """The live process over the configured servers, ready to run.
+
+    Args:
+        settings: which servers.
+        wanted: what to stream.
+        record: where to record what the feed says; None: nowhere.
+        clock: the receiver's clock.
+
+    Raises:
+        InvalidRequest: unknown symbols, none that have a live feed, or some that another process streams.
+    """
+    from trading_platform.embedded.stack import running_stack, url_as
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.stores.market_data.stream.symbol_leases import claimed
+    from trading_platform.stores.postgres.roles import Role
+    from trading_platform.streaming.process import StreamProcess
+
+    with ExitStack() as opened:
+        endpoints = opened.enter_context(running_stack(settings, need_redis=True))
+        platform = opened.enter_context(open_platform(settings, clock=clock))
+        plans, part = plan_feeds(settings, platform, wanted)
+        for plan in plans:
+            opened.enter_context(claimed(platform.stores.database, plan.source, plan.symbols))
+        database_url = url_as(settings, endpoints, Role.INGEST)
+        around = opened.enter_context(_surroundings(platform, database_url, endpoints.redis_url, plans, record))
+        yield StreamProcess(plans, around, part=part)
+
+
+@contextmanager
+def _surroundings(
+    platform: PlatformContext, database_url: str, redis_url: str, plans: Sequence[FeedPlan], record: Path | None
+) -> Iterator[Surroundings]:
+    from trading_platform.stores.redis.live import AsyncLiveStore
+    from trading_platform.stores.redis.order_stream import OrderStream
+    from trading_platform.streaming.process import Surroundings
+
+    with ExitStack() as opened:
+        on_event = opened.enter_context(_recorder(plans, record, platform.clock)).write if record is not None else None
+        orders = OrderStream(redis_url)
+        opened.callback(orders.close)
+        live = AsyncLiveStore(redis_url)
+        yield Surroundings(
+            platform.stores,
+            platform.sources,
+            live,
+            orders,
+            platform.clock,
+            database_url,
+            on_event=on_event,
+            give_up=platform.give_up,
+        )
+
+
+def _recorder(plans: Sequence[FeedPlan], file: Path, clock: Clock) -> RecordingWriter:
+    from trading_platform.streaming.recording import RecordingWriter
+
+    if len(plans) > 1:
+        raise InvalidRequest(
+            "A recording is of one source.",
+            expected="symbols of one source",
+            received=f"symbols of {' and '.join(plan.source for plan in plans)}",
+            remedy="name the symbols to record",
+        )
+    (plan,) = plans
+    basis = plan.basis or dict.fromkeys(plan.quoted, Basis.MID)
+    return RecordingWriter(file, source=plan.source, basis=basis, fill_silent=plan.fill_silent, clock=clock)
+
+
+async def run_until_stopped(process: StreamProcess, seconds: float | None = None, *, watch: bool = False) -> None:
+    """Streams until Ctrl-C, SIGTERM or so many seconds; with a live table on the terminal if wanted."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if seconds is not None:
+        loop.call_later(seconds, stop.set)
+    watching = asyncio.create_task(_watch(process)) if watch else None
+    try:
+        await process.run(stop)
+    finally:
+        if watching is not None:
+            watching.cancel()
+
+
+async def _watch(process: StreamProcess) -> None:
+    """A live table until it is cancelled."""
+    from rich.live import Live
+
+    with Live(_shown(process), console=out, transient=True, auto_refresh=False) as live:
+        while True:
+            await asyncio.sleep(_REFRESH)
+            live.update(_shown(process), refresh=True)
+
+
+def _shown(process: StreamProcess) -> Any:
+    quotes = process.latest
+    rows = [
+        [symbol, quote.bid, quote.ask, quote.last, f"{quote.time:%H:%M:%S.%f}"[:-3]]
+        for symbol, quote in sorted(quotes.items())
+    ]
+    progress = list(process.progress.values())
+    title = "Waiting for the feed"
+    if progress:
+        stored = _stored_until(progress)
+        minutes = sum(each.minutes for each in progress)
+        until = f"{stored:%H:%M}" if stored else "none yet"
+        title = f"{sum(each.events for each in progress):,} events · {minutes:,} minute bars, stored until {until} UTC"
+        title += "".join(f" · waiting: {each.failing}" for each in progress if each.failing)
+    return table(title, ["symbol", "bid", "ask", "last", "time (UTC)"], rows, right=["bid", "ask", "last"])
+
+
+def _stored_until(progress: Sequence[Progress]) -> datetime | None:
+    """Until when all feeds are stored."""
+    return min((each.until for each in progress if each.until), default=None)
+
+
+def _summary(process: StreamProcess) -> dict[str, Any]:
+    progress = list(process.progress.values())
+    return {
+        "events": sum(each.events for each in progress),
+        "quotes": sum(each.quotes for each in progress),
+        "bars": sum(each.minutes for each in progress),
+        "stored_until": _stored_until(progress),
+        "quotes_written": process.sink.counts.written,
+        "quotes_conflated": process.sink.counts.conflated,
+        "parts": [asdict(part) for part in process.supervisor.parts.values()],
+    }

@@ -1,0 +1,149 @@
+"""Which feeds ``stream`` opens: of each source with a live feed, the symbols it was asked for.
+
+What a feed is followed for is a :class:`~trading_platform.streaming.feeds.FeedPlan`. A source that gets a
+live feed is added to :data:`PLANNERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.settings import Settings
+from trading_platform.streaming.feeds import FeedPlan, Share, stream_name
+
+if TYPE_CHECKING:
+    from trading_platform.resources.platform import PlatformContext
+    from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
+
+_POLLING_ATTEMPTS = 1  # whoever polls asks again anyway
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What ``stream`` was asked for.
+
+    Attributes:
+        symbols: which; none means all that have a live feed.
+        share: the part of the universe that is this process's.
+        basis: make bars of this side of the quotes; None: of trades, or of mid quotes where no trades are told.
+    """
+
+    symbols: Sequence[str] = ()
+    share: Share | None = None
+    basis: Basis | None = None
+
+
+def plan_feeds(settings: Settings, platform: PlatformContext, wanted: Wanted) -> tuple[list[FeedPlan], str]:
+    """The feeds to open, and the name of the part of the universe they cover; empty for the whole of it.
+
+    Raises:
+        InvalidRequest: unknown symbols, or none that have a live feed.
+    """
+    everything = platform.stores.instruments.all()
+    known = platform.stores.instruments.require(wanted.symbols) if wanted.symbols else everything
+    live = {symbol: instrument for symbol, instrument in known.items() if instrument.source in PLANNERS}
+    strange = [symbol for symbol in wanted.symbols if symbol not in live]
+    if strange or not live:
+        raise InvalidRequest(
+            f"{', '.join(strange)} cannot be streamed." if strange else "There is nothing to stream.",
+            expected=f"instruments whose source is {' or '.join(PLANNERS)}",
+            received=", ".join(f"{symbol} from {known[symbol].source}" for symbol in strange) or "none in the universe",
+            remedy="`trading-platform instruments add BTCUSD` adds one",
+        )
+    chosen = [live[symbol] for symbol in sorted(live) if wanted.share is None or symbol in wanted.share]
+    if not chosen:
+        raise InvalidRequest(
+            f"No symbol falls into the share {wanted.share}.",
+            expected="as many symbols as processes, at least",
+            received=f"{len(live)} symbols",
+            remedy="run fewer processes",
+        )
+    plans = []
+    for source, planner in PLANNERS.items():
+        own = [instrument for instrument in chosen if instrument.source == source]
+        if own:
+            all_of_it = [symbol for symbol, instrument in everything.items() if instrument.source == source]
+            name = stream_name(source, (instrument.symbol for instrument in own), all_of_it, wanted.share)
+            plans.append(planner(settings, own, name, wanted.basis, platform))
+    parts = {plan.stream.removeprefix(plan.source).strip() for plan in plans} - {""}
+    return plans, " ".join(sorted(parts))
+
+
+def _plan_kraken(
+    settings: Settings,
+    instruments: Sequence[Instrument],
+    stream: str,
+    basis: Basis | None,
+    platform: PlatformContext,
+) -> FeedPlan:
+    """Trades and quotes by WebSocket, or quotes alone by polling; then there are bars only if quotes are asked for."""
+    from trading_platform.sources.kraken.client import connect
+    from trading_platform.sources.kraken.http import Retries
+    from trading_platform.sources.kraken.live.feed import KrakenFeed
+    from trading_platform.sources.kraken.live.quotes import KrakenQuotes
+    from trading_platform.sources.polling import PollingFeed
+
+    address, limit, clock = settings.kraken_api_url, settings.kraken_requests_per_second, platform.clock
+    book = connect(address, limit, budget=platform.budget).pairs()
+    pairs = [book.find(instrument.symbol) for instrument in instruments]
+    symbols = frozenset(instrument.symbol for instrument in instruments)
+    of_quotes = basis not in (None, Basis.TRADE)
+
+    def live(known: LastTold, refused: RefuseMessage) -> LiveFeed:
+        return KrakenFeed(settings.kraken_ws_url, pairs, clock=clock, known=known, refused=refused)
+
+    def polled(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
+        client = connect(address, limit, budget=platform.budget, retries=Retries(attempts=_POLLING_ATTEMPTS))
+        return PollingFeed(KrakenQuotes(client, clock), instruments, clock=clock)
+
+    if settings.kraken_live == "polling" and not of_quotes:
+        return FeedPlan("kraken", stream, {}, polled, quoted=symbols)
+    make = polled if settings.kraken_live == "polling" else live
+    return FeedPlan("kraken", stream, dict.fromkeys(symbols, basis or Basis.TRADE), make, fill_silent=not of_quotes)
+
+
+def _plan_ibkr(
+    settings: Settings, instruments: Sequence[Instrument], stream: str, basis: Basis | None, platform: PlatformContext
+) -> FeedPlan:
+    """Quotes; bars are made of them where theirs are made of quotes, too (currency pairs), or if that is asked for."""
+    from trading_platform.resources.ibkr import gateway_of, log_absences
+    from trading_platform.sources.ibkr.live import IbkrFeed
+    from trading_platform.sources.ibkr.maintenance import parse_maintenance
+    from trading_platform.sources.live import LastTold
+
+    gateway, maintenance = gateway_of(settings), parse_maintenance(settings.ibkr_maintenance)
+    of_quotes = basis not in (None, Basis.TRADE)
+    made = {
+        instrument.symbol: basis if of_quotes and basis is not None else Basis.MID
+        for instrument in instruments
+        if of_quotes or instrument.asset_class is AssetClass.FX
+    }
+
+    def away(moment: datetime) -> bool:
+        return maintenance.around(moment) is not None
+
+    def make(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
+        return IbkrFeed(
+            gateway,
+            instruments,
+            lines=settings.ibkr_market_data_lines,
+            maintenance=maintenance,
+            clock=platform.clock,
+            on_absence=log_absences(platform.stores.database),
+        )
+
+    make(LastTold(), lambda _message: None)  # too many symbols are said before anything is opened
+    quoted = frozenset(instrument.symbol for instrument in instruments) - made.keys()
+    return FeedPlan("ibkr", stream, made, make, quoted=quoted, away=away)
+
+
+Planner = Callable[[Settings, Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]
+
+PLANNERS: dict[str, Planner] = {"kraken": _plan_kraken, "ibkr": _plan_ibkr}
+"""Of each source with a live feed, who plans it."""

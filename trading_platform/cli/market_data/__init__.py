@@ -1,0 +1,1 @@
+"""Commands about bars and what is derived from them."""

@@ -1,0 +1,323 @@
+"""``backfill``: brings bars, indicators and features of some symbols up to what their sources have.
+
+It runs the same Dagster jobs that the UI shows, in this process. What there is to do is found by
+:mod:`trading_platform.workflows.bars.plan_backfill`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.cli.output import err, out, print_json, progress_bars, table
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.time import Timeframe, Window, parse_moment
+from trading_platform.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from trading_platform.cli.market_data.dagster_runs import CheckOutcome, RunOutcome
+    from trading_platform.domain.quality.completeness import Account
+    from trading_platform.resources.platform import PlatformContext
+    from trading_platform.workflows.bars.plan_backfill import Reach
+
+
+_WORTH_SAYING = 10.0  # seconds of asking a source
+_WORTH_ASKING = 3600.0
+_MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a backfill leaves behind for one symbol and timeframe."""
+
+    symbol: str
+    timeframe: str
+    partitions: int
+    expected: int
+    stored: int
+    empty: int
+    unconfirmed: int
+    refused: int
+    missing: int
+    failed: str | None
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(backfill)
+
+
+def backfill(
+    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all of the universe by default.")] = None,
+    timeframe: Annotated[
+        list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d; all that can be had by default.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="First moment; whole partitions that it touches are done.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last moment, not included.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Ask and compute anew, whatever is there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Bring bars, indicators and features up to what the sources have.
+
+    Goes on where an interrupted one stopped. Minutes of Kraken are rebuilt from its trades as far back as --start
+    says, or KRAKEN_HISTORY_DAYS; what that takes is said before it begins.
+
+    Example: [bold]trading-platform backfill SPY GOOG -t 1d[/]
+    """
+    from trading_platform.resources.platform import open_platform
+
+    began = time.monotonic()
+    lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
+    asked = _asked(start, end)
+    settings = _reaching(load_settings(), asked, told=start is not None)
+    with progress_bars(quiet=json) as progress, open_platform(settings, progress=progress, again=again) as platform:
+        if not json and (start is not None or out.is_terminal):
+            _print_efforts(platform, symbols or [], lengths, asked)
+        lines, runs = run_backfill(platform, symbols or [], lengths, asked)
+    _report(lines, runs, time.monotonic() - began, as_json=json)
+    if any(line.failed for line in lines) or any(run.error for run in runs):
+        raise typer.Exit(1)
+
+
+def _reaching(settings: Settings, asked: Window | None, *, told: bool) -> Settings:
+    """The settings, Kraken's trades reaching back as far as a user says who names a start."""
+    from trading_platform.domain.time import utc_now
+    from trading_platform.partitions import first_window
+
+    if asked is None or not told:
+        return settings
+    first = max(asked.start, first_window(Timeframe.M1).start)
+    days = math.ceil((utc_now() - first) / timedelta(days=1))
+    return settings.model_copy(update={"kraken_history_days": max(days, settings.kraken_history_days)})
+
+
+def _print_efforts(
+    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], asked: Window | None
+) -> None:
+    """Says what takes long before it is begun."""
+    from trading_platform.workflows.bars.plan_backfill import efforts_of
+
+    chosen = platform.instruments(list(dict.fromkeys(symbols or platform.stores.instruments.all())))
+    efforts = efforts_of(
+        platform.stores, platform.sources, chosen, timeframes, asked, clock=platform.clock, again=platform.again
+    )
+    shown = [effort for effort in efforts if effort.seconds >= _WORTH_SAYING]
+    for effort in shown:
+        out.print(
+            f"{effort.symbol} {effort.timeframe}: {effort.window} from {effort.source}, about {effort.requests:,} "
+            f"requests, {_duration(effort.seconds)}.",
+            highlight=False,
+        )
+    total = sum(effort.seconds for effort in shown)
+    if shown:
+        out.print(f"In all {_duration(total)}. Interrupt it when you like: the same command goes on where it stopped.")
+    if total > _WORTH_ASKING and sys.stdin.isatty():
+        typer.confirm("Go on?", default=True, abort=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / _MINUTE)
+    return f"{minutes} min" if minutes < 2 * _MINUTE else f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
+
+
+def run_backfill(
+    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], asked: Window | None
+) -> tuple[list[Line], list[RunOutcome]]:
+    """Plans and runs a backfill on an open platform, and accounts for what is there afterwards.
+
+    Raises:
+        InvalidRequest: unknown symbols, an empty universe, or a symbol that nothing can be had of.
+    """
+    from trading_platform.workflows.bars.plan_backfill import reach_of
+
+    chosen = list(symbols) or list(platform.stores.instruments.all())
+    if not chosen:
+        raise InvalidRequest(
+            "There is nothing to backfill: the universe is empty.",
+            expected="at least one instrument",
+            remedy="`trading-platform import FILE` or `trading-platform instruments add SYMBOL` adds one",
+        )
+    reaches = []
+    for instrument in platform.instruments(list(dict.fromkeys(chosen))):
+        found = [
+            reach
+            for length in timeframes
+            if (reach := reach_of(platform.stores, platform.sources, instrument, length, platform.clock))
+        ]
+        if not found and symbols:
+            raise InvalidRequest(
+                f"No {', '.join(timeframes)} bars of {instrument.symbol} can be had.",
+                expected=f"bars from its source, {instrument.source}",
+                remedy="import a file that has them, choose another timeframe, or change the instrument's source",
+            )
+        reaches.extend(found)
+    runs: list[RunOutcome] = []
+    for kind in ([reach for reach in reaches if reach.timeframe.is_intraday], _daily(reaches)):
+        runs.extend(_run_kind(platform, kind, asked))
+    return _account(platform, reaches, asked), runs
+
+
+def _daily(reaches: Sequence[Reach]) -> list[Reach]:
+    return [reach for reach in reaches if not reach.timeframe.is_intraday]
+
+
+def _asked(start: str | None, end: str | None) -> Window | None:
+    if start is None and end is None:
+        return None
+    from trading_platform.domain.time import utc_now
+    from trading_platform.partitions import DAILY_START
+
+    return Window(parse_moment(start) if start else DAILY_START, parse_moment(end) if end else utc_now())
+
+
+def _run_kind(platform: PlatformContext, reaches: Sequence[Reach], asked: Window | None) -> list[RunOutcome]:
+    """Runs the job of one kind of partition; a second time without the symbols that failed the first."""
+    from trading_platform.cli.market_data.dagster_runs import not_materialized, register_symbols, run_job
+    from trading_platform.resources.dagster_instance import open_instance
+    from trading_platform.workflows.bars.plan_backfill import unfinished_partitions
+
+    if not reaches:
+        return []
+    timeframe = reaches[0].timeframe
+    lengths = sorted({reach.timeframe for reach in reaches}, key=list(Timeframe).index)
+    assets = [name for length in lengths for name in (f"ohlcv_{length}", f"indicators_{length}")]
+    if not timeframe.is_intraday:
+        assets.append("features")
+    with open_instance(load_settings()) as instance:
+        register_symbols(instance, sorted({reach.instrument.symbol for reach in reaches}))
+        wanted = unfinished_partitions(platform.stores, platform.sources, reaches, asked, again=platform.again)
+        unseen = not_materialized(instance, assets, _all_partitions(reaches, asked), timeframe)
+        for symbol, windows in unseen.items():
+            wanted[symbol] = sorted({*wanted.get(symbol, ()), *windows})
+        _refuse_outside(wanted, timeframe)
+        if not wanted:
+            return []
+        outcomes = run_job(instance, platform, timeframe, wanted, assets)
+        broken = _failing(platform, reaches)
+        rest = {symbol: windows for symbol, windows in wanted.items() if symbol not in broken}
+        if any(outcome.error for outcome in outcomes) and broken and rest:
+            outcomes = [outcome for outcome in outcomes if not outcome.error] + run_job(
+                instance, platform, timeframe, rest, assets
+            )
+        return outcomes
+
+
+def _all_partitions(reaches: Sequence[Reach], asked: Window | None) -> dict[str, list[Window]]:
+    found: dict[str, set[Window]] = {}
+    for reach in reaches:
+        found.setdefault(reach.instrument.symbol, set()).update(reach.partitions(asked))
+    return {symbol: sorted(windows) for symbol, windows in found.items()}
+
+
+def _refuse_outside(wanted: dict[str, list[Window]], timeframe: Timeframe) -> None:
+    """Partitions before the first one there is cannot be run; says so instead of leaving them out."""
+    from trading_platform.partitions import first_window
+
+    first = first_window(timeframe).start
+    for symbol, windows in wanted.items():
+        if windows[0].start < first:
+            raise InvalidRequest(
+                f"{symbol} has {timeframe} bars from {windows[0].start:%Y-%m-%d}, before the first partition.",
+                expected=f"a start at or after {first:%Y-%m-%d}",
+                received=f"{windows[0].start:%Y-%m-%d}",
+                remedy=f"backfill with --start {first:%Y-%m-%d}",
+            )
+
+
+def _failing(platform: PlatformContext, reaches: Sequence[Reach]) -> set[str]:
+    return {
+        failure.symbol
+        for length in {reach.timeframe for reach in reaches}
+        for failure in platform.stores.coverage.failures([reach.instrument.symbol for reach in reaches], length)
+    }
+
+
+def _account(platform: PlatformContext, reaches: Sequence[Reach], asked: Window | None) -> list[Line]:
+    lines = []
+    for reach in reaches:
+        partitions = reach.partitions(asked)
+        if not partitions:
+            continue
+        accounts = accounts_of(platform, reach, partitions)
+        failures = platform.stores.coverage.failures([reach.instrument.symbol], reach.timeframe)
+        lines.append(
+            Line(
+                symbol=reach.instrument.symbol,
+                timeframe=reach.timeframe.value,
+                partitions=len(partitions),
+                expected=sum(account.expected for account in accounts),
+                stored=sum(account.bars for account in accounts),
+                empty=sum(account.empty for account in accounts),
+                unconfirmed=sum(account.unconfirmed for account in accounts),
+                refused=sum(account.refused for account in accounts),
+                missing=sum(account.unaccounted for account in accounts),
+                failed=failures[-1].note if failures else None,
+            )
+        )
+    return lines
+
+
+def accounts_of(platform: PlatformContext, reach: Reach, partitions: Sequence[Window]) -> list[Account]:
+    """What became of the bars that were expected in some partitions of what can be had."""
+    from trading_platform.workflows.bars.count_coverage import account_bars
+
+    symbol = reach.instrument.symbol
+    stores, sources, windows = platform.stores, platform.sources, {symbol: partitions}
+    return list(account_bars(stores, sources, [reach.instrument], reach.timeframe, windows, clock=platform.clock))
+
+
+def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "seconds": round(seconds, 1),
+                "symbols": [asdict(line) for line in lines],
+                "runs": [asdict(run) for run in runs],
+            }
+        )
+        return
+    columns = ["symbol", "timeframe", "partitions", "expected", "stored", "empty", "refused", "missing"]
+    if any(line.unconfirmed for line in lines):
+        columns.insert(columns.index("refused"), "unconfirmed")
+    rows = [[getattr(line, name) for name in columns] for line in lines]
+    out.print(table("Bars", columns, rows, right=columns[2:]))
+    for line in lines:
+        if line.failed:
+            err.print(f"[bold red]{line.symbol} {line.timeframe} failed:[/] ", end="")
+            err.print(line.failed, markup=False, highlight=False)
+    for run in runs:
+        if run.error:
+            err.print("[bold red]A run failed:[/] ", end="")
+            err.print(run.error, markup=False, highlight=False)
+    checks = [check for run in runs for check in run.checks]
+    warned = [check for check in checks if not check.passed]
+    if not runs:
+        out.print(f"Everything was up to date ({seconds:.1f} s).")
+        return
+    partitions = sum(run.partitions for run in runs)
+    out.print(
+        f"{len(runs)} Dagster runs over {partitions} partitions in {seconds:.1f} s; "
+        f"{len(checks) - len(warned)} of {len(checks)} checks passed."
+    )
+    print_warnings(warned)
+
+
+def print_warnings(checks: Sequence[CheckOutcome]) -> None:
+    """The checks that did not pass, once each however many runs evaluated them."""
+    alike: dict[tuple[str, str, str], list[CheckOutcome]] = {}
+    for check in checks:
+        alike.setdefault((check.severity.lower(), check.asset, check.check), []).append(check)
+    for (severity, asset, name), found in alike.items():
+        times = f" (and in {len(found) - 1} more runs)" if len(found) > 1 else ""
+        out.print(f"  {severity}: {asset} {name}: {found[0].description}{times}", highlight=False, markup=False)
+    if alike:
+        out.print("  `trading-platform verify` shows every check with what it found.")

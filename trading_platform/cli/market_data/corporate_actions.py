@@ -1,0 +1,166 @@
+"""``actions``: splits and dividends, imported, listed, corrected.
+
+What they do to prices is in docs/corporate-actions.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.cli.output import out, print_json, progress_bars, table
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.time import parse_moment, utc_now
+from trading_platform.settings import load_settings
+from trading_platform.stores.postgres.roles import Role
+
+if TYPE_CHECKING:
+    from trading_platform.domain.market.corporate_actions import CorporateAction
+
+actions = typer.Typer(help="Splits and dividends, by which bars are adjusted when they are read.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(actions, name="actions")
+
+
+@actions.command("import")
+def import_actions(
+    files: Annotated[
+        list[Path], typer.Argument(help="LEAN factor files, or tables: symbol,ex_date,kind,ratio,amount.")
+    ],
+    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Whose, where a file does not say.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Import splits and dividends; refused rows are quarantined with their reason.
+
+    Ends with 1 if a file gave none and had refused rows.
+
+    Example: trading-platform actions import aapl_factor_file.csv --symbol AAPL
+    """
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.sources.files.contents import check_exists
+    from trading_platform.workflows.corporate_actions.import_actions import import_actions as run
+
+    for file in files:
+        check_exists(file.expanduser())
+    with open_platform(load_settings()) as platform:
+        done = run(platform.stores, files, symbol.upper() if symbol else None, clock=utc_now)
+    if json:
+        print_json([asdict(file) for file in done])
+    else:
+        columns = ("file", "format", "rows", "splits", "dividends", "changed", "refused")
+        rows = [
+            (Path(one.origin).name, one.format, one.rows, one.splits, one.dividends, one.changed, one.quarantined)
+            for one in done
+        ]
+        out.print(table("Corporate actions", columns, rows, right=columns[2:]))
+        for one in done:
+            if one.detail:
+                out.print(f"{Path(one.origin).name}: {one.detail}", highlight=False, markup=False)
+        if any(one.splits and one.changed for one in done):
+            out.print("Next: trading-platform backfill makes the indicators and features anew that a split touches.")
+    if any(one.quarantined and not one.splits + one.dividends for one in done):
+        raise typer.Exit(1)
+
+
+@actions.command()
+def fetch(
+    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all that can be asked about.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Ask for splits and dividends: Yahoo, of symbols whose bars come from it, or of all with YAHOO_ACTIONS=true.
+
+    Ends with 1 if a symbol could not be had.
+
+    Example: trading-platform actions fetch AAPL
+    """
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.workflows.corporate_actions.fetch_actions import fetch_actions, with_actions
+
+    with open_platform(load_settings()) as platform, progress_bars(quiet=json) as progress:
+        universe = platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all()
+        asked = with_actions(universe, platform.action_sources)
+        done = fetch_actions(platform.stores, platform.action_sources, asked, clock=utc_now, progress=progress)
+    if json:
+        print_json([{**asdict(one), "error": one.error.as_dict() if one.error else None} for one in done])
+    elif done:
+        columns = ("symbol", "splits", "dividends", "changed", "kept as imported", "error")
+        rows = [
+            (one.symbol, one.splits, one.dividends, one.changed, one.differing, one.error and one.error.message)
+            for one in done
+        ]
+        out.print(table("Corporate actions", columns, rows, right=columns[1:5]))
+    else:
+        out.print("Nobody can be asked about these. YAHOO_ACTIONS=true asks Yahoo about all shares and funds.")
+    if any(one.error for one in done):
+        raise typer.Exit(1)
+
+
+@actions.command("list")
+def list_actions(
+    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all by default.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Show splits and dividends. Example: trading-platform actions list AAPL."""
+    from trading_platform.resources.platform import open_platform
+
+    with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
+        found = platform.stores.corporate_actions.read(symbols or None)
+    if json:
+        print_json([_as_dict(action) for action in found])
+    elif found:
+        columns = ("symbol", "ex-date", "kind", "terms", "source", "known at")
+        rows = [
+            (
+                action.symbol,
+                f"{action.ex_date:%Y-%m-%d}",
+                action.kind.value,
+                action.terms,
+                action.source,
+                f"{action.known_at:%Y-%m-%d %H:%M}",
+            )
+            for action in found
+        ]
+        out.print(table("Corporate actions", columns, rows))
+    else:
+        out.print("None are stored. `trading-platform actions import FILE` brings them in.")
+
+
+@actions.command()
+def remove(
+    symbol: Annotated[str, typer.Argument(help="Of which symbol.")],
+    ex_date: Annotated[str, typer.Argument(help="Its ex-date, YYYY-MM-DD.")],
+    kind: Annotated[str, typer.Argument(help="split or dividend.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Take out an action that is wrong. Example: trading-platform actions remove AAPL 2014-06-09 split."""
+    from trading_platform.domain.market.corporate_actions import ActionKind
+    from trading_platform.resources.platform import open_platform
+
+    if kind not in set(ActionKind):
+        raise InvalidRequest(
+            f"There is no kind {kind!r}.", expected=" or ".join(ActionKind), received=repr(kind), remedy="choose one"
+        )
+    date = parse_moment(ex_date)
+    with open_platform(load_settings()) as platform:
+        removed = platform.stores.corporate_actions.remove(symbol.upper(), date, ActionKind(kind))
+    if not removed:
+        raise InvalidRequest(
+            f"{symbol.upper()} has no {kind} on {date:%Y-%m-%d}.",
+            expected="an action that is stored",
+            received=f"{symbol.upper()} {date:%Y-%m-%d} {kind}",
+            remedy=f"`trading-platform actions list {symbol.upper()}` shows them",
+        )
+    if json:
+        print_json({"removed": [symbol.upper(), f"{date:%Y-%m-%d}", kind]})
+    else:
+        out.print(f"Removed the {kind} of {symbol.upper()} on {date:%Y-%m-%d}.")
+
+
+def _as_dict(action: CorporateAction) -> dict[str, object]:
+    return {**asdict(action), "kind": action.kind.value, "ratio": action.terms if action.ratio else None}

@@ -1,0 +1,182 @@
+"""``gaps`` and ``repair``: what is missing and why, and having it repaired now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.cli.output import as_rows, out, print_json, progress_bars, table
+from trading_platform.domain.quality.gaps import SlotClass
+from trading_platform.domain.time import Timeframe
+from trading_platform.settings import load_settings
+from trading_platform.stores.postgres.roles import Role
+
+if TYPE_CHECKING:
+    from trading_platform.resources.platform import PlatformContext
+    from trading_platform.workflows.gaps.gap_report import Stretch
+
+_COLUMNS = ["symbol", "timeframe", "what", "from", "to", "bars", "attempts", "next attempt", "note"]
+_TO_REPAIR = (SlotClass.UNCONFIRMED, SlotClass.MISSING, SlotClass.GIVEN_UP)
+_MANY = 100_000
+
+_Symbols = Annotated[list[str] | None, typer.Argument(help="Which symbols; all by default.")]
+_Timeframes = Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d; all by default.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(gaps)
+    app.command()(repair)
+
+
+def gaps(
+    symbols: _Symbols = None,
+    timeframe: _Timeframes = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also where the market was closed.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show of each symbol and timeframe.")] = 50,
+    json: _Json = False,
+) -> None:
+    """Show each stretch of time without bars: no trades, unconfirmed, missing, refused, given up or expired.
+
+    Ends with exit code 1 where something was given up: nobody tries again by itself.
+    Example: trading-platform gaps BTCUSD -t 1m
+    """
+    from trading_platform.resources.platform import open_platform
+
+    with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
+        found = _stretches(platform, symbols, _lengths(timeframe), closed=everything)
+    if json:
+        print_json([_row(each) | {"window": str(each.window)} for each in found])
+    else:
+        _print(found, limit)
+    if any(each.what is SlotClass.GIVEN_UP for each in found):
+        raise typer.Exit(1)
+
+
+def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json = False) -> None:
+    """Look for gaps everywhere, compare what is stored with what was committed, and repair now what can be.
+
+    Given up gaps are tried again, too. Ends with exit code 1 if something is left that can be neither had nor proven
+    empty. Example: trading-platform repair SPY -t 1d
+    """
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.workflows.gaps.detect_gaps import find_gaps
+    from trading_platform.workflows.gaps.repair_gaps import repair_gaps
+    from trading_platform.workflows.gaps.verify_integrity import Proof
+
+    lengths = _lengths(timeframe)
+    with progress_bars(quiet=json) as progress, open_platform(load_settings(), progress=progress) as platform:
+        stores, sources, clock = platform.stores, platform.sources, platform.clock
+        chosen = platform.instruments(symbols or list(stores.instruments.all()))
+        listed = find_gaps(
+            stores,
+            sources,
+            chosen,
+            clock=clock,
+            timeframes=lengths,
+            proof=Proof.ALL,
+            tell=platform.tell,
+            progress=lambda _what, done, total: progress("timeframes", done, total),
+        )
+        done = repair_gaps(
+            stores,
+            sources,
+            clock=clock,
+            only=[gap.id for gap in listed.gaps],
+            limit=_MANY,
+            whatever=True,
+            tell=platform.tell,
+            progress=progress,
+        )
+        left = [each for each in _stretches(platform, symbols, lengths, closed=False) if each.what in _TO_REPAIR]
+    states = Counter(each.state for each in done)
+    if json:
+        print_json(
+            {
+                "vanished": [asdict(each) | {"window": str(each.window)} for each in listed.vanished],
+                "repairs": dict(states),
+                "left": [_row(each) for each in left],
+            }
+        )
+    else:
+        if listed.vanished:
+            out.print(f"{len(listed.vanished)} periods were not stored as they had been committed.")
+        said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
+        out.print(f"{len(done)} gaps were looked at: {said}." if done else "There is no gap to repair.")
+        if left:
+            _print(left, limit=50)
+    if left:
+        raise typer.Exit(1)
+
+
+def _lengths(timeframe: Sequence[str] | None) -> list[Timeframe]:
+    return [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
+
+
+def _stretches(
+    platform: PlatformContext, symbols: Sequence[str] | None, lengths: Sequence[Timeframe], *, closed: bool
+) -> list[Stretch]:
+    from trading_platform.workflows.gaps.gap_report import list_gaps
+
+    chosen = platform.instruments(list(symbols or platform.stores.instruments.all()))
+    return [
+        each
+        for instrument in chosen
+        for length in lengths
+        for each in list_gaps(
+            platform.stores, platform.sources, instrument, length, clock=platform.clock, closed=closed
+        )
+    ]
+
+
+def _row(each: Stretch) -> dict[str, object]:
+    return {
+        "symbol": each.symbol,
+        "timeframe": each.timeframe.value,
+        "what": each.what.value,
+        "from": each.window.start.isoformat(),
+        "to": each.window.end.isoformat(),
+        "bars": each.bars,
+        "attempts": each.attempts,
+        "next attempt": each.next_attempt_at.isoformat() if each.next_attempt_at else None,
+        "note": each.note,
+    }
+
+
+def _print(found: Sequence[Stretch], limit: int) -> None:
+    if not found:
+        out.print("There is no gap: every bar the calendars expect is stored.")
+        return
+    by_kind: dict[tuple[str, Timeframe], list[Stretch]] = {}
+    for each in found:
+        by_kind.setdefault((each.symbol, each.timeframe), []).append(each)
+    shown = []
+    for stretches in by_kind.values():
+        urgent = sorted(stretches, key=lambda each: (each.what not in _TO_REPAIR, each.window))[:limit]
+        shown += sorted(urgent, key=lambda each: each.window)
+    rows = [
+        {
+            **_row(each),
+            "from": _time(each.window.start),
+            "to": _time(each.window.end),
+            "next attempt": _time(each.next_attempt_at),
+        }
+        for each in shown
+    ]
+    out.print(table("Gaps", _COLUMNS, as_rows(rows, _COLUMNS), right=["bars", "attempts"]))
+    for (symbol, length), stretches in by_kind.items():
+        counts: Counter[str] = Counter()
+        for each in stretches:
+            counts[each.what.value] += 1
+        said = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+        out.print(f"{symbol} {length}: {said}", highlight=False)
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""

@@ -1,0 +1,220 @@
+"""The command ``import``: files of bars, trades and quotes into the platform.
+
+What it does is in :mod:`trading_platform.workflows.bars.import_files`; here it is asked for and printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.time import Timeframe, utc_now
+from trading_platform.sources.files.options import DateOrder, FileFormat, ImportOptions, PriceSide
+
+if TYPE_CHECKING:
+    from trading_platform.workflows.bars.import_files import ImportedFile, ImportReport
+
+
+class ImportSource(StrEnum):
+    """Whose bars imported ones are."""
+
+    FILE = "file"
+    KRAKEN = "kraken"
+
+
+_FEW = 3  # files named in a note
+_MOST_LINES = 60
+"""Files shown one by one in the table; of more only those that were refused or are worth a look."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command("import")(import_command)
+
+
+def import_command(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files to import: CSV, JSON, Parquet, Feather; also .gz and .zip.")
+    ],
+    *,
+    symbol: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose prices they are. Default: told by each file's name; of Kraken's archives, all pairs "
+            "of the universe."
+        ),
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="1m, 5m, 1h or 1d. Default: the commonest step between the rows.")
+    ] = None,
+    format_: Annotated[
+        FileFormat | None, typer.Option("--format", help="Shape of the files. Default: recognised.")
+    ] = None,
+    price: Annotated[PriceSide, typer.Option(help="Which price of bid-and-ask files is used.")] = PriceSide.MID,
+    timezone: Annotated[
+        str | None, typer.Option(help="Zone of times written without one, for example America/New_York.")
+    ] = None,
+    dates: Annotated[
+        DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where they do not tell themselves.")
+    ] = None,
+    source: Annotated[
+        ImportSource | None,
+        typer.Option(
+            help="Whose bars they are: kraken for files out of Kraken's bulk downloads, which become the first tier of "
+            "its history. Default: kraken for archives named Kraken_*.zip, file for all others."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Import files of bars or ticks, whatever their format; refused rows are quarantined with their reason.
+
+    Ends with 0 if every file gave rows or was imported before, with 1 if a file was refused as a whole.
+
+    Kraken's bulk archives (Kraken_OHLCVT.zip, Kraken_Trading_History.zip) are read member by member, whatever their
+    size.
+
+    Example: trading-platform import SPY_2008-2018_yahoo.csv Kraken_OHLCVT_Q1_2024.zip
+    """
+    from trading_platform.cli.output import progress_bars
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
+    from trading_platform.sources.files.landing import LandingArea
+    from trading_platform.sources.kraken.archives.archive import is_archive
+    from trading_platform.sources.kraken.landing_source import KrakenArchive
+    from trading_platform.workflows.bars.import_archives import import_archives
+    from trading_platform.workflows.bars.import_files import ImportReport, import_files
+
+    options = ImportOptions(
+        symbol=symbol.upper() if symbol else None,
+        timeframe=Timeframe.parse(timeframe) if timeframe else None,
+        format=format_,
+        price=price,
+        timezone=timezone,
+        dates=dates,
+    )
+    settings = load_settings()
+    _check_exist(files)
+    with open_platform(settings) as platform, progress_bars(quiet=as_json) as progress:
+        krakens = [file for file in files if source is ImportSource.KRAKEN or (source is None and is_archive(file))]
+        members = (
+            import_archives(
+                krakens,
+                symbol=options.symbol,
+                timeframe=options.timeframe,
+                archive=KrakenArchive(settings.imports_directory),
+                stores=platform.stores,
+                clock=utc_now,
+                progress=progress,
+            )
+            if krakens
+            else []
+        )
+        others = import_files(
+            [file for file in files if file not in krakens],
+            options,
+            landing=LandingArea(settings.imports_directory),
+            quarantine=platform.stores.quarantine,
+            coverage=platform.stores.coverage,
+            instruments=platform.stores.instruments,
+            clock=utc_now,
+            progress=progress,
+        )
+        report = ImportReport((*members, *others.files))
+    _print(report, as_json=as_json)
+    if not report.every_file_usable:
+        raise typer.Exit(1)
+
+
+def _check_exist(files: list[Path]) -> None:
+    """Before any server is started for them."""
+    from trading_platform.sources.files.contents import check_exists
+
+    if not files:
+        raise InvalidRequest("There is nothing to import.", expected="one file or more", remedy="name the files")
+    for file in files:
+        check_exists(file.expanduser())
+
+
+def _print(report: ImportReport, *, as_json: bool) -> None:
+    from trading_platform.cli.output import out, print_json, table
+
+    if as_json:
+        print_json(
+            {
+                "files": [asdict(file) for file in report.files],
+                "reasons": report.reasons,
+                "next": _backfills(report),
+            }
+        )
+        return
+    out.print(_files_table(report))
+    if report.reasons:
+        rows = list(report.reasons.items())
+        out.print(table("Refused rows by reason", ("reason", "rows"), rows, right=("rows",)))
+    _print_notes(report)
+    added = sorted({file.symbol for file in report.files if file.registered and file.symbol})
+    if added:
+        out.print(
+            f"Added to the instruments: {', '.join(added)}. `trading-platform instruments` shows and changes them."
+        )
+    for command in _backfills(report):
+        out.print(f"Next: {command}", highlight=False)
+
+
+def _print_notes(report: ImportReport) -> None:
+    """What was taken for granted, once for all the files it was taken for."""
+    from trading_platform.cli.output import out
+
+    noted: dict[str, list[str]] = {}
+    for file in report.files:
+        noted.setdefault(_note(file), []).append(Path(file.origin).name)
+    for note, names in noted.items():
+        named = ", ".join(names) if len(names) <= _FEW else f"{', '.join(names[:_FEW])} and {len(names) - _FEW} more"
+        out.print(f"{named}: {note}", highlight=False, markup=False)
+
+
+def _files_table(report: ImportReport) -> object:
+    from trading_platform.cli.output import table
+
+    counts = ("rows", "accepted", "quarantined")
+    columns = ("file", "symbol", "bars", "rows", "accepted", "refused", "from", "to")
+    shown = report.files
+    if len(shown) > _MOST_LINES:
+        shown = tuple(file for file in report.files if file.quarantined)[:_MOST_LINES]
+    title = f"{len(report.files)} files" + (
+        f", the {len(shown)} with refused rows shown" if shown != report.files else ""
+    )
+    rows = [_row(file) for file in shown]
+    totals = (sum(getattr(file, name) for file in report.files) for name in counts)
+    rows.append(("all", "", "", *totals, "", ""))
+    return table(title, columns, rows, right=("rows", "accepted", "refused"))
+
+
+def _row(file: ImportedFile) -> tuple[object, ...]:
+    span = [f"{moment:%Y-%m-%d}" if moment else None for moment in (file.start, file.end)]
+    counts = (file.rows, file.accepted, file.quarantined)
+    return (Path(file.origin).name, file.symbol, file.timeframe, *counts, *span)
+
+
+def _note(file: ImportedFile) -> str:
+    said = file.assumption if file.accepted else (file.detail or "")
+    known = f"{file.format}, {said}" if file.format else said
+    if file.compared:
+        known += f"; {file.compared:,} bars were stored already and were compared: {file.different:,} differ"
+    return known if file.status == "imported" else f"{file.status}: {known}"
+
+
+def _backfills(report: ImportReport) -> list[str]:
+    """The commands that bring what was imported into the database, one a timeframe."""
+    by_timeframe: dict[str, list[str]] = {}
+    for symbol, timeframe in report.series:
+        by_timeframe.setdefault(timeframe, []).append(symbol)
+    return [
+        f"trading-platform backfill {' '.join(symbols)} --timeframe {timeframe}"
+        for timeframe, symbols in by_timeframe.items()
+    ]

@@ -1,0 +1,71 @@
+"""``outages``: when feeds were down, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.cli.output import as_rows, out, print_json, table
+from trading_platform.settings import load_settings
+from trading_platform.stores.postgres.roles import Role
+
+if TYPE_CHECKING:
+    from trading_platform.stores.market_data.outages import Outage
+    from trading_platform.workflows.gaps.repair_outages import Repair
+
+_COLUMNS = ["id", "source", "symbol", "down", "up", "state", "attempts", "reason", "note"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(outages)
+
+
+def outages(
+    everything: Annotated[bool, typer.Option("--all", help="Repaired ones too.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair now what is due, before showing.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show, the newest first.")] = 100,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Show when feeds were down and what of it is not repaired: goes on, waits for its repair, given up.
+
+    Ends with exit code 1 where an outage was given up: nobody will look at it again.
+    Example: trading-platform outages --repair
+    """
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.stores.market_data.outages import OutageState
+    from trading_platform.workflows.gaps.repair_outages import repair_outages
+
+    states = [state for state in OutageState if everything or state is not OutageState.REPAIRED]
+    done: list[Repair] = []
+    with open_platform(load_settings(), role=Role.INGEST if repair else Role.DASHBOARD) as platform:
+        if repair:
+            done = repair_outages(platform.stores, platform.sources, clock=platform.clock)
+        found = platform.stores.outages.all(states, limit)
+    if json:
+        print_json([asdict(each) | {"window": str(each.window() or "")} for each in found])
+    else:
+        for each in done:
+            out.print(f"{each.outage.symbol}: {each.state}, {each.note}", highlight=False, markup=False)
+        _print(found)
+    if any(each.state is OutageState.GIVEN_UP for each in found):
+        raise typer.Exit(1)
+
+
+def _print(found: Sequence[Outage]) -> None:
+    if not found:
+        out.print("No outage is left to repair.")
+        return
+    rows = [
+        {**asdict(each), "down": _time(each.down_at), "up": _time(each.up_at), "state": each.state.value}
+        for each in found
+    ]
+    out.print(table("Outages", _COLUMNS, as_rows(rows, _COLUMNS), right=["id", "attempts"]))
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""

@@ -1,0 +1,97 @@
+"""``verify``: holds what is stored to every rule the platform has.
+
+The rules are those of the asset checks in Dagster (:mod:`trading_platform.workflows.quality.verify`); here
+they are run over everything at once, without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from trading_platform.cli.output import out, print_json, progress_bars, table
+from trading_platform.domain.time import Timeframe
+from trading_platform.settings import load_settings
+from trading_platform.stores.postgres.roles import Role
+
+if TYPE_CHECKING:
+    from trading_platform.workflows.quality.check_results import CheckResult
+
+_COLOURS = {"passed": "green", "warn": "yellow", "failed": "bold red", "nothing stored": "dim"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(verify)
+
+
+def verify(
+    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; everything stored by default.")] = None,
+    timeframe: Annotated[
+        list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d; all by default.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Check everything that is stored against every rule: bars, indicators and features.
+
+    Changes nothing. The exit code is 1 if a rule is broken; what is merely worth a look is no failure.
+    Example: [bold]trading-platform verify SPY GOOG -t 1d[/]
+    """
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.stores.market_data.checks import Scope
+    from trading_platform.workflows.quality.check_results import Status
+    from trading_platform.workflows.quality.verify import EVERYTHING
+    from trading_platform.workflows.quality.verify import verify as run_checks
+
+    lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
+    with progress_bars(quiet=json) as progress, open_platform(load_settings(), role=Role.DASHBOARD) as platform:
+        scopes = EVERYTHING
+        if symbols:
+            platform.instruments(symbols)
+            scopes = (Scope(tuple(dict.fromkeys(symbols))),)
+        results = run_checks(
+            platform.stores,
+            platform.sources,
+            scopes,
+            timeframes=lengths,
+            clock=platform.clock,
+            progress=progress,
+        )
+    _report(results, as_json=json)
+    if any(result.status is Status.FAILED for result in results):
+        raise typer.Exit(1)
+
+
+def _report(results: Sequence[CheckResult], *, as_json: bool) -> None:
+    counts = {status: sum(result.status.value == status for result in results) for status in _COLOURS}
+    if as_json:
+        print_json({"summary": counts, "checks": [result.as_dict() for result in results]})
+        return
+    rows = [
+        (
+            result.asset,
+            result.check,
+            f"[{_COLOURS[result.status.value]}]{result.status.value}[/]",
+            result.looked_at,
+            result.offenders,
+        )
+        for result in results
+    ]
+    columns = ("asset", "check", "result", "looked at", "offenders")
+    out.print(table("Checks", columns, rows, right=("looked at", "offenders")))
+    for result in results:
+        if not result.passed:
+            _explain(result)
+    out.print(", ".join(f"{count:,} {status}" for status, count in counts.items() if count))
+
+
+def _explain(result: CheckResult) -> None:
+    """In words, with the first offenders, what did not pass."""
+    colour = _COLOURS[result.status.value]
+    out.print(f"[{colour}]{result.asset} {result.check}[/]: {escape(result.description)}", highlight=False)
+    for row in result.sample:
+        said = "  ".join(f"{name} {value}" for name, value in row.items() if value not in ("", 0))
+        out.print(f"    {escape(said)}", highlight=False)

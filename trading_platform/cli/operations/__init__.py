@@ -1,0 +1,1 @@
+"""Commands about servers, the schema, the archive, the account and rate limits."""

@@ -1,0 +1,117 @@
+"""``db``: the schema of the platform's database, and the life of what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.cli.output import out, print_json
+from trading_platform.cli.output import table as shown
+from trading_platform.settings import load_settings
+
+if TYPE_CHECKING:
+    from trading_platform.stores.market_data.retention import TableStatus
+
+_KILO = 1024
+
+db = typer.Typer(help="Show or upgrade the database's schema.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(db, name="db")
+
+
+@db.command()
+def upgrade(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
+    """Bring the schema up to the newest revision; a second time changes nothing.
+
+    Example: trading-platform db upgrade
+    """
+    from trading_platform.embedded.stack import running_stack, upgrade_schema
+
+    settings = load_settings()
+    with running_stack(settings, need_redis=False) as endpoints:
+        before, after = upgrade_schema(settings, endpoints)
+    if json:
+        print_json({"before": before, "after": after})
+    elif before == after:
+        out.print(f"The schema was at revision {after} already.")
+    else:
+        out.print(f"The schema went from {before or 'nothing'} to revision {after}.")
+
+
+@db.command()
+def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
+    """Show the schema's revision, and for each table of bars and indicators what is stored, compressed and due.
+
+    Ends with exit code 1 where the schema is not the newest. Example: trading-platform db status
+    """
+    from trading_platform.domain.time import utc_now
+    from trading_platform.embedded.stack import running_stack
+    from trading_platform.stores.market_data.retention import LifecycleStore
+    from trading_platform.stores.postgres import migrations
+    from trading_platform.stores.postgres.database import Database
+
+    with running_stack(load_settings(), need_redis=False) as endpoints:
+        database = Database(endpoints.database_url)
+        try:
+            found, newest = migrations.current(database), migrations.head()
+            tables: list[TableStatus] = []
+            kept_by = "unknown"
+            if found == newest:
+                lifecycle = LifecycleStore(database, database)
+                tables, kept_by = lifecycle.status(utc_now()), lifecycle.kept_by()
+        finally:
+            database.close()
+    if json:
+        schema = {"revision": found, "newest": newest, "current": found == newest}
+        print_json(schema | {"kept_by": kept_by, "tables": [asdict(table) for table in tables]})
+    else:
+        out.print(f"Revision {found or 'none'}; the newest is {newest}.")
+        _print_tables(tables, kept_by)
+    if found != newest:
+        raise typer.Exit(1)
+
+
+def _print_tables(tables: Sequence[TableStatus], kept_by: str) -> None:
+    if not tables:
+        return
+    columns = ["table", "rows", "first", "last", "size", "chunks", "compressed", "compressed after", "to compress"]
+    columns += ["kept", "to drop"]
+    rows = [
+        [
+            table.table,
+            table.rows,
+            _day(table.first),
+            _day(table.last),
+            _size(table.bytes),
+            table.chunks,
+            table.compressed,
+            table.compress_after if table.compressed is not None else None,
+            table.due_to_compress,
+            table.keep or "for ever",
+            table.due_to_drop,
+        ]
+        for table in tables
+    ]
+    numbers = ["rows", "size", "chunks", "compressed", "to compress", "to drop"]
+    out.print(shown("Bars and indicators", columns, rows, right=numbers))
+    out.print(f"Kept to these rules by {kept_by}.", highlight=False)
+    runs = [moment for table in tables for moment in (table.next_compression, table.next_retention) if moment]
+    if runs:
+        out.print(f"Its policies run next at {min(runs):%Y-%m-%d %H:%M} UTC.", highlight=False)
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else ""
+
+
+def _size(size: int) -> str:
+    if size < _KILO**2:
+        return f"{size / _KILO:.0f} kB"
+    return f"{size / _KILO**2:,.1f} MB" if size < _KILO**3 else f"{size / _KILO**3:,.2f} GB"

@@ -1,0 +1,60 @@
+"""``limits``: how often sources may be asked, and how much of that is left."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading_platform.cli.output import out, print_json, table
+from trading_platform.settings import load_settings
+
+if TYPE_CHECKING:
+    from trading_platform.stores.redis.rate_limiters import Standing
+
+_COLUMNS = ["limit", "of", "allows", "left", "waiting", "all of it again (UTC)"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(limits)
+
+
+def limits(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Show how often sources may be asked, how much of that is left, and when all of it can be had again.
+
+    The streamer, Dagster's runs and commands take from the same budget. Example: trading-platform limits
+    """
+    from trading_platform.resources.rate_limiters import standings
+
+    found = standings(load_settings())
+    if json:
+        print_json([_as_dict(each) for each in found])
+        return
+    rows = [
+        [
+            each.limit.name,
+            each.key,
+            str(each.limit),
+            f"{math.floor(each.left * 100) / 100:g}",
+            each.waiting,
+            f"{each.full_at:%Y-%m-%d %H:%M:%S}" if each.full_at else "now",
+        ]
+        for each in found
+    ]
+    out.print(table("Limits of sources", _COLUMNS, rows, right=["left", "waiting"]))
+
+
+def _as_dict(each: Standing) -> dict[str, object]:
+    return {
+        "limit": each.limit.name,
+        "key": each.key,
+        "allows": str(each.limit),
+        "most": each.limit.most,
+        "left": each.left,
+        "waiting": each.waiting,
+        "full_at": each.full_at,
+    }

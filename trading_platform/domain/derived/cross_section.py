@@ -1,0 +1,124 @@
+"""The features that look at other symbols: momentum against the sector, beta against the market.
+
+Markets close at different moments. A value of another symbol is used only if it was known when
+the symbol's own bar closed; a later one, be it of the same date, waits for the next bar. Features
+of one symbol alone, and the frames, are in :mod:`trading_platform.domain.derived.features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from trading_platform.domain.derived.smoothing import Floats
+from trading_platform.domain.market.instruments import Instrument
+
+Microseconds = npt.NDArray[np.int64]
+
+STALE_AFTER = timedelta(days=7)
+"""A sector member whose latest bar is older than this (by the bars' dates) is not counted: longer
+than any weekend with holidays, short enough to forget the delisted."""
+
+BETA_PAIRS = 60
+"""Pairs of returns in a beta."""
+
+BETA_REACH = 120
+"""The pairs of a beta must lie within this many bars of the symbol. Calendars that share five
+days of seven need 84; without a bound the warm-up of a partition would have none."""
+
+_NO_VARIANCE = 1e-24
+"""A benchmark whose daily returns deviate by less than 1e-12 stood still: what is left is rounding."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What others need to know of a symbol: a row per daily bar, times in microseconds since 1970.
+
+    Attributes:
+        time: the bar's date.
+        available_at: when it was known; increases.
+        returns_1d: return over one bar, NaN where there is none.
+        returns_20d: return over 20 bars, NaN where there is none.
+    """
+
+    time: Microseconds
+    available_at: Microseconds
+    returns_1d: Floats
+    returns_20d: Floats
+
+
+def sector_momentum(
+    series: Mapping[str, Series], instruments: Mapping[str, Instrument], symbols: Sequence[str]
+) -> dict[str, Floats]:
+    """For each symbol its 20-bar return less the mean of that of the sector's other members.
+
+    NaN where it has no sector, or none of the others has a return that was known by then and is
+    not stale.
+    """
+    momentum: dict[str, Floats] = {}
+    for symbol in symbols:
+        own, sector = series.get(symbol), instruments[symbol].sector
+        if own is None:
+            continue
+        peers = [
+            other
+            for name, other in series.items()
+            if sector is not None and name != symbol and instruments[name].sector == sector
+        ]
+        momentum[symbol] = own.returns_20d - _mean_of_peers(own, peers)
+    return momentum
+
+
+def _mean_of_peers(own: Series, peers: Sequence[Series]) -> Floats:
+    total, count = np.zeros(len(own.time)), np.zeros(len(own.time))
+    stale_after = STALE_AFTER // timedelta(microseconds=1)
+    for peer in peers:
+        latest = np.searchsorted(peer.available_at, own.available_at, side="right") - 1
+        value = np.where(
+            (latest >= 0) & (own.time - peer.time[latest] <= stale_after), peer.returns_20d[latest], np.nan
+        )
+        known = np.isfinite(value)
+        total[known] += value[known]
+        count += known
+    mean = np.full(len(own.time), np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean
+
+
+def market_beta(own: Series, benchmark: Series | None) -> Floats:
+    """Covariance with the benchmark's daily returns over their variance, from the last 60 common dates.
+
+    NaN without a benchmark, where fewer than 60 pairs lie within :data:`BETA_REACH` bars, and
+    where the benchmark stood still.
+    """
+    beta = np.full(len(own.time), np.nan)
+    if benchmark is None:
+        return beta
+    _, mine, theirs = np.intersect1d(own.time, benchmark.time, assume_unique=True, return_indices=True)
+    paired = np.isfinite(own.returns_1d[mine]) & np.isfinite(benchmark.returns_1d[theirs])
+    mine, theirs = mine[paired], theirs[paired]
+    if len(mine) < BETA_PAIRS:
+        return beta
+    betas = _rolling_beta(own.returns_1d[mine], benchmark.returns_1d[theirs])
+    known_at = np.maximum(own.available_at[mine], benchmark.available_at[theirs])
+    latest = np.searchsorted(known_at, own.available_at, side="right") - 1
+    enough = latest >= BETA_PAIRS - 1
+    first = mine[latest[enough] - (BETA_PAIRS - 1)]
+    within = np.arange(len(own.time))[enough] - first < BETA_REACH
+    beta[enough] = np.where(within, betas[latest[enough] - (BETA_PAIRS - 1)], np.nan)
+    return beta
+
+
+def _rolling_beta(own: Floats, market: Floats) -> Floats:
+    """One beta a window of 60 pairs, each from deviations about its own means."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.stack([own, market]), BETA_PAIRS, axis=1)
+    deviations = windows - windows.mean(axis=2, keepdims=True)
+    covariance = (deviations[0] * deviations[1]).mean(axis=1)
+    variance = (deviations[1] * deviations[1]).mean(axis=1)
+    betas: Floats = np.full(len(variance), np.nan)
+    np.divide(covariance, variance, out=betas, where=variance > _NO_VARIANCE)
+    return betas

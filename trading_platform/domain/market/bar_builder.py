@@ -1,0 +1,488 @@
+"""Minute bars from what a live feed says, on event time.
+
+A minute is final when the feed itself has come a grace past its end: the wall clock has no say, so that
+the same events make the same bars live, replayed at any speed, or after a restart. What stays open
+between events is one running bar for each symbol and unfinished minute; it is part of :meth:`BarBuilder.state`.
+
+Bars of many trades at once are made by :func:`trading_platform.domain.market.bars.bars_from_trades`; why bars are
+built like this stands in docs/decisions/0018-bars-on-event-time.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.bar_series import (
+    DAWN,
+    MINUTE,
+    Basis,
+    RunningBar,
+    Series,
+    minute_after,
+    minute_of,
+    moment_of,
+    text_of,
+)
+from trading_platform.domain.market.bars import BAR_SCHEMA, Quality
+from trading_platform.domain.market.event_validation import LAST_TIME, fault_of_quote, fault_of_time, fault_of_trade
+from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote, Trade
+from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.domain.time import Timeframe, Window
+
+GRACE = timedelta(seconds=2)
+"""How long after a minute's end its events may still come in."""
+
+_LATE_REACH = timedelta(hours=1)
+"""So far, at most, silent minutes after a late trade are asked for again with its own."""
+
+_ZERO = Decimal(0)
+_STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FinalMinutes:
+    """What has become final.
+
+    Attributes:
+        since: all minutes before it were final already.
+        until: all minutes before it are final now.
+        bars: frame of ``BAR_SCHEMA``, 1m, sorted by (symbol, time).
+        answered: by symbol the whole minutes during which the feed was up, as disjoint windows in order;
+            a minute in them without a bar is proven empty.
+        late: by symbol the whole minutes of which something came to be known after they were final: an event
+            that is in no bar, or that the feed had been down. They are to be asked for again.
+        late_events: how many events came late.
+    """
+
+    since: datetime
+    until: datetime
+    bars: pl.DataFrame
+    answered: dict[str, list[Window]]
+    late: dict[str, list[Window]]
+    late_events: int
+
+    def late_minutes(self) -> list[tuple[str, datetime]]:
+        """Symbol and start of each minute in :attr:`late`."""
+        return [
+            (symbol, window.start + index * MINUTE)
+            for symbol, windows in self.late.items()
+            for window in windows
+            for index in range((window.end - window.start) // MINUTE)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that cannot be used.
+
+    Attributes:
+        event: as it came.
+        reason: the rule it breaks.
+        detail: in words.
+    """
+
+    event: Event
+    reason: Reason
+    detail: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of all events: received = accepted + refused + duplicates + repeated.
+
+    Attributes:
+        received: all that came in.
+        accepted: used, or good but of no use to the bars asked for.
+        refused: against the rules.
+        duplicates: trades whose number was counted already.
+        repeated: read before, fed again after a restart.
+        late: of the accepted, those that came after their minute was final.
+        early: of the accepted, those of minutes that were over before the feed was first up.
+        cut: minutes with events that gave no bar because the feed was down during a part of them.
+    """
+
+    received: int = 0
+    accepted: int = 0
+    refused: int = 0
+    duplicates: int = 0
+    repeated: int = 0
+    late: int = 0
+    early: int = 0
+    cut: int = 0
+
+
+class BarBuilder:
+    """Makes final minutes of the events of one feed.
+
+    Args:
+        source: what stands in the bars' column ``source``.
+        basis: the price of each symbol's bars; with a single one every symbol that occurs is taken up.
+        grace: how long after a minute's end its events may still come in.
+        fill_silent: give a minute without trades, in which the feed was up, a bar of volume 0 at the last
+            price, marked ``no_trade``, as exchanges that trade without pause do. Where the last price is not
+            known, after the feed was down, such a minute is to be asked for. Bars of quotes have no such minutes.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        basis: Mapping[str, Basis] | Basis,
+        grace: timedelta = GRACE,
+        fill_silent: bool = False,
+    ) -> None:
+        self.source = source
+        self._fill_silent = fill_silent
+        self.counts = Counts()
+        self._any_basis = basis if isinstance(basis, Basis) else None
+        self._series = {} if isinstance(basis, Basis) else {symbol: Series(basis[symbol]) for symbol in sorted(basis)}
+        self._grace = grace
+        self._read: int | None = None
+        self._watermark: datetime | None = None
+        self._since: datetime | None = None
+        self._until: datetime | None = None
+        self._turn = LAST_TIME
+        self._rows: list[tuple[Any, ...]] = []
+        self._answered: dict[str, list[Window]] = {}
+        self._late: dict[str, list[Window]] = {}
+        self._late_events = 0
+        self._refused: list[Refused] = []
+
+    @property
+    def until(self) -> datetime | None:
+        """All minutes before it are final; None before the first event."""
+        return self._until
+
+    @property
+    def watermark(self) -> datetime | None:
+        """How far the feed has come: the latest time it told of."""
+        return self._watermark
+
+    @property
+    def pending(self) -> timedelta:
+        """How much has become final that was not taken yet."""
+        return timedelta(0) if self._until is None or self._since is None else self._until - self._since
+
+    @property
+    def read(self) -> int | None:
+        """The offset of the last event that was read, where events come with one."""
+        return self._read
+
+    def add(self, event: Event, *, offset: int | None = None, received: datetime | None = None) -> None:
+        """Takes in one event.
+
+        Args:
+            event: what the feed says.
+            offset: its running number in a file or recording; one that was read already is ignored.
+            received: the receiver's clock at that moment; events from later than that are refused.
+        """
+        self.counts.received += 1
+        if offset is not None:
+            if self._read is not None and offset <= self._read:
+                self.counts.repeated += 1
+                return
+            self._read = offset
+        fault = fault_of_time(event.time, received)
+        if fault is not None:
+            self._refuse(event, *fault)
+            return
+        kind = type(event)
+        if kind is Quote:
+            used = self._add_quote(event)  # type: ignore[arg-type]
+        elif kind is Trade:
+            used = self._add_trade(event)  # type: ignore[arg-type]
+        else:
+            used = self._add_state(event)
+        if used:
+            moment = event.time if received is None or event.time <= received else received
+            if self._watermark is None or moment > self._watermark:
+                self._advance(moment)
+
+    def take_final(self) -> FinalMinutes | None:
+        """What has become final since it was last asked; None if no minute has."""
+        if self._until is None or self._since is None or self._until <= self._since:
+            return None
+        made = FinalMinutes(
+            since=self._since,
+            until=self._until,
+            bars=_frame(self._rows, self.source),
+            answered={symbol: Window.merge(windows) for symbol, windows in self._answered.items()},
+            late={symbol: Window.merge(windows) for symbol, windows in self._late.items()},
+            late_events=self._late_events,
+        )
+        self._since = self._until
+        self._rows, self._answered, self._late, self._late_events = [], {}, {}, 0
+        return made
+
+    def take_refused(self) -> list[Refused]:
+        """The events refused since it was last asked."""
+        refused, self._refused = self._refused, []
+        return refused
+
+    def close(self) -> None:
+        """Says that nothing more comes and nothing is missing, as at the end of a complete file.
+
+        Every minute that was begun becomes final.
+        """
+        if self._watermark is not None:
+            self._settle(max(self._end_of_running(), minute_after(self._watermark)))
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on after the last event read, as JSON.
+
+        Raises:
+            InvalidRequest: while final minutes wait to be taken; they would be lost.
+        """
+        if self._until != self._since:
+            raise InvalidRequest(
+                "Final minutes wait to be taken.",
+                expected="take_final() before state()",
+                received=f"minutes from {self._since} to {self._until}",
+                remedy="take them and keep them together with the state",
+            )
+        return {
+            "version": _STATE_VERSION,
+            "source": self.source,
+            "grace": self._grace.total_seconds(),
+            "fill_silent": self._fill_silent,
+            "any_basis": self._any_basis,
+            "read": self._read,
+            "until": text_of(self._until),
+            "watermark": text_of(self._watermark),
+            "late": {symbol: _windows_as_text(windows) for symbol, windows in self._late.items()},
+            "late_events": self._late_events,
+            "counts": {name: getattr(self.counts, name) for name in Counts.__slots__},
+            "series": {symbol: series.as_json() for symbol, series in self._series.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what :meth:`state` gave; what it holds of symbols no longer followed is dropped.
+
+        A live feed is not heard between the two: say so with a :class:`FeedDown` at :attr:`watermark`
+        before its next event. A recording goes on with the event after :attr:`read`.
+
+        Raises:
+            InvalidRequest: if it is the state of another source, basis, grace or version.
+        """
+        self._check_state(state)
+        self._read = state["read"]
+        self._since = self._until = moment_of(state["until"])
+        self._watermark = moment_of(state["watermark"])
+        self._turn = self._next_turn()
+        self._late = {symbol: _windows_of_text(texts) for symbol, texts in state["late"].items()}
+        self._late_events = state["late_events"]
+        self.counts = Counts(**state["counts"])
+        for symbol, kept in state["series"].items():
+            if self._any_basis is not None or symbol in self._series:
+                self._series[symbol] = Series.of_json(kept)
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        kept = {symbol: series["basis"] for symbol, series in state.get("series", {}).items()}
+        differing = [
+            symbol for symbol, series in self._series.items() if kept.get(symbol, series.basis) != series.basis
+        ]
+        expected = (_STATE_VERSION, self.source, self._grace.total_seconds(), self._fill_silent, self._any_basis)
+        received = tuple(state.get(name) for name in ("version", "source", "grace", "fill_silent", "any_basis"))
+        if expected != received or differing:
+            raise InvalidRequest(
+                "The kept position belongs to other bars.",
+                expected=f"version, source, grace, filling and basis {expected}",
+                received=f"{received}" + (f", another basis for {', '.join(differing)}" if differing else ""),
+                remedy="go on with the same source, basis and grace, or start a new stream",
+            )
+
+    def _add_quote(self, quote: Quote) -> bool:
+        series = self._series_of(quote)
+        if series is None:
+            return False
+        fault = fault_of_quote(quote)
+        if fault is not None:
+            self._refuse(quote, *fault)
+            return False
+        self.counts.accepted += 1
+        bid, ask = quote.bid, quote.ask
+        if series.basis is Basis.TRADE or (bid is None and ask is None):
+            return True
+        if bid is not None:
+            series.bid = bid
+        if ask is not None:
+            series.ask = ask
+        price = series.price()
+        if price is not None:
+            self._observe(series, quote, price, _ZERO, None)
+        return True
+
+    def _add_trade(self, trade: Trade) -> bool:
+        series = self._series_of(trade)
+        if series is None:
+            return False
+        fault = fault_of_trade(trade)
+        if fault is not None:
+            self._refuse(trade, *fault)
+            return False
+        if trade.trade_id is not None and not series.seen.add(trade.trade_id):
+            self.counts.duplicates += 1
+            return True
+        self.counts.accepted += 1
+        if trade.gapless and trade.trade_id is not None:
+            series.gapless = (trade.trade_id, trade.time)
+        if series.basis is Basis.TRADE:
+            self._observe(series, trade, trade.price, trade.quantity, trade.trade_id)
+        return True
+
+    def _add_state(self, event: Event) -> bool:
+        self.counts.accepted += 1
+        if isinstance(event, (FeedUp, FeedDown)):
+            for symbol in sorted(event.symbols):
+                series = self._series_named(symbol)
+                if series is not None and isinstance(event, FeedUp):
+                    series.up(event.time)
+                elif series is not None:
+                    self._down(symbol, series, event.time)
+        return True
+
+    def _series_of(self, event: Quote | Trade) -> Series | None:
+        series = self._series.get(event.symbol) or self._series_named(event.symbol)
+        if series is None:
+            self._refuse(event, Reason.UNSUPPORTED, f"{event.symbol} is not followed")
+        return series
+
+    def _series_named(self, symbol: str) -> Series | None:
+        if symbol not in self._series and self._any_basis is not None:
+            self._series[symbol] = Series(self._any_basis)
+        return self._series.get(symbol)
+
+    def _basis(self, symbol: str) -> Basis:
+        return self._series[symbol].basis
+
+    def _refuse(self, event: Event, reason: Reason, detail: str) -> None:
+        self.counts.refused += 1
+        self._refused.append(Refused(event, reason, detail))
+
+    def _observe(
+        self, series: Series, event: Quote | Trade, price: Decimal, quantity: Decimal, trade_id: int | None
+    ) -> None:
+        """A price at a moment, into the running bar of its minute."""
+        moment, bar = event.time, series.current
+        if bar is None or not bar.start <= moment < bar.end:
+            start = minute_of(moment)
+            if self._until is not None and start < self._until:
+                self._came_late(series, event.symbol, start)
+                return
+            bar = series.running.get(start)
+            if bar is None:
+                bar = series.running[start] = RunningBar(start, moment, price, quantity, trade_id)
+                series.current = bar
+                return
+            series.current = bar
+        if not bar.add(moment, price, quantity, trade_id):
+            self.counts.accepted -= 1
+            self._refuse(event, Reason.OUT_OF_RANGE, f"the volume of its minute does not fit its column: {quantity}")
+
+    def _came_late(self, series: Series, symbol: str, start: datetime) -> None:
+        """Before the feed was first up nothing was answered for, so nothing is to be asked for again."""
+        if series.first_up is None or start + MINUTE <= series.first_up:
+            self.counts.early += 1
+            return
+        self.counts.late += 1
+        self._late_events += 1
+        # Silent minutes after it stand at a price that was not the last.
+        end = start + MINUTE
+        if self._fill_silent and series.basis is Basis.TRADE and self._until is not None:
+            end = min(max(end, self._until), start + _LATE_REACH)
+        self._mark_late(symbol, Window(start, end))
+
+    def _mark_late(self, symbol: str, window: Window) -> None:
+        windows = self._late.setdefault(symbol, [])
+        if window not in windows:
+            self._late[symbol] = Window.merge([*windows, window])
+
+    def _down(self, symbol: str, series: Series, moment: datetime) -> None:
+        if series.down_since is not None and moment >= series.down_since:
+            return
+        series.down_since = moment
+        if self._until is not None and minute_of(moment) < self._until:
+            self._mark_late(symbol, Window(minute_of(moment), self._until))
+
+    def _advance(self, moment: datetime) -> None:
+        self._watermark = moment
+        if self._until is None:
+            self._since = self._until = minute_of(moment)
+            self._turn = self._next_turn()
+        if moment >= self._turn:
+            self._settle(minute_of(moment - self._grace))
+
+    def _next_turn(self) -> datetime:
+        return LAST_TIME if self._until is None else self._until + MINUTE + self._grace
+
+    def _end_of_running(self) -> datetime:
+        return max((bar.end for series in self._series.values() for bar in series.running.values()), default=DAWN)
+
+    def _settle(self, until: datetime) -> None:
+        """All minutes before ``until`` are final."""
+        if self._until is None or until <= self._until:
+            return
+        settled = Window(self._until, until)
+        for symbol, series in self._series.items():
+            told = settled.subtract(series.untold())
+            bars = {bar.start: bar for bar in series.settle(until)}
+            self.counts.cut += sum(not any(start in window for window in told) for start in bars)
+            for window in told:
+                if self._fill_silent and series.basis is Basis.TRADE:
+                    self._tell_each_minute(symbol, series, window, bars)
+                else:
+                    self._answered.setdefault(symbol, []).append(window)
+                    self._rows += [
+                        (*series.row(symbol, bar), Quality.TRADED.value)
+                        for start, bar in bars.items()
+                        if start in window
+                    ]
+        self._until = until
+        self._turn = self._next_turn()
+
+    def _tell_each_minute(
+        self, symbol: str, series: Series, window: Window, bars: Mapping[datetime, RunningBar]
+    ) -> None:
+        """A bar for each minute: of its trades, or at the last price; one without a known price is to be asked for."""
+        if series.told_until != window.start:
+            series.last = None
+        start = window.start
+        while start < window.end:
+            minute, bar = Window(start, start + MINUTE), bars.get(start)
+            if bar is not None:
+                self._rows.append((*series.row(symbol, bar), Quality.TRADED.value))
+                series.last = bar.close
+            elif (silent := series.silent_row(symbol, start)) is not None:
+                self._rows.append((*silent, Quality.NO_TRADE.value))
+            else:
+                self._mark_late(symbol, minute)
+            if bar is not None or series.last is not None:
+                self._answered.setdefault(symbol, []).append(minute)
+            start = minute.end
+        series.told_until = window.end
+
+
+def _frame(rows: Iterable[tuple[Any, ...]], source: str) -> pl.DataFrame:
+    ordered = sorted(rows, key=lambda row: (row[1], row[0]))
+    columns = list(zip(*ordered, strict=True)) or [()] * 8
+    time, symbol, *prices, volume, quality = columns
+    values = dict(zip(("open", "high", "low", "close"), prices, strict=True))
+    constants = {"timeframe": Timeframe.M1.value, "source": source}
+    data = {"time": time, "symbol": symbol, "volume": volume, "quality": quality, **values}
+    data |= {name: (value,) * len(ordered) for name, value in constants.items()}
+    return pl.DataFrame({name: data[name] for name in BAR_SCHEMA}, schema=BAR_SCHEMA)
+
+
+def _windows_as_text(windows: Iterable[Window]) -> list[list[str]]:
+    return [[window.start.isoformat(), window.end.isoformat()] for window in windows]
+
+
+def _windows_of_text(texts: Iterable[tuple[str, str]]) -> list[Window]:
+    return [Window(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in texts]

@@ -1,0 +1,239 @@
+"""What is known of one symbol while its minutes are being built: standing quote, running bars, outages.
+
+:class:`trading_platform.domain.market.bar_builder.BarBuilder` keeps one :class:`Series` for each symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from trading_platform.domain.market.event_validation import LAST_TIME, VOLUME_LIMIT
+from trading_platform.domain.market.trade_ids import SeenTradeIds
+from trading_platform.domain.money import EXACT, round_amount
+from trading_platform.domain.time import Window
+
+MINUTE = timedelta(minutes=1)
+DAWN = datetime(1, 1, 1, tzinfo=UTC)
+"""Before every event: since then a feed that never said it is up has been down."""
+
+_TWO = Decimal(2)
+
+
+class Basis(StrEnum):
+    """Which price makes a symbol's bars."""
+
+    TRADE = "trade"
+    MID = "mid"
+    BID = "bid"
+    ASK = "ask"
+
+
+def minute_of(moment: datetime) -> datetime:
+    """The minute, in UTC, that holds ``moment``."""
+    return moment.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def minute_after(moment: datetime) -> datetime:
+    """The first whole minute that does not begin before ``moment``."""
+    start = minute_of(moment)
+    return start if start == moment else start + MINUTE
+
+
+class RunningBar:
+    """A bar whose minute has not ended. Prices come in any order and count by their time.
+
+    Of equal times the order of the trades' numbers decides, and that of arrival where there are none.
+    """
+
+    __slots__ = (
+        "close",
+        "close_id",
+        "close_time",
+        "end",
+        "high",
+        "low",
+        "open",
+        "open_id",
+        "open_time",
+        "start",
+        "volume",
+    )  # fmt: skip
+
+    def __init__(
+        self, start: datetime, moment: datetime, price: Decimal, quantity: Decimal, trade_id: int | None
+    ) -> None:
+        self.start, self.end = start, start + MINUTE
+        self.open = self.high = self.low = self.close = price
+        self.volume = quantity
+        self.open_time = self.close_time = moment
+        self.open_id = self.close_id = trade_id
+
+    def add(self, moment: datetime, price: Decimal, quantity: Decimal, trade_id: int | None) -> bool:
+        """Takes in a price; False, and nothing is changed, if the volume would not fit its column."""
+        if quantity:
+            volume = EXACT.add(self.volume, quantity)
+            if volume >= VOLUME_LIMIT:
+                return False
+            self.volume = volume
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        if moment > self.close_time or (moment == self.close_time and not _before(trade_id, self.close_id)):
+            self.close, self.close_time, self.close_id = price, moment, trade_id
+        if moment < self.open_time or (moment == self.open_time and _before(trade_id, self.open_id)):
+            self.open, self.open_time, self.open_id = price, moment, trade_id
+        return True
+
+    def as_json(self) -> list[Any]:
+        """All of it, numbers as text."""
+        prices = [str(value) for value in (self.open, self.high, self.low, self.close, self.volume)]
+        times = [self.start.isoformat(), self.open_time.isoformat(), self.close_time.isoformat()]
+        return [*times, *prices, self.open_id, self.close_id]
+
+    @classmethod
+    def of_json(cls, kept: list[Any]) -> RunningBar:
+        """What :meth:`as_json` gave."""
+        start, open_time, close_time = (datetime.fromisoformat(text) for text in kept[:3])
+        numbers = [Decimal(text) for text in kept[3:8]]
+        bar = cls(start, open_time, numbers[0], numbers[4], kept[8])
+        bar.high, bar.low, bar.close = numbers[1:4]
+        bar.close_time, bar.close_id = close_time, kept[9]
+        return bar
+
+
+def _before(trade_id: int | None, other: int | None) -> bool:
+    return trade_id is not None and other is not None and trade_id < other
+
+
+@dataclass(slots=True)
+class Series:
+    """One symbol.
+
+    Attributes:
+        basis: the price its bars are made of.
+        bid, ask: what the quotes say now.
+        running: its bars of minutes that are not final, by start.
+        current: the one that was last added to.
+        seen: the numbers of its trades.
+        gapless: number and time of the last trade before which every one was told, where the source counts them.
+        first_up: when the feed was first up for it.
+        down_since: since when the feed is down for it; None while it is up.
+        downs: intervals in which the feed was down, as far as a minute that is not final needs them.
+        last: close of the last final minute, while no minute after it was left out.
+        told_until: all minutes before it, back to the last one left out, are final and were told.
+    """
+
+    basis: Basis
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    running: dict[datetime, RunningBar] = field(default_factory=dict)
+    current: RunningBar | None = None
+    seen: SeenTradeIds = field(default_factory=SeenTradeIds)
+    gapless: tuple[int, datetime] | None = None
+    first_up: datetime | None = None
+    down_since: datetime | None = DAWN
+    downs: list[tuple[datetime, datetime]] = field(default_factory=list)
+    last: Decimal | None = None
+    told_until: datetime | None = None
+
+    def price(self) -> Decimal | None:
+        """What the quotes say now, None while it cannot be told; for MID the sum of both sides, which is exact."""
+        if self.basis is Basis.BID:
+            return self.bid
+        if self.basis is Basis.ASK:
+            return self.ask
+        if self.bid is None or self.ask is None:
+            return None
+        return EXACT.add(self.bid, self.ask)
+
+    def up(self, moment: datetime) -> None:
+        """The feed is up since ``moment``."""
+        if self.first_up is None:
+            self.first_up = moment
+        if self.down_since is not None:
+            if moment > self.down_since:
+                self.downs.append((self.down_since, moment))
+            self.down_since = None
+
+    def untold(self) -> list[Window]:
+        """The whole minutes during a part of which the feed was down."""
+        downs = self.downs if self.down_since is None else [*self.downs, (self.down_since, LAST_TIME)]
+        return [Window(minute_of(start), minute_after(end)) for start, end in downs]
+
+    def settle(self, until: datetime) -> list[RunningBar]:
+        """Gives up the bars of minutes before ``until``, in order, and what was kept for them."""
+        settled = [self.running.pop(start) for start in sorted(start for start in self.running if start < until)]
+        if self.current is not None and self.current.start < until:
+            self.current = None
+        self.downs = [(start, end) for start, end in self.downs if end > until]
+        return settled
+
+    def row(self, symbol: str, bar: RunningBar) -> tuple[Any, ...]:
+        """Time, symbol, prices and volume as they are stored; quotes tell nothing of what was traded."""
+        volume = round_amount(bar.volume) if self.basis is Basis.TRADE else None
+        prices = (bar.open, bar.high, bar.low, bar.close)
+        if self.basis is Basis.MID:
+            prices = (*(EXACT.divide(total, _TWO) for total in prices),)  # type: ignore[assignment]
+        return (bar.start, symbol, *(round_amount(price) for price in prices), volume)
+
+    def silent_row(self, symbol: str, start: datetime) -> tuple[Any, ...] | None:
+        """A minute in which nothing was traded, at the last price; None where that is not known."""
+        if self.last is None:
+            return None
+        return (start, symbol, *(round_amount(self.last),) * 4, round_amount(Decimal(0)))
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, numbers as text."""
+        return {
+            "last": None if self.last is None else str(self.last),
+            "told_until": text_of(self.told_until),
+            "basis": self.basis.value,
+            "bid": None if self.bid is None else str(self.bid),
+            "ask": None if self.ask is None else str(self.ask),
+            "running": [bar.as_json() for bar in self.running.values()],
+            "seen": self.seen.runs(),
+            "gapless": None if self.gapless is None else [self.gapless[0], text_of(self.gapless[1])],
+            "first_up": text_of(self.first_up),
+            "down_since": text_of(self.down_since),
+            "downs": [[text_of(start), text_of(end)] for start, end in self.downs],
+        }
+
+    @classmethod
+    def of_json(cls, kept: dict[str, Any]) -> Series:
+        """What :meth:`as_json` gave."""
+        bars = [RunningBar.of_json(bar) for bar in kept["running"]]
+        return cls(
+            basis=Basis(kept["basis"]),
+            bid=None if kept["bid"] is None else Decimal(kept["bid"]),
+            ask=None if kept["ask"] is None else Decimal(kept["ask"]),
+            running={bar.start: bar for bar in bars},
+            seen=SeenTradeIds(kept["seen"]),
+            gapless=gapless_of(kept),
+            first_up=moment_of(kept["first_up"]),
+            down_since=moment_of(kept["down_since"]),
+            downs=[(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in kept["downs"]],
+            last=None if kept["last"] is None else Decimal(kept["last"]),
+            told_until=moment_of(kept["told_until"]),
+        )
+
+
+def gapless_of(kept: Mapping[str, Any]) -> tuple[int, datetime] | None:
+    """Of what :meth:`Series.as_json` gave, the last trade before which every one was told."""
+    number, time = kept.get("gapless") or (None, None)
+    return None if number is None or time is None else (number, datetime.fromisoformat(time))
+
+
+def text_of(moment: datetime | None) -> str | None:
+    """A moment as JSON holds it."""
+    return None if moment is None else moment.astimezone(UTC).isoformat()
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """What :func:`text_of` gave."""
+    return None if text is None else datetime.fromisoformat(text)

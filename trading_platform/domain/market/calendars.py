@@ -1,0 +1,254 @@
+"""When a market is open, and which bars an instrument is therefore expected to have.
+
+The only place that answers "was the market open". Exchanges come from the library
+``exchange_calendars`` (loaded when one is asked for: it brings pandas); markets without an
+exchange are computed here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.time import Timeframe, Window
+
+ALWAYS_OPEN = "24/7"
+FX_WEEK = "FX"
+
+_STARTS = ("1990-01-02", "1991-01-02", "1997-01-02", None)
+"""From when sessions are computed: 1990, or as early as the library knows an exchange."""
+
+_NEW_YORK = ZoneInfo("America/New_York")
+_FRIDAY, _SATURDAY, _SUNDAY = 5, 6, 7
+_FX_WEEK_TURNS = 17  # o'clock in New York: the FX week runs from Sunday 17:00 to Friday 17:00
+
+SESSION_SCHEMA: dict[str, pl.DataType] = {"session": TIME, "open": TIME, "close": TIME}
+"""One trading session: ``session`` is midnight UTC of its date, ``open`` and ``close`` are UTC."""
+
+
+_LOOK_AHEAD = timedelta(days=12)  # farther than any market is closed
+
+
+def check_calendar(name: str) -> str:
+    """The calendar's name, if there is such a calendar.
+
+    Raises:
+        InvalidRequest: if neither we nor ``exchange_calendars`` know it.
+    """
+    if name in (ALWAYS_OPEN, FX_WEEK):
+        return name
+    _exchange_sessions(name)
+    return name
+
+
+def timezone_of(calendar: str) -> ZoneInfo:
+    """The zone an exchange keeps its clock in; UTC for markets without an exchange."""
+    if calendar in (ALWAYS_OPEN, FX_WEEK):
+        return ZoneInfo("UTC")
+    return ZoneInfo(str(_exchange(calendar).tz))
+
+
+def day_begins(calendar: str, date: datetime) -> datetime:
+    """From when on the bars of a market belong to a date: midnight at the exchange, earlier if its session opens then.
+
+    Trading before and after hours counts to its date.
+
+    Args:
+        calendar: whose bars they are.
+        date: midnight UTC of the date.
+    """
+    if calendar in (ALWAYS_OPEN, FX_WEEK):
+        return date
+    moments: list[datetime] = sessions(calendar, Window(date, date + timedelta(days=1)))["open"].to_list()
+    return min(date.replace(tzinfo=timezone_of(calendar)).astimezone(UTC), *moments)
+
+
+def next_session(calendar: str, date: datetime) -> datetime:
+    """The first session after a date, both as midnight UTC; the next day where the calendar ends before it."""
+    following = sessions(calendar, Window(date + timedelta(days=1), date + 2 * _LOOK_AHEAD))["session"]
+    return date + timedelta(days=1) if following.is_empty() else following.to_list()[0]
+
+
+def sessions(calendar: str, window: Window) -> pl.DataFrame:
+    """The sessions whose date (as midnight UTC) lies in ``window``.
+
+    For ``24/7`` a session is a UTC day. For ``FX`` it is a UTC day cut to the FX week, so that
+    Sunday's is short and Saturday has none.
+
+    Returns:
+        Frame of :data:`SESSION_SCHEMA`, in order.
+    """
+    if calendar == ALWAYS_OPEN:
+        frame = _utc_days(window)
+    elif calendar == FX_WEEK:
+        frame = _fx_days(window)
+    else:
+        frame = _exchange_sessions(calendar)
+    return frame.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
+
+
+def session_dates(calendar: str, window: Window) -> pl.DataFrame | None:
+    """The sessions by which daily bars are rolled up, or None where a day is simply a UTC day."""
+    if calendar in (ALWAYS_OPEN, FX_WEEK):
+        return None
+    margin = timedelta(days=1)
+    return sessions(calendar, Window(window.start - margin, window.end + margin))
+
+
+class OpeningHours:
+    """When the market of a calendar is open.
+
+    Args:
+        calendar: its name.
+    """
+
+    def __init__(self, calendar: str) -> None:
+        self._calendar = calendar
+        self._known: Window | None = None
+        self._spans: list[tuple[datetime, datetime]] = []
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether it is open at ``moment``; the opening belongs to it, the close does not."""
+        if self._calendar == ALWAYS_OPEN:
+            return True
+        if self._known is None or moment not in self._known:
+            around = Window(moment - timedelta(days=3), moment + _LOOK_AHEAD)
+            self._spans = list(sessions(self._calendar, around).select("open", "close").iter_rows())
+            self._known = Window(moment - timedelta(days=1), moment + _LOOK_AHEAD - timedelta(days=2))
+        return any(start <= moment < end for start, end in self._spans)
+
+
+def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Series:
+    """The opens of all bars of that timeframe the market can have in ``window``, in order.
+
+    Intraday bars are expected where their interval touches a session; grid and stamps are UTC.
+    """
+    if timeframe is Timeframe.D1:
+        return sessions(calendar, window)["session"].alias("time")
+    margin = timedelta(days=2)
+    if calendar == ALWAYS_OPEN:
+        past_grid = (window.start - datetime(1970, 1, 1, tzinfo=UTC)) % timeframe.duration
+        first = window.start + (timeframe.duration - past_grid if past_grid else timedelta(0))
+        return pl.datetime_range(first, window.end, timeframe.value, closed="left", time_unit="us", eager=True).alias(
+            "time"
+        )
+    spans = sessions(calendar, Window(window.start - margin, window.end + margin))
+    times = (
+        spans.select(
+            time=pl.datetime_ranges(
+                pl.col("open").dt.truncate(timeframe.value),
+                "close",
+                timeframe.value,
+                closed="left",
+                time_unit="us",
+            )
+        )
+        .explode("time")
+        .drop_nulls()
+        .unique()
+        .sort("time")
+    )["time"]
+    return times.filter(times.is_between(window.start, window.end, closed="left"))
+
+
+def availability(calendar: str, timeframe: Timeframe, times: pl.DataFrame) -> pl.Series:
+    """The moment each bar could first be known: its close.
+
+    Args:
+        calendar: whose bars they are.
+        timeframe: their length.
+        times: frame with a column ``time`` (bar opens), sorted.
+
+    Returns:
+        A series of UTC times, one a row: the session's close for daily bars of an exchange, else
+        the end of the bar's interval.
+    """
+    ends = times.select(end=pl.col("time") + timeframe.duration)["end"]
+    if timeframe.is_intraday or calendar in (ALWAYS_OPEN, FX_WEEK) or times.is_empty():
+        return ends.alias("available_at")
+    window = Window(times["time"].min(), times["time"].max() + timedelta(days=1))  # type: ignore[arg-type,operator]
+    closes = sessions(calendar, window)
+    joined = times.select("time").join(closes, left_on="time", right_on="session", how="left")
+    return joined["close"].fill_null(ends).alias("available_at")
+
+
+def _utc_days(window: Window) -> pl.DataFrame:
+    first = window.start.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = pl.datetime_range(first, window.end, "1d", closed="left", time_unit="us", eager=True)
+    return pl.DataFrame({"session": days}).with_columns(
+        open=pl.col("session"), close=pl.col("session") + timedelta(days=1)
+    )
+
+
+def _fx_days(window: Window) -> pl.DataFrame:
+    days = _utc_days(window)
+    weekday = pl.col("session").dt.weekday()
+    turn = pl.col("session").dt.replace_time_zone(None).dt.replace(hour=_FX_WEEK_TURNS)
+    turn_utc = turn.dt.replace_time_zone(_NEW_YORK.key).dt.convert_time_zone("UTC")
+    return days.filter(weekday != _SATURDAY).with_columns(
+        open=pl.when(weekday == _SUNDAY).then(turn_utc).otherwise("open"),
+        close=pl.when(weekday == _FRIDAY).then(turn_utc).otherwise("close"),
+    )
+
+
+@lru_cache(maxsize=32)
+def _exchange_sessions(calendar: str) -> pl.DataFrame:
+    schedule = _exchange(calendar).schedule
+    return pl.DataFrame(
+        {
+            "session": [moment.to_pydatetime().replace(tzinfo=UTC) for moment in schedule.index],
+            "open": [moment.to_pydatetime() for moment in schedule["open"]],
+            "close": [moment.to_pydatetime() for moment in schedule["close"]],
+        },
+        schema=SESSION_SCHEMA,
+    )
+
+
+@lru_cache(maxsize=32)
+def _exchange(calendar: str) -> Any:
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    trouble: Exception | None = None
+    for start in _STARTS:
+        try:
+            return exchange_calendars.get_calendar(calendar, start=start)
+        except InvalidCalendarName:
+            raise InvalidRequest(
+                f"There is no calendar {calendar!r}.",
+                expected="24/7, FX, or an exchange code (ISO 10383) such as XNYS, XNAS, XETR, XLON",
+                received=repr(calendar),
+                remedy="correct the instrument's calendar",
+            ) from None
+        except (ValueError, NotImplementedError) as error:
+            trouble = error  # the library does not know this exchange that far back
+    raise InvalidRequest(
+        f"The calendar {calendar!r} cannot be computed by the installed exchange_calendars.",
+        expected="a calendar that the library can compute",
+        received=f"{type(trouble).__name__}: {str(trouble)[:150]}",
+        remedy="choose another calendar for the instrument, such as that of its main listing",
+    )
+
+
+def last_closed(calendar: str, timeframe: Timeframe, now: datetime) -> datetime:
+    """The end of the window in which every bar is final at ``now``: nothing later may be stored."""
+    if timeframe.is_intraday:
+        return datetime.fromtimestamp(
+            now.timestamp() // timeframe.duration.total_seconds() * timeframe.duration.total_seconds(), UTC
+        )
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if calendar in (ALWAYS_OPEN, FX_WEEK):
+        return today
+    closed = sessions(calendar, Window(today - timedelta(days=1), today + timedelta(days=1))).filter(
+        pl.col("close") <= now
+    )
+    if closed.is_empty():
+        return today
+    last: datetime = closed["session"].max()  # type: ignore[assignment]
+    return max(today, last + timedelta(days=1))

@@ -1,0 +1,86 @@
+"""The rules a live event must meet to be used (data-architecture §8.1), one event at a time.
+
+The same rules over whole frames are in :mod:`trading_platform.domain.quality.rules`. Numbers are judged as they
+would be stored, with eight decimals.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from trading_platform.domain.market.events import Quote, Trade
+from trading_platform.domain.rejection_reasons import Reason
+
+AHEAD = timedelta(seconds=5)
+"""How far a source's clock may be ahead of the receiver's before its times count as in the future."""
+
+FIRST_TIME = datetime(1800, 1, 1, tzinfo=UTC)
+LAST_TIME = datetime(9000, 1, 1, tzinfo=UTC)
+
+VOLUME_LIMIT = Decimal(10) ** 16 - 1
+"""What DECIMAL(24,8) holds however it is rounded."""
+
+_ROUNDS_TO_ZERO = Decimal("5E-9")
+_ROUNDS_TO_LIMIT = Decimal(10) ** 10 - _ROUNDS_TO_ZERO
+
+Fault = tuple[Reason, str]
+"""Which rule is broken, and in words how."""
+
+
+def fault_of_time(moment: datetime, received: datetime | None) -> Fault | None:
+    """What is wrong with the time of an event.
+
+    Args:
+        moment: the event's.
+        received: the receiver's clock when it came, where that is known.
+    """
+    if moment.tzinfo is None:
+        return Reason.UNREADABLE_TIME, f"{moment.isoformat()} has no zone"
+    if moment < FIRST_TIME:
+        return Reason.OUT_OF_RANGE, f"{moment.isoformat()} is before {FIRST_TIME.year}"
+    if moment >= LAST_TIME or (received is not None and moment > received and moment - received > AHEAD):
+        return Reason.FUTURE_TIME, f"{moment.isoformat()} is later than now"
+    return None
+
+
+def fault_of_quote(quote: Quote) -> Fault | None:
+    """What is wrong with the numbers of a quote; a side that is None is not wrong."""
+    bid, ask, last, volume = quote.bid, quote.ask, quote.last, quote.volume
+    try:
+        if bid is not None and not _ROUNDS_TO_ZERO < bid < _ROUNDS_TO_LIMIT:
+            return _fault_of_price("bid", bid)
+        if ask is not None and not _ROUNDS_TO_ZERO < ask < _ROUNDS_TO_LIMIT:
+            return _fault_of_price("ask", ask)
+        if last is not None and not _ROUNDS_TO_ZERO < last < _ROUNDS_TO_LIMIT:
+            return _fault_of_price("last", last)
+        if volume is not None and not 0 <= volume < VOLUME_LIMIT:
+            return _fault_of_quantity("volume", volume)
+    except InvalidOperation:
+        return Reason.UNREADABLE_NUMBER, f"not a number: bid {bid}, ask {ask}, last {last}, volume {volume}"
+    return None
+
+
+def fault_of_trade(trade: Trade) -> Fault | None:
+    """What is wrong with the numbers of a trade."""
+    price, quantity = trade.price, trade.quantity
+    try:
+        if not _ROUNDS_TO_ZERO < price < _ROUNDS_TO_LIMIT:
+            return _fault_of_price("price", price)
+        if not 0 <= quantity < VOLUME_LIMIT:
+            return _fault_of_quantity("quantity", quantity)
+    except InvalidOperation:
+        return Reason.UNREADABLE_NUMBER, f"not a number: price {price}, quantity {quantity}"
+    return None
+
+
+def _fault_of_price(name: str, value: Decimal) -> Fault:
+    if value > _ROUNDS_TO_ZERO:
+        return Reason.OUT_OF_RANGE, f"{name} does not fit its column: {value}"
+    return Reason.NON_POSITIVE_PRICE, f"{name} is not above zero: {value}"
+
+
+def _fault_of_quantity(name: str, value: Decimal) -> Fault:
+    if value < 0:
+        return Reason.NEGATIVE_VOLUME, f"{name} is negative: {value}"
+    return Reason.OUT_OF_RANGE, f"{name} does not fit its column: {value}"

@@ -1,0 +1,67 @@
+"""What two tellings of the same bars differ in.
+
+A source with several tiers (a downloaded archive, its trades, its candles) speaks of some bars more than
+once. Here the tellings are compared; what becomes of it is kept by
+:mod:`trading_platform.stores.market_data.conflicting_versions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from trading_platform.domain.market.bars import PRICES, TIME
+from trading_platform.domain.time import Timeframe, Window
+
+DIFFERENCE_SCHEMA: dict[str, pl.DataType] = {"time": TIME, "stored": pl.String(), "heard": pl.String()}
+"""A bar told in two ways, each as the words ``O 1 H 2 L 1 C 2 V 5``."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of comparing.
+
+    Attributes:
+        compared: the windows of the bars that both tellings have, disjoint and in order.
+        bars: how many those are.
+        differences: frame of :data:`DIFFERENCE_SCHEMA`, by time.
+    """
+
+    compared: tuple[Window, ...]
+    bars: int
+    differences: pl.DataFrame
+
+
+def compare_bars(stored: pl.DataFrame, heard: pl.DataFrame, timeframe: Timeframe) -> Comparison:
+    """Compares prices and volume of the bars that both frames have; a volume nobody knows is not held against it.
+
+    Args:
+        stored: frame of ``BAR_SCHEMA``, one symbol.
+        heard: likewise, of the same symbol and timeframe.
+        timeframe: length of the bars.
+    """
+    both = stored.join(heard, on="time", how="inner", suffix="_heard").sort("time")
+    differs = pl.any_horizontal(
+        (pl.col(name) != pl.col(f"{name}_heard")).fill_null(value=False) for name in (*PRICES, "volume")
+    )
+    differences = both.filter(differs).select("time", stored=_words(""), heard=_words("_heard"))
+    return Comparison(tuple(_windows(both["time"], timeframe)), both.height, differences.cast(DIFFERENCE_SCHEMA))  # type: ignore[arg-type]
+
+
+def _words(suffix: str) -> pl.Expr:
+    def trimmed(name: str) -> pl.Expr:
+        text = pl.col(f"{name}{suffix}").cast(pl.String)
+        return text.str.strip_chars_end("0").str.strip_chars_end(".").fill_null("unknown")
+
+    return pl.format("O {} H {} L {} C {} V {}", *(trimmed(name) for name in (*PRICES, "volume")))
+
+
+def _windows(times: pl.Series, timeframe: Timeframe) -> list[Window]:
+    if times.is_empty():
+        return []
+    frame = pl.DataFrame({"time": times}).with_columns(
+        stretch=(times.diff().fill_null(timeframe.duration) > timeframe.duration).cum_sum()
+    )
+    bounds = frame.group_by("stretch", maintain_order=True).agg(first=pl.col("time").min(), last=pl.col("time").max())
+    return [Window(first, last + timeframe.duration) for first, last in bounds.select("first", "last").iter_rows()]

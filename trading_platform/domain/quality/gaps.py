@@ -1,0 +1,158 @@
+"""Gaps: what is missing inside of what is known, how a list of them is kept, and what each slot without a bar is.
+
+How gaps are found is :mod:`trading_platform.workflows.gaps.detect_gaps`, how they are repaired
+:mod:`trading_platform.workflows.gaps.repair_gaps`, where they are kept :mod:`trading_platform.stores.market_data.gaps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from trading_platform.domain.time import Timeframe, Window
+
+SETTLE = timedelta(minutes=5)
+"""How long a gap is left alone after it was found: what is under way may fill it."""
+
+CONFIRM_AFTER = timedelta(minutes=15)
+"""How long after a doubtful empty answer the same source may confirm it; most disturbances of a source are over."""
+
+
+class GapKind(StrEnum):
+    """Why it is a gap."""
+
+    MISSING = "missing"
+    UNCONFIRMED = "unconfirmed"
+    VANISHED = "vanished"
+
+
+class GapState(StrEnum):
+    """Whether somebody will try to repair it."""
+
+    OPEN = "open"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One gap.
+
+    Attributes:
+        id: its number; 0 before it is stored.
+        dataset: the asset it is missing in.
+        symbol: whose bars.
+        timeframe: their length.
+        window: from the open of the first to the end of the last missing bar.
+        kind: why it is one.
+        state: whether it will be tried.
+        attempts: how often a repair has begun.
+        found_at: when it was found, or its kind changed.
+        tried_at: when a repair last began.
+        next_attempt_at: when the next is due; None if it was given up.
+        note: what came of the last attempt.
+        incident: which alert told of it.
+    """
+
+    id: int
+    dataset: str
+    symbol: str
+    timeframe: Timeframe
+    window: Window
+    kind: GapKind
+    state: GapState
+    attempts: int
+    found_at: datetime
+    tried_at: datetime | None
+    next_attempt_at: datetime | None
+    note: str | None
+    incident: str | None
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What has become of a list of gaps.
+
+    Attributes:
+        gone: those that are no more, or not as they were.
+        new: what stands in their place, and what is new.
+        kept: those that are as they were.
+    """
+
+    gone: tuple[Gap, ...]
+    new: tuple[Gap, ...]
+    kept: tuple[Gap, ...]
+
+
+def reconcile(
+    dataset: str,
+    symbol: str,
+    timeframe: Timeframe,
+    known: Sequence[Gap],
+    found: Iterable[tuple[Window, GapKind]],
+    now: datetime,
+) -> Reconciled:
+    """Brings the list of gaps of one dataset and symbol up to what is found now.
+
+    What is left of a gap keeps its attempts, so that a source that gives a little each time is not asked for
+    ever. What became doubtful begins anew: then it is asked for a confirmation.
+
+    Args:
+        dataset: of the new ones.
+        symbol: of the new ones.
+        timeframe: of the new ones.
+        known: as listed, disjoint.
+        found: what is missing now, disjoint.
+        now: the present.
+    """
+    present = list(found)
+    gone: list[Gap] = []
+    new: list[Gap] = []
+    kept: list[Gap] = []
+    for gap in known:
+        pieces = [
+            _piece(gap, part, kind, now)
+            for window, kind in present
+            if (part := window.intersect(gap.window)) is not None
+        ]
+        if pieces == [gap]:
+            kept.append(gap)
+        else:
+            gone.append(gap)
+            new.extend(replace(piece, id=0) for piece in pieces)
+    listed = [gap.window for gap in known]
+    for window, kind in present:
+        wait = CONFIRM_AFTER if kind is GapKind.UNCONFIRMED else SETTLE
+        new.extend(
+            Gap(0, dataset, symbol, timeframe, part, kind, GapState.OPEN, 0, now, None, now + wait, None, None)
+            for part in window.subtract(listed)
+        )
+    return Reconciled(tuple(gone), tuple(new), tuple(kept))
+
+
+def _piece(gap: Gap, window: Window, kind: GapKind, now: datetime) -> Gap:
+    if kind is GapKind.UNCONFIRMED and gap.kind is not GapKind.UNCONFIRMED:
+        return replace(
+            gap,
+            window=window,
+            kind=kind,
+            state=GapState.OPEN,
+            attempts=0,
+            found_at=now,
+            next_attempt_at=now + CONFIRM_AFTER,
+        )
+    same = gap.kind if kind is GapKind.MISSING and gap.kind is GapKind.VANISHED else kind
+    return replace(gap, window=window, kind=same)
+
+
+class SlotClass(StrEnum):
+    """What a stretch of time without a bar is."""
+
+    CLOSED = "closed"
+    NO_TRADES = "no trades"
+    UNCONFIRMED = "unconfirmed"
+    MISSING = "missing"
+    REFUSED = "refused"
+    GIVEN_UP = "given up"
+    EXPIRED = "expired"

@@ -1,0 +1,228 @@
+"""The rules a row must meet to become a bar or a trade (data-architecture §8.1), as Polars expressions.
+
+A row that breaks one is not lost: it comes back as a refused row with its reason and goes to the
+quarantine (:mod:`trading_platform.stores.market_data.quarantine`). Rules over stored data are SQL, in ``sql/checks``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from trading_platform.domain.market.bars import PRICE, PRICES, TIME, VOLUME
+from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.domain.time import Timeframe
+
+RAW_BAR_SCHEMA: dict[str, pl.DataType] = {
+    "line": pl.Int64(),
+    "record": pl.String(),
+    "time": TIME,
+    "time_text": pl.String(),
+    "open": pl.String(),
+    "high": pl.String(),
+    "low": pl.String(),
+    "close": pl.String(),
+    "volume": pl.String(),
+}
+"""Bars as an outside gave them: ``line`` is the line or row number there (counted from 1),
+``record`` the row as it stood, ``time`` null where ``time_text`` could not be read, numbers still
+text so that "not a number" and "too large" can be told apart. A null volume means the outside has
+no such column."""
+
+RAW_TRADE_SCHEMA: dict[str, pl.DataType] = {
+    "line": pl.Int64(),
+    "record": pl.String(),
+    "time": TIME,
+    "time_text": pl.String(),
+    "price": pl.String(),
+    "quantity": pl.String(),
+}
+"""Trades as an outside gave them; columns as in :data:`RAW_BAR_SCHEMA`."""
+
+REFUSED_SCHEMA: dict[str, pl.DataType] = {
+    "line": pl.Int64(),
+    "time": TIME,
+    "reason": pl.String(),
+    "detail": pl.String(),
+    "record": pl.String(),
+    "row_count": pl.Int64(),
+}
+"""Refused rows. ``line`` is null and ``row_count`` the number of rows where a whole file was refused."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a screening let through and what it refused; together every row that came in.
+
+    Attributes:
+        accepted: the typed rows (``line``, ``time`` and the numbers as decimals), sorted by time.
+        refused: frame of :data:`REFUSED_SCHEMA`.
+    """
+
+    accepted: pl.DataFrame
+    refused: pl.DataFrame
+
+
+def empty_refused() -> pl.DataFrame:
+    """No refused rows, in :data:`REFUSED_SCHEMA`."""
+    return pl.DataFrame(schema=REFUSED_SCHEMA)
+
+
+def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Screened:
+    """Tells the bars in ``raw`` from the rows that cannot be one.
+
+    Of rows with the same time the last wins, as an upsert would have it; the others are refused as
+    duplicates. Numbers are rounded half to even to eight decimals, the width of the columns, and
+    judged as they would be stored.
+
+    Args:
+        raw: frame of :data:`RAW_BAR_SCHEMA`, of one symbol.
+        timeframe: length of the bars; times must lie on its grid in UTC.
+        now: the present; a bar that opens later is refused.
+    """
+    typed = _typed(raw, prices=PRICES, amount="volume")
+    high, low = pl.col("high"), pl.col("low")
+    outside = (low > pl.min_horizontal("open", "close")) | (high < pl.max_horizontal("open", "close")) | (low > high)
+    on_grid = pl.col("time").dt.truncate(timeframe.value) == pl.col("time")
+    rules = [
+        *_common_rules(prices=PRICES, amount="volume", now=now),
+        (
+            ~on_grid,
+            Reason.OFF_GRID,
+            pl.format("{} does not lie on the {} grid", "time_text", pl.lit(timeframe.value)),
+        ),
+        (
+            outside,
+            Reason.OHLC_INCONSISTENT,
+            pl.format("low <= open, close <= high does not hold: O {} H {} L {} C {}", *PRICES),
+        ),
+    ]
+    sound = _sound(prices=PRICES, amount="volume", now=now) & on_grid & ~outside
+    return _divide(typed, sound, rules, keep=["line", "time", *PRICES, "volume"], unique_time=True)
+
+
+def screen_trades(raw: pl.DataFrame, now: datetime) -> Screened:
+    """Tells the trades in ``raw`` (frame of :data:`RAW_TRADE_SCHEMA`) from the rows that cannot be one.
+
+    Several trades may share a time; their order is kept.
+    """
+    typed = _typed(raw, prices=("price",), amount="quantity")
+    rules = _common_rules(prices=("price",), amount="quantity", now=now)
+    sound = _sound(prices=("price",), amount="quantity", now=now)
+    return _divide(typed, sound, rules, keep=["line", "time", "price", "quantity"], unique_time=False)
+
+
+_Rule = tuple[pl.Expr, Reason, pl.Expr]
+
+
+def _typed(raw: pl.DataFrame, *, prices: tuple[str, ...], amount: str) -> pl.DataFrame:
+    numbers = (*prices, amount)
+    texts = raw.with_columns(pl.col(name).str.strip_chars().alias(f"{name}_text") for name in numbers)
+    return texts.with_columns(
+        *(pl.col(f"{name}_text").cast(PRICE, strict=False).alias(name) for name in prices),
+        pl.col(f"{amount}_text").cast(VOLUME, strict=False).alias(amount),
+    )
+
+
+def _common_rules(*, prices: tuple[str, ...], amount: str, now: datetime) -> list[_Rule]:
+    numbers = (*prices, amount)
+    blank = {
+        name: pl.col(f"{name}_text").fill_null("x").str.to_lowercase().is_in(["", "nan", "null", "none"])
+        for name in numbers
+    }
+    missing_price = {name: pl.col(f"{name}_text").is_null() for name in prices}
+    unread = {name: pl.col(name).is_null() & pl.col(f"{name}_text").is_not_null() for name in numbers}
+    is_number = {
+        name: pl.col(f"{name}_text").cast(pl.Float64, strict=False).is_finite().fill_null(value=False)
+        for name in numbers
+    }
+
+    def first_named(conditions: dict[str, pl.Expr], template: str) -> pl.Expr:
+        return pl.coalesce(
+            pl.when(condition).then(pl.format(template, pl.lit(name), pl.col(f"{name}_text").fill_null("")))
+            for name, condition in conditions.items()
+        )
+
+    any_of = pl.any_horizontal
+    rules: list[_Rule] = [
+        (
+            pl.col("time").is_null(),
+            Reason.UNREADABLE_TIME,
+            pl.format("{} is not a time", pl.col("time_text").fill_null("nothing")),
+        ),
+    ]
+    missing = {name: blank[name] | missing_price[name] if name in missing_price else blank[name] for name in numbers}
+    rules.append((any_of(missing.values()), Reason.MISSING_VALUE, first_named(missing, "{} is missing ({})")))
+    not_a_number = {name: unread[name] & ~is_number[name] for name in numbers}
+    rules.append(
+        (any_of(not_a_number.values()), Reason.UNREADABLE_NUMBER, first_named(not_a_number, "{} is not a number: {}"))
+    )
+    too_large = {name: unread[name] & is_number[name] for name in numbers}
+    rules.append(
+        (any_of(too_large.values()), Reason.OUT_OF_RANGE, first_named(too_large, "{} does not fit its column: {}"))
+    )
+    not_positive = {name: pl.col(name) <= 0 for name in prices}
+    rules.append(
+        (
+            any_of(not_positive.values()),
+            Reason.NON_POSITIVE_PRICE,
+            first_named(not_positive, "{} is not above zero: {}"),
+        )
+    )
+    rules.append(
+        (
+            pl.col(amount) < 0,
+            Reason.NEGATIVE_VOLUME,
+            pl.format("{} is negative: {}", pl.lit(amount), pl.col(f"{amount}_text")),
+        )
+    )
+    rules.append((pl.col("time") > now, Reason.FUTURE_TIME, pl.format("{} is later than now", "time_text")))
+    return rules
+
+
+def _sound(*, prices: tuple[str, ...], amount: str, now: datetime) -> pl.Expr:
+    """Rows that none of :func:`_common_rules` refuses, told without making sentences: nearly all of them."""
+    numbers = [(pl.col(name) > 0) for name in prices]
+    return pl.all_horizontal(
+        pl.col("time") <= now, *numbers, (pl.col(amount) >= 0) | pl.col(f"{amount}_text").is_null()
+    ).fill_null(value=False)
+
+
+def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: list[str], unique_time: bool) -> Screened:
+    """The rules are asked of the rows that are not ``sound`` only: of millions of good ones they would cost most."""
+    marked = typed.with_columns(sound=sound.fill_null(value=False), reason=pl.lit(None, dtype=pl.String()))
+    details = [(reason, detail) for _, reason, detail in rules]
+    doubtful = marked["sound"].not_().arg_true()
+    if doubtful.len():
+        reasons = marked[doubtful].select(
+            reason=pl.coalesce(
+                pl.when(broken.fill_null(value=False)).then(pl.lit(reason.value)) for broken, reason, _ in rules
+            )
+        )["reason"]
+        marked = marked.with_columns(reason=marked["reason"].scatter(doubtful, reasons))
+    if unique_time and not _strictly_ascending(marked["time"]):
+        superseded = pl.col("reason").is_null() & (
+            pl.int_range(pl.len()) < pl.int_range(pl.len()).filter(pl.col("reason").is_null()).max()
+        ).over("time")
+        marked = marked.with_columns(
+            reason=pl.when(superseded).then(pl.lit(Reason.DUPLICATE.value)).otherwise("reason")
+        )
+        details.append((Reason.DUPLICATE, pl.format("a later row has the same time {}", "time_text")))
+    refused = marked.filter(pl.col("reason").is_not_null()).with_columns(
+        detail=pl.coalesce(
+            pl.when(pl.col("reason") == reason.value).then(detail).otherwise(pl.lit(None, dtype=pl.String()))
+            for reason, detail in details
+        ),
+        row_count=pl.lit(1, dtype=pl.Int64),
+    )
+    accepted = marked.filter(pl.col("reason").is_null()).sort("time", maintain_order=True)
+    return Screened(
+        accepted.select(keep), refused.select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
+    )
+
+
+def _strictly_ascending(times: pl.Series) -> bool:
+    """Whether no two times are the same, as can be told at a glance."""
+    return times.null_count() == 0 and bool((times.diff().drop_nulls() > timedelta(0)).all())

@@ -1,0 +1,27 @@
+"""Why a row is refused: the words that stand in the quarantine's column ``reason``.
+
+Apart from the rules themselves (:mod:`trading_platform.domain.quality.rules`), so that naming a reason
+does not load Polars.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a row was refused."""
+
+    MISSING_VALUE = "missing_value"
+    UNREADABLE_TIME = "unreadable_time"
+    UNREADABLE_NUMBER = "unreadable_number"
+    OUT_OF_RANGE = "out_of_range"
+    NON_POSITIVE_PRICE = "non_positive_price"
+    NEGATIVE_VOLUME = "negative_volume"
+    FUTURE_TIME = "future_time"
+    OFF_GRID = "off_grid"
+    OHLC_INCONSISTENT = "ohlc_inconsistent"
+    DUPLICATE = "duplicate"
+    NOT_FINAL = "not_final"
+    UNSUPPORTED = "unsupported"
+    UNREADABLE_FILE = "unreadable_file"

@@ -1,0 +1,1 @@
+"""Orders, positions and what a broker says of an account."""

@@ -1,0 +1,229 @@
+"""Orders and fills, and the one place that knows which life an order can have.
+
+::
+
+    pending ──► sent ──► partial ──► filled
+       │         ├───────────────────►│
+       │         │          │
+       └────────►└─────────►└──────► cancelled
+       └────────►└─────────────────► rejected
+
+The database holds the same steps (``trading.guard_order``). Fills alone make an order partial or
+filled; what they do to a position is in :mod:`trading_platform.domain.trading.positions`. Storing is the
+business of :mod:`trading_platform.stores.trading.ledger`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.money import EXACT, amount, round_amount
+
+FILL_NAMESPACE = UUID("5b0f9c5e-6a43-4f6b-9d5b-3c1f8f0f7a21")
+"""Under which fills are named; never to be changed, or fills already recorded would count again."""
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    PARTIAL = "partial"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+class Side(StrEnum):
+    """Direction."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """What it does to a quantity held."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    """How an order is to be executed."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP_LIMIT = "stop_limit"
+
+
+class Broker(StrEnum):
+    """Who executes."""
+
+    IBKR = "ibkr"
+    KRAKEN = "kraken"
+
+
+STEPS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.PENDING: frozenset({OrderStatus.SENT, OrderStatus.CANCELLED, OrderStatus.REJECTED}),
+    OrderStatus.SENT: frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED}),
+    OrderStatus.PARTIAL: frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED}),
+    OrderStatus.FILLED: frozenset(),
+    OrderStatus.CANCELLED: frozenset(),
+    OrderStatus.REJECTED: frozenset(),
+}
+"""From each status, those that can follow. A partial order that is filled further stays partial."""
+
+BY_FILLS = frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED})
+"""Statuses that only a fill brings about."""
+
+
+def check_step(order_id: UUID, before: OrderStatus, after: OrderStatus) -> None:
+    """Refuses a step that an order's life does not have.
+
+    Raises:
+        InvalidRequest: naming those that there are.
+    """
+    if after not in STEPS[before]:
+        possible = ", ".join(sorted(STEPS[before])) or f"none, {before} is final"
+        raise InvalidRequest(
+            f"Order {order_id} cannot go from {before} to {after}.",
+            expected=possible,
+            received=after.value,
+            remedy="read the order first; somebody else may have moved it on",
+        )
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order, as ``trading.orders`` has it.
+
+    Attributes:
+        id: chosen by who places it.
+        symbol: instrument.
+        side: direction.
+        order_type: how it is to be executed.
+        quantity: how much.
+        price: limit price; None for a market order.
+        status: where it is in its life.
+        broker: who is to execute it.
+        broker_order_id: the broker's own name for it, once known.
+        strategy_id: which strategy wanted it; None for a person.
+        created_at: when it was placed, UTC.
+        updated_at: when it last changed, UTC.
+        filled_at: when its last fill was executed, once it is filled.
+        filled_qty: sum of its fills.
+        avg_fill_price: average price of its fills, half even to eight decimals; None without one.
+        commission: sum of its fills' commissions.
+    """
+
+    id: UUID
+    symbol: str
+    side: Side
+    order_type: OrderType
+    quantity: Decimal
+    price: Decimal | None
+    status: OrderStatus
+    broker: Broker
+    broker_order_id: str | None
+    strategy_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    filled_at: datetime | None
+    filled_qty: Decimal
+    avg_fill_price: Decimal | None
+    commission: Decimal
+
+    @property
+    def open_quantity(self) -> Decimal:
+        """What is not filled yet."""
+        return EXACT.subtract(self.quantity, self.filled_qty)
+
+    def filled_to(self, quantity: Decimal, worth: Decimal, commission: Decimal, last: datetime) -> Order:
+        """The order with fills of so much, worth so much; a cancelled one stays cancelled.
+
+        Args:
+            quantity: sum over all its fills.
+            worth: sum of quantity × price, exactly.
+            commission: sum of the commissions.
+            last: when the last one was executed.
+        """
+        status = OrderStatus.FILLED if quantity == self.quantity else OrderStatus.PARTIAL
+        status = self.status if self.status is OrderStatus.CANCELLED else status
+        return replace(
+            self,
+            status=status,
+            filled_qty=quantity,
+            avg_fill_price=round_amount(EXACT.divide(worth, quantity)),
+            commission=commission,
+            filled_at=last if status is OrderStatus.FILLED else None,
+        )
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One execution, as ``trading.trades`` has it.
+
+    Attributes:
+        id: :func:`fill_uuid` of the broker and its id for the fill.
+        order_id: the order it fills.
+        symbol: instrument.
+        side: direction.
+        quantity: how much.
+        price: at what price.
+        commission: what the broker took for it, in the currency of the price; negative is a rebate.
+        executed_at: when, by the broker's clock, UTC.
+        broker: who executed it.
+    """
+
+    id: UUID
+    order_id: UUID
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal
+    executed_at: datetime
+    broker: Broker
+
+    @property
+    def in_time(self) -> tuple[datetime, int]:
+        """Sorts fills in the order of execution; those of one moment by id, as the database does."""
+        return self.executed_at, self.id.int
+
+
+def fill_uuid(broker: Broker, broker_fill_id: str) -> UUID:
+    """The one id that a broker's fill can have here.
+
+    Raises:
+        InvalidRequest: if the broker's id is empty.
+    """
+    if not broker_fill_id.strip():
+        raise InvalidRequest(
+            "A fill needs the id its broker gave it.",
+            expected="IBKR's execution id, Kraken's trade id",
+            received=repr(broker_fill_id),
+            remedy="pass it on: by it a fill that is reported twice is counted once",
+        )
+    return uuid5(FILL_NAMESPACE, f"{broker.value}:{broker_fill_id}")
+
+
+def check_order(symbol: str, order_type: OrderType, price: Decimal | None) -> None:
+    """Refuses an order that could not be one.
+
+    Raises:
+        InvalidRequest: for a symbol that is none, a market order with a price, another without.
+    """
+    check_symbol(symbol)
+    if (order_type is OrderType.MARKET) != (price is None):
+        raise InvalidRequest(
+            f"A {order_type} order {'has no price' if price is not None else 'needs its limit price'}.",
+            expected="a price for limit and stop_limit orders, none for market orders",
+            received=f"{order_type}, price {price}",
+            remedy="give the limit price, or order at market",
+        )
+    if price is not None:
+        amount(price, "price", positive=True)

@@ -1,0 +1,96 @@
+"""The sensor ``gaps``: finds what is missing and starts the runs that repair it.
+
+A tick looks at a few symbols, in turn, so that each is looked at hourly: coverage against the calendars, and the last
+two days of what is stored against what was committed. The asset ``coverage`` looks at everything each night. What is
+due is asked for by runs of the job ``repair_gaps``, each attempt once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from dagster import (
+    DefaultSensorStatus,
+    ResourceParam,
+    RunRequest,
+    SensorEvaluationContext,
+    SensorResult,
+    sensor,
+)
+
+from trading_platform import jobs
+from trading_platform.domain.quality.gaps import Gap
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.workflows.gaps.detect_gaps import find_gaps
+from trading_platform.workflows.gaps.verify_integrity import Proof
+
+INTERVAL_SECONDS = 60
+SYMBOLS_A_TICK = 25
+"""How many symbols a tick looks at: 1,500 an hour, each in some hundredths of a second."""
+GAPS_A_RUN = 100
+RUNS_A_TICK = 3
+"""What is left waits for the next tick, so that a restored backup does not bury the machine in runs."""
+
+
+@dataclass(frozen=True)
+class _Cursor:
+    """The hour of the present round, and the last symbol looked at in it; empty when the round is done."""
+
+    hour: str = ""
+    after: str = ""
+    done: bool = False
+
+    @classmethod
+    def parse(cls, text: str | None) -> _Cursor:
+        return cls(**json.loads(text)) if text else cls()
+
+
+@sensor(
+    job_name=jobs.repair_gaps_job.name,
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Looks hourly for what is missing, and starts the runs that repair it.",
+)
+def gaps(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
+    """Looks at the next symbols of this hour's round, and asks for runs for what is due."""
+    cursor = _look(platform, _Cursor.parse(context.cursor))
+    due = platform.stores.gaps.due(platform.clock(), GAPS_A_RUN * RUNS_A_TICK)
+    requests = [_request(due[start : start + GAPS_A_RUN]) for start in range(0, len(due), GAPS_A_RUN)]
+    return SensorResult(
+        run_requests=requests,
+        cursor=json.dumps(asdict(cursor)),
+        skip_reason=None if requests else "No gap is to be repaired.",
+    )
+
+
+def _look(platform: PlatformContext, cursor: _Cursor) -> _Cursor:
+    """Looks at the next few symbols; where the round is now."""
+    hour = f"{platform.clock():%Y-%m-%dT%H}"
+    if cursor.hour != hour:
+        cursor = _Cursor(hour) if cursor.done or not cursor.hour else _Cursor(hour, cursor.after)
+    if cursor.done:
+        return cursor
+    universe = platform.stores.instruments.all()
+    chosen = [symbol for symbol in universe if symbol > cursor.after][:SYMBOLS_A_TICK]
+    find_gaps(
+        platform.stores,
+        platform.sources,
+        [universe[symbol] for symbol in chosen],
+        clock=platform.clock,
+        proof=Proof.RECENT,
+        tell=platform.tell,
+    )
+    whole = len(chosen) < SYMBOLS_A_TICK
+    return _Cursor(hour, "" if whole else chosen[-1], whole)
+
+
+def _request(due: Sequence[Gap]) -> RunRequest:
+    attempts = ",".join(f"{gap.id}-{gap.attempts}-{gap.next_attempt_at:%Y%m%dT%H%M%S}" for gap in due)
+    return RunRequest(
+        run_key=hashlib.sha256(attempts.encode()).hexdigest()[:32],
+        run_config={"ops": {jobs.fill.name: {"config": {"gaps": [gap.id for gap in due]}}}},
+        tags={"gaps": str(len(due)), "symbols": ", ".join(sorted({gap.symbol for gap in due})[:10])},
+    )

@@ -1,0 +1,126 @@
+"""The questions that are put in another way than ib_async would, so that what comes can be told from what does not.
+
+They run on the loop of the session; :mod:`trading_platform.sources.ibkr.client` asks them from other threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from trading_platform.sources.ibkr.contracts import Qualified
+from trading_platform.sources.ibkr.error_codes import Verdict, connection_lost, error_of, no_answer, verdict_of
+from trading_platform.sources.ibkr.session import IbkrSession
+
+if TYPE_CHECKING:
+    from ib_async import IB, AccountValue, BarData, Fill
+
+_COMMISSION_SECONDS = 2.0
+"""How long commissions are waited for; those that come later are there the next time."""
+_COMMISSION_PAUSE = 0.05
+
+
+@dataclass(frozen=True)
+class HistoryRequest:
+    """A question for bars.
+
+    Attributes:
+        of: whose.
+        end: the last bar begins before it, UTC.
+        duration: how far back from there, such as ``1 D``.
+        bar_size: their length, such as ``1 min``.
+    """
+
+    of: Qualified
+    end: datetime
+    duration: str
+    bar_size: str
+
+    @property
+    def end_text(self) -> str:
+        """``end`` as the API wants it, UTC."""
+        return f"{self.end.astimezone(UTC):%Y%m%d-%H:%M:%S}"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.bar_size} bars of {self.of.instrument.symbol} ({self.of.what}), {self.duration} to {self.end_text}"
+        )
+
+
+async def history(session: IbkrSession, request: HistoryRequest, seconds: float) -> list[BarData]:
+    """The bars of a request, in order; none if it is said that there are none.
+
+    The library's own way would give an empty list both for that and for no answer within its time.
+
+    Raises:
+        SourceError: if it was refused, not answered within ``seconds``, or the connection broke.
+    """
+    from ib_async.objects import BarDataList
+    from ib_async.wrapper import RequestError
+
+    ib = session.ib
+    number = ib.client.getReqId()
+    future = ib.wrapper.startReq(number, request.of.contract, container=BarDataList())
+    session.expect(number, future)
+    ib.client.reqHistoricalData(
+        number,
+        request.of.contract,
+        request.end_text,
+        request.duration,
+        request.bar_size,
+        request.of.what,
+        1,  # regular hours: what the calendar calls a session
+        2,  # times as seconds since 1970, UTC
+        False,  # no updates of the running bar
+        [],
+    )
+    try:
+        return list(await asyncio.wait_for(future, seconds))
+    except RequestError as error:
+        if verdict_of(error.code, error.message) is Verdict.NO_DATA:
+            return []
+        raise error_of(error.code, error.message, str(request)) from None
+    except TimeoutError:
+        ib.client.cancelHistoricalData(number)
+        raise no_answer(str(request), seconds) from None
+    except ConnectionError as error:
+        raise connection_lost(str(request), str(error)) from None
+
+
+async def balances(session: IbkrSession, seconds: float) -> list[AccountValue]:
+    """The ledger of all accounts, by currency, as it is now; the library would give what it was told once.
+
+    Raises:
+        SourceError: if it cannot be had within ``seconds``.
+    """
+    ib = session.ib
+    number = ib.client.getReqId()
+    ib.wrapper.acctSummary.clear()
+
+    def question(ib: IB) -> asyncio.Future[object]:
+        answer: asyncio.Future[object] = ib.wrapper.startReq(number)
+        ib.client.reqAccountSummary(number, "All", "$LEDGER:ALL")
+        return answer
+
+    await session.ask(question, "balances", seconds)
+    ib.client.cancelAccountSummary(number)  # it would go on telling changes
+    return list(ib.wrapper.acctSummary.values())
+
+
+async def executions(session: IbkrSession, seconds: float) -> list[Fill]:
+    """The executions of the day, with their commissions as far as these are told within two seconds.
+
+    Raises:
+        SourceError: if they cannot be had within ``seconds``.
+    """
+    fills = await session.ask(lambda ib: ib.reqExecutionsAsync(), "executions", seconds)
+    # Commissions come after the list, and to the first record of an execution, which an earlier question may have made.
+    told = session.ib.wrapper.fills
+    reports = {each.execution.execId: told[each.execution.execId].commissionReport for each in fills}
+    waited = 0.0
+    while waited < _COMMISSION_SECONDS and not all(report.execId for report in reports.values()):
+        await asyncio.sleep(_COMMISSION_PAUSE)
+        waited += _COMMISSION_PAUSE
+    return [each._replace(commissionReport=reports[each.execution.execId]) for each in fills]

@@ -1,0 +1,1 @@
+"""A Kraken account, only ever read: balances, positions, fills."""

@@ -1,0 +1,162 @@
+"""Kraken's REST of an account, to be read: signed requests, and what their refusals mean.
+
+Only the endpoints of :data:`~trading_platform.sources.kraken.limits.WEIGHTS` can be asked; none of them
+places, changes or cancels anything. What the answers say is in :mod:`trading_platform.sources.kraken.account.source`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from trading_platform.domain.errors import ConfigurationError, RateLimited, SourceError, SourceRejected
+from trading_platform.domain.time import Clock, utc_now
+from trading_platform.sources.kraken.account.nonces import LocalNonces, Nonces
+from trading_platform.sources.kraken.http import Answer, Retries, envelope_of, open_api, unwrap
+from trading_platform.sources.kraken.limits import Tier, fingerprint_of, private_charges
+from trading_platform.sources.rate_limits import Budget, LocalBudget
+
+NONCE_ATTEMPTS = 10
+"""How often a request whose nonce was overtaken on the way is sent again, with a new one."""
+
+_PERMISSIONS = {
+    "Balance": "Query (under Funds permissions)",
+    "OpenPositions": "Query open orders & trades",
+    "TradesHistory": "Query closed orders & trades",
+}
+_INVALID_NONCE = "EAPI:Invalid nonce"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A key to an account; neither part of it shows in a repr, a log or an error.
+
+    Attributes:
+        key: KRAKEN_API_KEY.
+        secret: KRAKEN_API_SECRET, in Base64 as Kraken shows it.
+
+    Raises:
+        ConfigurationError: if the secret is no Base64.
+    """
+
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            usable = bool(self.key) and self.key.isascii() and bool(base64.b64decode(self.secret, validate=True))
+        except (binascii.Error, ValueError):
+            usable = False
+        if not usable:
+            raise ConfigurationError(
+                "Kraken's key cannot be used.",
+                expected="KRAKEN_API_KEY and KRAKEN_API_SECRET as Kraken shows them; the secret is Base64",
+                received="something else",
+                remedy="copy both again, whole, or make a new key at Kraken (Settings, API)",
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells the key without being it."""
+        return fingerprint_of(self.key)
+
+
+class KrakenPrivate:
+    """The private endpoints that read.
+
+    Args:
+        url: base URL, ``Settings.kraken_api_url``.
+        credentials: of the account.
+        tier: of the account.
+        budget: keeps to the key's call counter; by default this client's own.
+        nonces: of the key; by default this client's own.
+        retries: what to do about failures.
+        timeout: seconds to connect, and seconds without a byte.
+        clock: tells how long a throttling lasts that is given as a moment.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        tier: Tier = "starter",
+        budget: Budget | None = None,
+        nonces: Nonces | None = None,
+        retries: Retries | None = None,
+        timeout: tuple[float, float] = (5.0, 30.0),
+        clock: Clock = utc_now,
+    ) -> None:
+        self._api = open_api(url, credentials.key, credentials.secret)
+        self._api._nonce = nonces or LocalNonces()  # noqa: SLF001 - krakenex asks it for each request's nonce
+        self._fingerprint = credentials.fingerprint
+        self._tier = tier
+        self._retries = retries or Retries()
+        self._budget = budget or LocalBudget(sleep=self._retries.sleep)
+        self._timeout = timeout
+        self._clock = clock
+        self._sending = threading.Lock()
+
+    def ask(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Answer]) -> Answer:
+        """What ``read`` makes of the ``result`` of a private endpoint; reading is part of an attempt.
+
+        Raises:
+            SourceError: as the failure is, after the attempts that may help.
+            KeyError: for an endpoint that is not among those that are asked.
+        """
+        return self._retries.call(lambda: read(self._once(method, parameters)))
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._api.close()
+
+    def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
+        charges = private_charges(self._tier, self._fingerprint, method)
+        for attempt in range(1, NONCE_ATTEMPTS + 1):
+            self._budget.take(charges)
+            ask = partial(self._api.query_private, method, dict(parameters), timeout=self._timeout)
+            with self._sending:  # else threads would overtake each other with their nonces
+                envelope = envelope_of(method, ask)
+            try:
+                return unwrap(method, envelope, self._clock, partial(_explain, method))
+            except _OvertakenError:
+                if attempt == NONCE_ATTEMPTS:
+                    raise
+        raise AssertionError("a loop of attempts ends by return or raise")
+
+
+class _OvertakenError(SourceRejected):
+    """The nonce is not larger than that of a request that came before."""
+
+
+def _explain(method: str, message: str) -> SourceError | None:
+    """What an error of a private endpoint means, where the words are not enough."""
+    refused = f"Kraken refuses {method}."
+    if message.startswith(_INVALID_NONCE):
+        return _OvertakenError(
+            refused,
+            expected="a larger nonce with each request of a key",
+            received=f"{message}, {NONCE_ATTEMPTS} times",
+            remedy="give each program a key of its own: another one uses this key, with larger nonces",
+        )
+    if message.startswith("EAPI:Rate limit exceeded"):
+        return RateLimited(
+            f"Kraken limits the requests of this key ({method}).",
+            received=message,
+            remedy="set KRAKEN_TIER to the account's tier, and give each program a key of its own",
+        )
+    remedies = {
+        "EGeneral:Permission denied": f"give the key the permission: {_PERMISSIONS[method]}; it needs no other",
+        "EAPI:Invalid key": "copy KRAKEN_API_KEY again, and look at Kraken whether the key still exists, has not "
+        "expired and allows this address",
+        "EAPI:Invalid signature": "copy KRAKEN_API_SECRET again, whole; it belongs to KRAKEN_API_KEY",
+    }
+    for words, remedy in remedies.items():
+        if message.startswith(words):
+            return SourceRejected(refused, received=message, remedy=remedy)
+    return None

@@ -1,0 +1,240 @@
+"""An account at Kraken as the platform's records: balances, positions and fills.
+
+What is held on the spot market is no position to Kraken: it is a balance. :meth:`KrakenAccount.positions` makes
+one of each balance that is not money, because the ledger has one for it, and adds what is open on margin.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from trading_platform.domain.errors import MalformedPayload
+from trading_platform.domain.money import EXACT, round_amount
+from trading_platform.domain.time import Clock, utc_now
+from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
+from trading_platform.sources.kraken.account.history import collect_fills, read_page
+from trading_platform.sources.kraken.account.private import KrakenPrivate
+from trading_platform.sources.kraken.client import KrakenClient
+from trading_platform.sources.kraken.pairs import PairBook, common_asset
+
+log = logging.getLogger(__name__)
+
+BROKER = "kraken"
+MONEY = frozenset("AED ARS AUD CAD CHF EUR GBP JPY MXN USD".split())
+"""Currencies that Kraken keeps; every other asset that is held is a position."""
+KEPT = frozenset("BFMPS")
+"""What Kraken appends to assets that earn or are bonded: they are owned like others, though not all can be sold at
+once. Other endings (``.HOLD``) are left as they are."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+
+
+class KrakenAccount:
+    """The ``BrokerAccount`` of a key.
+
+    Args:
+        private: asks the private endpoints.
+        public: asks for the pairs.
+        account: what the platform calls the account, ``Settings.kraken_account``.
+        currency: the quote of positions that are made of balances.
+        clock: tells when something was answered.
+    """
+
+    def __init__(
+        self,
+        private: KrakenPrivate,
+        public: KrakenClient,
+        *,
+        account: str = "main",
+        currency: str = "USD",
+        clock: Clock = utc_now,
+    ) -> None:
+        self._private = private
+        self._public = public
+        self._account = account
+        self._currency = currency
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """The broker: ``kraken``."""
+        return BROKER
+
+    def balances(self) -> list[BrokerBalance]:
+        """As :meth:`BrokerAccount.balances`; assets that earn or are bonded apart, such as ``ETH.F``."""
+        amounts = self._private.ask("Balance", {}, parse_balances)
+        now = self._clock()
+        return [BrokerBalance(BROKER, self._account, asset, amounts[asset], now) for asset in sorted(amounts)]
+
+    def positions(self) -> list[BrokerPosition]:
+        """As :meth:`BrokerAccount.positions`: what is held on the spot market and on margin, together.
+
+        The average price is known where all of it is on margin and on one side.
+        """
+        pairs = self._public.pairs()
+        margin = self._private.ask("OpenPositions", {}, lambda result: parse_open_positions(result, pairs))
+        spot = holdings(self._private.ask("Balance", {}, parse_balances), self._currency)
+        now = self._clock()
+        found = []
+        for symbol in sorted({*margin, *spot}):
+            quantity, price = margin.get(symbol, (Decimal(0), None))
+            total = EXACT.add(quantity, spot.get(symbol, Decimal(0)))
+            if total:
+                known = None if symbol in spot else price
+                found.append(BrokerPosition(BROKER, self._account, symbol, total, known, now))
+        return found
+
+    def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
+        """As :meth:`BrokerAccount.fills`.
+
+        Kraken is asked for a second more on both sides, so that it does not matter how it counts the ends.
+        """
+        pairs = self._public.pairs()
+        asked: dict[str, object] = {"start": _seconds(start) - 1, "end": _seconds(end) + 1}
+        found = collect_fills(lambda offset: self._private.ask("TradesHistory", asked | {"ofs": offset}, read_page))
+        fills = [parse_fill(number, entry, pairs, self._account) for number, entry in found.items()]
+        inside = [fill for fill in fills if start <= fill.executed_at < end]
+        return sorted(inside, key=lambda fill: (fill.executed_at, fill.execution_id))
+
+
+def parse_balances(result: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The amount of each asset in a result of Balance.
+
+    Raises:
+        MalformedPayload: if an amount cannot be read.
+    """
+    amounts: dict[str, Decimal] = {}
+    for code, text in result.items():
+        asset = common_asset(code)
+        amounts[asset] = EXACT.add(amounts.get(asset, Decimal(0)), _number("Balance", code, text))
+    return amounts
+
+
+def holdings(amounts: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
+    """What balances hold beside money, by the symbol of each asset's pair with a currency.
+
+    An asset that earns or is bonded (``ETH.F``, ``DOT.S``) counts with the asset itself: it is owned just so.
+    """
+    found: dict[str, Decimal] = {}
+    for asset, held in amounts.items():
+        base, _, kind = asset.partition(".")
+        if base in MONEY or not held:
+            continue
+        symbol = f"{base if kind in KEPT else asset}{currency}"
+        found[symbol] = EXACT.add(found.get(symbol, Decimal(0)), held)
+    return found
+
+
+def parse_open_positions(result: Mapping[str, Any], pairs: PairBook) -> dict[str, tuple[Decimal, Decimal | None]]:
+    """Quantity and average price of what is open on margin, by symbol.
+
+    Raises:
+        MalformedPayload: if a position cannot be read.
+    """
+    sides: dict[str, list[tuple[Decimal, Decimal]]] = {}
+    for number, entry in result.items():
+        sign = 1 if _side("OpenPositions", number, entry) == "buy" else -1
+        opened, closed, cost = (
+            _number("OpenPositions", number, _field("OpenPositions", number, entry, name))
+            for name in ("vol", "vol_closed", "cost")
+        )
+        symbol, _ = _symbol(str(_field("OpenPositions", number, entry, "pair")), pairs)
+        price = EXACT.divide(cost, opened) if opened else Decimal(0)
+        sides.setdefault(symbol, []).append((EXACT.multiply(sign, EXACT.subtract(opened, closed)), price))
+    return {symbol: _net(parts) for symbol, parts in sides.items()}
+
+
+def parse_fill(number: str, entry: Mapping[str, Any], pairs: PairBook, account: str) -> BrokerFill:
+    """A fill of a result of TradesHistory.
+
+    Args:
+        number: its key there.
+        entry: its value.
+        pairs: translates the pair's name.
+        account: what the platform calls the account.
+
+    Raises:
+        MalformedPayload: if it cannot be read.
+    """
+    quantity, price, fee, seconds = (
+        _number("TradesHistory", number, _field("TradesHistory", number, entry, name))
+        for name in ("vol", "price", "fee", "time")
+    )
+    symbol, quote = _symbol(str(_field("TradesHistory", number, entry, "pair")), pairs)
+    order = entry.get("ordertxid")
+    return BrokerFill(
+        broker=BROKER,
+        account=account,
+        execution_id=number,
+        order_id=str(order) if order else None,
+        symbol=symbol,
+        side=_side("TradesHistory", number, entry),
+        quantity=quantity,
+        price=price,
+        commission=fee,
+        commission_currency=quote,
+        executed_at=_EPOCH + timedelta(microseconds=int(seconds.scaleb(6))),
+    )
+
+
+def _net(parts: list[tuple[Decimal, Decimal]]) -> tuple[Decimal, Decimal | None]:
+    quantity = sum((held for held, _ in parts), Decimal(0))
+    if not quantity or len({held > 0 for held, _ in parts}) > 1:
+        return quantity, None
+    cost = sum((EXACT.multiply(held, price) for held, price in parts), Decimal(0))
+    return quantity, round_amount(EXACT.divide(cost, quantity))
+
+
+def _symbol(spelling: str, pairs: PairBook) -> tuple[str, str | None]:
+    """Symbol and quote of a pair; of one that is no more listed, as far as its name tells them."""
+    pair = pairs.get(spelling)
+    if pair is not None:
+        return pair.symbol, pair.quote
+    base, quote = spelling[:4], spelling[4:]
+    if common_asset(base) != base and common_asset(quote) != quote:
+        return f"{common_asset(base)}{common_asset(quote)}", common_asset(quote)
+    log.warning("Kraken lists no pair %s any more; its name stands for the symbol", spelling)
+    return spelling, None
+
+
+def _side(method: str, number: str, entry: Any) -> Literal["buy", "sell"]:
+    side = _field(method, number, entry, "type")
+    if side == "buy":
+        return "buy"
+    if side == "sell":
+        return "sell"
+    raise _malformed(method, number, entry)
+
+
+def _field(method: str, number: str, entry: Any, name: str) -> Any:
+    if not isinstance(entry, Mapping) or name not in entry:
+        raise _malformed(method, number, entry)
+    return entry[name]
+
+
+def _number(method: str, number: str, text: Any) -> Decimal:
+    try:
+        found = Decimal(text) if isinstance(text, (str, int, Decimal)) else None
+    except InvalidOperation:
+        found = None
+    if found is None or not found.is_finite():
+        raise _malformed(method, number, text)
+    return found
+
+
+def _malformed(method: str, number: str, entry: Any) -> MalformedPayload:
+    return MalformedPayload(
+        f"An entry of Kraken's answer to {method} cannot be read: {number}.",
+        expected="the fields that docs.kraken.com describes, numbers as text",
+        received=repr(entry)[:200],
+        remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
+    )
+
+
+def _seconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _SECOND

@@ -1,0 +1,1 @@
+"""Kraken's bulk archives of candles and trades."""

@@ -1,0 +1,181 @@
+"""A piece of a member of Kraken's archives: text to screened bars.
+
+A piece whose rows all have their fields is read straight into columns, any other line by line, so that it can
+be said of each row what is wrong with it. Which members there are, and how they are cut into pieces, is in
+:mod:`trading_platform.sources.kraken.archives.archive`; formats stand in docs/sources/kraken.md.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from trading_platform.domain.errors import QualityError
+from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
+from trading_platform.domain.quality.rules import REFUSED_SCHEMA, screen_bars, screen_trades
+from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.sources.files.options import FileFormat, FileRefused
+from trading_platform.sources.files.reading import FileReading, refuse_unfinished, refused_early
+from trading_platform.sources.files.tables import extra_fields, lines_of, split_rows
+from trading_platform.sources.kraken.landing_source import Tier
+from trading_platform.sources.kraken.minutes import SOURCE
+
+_COLUMNS = {
+    Tier.OHLCVT: ("time_text", *PRICES, "volume", "count"),
+    Tier.TRADES: ("time_text", "price", "quantity"),
+}
+_FORMATS = {Tier.OHLCVT: FileFormat.KRAKEN_OHLCVT, Tier.TRADES: FileFormat.KRAKEN_TRADES}
+_EARLIEST, _LATEST = 10**9, 4 * 10**9  # seconds since 1970: 2001 to 2096; what is outside is another unit, or no time
+_ENOUGH_ROWS = 50  # by chance, so many minutes do not all lie on a coarser grid
+
+
+@dataclass(frozen=True)
+class ArchiveMember:
+    """A member of an archive, or a file taken out of one.
+
+    Attributes:
+        path: the archive.
+        name: the member's; None for a file by itself.
+        symbol: whose bars, in the platform's spelling.
+        tier: which kind of archive.
+        timeframe: of the bars it gives; None where those are of a length that is not taken from archives.
+        packed: bytes it takes in the archive.
+        size: bytes once unpacked, as the archive says.
+    """
+
+    path: Path
+    name: str | None
+    symbol: str
+    tier: Tier
+    timeframe: Timeframe | None
+    packed: int
+    size: int
+
+    @property
+    def origin(self) -> str:
+        """How it is called in the quarantine: the path, and the member after an exclamation mark."""
+        return str(self.path) if self.name is None else f"{self.path}!{self.name}"
+
+
+def read_piece(member: ArchiveMember, timeframe: Timeframe, piece: bytes, now: datetime) -> FileReading:
+    """The rows of a piece, screened.
+
+    Raises:
+        QualityError: if rows were lost on the way, which nothing may do.
+    """
+    raw, text = _straight(member.tier, piece), pl.concat_str(_COLUMNS[member.tier], separator=",")
+    if raw is None:
+        raw, text = _careful(member.tier, piece), pl.col("text")
+    early = refused_early(raw)
+    sound = raw.filter(pl.col("fault").is_null()).drop("fault")
+    if member.tier is Tier.OHLCVT:
+        screened = refuse_unfinished(screen_bars(sound, timeframe, now), timeframe, now)
+        bars = _as_bars(screened.accepted, member.symbol, timeframe)
+    else:
+        screened = screen_trades(sound, now)
+        bars = final_bars(_bars_of_trades(screened.accepted, member.symbol), timeframe, now)
+    refused = pl.concat([early, screened.refused]).sort("line")
+    if screened.accepted.height + refused.height != raw.height:
+        raise QualityError(
+            f"Rows of {member.origin} were lost while it was read.",
+            expected=f"accepted + quarantined = {raw.height} rows",
+            received=f"{screened.accepted.height} accepted, {refused.height} quarantined",
+            remedy="report this as a defect; nothing of the file was kept",
+        )
+    if refused.height:
+        texts = raw.filter(pl.col("line").is_in(refused["line"].implode())).select("line", record=text)
+        refused = refused.drop("record").join(texts, on="line", how="left", maintain_order="left")
+    return FileReading(
+        symbol=member.symbol,
+        timeframe=timeframe,
+        format=_FORMATS[member.tier].value,
+        rows=raw.height,
+        accepted=screened.accepted.height,
+        bars=bars,
+        refused=refused.select(REFUSED_SCHEMA.keys()),
+        span=Window(bars["time"][0], bars["time"][-1] + timeframe.duration) if bars.height else None,
+        assumption="Kraken's own; minutes without a row had no trade" if timeframe.is_intraday else "Kraken's own",
+    )
+
+
+def _straight(tier: Tier, piece: bytes) -> pl.DataFrame | None:
+    """The piece as raw rows; None where any row has not exactly its fields, or no time."""
+    columns = _COLUMNS[tier]
+    try:
+        frame = pl.read_csv(
+            io.BytesIO(piece), has_header=False, new_columns=list(columns), infer_schema=False, quote_char=None
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+    lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
+    if frame.shape != (lines, len(columns)) or any(frame.null_count().row(0)):
+        return None
+    frame = _timed(frame)
+    if frame["time"].null_count():
+        return None
+    return frame.with_columns(
+        line=pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
+        record=pl.lit(None, dtype=pl.String),
+        fault=pl.lit(None, dtype=pl.String),
+    )
+
+
+def _careful(tier: Tier, piece: bytes) -> pl.DataFrame:
+    """The piece as raw rows, line by line, whatever it holds."""
+    columns = _COLUMNS[tier]
+    lines = lines_of(piece.decode("utf-8", "replace").replace("\0", "\ufffd"))
+    fields = split_rows(lines["record"], ",", len(columns), quoted=False)
+    fields.columns = list(columns)
+    surplus = extra_fields(lines["record"], ",", len(columns), quoted=False)
+    frame = _timed(fields.with_columns(pl.all().fill_null("").str.strip_chars()))
+    return frame.with_columns(
+        line=lines["line"],
+        record=pl.lit(None, dtype=pl.String),
+        fault=pl.lit(f"{Reason.UNREADABLE_NUMBER.value}:") + surplus,
+        text=lines["record"],
+    )
+
+
+def _timed(frame: pl.DataFrame) -> pl.DataFrame:
+    """With ``time`` of ``time_text`` in seconds since 1970; null where that is none."""
+    seconds = pl.col("time_text").cast(pl.Decimal(20, 9), strict=False)
+    plausible = pl.when(seconds.is_between(_EARLIEST, _LATEST)).then(seconds)
+    return frame.with_columns(time=(plausible * 1_000_000).cast(pl.Int64).cast(BAR_SCHEMA["time"]))
+
+
+def _as_bars(accepted: pl.DataFrame, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
+    constants = {"symbol": symbol, "timeframe": timeframe.value, "source": SOURCE, "quality": Quality.TRADED.value}
+    return accepted.with_columns(**{name: pl.lit(value) for name, value in constants.items()}).select(
+        pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items()
+    )
+
+
+def _bars_of_trades(accepted: pl.DataFrame, symbol: str) -> pl.DataFrame:
+    if accepted.is_empty():
+        return empty_bars()
+    first, last = accepted["time"][0], accepted["time"][-1]
+    minutes = Window(first, last.replace(second=59, microsecond=999_999))
+    return bars_from_trades(accepted, symbol=symbol, timeframe=Timeframe.M1, source=SOURCE, window=minutes, fill=False)
+
+
+def check_kind(reading: FileReading, member: ArchiveMember, *, is_first: bool) -> None:
+    """Whether the rows are of the kind that the member's name says: one by one they could all be refused."""
+    few = reading.accepted * 2 < reading.rows and reading.rows >= _ENOUGH_ROWS
+    if few or (is_first and reading.accepted == 0):
+        shown, why = reading.refused.select("record", "detail").row(0)
+        expected = ",".join("time" if name == "time_text" else name for name in _COLUMNS[member.tier])
+        detail = (
+            f"most of its rows cannot be {expected} as in Kraken's {member.tier}: "
+            f"{str(shown)[:100]} ({why}), for example"
+        )
+        raise FileRefused(Reason.UNSUPPORTED, detail, rows=reading.rows)
+    times = reading.bars["time"]
+    judged = is_first and member.tier is Tier.OHLCVT and member.timeframe is Timeframe.M1
+    if judged and times.len() >= _ENOUGH_ROWS and (times.dt.truncate("5m") == times).all():
+        detail = "every row lies on the grid of 5 minutes or more, so these are not the 1m bars its name says"
+        raise FileRefused(Reason.UNSUPPORTED, detail, rows=reading.rows)

@@ -1,0 +1,170 @@
+"""Kraken's bulk archives as the first tier of its history: what ``trading-platform import`` landed of them.
+
+Bars of OHLCVT archives and bars made of archived trades lie apart, since the trades are the finer. An archive
+leaves minutes without trades out; within what a member spans they are proven empty, and told as Kraken's
+candles tell them: volume 0 at the last price. How archives are read is in
+:mod:`trading_platform.sources.kraken.archives.archive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+
+import polars as pl
+
+from trading_platform.domain.market.bars import PRICE, VOLUME, Quality, empty_bars, fill_without_trades
+from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.time import Timeframe, Window, partition_windows
+from trading_platform.sources.base import BarAnswer, SecondTelling
+from trading_platform.sources.files.landing import LandedFile, LandingArea, collect, damaged, scan
+from trading_platform.sources.kraken.minutes import SOURCE
+
+
+class Tier(StrEnum):
+    """The kinds of bulk archives, the finer first."""
+
+    TRADES = "trades archive"
+    OHLCVT = "OHLCVT archive"
+
+
+class KrakenArchive:
+    """What was landed of Kraken's archives.
+
+    Args:
+        imports_directory: the imports directory; it need not exist.
+    """
+
+    def __init__(self, imports_directory: Path) -> None:
+        folder = imports_directory / "source=kraken"
+        self.areas = {tier: LandingArea(folder / f"tier={tier.name.lower()}") for tier in Tier}
+
+    def spans(self, symbol: str, timeframe: Timeframe) -> list[Window]:
+        """The disjoint windows that the archives speak for, in order."""
+        return Window.merge(span for tier in Tier for span in self._spans(tier, symbol, timeframe))
+
+    def answers(self, symbol: str, timeframe: Timeframe, window: Window) -> Iterator[BarAnswer]:
+        """The bars of a window inside :meth:`spans`, a month or a year at once.
+
+        Where two archives speak of the same bars the finer one's are told, and of two of a kind those of the
+        later import; the others' come with them, to be compared.
+
+        Raises:
+            StoreError: if the landing area is damaged or cannot be read.
+        """
+        for partition in partition_windows(timeframe, window):
+            part = partition.intersect(window)
+            if part is not None:
+                yield self._answer(symbol, timeframe, part)
+
+    def filled(self, tier: Tier, symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """The bars that one kind of archive has in a window, those without trades included."""
+        return _joined([told.bars for told in self._tellings(tier, symbol, timeframe, [window])])
+
+    def _answer(self, symbol: str, timeframe: Timeframe, window: Window) -> BarAnswer:
+        bars: list[pl.DataFrame] = []
+        again: list[SecondTelling] = []
+        left = [window]
+        for tier in Tier:
+            tellings = self._tellings(tier, symbol, timeframe, [window])
+            for telling in tellings:
+                bars.extend(_inside(telling.bars, part) for part in left)
+                covered = telling.bars.filter(~_in_any(left))
+                again.append(SecondTelling(covered, tier, finer=False))
+                again.append(SecondTelling(telling.superseded, f"earlier {tier}", finer=False))
+            left = [rest for part in left for rest in part.subtract(self._spans(tier, symbol, timeframe))]
+        files = sum(len(area.files(symbol, timeframe)) for area in self.areas.values())
+        return BarAnswer(
+            bars=_joined(bars),
+            refused=empty_refused(),
+            answered=(window,),
+            origin=f"{files} imported parts of Kraken's archives of {symbol} {timeframe}",
+            again=tuple(telling for telling in again if not telling.bars.is_empty()),
+        )
+
+    def _spans(self, tier: Tier, symbol: str, timeframe: Timeframe) -> list[Window]:
+        return Window.merge(file.span for file in self.areas[tier].files(symbol, timeframe))
+
+    def _tellings(self, tier: Tier, symbol: str, timeframe: Timeframe, windows: Sequence[Window]) -> list[_Telling]:
+        files = self.areas[tier].files(symbol, timeframe)
+        return [
+            _tell(files, symbol, timeframe, span, part)
+            for span in self._spans(tier, symbol, timeframe)
+            for window in windows
+            if (part := span.intersect(window))
+        ]
+
+
+@dataclass(frozen=True)
+class _Telling:
+    """The bars of a stretch that archives of one kind span, and those of earlier imports that gave way to later."""
+
+    bars: pl.DataFrame
+    superseded: pl.DataFrame
+
+
+def _tell(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, part: Window) -> _Telling:
+    found = _collect([file for file in files if file.bars.intersect(part)], symbol, timeframe, part)
+    kept = found.unique("time", keep="last", maintain_order=True).sort("time")
+    gave_way = found.join(kept.select("time", "rank"), on=["time", "rank"], how="anti")
+    bars = fill_without_trades(
+        kept.drop("rank"),
+        symbol=symbol,
+        timeframe=timeframe,
+        source=SOURCE,
+        window=part,
+        previous_close=_close_before(files, symbol, timeframe, span, part.start),
+    )
+    return _Telling(bars, gave_way.drop("rank").unique("time", keep="last").sort("time"))
+
+
+def _collect(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
+    """What the files have in a window, minutes of volume 0 marked as such; ``rank`` is the position of the file."""
+    found = collect(files, symbol, timeframe, window, SOURCE)
+    none = pl.col("volume") == pl.lit(0, dtype=VOLUME)
+    return found.with_columns(quality=pl.when(none).then(pl.lit(Quality.NO_TRADE.value)).otherwise("quality"))
+
+
+def _close_before(
+    files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, moment: datetime
+) -> Decimal | None:
+    """The last price of a span before a moment in it, as the latest import has it."""
+    if moment == span.start:
+        return None
+    earlier = [file for file in files if file.bars.start < moment and file.span.intersect(span)]
+    latest = max((file.bars.end for file in earlier if file.bars.end <= moment), default=None)
+    best: tuple[datetime, Decimal] | None = None
+    for file in earlier:
+        if file.bars.end < moment and file.bars.end != latest:
+            continue
+        try:
+            last = (
+                scan(file, symbol, timeframe, SOURCE, Quality.TRADED.value)
+                .filter(pl.col("time") < moment)
+                .select("time", "close")
+                .last()
+                .collect()
+            )
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            raise damaged(file.path, error) from None
+        if last.height and (best is None or last["time"][0] >= best[0]):
+            best = (last["time"][0], last["close"].cast(PRICE)[0])
+    return best[1] if best else None
+
+
+def _inside(bars: pl.DataFrame, window: Window) -> pl.DataFrame:
+    return bars.filter(pl.col("time").is_between(window.start, window.end, closed="left"))
+
+
+def _in_any(windows: Sequence[Window]) -> pl.Expr:
+    if not windows:
+        return pl.lit(value=False)
+    return pl.any_horizontal(pl.col("time").is_between(part.start, part.end, closed="left") for part in windows)
+
+
+def _joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat([empty_bars(), *frames]).sort("time")

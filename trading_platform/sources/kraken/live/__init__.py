@@ -1,0 +1,1 @@
+"""Kraken's WebSocket v2 and the quotes of its REST: what happens now."""

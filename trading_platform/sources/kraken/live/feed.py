@@ -1,0 +1,219 @@
+"""Kraken's WebSocket v2 as a live feed: connects, notices when nobody speaks any more, connects again.
+
+What the messages mean is the business of :mod:`trading_platform.sources.kraken.live.stream`; the vendor's
+habits stand in docs/sources/kraken.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.time import AsyncSleep, Clock, utc_now
+from trading_platform.sources.kraken.live.stream import KrakenStream
+from trading_platform.sources.kraken.pairs import KrakenPair
+from trading_platform.sources.live import (
+    Backoff,
+    EventBuffer,
+    LastTold,
+    MessageCounts,
+    RefusedMessage,
+    RefuseMessage,
+    until_closing,
+)
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+log = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 5.0
+"""Kraken says something every second; a connection silent for so long is dead, closed or not."""
+
+_LARGEST_MESSAGE = 16 * 2**20
+_HANDSHAKE_SECONDS = 10.0
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _log_refused(message: RefusedMessage) -> None:
+    log.warning("message refused (%s): %s", message.reason, message.detail)
+
+
+class KrakenFeed(EventBuffer):
+    """Trades and quotes of Kraken, told as they come; see :class:`trading_platform.sources.live.LiveFeed`.
+
+    Nothing is read ahead of who iterates beyond a few messages, so memory stays bounded and a slow
+    reader slows Kraken's sending. Nothing that a server does makes it raise.
+
+    Args:
+        url: address, ``Settings.kraken_ws_url``.
+        pairs: what to follow (:meth:`trading_platform.sources.kraken.pairs.PairBook.find`).
+        clock: the receiver's clock.
+        sleep: waits.
+        known: what was told before a restart; what Kraken still knows of the time since is told at the start.
+        refused: told of messages that cannot be used; by default they are logged.
+        silence: seconds without any message after which a connection is given up.
+        backoff: the waits between attempts to connect.
+
+    Raises:
+        ConfigurationError: if the address is none of a WebSocket.
+    """
+
+    source: ClassVar[str] = "kraken"
+
+    def __init__(
+        self,
+        url: str,
+        pairs: Iterable[KrakenPair],
+        *,
+        clock: Clock = utc_now,
+        sleep: AsyncSleep = asyncio.sleep,
+        known: LastTold | None = None,
+        refused: RefuseMessage = _log_refused,
+        silence: float = SILENCE_SECONDS,
+        backoff: Backoff | None = None,
+    ) -> None:
+        super().__init__()
+        _check_address(url)
+        self._url = url
+        self._clock = clock
+        self._sleep = sleep
+        self._silence = silence
+        self._backoff = backoff or Backoff()
+        self._stream = KrakenStream(pairs, clock=clock, known=known or LastTold(), refused=refused)
+        self._connection: ClientConnection | None = None
+        self._watchman: asyncio.Task[None] | None = None
+        self._listening_since: datetime | None = None
+        self._connected_at = clock()
+        self._was_silent = False
+        self._wait: float | None = None
+
+    @property
+    def counts(self) -> MessageCounts:
+        """What became of the messages so far."""
+        return self._stream.counts
+
+    @property
+    def symbols_down(self) -> frozenset[str]:
+        """The symbols of which not all is told at present."""
+        return self._stream.symbols_down
+
+    async def close(self) -> None:
+        """Ends the feed; events not yet taken are still told, then the iteration ends."""
+        self._closing.set()
+        await self._disconnect()
+
+    async def _advance(self) -> None:
+        """One step: a message, an attempt to connect, or the wait before one."""
+        if self._connection is not None:
+            await self._listen(self._connection)
+        elif self._wait is not None:
+            await until_closing(self._sleep(self._wait), self._closing)
+            self._wait = None
+        else:
+            await self._connect()
+
+    async def _connect(self) -> None:
+        from websockets.exceptions import WebSocketException
+
+        self._stream.counts.connections += 1
+        try:
+            self._connection = await until_closing(self._open(), self._closing)
+        except (OSError, TimeoutError, WebSocketException, ValueError, EOFError) as error:
+            self._failed(f"no connection: {type(error).__name__}: {error}")
+            return
+        if self._connection is None or self._closing.is_set():
+            await self._disconnect()
+            return
+        self._was_silent = False
+        self._connected_at = self._listening_since = self._clock()
+        self._watchman = asyncio.create_task(self._watch(self._connection), name="kraken-feed-watch")
+        await self._send(self._connection, self._stream.connected())
+
+    async def _open(self) -> ClientConnection:
+        from websockets.asyncio.client import connect
+
+        is_ours = urlsplit(self._url).hostname in _LOOPBACK
+        proxy: Literal[True] | None = None if is_ours else True  # none stands between this machine and itself
+        return await connect(
+            self._url,
+            proxy=proxy,
+            open_timeout=_HANDSHAKE_SECONDS,
+            close_timeout=1,
+            ping_interval=None,  # heartbeats are messages, and their absence is watched
+            max_size=_LARGEST_MESSAGE,
+        )
+
+    async def _listen(self, connection: ClientConnection) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        self._listening_since = self._clock()
+        try:
+            data = await connection.recv(decode=False)
+        except ConnectionClosed as error:
+            await self._disconnect()
+            if not self._closing.is_set():
+                self._failed(f"silent for {self._silence:g} s" if self._was_silent else _why_closed(error))
+            return
+        finally:
+            self._listening_since = None
+        self._ready.extend(self._stream.receive(data))
+        unanswered = self._stream.unanswered()
+        if unanswered:
+            await self._send(connection, unanswered)
+
+    async def _send(self, connection: ClientConnection, messages: list[str]) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        with suppress(ConnectionClosed):  # reading will tell
+            for message in messages:
+                await connection.send(message)
+
+    async def _watch(self, connection: ClientConnection) -> None:
+        """Cuts the connection after a silence; not while nobody listens, for messages may be waiting then."""
+        while True:
+            await self._sleep(self._silence / 10)
+            listening = self._listening_since
+            if listening is None:
+                continue
+            heard = max(filter(None, (listening, self._stream.last_message)))
+            if (self._clock() - heard).total_seconds() >= self._silence:
+                self._was_silent = True
+                connection.transport.abort()
+                return
+
+    def _failed(self, reason: str) -> None:
+        self._wait = self._backoff.next_wait()
+        log.warning("the feed from Kraken is down (%s), next attempt in %.1f s", reason, self._wait)
+        self._ready.extend(self._stream.broken(reason))
+
+    async def _disconnect(self) -> None:
+        watchman, self._watchman = self._watchman, None
+        connection, self._connection = self._connection, None
+        if watchman is not None:
+            watchman.cancel()
+            await asyncio.gather(watchman, return_exceptions=True)
+        if connection is not None:
+            self._backoff.ended((self._clock() - self._connected_at).total_seconds())
+            await connection.close()
+
+
+def _why_closed(error: Exception) -> str:
+    return f"connection ended: {error}"
+
+
+def _check_address(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise ConfigurationError(
+            "The address of Kraken's live feed cannot be used.",
+            expected="wss://ws.kraken.com/v2, or ws://… of a local exchange",
+            received=repr(url),
+            remedy="correct KRAKEN_WS_URL",
+        )

@@ -1,0 +1,74 @@
+"""Kraken's REST ticker as a source of quotes, for where its WebSocket cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, ClassVar
+
+from trading_platform.domain.errors import MalformedPayload
+from trading_platform.domain.market.events import Quote
+from trading_platform.domain.time import Clock, utc_now
+from trading_platform.sources.kraken.client import KrakenClient
+
+
+class KrakenQuotes:
+    """The ticker of several pairs by one request, within the client's budget.
+
+    Args:
+        client: who asks; with few attempts, for whoever polls asks again anyway.
+        clock: Kraken does not say when its ticker was true, so it is now.
+    """
+
+    name: ClassVar[str] = "kraken"
+
+    def __init__(self, client: KrakenClient, clock: Clock = utc_now) -> None:
+        self._client = client
+        self._clock = clock
+
+    def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """The quotes of those symbols.
+
+        Raises:
+            SourceError: if they cannot be had, or a symbol is not listed.
+        """
+        book = self._client.pairs()
+        pairs = [book.find(symbol) for symbol in symbols]
+        return self._client.ticker(pairs, _reader(self._clock, {pair.name: pair.symbol for pair in pairs}))
+
+
+def _reader(clock: Clock, symbols: dict[str, str]) -> Callable[[dict[str, Any]], list[Quote]]:
+    def read(result: dict[str, Any]) -> list[Quote]:
+        now = clock()
+        try:
+            return [_quote(symbol, result[name], now) for name, symbol in symbols.items()]
+        except (KeyError, TypeError, IndexError, ValueError, InvalidOperation):
+            raise MalformedPayload(
+                "Kraken's answer to Ticker has not the agreed shape.",
+                expected="a, b, c and v of every pair, with positive prices",
+                received=repr(result)[:200],
+                remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
+                retryable=True,
+            ) from None
+
+    return read
+
+
+def _quote(symbol: str, row: dict[str, Any], now: datetime) -> Quote:
+    bid, ask, last = (_price(row[name][0]) for name in ("b", "a", "c"))
+    return Quote(symbol, now, bid, ask, last, _amount(row["v"][1]))
+
+
+def _amount(value: str) -> Decimal:
+    number = Decimal(value)
+    if not number.is_finite() or number < 0:
+        raise ValueError(value)
+    return number
+
+
+def _price(value: str) -> Decimal:
+    number = _amount(value)
+    if not number:
+        raise ValueError(value)
+    return number

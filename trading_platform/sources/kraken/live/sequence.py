@@ -1,0 +1,170 @@
+"""Tells from the numbers of one symbol's trades what is missing, what came twice, and what a snapshot closes.
+
+Kraken numbers a pair's trades without holes. So a number that stays away is a trade that was lost, and a
+snapshot that begins no later than the next number expected has everything an outage missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trading_platform.domain.market.events import Trade
+from trading_platform.domain.market.trade_ids import SeenTradeIds
+
+_INSTANT = timedelta(microseconds=1)  # trades at the very time of the oldest known one may be missing
+_MOST_HOLES = 100
+
+
+@dataclass(slots=True)
+class Hole:
+    """Trades that have not come.
+
+    Attributes:
+        first: lowest number.
+        last: highest number.
+        before: time of the trade before them.
+        after: time of the trade after them.
+        deadline: when they count as lost, by the receiver's clock.
+    """
+
+    first: int
+    last: int
+    before: datetime
+    after: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """How a symbol's trades go on after an outage.
+
+    Attributes:
+        since: since when all trades are known; the beginning of the outage itself if nothing is missing.
+        fresh: the trades among those that are new.
+        doubtful: where trades are missing, the time of the last one before: a message that was lost without a
+            trace before the outage would be among them, so from then on nothing is sure.
+    """
+
+    since: datetime
+    fresh: list[Trade]
+    doubtful: datetime | None
+
+
+class TradeSequence:
+    """The trades of one symbol.
+
+    Args:
+        patience: how long a trade may come after one with a higher number.
+        known: number and time of the last trade before which every one was told, from before a restart.
+    """
+
+    __slots__ = ("_newest", "_newest_time", "_patience", "_seen", "holes")
+
+    def __init__(self, patience: timedelta, known: tuple[int, datetime] | None = None) -> None:
+        self._patience = patience
+        self._newest: int | None = None
+        self._newest_time: datetime | None = None
+        if known is not None:
+            self._newest, self._newest_time = known
+        self._seen = SeenTradeIds([[0, self._newest]] if self._newest is not None else [])
+        self.holes: list[Hole] = []
+
+    def take(self, trade: Trade, now: datetime) -> bool:
+        """Notes a trade that came as it happened; False if it had come before.
+
+        Args:
+            trade: with its number.
+            now: the receiver's clock.
+        """
+        number = _number(trade)
+        if not self._seen.add(number):
+            return False
+        if self._newest is None or self._newest_time is None:
+            self._newest, self._newest_time = number, trade.time
+        elif number < self._newest:
+            self._fill(number)
+        else:
+            if number > self._newest + 1:
+                hole = Hole(self._newest + 1, number - 1, self._newest_time, trade.time, now + self._patience)
+                self.holes.append(hole)
+            self._newest, self._newest_time = number, trade.time
+        return True
+
+    def overdue(self, now: datetime) -> list[Hole]:
+        """The holes that will not be filled any more, which are forgotten with this."""
+        excess = len(self.holes) - _MOST_HOLES
+        lost = [hole for index, hole in enumerate(self.holes) if hole.deadline <= now or index < excess]
+        self.holes = [hole for hole in self.holes if hole not in lost]
+        return lost
+
+    def broken(self, down: datetime) -> datetime:
+        """Notes that the feed is down; since when trades may be missing.
+
+        Args:
+            down: until when all had come, holes excepted.
+        """
+        if not self.holes:
+            return down
+        first = min(self.holes, key=lambda hole: hole.first)
+        self._newest, self._newest_time = first.first - 1, first.before
+        self.holes = []
+        return min(down, first.before)
+
+    def complete(self, trade: Trade) -> Trade:
+        """A trade that was taken, marked if every one before it was, too."""
+        return trade if self.holes else replace(trade, gapless=True)
+
+    def resume(self, snapshot: Iterable[Trade], down: datetime) -> Resumed:
+        """Goes on with the last trades before a subscription.
+
+        Args:
+            snapshot: those trades, at least one.
+            down: since when trades may be missing.
+        """
+        run = _last_run(snapshot)
+        first, last = _number(run[0]), _number(run[-1])
+        if self._newest is not None and last < self._newest:
+            self._seen = SeenTradeIds()  # they are numbered anew: it is another exchange, or another count
+        doubtful = None
+        if self._newest is None:
+            since = down if run[0].time < down else run[0].time + _INSTANT
+        elif first <= self._newest + 1 and last >= self._newest:
+            since = down
+        else:
+            since, doubtful = max(run[0].time, down) + _INSTANT, self._newest_time
+        fresh = [trade for trade in run if self._seen.add(_number(trade))]
+        if self._newest is None:  # the last one in any case: the count goes on from it
+            fresh = [trade for trade in fresh if trade.time >= down] or fresh[-1:]
+        self._newest, self._newest_time = last, run[-1].time
+        return Resumed(since, [replace(trade, gapless=True) for trade in fresh], doubtful)
+
+    def restart(self) -> datetime | None:
+        """Goes on without a snapshot: the next trade is the first of a new count. Gives the time of the last one."""
+        doubtful, self._newest, self._newest_time = self._newest_time, None, None
+        self.holes = []
+        return doubtful
+
+    def _fill(self, number: int) -> None:
+        for index, hole in enumerate(self.holes):
+            if hole.first <= number <= hole.last:
+                parts = ((hole.first, number - 1), (number + 1, hole.last))
+                rest = [Hole(a, b, hole.before, hole.after, hole.deadline) for a, b in parts if a <= b]
+                self.holes[index : index + 1] = rest
+                return
+
+
+def _last_run(trades: Iterable[Trade]) -> list[Trade]:
+    """The trades, by number, as far back as the numbers have no hole."""
+    ordered = sorted({_number(trade): trade for trade in trades}.items())
+    start = len(ordered) - 1
+    while start and ordered[start - 1][0] == ordered[start][0] - 1:
+        start -= 1
+    return [trade for _, trade in ordered[start:]]
+
+
+def _number(trade: Trade) -> int:
+    if trade.trade_id is None:
+        raise AssertionError("Kraken's trades have numbers; the reader refuses others")
+    return trade.trade_id

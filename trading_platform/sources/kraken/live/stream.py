@@ -1,0 +1,299 @@
+"""What Kraken's messages mean one after the other: events, outages and their end. No network, no waiting.
+
+:mod:`trading_platform.sources.kraken.live.feed` brings the messages. What counts as an outage:
+
+* It begins with the last message, as Kraken's clock had it (the acknowledgements tell how far ours is
+  ahead), less the patience for what is late.
+* It ends, symbol by symbol, where the snapshot of trades begins that comes with the new subscription.
+  If by their numbers no trade is missing, it ends where it began: ``FeedUp.time == FeedDown.time``, and
+  the missed trades follow. Nothing is left to be repaired then.
+* Trades that are missing while the connection stands are an outage from the trade before to the one after.
+
+After connecting, events are held back until all symbols are up, for a few seconds at most, and then told in
+the order of time; or those of a busy symbol would make minutes final of which another's are still to come.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Trade
+from trading_platform.domain.time import Clock
+from trading_platform.sources.kraken.live.messages import (
+    REQUEST_IDS,
+    Acknowledgement,
+    MessageReader,
+    Quotes,
+    SignOfLife,
+    Trades,
+    UnusableMessageError,
+)
+from trading_platform.sources.kraken.live.sequence import Hole, TradeSequence
+from trading_platform.sources.kraken.pairs import KrakenPair
+from trading_platform.sources.live import LastTold, MessageCounts, RefusedMessage, RefuseMessage
+
+log = logging.getLogger(__name__)
+
+PATIENCE = timedelta(seconds=1)
+"""How much later than others a message may come without being taken for lost; less than the grace of bars."""
+SETTLING = timedelta(seconds=5)
+"""How long after connecting symbols may take to come up before the others go ahead."""
+
+_NONE = timedelta(0)
+_INSTANT = timedelta(microseconds=1)
+_MOST_HELD = 50_000
+_RECORD_LENGTH = 4_000
+_ALREADY = "Already subscribed"
+
+
+class KrakenStream:
+    """The state of all subscriptions, from message to message.
+
+    Args:
+        pairs: what is followed.
+        clock: the receiver's clock.
+        known: until when all was told before, as far as that is known: of trades that the first snapshot has, those
+            before it are not told again.
+        refused: told of messages that cannot be used.
+        patience: see :data:`PATIENCE`.
+        settling: see :data:`SETTLING`.
+    """
+
+    def __init__(
+        self,
+        pairs: Iterable[KrakenPair],
+        *,
+        clock: Clock,
+        known: LastTold,
+        refused: RefuseMessage,
+        patience: timedelta = PATIENCE,
+        settling: timedelta = SETTLING,
+    ) -> None:
+        self._spellings = {pair.symbol: pair.live_name for pair in pairs}
+        self._reader = MessageReader({spelling: symbol for symbol, spelling in self._spellings.items()})
+        self._sequences = {symbol: TradeSequence(patience, known.trades.get(symbol)) for symbol in self._spellings}
+        self._clock = clock
+        self._refused = refused
+        self._patience = patience
+        self._settling = settling
+        since = known.until or clock()
+        self._down = {
+            symbol: known.trades[symbol][1] if symbol in known.trades else since for symbol in self._spellings
+        }
+        self._told: dict[str, str] = {}
+        self._acknowledged: dict[str, datetime] = {}
+        self._rejected: set[str] = set()
+        self._with_holes: set[str] = set()
+        self._held: list[Event] | None = None
+        self._deadline: datetime | None = None
+        self._ahead = _NONE
+        self._ahead_known = False
+        self._note: str | None = None
+        self.last_message: datetime | None = None
+        """When the last message was received, by the receiver's clock."""
+        self.counts = MessageCounts()
+
+    @property
+    def symbols_down(self) -> frozenset[str]:
+        """The symbols of which not all is told at present."""
+        return frozenset(self._down)
+
+    def connected(self) -> list[str]:
+        """Notes a new connection; what is to be sent on it."""
+        self._acknowledged, self._rejected = {}, set()
+        self._ahead_known = False
+        self._held = []
+        self._deadline = self._clock() + self._settling
+        return self._requests(self._spellings)
+
+    def unanswered(self) -> list[str]:
+        """What is to be sent again because there was no answer in time; nothing as long as there is time."""
+        if self._deadline is None or self._clock() < self._deadline:
+            return []
+        open_ = [symbol for symbol in self._down if symbol not in self._rejected]
+        self._deadline = self._clock() + self._settling if open_ else None
+        return self._requests(open_)
+
+    def receive(self, data: bytes) -> list[Event]:
+        """The events that a message makes. Whatever it holds, this does not fail.
+
+        Args:
+            data: the message, UTF-8.
+        """
+        now = self._clock()
+        self.last_message = now
+        self.counts.received += 1
+        try:
+            message = self._reader.read(data, now - self._ahead)
+        except UnusableMessageError as error:
+            self.counts.refused += 1
+            record = data[:_RECORD_LENGTH].decode("utf-8", "replace")
+            self._refused(RefusedMessage("kraken", now, error.reason, error.detail, record))
+            return self._passed(now, [])
+        self.counts.accepted += 1
+        if isinstance(message, Quotes):
+            events: list[Event] = list(message.quotes)
+        elif isinstance(message, Trades):
+            events = self._snapshot(message.trades) if message.is_snapshot else self._trades(message.trades, now)
+        elif isinstance(message, Acknowledgement):
+            events = self._answer(message, now)
+        else:
+            events = self._sign_of_life(message, now)
+        return self._passed(now, events)
+
+    def broken(self, reason: str) -> list[Event]:
+        """Notes that there is no connection any more, or that there could be none.
+
+        Args:
+            reason: in words.
+        """
+        events = self._release()
+        self._deadline = None
+        downs: dict[datetime, set[str]] = {}
+        for symbol, sequence in self._sequences.items():
+            if symbol not in self._down:
+                last = (self.last_message or self._clock()) - self._ahead - self._patience
+                self._down[symbol] = sequence.broken(last)
+            elif symbol in self._told:
+                continue
+            self._told[symbol] = reason
+            downs.setdefault(self._down[symbol], set()).add(symbol)
+        self._with_holes.clear()
+        events.extend(FeedDown(time, frozenset(symbols), reason) for time, symbols in sorted(downs.items()))
+        return events
+
+    def _requests(self, symbols: Iterable[str]) -> list[str]:
+        spellings = [self._spellings[symbol] for symbol in symbols]
+        if not spellings:
+            return []
+        ticker = {"channel": "ticker", "symbol": spellings, "event_trigger": "bbo", "snapshot": True}
+        trade = {"channel": "trade", "symbol": spellings, "snapshot": True}
+        return [
+            json.dumps({"method": "subscribe", "params": params, "req_id": REQUEST_IDS[str(params["channel"])]})
+            for params in (trade, ticker)
+        ]
+
+    def _trades(self, trades: list[Trade], now: datetime) -> list[Event]:
+        events: list[Event] = []
+        for trade in trades:
+            sequence = self._sequences[trade.symbol]
+            if trade.symbol in self._down:
+                events.extend(self._up_without_snapshot(trade.symbol, trade.time))
+            if sequence.take(trade, now):
+                events.append(sequence.complete(trade))
+            else:
+                self.counts.duplicates += 1
+            if sequence.holes:
+                self._with_holes.add(trade.symbol)
+        return events
+
+    def _snapshot(self, trades: list[Trade]) -> list[Event]:
+        events: list[Event] = []
+        by_symbol: dict[str, list[Trade]] = {}
+        for trade in trades:
+            by_symbol.setdefault(trade.symbol, []).append(trade)
+        for symbol, rows in by_symbol.items():
+            down = self._down.get(symbol)
+            if down is None:
+                self.counts.duplicates += len(rows)
+                continue
+            resumed = self._sequences[symbol].resume(rows, down)
+            since = resumed.since
+            if self._held is None:  # others went ahead: minutes of the outage are final
+                since = max(since, self._acknowledged.get(symbol, since))
+            events += [*_doubt(symbol, resumed.doubtful), self._up(symbol, since), *resumed.fresh]
+        return events
+
+    def _answer(self, answer: Acknowledgement, now: datetime) -> list[Event]:
+        if answer.time is not None:
+            ahead = max(now - answer.time, _NONE)
+            self._ahead = min(ahead, self._ahead) if self._ahead_known else ahead
+            self._ahead_known = True
+        repeated = answer.error is not None and answer.error.startswith(_ALREADY)
+        if answer.error is not None and not repeated:
+            log.warning("Kraken refuses a subscription of %s: %s", answer.symbol or "an unknown symbol", answer.error)
+        if answer.symbol is None or answer.channel == "ticker":
+            return []
+        if answer.error is not None and not repeated:
+            return self._reject(answer.symbol, answer.error)
+        self._acknowledged.setdefault(answer.symbol, answer.time or now)
+        if repeated and answer.symbol in self._down:  # its snapshot was lost, and no other comes
+            return self._up_without_snapshot(answer.symbol, now)
+        return []
+
+    def _reject(self, symbol: str, error: str) -> list[Event]:
+        self._rejected.add(symbol)
+        if symbol not in self._down:
+            self._down[symbol] = self._sequences[symbol].broken(self._clock() - self._ahead - self._patience)
+        if symbol in self._told:
+            return []
+        self._told[symbol] = error
+        return [FeedDown(self._down[symbol], frozenset({symbol}), f"Kraken refuses the subscription: {error}")]
+
+    def _sign_of_life(self, message: SignOfLife, now: datetime) -> list[Event]:
+        if message.note and message.note != self._note:
+            log.warning("Kraken says: %s", message.note)
+            self._note = message.note
+        if not message.is_heartbeat or self._held is not None:
+            return []
+        return [Heartbeat(now - self._ahead)]
+
+    def _up(self, symbol: str, since: datetime) -> FeedUp:
+        del self._down[symbol]
+        self._told.pop(symbol, None)
+        self._rejected.discard(symbol)
+        return FeedUp(since, frozenset({symbol}))
+
+    def _up_without_snapshot(self, symbol: str, known: datetime) -> list[Event]:
+        """All is told from the subscription on, but nothing of what was before."""
+        doubtful = self._sequences[symbol].restart()
+        since = max(self._acknowledged.get(symbol, known + _INSTANT), self._down[symbol] + _INSTANT)
+        return [*_doubt(symbol, doubtful), self._up(symbol, since)]
+
+    def _passed(self, now: datetime, events: list[Event]) -> list[Event]:
+        """The events to be told now, those that were held back and those of lost trades included."""
+        if self._held is not None:
+            self._held.extend(events)
+            settled = self._down.keys() <= self._rejected
+            if not settled and self._deadline is not None and now < self._deadline and len(self._held) < _MOST_HELD:
+                return []
+            if not settled:
+                for symbol in [symbol for symbol in self._acknowledged if symbol in self._down]:
+                    self._held.extend(self._up_without_snapshot(symbol, now))
+            events = self._release()
+        if self._with_holes:
+            events.extend(self._losses(now))
+        return events
+
+    def _release(self) -> list[Event]:
+        held, self._held = self._held or [], None
+        held.sort(key=lambda event: (event.time, not isinstance(event, FeedDown | FeedUp)))
+        return held
+
+    def _losses(self, now: datetime) -> list[Event]:
+        events: list[Event] = []
+        for symbol in sorted(self._with_holes):
+            sequence = self._sequences[symbol]
+            for hole in sequence.overdue(now):
+                events.extend(self._loss(symbol, hole))
+            if not sequence.holes:
+                self._with_holes.discard(symbol)
+        return events
+
+    def _loss(self, symbol: str, hole: Hole) -> tuple[Event, Event]:
+        missing = hole.last - hole.first + 1
+        self.counts.lost += missing
+        reason = f"{missing} trades from number {hole.first} on did not come"
+        one = frozenset({symbol})
+        return (
+            FeedDown(hole.before, one, reason),
+            FeedUp(max(hole.after, hole.before) + _INSTANT, one),
+        )
+
+
+def _doubt(symbol: str, doubtful: datetime | None) -> list[Event]:
+    """That a symbol's outage began, for all one can know, earlier than was told."""
+    return [] if doubtful is None else [FeedDown(doubtful, frozenset({symbol}), "trades were missed")]

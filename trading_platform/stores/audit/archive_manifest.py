@@ -1,0 +1,162 @@
+"""What is archived, and what tells one set of archived rows from another: columns, counts, checksum.
+
+The checksum of a set of rows is the sum of their digests, in two halves of 64 bits, so that it depends
+on every byte of every row but not on their order, and those of two disjoint sets add up. A row's
+digest is the SHA-256 of its values as text, each with its length in characters before it (``3:abc``)
+and ``-`` for NULL. ``sql/queries/audit/archive/digest_*.sql`` says the same in the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+
+_HALF = 1 << 64
+
+Row = tuple[Any, ...]
+"""One row in the order of the columns; the time in microseconds since 1970."""
+
+
+class AuditTable(StrEnum):
+    """The tables that are archived, all of schema ``audit``."""
+
+    DECISIONS = "decisions"
+    EVENTS = "system_events"
+
+
+ARCHIVE_SCHEMAS: dict[AuditTable, dict[str, pl.DataType]] = {
+    AuditTable.DECISIONS: {
+        "id": pl.String(),
+        "timestamp": pl.Datetime("us", "UTC"),
+        "decision_type": pl.String(),
+        "symbol": pl.String(),
+        "signals": pl.String(),
+        "risk_check": pl.String(),
+        "final_action": pl.String(),
+        "reasoning": pl.String(),
+        "order_id": pl.String(),
+    },
+    AuditTable.EVENTS: {
+        "id": pl.Int64(),
+        "timestamp": pl.Datetime("us", "UTC"),
+        "event_type": pl.String(),
+        "severity": pl.String(),
+        "component": pl.String(),
+        "message": pl.String(),
+        "metadata": pl.String(),
+    },
+}
+"""Columns of each table's files: those of the table, ids of decisions, enums and JSON as PostgreSQL writes them."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What tells one set of rows from another without keeping them.
+
+    Attributes:
+        rows: how many.
+        first: earliest time; None without rows.
+        last: latest time.
+        lowest_id: smallest id, in the table's order.
+        highest_id: largest id.
+        halves: the checksum, two numbers of 64 bits.
+    """
+
+    rows: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    lowest_id: str | int | None = None
+    highest_id: str | int | None = None
+    halves: tuple[int, int] = (0, 0)
+
+    @property
+    def checksum(self) -> str:
+        """The checksum as 32 hexadecimal digits."""
+        return "".join(f"{half:016x}" for half in self.halves)
+
+    def plus(self, other: Tally) -> Tally:
+        """Of both sets together, which have no row in common."""
+        return Tally(
+            self.rows + other.rows,
+            _least(self.first, other.first),
+            _greatest(self.last, other.last),
+            _least(self.lowest_id, other.lowest_id),
+            _greatest(self.highest_id, other.highest_id),
+            _sum(self.halves, other.halves),
+        )
+
+    def less_common(self, common: Tally) -> Tally:
+        """Where :meth:`plus` has counted the ``common`` rows of two sets twice: counted once."""
+        halves = (-common.halves[0], -common.halves[1])
+        return Tally(
+            self.rows - common.rows, self.first, self.last, self.lowest_id, self.highest_id, _sum(self.halves, halves)
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """For people and machines, as the file records it."""
+        return {
+            "rows": self.rows,
+            "first": self.first.isoformat() if self.first else None,
+            "last": self.last.isoformat() if self.last else None,
+            "lowest_id": self.lowest_id,
+            "highest_id": self.highest_id,
+            "checksum": self.checksum,
+        }
+
+    def differences(self, other: Tally) -> str:
+        """What ``other`` has that differs, in words; empty where nothing does."""
+        mine, theirs = self.as_dict(), other.as_dict()
+        return ", ".join(
+            f"{name} {theirs[name]} instead of {mine[name]}" for name in mine if mine[name] != theirs[name]
+        )
+
+
+def _least(one: Any, other: Any) -> Any:
+    return min((value for value in (one, other) if value is not None), default=None)
+
+
+def _greatest(one: Any, other: Any) -> Any:
+    return max((value for value in (one, other) if value is not None), default=None)
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return (one[0] + other[0]) % _HALF, (one[1] + other[1]) % _HALF
+
+
+def tally_of_digest(row: Row) -> Tally:
+    """The tally from the one row of ``sql/queries/audit/archive/digest_*.sql``."""
+    rows, first, last, lowest, highest, one, two = row
+    return Tally(rows, first, last, lowest, highest, (int(one) % _HALF, int(two) % _HALF))
+
+
+def tally_of(frame: pl.DataFrame) -> Tally:
+    """The tally of rows as a file has them."""
+    if frame.is_empty():
+        return Tally()
+    digests = [hashlib.sha256(text.encode()).digest() for text in frame.select(_canonical(frame.schema)).to_series()]
+    first, last, lowest, highest = frame.select(
+        pl.col("timestamp").min().alias("first"),
+        pl.col("timestamp").max().alias("last"),
+        pl.col("id").min().alias("lowest"),
+        pl.col("id").max().alias("highest"),
+    ).row(0)
+    one = sum(int.from_bytes(digest[:8]) for digest in digests)
+    two = sum(int.from_bytes(digest[8:16]) for digest in digests)
+    return Tally(frame.height, first, last, lowest, highest, (one % _HALF, two % _HALF))
+
+
+def _canonical(schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    texts = [
+        (pl.col(name).cast(pl.Int64) if isinstance(dtype, pl.Datetime) else pl.col(name)).cast(pl.String)
+        for name, dtype in schema.items()
+    ]
+    parts = [
+        pl.concat_str(text.str.len_chars().cast(pl.String), pl.lit(":"), text).fill_null(pl.lit("-")) for text in texts
+    ]
+    return pl.concat_str(parts)

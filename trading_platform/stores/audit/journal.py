@@ -1,0 +1,289 @@
+"""Decisions and system events (data-architecture §2.3), a partition a month.
+
+Months without a partition go to a default one, so nothing is lost; :meth:`AuditStore.ensure_partitions`
+makes the missing ones and moves there what came before them. Months older than a year are in
+:mod:`trading_platform.stores.audit.archive`, and are read from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import polars as pl
+
+from trading_platform.domain.errors import InvalidRequest, StoreError
+from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.severity import Severity
+from trading_platform.domain.time import month_window, parse_moment
+from trading_platform.stores.audit.archive import AuditArchive
+from trading_platform.stores.audit.archive_manifest import AuditTable
+from trading_platform.stores.audit.archive_reading import DECISION_PARSERS, EVENT_PARSERS, ArchivedRows, Wanted
+from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.postgres.records import checked_text, checked_time, choice, fetch, json_text
+from trading_platform.stores.postgres.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_NAME = 50  # characters of the VARCHAR(50) columns
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision, as ``audit.decisions`` has it.
+
+    Attributes:
+        id: the decision.
+        timestamp: when it was taken, UTC.
+        decision_type: entry, exit, skip, …
+        symbol: instrument; None for the whole portfolio.
+        signals: the signals it was taken on; decimals and times come back as text.
+        risk_check: what the validation of risk said.
+        final_action: what was done.
+        reasoning: why, in words.
+        order_id: the order that came of it, if one did.
+    """
+
+    id: UUID
+    timestamp: datetime
+    decision_type: str
+    symbol: str | None
+    signals: Any
+    risk_check: Any
+    final_action: str | None
+    reasoning: str | None
+    order_id: UUID | None
+
+
+@dataclass(frozen=True)
+class SystemEvent:
+    """One event, as ``audit.system_events`` has it.
+
+    Attributes:
+        id: running number.
+        timestamp: when it happened, UTC.
+        event_type: kind of event.
+        severity: how bad it is.
+        component: who says so.
+        message: what happened, in words.
+        metadata: further data; decimals and times come back as text.
+    """
+
+    id: int
+    timestamp: datetime
+    event_type: str
+    severity: Severity
+    component: str
+    message: str
+    metadata: Any
+
+
+class AuditStore:
+    """The tables ``audit.decisions`` and ``audit.system_events``.
+
+    Args:
+        database: where they are.
+        archive: where their old months are; without it only what is in the database is read.
+    """
+
+    def __init__(self, database: Database, archive: AuditArchive | None = None) -> None:
+        self._database = database
+        self._archive = archive
+
+    def record(
+        self,
+        *,
+        decision_type: str,
+        symbol: str | None = None,
+        signals: Mapping[str, Any] | None = None,
+        risk_check: Mapping[str, Any] | None = None,
+        final_action: str | None = None,
+        reasoning: str | None = None,
+        order_id: UUID | None = None,
+        timestamp: datetime | None = None,
+        decision_id: UUID | None = None,
+    ) -> Decision:
+        """Writes a decision; its time is now and its id a new one unless given.
+
+        Raises:
+            InvalidRequest: if a text is too long, a value has no form in JSON, or the order is unknown.
+        """
+        from psycopg.errors import ForeignKeyViolation
+
+        row = {
+            "id": decision_id,
+            "timestamp": checked_time(timestamp, "time of the decision") if timestamp else None,
+            "decision_type": checked_text(decision_type, "type of decision", _NAME),
+            "symbol": check_symbol(symbol) if symbol is not None else None,
+            "signals": _optional_json(signals, "signals"),
+            "risk_check": _optional_json(risk_check, "risk check"),
+            "final_action": checked_text(final_action, "final action", _NAME) if final_action is not None else None,
+            "reasoning": checked_text(reasoning, "reasoning") if reasoning is not None else None,
+            "order_id": order_id,
+        }
+        with self._database.begin() as connection:
+            try:
+                return fetch(connection, Decision, query("audit/journal/insert_decision"), row)[0]
+            except ForeignKeyViolation:
+                raise InvalidRequest(
+                    f"There is no order {order_id}.", remedy="place it first, or check the id"
+                ) from None
+
+    def decisions(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        symbol: str | None = None,
+        decision_type: str | None = None,
+        order_id: UUID | None = None,
+        limit: int = 1000,
+    ) -> list[Decision]:
+        """Decisions of a half-open window, newest first, archived ones too.
+
+        Raises:
+            StoreError: naming the archived file that would be needed and cannot be used.
+        """
+        equal = {"symbol": symbol, "decision_type": decision_type, "order_id": order_id}
+        bounds = _window(start, end)
+        with self._database.begin() as connection:
+            live = fetch(connection, Decision, query("audit/journal/decisions"), {**bounds, **equal, "limit": limit})
+        if self._archive is None:
+            return live
+        wanted = Wanted(AuditTable.DECISIONS, **bounds, conditions=_equal(equal), limit=limit, ids_descend=False)
+        self._pass_over_nothing(self._archive, wanted, len(live))
+        return ArchivedRows(self._archive, Decision, DECISION_PARSERS).added_to(live, wanted)
+
+    def log(
+        self,
+        *,
+        event_type: str,
+        severity: str,
+        component: str,
+        message: str,
+        metadata: Mapping[str, Any] | None = None,
+        timestamp: datetime | None = None,
+    ) -> SystemEvent:
+        """Writes a system event; its time is now unless given.
+
+        Raises:
+            InvalidRequest: for an unknown severity, a text that is too long, a value without a form in JSON.
+        """
+        with self._database.begin() as connection:
+            return self.add_event(
+                connection,
+                event_type=event_type,
+                severity=severity,
+                component=component,
+                message=message,
+                metadata=metadata,
+                timestamp=timestamp,
+            )
+
+    def add_event(
+        self,
+        connection: Connection,
+        *,
+        event_type: str,
+        severity: str,
+        component: str,
+        message: str,
+        metadata: Mapping[str, Any] | None = None,
+        timestamp: datetime | None = None,
+    ) -> SystemEvent:
+        """As :meth:`log`, in the caller's transaction."""
+        row = {
+            "timestamp": checked_time(timestamp, "time of the event") if timestamp else None,
+            "event_type": checked_text(event_type, "type of event", _NAME),
+            "severity": choice(Severity, severity, "severity").value,
+            "component": checked_text(component, "component", _NAME),
+            "message": checked_text(message, "message"),
+            "metadata": _optional_json(metadata, "metadata"),
+        }
+        return fetch(connection, SystemEvent, query("audit/journal/insert_event"), row)[0]
+
+    def events(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        event_type: str | None = None,
+        component: str | None = None,
+        at_least: str = Severity.INFO,
+        limit: int = 1000,
+    ) -> list[SystemEvent]:
+        """System events of a half-open window that are at least so severe, newest first, archived ones too.
+
+        Raises:
+            StoreError: naming the archived file that would be needed and cannot be used.
+        """
+        equal = {"event_type": event_type, "component": component}
+        lowest = choice(Severity, at_least, "severity")
+        bounds = _window(start, end)
+        conditions = {**bounds, **equal, "at_least": lowest.value, "limit": limit}
+        with self._database.begin() as connection:
+            live = fetch(connection, SystemEvent, query("audit/journal/events"), conditions)
+        if self._archive is None:
+            return live
+        severe = [severity.value for severity in list(Severity)[list(Severity).index(lowest) :]]
+        matching = [*_equal(equal), pl.col("severity").is_in(severe)]
+        wanted = Wanted(AuditTable.EVENTS, **bounds, conditions=matching, limit=limit, ids_descend=True)
+        self._pass_over_nothing(self._archive, wanted, len(live))
+        parsers = {**EVENT_PARSERS, "severity": Severity}
+        return ArchivedRows(self._archive, SystemEvent, parsers).added_to(live, wanted)
+
+    def require_archive(self, archive: AuditArchive, table: AuditTable) -> None:
+        """Makes sure that an archive without any month of a table is the right one.
+
+        Raises:
+            StoreError: if months were archived that are not where ``archive`` is.
+        """
+        newest = None if archive.windows(table) else self._newest_archived(table)
+        if newest is not None:
+            raise self._not_there(archive, table, newest)
+
+    def _pass_over_nothing(self, archive: AuditArchive, wanted: Wanted, live: int) -> None:
+        if live < wanted.limit and not archive.windows(wanted.table):
+            newest = self._newest_archived(wanted.table)
+            if newest is not None and wanted.reaches(month_window(parse_moment(f"{newest}-01"))):
+                raise self._not_there(archive, wanted.table, newest)
+
+    def _newest_archived(self, table: AuditTable) -> str | None:
+        with self._database.begin() as connection:
+            newest = execute(connection, query("audit/archive/newest_archived"), {"table": table.value})[0][0]
+        return None if newest is None else str(newest)
+
+    @staticmethod
+    def _not_there(archive: AuditArchive, table: AuditTable, newest: str) -> StoreError:
+        return StoreError(
+            f"The audit archive is not in {archive.directory}.",
+            expected=f"files of audit.{table} up to {newest}",
+            received="none",
+            remedy="set ARCHIVE_DIR to where the archive is",
+        )
+
+    def ensure_partitions(self, since: datetime | None = None, months_ahead: int = 3) -> list[str]:
+        """Makes the missing months of both tables, from ``since`` (now) on; names what it made."""
+        row = {"since": checked_time(since, "first month") if since else None, "months_ahead": months_ahead}
+        with self._database.begin() as connection:
+            return [name for (name,) in execute(connection, query("audit/journal/ensure_partitions"), row)]
+
+
+def _optional_json(value: Mapping[str, Any] | None, name: str) -> str | None:
+    return None if value is None else json_text(dict(value), name)
+
+
+def _equal(values: Mapping[str, object]) -> list[pl.Expr]:
+    """Conditions on archived columns; None: any value."""
+    return [pl.col(name) == str(value) for name, value in values.items() if value is not None]
+
+
+def _window(start: datetime | None, end: datetime | None) -> dict[str, datetime | None]:
+    return {
+        "start": checked_time(start, "start") if start else None,
+        "end": checked_time(end, "end") if end else None,
+    }

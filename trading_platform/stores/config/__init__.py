@@ -1,0 +1,1 @@
+"""The schema ``config``: instruments, strategies and risk limits."""

@@ -1,0 +1,1 @@
+"""The feature store: Parquet files, and the catalog in the schema ``features``."""

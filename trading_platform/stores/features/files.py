@@ -1,0 +1,300 @@
+"""The feature store: Parquet files of one symbol and month each, and their catalog (data-architecture §6.1).
+
+::
+
+    {directory}/symbol=AAPL/2024-01/features.parquet
+    {directory}/_metadata/feature_catalog.json
+    {directory}/_metadata/locks/AAPL
+
+A file is only ever replaced whole, by a rename; a writer holds its symbol's lock meanwhile. What
+the columns mean stands in :mod:`trading_platform.domain.derived.features`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_SCHEMA, FEATURES, FeatureSpec
+from trading_platform.domain.errors import InvalidRequest, StoreError
+from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.time import Clock, Window, month_window, utc_now
+from trading_platform.stores.atomic_files import exclusive, explained, persist_folders, remove_drafts, replace_file
+from trading_platform.stores.features.catalog import catalog_entry
+
+_FILE = "features.parquet"
+_MAGIC = b"PAR1"
+_KEYS = ("time", "symbol", "available_at")
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What a replacement did to the months it touched, each as ``2024-01``.
+
+    Attributes:
+        written: months whose file is new or has other rows than before.
+        unchanged: months whose file held exactly these rows already.
+        removed: months that have no rows any more.
+    """
+
+    written: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class FeatureStore:
+    """Features on disk, a file a symbol and month.
+
+    Readers need no lock: they see each file as it was before or after a replacement, never between.
+
+    Args:
+        directory: where the store is; made when first written to.
+        clock: stamps ``updated_at`` in the catalog.
+    """
+
+    def __init__(self, directory: Path, clock: Clock = utc_now) -> None:
+        self.directory = directory
+        self._clock = clock
+
+    def replace(self, frame: pl.DataFrame, symbol: str, window: Window) -> Replaced:
+        """Makes ``frame`` everything the store has of a symbol in a window.
+
+        Rows of the same months outside the window stay as they are. Months are replaced one after
+        the other, each at once; files that would not change are left alone.
+
+        Args:
+            frame: frame of ``FEATURE_SCHEMA``, only of this symbol and inside the window.
+            symbol: whose features.
+            window: what the frame is the whole truth of.
+
+        Raises:
+            InvalidRequest: if a row is of another symbol, outside the window or there twice.
+            StoreFull: if no space is left; the month under way is as it was.
+            StoreError: if a file cannot be read or written.
+        """
+        _check(frame, check_symbol(symbol), window)
+        parts = _by_month(frame)
+        outcome: dict[str, list[str]] = {"written": [], "unchanged": [], "removed": []}
+        changed: set[Path] = set()
+        with explained(self.directory), exclusive(self._lock(symbol)):
+            self._remove_drafts(symbol)
+            try:
+                for month in _months_touched(window):
+                    rows, file = parts.get(month), self._file(symbol, month)
+                    if rows is not None or file.exists():
+                        outcome[_replace_month(file, rows, window, changed)].append(month)
+            finally:
+                persist_folders(changed)
+        return Replaced(*(tuple(outcome[kind]) for kind in ("written", "unchanged", "removed")))
+
+    def read(self, symbols: Sequence[str], window: Window, names: Sequence[str] | None = None) -> pl.DataFrame:
+        """The features of some symbols in a window.
+
+        Args:
+            symbols: whose; those the store has nothing of give no rows.
+            window: of bars' times.
+            names: which features; None means all.
+
+        Returns:
+            Frame of ``FEATURE_SCHEMA`` with the features asked for, sorted by (symbol, time). A
+            feature that is younger than a file is NULL in its rows.
+
+        Raises:
+            InvalidRequest: if there is no feature of that name, or a symbol cannot be one.
+            StoreError: if a file cannot be read.
+        """
+        columns = [*_KEYS, *_check_names(names)]
+        touched = set(_months_touched(window))
+        with explained(self.directory):
+            contents = [
+                content
+                for symbol in sorted(set(symbols))
+                for month in self.months(symbol)
+                if month in touched and (content := _content(self._file(symbol, month))) is not None
+            ]
+        if not contents:
+            return pl.DataFrame(schema=FEATURE_SCHEMA).select(columns)
+        scanned = pl.scan_parquet(
+            contents, schema=FEATURE_SCHEMA, missing_columns="insert", extra_columns="ignore", hive_partitioning=False
+        )
+        inside = pl.col("time").is_between(window.start, window.end, closed="left")
+        return scanned.filter(inside).select(columns).sort("symbol", "time").collect()
+
+    def months(self, symbol: str) -> list[str]:
+        """The months the store has of a symbol, each as ``2024-01``, in order."""
+        return sorted(file.parent.name for file in self._folder(symbol).glob(f"*/{_FILE}"))
+
+    def symbols(self) -> list[str]:
+        """The symbols the store has features of, in order."""
+        return sorted(
+            {file.parent.parent.name.removeprefix("symbol=") for file in self.directory.glob(f"symbol=*/*/{_FILE}")}
+        )
+
+    def clean(self) -> int:
+        """Removes what killed writers left behind; returns how many files that were.
+
+        Each replacement does so for its symbol.
+        """
+        with explained(self.directory):
+            return sum(self._clean(folder.name.removeprefix("symbol=")) for folder in self.directory.glob("symbol=*"))
+
+    def write_catalog(self) -> Path:
+        """Brings ``_metadata/feature_catalog.json`` up to date with the features the code knows.
+
+        ``updated_at`` is when an entry last changed; where none did, the file is left alone.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            StoreFull: if no space is left; the catalog is as it was.
+            StoreError: if it cannot be written.
+        """
+        path = self.directory / "_metadata" / "feature_catalog.json"
+        with explained(self.directory), exclusive(self._lock("_catalog")):
+            remove_drafts(path.parent)
+            before = _read_catalog(path)
+            entries = [_entry(spec, before.get(spec.name), self._clock) for spec in FEATURES.values()]
+            if entries != list(before.values()):
+                text = json.dumps({"features": entries}, indent=2, ensure_ascii=False)
+                persist_folders(replace_file(path, text.encode()))
+        return path
+
+    def _clean(self, symbol: str) -> int:
+        with exclusive(self._lock(symbol)):
+            return self._remove_drafts(symbol)
+
+    def _remove_drafts(self, symbol: str) -> int:
+        return sum(remove_drafts(month) for month in self._folder(symbol).glob("*"))
+
+    def _lock(self, name: str) -> Path:
+        return self.directory / "_metadata" / "locks" / name
+
+    def _folder(self, symbol: str) -> Path:
+        return self.directory / f"symbol={check_symbol(symbol)}"
+
+    def _file(self, symbol: str, month: str) -> Path:
+        return self._folder(symbol) / month / _FILE
+
+
+def _check(frame: pl.DataFrame, symbol: str, window: Window) -> None:
+    """Refuses a frame that cannot be the truth of this symbol and window."""
+    expected = f"rows of {symbol} in {window}, one a time, with the columns of FEATURE_SCHEMA"
+    received = None
+    if dict(frame.schema) != FEATURE_SCHEMA:
+        received = f"columns {dict(frame.schema)}"
+    elif not frame["symbol"].eq(symbol).all():
+        received = f"rows of {', '.join(frame['symbol'].unique().sort().cast(pl.String).to_list())}"
+    elif not frame["time"].is_between(window.start, window.end, closed="left").all():
+        received = f"rows from {frame['time'].min()!s} to {frame['time'].max()!s}"
+    elif frame["time"].is_duplicated().any():
+        received = "several rows of one time"
+    if received is not None:
+        raise InvalidRequest(
+            "These features cannot be stored.",
+            expected=expected,
+            received=received,
+            remedy="store one symbol at a time, and only what lies in the window",
+        )
+
+
+def _check_names(names: Sequence[str] | None) -> Sequence[str]:
+    unknown = [name for name in names or () if name not in FEATURES]
+    if unknown:
+        raise InvalidRequest(
+            f"There is no feature {unknown[0]!r}.",
+            expected=f"some of {', '.join(FEATURE_NAMES)}",
+            received=", ".join(unknown),
+            remedy="choose among the listed features",
+        )
+    return FEATURE_NAMES if names is None else list(dict.fromkeys(names))
+
+
+def _by_month(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    named = frame.sort("time").with_columns(month=pl.col("time").dt.strftime("%Y-%m"))
+    return {str(key[0]): part for key, part in named.partition_by("month", as_dict=True, include_key=False).items()}
+
+
+def _months_touched(window: Window) -> list[str]:
+    months, start = [], month_window(window.start)
+    while start.start < window.end:
+        months.append(f"{start.start:%Y-%m}")
+        start = month_window(start.end)
+    return months
+
+
+def _replace_month(file: Path, rows: pl.DataFrame | None, window: Window, changed: set[Path]) -> str:
+    """Puts ``rows`` in place of a month's rows inside the window; says what that came to.
+
+    Folders whose entries changed by it are added to ``changed``.
+    """
+    before = _read(file)
+    after = rows
+    if before is not None:
+        outside = before.filter(~pl.col("time").is_between(window.start, window.end, closed="left"))
+        if outside.height:
+            after = outside if rows is None else pl.concat([outside, rows]).sort("time")
+    if after is None:
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # something of somebody else's is in there: not ours to remove
+            file.parent.rmdir()
+        changed |= {file.parent, file.parent.parent}
+        return "removed"
+    if before is not None and before.equals(after):
+        return "unchanged"
+    buffer = BytesIO()
+    after.write_parquet(buffer)
+    changed |= replace_file(file, buffer.getvalue())
+    return "written"
+
+
+def _read(file: Path) -> pl.DataFrame | None:
+    """A month's rows; None where there is no file."""
+    content = _content(file)
+    if content is None:
+        return None
+    return pl.scan_parquet(
+        BytesIO(content),
+        schema=FEATURE_SCHEMA,
+        missing_columns="insert",
+        extra_columns="ignore",
+        hive_partitioning=False,
+    ).collect()
+
+
+def _content(file: Path) -> bytes | None:
+    """The whole file from one opening, so that a replacement meanwhile cannot mix two; None where there is none."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    if not (content.startswith(_MAGIC) and content.endswith(_MAGIC)):
+        raise StoreError(
+            f"{file} is damaged.",
+            expected="a Parquet file",
+            received=f"{len(content)} bytes without Parquet's marks at both ends",
+            remedy="delete the file and build the features of that month again",
+        )
+    return content
+
+
+def _read_catalog(path: Path) -> dict[str, dict[str, Any]]:
+    """The entries as they stand; none where there is no catalog or it cannot be read, as it is made from the code."""
+    try:
+        return {entry["feature_name"]: entry for entry in json.loads(path.read_bytes())["features"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _entry(spec: FeatureSpec, before: dict[str, Any] | None, clock: Clock) -> dict[str, Any]:
+    said = {**catalog_entry(spec), "warm_up_bars": spec.warm_up}
+    if before is not None and before == {**said, "updated_at": before.get("updated_at")}:
+        return before
+    return {**said, "updated_at": clock().isoformat()}

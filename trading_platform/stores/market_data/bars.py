@@ -1,0 +1,249 @@
+"""Reads and writes bars.
+
+A new question about bars becomes a method here and a file in ``sql/queries/market_data/bars``. Which bars to
+fetch is the business of :mod:`trading_platform.workflows.bars.backfill_bars`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trading_platform.domain.market.bars import BAR_SCHEMA, PRICE, REVIEW_GAP, TIME
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.market_data import fingerprints
+from trading_platform.stores.postgres.database import Database, copy_frame, execute, read_frame
+from trading_platform.stores.postgres.partitions import PartitionMaker
+from trading_platform.stores.postgres.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SPAN_SCHEMA: dict[str, pl.DataType] = {"symbol": pl.String(), "first": TIME, "last": TIME, "stored": pl.Int64()}
+
+LATEST_PRICE_SCHEMA: dict[str, pl.DataType] = {
+    "symbol": pl.String(),
+    "time": TIME,
+    "timeframe": pl.String(),
+    "price": PRICE,
+}
+"""A price: the close of the bar that opened at ``time``."""
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)  # a clock may be behind, but no bar is of tomorrow; partitions reach further
+_RECENT = timedelta(days=7)  # spans every weekend and all but the longest holidays
+_FRESH = timedelta(hours=1)
+_OPEN_SHARE = 6  # an exchange with sessions is open for about a fifth of a week
+_FEW = 5_000  # rows up to which fetching them is faster than COPY
+
+
+def bars_table(timeframe: Timeframe) -> str:
+    """The table that holds the bars of a timeframe."""
+    return f"market_data.bars_{timeframe.value}"
+
+
+class BarStore:
+    """The bars in ``market_data.bars_1m … bars_1d``, which the view ``market_data.ohlcv`` shows as one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._partitions = PartitionMaker(database)
+
+    def prepare(self, timeframe: Timeframe, bars: pl.DataFrame) -> None:
+        """Makes room for bars that a transaction is about to store; to be called before it begins."""
+        self._partitions.ensure(bars_table(timeframe), bars["time"])
+
+    def read(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """Bars of ``BAR_SCHEMA`` in the window, sorted by (symbol, time); symbols without bars give no rows."""
+        return self._database.read(
+            _for("market_data/bars/read", timeframe), _window_parameters(symbols, window), BAR_SCHEMA
+        )
+
+    def read_with_history(
+        self, symbols: Sequence[str], timeframe: Timeframe, window: Window, history: int
+    ) -> pl.DataFrame:
+        """As :meth:`read`, with up to ``history`` more bars of each symbol before the window."""
+        return self._database.read(
+            _for("market_data/bars/read_with_history", timeframe),
+            {**_window_parameters(symbols, window), "history": history},
+            BAR_SCHEMA,
+        )
+
+    def last(self, symbols: Sequence[str], timeframe: Timeframe, count: int, now: datetime) -> pl.DataFrame:
+        """The last ``count`` bars of each symbol, as many as there are; none of one outside the universe.
+
+        Looked for where they are if the market went on until now, and for the symbols that have fewer
+        there, in all their history.
+
+        Args:
+            symbols: whose bars.
+            timeframe: their length.
+            count: how many of each, 1 or more.
+            now: the present; a bar that opens later than a day from it is not looked for.
+
+        Returns:
+            Frame of ``BAR_SCHEMA``, sorted by (symbol, time).
+        """
+        found = self._last(symbols, timeframe, count, now, _span_of(timeframe, count))
+        if found.height == len(symbols) * count:
+            return found if len(symbols) == 1 else found.sort("symbol", "time")
+        enough = set(found.group_by("symbol").len().filter(pl.col("len") == count)["symbol"])
+        short = [symbol for symbol in symbols if symbol not in enough]
+        whole = self._last(short, timeframe, count, now, None)
+        return pl.concat([found.filter(pl.col("symbol").is_in(enough)), whole]).sort("symbol", "time")
+
+    def _last(
+        self, symbols: Sequence[str], timeframe: Timeframe, count: int, now: datetime, span: timedelta | None
+    ) -> pl.DataFrame:
+        read = self._database.read_few if len(symbols) * count <= _FEW else self._database.read
+        return read(
+            _for("market_data/bars/last", timeframe), {**_until(symbols, now, span), "count": count}, BAR_SCHEMA
+        )
+
+    def latest_prices(self, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
+        """The newest known price of each symbol; those without any bar or outside the universe give no row.
+
+        A minute that opened within the last hour is taken as it is; for other symbols the newest bar of
+        any timeframe counts, the finest of those that opened together.
+
+        Args:
+            symbols: whose prices.
+            now: the present; a bar that opens later than a day from it is not looked for.
+
+        Returns:
+            Frame of ``LATEST_PRICE_SCHEMA``, sorted by symbol.
+        """
+        found: list[pl.DataFrame] = []
+        wanted = list(symbols)
+        for statement, span in (
+            (_for("market_data/bars/latest_prices", Timeframe.M1), _FRESH),
+            (query("market_data/bars/latest_prices_of_any"), _RECENT),
+            (query("market_data/bars/latest_prices_of_any"), None),
+        ):
+            found.append(self._database.read_few(statement, _until(wanted, now, span), LATEST_PRICE_SCHEMA))
+            known = set(found[-1]["symbol"])
+            wanted = [symbol for symbol in wanted if symbol not in known]
+            if not wanted:
+                break
+        return pl.concat(found).sort("symbol")
+
+    def times(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """``symbol`` and ``time`` of the stored bars in the window."""
+        return self._database.read(
+            _for("market_data/bars/times", timeframe),
+            _window_parameters(symbols, window),
+            {"symbol": pl.String(), "time": TIME},
+        )
+
+    def traded_before(self, symbol: str, timeframe: Timeframe, moment: datetime, count: int) -> pl.Series:
+        """The opens of the last bars before ``moment`` that trades made, in order, up to ``count``."""
+        given = {"symbol": symbol, "moment": moment, "count": count}
+        found = self._database.read(_for("market_data/bars/traded_before", timeframe), given, {"time": TIME})
+        return found["time"].sort()
+
+    def closes(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """``symbol``, ``time`` and ``close`` (float, for drawing only): one bar a day, or a week of daily bars."""
+        step = "1 day" if timeframe.is_intraday else "7 days"
+        return self._database.read(
+            _for("market_data/bars/closes", timeframe),
+            {**_window_parameters(symbols, window), "step": step},
+            {"symbol": pl.String(), "time": TIME, "close": pl.Float64()},
+        )
+
+    def spans(self, symbols: Sequence[str], timeframe: Timeframe) -> pl.DataFrame:
+        """``symbol``, ``first``, ``last`` (times of bars) and ``stored`` (how many), for symbols that have any."""
+        return self._database.read(_for("market_data/bars/spans", timeframe), {"symbols": list(symbols)}, _SPAN_SCHEMA)
+
+    def history_begins(
+        self, timeframe: Timeframe, asked: Sequence[tuple[str, datetime, int]]
+    ) -> dict[tuple[str, datetime, int], datetime]:
+        """Where the last bars before a moment begin, for each ``(symbol, moment, how many)``; absent without any."""
+        parameters = {
+            "symbols": [symbol for symbol, _, _ in asked],
+            "moments": [moment for _, moment, _ in asked],
+            "counts": [count for _, _, count in asked],
+        }
+        rows = self._database.rows(_for("market_data/bars/history_begins", timeframe), parameters) if asked else []
+        return {(symbol, moment, count): begin for symbol, moment, count, begin in rows if begin is not None}
+
+    def previous_close(
+        self, connection: Connection, symbol: str, timeframe: Timeframe, moment: datetime
+    ) -> Decimal | None:
+        """The close of the last bar before ``moment``, or None."""
+        rows = execute(
+            connection, _for("market_data/bars/previous_close", timeframe), {"symbol": symbol, "moment": moment}
+        )
+        return rows[0][0] if rows else None
+
+    def read_within(self, connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """As :meth:`read`, of one symbol, as the caller's transaction sees it."""
+        return read_frame(
+            connection, _for("market_data/bars/read", timeframe), _window_parameters([symbol], window), BAR_SCHEMA
+        )
+
+    def replace(
+        self, connection: Connection, symbol: str, timeframe: Timeframe, window: Window, bars: pl.DataFrame
+    ) -> bool:
+        """Makes ``bars`` the whole truth of one symbol's window, in the caller's transaction.
+
+        Args:
+            connection: the transaction.
+            symbol: whose bars.
+            timeframe: their length.
+            window: what is replaced; bars outside it are an error of the caller.
+            bars: frame of ``BAR_SCHEMA``, sorted by time.
+
+        The bar that follows the window is judged anew, because the close before it may have changed.
+
+        Returns:
+            Whether anything changed; equal bars are not written again.
+        """
+        outside = bars.filter(
+            ~pl.col("time").is_between(window.start, window.end, closed="left") | (pl.col("symbol") != symbol)
+        )
+        if not outside.is_empty():
+            raise ValueError(f"{outside.height} of {bars.height} bars are not of {symbol} in {window}")
+        execute(connection, query("market_data/bars/lock"), {"symbol": symbol, "timeframe": timeframe.value})
+        stored = self.read_within(connection, symbol, timeframe, window)
+        if stored.equals(bars):
+            return False
+        fingerprints.take_out(connection, symbol, timeframe, window)
+        if not stored.is_empty():
+            execute(
+                connection,
+                _for("market_data/bars/delete", timeframe),
+                {"symbol": symbol, "start": window.start, "end": window.end},
+            )
+        copy_frame(connection, bars_table(timeframe), bars)
+        fingerprints.put_in(connection, symbol, timeframe, window)
+        execute(
+            connection,
+            _for("market_data/bars/mark_next", timeframe),
+            {"symbol": symbol, "moment": window.end, "limit": REVIEW_GAP},
+        )
+        return True
+
+
+def _for(name: str, timeframe: Timeframe) -> str:
+    return query(name).replace("{table}", bars_table(timeframe))
+
+
+def _window_parameters(symbols: Sequence[str], window: Window) -> dict[str, object]:
+    return {"symbols": list(symbols), "start": window.start, "end": window.end}
+
+
+def _until(symbols: Sequence[str], now: datetime, span: timedelta | None) -> dict[str, object]:
+    start = _BEGINNING if span is None or now - _BEGINNING < span else now - span
+    return {"symbols": list(symbols), "start": start, "end": now + _AHEAD}
+
+
+def _span_of(timeframe: Timeframe, count: int) -> timedelta | None:
+    """How far back that many bars reach in a market with sessions; None for all of history."""
+    try:
+        return _RECENT + count * timeframe.duration * (_OPEN_SHARE if timeframe.is_intraday else 2)
+    except OverflowError:
+        return None

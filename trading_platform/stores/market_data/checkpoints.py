@@ -1,0 +1,55 @@
+"""Where requests of many pages go on, so that what was had is not asked for again.
+
+Written together with the bars of each page (:mod:`trading_platform.workflows.bars.backfill_bars`).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.market.checkpoints import ResumePoint
+from trading_platform.domain.time import Timeframe
+from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.postgres.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class ResumePointStore:
+    """The table ``market_data.resume_points``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, symbol: str, timeframe: Timeframe, source: str) -> ResumePoint | None:
+        """Where the last request for these bars goes on, if it was one of many pages."""
+        key = {"symbol": symbol, "timeframe": timeframe.value, "source": source}
+        with self._database.begin() as connection:
+            rows = execute(connection, query("market_data/checkpoints/read"), key)
+        return ResumePoint(rows[0][0], rows[0][1]) if rows else None
+
+    def save(
+        self,
+        connection: Connection,
+        symbol: str,
+        timeframe: Timeframe,
+        source: str,
+        point: ResumePoint,
+        updated_at: datetime,
+    ) -> None:
+        """Keeps where to go on, in the transaction of the bars before it."""
+        execute(
+            connection,
+            query("market_data/checkpoints/save"),
+            {
+                "symbol": symbol,
+                "timeframe": timeframe.value,
+                "source": source,
+                "at": point.at,
+                "token": json.dumps(dict(point.token)),
+                "updated_at": updated_at,
+            },
+        )

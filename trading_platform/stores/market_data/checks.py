@@ -1,0 +1,167 @@
+"""Asks the live tables what breaks a rule: the statements in ``sql/checks/<table>__<rule>.sql``.
+
+A new rule over stored rows is a file there and an entry in :mod:`trading_platform.workflows.quality.verify_bars`
+or one of its neighbours, which judge the answers. Rules over rows on their way in are in
+:mod:`trading_platform.domain.quality.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.features.files import FeatureStore
+from trading_platform.stores.market_data.bars import bars_table
+from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.postgres.sql import query, sql_directory
+
+SAMPLE_ROWS = 5
+"""Offending rows that an answer carries: enough to see what is wrong, few enough to read."""
+
+_OFFENDERS: dict[str, pl.DataType] = {
+    "offenders": pl.Int64(),
+    "symbol": pl.String(),
+    "time": TIME,
+    "detail": pl.String(),
+}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a check looks at.
+
+    Attributes:
+        symbols: whose rows; None means all there are.
+        window: of which time; None means all of it.
+    """
+
+    symbols: tuple[str, ...] | None = None
+    window: Window | None = None
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """``symbols``, ``start`` and ``end`` as the statements want them."""
+        return {
+            "symbols": None if self.symbols is None else list(self.symbols),
+            "start": self.window.start if self.window else "-infinity",
+            "end": self.window.end if self.window else "infinity",
+        }
+
+
+@dataclass(frozen=True)
+class Offenders:
+    """How many rows break a rule, and the first few: frame of ``symbol``, ``time``, ``detail``."""
+
+    count: int
+    sample: pl.DataFrame
+
+
+@cache
+def rule(name: str) -> str:
+    """The statement in ``sql/checks/<name>.sql``: ``symbol``, ``time`` and ``detail`` of the offending rows."""
+    return (sql_directory() / "checks" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class CheckStore:
+    """Read-only questions about the live tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def offenders(
+        self,
+        name: str,
+        scope: Scope,
+        *,
+        parts: Mapping[str, str],
+        parameters: Mapping[str, object] | None = None,
+    ) -> Offenders:
+        """What breaks a rule in a scope, in one round trip.
+
+        Args:
+            name: the file of the rule.
+            scope: where to look.
+            parts: what stands for the names in braces, such as ``table``; never text of a user.
+            parameters: what the rule wants beside the scope.
+        """
+        found = self._database.read(
+            _filled(query("market_data/checks/offenders").replace("{rule}", rule(name)), parts),
+            {**scope.parameters, **(parameters or {}), "limit": SAMPLE_ROWS},
+            _OFFENDERS,
+        )
+        count = 0 if found.is_empty() else int(found["offenders"][0])
+        return Offenders(count, found.drop("offenders"))
+
+    def count(self, table: str, scope: Scope) -> int:
+        """How many rows of a table are in a scope."""
+        found = self._database.read(
+            _filled(query("market_data/checks/count"), {"table": table}), scope.parameters, {"count": pl.Int64()}
+        )
+        return int(found["count"][0])
+
+    def columns(self, table: str) -> dict[str, str]:
+        """The columns of a live table and their types; none where there is no such table."""
+        with self._database.begin() as connection:
+            return dict(execute(connection, query("market_data/checks/columns"), {"table": table}))
+
+    def known_spans(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, Window]:
+        """From when to when each symbol was asked for, answered for or stored; absent where it never was."""
+        statement = _filled(query("market_data/checks/known_spans"), {"table": bars_table(timeframe)})
+        parameters = {"symbols": list(symbols), "timeframe": timeframe.value, "duration": timeframe.duration}
+        with self._database.begin() as connection:
+            rows = execute(connection, statement, parameters)
+        return {symbol: Window(start, end) for symbol, start, end in rows}
+
+    def bars_before(self, symbols: Sequence[str], timeframe: Timeframe, moment: datetime) -> dict[str, int]:
+        """How many bars each symbol has before a moment; absent where it has none."""
+        statement = _filled(query("market_data/checks/bars_before"), {"table": bars_table(timeframe)})
+        with self._database.begin() as connection:
+            return dict(execute(connection, statement, {"symbols": list(symbols), "moment": moment}))
+
+
+def feature_files(store: FeatureStore, symbols: Sequence[str], window: Window) -> Iterator[tuple[str, Path]]:
+    """The feature files of some symbols that touch a window, each with its name inside the store."""
+    first, last = f"{window.start:%Y-%m}", f"{window.end:%Y-%m-%dT%H:%M}"
+    for symbol in symbols:
+        for month in store.months(symbol):
+            if first <= month and f"{month}-01T00:00" < last:
+                name = f"symbol={symbol}/{month}/features.parquet"
+                yield name, store.directory / name
+
+
+def file_schema(file: Path) -> dict[str, pl.DataType] | None:
+    """The columns and types of a Parquet file, from its footer; None if it has none that can be read."""
+    try:
+        return dict(pl.read_parquet_schema(file))
+    except (pl.exceptions.PolarsError, OSError):
+        return None
+
+
+def database_types(schema: Mapping[str, pl.DataType]) -> dict[str, str]:
+    """The types that the columns of a frame have in the database, spelled as PostgreSQL spells them."""
+    return {name: _database_type(dtype) for name, dtype in schema.items()}
+
+
+def _database_type(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Datetime):
+        return "timestamp with time zone"
+    if isinstance(dtype, pl.Decimal):
+        return f"numeric({dtype.precision},{dtype.scale})"
+    if isinstance(dtype, pl.Float64):
+        return "double precision"
+    if isinstance(dtype, pl.String):
+        return "character varying"
+    raise TypeError(f"no column of the database has the type {dtype}")
+
+
+def _filled(statement: str, parts: Mapping[str, str]) -> str:
+    for name, text in parts.items():
+        statement = statement.replace(f"{{{name}}}", text)
+    return statement

@@ -1,0 +1,216 @@
+"""What was asked of whom for which window, and what came of it.
+
+Coverage is what a source has *answered* for; the highest stored time is never taken for it. The
+work list is what should be there minus this (:mod:`trading_platform.workflows.bars.backfill_bars`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.postgres.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+ROLLED_UP = "ohlcv_1m"
+"""The source that coverage names for bars rolled up from 1m bars."""
+
+
+class Outcome(StrEnum):
+    """What came of asking a source for a window."""
+
+    STORED = "stored"
+    EMPTY = "empty"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question put to a source, for the record."""
+
+    symbol: str
+    timeframe: Timeframe
+    source: str
+    window: Window
+    outcome: Outcome
+    origin: str
+    asked_at: datetime
+    stored: int = 0
+    refused: int = 0
+    changed: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class FailedWindow:
+    """A window nobody has answered for, and why the last attempt failed."""
+
+    symbol: str
+    source: str
+    window: Window
+    note: str | None
+    asked_at: datetime
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """A window of which a source said that there is nothing, where there usually is something."""
+
+    symbol: str
+    source: str
+    window: Window
+
+
+class CoverageStore:
+    """The tables ``market_data.coverage`` and ``market_data.coverage_requests``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def answered(self, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
+        """For each source, the disjoint windows it has answered for and that are still held, in order."""
+        return self._by_source("market_data/coverage/answered", symbol, timeframe)
+
+    def settled(self, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
+        """For each source, the disjoint windows it need not be asked for again, dropped since or not, in order."""
+        return self._by_source("market_data/coverage/settled", symbol, timeframe)
+
+    def _by_source(self, name: str, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
+        with self._database.begin() as connection:
+            rows = execute(connection, query(name), {"symbol": symbol, "timeframe": timeframe.value})
+        found: dict[str, list[Window]] = {}
+        for source, start, end in rows:
+            found.setdefault(source, []).append(Window(start, end))
+        return found
+
+    def answered_by_any(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
+        """For each symbol the windows that any source has answered for, still held, disjoint and in order."""
+        return self._by_symbol("market_data/coverage/answered_by_any", symbols, timeframe)
+
+    def expired_by_any(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
+        """For each symbol the windows whose bars were dropped because of their age, disjoint and in order."""
+        return self._by_symbol("market_data/coverage/expired_by_any", symbols, timeframe)
+
+    def _by_symbol(self, name: str, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
+        with self._database.begin() as connection:
+            rows = execute(
+                connection,
+                query(name),
+                {"symbols": list(symbols), "timeframe": timeframe.value},
+            )
+        found: dict[str, list[Window]] = {}
+        for symbol, start, end in rows:
+            found.setdefault(symbol, []).append(Window(start, end))
+        return {symbol: Window.merge(windows) for symbol, windows in found.items()}
+
+    def unconfirmed(self, symbols: Sequence[str], timeframe: Timeframe, present: datetime) -> list[Doubtful]:
+        """What sources have answered with nothing, that nobody believes yet and no other has answered for, in order."""
+        given = {"symbols": list(symbols), "timeframe": timeframe.value, "present": present}
+        with self._database.begin() as connection:
+            rows = execute(connection, query("market_data/coverage/unconfirmed"), given)
+        return [Doubtful(symbol, source, Window(start, end)) for symbol, source, start, end in rows]
+
+    def record(
+        self,
+        connection: Connection,
+        request: Request,
+        answered: Sequence[Window] = (),
+        unconfirmed: Sequence[Window] = (),
+    ) -> None:
+        """Keeps a request, and adds to what its source has answered for.
+
+        Args:
+            connection: the transaction.
+            request: what was asked and what came of it.
+            answered: what is believed of the answer; a slot without a bar there is proven empty.
+            unconfirmed: what was answered with nothing and has to be confirmed first
+                (:mod:`trading_platform.domain.quality.inactivity`).
+        """
+        if answered or unconfirmed:
+            execute(
+                connection,
+                query("market_data/coverage/add_answered"),
+                {
+                    "symbol": request.symbol,
+                    "timeframe": request.timeframe.value,
+                    "source": request.source,
+                    "answered": multirange(answered),
+                    "unconfirmed": multirange(unconfirmed),
+                },
+            )
+        execute(
+            connection,
+            query("market_data/coverage/record_request"),
+            {
+                "symbol": request.symbol,
+                "timeframe": request.timeframe.value,
+                "source": request.source,
+                "start": request.window.start,
+                "end": request.window.end,
+                "outcome": request.outcome.value,
+                "stored": request.stored,
+                "refused": request.refused,
+                "changed": request.changed,
+                "origin": request.origin,
+                "note": request.note,
+                "asked_at": request.asked_at,
+            },
+        )
+
+    def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
+        """Forgets that a source has answered for some windows, so that it is asked again.
+
+        For what changes behind our back: a file imported later holds other bars for the same time.
+        """
+        with self._database.begin() as connection:
+            execute(
+                connection,
+                query("market_data/coverage/withdraw"),
+                {
+                    "symbol": symbol,
+                    "timeframe": timeframe.value,
+                    "source": source,
+                    "withdrawn": multirange(windows),
+                },
+            )
+
+    def record_failure(self, request: Request) -> None:
+        """Keeps a failed request, in a transaction of its own."""
+        with self._database.begin() as connection:
+            self.record(connection, request)
+
+    def ever_asked(self) -> dict[Timeframe, set[str]]:
+        """For each timeframe the symbols of the universe of which anybody was ever asked anything."""
+        given = {"timeframes": [timeframe.value for timeframe in Timeframe]}
+        with self._database.begin() as connection:
+            rows = execute(connection, query("market_data/coverage/ever_asked"), given)
+        found: dict[Timeframe, set[str]] = {timeframe: set() for timeframe in Timeframe}
+        for symbol, timeframe in rows:
+            found[Timeframe(timeframe)].add(symbol)
+        return found
+
+    def failures(self, symbols: Sequence[str], timeframe: Timeframe) -> list[FailedWindow]:
+        """The windows whose last attempt failed and that nobody has answered for since."""
+        with self._database.begin() as connection:
+            rows = execute(
+                connection,
+                query("market_data/coverage/failures"),
+                {"symbols": list(symbols), "timeframe": timeframe.value},
+            )
+        return [
+            FailedWindow(symbol, source, Window(start, end), note, asked_at)
+            for symbol, source, start, end, note, asked_at in rows
+        ]
+
+
+def multirange(windows: Sequence[Window]) -> str:
+    """Windows as PostgreSQL's ``tstzmultirange``."""
+    spans = ",".join(f"[{window.start.isoformat()},{window.end.isoformat()})" for window in windows)
+    return f"{{{spans}}}"

@@ -1,0 +1,102 @@
+"""Reads and writes indicators, one column an indicator.
+
+What they mean and how they are computed stands in :mod:`trading_platform.domain.derived.indicators`; the
+narrow shape of the document is the view ``market_data.indicators``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trading_platform.domain.derived.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.market_data.bars import bars_table
+from trading_platform.stores.postgres.database import Database, copy_frame, execute
+from trading_platform.stores.postgres.partitions import PartitionMaker
+from trading_platform.stores.postgres.sql import query
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_KEY = ("time", "symbol", "timeframe")
+
+
+def indicators_table(timeframe: Timeframe) -> str:
+    """The table that holds the indicators of a timeframe."""
+    return f"market_data.indicators_{timeframe.value}"
+
+
+class IndicatorStore:
+    """The indicators in ``market_data.indicators_1m … indicators_1d``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._partitions = PartitionMaker(database)
+
+    def prepare(self, timeframe: Timeframe, times: pl.Series) -> None:
+        """Makes room for rows of these times that a transaction is about to store; to be called before it begins."""
+        self._partitions.ensure(indicators_table(timeframe), times)
+
+    def read(
+        self, symbols: Sequence[str], timeframe: Timeframe, window: Window, names: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """``time``, ``symbol``, ``timeframe`` and the named indicators (all by default), sorted by (symbol, time)."""
+        columns = [*_KEY, *(INDICATOR_NAMES if names is None else names)]
+        statement = (
+            query("market_data/indicators/read")
+            .replace("{columns}", ", ".join(columns))
+            .replace("{table}", indicators_table(timeframe))
+        )
+        return self._database.read(
+            statement,
+            {"symbols": list(symbols), "start": window.start, "end": window.end},
+            {name: INDICATOR_SCHEMA[name] for name in columns},
+        )
+
+    def last_times(self, symbols: Sequence[str], timeframe: Timeframe, since: datetime) -> dict[str, datetime]:
+        """The opens of the last bars that have indicators, of the symbols that have any at or after ``since``."""
+        statement = query("market_data/indicators/last_times").replace("{table}", indicators_table(timeframe))
+        return dict(self._database.rows(statement, {"symbols": list(symbols), "since": since}))
+
+    def lacking(
+        self, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None = None
+    ) -> dict[str, list[Window]]:
+        """For each symbol the partitions with fewer indicators than bars, in order.
+
+        Args:
+            symbols: whose.
+            timeframe: of which bars.
+            since: where to begin to count; None means all of history.
+        """
+        statement = query("market_data/indicators/lacking").replace("{table}", indicators_table(timeframe))
+        statement = statement.replace("{bars}", bars_table(timeframe))
+        unit = "month" if timeframe.is_intraday else "year"
+        given = {"symbols": list(symbols), "since": since or _BEGINNING, "unit": unit}
+        found: dict[str, list[Window]] = {}
+        for symbol, start, end in self._database.rows(statement, given):
+            found.setdefault(symbol, []).append(Window(start, end))
+        return found
+
+    def replace(
+        self,
+        connection: Connection,
+        symbols: Sequence[str],
+        timeframe: Timeframe,
+        window: Window,
+        indicators: pl.DataFrame,
+    ) -> None:
+        """Makes ``indicators`` (frame of ``INDICATOR_SCHEMA``) the whole truth of the symbols' window."""
+        execute(
+            connection, query("market_data/indicators/lock"), {"symbols": sorted(symbols), "timeframe": timeframe.value}
+        )
+        execute(
+            connection,
+            query("market_data/indicators/delete").replace("{table}", indicators_table(timeframe)),
+            {"symbols": list(symbols), "start": window.start, "end": window.end},
+        )
+        copy_frame(connection, indicators_table(timeframe), indicators)

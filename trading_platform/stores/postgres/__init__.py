@@ -1,0 +1,4 @@
+"""What every store in PostgreSQL stands on: connections, COPY, migrations, roles, records, partitions.
+
+No table of its own.
+"""

@@ -1,0 +1,148 @@
+"""Brings a database to the schema in ``sql/migrations``, with Alembic.
+
+Revisions are ordered and only go forward; each is a SQL file with a few lines of Python beside it.
+All that are due run in one transaction, so an interrupted upgrade leaves nothing behind, and an
+advisory lock lets one process at a time do it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.errors import ConfigurationError, StoreError
+from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.postgres.sql import sql_directory
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
+_LOCK = 7_406_001  # any number that nothing else of ours locks
+
+
+def upgrade(database: Database) -> tuple[str | None, str]:
+    """Runs every revision that is due, and brings the catalog of features up to date with the code.
+
+    Returns:
+        The revision before and the one after; equal when nothing was due.
+
+    Raises:
+        ConfigurationError: if the database is at a revision that this version does not know, or its user
+            may not do what is due.
+    """
+    try:
+        with database.begin() as connection:
+            return _upgrade(connection)
+    except StoreError as error:
+        _explain_privileges(error)
+        raise
+
+
+def _upgrade(connection: Connection) -> tuple[str | None, str]:
+    from trading_platform.stores.features.catalog import publish_catalog
+
+    execute(connection, "SELECT pg_advisory_xact_lock(%(key)s)", {"key": _LOCK})
+    before = _current(connection)
+    _check_known(before)
+    if before != head():
+        from alembic import command
+
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    publish_catalog(connection)
+    return before, head()
+
+
+def _explain_privileges(error: StoreError) -> None:
+    """Raises what an administrator has to do, if the user who upgrades lacks the right to."""
+    from psycopg.errors import InsufficientPrivilege
+
+    refused = getattr(error.__cause__, "orig", error.__cause__)
+    if isinstance(refused, InsufficientPrivilege):
+        statements = refused.diag.message_hint
+        raise ConfigurationError(
+            "The user of DATABASE_URL may not bring the schema up to date.",
+            expected="the owner of the database, and roles that exist or that it may create",
+            received=refused.diag.message_primary,
+            remedy=f"let an administrator run: {statements}" if statements else "use the owner of the database",
+        ) from error
+
+
+def current(database: Database) -> str | None:
+    """The revision the database is at, or None where nothing was ever run."""
+    with database.begin() as connection:
+        return _current(connection)
+
+
+def head() -> str:
+    """The newest revision there is: the number that the last file begins with."""
+    return _revisions()[-1]
+
+
+def _revisions() -> list[str]:
+    return sorted(path.stem.partition("_")[0] for path in (sql_directory() / "migrations" / "versions").glob("*.sql"))
+
+
+def _check_known(revision: str | None) -> None:
+    if revision is not None and revision not in _revisions():
+        raise ConfigurationError(
+            "The database's schema is newer than this version of the platform, or another program's.",
+            expected=f"revision {head()}",
+            received=f"revision {revision}",
+            remedy="use the version of the platform that made it, or another database",
+        )
+
+
+def ensure_schema(database: Database, *, may_upgrade: bool) -> None:
+    """Makes sure that the database is at the newest revision.
+
+    Args:
+        database: which.
+        may_upgrade: run what is due, as the embedded database wants; a database somebody else runs
+            is brought up to date by its owner.
+
+    Raises:
+        ConfigurationError: if something is due and may not be run.
+    """
+    found = current(database)
+    if found == head():
+        return
+    _check_known(found)
+    if not may_upgrade:
+        raise ConfigurationError(
+            "The database's schema is not the one this version works with.",
+            expected=f"revision {head()}",
+            received=f"revision {found}" if found else "a database without the platform's schema",
+            remedy="`trading-platform db upgrade` brings it up to date",
+        )
+    upgrade(database)
+
+
+def run_sql_beside(revision_file: str) -> None:
+    """Runs the SQL file that has the name of this revision; called by the revisions themselves."""
+    from alembic import op
+
+    statements = Path(revision_file).with_suffix(".sql").read_text(encoding="utf-8")
+    driver = op.get_bind().connection.driver_connection
+    if driver is None:
+        raise RuntimeError("a migration needs a live connection")
+    with driver.cursor() as cursor:
+        cursor.execute(statements)
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(sql_directory() / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _current(connection: Connection) -> str | None:
+    if execute(connection, "SELECT to_regclass('public.alembic_version')") == [(None,)]:
+        return None
+    found = execute(connection, "SELECT version_num FROM public.alembic_version")
+    return str(found[0][0]) if found else None

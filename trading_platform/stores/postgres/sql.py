@@ -1,0 +1,20 @@
+"""Finds the SQL files, in a checkout and in an installed package alike."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[2]
+
+
+def sql_directory() -> Path:
+    """The folder ``sql`` of the checkout, or the copy that an installed package carries."""
+    packaged = _PACKAGE / "sql"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / "sql"
+
+
+@cache
+def query(name: str) -> str:
+    """The statement in ``sql/queries/<name>.sql``, with psycopg's named parameters."""
+    return (sql_directory() / "queries" / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,322 @@
+"""What is asked of Redis, as calls that take one round trip each.
+
+The caller is :class:`~trading_platform.stores.redis.live.LiveStore`.
+
+Every write is a Lua script, which Redis runs as a whole: state, stream and channel change together or not
+at all. A batch of quotes travels as one text that the script takes apart, which costs a fifth of naming
+each value to redis-py (docs/decisions/0020-messages-numbered-where-they-are-told.md). Scripts make keys
+from what they read in it, so a Redis Cluster, which must know the keys beforehand, cannot run them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.money import plain_text
+from trading_platform.domain.time import rfc3339
+
+QUOTE_SECONDS = 60
+SIGNAL_SECONDS = 300
+REGIME_SECONDS = 60
+TOLD_SECONDS = 600
+"""How long Redis remembers that something was told, for senders that did not hear it."""
+
+KEPT = 100_000
+"""About how many entries each stream keeps, unless the store is told otherwise."""
+
+QUOTES = "quotes"
+QUOTES_SEQ = "quotes:seq"
+"""Key of the number of the last message on the channel ``quotes``."""
+
+SIGNALS, ALERTS, REGIME = "signals", "alerts", "regime"
+FIELD = "message"
+"""Of a stream entry, the one that holds the message."""
+
+CURRENT_REGIME = "regime:current"
+SESSION = "session:state"
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[_Answer]):
+    """One round trip.
+
+    Attributes:
+        script: in Lua.
+        keys: that it is told.
+        arguments: that it is told.
+        read: makes of Redis's answer what is asked for.
+    """
+
+    script: str
+    keys: Sequence[str]
+    arguments: Sequence[str | int]
+    read: Callable[[Any], _Answer]
+
+
+_MESSAGE = """
+local function message(ts, seq, payload)
+    return '{"v":1,"ts":"' .. ts .. '","seq":' .. string.format('%d', seq) .. ',"payload":' .. payload .. '}'
+end
+"""
+
+_TELL = (
+    _MESSAGE
+    + """
+local function last(stream)
+    if redis.call('EXISTS', stream) == 0 then return 0 end
+    local info = redis.call('XINFO', 'STREAM', stream)
+    for i = 1, #info, 2 do
+        if info[i] == 'last-generated-id' then return tonumber(string.match(info[i + 1], '^%d+')) end
+    end
+end
+local function tell(stream, told, kept, ts, payload)
+    local seq = last(stream) + 1
+    local text = message(ts, seq, payload)
+    redis.call('XADD', stream, 'MAXLEN', '~', kept, string.format('%d-0', seq), 'message', text)
+    redis.call('PUBLISH', stream, text)
+    redis.call('SET', told, seq, 'EX', 600)
+    return seq
+end
+"""
+)
+
+_WRITE_QUOTES = (
+    _MESSAGE
+    + """
+local function text(value)
+    if value and value ~= '' then return '"' .. value .. '"' end
+    return 'null'
+end
+local seq = tonumber(redis.call('GET', KEYS[1]) or '0')
+local first = seq
+local line = '([^,]*),([^,]*),([^,]*),([^,]*),([^,]*),([^;]*);'
+for symbol, bid, ask, last, volume, time in string.gmatch(ARGV[1], line) do
+    local key = 'quote:' .. symbol
+    local whole = bid ~= '' and ask ~= '' and last ~= '' and volume ~= ''
+    local there
+    if whole then there = redis.call('HGET', key, 'timestamp')
+    else
+        local old = redis.call('HMGET', key, 'bid', 'ask', 'last', 'volume', 'timestamp')
+        if bid == '' then bid = old[1] end
+        if ask == '' then ask = old[2] end
+        if last == '' then last = old[3] end
+        if volume == '' then volume = old[4] end
+        there = old[5]
+    end
+    if not there or there <= time then
+        if whole then
+            redis.call('HSET', key, 'bid', bid, 'ask', ask, 'last', last, 'volume', volume, 'timestamp', time)
+        else
+            local known = {'timestamp', time}
+            local function note(name, value)
+                if value then known[#known + 1] = name; known[#known + 1] = value end
+            end
+            note('bid', bid); note('ask', ask); note('last', last); note('volume', volume)
+            redis.call('HSET', key, unpack(known))
+        end
+        redis.call('EXPIRE', key, ARGV[2])
+        seq = seq + 1
+        redis.call('PUBLISH', ARGV[3], message(time, seq, '{"symbol":"' .. symbol .. '","bid":' .. text(bid)
+            .. ',"ask":' .. text(ask) .. ',"last":' .. text(last) .. ',"volume":' .. text(volume) .. '}'))
+    end
+end
+if seq > first then redis.call('SET', KEYS[1], string.format('%d', seq)) end
+return seq - first
+"""
+)
+
+_READ_QUOTES = """
+local keys = KEYS
+if #keys == 0 then keys = redis.call('KEYS', 'quote:*') end
+local found = {}
+for _, key in ipairs(keys) do
+    local values = redis.call('HMGET', key, 'bid', 'ask', 'last', 'volume', 'timestamp')
+    if values[5] then
+        table.insert(values, 1, string.sub(key, 7))
+        found[#found + 1] = values
+    end
+end
+return found
+"""
+
+_TELL_STATE = (
+    _TELL
+    + """
+local there = redis.call('GET', KEYS[2])
+if there then return tonumber(there) end
+local seq = tell(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])
+if KEYS[3] then
+    redis.call('DEL', KEYS[3])
+    redis.call('HSET', KEYS[3], 'seq', seq, unpack(ARGV, 5))
+    redis.call('EXPIRE', KEYS[3], ARGV[4])
+end
+return seq
+"""
+)
+
+_SET_REGIME = (
+    _TELL
+    + """
+redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[4])
+if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
+local previous = 'null'
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if newest then
+    local regime = cjson.decode(newest[2][2]).payload.regime
+    if regime == ARGV[3] then return 0 end
+    previous = '"' .. regime .. '"'
+end
+tell(KEYS[1], KEYS[2], ARGV[1], ARGV[2], '{"regime":"' .. ARGV[3] .. '","previous":' .. previous .. '}')
+return 1
+"""
+)
+
+_SET_CIRCUIT = (
+    _TELL
+    + """
+if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
+local before = redis.call('GET', KEYS[3])
+if before == ARGV[4] then return 0 end
+redis.call('SET', KEYS[3], ARGV[4])
+if not before and ARGV[4] == 'closed' then return 0 end
+tell(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])
+return 1
+"""
+)
+
+_WRITE_POSITIONS = """
+local positions = cjson.decode(ARGV[1])
+if ARGV[2] == 'all' then
+    for _, key in ipairs(redis.call('KEYS', 'position:*')) do
+        if not positions[string.sub(key, 10)] then redis.call('DEL', key) end
+    end
+end
+for symbol, columns in pairs(positions) do
+    redis.call('DEL', 'position:' .. symbol)
+    if #columns > 0 then redis.call('HSET', 'position:' .. symbol, unpack(columns)) end
+end
+return 0
+"""
+
+_GET = "return redis.call('GET', KEYS[1])"
+_GET_HASH = "return redis.call('HGETALL', KEYS[1])"
+_SET_HASH = "return redis.call('HSET', KEYS[1], unpack(ARGV))"
+
+_known_symbol = lru_cache(maxsize=100_000)(check_symbol)
+
+
+def write_quotes(quotes: Iterable[Quote]) -> Call[int]:
+    """Writes and tells quotes, in their order; answers how many were not older than what was there.
+
+    Raises:
+        InvalidRequest: if one cannot be a quote; none is written then.
+    """
+    return Call(_WRITE_QUOTES, [QUOTES_SEQ], ["".join(map(_line, quotes)), QUOTE_SECONDS, QUOTES], int)
+
+
+def _line(quote: Quote) -> str:
+    prices = f"{_number(quote.bid)},{_number(quote.ask)},{_number(quote.last)},{_number(quote.volume)}"
+    return f"{_known_symbol(quote.symbol)},{prices},{rfc3339(quote.time)};"
+
+
+def _number(value: Decimal | None) -> str:
+    if value is None:
+        return ""
+    text = str(value)
+    if "E" not in text and text[-1].isdecimal():
+        return text  # the usual case, in a fifth of the time
+    if not value.is_finite():
+        raise InvalidRequest("A quote says something that is no number.", expected="a number", received=str(value))
+    return plain_text(value)
+
+
+def read_quotes(symbols: Sequence[str] | None) -> Call[dict[str, Quote]]:
+    """Reads the quotes of these symbols, or all there are; a symbol without one is left out."""
+    keys = [] if symbols is None else [f"quote:{check_symbol(symbol)}" for symbol in symbols]
+    return Call(_READ_QUOTES, keys, [], lambda rows: {row[0]: _quote(row) for row in sorted(rows)})
+
+
+def _quote(row: Sequence[str | None]) -> Quote:
+    symbol, *numbers, time = row
+    bid, ask, last, volume = (None if number is None else Decimal(number) for number in numbers)
+    return Quote(str(symbol), datetime.fromisoformat(str(time)), bid, ask, last, volume)
+
+
+def tell_signal(
+    telling: str, ts: datetime, payload: str, strategy: str, symbol: str, fields: Mapping[str, str], kept: int
+) -> Call[int]:
+    """Tells a signal and writes its hash; answers its number."""
+    pairs = [part for pair in fields.items() for part in pair]
+    keys = [SIGNALS, f"told:{telling}", _signal_key(strategy, symbol)]
+    return Call(_TELL_STATE, keys, [kept, rfc3339(ts), payload, SIGNAL_SECONDS, *pairs], int)
+
+
+def read_signal(strategy: str, symbol: str) -> Call[dict[str, str]]:
+    """Reads the hash of a strategy's last signal; empty if there is none of the last five minutes."""
+    return Call(_GET_HASH, [_signal_key(strategy, symbol)], [], _mapping)
+
+
+def _signal_key(strategy: str, symbol: str) -> str:
+    return f"signal:{strategy}:{check_symbol(symbol)}"
+
+
+def tell_alert(telling: str, ts: datetime, payload: str, kept: int) -> Call[int]:
+    """Tells an alert; answers its number."""
+    return Call(_TELL_STATE, [ALERTS, f"told:{telling}"], [kept, rfc3339(ts), payload], int)
+
+
+def set_regime(telling: str, ts: datetime, regime: str, kept: int) -> Call[bool]:
+    """Notes the regime, and tells it if it is not the one told last; answers whether."""
+    keys = [REGIME, f"told:{telling}", CURRENT_REGIME]
+    return Call(_SET_REGIME, keys, [kept, rfc3339(ts), regime, REGIME_SECONDS], bool)
+
+
+def read_regime() -> Call[str | None]:
+    """Reads the regime that was noted within the last minute."""
+    return Call(_GET, [CURRENT_REGIME], [], _optional)
+
+
+def set_circuit(telling: str, ts: datetime, component: str, state: str, payload: str, kept: int) -> Call[bool]:
+    """Notes a circuit's state, and tells the alert if it changed; answers whether."""
+    keys = [ALERTS, f"told:{telling}", f"circuit:{component}"]
+    return Call(_SET_CIRCUIT, keys, [kept, rfc3339(ts), payload, state], bool)
+
+
+def read_circuit(component: str) -> Call[str | None]:
+    """Reads a circuit's state; None if nobody watches there."""
+    return Call(_GET, [f"circuit:{component}"], [], _optional)
+
+
+def write_positions(positions: Mapping[str, Mapping[str, str]], *, whole: bool) -> Call[None]:
+    """Writes positions by symbol, one without columns away; if these are all, what else is there, too."""
+    flat = {symbol: [part for pair in columns.items() for part in pair] for symbol, columns in positions.items()}
+    return Call(_WRITE_POSITIONS, [], [json.dumps(flat), "all" if whole else "some"], lambda _: None)
+
+
+def write_session(fields: Mapping[str, str]) -> Call[None]:
+    """Writes fields of the session's state, beside those that are there."""
+    return Call(_SET_HASH, [SESSION], [part for pair in fields.items() for part in pair], lambda _: None)
+
+
+def read_session() -> Call[dict[str, str]]:
+    """Reads the session's state."""
+    return Call(_GET_HASH, [SESSION], [], _mapping)
+
+
+def _mapping(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _optional(value: str | None) -> str | None:
+    return value

@@ -1,0 +1,123 @@
+"""All stores over one database and one feature folder, opened together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trading_platform.stores.audit.archive import AuditArchive
+from trading_platform.stores.config.instruments import InstrumentStore
+from trading_platform.stores.features.catalog import FeatureCatalogStore
+from trading_platform.stores.features.files import FeatureStore
+from trading_platform.stores.market_data.bars import BarStore
+from trading_platform.stores.market_data.checkpoints import ResumePointStore
+from trading_platform.stores.market_data.conflicting_versions import OverlapStore
+from trading_platform.stores.market_data.corporate_actions import CorporateActionStore
+from trading_platform.stores.market_data.coverage import CoverageStore
+from trading_platform.stores.market_data.fingerprints import FingerprintStore
+from trading_platform.stores.market_data.gaps import GapStore
+from trading_platform.stores.market_data.indicators import IndicatorStore
+from trading_platform.stores.market_data.input_versions import DerivationStore
+from trading_platform.stores.market_data.outages import OutageStore
+from trading_platform.stores.market_data.quarantine import QuarantineStore
+from trading_platform.stores.market_data.retention import LifecycleStore
+from trading_platform.stores.market_data.stream.store import StreamStore
+from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.postgres.migrations import ensure_schema
+from trading_platform.stores.postgres.roles import needs_owner, role_of
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What workflows read from and write to.
+
+    Attributes:
+        database: as the role whose work it is.
+        owner_if_configured: as the owner of the schema; None where only a role is configured.
+    """
+
+    database: Database
+    owner_if_configured: Database | None
+    bars: BarStore
+    indicators: IndicatorStore
+    coverage: CoverageStore
+    derivations: DerivationStore
+    quarantine: QuarantineStore
+    instruments: InstrumentStore
+    lifecycle: LifecycleStore
+    features: FeatureStore
+    archive: AuditArchive
+    catalog: FeatureCatalogStore
+    stream: StreamStore
+    outages: OutageStore
+    resume_points: ResumePointStore
+    overlaps: OverlapStore
+    corporate_actions: CorporateActionStore
+    fingerprints: FingerprintStore
+    gaps: GapStore
+
+    @property
+    def owner(self) -> Database:
+        """As the owner of the schema, for what changes tables: lifecycle, archive, upgrades.
+
+        Raises:
+            ConfigurationError: if only a role is configured.
+        """
+        if self.owner_if_configured is None:
+            raise needs_owner()
+        return self.owner_if_configured
+
+
+@contextmanager
+def open_stores(
+    database_url: str,
+    features_directory: Path,
+    *,
+    archive_directory: Path | None = None,
+    owner_url: str | None = None,
+    may_upgrade: bool = False,
+) -> Iterator[Stores]:
+    """The stores over a database and a feature folder; closed on leaving.
+
+    Args:
+        database_url: which database; it must be at the newest schema.
+        features_directory: where the feature files are.
+        archive_directory: where archived audit rows are; None means ``archive`` beside the feature files.
+        owner_url: the same database as the owner of its schema; None means that ``database_url`` is that,
+            unless it is a role's.
+        may_upgrade: bring the schema up to date first, if need be.
+
+    Raises:
+        ConfigurationError: if the schema is not the newest and may not be upgraded.
+    """
+    database = Database(database_url)
+    owner = None if role_of(owner_url or database_url) else Database(owner_url or database_url)
+    try:
+        ensure_schema(owner or database, may_upgrade=may_upgrade)
+        yield Stores(
+            database=database,
+            owner_if_configured=owner,
+            bars=BarStore(database),
+            indicators=IndicatorStore(database),
+            coverage=CoverageStore(database),
+            derivations=DerivationStore(database),
+            quarantine=QuarantineStore(database),
+            instruments=InstrumentStore(database),
+            lifecycle=LifecycleStore(database, owner),
+            features=FeatureStore(features_directory),
+            archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
+            catalog=FeatureCatalogStore(database),
+            stream=StreamStore(database),
+            outages=OutageStore(database),
+            resume_points=ResumePointStore(database),
+            overlaps=OverlapStore(database),
+            corporate_actions=CorporateActionStore(database),
+            fingerprints=FingerprintStore(database),
+            gaps=GapStore(database),
+        )
+    finally:
+        database.close()
+        if owner is not None:
+            owner.close()

@@ -1,0 +1,153 @@
+"""A fill's way through the ledger: the fill itself, its order, its position, inside one transaction.
+
+:mod:`trading_platform.stores.trading.ledger` opens the transaction, has locked the order, and keeps what is
+refused here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.money import fits_amount, round_amount
+from trading_platform.domain.trading.orders import Fill, Order, OrderStatus, check_step
+from trading_platform.domain.trading.positions import Holding, Position, steps
+from trading_platform.stores.postgres.database import execute
+from trading_platform.stores.postgres.records import fetch
+from trading_platform.stores.postgres.sql import query
+from trading_platform.stores.trading.outbox import tell
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class FillRefused(InvalidRequest):
+    """A fill that cannot be right; it is kept as an error in ``audit.system_events``."""
+
+
+@dataclass(frozen=True)
+class RecordedFill:
+    """What came of recording a fill.
+
+    Attributes:
+        fill: as it is in the ledger.
+        order: after it.
+        position: after it.
+        is_new: False if it had been recorded before, and nothing changed.
+    """
+
+    fill: Fill
+    order: Order
+    position: Position
+    is_new: bool
+
+
+def book(connection: Connection, order: Order, fill: Fill, broker_fill_id: str) -> RecordedFill:
+    """Writes a fill of a locked order, once, and brings order, position and outbox up to it.
+
+    Raises:
+        FillRefused: if it cannot be right; the transaction must then not be committed.
+    """
+    known = fetch(connection, Fill, query("trading/ledger/trade"), {"id": fill.id})
+    if not known:
+        _refuse_impossible(order, fill)
+        # Somebody may be writing it this moment under another order, whose lock says nothing of this one.
+        if not execute(connection, query("trading/ledger/insert_trade"), asdict(fill)):
+            known = fetch(connection, Fill, query("trading/ledger/trade"), {"id": fill.id})
+    if known:
+        return _known_before(connection, order, known[0], fill)
+    filled = _fill_order(connection, order, fill, broker_fill_id)
+    return RecordedFill(fill, filled, _fill_position(connection, fill), is_new=True)
+
+
+def save_position(connection: Connection, symbol: str, holding: Holding, price: Decimal) -> Position:
+    """Writes a locked position as it is at a price."""
+    shown = {
+        "symbol": symbol,
+        "quantity": holding.quantity,
+        "avg_entry_price": holding.avg_entry_price,
+        "current_price": price,
+        "unrealized_pnl": holding.unrealized_pnl(price),
+        "realized_pnl": round_amount(holding.realized_pnl),
+        "opened_at": holding.opened_at,
+    }
+    return fetch(connection, Position, query("trading/ledger/save_position"), shown)[0]
+
+
+def _refuse_impossible(order: Order, fill: Fill) -> None:
+    if order.status is OrderStatus.REJECTED:
+        raise FillRefused(
+            f"Order {order.id} was rejected and cannot be filled.",
+            expected="no fill",
+            received=f"{fill.quantity} at {fill.price}",
+            remedy="ask the broker which is true, and place the order that it filled",
+        )
+    if fill.quantity > order.open_quantity:
+        raise FillRefused(
+            f"Order {order.id} would be filled with more than was ordered.",
+            expected=f"at most {order.open_quantity} of {order.quantity}",
+            received=str(fill.quantity),
+            remedy="compare the order's fills with the broker's",
+        )
+
+
+def _known_before(connection: Connection, order: Order, known: Fill, fill: Fill) -> RecordedFill:
+    if known != fill:
+        pairs = zip(asdict(known).items(), asdict(fill).values(), strict=True)
+        differing = [(name, was, now) for (name, was), now in pairs if was != now]
+        raise FillRefused(
+            "This fill is in the ledger with other content.",
+            expected=", ".join(f"{name} {was}" for name, was, _ in differing),
+            received=", ".join(f"{name} {now}" for name, _, now in differing),
+            remedy="find out which is right; a fill that was written down is not changed",
+        )
+    found = fetch(connection, Position, query("trading/ledger/positions"), {"symbol": known.symbol, "open_only": False})
+    return RecordedFill(known, order, found[0], is_new=False)
+
+
+def _fill_order(connection: Connection, order: Order, fill: Fill, broker_fill_id: str) -> Order:
+    if order.status is OrderStatus.PENDING:  # what was filled was sent, whether or not anybody said so
+        sent = {"id": order.id, "status": OrderStatus.SENT, "broker_order_id": order.broker_order_id}
+        before, order = order, fetch(connection, Order, query("trading/ledger/advance_order"), sent)[0]
+        tell(connection, order, before)
+    quantity, worth, commission, last = execute(
+        connection, query("trading/ledger/order_totals"), {"order_id": order.id}
+    )[0]
+    if not fits_amount(commission):
+        raise FillRefused(f"The commission of order {order.id} is too large to hold.", remedy="check the fill")
+    after = order.filled_to(quantity, worth, commission, last)
+    if after.status is not order.status:
+        check_step(order.id, order.status, after.status)
+    filled = fetch(connection, Order, query("trading/ledger/fill_order"), asdict(after))[0]
+    tell(connection, filled, order, fill, broker_fill_id)
+    return filled
+
+
+def _fill_position(connection: Connection, fill: Fill) -> Position:
+    """Carries a fill through its position, and once more those executed after it."""
+    key = {"symbol": fill.symbol, "executed_at": fill.executed_at, "id": fill.id}
+    execute(connection, query("trading/ledger/make_position"), key)
+    position = fetch(connection, Position, query("trading/ledger/lock_position"), key)[0]
+    before = fetch(connection, Holding, query("trading/ledger/holding_before"), key)
+    following = fetch(connection, Fill, query("trading/ledger/trades_from"), key)
+    holding = before[0] if before else Holding()
+    for each, after in steps(holding, following):
+        holding = _fitting(after, each.price, fill)
+        step = {"symbol": each.symbol, "executed_at": each.executed_at, "trade_id": each.id, **asdict(holding)}
+        execute(connection, query("trading/ledger/save_step"), step)
+    is_newest = following[-1].id == fill.id
+    price = fill.price if is_newest or position.current_price is None else position.current_price
+    return save_position(connection, fill.symbol, _fitting(holding, price, fill), price)
+
+
+def _fitting(holding: Holding, price: Decimal, fill: Fill) -> Holding:
+    if not holding.fits(price):
+        raise FillRefused(
+            f"With this fill the position in {fill.symbol} would be too large to hold.",
+            expected="quantity and profit below 10,000,000,000",
+            received=f"{fill.quantity} at {fill.price}",
+            remedy="check the fill",
+        )
+    return holding

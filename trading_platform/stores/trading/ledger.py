@@ -1,0 +1,321 @@
+"""Orders, fills and positions: the ledger (data-architecture §2.1).
+
+Whatever changes an order writes what is to be told of it into the outbox in the same transaction
+(:mod:`trading_platform.workflows.trading.publish_outbox` tells it afterwards). Rows are locked in one order
+everywhere, the order's, then the fill's, then the position's, each at most once, so that two
+transactions can never wait for each other. What a fill does to a position:
+:mod:`trading_platform.domain.trading.positions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.money import amount
+from trading_platform.domain.severity import Severity
+from trading_platform.domain.trading.orders import (
+    BY_FILLS,
+    Broker,
+    Fill,
+    Order,
+    OrderStatus,
+    OrderType,
+    Side,
+    check_order,
+    check_step,
+    fill_uuid,
+)
+from trading_platform.domain.trading.positions import Holding, Position
+from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.postgres.records import checked_text, checked_time, choice, fetch
+from trading_platform.stores.postgres.sql import query
+from trading_platform.stores.trading.fills import FillRefused, RecordedFill, book, save_position
+from trading_platform.stores.trading.outbox import tell
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_COMPONENT = "ledger"
+
+
+class Ledger:
+    """The tables ``trading.orders``, ``trades``, ``positions``, and what hangs on them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._audit = AuditStore(database)
+
+    def place(
+        self,
+        *,
+        symbol: str,
+        side: str,
+        order_type: str,
+        quantity: Decimal | int | str,
+        broker: str,
+        price: Decimal | int | str | None = None,
+        strategy_id: str | None = None,
+        order_id: UUID | None = None,
+    ) -> Order:
+        """Writes down an order, pending.
+
+        Args:
+            symbol: instrument.
+            side: ``buy`` or ``sell``.
+            order_type: ``market``, ``limit`` or ``stop_limit``.
+            quantity: how much.
+            broker: ``ibkr`` or ``kraken``.
+            price: limit price; none for a market order.
+            strategy_id: the strategy that wants it; None for a person.
+            order_id: with it, placing the same order twice is placing it once.
+
+        Raises:
+            InvalidRequest: if it could not be an order, its strategy is unknown, or the id is taken by another.
+        """
+        from psycopg.errors import ForeignKeyViolation
+
+        kind = choice(OrderType, order_type, "order type")
+        limit = None if price is None else amount(price, "price", positive=True)
+        check_order(symbol, kind, limit)
+        ordered = {
+            "id": order_id or uuid4(),
+            "symbol": symbol,
+            "side": choice(Side, side, "side").value,
+            "order_type": kind.value,
+            "quantity": amount(quantity, "quantity", positive=True),
+            "price": limit,
+            "broker": choice(Broker, broker, "broker").value,
+            "strategy_id": strategy_id,
+        }
+        with self._database.begin() as connection:
+            try:
+                placed = fetch(connection, Order, query("trading/ledger/insert_order"), ordered)
+            except ForeignKeyViolation:
+                raise _no_strategy(strategy_id) from None
+            if placed:
+                tell(connection, placed[0], None)
+                return placed[0]
+            known = fetch(connection, Order, query("trading/ledger/order"), {"id": order_id})[0]
+        return _same_order(known, ordered)
+
+    def advance(self, order_id: UUID, status: str, broker_order_id: str | None = None) -> Order:
+        """Moves an order to ``sent``, ``cancelled`` or ``rejected``; being there already is no error.
+
+        Args:
+            order_id: which order.
+            status: where to.
+            broker_order_id: the broker's own name for it, once known.
+
+        Raises:
+            InvalidRequest: for an unknown order, a step that its life does not have, and a status that
+                only a fill brings about.
+        """
+        wanted = choice(OrderStatus, status, "status")
+        if wanted in BY_FILLS:
+            raise InvalidRequest(
+                f"An order becomes {wanted} by its fills alone.",
+                expected="sent, cancelled or rejected",
+                received=wanted.value,
+                remedy="record the fill",
+            )
+        if broker_order_id is not None:
+            checked_text(broker_order_id, "broker's order id", 50)
+        with self._database.begin() as connection:
+            order = _locked(connection, order_id)
+            adds_name = order.broker_order_id is None and broker_order_id is not None
+            if order.status is wanted and not adds_name and broker_order_id in (None, order.broker_order_id):
+                return order
+            if order.status is not wanted or not adds_name:  # a name alone is no step
+                check_step(order_id, order.status, wanted)
+            return _move(connection, order, wanted, broker_order_id)
+
+    def cancel(self, order_id: UUID) -> Order:
+        """Moves an order to ``cancelled``; fills the broker reports later still count."""
+        return self.advance(order_id, OrderStatus.CANCELLED)
+
+    def record_fill(
+        self,
+        order_id: UUID,
+        broker_fill_id: str,
+        *,
+        quantity: Decimal | int | str,
+        price: Decimal | int | str,
+        executed_at: datetime,
+        commission: Decimal | int | str = 0,
+        broker_order_id: str | None = None,
+    ) -> RecordedFill:
+        """Writes down a fill, exactly once whoever reports it how often; order and position follow.
+
+        A pending order has been sent, evidently, and becomes so first; a cancelled one stays cancelled
+        and a warning is logged. Fills may come in any order of time.
+
+        Args:
+            order_id: which order it fills.
+            broker_fill_id: the broker's id for the fill (IBKR's execution id, Kraken's trade id).
+            quantity: how much was executed.
+            price: at what price.
+            executed_at: when, aware.
+            commission: what the broker took, in the currency of the price; negative is a rebate.
+            broker_order_id: the broker's own name for the order, if the report has it; kept if not known yet.
+
+        Raises:
+            FillRefused: for an unknown or rejected order, more than was ordered, another name of the order,
+                the same fill with other content, or a position too large to hold; the fill is then in
+                ``audit.system_events``.
+            InvalidRequest: if it could not be a fill.
+        """
+        size, paid = amount(quantity, "quantity", positive=True), amount(price, "price", positive=True)
+        fee, moment = amount(commission, "commission"), checked_time(executed_at, "time of execution")
+        checked_text(broker_fill_id, "broker's fill id")
+        if broker_order_id is not None:
+            checked_text(broker_order_id, "broker's order id", 50)
+        try:
+            with self._database.begin() as connection:
+                order = _to_fill(connection, order_id, broker_order_id)
+                fill = Fill(
+                    id=fill_uuid(order.broker, broker_fill_id),
+                    order_id=order.id,
+                    symbol=order.symbol,
+                    side=order.side,
+                    broker=order.broker,
+                    quantity=size,
+                    price=paid,
+                    commission=fee,
+                    executed_at=moment,
+                )
+                recorded = book(connection, order, fill, broker_fill_id)
+                if recorded.is_new and order.status is OrderStatus.CANCELLED:
+                    self._warn_of_late(connection, recorded)
+                return recorded
+        except FillRefused as refusal:
+            reported = {"quantity": size, "price": paid, "commission": fee, "executed_at": moment}
+            self._keep_refused(refusal, {"order_id": order_id, "broker_fill_id": broker_fill_id, **reported})
+            raise
+
+    def mark(self, symbol: str, price: Decimal | int | str) -> Position | None:
+        """Notes the last known price of a symbol; its position with it, None where there never was one.
+
+        Raises:
+            InvalidRequest: for a price that is none, or so high that the profit cannot be held.
+        """
+        last = amount(price, "price", positive=True)
+        with self._database.begin() as connection:
+            if not fetch(connection, Position, query("trading/ledger/lock_position"), {"symbol": symbol}):
+                return None
+            found = fetch(connection, Holding, query("trading/ledger/last_holding"), {"symbol": symbol})
+            holding = found[0] if found else Holding()
+            if not holding.fits(last):
+                raise InvalidRequest(
+                    f"The position in {symbol} is too large for the price {last}.", remedy="check the price"
+                )
+            return save_position(connection, symbol, holding, last)
+
+    def get(self, order_id: UUID) -> Order | None:
+        """An order, if there is one of that id."""
+        with self._database.begin() as connection:
+            found = fetch(connection, Order, query("trading/ledger/order"), {"id": order_id})
+        return found[0] if found else None
+
+    def orders(
+        self,
+        *,
+        symbol: str | None = None,
+        status: str | None = None,
+        strategy_id: str | None = None,
+        limit: int = 1000,
+    ) -> list[Order]:
+        """Orders, newest first."""
+        state = choice(OrderStatus, status, "status").value if status else None
+        conditions = {"symbol": symbol, "status": state, "strategy_id": strategy_id, "limit": limit}
+        with self._database.begin() as connection:
+            return fetch(connection, Order, query("trading/ledger/orders"), conditions)
+
+    def fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> list[Fill]:
+        """Fills of an order or symbol, in the order of their execution."""
+        with self._database.begin() as connection:
+            return fetch(connection, Fill, query("trading/ledger/trades"), {"order_id": order_id, "symbol": symbol})
+
+    def positions(self, symbol: str | None = None, *, open_only: bool = False) -> dict[str, Position]:
+        """Positions by symbol; closed ones too, for what they earned, unless ``open_only``."""
+        conditions = {"symbol": symbol, "open_only": open_only}
+        with self._database.begin() as connection:
+            found = fetch(connection, Position, query("trading/ledger/positions"), conditions)
+        return {position.symbol: position for position in found}
+
+    def _warn_of_late(self, connection: Connection, recorded: RecordedFill) -> None:
+        self._audit.add_event(
+            connection,
+            event_type="fill_after_cancel",
+            severity=Severity.WARNING,
+            component=_COMPONENT,
+            message=f"Order {recorded.order.id} was filled although it is cancelled; the fill counts.",
+            metadata={"fill": asdict(recorded.fill)},
+        )
+
+    def _keep_refused(self, refusal: FillRefused, reported: dict[str, object]) -> None:
+        self._audit.log(
+            event_type="fill_refused",
+            severity=Severity.ERROR,
+            component=_COMPONENT,
+            message=str(refusal),
+            metadata={"fill": reported, "refusal": refusal.as_dict()},
+        )
+
+
+def _to_fill(connection: Connection, order_id: UUID, broker_order_id: str | None) -> Order:
+    """The order, locked, with the broker's name for it where the fill is the first to say it."""
+    found = fetch(connection, Order, query("trading/ledger/lock_order"), {"id": order_id})
+    if not found:
+        raise FillRefused(
+            f"There is no order {order_id} to fill.", remedy="place the order, then record the fill again"
+        )
+    order = found[0]
+    if broker_order_id is not None and order.broker_order_id not in (None, broker_order_id):
+        raise FillRefused(
+            f"The fill is of another order than {order_id}, by the broker's name for it.",
+            expected=order.broker_order_id,
+            received=broker_order_id,
+            remedy="record the fill for the order that has this name",
+        )
+    return replace(order, broker_order_id=order.broker_order_id or broker_order_id)
+
+
+def _locked(connection: Connection, order_id: UUID) -> Order:
+    found = fetch(connection, Order, query("trading/ledger/lock_order"), {"id": order_id})
+    if not found:
+        raise InvalidRequest(f"There is no order {order_id}.", remedy="place it first, or check the id")
+    return found[0]
+
+
+def _move(connection: Connection, order: Order, status: OrderStatus, broker_order_id: str | None) -> Order:
+    moved = {"id": order.id, "status": status, "broker_order_id": broker_order_id}
+    after = fetch(connection, Order, query("trading/ledger/advance_order"), moved)[0]
+    tell(connection, after, order)
+    return after
+
+
+def _same_order(known: Order, ordered: dict[str, object]) -> Order:
+    differing = [name for name, value in ordered.items() if getattr(known, name) != value]
+    if differing:
+        raise InvalidRequest(
+            f"There is another order {known.id} already.",
+            expected=", ".join(f"{name} {getattr(known, name)}" for name in differing),
+            received=", ".join(f"{name} {ordered[name]}" for name in differing),
+            remedy="give a new order an id of its own",
+        )
+    return known
+
+
+def _no_strategy(strategy_id: str | None) -> InvalidRequest:
+    return InvalidRequest(
+        f"There is no strategy {strategy_id!r}.",
+        expected="one of config.strategies, or none for an order of a person",
+        received=repr(strategy_id),
+        remedy="save the strategy first",
+    )

@@ -1,0 +1,404 @@
+"""Brings bars into the database: what the calendar expects, minus what sources have answered for.
+
+A timeframe a source does not have is rolled up from the stored 1m bars
+(:mod:`trading_platform.workflows.bars.roll_up_bars`). Each request is committed whole, bars, coverage
+and quarantine together, so that interrupting and running again gives the rows of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+import polars as pl
+
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
+from trading_platform.domain.market.bars import PRICES, Quality, mark_gaps
+from trading_platform.domain.market.calendars import last_closed
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.completeness import Account
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.sources.base import NEEDS_SETTING, BarAnswer, BarSource, PiecemealSource
+from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.confirm_empty_responses import doubtful_windows
+from trading_platform.workflows.bars.count_coverage import account_bars, within
+from trading_platform.workflows.bars.reconcile_sources import compare_telling
+from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
+from trading_platform.workflows.progress import Progress, silent
+
+Sources = Mapping[str, BarSource]
+"""The sources there are, by the name an instrument gives as its source."""
+
+
+class Repairs(Enum):
+    """Which bars of an answer are marked ``repaired``: none, those that were not there, or changed ones, too."""
+
+    NOTHING = auto()
+    NEW = auto()
+    CHANGED = auto()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A symbol whose bars could not all be had, and why; its siblings are not touched by it."""
+
+    symbol: str
+    error: SourceError | InvalidRequest | ConfigurationError
+
+
+@dataclass(frozen=True)
+class BackfillReport:
+    """What a backfill found and did, an account for each symbol and partition."""
+
+    timeframe: Timeframe
+    accounts: tuple[Account, ...]
+    failures: tuple[Failure, ...]
+    requests: int
+    changed_symbols: frozenset[str]
+
+
+def source_of(sources: Sources, instrument: Instrument) -> BarSource:
+    """The source an instrument names.
+
+    Raises:
+        ConfigurationError: if there is no such source.
+    """
+    try:
+        return sources[instrument.source]
+    except KeyError:
+        setting = NEEDS_SETTING.get(instrument.source)
+        if setting is not None:
+            raise ConfigurationError(
+                f"{instrument.symbol} wants its bars from {instrument.source}, which is not configured.",
+                expected=f"{setting} set in the environment or in .env",
+                received="nothing",
+                remedy=f"set {setting} (.env.example explains it), or give the instrument another source",
+            ) from None
+        raise ConfigurationError(
+            f"{instrument.symbol} wants its bars from a source there is not.",
+            expected=f"one of {', '.join(sorted(sources))}",
+            received=instrument.source,
+            remedy=f"`trading-platform instruments add {instrument.symbol} --source …` changes it",
+        ) from None
+
+
+def is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
+    """Whether these bars come from the stored 1m bars, because the source has none of that length."""
+    return timeframe is not Timeframe.M1 and not source_of(sources, instrument).reach(instrument, timeframe)
+
+
+def backfill_bars(
+    stores: Stores,
+    sources: Sources,
+    instruments: Sequence[Instrument],
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool = False,
+    progress: Progress = silent,
+) -> BackfillReport:
+    """Brings the bars of some symbols and partitions to what their sources have.
+
+    Args:
+        stores: where to.
+        sources: where from.
+        instruments: whose bars.
+        timeframe: their length.
+        partitions: disjoint whole partitions, in order.
+        clock: tells which bars are final.
+        again: ask for everything anew, whatever was answered before.
+        progress: told after each symbol.
+
+    Returns:
+        The accounts, and the symbols that failed; those that did not are stored all the same.
+    """
+    failures: list[Failure] = []
+    changed: set[str] = set()
+    requests = 0
+    for number, instrument in enumerate(instruments, start=1):
+        try:
+            if is_rolled_up(sources, instrument, timeframe):
+                done = roll_up_bars(stores, instrument, timeframe, partitions, clock=clock, again=again)
+            else:
+                source = source_of(sources, instrument)
+                done = _fetch(
+                    stores, source, instrument, timeframe, partitions, clock=clock, again=again, progress=progress
+                )
+            requests += len(done)
+            if any(done):
+                changed.add(instrument.symbol)
+        except (SourceError, InvalidRequest, ConfigurationError) as error:
+            failures.append(Failure(instrument.symbol, error))
+        progress(f"{timeframe} bars", number, len(instruments))
+    if changed and timeframe is Timeframe.M1:
+        stores.lifecycle.refresh_hours(clock())
+    windows = {instrument.symbol: partitions for instrument in instruments}
+    accounts = account_bars(stores, sources, instruments, timeframe, windows, clock=clock)
+    return BackfillReport(timeframe, tuple(accounts), tuple(failures), requests, frozenset(changed))
+
+
+def missing_windows(
+    stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
+) -> list[Window]:
+    """What of a window the source could be asked for and has not answered yet; what was dropped since, it has."""
+    known = stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ())
+    return [missing for part in within(source.reach(instrument, timeframe), window) for missing in part.subtract(known)]
+
+
+def repair_window(
+    stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window, clock: Clock
+) -> list[bool]:
+    """Asks for what of a window the source has not answered yet, whether it offers to reach that far or not.
+
+    What is stored there gives way to the answer; bars that were not there before are marked ``repaired``.
+
+    Returns:
+        One entry a request: whether it changed anything.
+
+    Raises:
+        SourceError: if nothing could be had; that is on record, and what was had before stays.
+    """
+    return [
+        changed
+        for gap in unanswered(stores, source, instrument, timeframe, window)
+        for request in _cut(gap, source.longest_request(timeframe))
+        for changed in _fetch_one(stores, source, instrument, timeframe, request, clock, repairs=Repairs.NEW)
+    ]
+
+
+def unanswered(
+    stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
+) -> list[Window]:
+    """What of a window the source has not answered for; what was dropped since, it has."""
+    return window.subtract(stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ()))
+
+
+def fill_window(
+    stores: Stores,
+    source: BarSource,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    window: Window,
+    clock: Clock,
+    *,
+    confirms: Sequence[Window] = (),
+) -> list[bool]:
+    """As :func:`repair_window`, for all of the window, whatever the source has answered before.
+
+    Bars that were there with other values are marked, too: somebody has changed them.
+
+    Args:
+        stores: where to.
+        source: where from.
+        instrument: whose bars.
+        timeframe: their length.
+        window: what to ask for.
+        clock: tells when it was asked.
+        confirms: where the source is believed if it says again that there was nothing.
+    """
+    changes: list[bool] = []
+    for request in _cut(window, source.longest_request(timeframe)):
+        changes += _fetch_one(
+            stores, source, instrument, timeframe, request, clock, repairs=Repairs.CHANGED, confirms=confirms
+        )
+    return changes
+
+
+def _closed(instrument: Instrument, timeframe: Timeframe, partitions: Sequence[Window], clock: Clock) -> list[Window]:
+    end = last_closed(instrument.calendar, timeframe, clock())
+    return [Window(window.start, min(window.end, end)) for window in partitions if window.start < end]
+
+
+def _fetch(
+    stores: Stores,
+    source: BarSource,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool,
+    progress: Progress,
+) -> list[bool]:
+    """Asks for what is missing; one entry a request: whether it changed anything."""
+    changes: list[bool] = []
+    for window in Window.merge(_closed(instrument, timeframe, partitions, clock)):
+        if again:
+            missing = within(source.reach(instrument, timeframe), window)
+        else:
+            missing = missing_windows(stores, source, instrument, timeframe, window)
+        for gap in missing:
+            for request in _cut(gap, source.longest_request(timeframe)):
+                changes.extend(_fetch_one(stores, source, instrument, timeframe, request, clock, progress=progress))
+    return changes
+
+
+def _fetch_one(
+    stores: Stores,
+    source: BarSource,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    window: Window,
+    clock: Clock,
+    *,
+    repairs: Repairs = Repairs.NOTHING,
+    confirms: Sequence[Window] = (),
+    progress: Progress = silent,
+) -> list[bool]:
+    """Asks for a window and commits each answer as it comes; one entry an answer: whether it changed anything."""
+    symbol, asked_at = instrument.symbol, clock()
+    changes: list[bool] = []
+    left = window
+    try:
+        for answer in _answers(stores, source, instrument, timeframe, window):
+            told = _told(answer, left) if isinstance(source, PiecemealSource) else left
+            doubtful = doubtful_windows(stores, source, instrument, timeframe, answer, confirms=confirms)
+            changed = store_answer(
+                stores, source.name, instrument, timeframe, told, answer, asked_at, repairs=repairs, doubtful=doubtful
+            )
+            changes.append(changed)
+            done = told.end if answer.answered else left.start
+            left, asked_at = Window(done, window.end) if done < window.end else left, clock()
+            length = timeframe.duration
+            progress(f"{symbol} {timeframe}", (done - window.start) // length, (window.end - window.start) // length)
+    except SourceError as error:
+        stores.coverage.record_failure(
+            Request(symbol, timeframe, source.name, left, Outcome.FAILED, source.name, asked_at, note=str(error))
+        )
+        raise
+    return changes
+
+
+def _answers(
+    stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
+) -> Iterable[BarAnswer]:
+    if not isinstance(source, PiecemealSource):
+        return [source.bars(instrument, timeframe, window)]
+    resume = stores.resume_points.read(instrument.symbol, timeframe, source.name)
+    return source.bars_in_parts(instrument, timeframe, window, resume)
+
+
+def _told(answer: BarAnswer, left: Window) -> Window:
+    """The part of what is ``left`` that a piece tells of: up to the end of what it answers."""
+    end = answer.answered[-1].end if answer.answered else left.end
+    return Window(left.start, end)
+
+
+def store_answer(
+    stores: Stores,
+    source: str,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    window: Window,
+    answer: BarAnswer,
+    asked_at: datetime,
+    *,
+    repairs: Repairs = Repairs.NOTHING,
+    doubtful: Sequence[Window] = (),
+) -> bool:
+    """Commits what a source answered: bars, coverage and refused rows, together or not at all.
+
+    Args:
+        stores: where to.
+        source: name of the source.
+        instrument: whose bars.
+        timeframe: their length.
+        window: what the source was asked for.
+        answer: what it said.
+        asked_at: when it was asked.
+        repairs: which bars to mark ``repaired``.
+        doubtful: what of the answer is not believed yet
+            (:func:`~trading_platform.workflows.bars.confirm_empty_responses.doubtful_windows`): nothing is stored or
+            deleted there.
+
+    Returns:
+        Whether any bar changed.
+    """
+    symbol = instrument.symbol
+    believed = [part for window in Window.merge(answer.answered) for part in window.subtract(doubtful)]
+    stores.bars.prepare(timeframe, answer.bars)
+    with stores.database.begin() as connection:
+        changed = False
+        for part in believed:
+            before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
+            bars = answer.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
+            if repairs is not Repairs.NOTHING:
+                bars = _mark_repaired(
+                    bars, stores.bars.read([symbol], timeframe, part), changed=repairs is Repairs.CHANGED
+                )
+            changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
+        stores.quarantine.add(
+            connection,
+            answer.refused,
+            source=source,
+            symbol=symbol,
+            timeframe=timeframe.value,
+            origin=answer.origin,
+        )
+        if changed:
+            stores.overlaps.withdraw(connection, symbol, timeframe, source, answer.answered)
+        for telling in answer.again:
+            _, gave_way = compare_telling(
+                stores, connection, telling, instrument, timeframe, source=source, origin=answer.origin, now=asked_at
+            )
+            changed |= gave_way
+        if answer.resume is not None:
+            stores.resume_points.save(connection, symbol, timeframe, source, answer.resume, asked_at)
+            if not answer.answered:
+                return changed  # a page inside one bar
+        stores.coverage.record(
+            connection,
+            Request(
+                symbol,
+                timeframe,
+                source,
+                window,
+                _outcome(answer),
+                answer.origin,
+                asked_at,
+                stored=answer.bars.height,
+                refused=int(answer.refused["row_count"].sum()),
+                changed=changed,
+                note=answer.note,
+            ),
+            believed,
+            doubtful,
+        )
+    return changed
+
+
+def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame, *, changed: bool) -> pl.DataFrame:
+    """The same bars, those that trades made and that are not stored, or only by a repair, marked ``repaired``.
+
+    Args:
+        bars: what was answered.
+        stored: what is there.
+        changed: mark those, too, that are stored with other values.
+    """
+    key = ["time", *PRICES, "volume"] if changed else ["time"]
+    seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select(*key, seen=pl.lit(value=True))
+    new = (pl.col("quality") == Quality.TRADED.value) & pl.col("seen").is_null()
+    return (
+        bars.join(seen, on=key, how="left", nulls_equal=True)
+        .with_columns(quality=pl.when(new).then(pl.lit(Quality.REPAIRED.value)).otherwise(pl.col("quality")))
+        .select(bars.columns)
+        .sort("time")
+    )
+
+
+def _outcome(answer: BarAnswer) -> Outcome:
+    if answer.bars.height:
+        return Outcome.STORED
+    return Outcome.EMPTY if answer.answered else Outcome.FAILED
+
+
+def _cut(window: Window, longest: timedelta) -> Iterator[Window]:
+    start = window.start
+    while start < window.end:
+        end = min(start + longest, window.end)
+        yield Window(start, end)
+        start = end

@@ -1,0 +1,141 @@
+"""Accounts for stored bars, many symbols at once: what was expected, and what became of it.
+
+The reckoning is :func:`trading_platform.domain.quality.completeness.account_for`; here what it needs is read.
+Backfills report it, ``trading-platform coverage`` shows it, the check ``complete`` judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import polars as pl
+
+from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.market.calendars import expected_times, last_closed
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.completeness import Account, account_for
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.sources.base import BarSource, is_recorded
+from trading_platform.stores.stores import Stores
+
+BATCH_BARS = 2_000_000
+"""Bars whose times are read at once: large enough to keep round trips few, small enough for a laptop's memory."""
+
+_NOTHING = pl.Series("time", [], dtype=TIME)
+
+
+def account_bars(
+    stores: Stores,
+    sources: Mapping[str, BarSource],
+    instruments: Sequence[Instrument],
+    timeframe: Timeframe,
+    windows: Mapping[str, Sequence[Window]],
+    *,
+    clock: Clock,
+) -> Iterator[Account]:
+    """Accounts for the bars of some symbols, from what is stored now, symbol by symbol.
+
+    Args:
+        stores: what there is.
+        sources: what can be had.
+        instruments: whose bars.
+        timeframe: their length.
+        windows: for each symbol the partitions to account for, disjoint and in order; what of them
+            has not closed yet is left out.
+        clock: tells what has closed.
+
+    Yields:
+        One account a symbol and window, in the order of ``instruments``.
+    """
+    closed = {
+        instrument.symbol: _closed(instrument, timeframe, windows.get(instrument.symbol, ()), clock)
+        for instrument in instruments
+    }
+    known = [instrument for instrument in instruments if closed[instrument.symbol]]
+    for batch in _batches(known, timeframe, closed):
+        yield from _account_batch(stores, sources, batch, timeframe, closed, clock)
+
+
+def unconfirmed_windows(
+    stores: Stores, sources: Mapping[str, BarSource], symbols: Sequence[str], timeframe: Timeframe, clock: Clock
+) -> dict[str, list[Window]]:
+    """For each symbol the windows in which a source's word that there was nothing waits for its confirmation.
+
+    What an imported file leaves out waits for none: it is missing.
+    """
+    found: dict[str, list[Window]] = {}
+    for each in stores.coverage.unconfirmed(symbols, timeframe, clock()):
+        if each.source not in sources or not is_recorded(sources[each.source]):
+            found.setdefault(each.symbol, []).append(each.window)
+    return {symbol: Window.merge(windows) for symbol, windows in found.items()}
+
+
+def within(windows: Iterable[Window], whole: Window) -> list[Window]:
+    """The parts of some windows that lie in another."""
+    return [part for window in windows if (part := window.intersect(whole))]
+
+
+def _closed(instrument: Instrument, timeframe: Timeframe, windows: Sequence[Window], clock: Clock) -> list[Window]:
+    end = last_closed(instrument.calendar, timeframe, clock())
+    return [Window(window.start, min(window.end, end)) for window in windows if window.start < end]
+
+
+def _batches(
+    instruments: Sequence[Instrument], timeframe: Timeframe, closed: Mapping[str, Sequence[Window]]
+) -> Iterator[list[Instrument]]:
+    batch: list[Instrument] = []
+    bars = 0
+    for instrument in instruments:
+        whole = _whole(closed[instrument.symbol])
+        length = (whole.end - whole.start) // timeframe.duration
+        if batch and bars + length > BATCH_BARS:
+            yield batch
+            batch, bars = [], 0
+        batch.append(instrument)
+        bars += length
+    if batch:
+        yield batch
+
+
+def _account_batch(
+    stores: Stores,
+    sources: Mapping[str, BarSource],
+    instruments: Sequence[Instrument],
+    timeframe: Timeframe,
+    closed: Mapping[str, Sequence[Window]],
+    clock: Clock,
+) -> Iterator[Account]:
+    symbols = [instrument.symbol for instrument in instruments]
+    whole = _whole(sorted(window for symbol in symbols for window in closed[symbol]))
+    stored = _by_symbol(stores.bars.times(symbols, timeframe, whole))
+    refused = _by_symbol(stores.quarantine.times(symbols, timeframe, whole))
+    answered = stores.coverage.answered_by_any(symbols, timeframe)
+    expired = stores.coverage.expired_by_any(symbols, timeframe)
+    unconfirmed = unconfirmed_windows(stores, sources, symbols, timeframe, clock)
+    for instrument in instruments:
+        symbol = instrument.symbol
+        span = _whole(closed[symbol])
+        source = sources.get(instrument.source)
+        yield from account_for(
+            symbol,
+            closed[symbol],
+            slots=expected_times(instrument.calendar, timeframe, span),
+            stored=_inside(stored.get(symbol, _NOTHING), span),
+            refused=_inside(refused.get(symbol, _NOTHING), span),
+            answered=answered.get(symbol, []),
+            expired=expired.get(symbol, []),
+            unconfirmed=unconfirmed.get(symbol, []),
+            reachable=within(source.reach(instrument, timeframe), span) if source else [],
+        )
+
+
+def _whole(windows: Sequence[Window]) -> Window:
+    return Window(windows[0].start, max(window.end for window in windows))
+
+
+def _inside(times: pl.Series, window: Window) -> pl.Series:
+    return times.filter(times.is_between(window.start, window.end, closed="left"))
+
+
+def _by_symbol(times: pl.DataFrame) -> dict[str, pl.Series]:
+    return {str(symbol): part["time"] for (symbol,), part in times.partition_by("symbol", as_dict=True).items()}

@@ -1,0 +1,52 @@
+"""How much of what the calendars expect is accounted for, as maps of symbol by month or year."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trading_platform.domain.charts import heat_map
+from trading_platform.domain.market.calendars import last_closed
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.stores.market_data.checks import CheckStore
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import Sources
+from trading_platform.workflows.bars.count_coverage import account_bars, within
+
+
+def coverage_maps(
+    stores: Stores, sources: Sources, instruments: Sequence[Instrument], *, clock: Clock
+) -> dict[tuple[str, str], str]:
+    """A map a timeframe that anything is known of, in Markdown, by timeframe and unit of its columns.
+
+    A cell is the share of the expected bars that are stored, refused or proven empty; what is missing or not
+    confirmed lowers it.
+    """
+    drawn = {}
+    for timeframe in Timeframe:
+        shares: dict[str, dict[str, float]] = {}
+        windows = _windows(stores, instruments, timeframe, clock)
+        for account in account_bars(stores, sources, instruments, timeframe, windows, clock=clock):
+            if account.expected:
+                name = f"{account.window.start:%Y-%m}" if timeframe.is_intraday else f"{account.window.start:%Y}"
+                lacking = account.unaccounted + account.unconfirmed
+                shares.setdefault(account.symbol, {})[name] = 1 - lacking / account.expected
+        if shares:
+            drawn[timeframe.value, "month" if timeframe.is_intraday else "year"] = heat_map(shares)
+    return drawn
+
+
+def _windows(
+    stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, clock: Clock
+) -> dict[str, list[Window]]:
+    """For each symbol the partitions from the first to the last moment of which anything is known."""
+    now = clock()
+    spans = CheckStore(stores.database).known_spans([each.symbol for each in instruments], timeframe)
+    found = {}
+    for instrument in instruments:
+        span = spans.get(instrument.symbol)
+        end = last_closed(instrument.calendar, timeframe, now)
+        if span is not None and span.start < end:
+            closed = Window(span.start, min(span.end, end))
+            found[instrument.symbol] = within(partition_windows(timeframe, closed), closed)
+    return found

@@ -1,0 +1,301 @@
+"""The part of ``trading-platform import`` that takes Kraken's bulk archives: members into the landing area.
+
+A member is landed whole or not at all, in pieces, so that memory does not grow with it. Where bars of the
+same time are stored already, the two are compared (:mod:`trading_platform.workflows.bars.reconcile_sources`). Other
+files are the business of :mod:`trading_platform.workflows.bars.import_files`, whose report these members join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.sources.base import SecondTelling
+from trading_platform.sources.files.landing import LandingArea
+from trading_platform.sources.files.options import FileRefused
+from trading_platform.sources.files.reading import FileReading
+from trading_platform.sources.kraken.archives.archive import PIECE_BYTES, hash_of, members_of, read_member
+from trading_platform.sources.kraken.archives.rows import ArchiveMember
+from trading_platform.sources.kraken.landing_source import KrakenArchive, Tier
+from trading_platform.sources.kraken.minutes import SOURCE
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.count_coverage import within
+from trading_platform.workflows.bars.import_files import ImportedFile, ImportStatus
+from trading_platform.workflows.bars.reconcile_sources import compare_telling
+from trading_platform.workflows.progress import Progress, silent
+
+_OPTIONS = "kraken"
+_MEGABYTE = 10**6
+
+
+def import_archives(
+    paths: Sequence[Path],
+    *,
+    symbol: str | None,
+    timeframe: Timeframe | None = None,
+    archive: KrakenArchive,
+    stores: Stores,
+    clock: Clock,
+    progress: Progress = silent,
+    piece_bytes: int = PIECE_BYTES,
+) -> list[ImportedFile]:
+    """Imports archives one after the other; doing it again changes nothing, and goes on where one was interrupted.
+
+    Args:
+        paths: ZIPs as Kraken gives them, or files out of them.
+        symbol: whose bars; None: those of every instrument whose source is Kraken.
+        timeframe: 1m or 1d only; None: both.
+        archive: where they are kept.
+        stores: the universe, the quarantine, and the bars to compare with.
+        clock: the present.
+        progress: is told how far a member is.
+        piece_bytes: how much of a member is read at once.
+
+    Raises:
+        InvalidRequest: if no instrument could take such bars, or a file does not exist.
+        StoreError: if a store fails; the members before that one were imported.
+    """
+    wanted = _wanted(stores, symbol)
+    found: list[ImportedFile] = []
+    for path in paths:
+        whole = path.expanduser().absolute()
+        try:
+            members = members_of(whole)
+        except FileRefused as refusal:
+            found.append(_refused(stores, str(whole), refusal, symbol, None))
+            continue
+        chosen = [m for m in members if m.symbol in wanted and m.timeframe and timeframe in (None, m.timeframe)]
+        found.extend(_absent(whole, members, wanted, explicit=symbol is not None))
+        found.extend(_import_member(m, wanted[m.symbol], archive, stores, clock, progress, piece_bytes) for m in chosen)
+    return found
+
+
+def _wanted(stores: Stores, symbol: str | None) -> dict[str, Instrument]:
+    universe = stores.instruments.all()
+    if symbol is None:
+        wanted = {name: instrument for name, instrument in universe.items() if instrument.source == SOURCE}
+        if not wanted:
+            raise InvalidRequest(
+                "No instrument takes its bars from Kraken, so none of an archive is wanted.",
+                expected=f"an instrument of source {SOURCE}, or --symbol",
+                remedy="`trading-platform instruments add BTCUSD --source kraken`, or import with --symbol BTCUSD",
+            )
+        return wanted
+    instrument = universe.get(symbol) or guess_instrument(symbol, SOURCE)
+    if instrument.source != SOURCE:
+        raise InvalidRequest(
+            f"{symbol} takes its bars from another source, which would not be asked for these.",
+            expected=f"an instrument of source {SOURCE}",
+            received=f"{symbol} of source {instrument.source}",
+            remedy=f"`trading-platform instruments add {symbol} --source {SOURCE}` changes it",
+        )
+    return {symbol: instrument}
+
+
+def _absent(
+    path: Path, members: Sequence[ArchiveMember], wanted: Mapping[str, Instrument], *, explicit: bool
+) -> list[ImportedFile]:
+    """Wanted symbols that the archive does not have, and those it has no minutes of."""
+    found = []
+    pairs = len({member.symbol for member in members})
+    for symbol in wanted:
+        own = [member for member in members if member.symbol == symbol]
+        if not own:
+            status = ImportStatus.REFUSED if explicit else ImportStatus.ABSENT
+            detail = f"the archive holds nothing of {symbol}; it has {pairs} other pairs"
+            found.append(_empty(str(path), status, symbol, detail))
+        elif path.suffix.lower() == ".zip" and all(member.timeframe is not Timeframe.M1 for member in own):
+            lengths = ", ".join(str(member.name) for member in own[:5])
+            detail = f"the member with the minutes of {symbol} is missing (there is {lengths}); download it again"
+            found.append(_empty(str(path), ImportStatus.REFUSED, symbol, detail))
+    return found
+
+
+@dataclass
+class _Tally:
+    """What the pieces of a member add up to."""
+
+    rows: int = 0
+    accepted: int = 0
+    bars: int = 0
+    start: datetime | None = None
+    end: datetime | None = None
+    assumption: str = ""
+    reasons: dict[str, int] = field(default_factory=dict)
+    detail: str | None = None
+
+    def add(self, reading: FileReading) -> None:
+        self.rows += reading.rows
+        self.accepted += reading.accepted
+        self.bars += reading.bars.height
+        self.assumption = self.assumption or reading.assumption
+        if reading.span is not None:
+            self.start, self.end = self.start or reading.span.start, reading.span.end
+        for reason, detail in reading.refused.select("reason", "detail").iter_rows():
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+            self.detail = self.detail or detail
+
+
+def _import_member(
+    member: ArchiveMember,
+    instrument: Instrument,
+    archive: KrakenArchive,
+    stores: Stores,
+    clock: Clock,
+    progress: Progress,
+    piece_bytes: int,
+) -> ImportedFile:
+    area, symbol, timeframe = archive.areas[member.tier], member.symbol, _timeframe(member)
+    try:
+        sha256 = hash_of(member)
+        known = area.has_all(sha256=sha256, symbol=symbol, timeframe=timeframe)
+        tally = _Tally() if known else _land(member, sha256, area, stores, clock, progress, piece_bytes)
+    except FileRefused as refusal:
+        return _refused(stores, member.origin, refusal, symbol, timeframe)
+    registered = bool(tally.bars) and stores.instruments.get(symbol) is None
+    if registered:
+        stores.instruments.add(instrument)
+    spans = Window.merge(file.span for file in area.files(symbol, timeframe) if file.path.name.startswith(sha256))
+    compared, different = _compare(member, instrument, archive, stores, spans, clock)
+    if known:
+        file = _empty(member.origin, ImportStatus.UNCHANGED, symbol, "nothing to do", timeframe)
+        return replace(file, compared=compared, different=different)
+    return ImportedFile(
+        origin=member.origin,
+        status=ImportStatus.IMPORTED if tally.bars else ImportStatus.REFUSED,
+        format=f"kraken {member.tier}",
+        symbol=symbol,
+        timeframe=timeframe.value,
+        rows=tally.rows,
+        accepted=tally.accepted,
+        quarantined=sum(tally.reasons.values()),
+        bars=tally.bars,
+        start=tally.start,
+        end=tally.end,
+        assumption=tally.assumption,
+        reasons=tally.reasons,
+        detail=tally.detail,
+        registered=registered,
+        compared=compared,
+        different=different,
+    )
+
+
+def _timeframe(member: ArchiveMember) -> Timeframe:
+    if member.timeframe is None:
+        raise ValueError(f"{member.origin} has bars of a length that is not taken from archives")
+    return member.timeframe
+
+
+def _land(
+    member: ArchiveMember,
+    sha256: str,
+    area: LandingArea,
+    stores: Stores,
+    clock: Clock,
+    progress: Progress,
+    piece_bytes: int,
+) -> _Tally:
+    """Keeps the pieces of a member, which are seen once all of them are there."""
+    timeframe, tally, number = _timeframe(member), _Tally(), 0
+    label, total = f"{Path(member.name or member.path).name} (MB)", max(member.size // _MEGABYTE, 1)
+
+    def told(read: int) -> None:
+        progress(label, min(read // _MEGABYTE, total), total)
+
+    area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)  # of an import that was interrupted
+    try:
+        for reading in read_member(member, clock(), piece_bytes=piece_bytes, told=told):
+            tally.add(reading)
+            stores.quarantine.record(
+                reading.refused, source=SOURCE, symbol=member.symbol, timeframe=timeframe.value, origin=member.origin
+            )
+            if reading.span is not None:
+                number += 1
+                area.keep(
+                    reading.bars,
+                    sha256=f"{sha256}-{number:05d}",
+                    symbol=member.symbol,
+                    timeframe=timeframe,
+                    span=reading.span,
+                    options=_OPTIONS,
+                    clock=clock,
+                    staged=True,
+                )
+        area.publish(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
+    except FileRefused:
+        area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
+        raise
+    told(member.size)
+    return tally
+
+
+def _compare(
+    member: ArchiveMember,
+    instrument: Instrument,
+    archive: KrakenArchive,
+    stores: Stores,
+    spans: Sequence[Window],
+    clock: Clock,
+) -> tuple[int, int]:
+    """Holds a landed member against the bars that Kraken gave for the same time before: how many, how many differ."""
+    timeframe, compared, different = _timeframe(member), 0, 0
+    known = stores.coverage.answered(member.symbol, timeframe).get(SOURCE, [])
+    for window in (part for span in spans for part in within(known, span)):
+        for partition in partition_windows(timeframe, window):
+            part = partition.intersect(window)
+            if part is None:
+                continue
+            bars = archive.filled(member.tier, member.symbol, timeframe, part)
+            telling = SecondTelling(bars, member.tier, finer=member.tier is Tier.TRADES)
+            with stores.database.begin() as connection:
+                comparison, _ = compare_telling(
+                    stores, connection, telling, instrument, timeframe,
+                    source=SOURCE, origin=member.origin, now=clock(),
+                )  # fmt: skip
+            compared += comparison.bars
+            different += comparison.differences.height
+    return compared, different
+
+
+def _refused(
+    stores: Stores, origin: str, refusal: FileRefused, symbol: str | None, timeframe: Timeframe | None
+) -> ImportedFile:
+    """A member of which nothing is kept; it is in the quarantine as a whole."""
+    row = {
+        "line": [None], "time": [None], "reason": [refusal.reason.value], "detail": [refusal.detail],
+        "record": [None], "row_count": [max(refusal.rows, 1)],
+    }  # fmt: skip
+    refused = pl.DataFrame(row, schema=REFUSED_SCHEMA)
+    length = timeframe.value if timeframe else None
+    stores.quarantine.record(refused, source=SOURCE, symbol=symbol, timeframe=length, origin=origin)
+    file = _empty(origin, ImportStatus.REFUSED, symbol, refusal.detail, timeframe)
+    return replace(file, rows=refusal.rows, quarantined=refusal.rows, reasons={refusal.reason.value: 1})
+
+
+def _empty(
+    origin: str, status: ImportStatus, symbol: str | None, detail: str, timeframe: Timeframe | None = None
+) -> ImportedFile:
+    return ImportedFile(
+        origin=origin,
+        status=status,
+        format=None,
+        symbol=symbol,
+        timeframe=timeframe.value if timeframe else None,
+        rows=0,
+        accepted=0,
+        quarantined=0,
+        bars=0,
+        start=None,
+        end=None,
+        assumption="",
+        detail=detail,
+    )

@@ -1,0 +1,280 @@
+"""The use case behind ``trading-platform import``: files into the landing area, refused rows into the quarantine.
+
+Nothing goes into the tables of bars here; a backfill does that, reading the landing area through
+:class:`trading_platform.sources.files.source.FileSource`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from trading_platform.domain.market.calendars import timezone_of
+from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.sources.files.contents import FileContent, open_contents
+from trading_platform.sources.files.landing import Kept
+from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.files.reading import SOURCE, FileReading, read_content
+from trading_platform.workflows.progress import Progress, silent
+
+
+class Landing(Protocol):
+    """Keeps accepted bars."""
+
+    def has(self, *, sha256: str, symbol: str, timeframe: Timeframe, options: str) -> bool:
+        """Whether it has the bars of a content, read with these options."""
+
+    def keep(
+        self,
+        bars: pl.DataFrame,
+        *,
+        sha256: str,
+        symbol: str,
+        timeframe: Timeframe,
+        span: Window,
+        options: str,
+        clock: Clock,
+    ) -> Kept:
+        """Keeps the bars of a content, unless it has them already."""
+
+
+class Quarantine(Protocol):
+    """Keeps refused rows."""
+
+    def record(
+        self, refused: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
+    ) -> int:
+        """Keeps them and says how many were new."""
+
+
+class Coverage(Protocol):
+    """Knows for which time sources have answered."""
+
+    def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
+        """Forgets that a source has answered, so that the next backfill asks it again."""
+
+
+class Instruments(Protocol):
+    """Knows the universe."""
+
+    def get(self, symbol: str) -> Instrument | None:
+        """The instrument of that symbol, if there is one."""
+
+    def add(self, instrument: Instrument) -> object:
+        """Takes an instrument into the universe."""
+
+
+class ImportStatus(StrEnum):
+    """What became of a file."""
+
+    IMPORTED = "imported"
+    REPLACED = "replaced"
+    UNCHANGED = "already imported"
+    REFUSED = "refused"
+    ABSENT = "not in the archive"
+
+
+@dataclass(frozen=True)
+class ImportedFile:
+    """What became of a file, or of a member of a zip.
+
+    Attributes:
+        origin: path, and member after an exclamation mark.
+        status: what became of it.
+        format: the recognised format; this and the next two are None where it was refused before that was known.
+        symbol: whose bars they are.
+        timeframe: their length.
+        rows: data records in it; accepted + quarantined = rows.
+        accepted: rows that passed the rules.
+        quarantined: rows that did not.
+        bars: bars kept; fewer than accepted where ticks became bars.
+        start: the first bar.
+        end: the end of the last bar.
+        assumption: what was taken for granted.
+        reasons: why rows were refused, and how many for each reason.
+        detail: the first refusal in words.
+        registered: the symbol was not in the universe and was added.
+        compared: bars that were stored already and were compared with these.
+        different: how many of them are other bars.
+    """
+
+    origin: str
+    status: ImportStatus
+    format: str | None
+    symbol: str | None
+    timeframe: str | None
+    rows: int
+    accepted: int
+    quarantined: int
+    bars: int
+    start: datetime | None
+    end: datetime | None
+    assumption: str
+    reasons: dict[str, int] = field(default_factory=dict)
+    detail: str | None = None
+    registered: bool = False
+    compared: int = 0
+    different: int = 0
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of all the files."""
+
+    files: tuple[ImportedFile, ...]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Refused rows by reason, the commonest first."""
+        total: dict[str, int] = {}
+        for file in self.files:
+            for reason, count in file.reasons.items():
+                total[reason] = total.get(reason, 0) + count
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+    @property
+    def every_file_usable(self) -> bool:
+        """Whether every file gave at least one accepted row."""
+        return all(file.status is not ImportStatus.REFUSED for file in self.files)
+
+    @property
+    def series(self) -> list[tuple[str, str]]:
+        """The symbols and timeframes that now have imported bars to backfill from."""
+        return sorted(
+            {(file.symbol, file.timeframe) for file in self.files if file.bars and file.symbol and file.timeframe}
+        )
+
+
+def import_files(
+    paths: Sequence[Path],
+    options: ImportOptions,
+    *,
+    landing: Landing,
+    quarantine: Quarantine,
+    coverage: Coverage,
+    instruments: Instruments,
+    clock: Clock,
+    progress: Progress = silent,
+) -> ImportReport:
+    """Imports files one after the other; doing it again changes nothing.
+
+    A file is quarantined before it is landed, so that after an interruption a second import
+    completes what the first began.
+
+    Args:
+        paths: the files; a zip stands for its members.
+        options: what the user said about all of them.
+        landing: keeps accepted bars.
+        quarantine: keeps refused rows.
+        coverage: is told where an import changes what the files say.
+        instruments: the universe; unknown symbols are added to it as what their name suggests.
+        clock: the present.
+        progress: is told of each finished file.
+
+    Raises:
+        InvalidRequest: if a file does not exist (then nothing was imported), or a symbol or
+            timeframe cannot be told (then the files before it were).
+        StoreError: if a store fails; the files before that one were imported.
+    """
+    contents = [content for path in paths for content in open_contents(path.expanduser().absolute())]
+    done: list[ImportedFile] = []
+    progress("files", 0, len(contents))
+    for content in contents:
+        done.append(_import_one(content, options, landing, quarantine, coverage, instruments, clock=clock))
+        progress("files", len(done), len(contents))
+    return ImportReport(tuple(done))
+
+
+def _import_one(
+    content: FileContent,
+    options: ImportOptions,
+    landing: Landing,
+    quarantine: Quarantine,
+    coverage: Coverage,
+    instruments: Instruments,
+    *,
+    clock: Clock,
+) -> ImportedFile:
+    def zone_of(symbol: str) -> str:
+        instrument = instruments.get(symbol) or guess_instrument(symbol, SOURCE)
+        return timezone_of(instrument.calendar).key
+
+    reading = read_content(content, options, now=clock(), zone_of=zone_of)
+    timeframe = reading.timeframe.value if reading.timeframe else None
+    refused = reading.refused.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
+    quarantine.record(refused, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
+    registered = bool(reading.accepted) and _register(reading.symbol, instruments)
+    status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REFUSED
+    return _report(content, reading, status, registered=registered)
+
+
+def _register(symbol: str | None, instruments: Instruments) -> bool:
+    if symbol is None or instruments.get(symbol) is not None:
+        return False
+    instruments.add(guess_instrument(symbol, SOURCE))
+    return True
+
+
+_STATUS = {
+    Kept.NEW: ImportStatus.IMPORTED,
+    Kept.REPLACED: ImportStatus.REPLACED,
+    Kept.UNCHANGED: ImportStatus.UNCHANGED,
+}
+
+
+def _land(
+    reading: FileReading, options: ImportOptions, landing: Landing, coverage: Coverage, clock: Clock
+) -> ImportStatus:
+    if reading.span is None or reading.symbol is None or reading.timeframe is None or reading.sha256 is None:
+        return ImportStatus.IMPORTED  # ticks of a bar that is still running: accepted, and no bar yet
+    symbol, timeframe, sha256, fingerprint = reading.symbol, reading.timeframe, reading.sha256, options.fingerprint()
+    if landing.has(sha256=sha256, symbol=symbol, timeframe=timeframe, options=fingerprint):
+        return ImportStatus.UNCHANGED
+    # Before the bars are kept: killed in between, the old bars are merely asked for once more.
+    coverage.withdraw(symbol, timeframe, SOURCE, [reading.span])
+    kept = landing.keep(
+        reading.bars,
+        sha256=sha256,
+        symbol=symbol,
+        timeframe=timeframe,
+        span=reading.span,
+        options=fingerprint,
+        clock=clock,
+    )
+    return _STATUS[kept]
+
+
+def _report(content: FileContent, reading: FileReading, status: ImportStatus, *, registered: bool) -> ImportedFile:
+    end = reading.bars["time"].max()
+    duration = reading.timeframe.duration if reading.timeframe else None
+    return ImportedFile(
+        origin=content.origin,
+        status=status,
+        format=reading.format,
+        symbol=reading.symbol,
+        timeframe=reading.timeframe.value if reading.timeframe else None,
+        rows=reading.rows,
+        accepted=reading.accepted,
+        quarantined=reading.quarantined,
+        bars=reading.bars.height,
+        start=reading.bars["time"].min(),  # type: ignore[arg-type]
+        end=end + duration if isinstance(end, datetime) and duration else None,
+        assumption=reading.assumption,
+        reasons=_reasons(reading.refused),
+        detail=reading.refused["detail"].first() if reading.refused.height else None,  # type: ignore[arg-type]
+        registered=registered,
+    )
+
+
+def _reasons(refused: pl.DataFrame) -> dict[str, int]:
+    counted: Iterable[tuple[str, int]] = (
+        refused.group_by("reason").agg(pl.col("row_count").sum()).sort("reason").iter_rows()
+    )
+    return dict(counted)

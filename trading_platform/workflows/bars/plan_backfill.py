@@ -1,0 +1,177 @@
+"""Finds what a backfill has to do: the partitions that are not yet what their sources say.
+
+A plan is made from coverage and derivations alone, before anything is started, so that running a
+finished backfill again costs a few queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trading_platform.domain.errors import SourceError
+from trading_platform.domain.market.calendars import last_closed
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.sources.base import PiecemealSource
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars import roll_up_bars
+from trading_platform.workflows.bars.backfill_bars import Sources, missing_windows, source_of
+from trading_platform.workflows.bars.count_coverage import within
+from trading_platform.workflows.derived import build_features, compute_indicators
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What can be had of an instrument's bars of one timeframe: disjoint windows, in order."""
+
+    instrument: Instrument
+    timeframe: Timeframe
+    windows: tuple[Window, ...]
+    rolled_up: bool
+
+    def partitions(self, asked: Window | None) -> list[Window]:
+        """The whole partitions that hold any of it, inside ``asked`` (None: of all history)."""
+        parts = self.windows if asked is None else within(self.windows, asked)
+        return sorted({partition for part in parts for partition in partition_windows(self.timeframe, part)})
+
+
+def reach_of(
+    stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, clock: Clock
+) -> Reach | None:
+    """What can be had of an instrument's bars: from its source, or rolled up from its 1m bars.
+
+    Bars that were answered for before belong to it even where the source no longer reaches them.
+    """
+    source = source_of(sources, instrument)
+    own = source.reach(instrument, timeframe)
+    rolled_up = not own and timeframe is not Timeframe.M1
+    base = source.reach(instrument, Timeframe.M1) if rolled_up else own
+    known = stores.coverage.answered(instrument.symbol, Timeframe.M1 if rolled_up else timeframe)
+    windows = [*(window for found in known.values() for window in found), *base]
+    end = last_closed(instrument.calendar, timeframe, clock())
+    windows = [Window(window.start, min(window.end, end)) for window in windows if window.start < end]
+    return Reach(instrument, timeframe, tuple(Window.merge(windows)), rolled_up) if windows else None
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What is to be asked of a source that takes long to answer.
+
+    Attributes:
+        symbol: whose bars.
+        timeframe: which are asked for; longer ones may be rolled up from them.
+        source: who is asked.
+        window: from the first to the last that is missing.
+        requests: how many it will take, about.
+        seconds: how long, about.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    source: str
+    window: Window
+    requests: int
+    seconds: float
+
+
+def efforts_of(
+    stores: Stores,
+    sources: Sources,
+    instruments: Sequence[Instrument],
+    timeframes: Sequence[Timeframe],
+    asked: Window | None,
+    *,
+    clock: Clock,
+    again: bool,
+) -> list[Ahead]:
+    """What a backfill will ask of sources that answer piece by piece; nothing of those that do not say.
+
+    Args:
+        stores: what there is.
+        sources: what can be had.
+        instruments: whose bars.
+        timeframes: which are wanted.
+        asked: the part of history in question; None means all of it.
+        clock: tells what has closed.
+        again: all is asked for anew.
+    """
+    found = []
+    for instrument in instruments:
+        source = source_of(sources, instrument)
+        if not isinstance(source, PiecemealSource):
+            continue
+        own = {length if source.reach(instrument, length) else Timeframe.M1 for length in timeframes}
+        for timeframe in sorted(own, key=list(Timeframe).index):
+            reach = reach_of(stores, sources, instrument, timeframe, clock)
+            if reach is None:
+                continue
+            missing = [
+                part
+                for whole in Window.merge(reach.partitions(asked))
+                for part in (
+                    within(reach.windows, whole)
+                    if again
+                    else missing_windows(stores, source, instrument, timeframe, whole)
+                )
+            ]
+            found.extend(_ahead(source, instrument, timeframe, missing))
+    return found
+
+
+def _ahead(
+    source: PiecemealSource, instrument: Instrument, timeframe: Timeframe, missing: Sequence[Window]
+) -> list[Ahead]:
+    try:
+        efforts = [source.effort(instrument, timeframe, part) for part in missing]
+    except SourceError:
+        return []  # the backfill itself will say what is wrong
+    if not efforts:
+        return []
+    requests, seconds = sum(one.requests for one in efforts), sum(one.seconds for one in efforts)
+    window = Window(missing[0].start, missing[-1].end)
+    return [Ahead(instrument.symbol, timeframe, instrument.source, window, requests, seconds)]
+
+
+def unfinished_partitions(
+    stores: Stores, sources: Sources, reaches: Sequence[Reach], asked: Window | None, *, again: bool
+) -> dict[str, list[Window]]:
+    """For each symbol the partitions with something left to do, of reaches of one kind of partition.
+
+    Args:
+        stores: what there is.
+        sources: what can be had.
+        reaches: of intraday timeframes, or of the daily one.
+        asked: the part of history in question; None means all of it.
+        again: take everything for unfinished.
+    """
+    unfinished: dict[str, set[Window]] = {}
+    for reach in reaches:
+        partitions = reach.partitions(asked)
+        found = set(partitions) if again else _to_do(stores, sources, reach, partitions)
+        unfinished.setdefault(reach.instrument.symbol, set()).update(found)
+    return {symbol: sorted(windows) for symbol, windows in unfinished.items() if windows}
+
+
+def _to_do(stores: Stores, sources: Sources, reach: Reach, partitions: Sequence[Window]) -> set[Window]:
+    symbol, timeframe = reach.instrument.symbol, reach.timeframe
+    to_do: set[Window] = set()
+    if not partitions:
+        return to_do
+    if reach.rolled_up:
+        to_do |= set(roll_up_bars.stale_roll_ups(stores, symbol, timeframe, partitions))
+    else:
+        source = source_of(sources, reach.instrument)
+        missing = missing_windows(stores, source, reach.instrument, timeframe, _whole(partitions))
+        closed = [part for window in reach.windows for part in within(missing, window)]
+        to_do |= {window for window in partitions if within(closed, window)}
+    stale = compute_indicators.stale_indicators(stores, [symbol], timeframe, partitions)
+    to_do |= set(stale.get(symbol, ()))
+    if timeframe is Timeframe.D1:
+        universe = stores.instruments.all()
+        to_do |= set(build_features.stale_features(stores, universe, [symbol], partitions).get(symbol, ()))
+    return to_do
+
+
+def _whole(windows: Sequence[Window]) -> Window:
+    return Window(windows[0].start, windows[-1].end)

@@ -1,0 +1,95 @@
+"""Holds what one tier of a source says against what is stored of another: the finer wins, and nothing is silent.
+
+Differences are kept (:mod:`trading_platform.stores.market_data.conflicting_versions`) until the tiers agree; the check
+``tiers_agree`` shows them. Why the finer tier wins: docs/decisions/0026-kraken-in-three-tiers.md.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from trading_platform.domain.market.bars import mark_gaps
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.conflicting_versions import Comparison, compare_bars
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.sources.base import SecondTelling
+from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.stores import Stores
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def compare_telling(
+    stores: Stores,
+    connection: Connection,
+    telling: SecondTelling,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    *,
+    source: str,
+    origin: str,
+    now: datetime,
+) -> tuple[Comparison, bool]:
+    """Compares bars told a second time with those stored of the same source, and keeps what came of it.
+
+    Args:
+        stores: where they are.
+        connection: the transaction.
+        telling: the bars, and whether they win.
+        instrument: whose bars.
+        timeframe: their length.
+        source: who tells them; bars stored of another are not compared.
+        origin: what was asked or read.
+        now: the present.
+
+    Returns:
+        What came of it, and whether stored bars gave way.
+    """
+    comparison = _compare(stores, connection, telling.bars, instrument.symbol, timeframe, source)
+    replaced = telling.finer and not comparison.differences.is_empty()
+    if replaced:
+        times = comparison.differences["time"]
+        _replace(stores, connection, telling.bars.filter(pl.col("time").is_in(times.implode())), timeframe)
+        touched = Window(times[0], times[-1] + timeframe.duration)
+        note = f"{telling.tier} says otherwise than what was stored of {times.len()} bars, and is the finer"
+        stores.coverage.record(
+            connection,
+            Request(
+                instrument.symbol, timeframe, source, touched, Outcome.STORED, origin, now,
+                stored=times.len(), changed=True, note=note,
+            ),
+        )  # fmt: skip
+    stores.overlaps.record(
+        connection,
+        comparison,
+        symbol=instrument.symbol,
+        timeframe=timeframe,
+        source=source,
+        tier=telling.tier,
+        replaced=replaced,
+        origin=origin,
+        compared_at=now,
+    )
+    return comparison, replaced
+
+
+def _compare(
+    stores: Stores, connection: Connection, heard: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str
+) -> Comparison:
+    if heard.is_empty():
+        return compare_bars(heard, heard, timeframe)
+    span = Window(heard["time"][0], heard["time"][-1] + timeframe.duration)
+    stored = stores.bars.read_within(connection, symbol, timeframe, span)
+    return compare_bars(stored.filter(pl.col("source") == source), heard, timeframe)
+
+
+def _replace(stores: Stores, connection: Connection, bars: pl.DataFrame, timeframe: Timeframe) -> None:
+    for bar in bars.iter_slices(1):
+        time, symbol = bar["time"][0], bar["symbol"][0]
+        before = stores.bars.previous_close(connection, symbol, timeframe, time)
+        window = Window(time, time + timeframe.duration)
+        stores.bars.replace(connection, symbol, timeframe, window, mark_gaps(bar, before))

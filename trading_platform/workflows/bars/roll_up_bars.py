@@ -1,0 +1,170 @@
+"""Makes 5m, 1h and 1d bars of the stored 1m bars of the same symbol.
+
+5m and 1h bars are plain buckets on the UTC grid; a daily bar of an exchange holds its regular
+session only, as vendors' daily bars do. A partition is made again when its 1m bars have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import polars as pl
+
+from trading_platform.domain.errors import StoreError
+from trading_platform.domain.market.bars import mark_gaps, roll_up
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, last_closed, session_dates, sessions
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.stores.market_data.coverage import ROLLED_UP, Outcome, Request
+from trading_platform.stores.market_data.input_versions import Derived
+from trading_platform.stores.stores import Stores
+
+CODE_VERSION = "1"
+"""To be raised when the rule of rolling up changes: everything rolled up before is then stale."""
+
+
+def stale_roll_ups(
+    stores: Stores, symbol: str, timeframe: Timeframe, partitions: Sequence[Window], *, again: bool = False
+) -> dict[Window, Derived]:
+    """The partitions of one symbol that are not rolled up from its present 1m bars."""
+    versions = stores.derivations.bar_versions([symbol], Timeframe.M1)
+    made = stores.derivations.read(f"ohlcv_{timeframe.value}", [symbol])
+    present = {window: Derived(versions.before([symbol], window.end), CODE_VERSION) for window in partitions}
+    return {
+        window: derived
+        for window, derived in present.items()
+        if derived.input_version and (again or made.get((symbol, window.start)) != derived)
+    }
+
+
+def roll_up_bars(
+    stores: Stores,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool = False,
+) -> list[bool]:
+    """Brings the rolled-up bars of one symbol to what its 1m bars say.
+
+    Only what the 1m bars' sources have answered for and is still held, in whole bars, is rolled up;
+    what was made of older ones stays.
+
+    Returns:
+        One entry a partition that was made again: whether that changed anything.
+    """
+    symbol = instrument.symbol
+    stale = stale_roll_ups(stores, symbol, timeframe, partitions, again=again)
+    end = last_closed(instrument.calendar, timeframe, clock())
+    answered = stores.coverage.answered_by_any([symbol], Timeframe.M1).get(symbol, [])
+    changes = []
+    for partition, present in stale.items():
+        inside = rollable(answered, instrument.calendar, timeframe, partition, end)
+        changes.append(_make(stores, instrument, timeframe, partition, inside, present, clock))
+    return changes
+
+
+def rollable(
+    answered: Sequence[Window], calendar: str, timeframe: Timeframe, partition: Window, end: datetime
+) -> list[Window]:
+    """Where longer bars can be made: whole bars, all of whose minutes somebody has answered for.
+
+    A daily bar needs its session, which in markets east of Greenwich may begin on the UTC day before, and no more
+    of the day than that.
+
+    Args:
+        answered: for which minutes, in order.
+        calendar: of the instrument.
+        timeframe: length of the bars to make.
+        partition: where.
+        end: what is later has not ended.
+    """
+    whole = _whole_bars(answered, timeframe, partition, end)
+    if timeframe.is_intraday or calendar == ALWAYS_OPEN:
+        return whole
+    days = sessions(calendar, partition).filter(pl.col("session") < end)
+    known: dict[bool, list[Window]] = {True: [], False: []}
+    for session, opens, closes in days.iter_rows():
+        minutes = Window(opens, closes)
+        complete = any(minutes.start >= window.start and minutes.end <= window.end for window in answered)
+        known[complete].append(Window(session, session + timeframe.duration))
+    return Window.merge([*(part for window in whole for part in window.subtract(known[False])), *known[True]])
+
+
+def _make(
+    stores: Stores,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    partition: Window,
+    answered: Sequence[Window],
+    present: Derived,
+    clock: Clock,
+) -> bool:
+    symbol, dataset, now = instrument.symbol, f"ohlcv_{timeframe.value}", clock()
+    rolled_up = {}
+    read = []
+    for window in answered:
+        by_session = session_dates(instrument.calendar, window) if timeframe is Timeframe.D1 else None
+        read.append(_minutes_of(window, by_session))
+        bars = roll_up(stores.bars.read([symbol], Timeframe.M1, read[-1]), timeframe, by_session)
+        rolled_up[window] = bars.filter(pl.col("time").is_between(window.start, window.end, closed="left"))
+        stores.bars.prepare(timeframe, rolled_up[window])
+    _refuse_dropped(stores, symbol, read, now)
+    changed, total = False, 0
+    with stores.database.begin() as connection:
+        for window, bars in rolled_up.items():
+            before = stores.bars.previous_close(connection, symbol, timeframe, window.start)
+            total += bars.height
+            changed |= stores.bars.replace(connection, symbol, timeframe, window, mark_gaps(bars, before))
+        outcome = Outcome.STORED if total else Outcome.EMPTY
+        request = Request(
+            symbol, timeframe, ROLLED_UP, partition, outcome, ROLLED_UP, now, stored=total, changed=changed
+        )
+        stores.coverage.record(connection, request, answered)
+        stores.derivations.record(connection, dataset, {(symbol, partition): (present, total)}, now)
+    return changed
+
+
+def _minutes_of(window: Window, by_session: pl.DataFrame | None) -> Window:
+    """Where the minutes are that the bars of a window are made of."""
+    if by_session is None:
+        return window
+    inside = by_session.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
+    if inside.is_empty():
+        return window
+    opens: datetime = inside["open"].min()  # type: ignore[assignment]
+    closes: datetime = inside["close"].max()  # type: ignore[assignment]
+    return Window(min(window.start, opens), max(window.end, closes))
+
+
+def _refuse_dropped(stores: Stores, symbol: str, windows: Sequence[Window], present: datetime) -> None:
+    """Refuses to go on with windows whose minutes were dropped since they were looked up or while they were read.
+
+    What is rolled up of the rest of them would take the place of whole bars, or of all of them.
+    """
+    if windows and not stores.lifecycle.still_held(Timeframe.M1, windows, present):
+        stores.lifecycle.note_expired(present)
+        raise StoreError(
+            f"Minute bars of {symbol} were dropped because of their age while they were rolled up.",
+            expected=f"minute bars in {', '.join(map(str, windows))}",
+            received="fewer; nothing was changed",
+            remedy="run the same again: it leaves out what is gone",
+            retryable=True,
+        )
+
+
+def _whole_bars(answered: Sequence[Window], timeframe: Timeframe, partition: Window, end: datetime) -> list[Window]:
+    """The answered windows inside a partition, shrunk to whole bars."""
+    length = timeframe.duration.total_seconds()
+    found = []
+    for window in answered:
+        part = window.intersect(Window(partition.start, min(partition.end, end))) if end > partition.start else None
+        if part is None:
+            continue
+        first = -(-part.start.timestamp() // length) * length
+        last = part.end.timestamp() // length * length
+        if first < last:
+            found.append(Window(datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)))
+    return found

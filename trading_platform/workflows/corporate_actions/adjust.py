@@ -1,0 +1,122 @@
+"""Brings stored splits and dividends to the stored bars: for who reads them adjusted, and for what is derived.
+
+The arithmetic is in :mod:`trading_platform.domain.market.corporate_actions` and
+:mod:`trading_platform.domain.derived.splits`; here what it needs is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from fractions import Fraction
+from functools import cache
+
+import polars as pl
+
+from trading_platform.domain.derived.splits import NO_SPLITS, Splits, fingerprint
+from trading_platform.domain.market.adjustment import Adjustment, adjust_bars
+from trading_platform.domain.market.calendars import day_begins
+from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.stores import Stores
+
+_DAY = timedelta(days=1)
+
+Fingerprints = Mapping[tuple[str, Window], str]
+"""By symbol and partition, the fingerprint of the splits it is computed across; those without any are left out."""
+
+Needs = Mapping[str, Mapping[Window, Sequence[tuple[str, datetime, int]]]]
+"""By symbol and partition, from whose bars it is computed, and how many of them before which moment."""
+
+
+def adjusted_bars(
+    stores: Stores,
+    bars: pl.DataFrame,
+    instruments: Mapping[str, Instrument],
+    timeframe: Timeframe,
+    adjust: Adjustment,
+    as_of: datetime,
+) -> pl.DataFrame:
+    """Raw bars as they looked at a moment.
+
+    Args:
+        stores: where the actions are.
+        bars: frame of ``BAR_SCHEMA``, sorted by (symbol, time).
+        instruments: of the symbols; their calendars tell when a day begins.
+        timeframe: of the bars.
+        adjust: what for.
+        as_of: of which moment.
+
+    Raises:
+        QualityError: if a dividend cannot be reckoned with.
+    """
+    if adjust is Adjustment.RAW or bars.is_empty():
+        return bars
+    kinds = tuple(ActionKind) if adjust is Adjustment.TOTAL_RETURN else (ActionKind.SPLIT,)
+    after: datetime = bars["time"].min()  # type: ignore[assignment]
+    actions = [
+        action for action in stores.corporate_actions.read(list(instruments), kinds) if action.ex_date > after - _DAY
+    ]
+    dividends = [action for action in actions if action.kind is ActionKind.DIVIDEND]
+    closes = stores.corporate_actions.closes_before(dividends) if dividends else {}
+
+    @cache
+    def ex_moment(action: CorporateAction) -> datetime:
+        if not timeframe.is_intraday:
+            return action.ex_date
+        return day_begins(instruments[action.symbol].calendar, action.ex_date)
+
+    return adjust_bars(bars, actions, closes, adjust, as_of, ex_moment)
+
+
+def splits_between(stores: Stores, bars: pl.DataFrame, timeframe: Timeframe) -> Splits:
+    """The splits that may lie between some bars, from when on the bars of that timeframe are in new shares."""
+    if bars.is_empty():
+        return NO_SPLITS
+    first, last = bars["time"].min(), bars["time"].max()
+    found = {
+        symbol: near
+        for symbol, splits in stores.corporate_actions.splits(bars["symbol"].unique().to_list()).items()
+        if (near := [split for split in splits if first - _DAY < split[0] < last + _DAY])  # type: ignore[operator]
+    }
+    if not found or not timeframe.is_intraday:
+        return found
+    universe = stores.instruments.all()
+    return {
+        symbol: [(_begins(universe.get(symbol), date), ratio) for date, ratio in splits]
+        for symbol, splits in found.items()
+    }
+
+
+def _begins(instrument: Instrument | None, date: datetime) -> datetime:
+    return date if instrument is None else day_begins(instrument.calendar, date)
+
+
+def fingerprints(stores: Stores, timeframe: Timeframe, splits: Splits, needs: Needs) -> Fingerprints:
+    """Which partitions are computed across splits, and across which.
+
+    A split counts for a partition if it lies after the first bar that the partition loads and before its end:
+    only then are there bars on both sides of it.
+
+    Args:
+        stores: where the bars are.
+        timeframe: of which bars.
+        splits: of all the symbols needed, by date.
+        needs: what each partition is computed from; whatever has no split in question may be left out.
+    """
+    asked = sorted({need for windows in needs.values() for wanted in windows.values() for need in wanted})
+    begins = stores.bars.history_begins(timeframe, [need for need in asked if need[0] in splits])
+    margin = _DAY if timeframe.is_intraday else timedelta(0)  # a date begins elsewhere at another hour
+    found: dict[tuple[str, Window], str] = {}
+    for symbol, windows in needs.items():
+        for window, wanted in windows.items():
+            across: dict[str, list[tuple[datetime, Fraction]]] = {}
+            for need in wanted:
+                first = begins.get(need, need[1])
+                for moment, ratio in splits.get(need[0], ()):
+                    if first - margin < moment < window.end + margin:
+                        across.setdefault(need[0], []).append((moment, ratio))
+            if across:
+                found[symbol, window] = fingerprint(across)
+    return found

@@ -1,0 +1,88 @@
+"""The use case behind ``trading-platform actions import``: a file's splits and dividends into the database.
+
+How the file is read is in :mod:`trading_platform.sources.files.actions`; vendors are asked in
+:mod:`trading_platform.workflows.corporate_actions.fetch_actions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from trading_platform.domain.market.calendars import check_calendar
+from trading_platform.domain.market.instruments import guess_instrument
+from trading_platform.domain.time import Clock
+from trading_platform.sources.files.actions import read_actions
+from trading_platform.sources.files.contents import open_contents
+from trading_platform.sources.files.reading import SOURCE
+from trading_platform.stores.stores import Stores
+
+
+@dataclass(frozen=True)
+class ImportedActions:
+    """What became of a file of actions.
+
+    Attributes:
+        origin: path, and member after an exclamation mark.
+        format: which it has; empty where it was refused as a whole.
+        rows: data rows in it.
+        splits, dividends: how many it tells of.
+        changed: how many of these were new, or not as they were.
+        quarantined: rows that were refused.
+        reasons: why, and how many for each reason.
+        detail: the first refusal in words.
+    """
+
+    origin: str
+    format: str
+    rows: int
+    splits: int
+    dividends: int
+    changed: int
+    quarantined: int
+    reasons: dict[str, int]
+    detail: str | None
+
+
+def import_actions(stores: Stores, paths: Sequence[Path], symbol: str | None, *, clock: Clock) -> list[ImportedActions]:
+    """Imports files of splits and dividends one after the other; doing it again changes nothing.
+
+    Args:
+        stores: where to; refused rows go to the quarantine.
+        paths: the files; a zip stands for its members.
+        symbol: whose they are, where a file does not say.
+        clock: the present.
+
+    Raises:
+        InvalidRequest: if a file does not exist, or nobody says whose actions it has.
+    """
+
+    def calendar_of(name: str) -> str:
+        instrument = stores.instruments.get(name) or guess_instrument(name, SOURCE)
+        return check_calendar(instrument.calendar)
+
+    done = []
+    for content in [content for path in paths for content in open_contents(path.expanduser().absolute())]:
+        reading = read_actions(content, symbol, calendar_of)
+        stores.quarantine.record(reading.refused, source=SOURCE, symbol=symbol, timeframe=None, origin=content.origin)
+        saved = stores.corporate_actions.save(reading.actions, clock())
+        splits = sum(action.ratio is not None for action in reading.actions)
+        done.append(
+            ImportedActions(
+                origin=content.origin,
+                format=reading.format,
+                rows=reading.rows,
+                splits=splits,
+                dividends=len(reading.actions) - splits,
+                changed=len(saved.changed),
+                quarantined=int(reading.refused["row_count"].sum()),
+                reasons=dict(
+                    reading.refused.group_by("reason").agg(pl.col("row_count").sum()).sort("reason").iter_rows()
+                ),
+                detail=reading.refused["detail"][0] if reading.refused.height else None,
+            )
+        )
+    return done

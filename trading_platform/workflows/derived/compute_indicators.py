@@ -1,0 +1,245 @@
+"""Computes indicators from stored bars, for the partitions whose bars or splits have changed since.
+
+Formulas stand in :mod:`trading_platform.domain.derived.indicators`. Each partition loads the warm-up it
+needs, so that recomputing any of them alone equals the computation over the full history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from trading_platform.domain.derived.indicators import WARM_UP, compute_indicators
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.stores.market_data.input_versions import Derived
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.corporate_actions.adjust import Fingerprints, fingerprints, splits_between
+from trading_platform.workflows.progress import Progress, silent
+
+CODE_VERSION = "1"
+"""To be raised when a formula changes: everything computed before is then stale."""
+
+BATCH_ROWS = 400_000
+"""Bars computed at once: large enough to keep round trips few, small enough for a laptop's memory."""
+
+NEW_WITHIN = timedelta(days=1)
+"""How far back :func:`compute_new_indicators` looks; what is older is left to the partition's computation."""
+
+
+@dataclass(frozen=True)
+class ComputeReport:
+    """What was computed: rows of each (symbol, partition) that was stale; the others were left as they are."""
+
+    dataset: str
+    rows: Mapping[tuple[str, Window], int]
+    up_to_date: int
+
+
+def stale_partitions(
+    stores: Stores,
+    dataset: str,
+    inputs: Mapping[str, Sequence[str]],
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    code_versions: Mapping[str, str],
+    across: Fingerprints,
+    *,
+    again: bool = False,
+) -> dict[str, dict[Window, Derived]]:
+    """For each symbol, the partitions that are not made from the present bars and splits, and what those are.
+
+    Args:
+        stores: where both are recorded.
+        dataset: what is derived.
+        inputs: for each symbol, whose bars it is derived from.
+        timeframe: length of those bars.
+        partitions: the partitions in question.
+        code_versions: for each symbol, the version of the code that derives it.
+        across: the splits that partitions are derived across.
+        again: take every partition with bars for stale.
+    """
+    everyone = sorted({name for names in inputs.values() for name in names})
+    versions = stores.derivations.bar_versions(everyone, timeframe)
+    made = stores.derivations.read(dataset, list(inputs))
+    stale: dict[str, dict[Window, Derived]] = {}
+    for symbol, names in inputs.items():
+        for window in partitions:
+            present = Derived(
+                versions.before(names, window.end), code_versions[symbol], across.get((symbol, window), "")
+            )
+            if present.input_version and (again or made.get((symbol, window.start)) != present):
+                stale.setdefault(symbol, {})[window] = present
+    return stale
+
+
+def stale_indicators(
+    stores: Stores,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    again: bool = False,
+) -> dict[str, dict[Window, Derived]]:
+    """For each symbol, the partitions whose indicators are not made from the present bars and splits."""
+    splits = stores.corporate_actions.splits(symbols)
+    needs = {
+        symbol: {window: [(symbol, window.start, WARM_UP)] for window in partitions}
+        for symbol in symbols
+        if symbol in splits
+    }
+    return stale_partitions(
+        stores,
+        _dataset(timeframe),
+        {symbol: [symbol] for symbol in symbols},
+        timeframe,
+        partitions,
+        dict.fromkeys(symbols, CODE_VERSION),
+        fingerprints(stores, timeframe, splits, needs),
+        again=again,
+    )
+
+
+def compute_indicators_of(
+    stores: Stores,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    partitions: Sequence[Window],
+    *,
+    clock: Clock,
+    again: bool = False,
+    progress: Progress = silent,
+) -> ComputeReport:
+    """Computes what is stale among these symbols and partitions.
+
+    Args:
+        stores: bars in, indicators out.
+        symbols: whose.
+        timeframe: of which bars.
+        partitions: disjoint whole partitions, in order.
+        clock: stamps the record.
+        again: compute everything, stale or not.
+        progress: told after each batch.
+    """
+    dataset = _dataset(timeframe)
+    stale = stale_indicators(stores, symbols, timeframe, partitions, again=again)
+    rows: dict[tuple[str, Window], int] = {}
+    done = 0
+    for batch, windows in _batches(stale, timeframe):
+        made = {window: _compute(stores, batch, timeframe, window) for window in Window.merge(windows)}
+        for computed in made.values():
+            stores.indicators.prepare(timeframe, computed["time"])
+        with stores.database.begin() as connection:
+            for window, computed in made.items():
+                stores.indicators.replace(connection, batch, timeframe, window, computed)
+                rows.update(_count(computed, batch, windows, window))
+            derived = {
+                (symbol, window): (stale[symbol][window], rows[symbol, window])
+                for symbol in batch
+                for window in windows
+            }
+            stores.derivations.record(connection, dataset, derived, clock())
+        done += len(batch)
+        progress(f"{timeframe} indicators", done, len(stale))
+    return ComputeReport(dataset, rows, len(symbols) * len(partitions) - len(rows))
+
+
+def compute_new_indicators(
+    stores: Stores, symbols: Sequence[str], timeframe: Timeframe, *, clock: Clock
+) -> dict[Window, int]:
+    """Computes the indicators of the bars that have come since the last ones, up to a day of them.
+
+    A window and its warm-up, and not the partition: cheap enough for every few minutes. Nothing is noted of
+    the partition, so that its next computation takes in older bars that have changed meanwhile.
+
+    Args:
+        stores: bars in, indicators out.
+        symbols: whose.
+        timeframe: of which bars.
+        clock: the present.
+
+    Returns:
+        For each window that was looked at, how many rows of indicators it has now; none where nothing is new.
+    """
+    now = clock()
+    since = now - timeframe.duration - NEW_WITHIN
+    last = stores.indicators.last_times(symbols, timeframe, since)
+    starts: dict[datetime, list[str]] = {}
+    for symbol in symbols:
+        starts.setdefault(last[symbol] + timeframe.duration if symbol in last else since, []).append(symbol)
+    counted = {}
+    for start, names in starts.items():
+        if start >= now:
+            continue
+        window = Window(start, now)
+        computed = _compute(stores, names, timeframe, window)
+        if computed.is_empty():
+            continue
+        stores.indicators.prepare(timeframe, computed["time"])
+        with stores.database.begin() as connection:
+            stores.indicators.replace(connection, names, timeframe, window, computed)
+        counted[window] = computed.height
+    return counted
+
+
+def _compute(stores: Stores, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+    """The indicators of a window, with the warm-up before it."""
+    bars = stores.bars.read_with_history(symbols, timeframe, window, WARM_UP)
+    computed = compute_indicators(bars, splits_between(stores, bars, timeframe)).filter(pl.col("time") >= window.start)
+    expired = stores.coverage.expired_by_any(symbols, timeframe)
+    shortened = [symbol for symbol, gone in expired.items() if gone[0].start < window.end]
+    if not shortened:
+        return computed
+    # The first bars after dropped ones have lost their warm-up: what was computed with it stays.
+    short = (
+        bars.filter(pl.col("symbol").is_in(shortened))
+        .group_by("symbol", maintain_order=True)
+        .head(WARM_UP)
+        .filter(pl.col("time") >= window.start)
+        .select("symbol", "time")
+    )
+    known = stores.indicators.read(shortened, timeframe, window).join(short, on=["symbol", "time"], how="semi")
+    return pl.concat([computed.join(known, on=["symbol", "time"], how="anti"), known.select(computed.columns)]).sort(
+        "symbol", "time"
+    )
+
+
+def _dataset(timeframe: Timeframe) -> str:
+    return f"indicators_{timeframe.value}"
+
+
+def _batches(
+    stale: Mapping[str, Mapping[Window, Derived]], timeframe: Timeframe
+) -> Iterator[tuple[list[str], list[Window]]]:
+    """Symbols that need the same windows, as many together as the batch size allows."""
+    alike: dict[tuple[Window, ...], list[str]] = {}
+    for symbol, windows in stale.items():
+        alike.setdefault(tuple(sorted(windows)), []).append(symbol)
+    for wanted, symbols in alike.items():
+        bars = sum((window.end - window.start) // timeframe.duration for window in wanted) + WARM_UP
+        size = max(1, BATCH_ROWS // bars)
+        for start in range(0, len(symbols), size):
+            yield symbols[start : start + size], list(wanted)
+
+
+def _count(
+    computed: pl.DataFrame, symbols: Sequence[str], windows: Sequence[Window], whole: Window
+) -> dict[tuple[str, Window], int]:
+    starts = pl.DataFrame({"start": [window.start for window in windows]}, schema={"start": pl.Datetime("us", "UTC")})
+    counted: dict[tuple[str, datetime], int] = {
+        (symbol, start): count
+        for symbol, start, count in computed.select("symbol", "time")
+        .sort("time")
+        .join_asof(starts.sort("start"), left_on="time", right_on="start", coalesce=False)
+        .group_by("symbol", "start")
+        .len()
+        .iter_rows()
+    }
+    return {
+        (symbol, window): counted.get((symbol, window.start), 0)
+        for symbol in symbols
+        for window in windows
+        if whole.start <= window.start < whole.end
+    }

@@ -1,0 +1,253 @@
+"""Finds what is missing inside of what is known, and keeps the list of it (``market_data.gaps``).
+
+Three things make a gap: time that nobody has answered for between times that somebody has; an empty answer
+that nobody believes yet; and bars or indicators that were stored and are not there any more, or not as they
+were (:mod:`trading_platform.workflows.gaps.verify_integrity`). What is missing before the first and after the last
+thing known is the business of a backfill. Repairs are :mod:`trading_platform.workflows.gaps.repair_gaps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.market.calendars import expected_times, last_closed
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.gaps import Gap, GapKind, reconcile
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.sources.base import is_recorded
+from trading_platform.stores.market_data.checks import CheckStore
+from trading_platform.stores.market_data.fingerprints import Difference
+from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import Sources
+from trading_platform.workflows.bars.count_coverage import within
+from trading_platform.workflows.bars.roll_up_bars import rollable
+from trading_platform.workflows.gaps.gap_alerts import Tell, tell_over, untold
+from trading_platform.workflows.gaps.verify_integrity import (
+    RECENT,
+    Proof,
+    bars_dataset,
+    indicators_dataset,
+    lacking_indicators,
+    prove_bars,
+)
+from trading_platform.workflows.progress import Progress, silent
+
+_AT_WORK = (OutageState.OPEN, OutageState.CLOSED, OutageState.REPAIRING)
+_MANY = 10_000
+
+
+@dataclass
+class Found:
+    """What a search found.
+
+    Attributes:
+        gaps: all that are listed now, of what was looked at.
+        vanished: periods whose bars were not those that were committed.
+    """
+
+    gaps: list[Gap] = field(default_factory=list)
+    vanished: list[Difference] = field(default_factory=list)
+
+
+def find_gaps(
+    stores: Stores,
+    sources: Sources,
+    instruments: Sequence[Instrument],
+    *,
+    clock: Clock,
+    timeframes: Sequence[Timeframe] = tuple(Timeframe),
+    proof: Proof = Proof.NONE,
+    tell: Tell = untold,
+    progress: Progress = silent,
+) -> Found:
+    """Brings the list of gaps of some instruments up to what is so now.
+
+    Args:
+        stores: what there is; as the role ``ingest``.
+        sources: what can be had.
+        instruments: whose bars and indicators.
+        clock: the present.
+        timeframes: which.
+        proof: what of the stored bars is compared with what was committed; what differs becomes work.
+        tell: is told of incidents that are over.
+        progress: told after each timeframe.
+    """
+    found = Found()
+    over: list[str] = []
+    for number, timeframe in enumerate(timeframes, start=1):
+        if instruments:
+            vanished, lost = prove_bars(stores, instruments, timeframe, proof, clock)
+            found.vanished += vanished
+            over += _list_bars(stores, sources, instruments, timeframe, lost, clock, found)
+            if proof is not Proof.NONE:
+                over += _list_indicators(stores, instruments, timeframe, proof, clock, found)
+        progress("gaps", number, len(timeframes))
+    if over:
+        tell_over(stores, over, clock, tell)
+    return found
+
+
+# Bars
+
+
+def _list_bars(
+    stores: Stores,
+    sources: Sources,
+    instruments: Sequence[Instrument],
+    timeframe: Timeframe,
+    lost: Mapping[str, Sequence[Window]],
+    clock: Clock,
+    found: Found,
+) -> list[str]:
+    """Lists the gaps of one timeframe; the incidents that are over."""
+    symbols, now, dataset = [instrument.symbol for instrument in instruments], clock(), bars_dataset(timeframe)
+    answered = stores.coverage.answered_by_any(symbols, timeframe)
+    expired = stores.coverage.expired_by_any(symbols, timeframe)
+    doubtful: dict[str, list[Window]] = {}
+    for each in stores.coverage.unconfirmed(symbols, timeframe, now):
+        doubtful.setdefault(each.symbol, []).append(each.window)
+    spans = CheckStore(stores.database).known_spans(symbols, timeframe)
+    known: dict[str, list[Gap]] = {}
+    for gap in stores.gaps.of(symbols, [dataset]):
+        known.setdefault(gap.symbol, []).append(gap)
+    minutes = _minutes_known(stores, symbols) if timeframe is not Timeframe.M1 else {}
+    outages = _at_work(stores, now) if timeframe is Timeframe.M1 else {}
+    over: list[str] = []
+    for instrument in instruments:
+        symbol = instrument.symbol
+        end = last_closed(instrument.calendar, timeframe, now)
+        span = spans.get(symbol)
+        listed = known.get(symbol, [])
+        if span is None or span.start >= end:
+            if not listed:
+                continue
+            windows: list[tuple[Window, GapKind]] = []
+        else:
+            span = Window(span.start, min(span.end, end))
+            unbelieved = Window.merge(doubtful.get(symbol, []))
+            settled = [*answered.get(symbol, []), *expired.get(symbol, []), *unbelieved, *outages.get(symbol, [])]
+            unanswered = span.subtract(settled)
+            gone = lost.get(symbol, [])
+            kept = [*(gap.window for gap in listed), *gone]
+            missing = _wanted(stores, sources, instrument, timeframe, unanswered, kept, minutes.get(symbol, []), now)
+            windows = _kinds(instrument, timeframe, missing, unbelieved, gone)
+        change = reconcile(dataset, symbol, timeframe, listed, windows, now)
+        over += stores.gaps.apply(dataset, symbol, timeframe, change)
+    found.gaps += stores.gaps.of(symbols, [dataset])
+    return over
+
+
+def _wanted(
+    stores: Stores,
+    sources: Sources,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    unanswered: Sequence[Window],
+    kept: Sequence[Window],
+    minutes: Sequence[Window],
+    now: datetime,
+) -> list[Window]:
+    """Of what nobody has answered for, what somebody could or what was stored once, and is still to be kept."""
+    if not unanswered:
+        return []
+    held = stores.lifecycle.held(timeframe, Window(unanswered[0].start, unanswered[-1].end), now)
+    unanswered = [part for window in unanswered for part in within(held, window)]
+    names = [instrument.source, *instrument.fallback_sources]
+    asked = [sources[name] for name in names if name in sources]
+    if any(source.reach(instrument, timeframe) for source in asked) or timeframe is Timeframe.M1:
+        if asked and all(is_recorded(source) for source in asked):
+            reach = [window for source in asked for window in source.reach(instrument, timeframe)]
+        else:
+            return list(unanswered)
+    else:
+        end = last_closed(instrument.calendar, timeframe, now)
+        reach = [
+            made
+            for window in unanswered
+            for partition in partition_windows(timeframe, window)
+            for made in rollable(minutes, instrument.calendar, timeframe, partition, end)
+        ]
+    candidates = Window.merge([*reach, *kept])
+    return [part for window in unanswered for part in within(candidates, window)]
+
+
+def _kinds(
+    instrument: Instrument,
+    timeframe: Timeframe,
+    missing: Sequence[Window],
+    doubtful: Sequence[Window],
+    lost: Sequence[Window],
+) -> list[tuple[Window, GapKind]]:
+    """The windows cut to the bars that the calendar expects in them; those without any are none."""
+    vanished = Window.merge(lost)
+    parts = [
+        *((part, GapKind.VANISHED) for window in missing for part in within(vanished, window)),
+        *((part, GapKind.MISSING) for window in missing for part in window.subtract(vanished)),
+        *((window, GapKind.UNCONFIRMED) for window in doubtful),
+    ]
+    if not parts:
+        return []
+    parts.sort()
+    whole = Window(parts[0][0].start, max(window.end for window, _ in parts))
+    slots = expected_times(instrument.calendar, timeframe, whole)  # once: a stream leaves every night unanswered
+    firsts = slots.search_sorted(pl.Series([window.start for window, _ in parts], dtype=TIME))
+    ends = slots.search_sorted(pl.Series([window.end for window, _ in parts], dtype=TIME))
+    return [
+        (Window(slots[first], slots[end - 1] + timeframe.duration), kind)
+        for first, end, (_, kind) in zip(firsts, ends, parts, strict=True)
+        if first < end
+    ]
+
+
+def _minutes_known(stores: Stores, symbols: Sequence[str]) -> dict[str, list[Window]]:
+    """For each symbol where its minutes were ever answered for: there, longer bars can or could be made."""
+    answered = stores.coverage.answered_by_any(symbols, Timeframe.M1)
+    expired = stores.coverage.expired_by_any(symbols, Timeframe.M1)
+    return {symbol: Window.merge([*answered.get(symbol, []), *expired.get(symbol, [])]) for symbol in symbols}
+
+
+def _at_work(stores: Stores, now: datetime) -> dict[str, list[Window]]:
+    """For each symbol the outages of its feed that go on or whose repair is under way."""
+    found: dict[str, list[Window]] = {}
+    for outage in stores.outages.all(_AT_WORK, _MANY):
+        window = outage.window()
+        if window is None and outage.down_at < now:
+            window = Window(outage.down_at.replace(second=0, microsecond=0), now + timedelta(minutes=1))
+        if window is not None:
+            found.setdefault(outage.symbol, []).append(window)
+    return found
+
+
+# Indicators
+
+
+def _list_indicators(
+    stores: Stores,
+    instruments: Sequence[Instrument],
+    timeframe: Timeframe,
+    proof: Proof,
+    clock: Clock,
+    found: Found,
+) -> list[str]:
+    """Lists the partitions whose indicators were made of the present bars and are not all there."""
+    now, dataset = clock(), indicators_dataset(timeframe)
+    symbols = [instrument.symbol for instrument in instruments]
+    since = now - RECENT if proof is Proof.RECENT else None
+    lacking = lacking_indicators(stores, symbols, timeframe, since)
+    known: dict[str, list[Gap]] = {}
+    for gap in stores.gaps.of(symbols, [dataset]):
+        known.setdefault(gap.symbol, []).append(gap)
+    over: list[str] = []
+    for symbol in sorted({*lacking, *known}):
+        windows = lacking.get(symbol, ())
+        listed = [gap for gap in known.get(symbol, []) if since is None or gap.window.end > since]
+        change = reconcile(dataset, symbol, timeframe, listed, [(window, GapKind.VANISHED) for window in windows], now)
+        over += stores.gaps.apply(dataset, symbol, timeframe, change)
+    found.gaps += stores.gaps.of(symbols, [dataset])
+    return over

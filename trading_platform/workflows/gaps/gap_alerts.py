@@ -1,0 +1,106 @@
+"""Who is told of gaps, and how often: once when gaps are given up, once when all of them are repaired after all.
+
+Events go to ``audit.system_events`` first and then to the channel ``alerts``, as
+:mod:`trading_platform.streaming.circuit` does for silent feeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from trading_platform.domain.messages import AlertState
+from trading_platform.domain.quality.gaps import Gap
+from trading_platform.domain.severity import Severity
+from trading_platform.domain.time import Clock, Timeframe
+from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.market_data.fingerprints import Difference
+from trading_platform.stores.stores import Stores
+
+COMPONENT = "repair_gaps"
+GIVEN_UP = "gaps_given_up"
+VANISHED = "bars_vanished"
+_FEW = 5  # gaps that a sentence can still name
+
+Tell = Callable[[datetime, AlertState], None]
+"""Tells an alert on the channel ``alerts``."""
+
+
+def untold(_moment: datetime, _alert: AlertState) -> None:
+    """Tells nobody: what happened is in the system events all the same."""
+
+
+def tell_vanished(stores: Stores, symbol: str, timeframe: Timeframe, vanished: Sequence[Difference]) -> None:
+    """Notes that stored bars were not those that were committed; they are asked for again."""
+    if not vanished:
+        return
+    lost = sum(max(0, each.committed - each.stored) for each in vanished)
+    message = (
+        f"{lost:,} {timeframe} bars of {symbol} are gone and others are not as they were stored,"
+        f" in {len(vanished)} periods from {vanished[0].window.start:%Y-%m-%d %H:%M}"
+        f" to {vanished[-1].window.end:%Y-%m-%d %H:%M}. They are asked for again."
+    )
+    AuditStore(stores.database).log(
+        event_type=VANISHED,
+        severity=Severity.WARNING,
+        component=COMPONENT,
+        message=message,
+        metadata={"symbol": symbol, "timeframe": timeframe.value, "lost": lost, "periods": len(vanished)},
+    )
+
+
+def give_up(stores: Stores, source: str, notes: Mapping[Gap, str], clock: Clock, tell: Tell) -> None:
+    """Notes that some gaps of instruments of one source are not tried again, and tells once of all that is new."""
+    new = [gap for gap in notes if gap.incident is None]
+    first = min(notes, key=lambda gap: gap.id)
+    incident = f"gaps-{source}-{first.id}"
+    alert = AlertState(
+        event_type=GIVEN_UP,
+        severity=Severity.WARNING,
+        component=COMPONENT,
+        message=f"{len(new)} gaps of {source} could not be repaired: {_named(new, notes)}."
+        " `trading-platform gaps` lists them.",
+        metadata={"source": source, "gaps": len(new), "symbols": sorted({gap.symbol for gap in new})},
+        incident=incident,
+    )
+    with stores.database.begin() as connection:
+        for gap, note in notes.items():
+            stores.gaps.give_up(connection, gap, note, incident)
+        if new:
+            _log(stores, connection, alert, clock())
+    if new:
+        tell(clock(), alert)
+
+
+def tell_over(stores: Stores, incidents: Sequence[str], clock: Clock, tell: Tell) -> None:
+    """Tells that all gaps of some incidents are repaired or answered for since."""
+    for incident in sorted(set(incidents)):
+        alert = AlertState(
+            event_type=GIVEN_UP,
+            severity=Severity.INFO,
+            component=COMPONENT,
+            message=f"None of the gaps of {incident} is left.",
+            incident=incident,
+            over=True,
+        )
+        with stores.database.begin() as connection:
+            _log(stores, connection, alert, clock())
+        tell(clock(), alert)
+
+
+def _log(stores: Stores, connection: object, alert: AlertState, moment: datetime) -> None:
+    AuditStore(stores.database).add_event(
+        connection,  # type: ignore[arg-type]
+        event_type=alert.event_type,
+        severity=alert.severity,
+        component=alert.component,
+        message=alert.message,
+        metadata={**alert.metadata, "incident": alert.incident, "over": alert.over},
+        timestamp=moment,
+    )
+
+
+def _named(gaps: Sequence[Gap], notes: Mapping[Gap, str]) -> str:
+    said = "; ".join(f"{gap.symbol} {gap.timeframe} {gap.window} ({notes[gap]})" for gap in gaps[:_FEW])
+    more = len(gaps) - _FEW
+    return said + (f"; and {more} more" if more > 0 else "")

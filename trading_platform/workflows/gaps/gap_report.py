@@ -1,0 +1,160 @@
+"""What every stretch of time without a bar is, for a person: closed, no trades, unconfirmed, missing, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, expected_times, last_closed, sessions
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.gaps import Gap, GapState, SlotClass
+from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.stores.market_data.checks import CheckStore
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import Sources
+from trading_platform.workflows.bars.count_coverage import unconfirmed_windows
+from trading_platform.workflows.gaps.verify_integrity import bars_dataset
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of time without bars.
+
+    Attributes:
+        symbol: whose.
+        timeframe: their length.
+        what: what it is.
+        window: from the open of the first to the end of the last bar that the calendar expects; a stretch goes on
+            over time at which the market is closed.
+        bars: how many bars there would be; 0 while the market is closed.
+        attempts: how often a repair was tried.
+        next_attempt_at: when the next is due.
+        note: what came of the last attempt.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    what: SlotClass
+    window: Window
+    bars: int
+    attempts: int | None = None
+    next_attempt_at: datetime | None = None
+    note: str | None = None
+
+
+def list_gaps(
+    stores: Stores,
+    sources: Sources,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    *,
+    clock: Clock,
+    closed: bool = False,
+) -> Iterator[Stretch]:
+    """The stretches without bars from the first to the last moment of which anything is known, in order.
+
+    Args:
+        stores: what there is; nothing is written.
+        sources: whose word is a record.
+        instrument: whose bars.
+        timeframe: their length.
+        clock: the present.
+        closed: those in which the market was closed, too.
+    """
+    symbol = instrument.symbol
+    span = CheckStore(stores.database).known_spans([symbol], timeframe).get(symbol)
+    end = last_closed(instrument.calendar, timeframe, clock())
+    if span is None or span.start >= end:
+        return
+    span = Window(span.start, min(span.end, end))
+    gaps = stores.gaps.of([symbol], [bars_dataset(timeframe)])
+    found = [
+        _stretch(instrument, timeframe, row, gaps)
+        for row in _runs(stores, sources, instrument, timeframe, span, gaps, clock)
+    ]
+    if closed:
+        found += [
+            Stretch(symbol, timeframe, SlotClass.CLOSED, window, 0) for window in closed_windows(instrument, span)
+        ]
+    yield from sorted(found, key=lambda each: each.window)
+
+
+def closed_windows(instrument: Instrument, span: Window) -> list[Window]:
+    """When the market was closed."""
+    if instrument.calendar == ALWAYS_OPEN:
+        return []
+    around = Window(span.start - timedelta(days=1), span.end + timedelta(days=1))
+    hours = sessions(instrument.calendar, around).select("open", "close").iter_rows()
+    return span.subtract(Window(opens, closes) for opens, closes in hours)
+
+
+def _runs(
+    stores: Stores,
+    sources: Sources,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    span: Window,
+    gaps: Sequence[Gap],
+    clock: Clock,
+) -> list[tuple[str, datetime, datetime, int]]:
+    """Class, first slot, last slot and how many, of each stretch without bars."""
+    symbol = instrument.symbol
+    slots = expected_times(instrument.calendar, timeframe, span)
+    stored = stores.bars.times([symbol], timeframe, span)["time"]
+    refused = stores.quarantine.times([symbol], timeframe, span)["time"].cast(TIME)
+    answered = stores.coverage.answered_by_any([symbol], timeframe).get(symbol, [])
+    expired = stores.coverage.expired_by_any([symbol], timeframe).get(symbol, [])
+    doubtful = unconfirmed_windows(stores, sources, [symbol], timeframe, clock).get(symbol, [])
+    listed = {state: [gap.window for gap in gaps if gap.state is state] for state in GapState}
+    classes = [
+        (_inside(expired) & ~_inside(answered), SlotClass.EXPIRED),
+        (pl.col("time").is_in(refused.implode()), SlotClass.REFUSED),
+        (_inside(answered), SlotClass.NO_TRADES),
+        (_inside(listed[GapState.GIVEN_UP]), SlotClass.GIVEN_UP),
+        (_inside(doubtful), SlotClass.UNCONFIRMED),
+    ]
+    what = pl.lit(SlotClass.MISSING.value)
+    for condition, name in reversed(classes):
+        what = pl.when(condition).then(pl.lit(name.value)).otherwise(what)
+    # A bar that is there and not as it was committed is a gap as well.
+    there = pl.col("time").is_in(stored.implode()) & ~(_inside([gap.window for gap in gaps]) & ~_inside(answered))
+    return list(
+        pl.DataFrame({"time": slots})
+        .with_columns(what=pl.when(there).then(None).otherwise(what))
+        .with_columns(run=pl.col("what").rle_id())
+        .drop_nulls("what")
+        .group_by("run", maintain_order=True)
+        .agg(pl.col("what").first(), first=pl.col("time").first(), last=pl.col("time").last(), bars=pl.len())
+        .select("what", "first", "last", "bars")
+        .iter_rows()
+    )
+
+
+def _stretch(
+    instrument: Instrument, timeframe: Timeframe, run: tuple[str, datetime, datetime, int], gaps: Sequence[Gap]
+) -> Stretch:
+    what, first, last, bars = run
+    window = Window(first, last + timeframe.duration)
+    about = [gap for gap in gaps if gap.window.intersect(window)] if what != SlotClass.NO_TRADES else []
+    due = [gap.next_attempt_at for gap in about if gap.next_attempt_at]
+    notes = [gap.note for gap in about if gap.note]
+    return Stretch(
+        instrument.symbol,
+        timeframe,
+        SlotClass(what),
+        window,
+        bars,
+        max((gap.attempts for gap in about), default=None),
+        min(due, default=None),
+        notes[-1] if notes else None,
+    )
+
+
+def _inside(windows: Sequence[Window]) -> pl.Expr:
+    if not windows:
+        return pl.lit(value=False)
+    return pl.any_horizontal(pl.col("time").is_between(window.start, window.end, closed="left") for window in windows)

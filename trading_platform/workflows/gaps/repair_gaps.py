@@ -1,0 +1,231 @@
+"""Repairs gaps: asks again, from a second source where the first has nothing, and knows when to stop.
+
+Which gaps there are is :mod:`trading_platform.workflows.gaps.detect_gaps`. Minutes that a live feed missed are first
+the business of :mod:`trading_platform.workflows.gaps.repair_outages`; what that gives up comes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.gaps import CONFIRM_AFTER, Gap, GapKind, GapState, reconcile
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.sources.base import BarSource, is_recorded
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import Sources, fill_window, is_rolled_up
+from trading_platform.workflows.bars.count_coverage import within
+from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
+from trading_platform.workflows.gaps.detect_gaps import find_gaps
+from trading_platform.workflows.gaps.gap_alerts import Tell, give_up, untold
+from trading_platform.workflows.gaps.recompute_derived import remake
+from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset
+from trading_platform.workflows.progress import Progress, silent
+
+ATTEMPTS = 6
+"""How often to try; with the waits between them that is about two and a half hours of a source being away."""
+
+FIRST_WAIT = timedelta(minutes=5)
+"""How long to wait after the first failed attempt; twice as long after each further one."""
+
+BEFORE_FALLBACK = 3
+"""How many attempts a source that fails has to itself, before the next one is asked; one that has nothing has one."""
+
+AT_MOST = timedelta(minutes=30)
+"""After this an attempt that has not ended counts as dead."""
+
+
+@dataclass(frozen=True)
+class GapRepair:
+    """What came of an attempt.
+
+    Attributes:
+        gap: as it was taken, this attempt counted.
+        state: ``repaired``, ``open`` (to be tried again) or ``given_up``.
+        note: what happened, in words.
+    """
+
+    gap: Gap
+    state: str
+    note: str
+
+
+REPAIRED = "repaired"
+
+
+def repair_gaps(
+    stores: Stores,
+    sources: Sources,
+    *,
+    clock: Clock,
+    only: Sequence[int] | None = None,
+    limit: int = 200,
+    whatever: bool = False,
+    tell: Tell = untold,
+    progress: Progress = silent,
+) -> list[GapRepair]:
+    """Tries to repair gaps that are due, each by itself; then makes again what is computed from the bars.
+
+    Args:
+        stores: where to, and where gaps are listed.
+        sources: where from.
+        clock: tells what is due.
+        only: the numbers of the gaps to look at; None: those that have waited longest.
+        limit: how many at most.
+        whatever: take those of ``only`` that are not due or were given up, too.
+        tell: is told once of what was given up, and once when it is over.
+        progress: told after each gap.
+
+    Returns:
+        What came of each gap that was taken.
+
+    Raises:
+        StoreError: if the database does not answer; what was under way is due again after :data:`AT_MOST`.
+    """
+    wanted = [gap.id for gap in stores.gaps.due(clock(), limit)] if only is None else list(only)[:limit]
+    taken = stores.gaps.begin(wanted, clock(), AT_MOST, whatever=whatever) if wanted else []
+    universe = stores.instruments.all()
+    notes: dict[int, str] = {}
+    order = list(Timeframe)
+    for number, gap in enumerate(sorted(taken, key=lambda gap: (order.index(gap.timeframe), gap.symbol, gap.window))):
+        instrument = universe.get(gap.symbol)
+        notes[gap.id] = _try(stores, sources, instrument, gap, clock) if instrument else "it has left the universe"
+        progress("gaps", number + 1, len(taken))
+    known = [gap for gap in taken if gap.symbol in universe]
+    remake(
+        stores, sources, [universe[symbol] for symbol in sorted({gap.symbol for gap in known})], known, clock, progress
+    )
+    return _settle(stores, sources, universe, taken, notes, clock, tell)
+
+
+# One gap
+
+
+def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
+    """Does what can be done for one gap; in words."""
+    if gap.dataset == indicators_dataset(gap.timeframe):
+        parts = partition_windows(gap.timeframe, gap.window)
+        stores.derivations.forget(gap.dataset, gap.symbol, parts)
+        return "computed again"
+    try:
+        if is_rolled_up(sources, instrument, gap.timeframe):
+            parts = partition_windows(gap.timeframe, gap.window)
+            stores.derivations.forget(gap.dataset, gap.symbol, parts)
+            roll_up_bars(stores, instrument, gap.timeframe, parts, clock=clock)
+            return "made again of the minutes that there are"
+        return _ask_all(stores, sources, instrument, gap, clock)
+    except (SourceError, InvalidRequest, ConfigurationError) as error:
+        return str(error)
+
+
+def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
+    """Asks the sources one after the other for what is left; what they said, in words."""
+    said: list[str] = []
+    doubtful = gap.kind is GapKind.UNCONFIRMED
+    for rank, name in enumerate([instrument.source, *instrument.fallback_sources]):
+        source = sources.get(name)
+        if source is None:
+            said.append(f"there is no source {name}")
+            continue
+        if rank == 0 and doubtful and is_recorded(source):
+            said.append(f"{name} would answer the same again")
+            continue
+        left = _left(stores, gap)
+        try:
+            for window in left:
+                fill_window(
+                    stores, source, instrument, gap.timeframe, window, clock, confirms=_confirms(gap, rank, clock())
+                )
+        except SourceError as error:
+            said.append(f"{name}: {error.message}")
+            if error.retryable and gap.attempts < BEFORE_FALLBACK:
+                break
+            continue
+        left = _left(stores, gap)
+        said.append(f"{name} was asked" if not left else f"{name} has nothing of {', '.join(map(str, left[:3]))}")
+        if not left:
+            break
+    return "; ".join(said)
+
+
+def _confirms(gap: Gap, rank: int, now: datetime) -> list[Window]:
+    """Where a source is believed if it says that there is nothing: another one did, or it did itself some time ago."""
+    if gap.kind is not GapKind.UNCONFIRMED:
+        return []
+    return [gap.window] if rank or now - gap.found_at >= CONFIRM_AFTER else []
+
+
+def _left(stores: Stores, gap: Gap) -> list[Window]:
+    answered = stores.coverage.answered_by_any([gap.symbol], gap.timeframe).get(gap.symbol, [])
+    return gap.window.subtract(answered)
+
+
+# What came of it
+
+
+def _settle(
+    stores: Stores,
+    sources: Sources,
+    universe: dict[str, Instrument],
+    taken: Sequence[Gap],
+    notes: dict[int, str],
+    clock: Clock,
+    tell: Tell,
+) -> list[GapRepair]:
+    """Brings the list up to what is left, and says of it when it is tried again, if ever."""
+    if not taken:
+        return []
+    symbols = sorted({gap.symbol for gap in taken if gap.symbol in universe})
+    timeframes = sorted({gap.timeframe for gap in taken}, key=list(Timeframe).index)
+    find_gaps(stores, sources, [universe[symbol] for symbol in symbols], clock=clock, timeframes=timeframes, tell=tell)
+    _forget_computed(stores, taken, clock)
+    datasets = sorted({gap.dataset for gap in taken})
+    left = stores.gaps.of(sorted({gap.symbol for gap in taken}), datasets)
+    repairs, hopeless = [], dict[str, dict[Gap, str]]()
+    for gap in taken:
+        note = notes[gap.id]
+        pieces = [
+            each
+            for each in left
+            if (each.dataset, each.symbol) == (gap.dataset, gap.symbol) and within([each.window], gap.window)
+        ]
+        state = REPAIRED if not pieces else GapState.OPEN.value
+        for piece in pieces:
+            if piece.kind is GapKind.UNCONFIRMED and gap.kind is not GapKind.UNCONFIRMED:
+                continue  # asked for the first time just now: its confirmation is due later
+            instrument = universe.get(gap.symbol)
+            if instrument is None or gap.attempts >= ATTEMPTS or _is_hopeless(stores, sources, instrument, piece):
+                hopeless.setdefault(instrument.source if instrument else "nobody", {})[piece] = note
+                state = GapState.GIVEN_UP.value
+            else:
+                stores.gaps.failed(piece, note, clock() + FIRST_WAIT * 2 ** (gap.attempts - 1))
+        repairs.append(GapRepair(gap, state, note))
+    for source, given_up in hopeless.items():
+        give_up(stores, source, given_up, clock, tell)
+    return repairs
+
+
+def _is_hopeless(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap) -> bool:
+    """Whether trying again cannot help: only records were asked, or the minutes of a longer bar are gone."""
+    names = [instrument.source, *instrument.fallback_sources]
+    asked: list[BarSource] = [sources[name] for name in names if name in sources]
+    if gap.dataset != bars_dataset(gap.timeframe):
+        return False
+    if is_rolled_up(sources, instrument, gap.timeframe):
+        gone = stores.coverage.expired_by_any([gap.symbol], Timeframe.M1).get(gap.symbol, [])
+        return bool(within(gone, gap.window))
+    return all(is_recorded(source) for source in asked)
+
+
+def _forget_computed(stores: Stores, taken: Sequence[Gap], clock: Clock) -> None:
+    """Takes off the list what was computed again."""
+    for gap in taken:
+        if gap.dataset == indicators_dataset(gap.timeframe):
+            listed = [each for each in stores.gaps.of([gap.symbol], [gap.dataset]) if each.id == gap.id]
+            lacking = stores.indicators.lacking([gap.symbol], gap.timeframe, gap.window.start).get(gap.symbol, [])
+            found = [(part, GapKind.VANISHED) for part in within(lacking, gap.window)]
+            change = reconcile(gap.dataset, gap.symbol, gap.timeframe, listed, found, clock())
+            stores.gaps.apply(gap.dataset, gap.symbol, gap.timeframe, change)

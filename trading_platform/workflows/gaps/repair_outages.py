@@ -1,0 +1,186 @@
+"""Asks sources for the minutes that a feed was down or told too late of, so that no gap outlives its cause.
+
+Outages are noted by the live path (:mod:`trading_platform.stores.market_data.outages`). A repair asks the
+instrument's source for exactly the minutes in question and stores the answer as a backfill does; what
+died in the middle is tried again, and what is stored is not asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError, TradingPlatformError
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.market_data.outages import Outage, OutageState
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.backfill_bars import Sources, is_rolled_up, repair_window, source_of, unanswered
+from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
+
+ATTEMPTS = 6
+"""How often to try; with the waits between them that is about half an hour of a source being away."""
+
+FIRST_WAIT = timedelta(minutes=1)
+"""How long to wait after the first failed attempt; twice as long after each further one."""
+
+AT_MOST = timedelta(minutes=15)
+"""After this a repair that has not ended counts as dead."""
+
+
+TOGETHER = 20
+"""Outages of one symbol that are repaired at once: a request or two each, all done long before that."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came of asking for the minutes of an outage."""
+
+    note: str
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What came of an attempt to repair an outage.
+
+    Attributes:
+        outage: as it was taken for repair, this attempt counted.
+        state: repaired, closed (to be tried again) or given_up.
+        note: what happened, in words.
+    """
+
+    outage: Outage
+    state: OutageState
+    note: str
+
+
+def repair_outages(
+    stores: Stores, sources: Sources, *, clock: Clock, only: Sequence[int] | None = None, limit: int = 100
+) -> list[Repair]:
+    """Repairs outages that are over and due: one that fails does not stop the others.
+
+    Args:
+        stores: where to, and where outages are noted.
+        sources: where from.
+        clock: tells what is due.
+        only: the numbers of the outages to look at; those of them that are not due are left alone. None: all.
+        limit: how many at most.
+
+    Returns:
+        What came of each that was due and that nobody else was at.
+
+    Raises:
+        StoreError: if the database does not answer; what was under way is then due again after :data:`AT_MOST`.
+    """
+    wanted = [outage.id for outage in stores.outages.due(clock(), limit)] if only is None else list(only)[:limit]
+    repairs = []
+    for numbers in _together(stores, wanted):
+        begun = [stores.outages.begin(number, clock(), AT_MOST) for number in numbers]
+        outages = [outage for outage in begun if outage is not None]
+        if outages:
+            repairs += _repair(stores, sources, outages, clock)
+    return repairs
+
+
+def _together(stores: Stores, wanted: Sequence[int]) -> list[list[int]]:
+    """The outages of one symbol after the other, a few at once: longer bars are made anew once for all of them."""
+    symbols = stores.outages.symbols(wanted)
+    by_symbol: dict[str, list[int]] = {}
+    for number in wanted:
+        if number in symbols:
+            by_symbol.setdefault(symbols[number], []).append(number)
+    return [
+        numbers[start : start + TOGETHER]
+        for numbers in by_symbol.values()
+        for start in range(0, len(numbers), TOGETHER)
+    ]
+
+
+def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: Clock) -> list[Repair]:
+    """Repairs outages of one symbol."""
+    symbol = outages[0].symbol
+    try:
+        instrument = stores.instruments.require([symbol])[symbol]
+    except InvalidRequest:
+        return [_give_up(stores, outage, f"{symbol} has left the universe") for outage in outages]
+    asked = [(outage, _ask(stores, sources, instrument, outage, clock)) for outage in outages]
+    if any(isinstance(answer, _Answer) and answer.changed for _, answer in asked):
+        stores.lifecycle.refresh_hours(clock())
+    # Whatever was had, and by whom: a repair that was cut off may have stored minutes and no longer bars.
+    windows = Window.merge(_window(outage) for outage in outages)
+    with suppress(ConfigurationError):  # of a source that there is not, which is each outage's failure
+        for timeframe in (Timeframe.M5, Timeframe.H1, Timeframe.D1):
+            if is_rolled_up(sources, instrument, timeframe):
+                partitions = sorted({each for window in windows for each in partition_windows(timeframe, window)})
+                roll_up_bars(stores, instrument, timeframe, partitions, clock=clock)
+    return [
+        _mark(stores, outage, answer, clock) if isinstance(answer, _Answer) else _fail(stores, outage, answer, clock)
+        for outage, answer in asked
+    ]
+
+
+def _mark(stores: Stores, outage: Outage, answer: _Answer, clock: Clock) -> Repair:
+    with stores.database.begin() as connection:
+        stores.outages.repaired(connection, outage, clock(), answer.note)
+    return Repair(outage, OutageState.REPAIRED, answer.note)
+
+
+def _window(outage: Outage) -> Window:
+    window = outage.window()
+    assert window is not None, "an outage that goes on is never due"  # noqa: S101 - for the type checker
+    return window
+
+
+def _ask(
+    stores: Stores, sources: Sources, instrument: Instrument, outage: Outage, clock: Clock
+) -> _Answer | TradingPlatformError:
+    """Asks for the minutes of an outage; what came of it, or why it failed."""
+    window = _window(outage)
+    try:
+        source = source_of(sources, instrument)
+        changes = repair_window(stores, source, instrument, Timeframe.M1, window, clock)
+    except (SourceError, InvalidRequest, ConfigurationError) as error:
+        return error
+    left = unanswered(stores, source, instrument, Timeframe.M1, window)
+    if left:
+        return SourceError(
+            f"{source.name} has not answered for all minutes of an outage of {instrument.symbol}.",
+            expected=f"an answer for {window}",
+            received=f"none for {', '.join(map(str, left))}",
+            remedy="`trading-platform coverage` shows what is missing",
+        )
+    if not changes:
+        return _Answer(f"{source.name} had answered for {window} since", changed=False)
+    said = "bars changed" if any(changes) else "nothing was missing"
+    return _Answer(f"{source.name} was asked for {window}; {said}", changed=any(changes))
+
+
+def _fail(stores: Stores, outage: Outage, error: TradingPlatformError, clock: Clock) -> Repair:
+    if outage.attempts >= ATTEMPTS:
+        return _give_up(stores, outage, f"after {outage.attempts} attempts: {error}")
+    wait = FIRST_WAIT * 2 ** (outage.attempts - 1)
+    stores.outages.failed(outage, str(error), clock() + wait)
+    return Repair(outage, OutageState.CLOSED, str(error))
+
+
+def _give_up(stores: Stores, outage: Outage, note: str) -> Repair:
+    with stores.database.begin() as connection:
+        stores.outages.given_up(connection, outage, note)
+        AuditStore(stores.database).add_event(
+            connection,
+            event_type="outage_given_up",
+            severity="warning",
+            component="repair_outages",
+            message=f"An outage of {outage.symbol} at {outage.source} is not repaired: {note}",
+            metadata={
+                "outage": outage.id,
+                "symbol": outage.symbol,
+                "source": outage.source,
+                "window": str(outage.window()),
+            },
+        )
+    return Repair(outage, OutageState.GIVEN_UP, note)

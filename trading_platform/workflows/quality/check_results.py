@@ -1,0 +1,196 @@
+"""What a check is and what it found, without knowing of Dagster or of the command line.
+
+The checks themselves are in :mod:`trading_platform.workflows.quality.verify_bars`, ``verify_indicators``,
+``verify_actions`` and ``verify_features``; :mod:`trading_platform.workflows.quality.verify` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from trading_platform.domain.time import Clock, Timeframe
+from trading_platform.sources.base import BarSource
+from trading_platform.stores.market_data.checks import CheckStore, Scope
+from trading_platform.stores.stores import Stores
+
+Row = Mapping[str, object]
+"""One row of a sample, ready to be shown."""
+
+
+class Severity(StrEnum):
+    """How bad it is that a check did not pass: only an error stops anything."""
+
+    ERROR = "error"
+    WARN = "warn"
+
+
+class Status(StrEnum):
+    """What came of a check, in one word."""
+
+    PASSED = "passed"
+    WARN = "warn"
+    FAILED = "failed"
+    EMPTY = "nothing stored"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check of one asset found.
+
+    Attributes:
+        asset: name of the asset.
+        check: name of the check.
+        passed: whether the rule holds.
+        severity: how bad it is if it does not.
+        description: what was found, and what to do about it.
+        looked_at: rows (or columns, files, expected bars) that were judged; 0 means that nothing was.
+        offenders: how many of them break the rule.
+        counts: further figures, by name.
+        sample: the first offenders.
+    """
+
+    asset: str
+    check: str
+    passed: bool
+    severity: Severity
+    description: str
+    looked_at: int
+    offenders: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    sample: tuple[Row, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The outcome in one word; a rule that holds for nothing at all is not called passed."""
+        if not self.passed:
+            return Status.FAILED if self.severity is Severity.ERROR else Status.WARN
+        return Status.PASSED if self.looked_at else Status.EMPTY
+
+    def as_dict(self) -> dict[str, object]:
+        """For ``--json``."""
+        return {
+            "asset": self.asset,
+            "check": self.check,
+            "status": self.status.value,
+            "looked_at": self.looked_at,
+            "offenders": self.offenders,
+            "counts": dict(self.counts),
+            "sample": [dict(row) for row in self.sample],
+            "description": self.description,
+        }
+
+
+@dataclass(frozen=True)
+class Examination:
+    """One asset under examination.
+
+    Attributes:
+        asset: its name.
+        timeframe: of its rows.
+        stores: what is looked at.
+        sources: what could have been asked for.
+        clock: tells which bars may be there at all.
+        scopes: what of it to look at; disjoint.
+        kept: what one check leaves for the next, so that the same is not read twice.
+    """
+
+    asset: str
+    timeframe: Timeframe
+    stores: Stores
+    sources: Mapping[str, BarSource]
+    clock: Clock
+    scopes: Sequence[Scope]
+    kept: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def live(self) -> CheckStore:
+        """Questions about the live tables."""
+        return CheckStore(self.stores.database)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule of an asset.
+
+    Attributes:
+        name: of the rule.
+        description: what it holds the asset to.
+        run: judges; the name of the check is filled in by :func:`judge`.
+        blocking: whether what is computed from the asset would be poisoned where the rule is broken.
+    """
+
+    name: str
+    description: str
+    run: Callable[[Examination], CheckResult]
+    blocking: bool
+
+
+def judge(check: Check, examination: Examination) -> CheckResult:
+    """The finding of one check."""
+    return replace(check.run(examination), asset=examination.asset, check=check.name)
+
+
+def finding(
+    *,
+    looked_at: int,
+    offenders: int,
+    what: str,
+    wrong: str,
+    remedy: str,
+    severity: Severity = Severity.ERROR,
+    sample: Sequence[Row] = (),
+    counts: Mapping[str, int] | None = None,
+) -> CheckResult:
+    """A result in words: passed where there are no offenders.
+
+    Args:
+        looked_at: how many were judged.
+        offenders: how many of them are wrong.
+        what: what was judged, in the plural.
+        wrong: what the offenders are or do, to stand after their number.
+        remedy: what to do about them.
+        severity: how bad that is.
+        sample: the first offenders.
+        counts: further figures.
+    """
+    if offenders:
+        description = f"{offenders:,} of {looked_at:,} {what} {wrong}. To do: {remedy}."
+    elif looked_at:
+        description = f"All {looked_at:,} {what} are in order."
+    else:
+        description = f"There are no {what} in this scope, so nothing was judged."
+    return CheckResult(
+        asset="",
+        check="",
+        passed=not offenders,
+        severity=severity,
+        description=description,
+        looked_at=looked_at,
+        offenders=offenders,
+        counts=counts or {},
+        sample=tuple(sample),
+    )
+
+
+def schema_finding(expected: Mapping[str, str], actual: Mapping[str, str], where: str) -> CheckResult:
+    """Compares declared columns and types with those there are.
+
+    The sample has every column, because the whole picture is what tells a renamed column from a lost one.
+    """
+    names = [*expected, *(name for name in actual if name not in expected)]
+    rows: list[Row] = [
+        {"column": name, "expected": expected.get(name, "absent"), "actual": actual.get(name, "absent")}
+        for name in names
+    ]
+    wrong = [str(row["column"]) for row in rows if row["expected"] != row["actual"]]
+    return finding(
+        looked_at=len(names),
+        offenders=len(wrong),
+        what=f"columns of {where}",
+        wrong=f"are not as declared ({', '.join(wrong[:10])})",
+        remedy="undo what was changed by hand; `trading-platform db upgrade` runs the migrations that are due",
+        sample=rows,
+    )

@@ -1,0 +1,118 @@
+"""Runs checks over what is stored, for Dagster's asset checks and ``trading-platform verify`` alike.
+
+Which rules there are stands in :mod:`trading_platform.workflows.quality.verify_bars`, ``verify_indicators``,
+``verify_actions`` and ``verify_features``; docs/checks.md explains each of them to its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from trading_platform.domain.errors import StoreError
+from trading_platform.domain.time import Clock, Timeframe
+from trading_platform.sources.base import BarSource
+from trading_platform.stores.market_data.checks import Scope
+from trading_platform.stores.stores import Stores
+from trading_platform.workflows.progress import Progress, silent
+from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Severity, judge
+from trading_platform.workflows.quality.verify_actions import ACTION_CHECKS
+from trading_platform.workflows.quality.verify_bars import BAR_CHECKS, TIER_CHECKS
+from trading_platform.workflows.quality.verify_features import FEATURE_CHECKS
+from trading_platform.workflows.quality.verify_indicators import INDICATOR_CHECKS
+
+EVERYTHING = (Scope(),)
+"""The scopes of an examination of all there is."""
+
+
+@dataclass(frozen=True)
+class CheckedAsset:
+    """An asset and the rules it is held to."""
+
+    asset: str
+    timeframe: Timeframe
+    checks: tuple[Check, ...]
+
+
+def _bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
+    return BAR_CHECKS + TIER_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else BAR_CHECKS
+
+
+CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
+    checked.asset: checked
+    for checked in (
+        *(CheckedAsset(f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe)) for timeframe in Timeframe),
+        *(CheckedAsset(f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS) for timeframe in Timeframe),
+        CheckedAsset("corporate_actions", Timeframe.D1, ACTION_CHECKS),
+        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS),
+    )
+}
+"""Every asset that has checks, by name."""
+
+
+def verify_asset(
+    stores: Stores,
+    sources: Mapping[str, BarSource],
+    asset: str,
+    scopes: Sequence[Scope] = EVERYTHING,
+    *,
+    clock: Clock,
+    only: Collection[str] | None = None,
+) -> list[CheckResult]:
+    """Runs the checks of one asset.
+
+    Args:
+        stores: what is looked at; nothing is written.
+        sources: what could have been asked for.
+        asset: its name.
+        scopes: what of it to look at; disjoint.
+        clock: tells which bars may be there at all.
+        only: names of the checks to run; None means all.
+
+    Returns:
+        A result a check. One that cannot be evaluated, as when a column it needs is gone, is failed.
+
+    Raises:
+        StoreUnavailable: if a store is away.
+    """
+    checked = CHECKED_ASSETS[asset]
+    examination = Examination(asset, checked.timeframe, stores, sources, clock, tuple(scopes))
+    return [_judge(check, examination) for check in checked.checks if only is None or check.name in only]
+
+
+def verify(
+    stores: Stores,
+    sources: Mapping[str, BarSource],
+    scopes: Sequence[Scope] = EVERYTHING,
+    *,
+    timeframes: Collection[Timeframe] = tuple(Timeframe),
+    clock: Clock,
+    progress: Progress = silent,
+) -> list[CheckResult]:
+    """Runs the checks of every asset of some timeframes; corporate actions and features belong to the daily one."""
+    chosen = [checked for checked in CHECKED_ASSETS.values() if checked.timeframe in timeframes]
+    total = sum(len(checked.checks) for checked in chosen)
+    results: list[CheckResult] = []
+    for checked in chosen:
+        examination = Examination(checked.asset, checked.timeframe, stores, sources, clock, tuple(scopes))
+        for check in checked.checks:
+            results.append(_judge(check, examination))
+            progress("checks", len(results), total)
+    return results
+
+
+def _judge(check: Check, examination: Examination) -> CheckResult:
+    try:
+        return judge(check, examination)
+    except StoreError as error:
+        if error.retryable:
+            raise
+        return CheckResult(
+            examination.asset,
+            check.name,
+            passed=False,
+            severity=Severity.ERROR,
+            description=f"The check could not be evaluated. {error}",
+            looked_at=0,
+            offenders=0,
+        )

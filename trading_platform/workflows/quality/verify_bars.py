@@ -1,0 +1,194 @@
+"""The rules that stored bars are held to; each is a function from an examination to its finding.
+
+Rules over single rows are SQL in ``sql/checks/bars__<rule>.sql``; whether every expected bar is
+accounted for is in :mod:`trading_platform.workflows.quality.verify_completeness`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+
+import polars as pl
+
+from trading_platform.domain.market.bars import BAR_SCHEMA, REVIEW_GAP
+from trading_platform.domain.market.calendars import last_closed
+from trading_platform.stores.market_data.bars import bars_table
+from trading_platform.stores.market_data.checks import SAMPLE_ROWS, Offenders, database_types
+from trading_platform.workflows.quality.check_results import (
+    Check,
+    CheckResult,
+    Examination,
+    Row,
+    Severity,
+    finding,
+    schema_finding,
+)
+from trading_platform.workflows.quality.verify_completeness import check_complete
+
+_AGAIN = "find out who wrote them, then replace them with `trading-platform backfill --again`"
+
+
+def rows_of(found: Iterable[pl.DataFrame]) -> list[Row]:
+    """The samples of several scopes as rows to show."""
+    rows: list[Row] = [
+        {"symbol": symbol, "time": time.isoformat(), "detail": detail}
+        for frame in found
+        for symbol, time, detail in frame.select("symbol", "time", "detail").iter_rows()
+    ]
+    return rows[:SAMPLE_ROWS]
+
+
+def bars_in(examination: Examination) -> int:
+    """How many bars the scopes of an examination hold; counted once."""
+    if "bars" not in examination.kept:
+        table = bars_table(examination.timeframe)
+        examination.kept["bars"] = sum(examination.live.count(table, scope) for scope in examination.scopes)
+    return int(examination.kept["bars"])
+
+
+def find_in_bars(
+    examination: Examination, name: str, parameters: Mapping[str, object] | None = None
+) -> tuple[int, list[Row]]:
+    """How many bars a rule names, and the first of them."""
+    parts = {"table": bars_table(examination.timeframe)}
+    found: list[Offenders] = [
+        examination.live.offenders(name, scope, parts=parts, parameters=parameters) for scope in examination.scopes
+    ]
+    return sum(one.count for one in found), rows_of(one.sample for one in found)
+
+
+def _schema(examination: Examination) -> CheckResult:
+    table = bars_table(examination.timeframe)
+    return schema_finding(database_types(BAR_SCHEMA), examination.live.columns(table), table)
+
+
+def _rule(
+    examination: Examination,
+    *,
+    name: str,
+    wrong: str,
+    parameters: Callable[[Examination], Mapping[str, object]] | None = None,
+) -> CheckResult:
+    offenders, sample = find_in_bars(examination, name, parameters(examination) if parameters else None)
+    return finding(
+        looked_at=bars_in(examination), offenders=offenders, what="bars", wrong=wrong, remedy=_AGAIN, sample=sample
+    )
+
+
+def _finality(examination: Examination) -> dict[str, object]:
+    """Before which moment the bars of each calendar are final."""
+    now = examination.clock()
+    calendars = sorted({instrument.calendar for instrument in examination.stores.instruments.all().values()})
+    final_before: list[datetime] = [last_closed(name, examination.timeframe, now) for name in calendars]
+    return {
+        "present": now,
+        "earliest": min([now, *final_before]),
+        "calendars": calendars,
+        "final_before": final_before,
+    }
+
+
+def _gap_review(examination: Examination) -> CheckResult:
+    looked_at = bars_in(examination)
+    unmarked, sample = find_in_bars(examination, "bars__gap_unmarked", {"share": REVIEW_GAP})
+    marked, marked_sample = find_in_bars(examination, "bars__gap_marked", {"share": REVIEW_GAP})
+    counts = {"marked for review": marked, "not marked": unmarked}
+    if unmarked:
+        return finding(
+            looked_at=looked_at,
+            offenders=unmarked,
+            what="bars",
+            wrong="opened more than 10 % from the close before and are not marked for review",
+            remedy=_AGAIN,
+            sample=sample,
+            counts=counts,
+        )
+    return finding(
+        looked_at=looked_at,
+        offenders=marked,
+        what="bars",
+        wrong="are marked for review: they opened more than 10 % from the close before, and no split explains it",
+        remedy="see whether a split that is not stored, a bad price or the market explains each of them",
+        severity=Severity.WARN,
+        sample=marked_sample,
+        counts=counts,
+    )
+
+
+def _tiers_agree(examination: Examination) -> CheckResult:
+    """Whether a source says the same of bars that it told twice, from an archive, trades or candles."""
+    compared: dict[str, int] = {}
+    for scope in examination.scopes:
+        for tier, bars in examination.stores.overlaps.compared(examination.timeframe, scope).items():
+            compared[tier] = compared.get(tier, 0) + bars
+    different, sample = find_in_bars(examination, "bars__tiers_agree", {"timeframe": examination.timeframe.value})
+    return finding(
+        looked_at=sum(compared.values()),
+        offenders=different,
+        what="bars that were told twice",
+        wrong="were told differently by two tiers of their source",
+        remedy="see which is right; `trading-platform backfill --again` asks anew, the finest tier first",
+        severity=Severity.WARN,
+        sample=sample,
+        counts={f"compared with {tier}": bars for tier, bars in compared.items()},
+    )
+
+
+BAR_CHECKS: tuple[Check, ...] = (
+    Check("schema", "The table has the declared columns and types.", _schema, blocking=True),
+    Check(
+        "ohlc_consistent",
+        "low ≤ open and close ≤ high in every bar.",
+        partial(_rule, name="bars__ohlc_consistent", wrong="have an open or a close outside of low to high"),
+        blocking=True,
+    ),
+    Check(
+        "positive_prices",
+        "Every price is known and above zero, no volume is below zero.",
+        partial(
+            _rule,
+            name="bars__positive_prices",
+            wrong="have a price that is missing or not above zero, or a volume below zero",
+        ),
+        blocking=True,
+    ),
+    Check(
+        "no_future_bar",
+        "Every bar was final: its interval, or its session, has ended.",
+        partial(_rule, name="bars__no_future_bar", wrong="had not ended yet", parameters=_finality),
+        blocking=True,
+    ),
+    Check(
+        "no_duplicate",
+        "A symbol has one bar a time.",
+        partial(_rule, name="bars__no_duplicate", wrong="times have more than one bar"),
+        blocking=True,
+    ),
+    Check(
+        "gap_review",
+        "Traded bars that opened more than 10 % from the close before are marked for review; a person looks at those.",
+        _gap_review,
+        blocking=False,
+    ),
+    Check(
+        "complete",
+        "Every bar the calendar expects is stored, proven empty, or refused with its reason.",
+        check_complete,
+        blocking=False,
+    ),
+)
+"""All rules of an asset ``ohlcv_*``. Those block whose violation makes everything computed from the
+bars wrong. A bar that is missing does not: it is known to be, what is computed over it is computed
+anew when it comes, and one symbol's source must not hold up all others."""
+
+TIER_CHECKS: tuple[Check, ...] = (
+    Check(
+        "tiers_agree",
+        "Where a source told a bar twice (archive, trades, candles), it told the same.",
+        _tiers_agree,
+        blocking=False,
+    ),
+)
+"""The rules of bars that come from sources; longer ones are rolled up from those."""

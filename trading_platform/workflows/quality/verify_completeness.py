@@ -1,0 +1,108 @@
+"""Whether every bar that was to be had is accounted for: stored, proven empty, or refused.
+
+The reckoning is that of a backfill's report (:mod:`trading_platform.workflows.bars.count_coverage`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from trading_platform.domain.market.calendars import last_closed
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.completeness import Account
+from trading_platform.domain.time import Timeframe, Window, partition_windows
+from trading_platform.stores.market_data.checks import SAMPLE_ROWS, Scope
+from trading_platform.workflows.bars.count_coverage import account_bars, within
+from trading_platform.workflows.quality.check_results import CheckResult, Examination, Row, Severity, finding
+
+
+def accounts_of(examination: Examination) -> Iterator[Account]:
+    """An account for each symbol and partition in scope.
+
+    Judged is from the first to the last moment that anybody ever asked, answered or stored: what
+    nobody has asked for yet is the business of a backfill, not an error of what is there.
+    """
+    universe = examination.stores.instruments.all()
+    for scope in examination.scopes:
+        names = sorted(universe) if scope.symbols is None else [name for name in scope.symbols if name in universe]
+        spans = _spans(examination, [universe[name] for name in names], scope)
+        yield from account_bars(
+            examination.stores,
+            examination.sources,
+            [universe[name] for name in spans],
+            examination.timeframe,
+            {name: _partitions(examination.timeframe, span) for name, span in spans.items()},
+            clock=examination.clock,
+        )
+
+
+def check_complete(examination: Examination) -> CheckResult:
+    """The check ``complete``: an error where bars are unaccounted for, a warning where some are empty or refused."""
+    accounts = list(accounts_of(examination))
+    expected = sum(account.expected for account in accounts)
+    counts = {
+        "stored": sum(account.stored for account in accounts),
+        "proven empty": sum(account.empty for account in accounts),
+        "unconfirmed": sum(account.unconfirmed for account in accounts),
+        "refused": sum(account.refused for account in accounts),
+        "missing": sum(account.unaccounted for account in accounts),
+        "outside sessions": sum(account.outside for account in accounts),
+        "partitions": len(accounts),
+    }
+    if unaccounted := counts["missing"]:
+        return finding(
+            looked_at=expected,
+            offenders=unaccounted,
+            what="expected bars",
+            wrong="are neither stored nor proven empty nor refused",
+            remedy="`trading-platform backfill` asks for them; its report says why a source does not answer",
+            sample=_sample(account for account in accounts if account.unaccounted),
+            counts=counts,
+        )
+    return finding(
+        looked_at=expected,
+        offenders=counts["proven empty"] + counts["unconfirmed"] + counts["refused"],
+        what="expected bars",
+        wrong=f"have no bar: {counts['proven empty']:,} proven empty, {counts['unconfirmed']:,} not confirmed yet, "
+        f"{counts['refused']:,} refused",
+        remedy="`trading-platform gaps` lists them; refused rows are in market_data.quarantine with their reasons",
+        severity=Severity.WARN,
+        sample=_sample(account for account in accounts if account.empty or account.unconfirmed or account.refused),
+        counts=counts,
+    )
+
+
+def _spans(examination: Examination, instruments: Sequence[Instrument], scope: Scope) -> dict[str, Window]:
+    """For each symbol the closed part of the scope about which anything is known."""
+    known = examination.live.known_spans([instrument.symbol for instrument in instruments], examination.timeframe)
+    now = examination.clock()
+    spans = {}
+    for instrument in instruments:
+        window = known.get(instrument.symbol)
+        end = last_closed(instrument.calendar, examination.timeframe, now)
+        if window is not None and scope.window is not None:
+            window = window.intersect(scope.window)
+        if window is not None and window.start < end:
+            spans[instrument.symbol] = Window(window.start, min(window.end, end))
+    return spans
+
+
+def _partitions(timeframe: Timeframe, span: Window) -> list[Window]:
+    return within(partition_windows(timeframe, span), span)
+
+
+def _sample(accounts: Iterator[Account]) -> list[Row]:
+    return [
+        {
+            "symbol": account.symbol,
+            "partition": str(account.window),
+            "expected": account.expected,
+            "stored": account.stored,
+            "proven empty": account.empty,
+            "unconfirmed": account.unconfirmed,
+            "refused": account.refused,
+            "missing": account.unaccounted,
+            "for example": ", ".join(time.isoformat() for time in account.unaccounted_sample),
+        }
+        for _, account in zip(range(SAMPLE_ROWS), accounts, strict=False)
+    ]

@@ -1,0 +1,221 @@
+"""The rules that the feature store's files are held to; each is a function from an examination to its finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+
+from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_SCHEMA, FEATURES
+from trading_platform.domain.derived.indicators import INDICATORS
+from trading_platform.domain.errors import StoreError
+from trading_platform.domain.market.calendars import availability
+from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.time import Timeframe, Window, parse_moment
+from trading_platform.stores.market_data.checks import SAMPLE_ROWS, feature_files, file_schema
+from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
+
+BATCH_SYMBOLS = 100
+"""Symbols whose files are read at once."""
+
+NULL_SHARE = 0.10
+"""More of a feature's values than this missing after its warm-up is worth a warning."""
+
+_AGAIN = "materialize the features of these partitions again"
+
+
+def _schema(examination: Examination) -> CheckResult:
+    looked_at, wrong = 0, []
+    for symbols, window in _parts(examination):
+        for name, file in feature_files(examination.stores.features, symbols, window):
+            looked_at += 1
+            if fault := _fault(file_schema(file)):
+                wrong.append({"file": name, **fault})
+    return finding(
+        looked_at=looked_at,
+        offenders=len(wrong),
+        what="feature files",
+        wrong="do not have the declared columns and types",
+        remedy=f"{_AGAIN}; a damaged file must be deleted first",
+        sample=wrong[:SAMPLE_ROWS],
+    )
+
+
+def _fault(schema: Mapping[str, pl.DataType] | None) -> dict[str, str] | None:
+    """What is wrong with the columns of a file; None if nothing is."""
+    if schema is None:
+        return {"expected": "a Parquet file", "actual": "unreadable"}
+    if dict(schema) == FEATURE_SCHEMA:
+        return None
+    differing = [name for name in {**FEATURE_SCHEMA, **schema} if FEATURE_SCHEMA.get(name) != schema.get(name)]
+    return {
+        "expected": _named(FEATURE_SCHEMA, differing),
+        "actual": _named(schema, differing),
+    }
+
+
+def _named(schema: Mapping[str, pl.DataType], names: list[str]) -> str:
+    return ", ".join(f"{name}: {schema.get(name, 'absent')}" for name in names) or "columns in another order"
+
+
+def _nan_share(examination: Examination) -> CheckResult:
+    universe = examination.stores.instruments.all()
+    shares = [
+        share for symbols, window in _parts(examination) for share in _shares(examination, universe, symbols, window)
+    ]
+    judged = pl.concat(shares) if shares else pl.DataFrame(schema=_SHARE_SCHEMA)
+    high = judged.filter(pl.col("missing") > NULL_SHARE * pl.col("values")).sort("symbol", "feature")
+    return finding(
+        looked_at=int(judged["values"].sum()),
+        offenders=int(high["missing"].sum()),
+        what="values after warm-up",
+        wrong=f"are missing, in {high.height:,} features of a symbol of which more than {NULL_SHARE:.0%} are",
+        remedy="look for a price that stands still, or holes in the bars of the symbol, its sector and its benchmark",
+        severity=Severity.WARN,
+        sample=[_share_row(row) for row in high.head(SAMPLE_ROWS).iter_rows(named=True)],
+        counts={"features of a symbol judged": judged.height, "with too many missing": high.height},
+    )
+
+
+_SHARE_SCHEMA: dict[str, pl.DataType] = {
+    "symbol": pl.String(),
+    "feature": pl.String(),
+    "values": pl.Int64(),
+    "missing": pl.Int64(),
+}
+
+
+def _share_row(row: Mapping[str, object]) -> Row:
+    return {**row, "share": f"{row['missing'] / row['values']:.1%}"}  # type: ignore[operator]
+
+
+def _shares(
+    examination: Examination, universe: Mapping[str, Instrument], symbols: list[str], window: Window
+) -> Iterator[pl.DataFrame]:
+    """For each symbol and feature: how many values after its warm-up, and how many of them are missing."""
+    frame = _read(examination, symbols, window)
+    before = examination.live.bars_before(symbols, Timeframe.D1, window.start)
+    for key, own in frame.partition_by("symbol", as_dict=True).items():
+        symbol = str(key[0])
+        instrument = universe.get(symbol)
+        names = [name for name in FEATURE_NAMES if instrument is None or _is_defined(name, instrument, universe)]
+        position = pl.int_range(pl.len()) + before.get(symbol, 0)
+        warm = {name: position >= _first_row(name) for name in names}
+        missing = {name: pl.col(name).is_null() | pl.col(name).is_nan() for name in names}
+        counted = own.select(
+            *(warm[name].sum().cast(pl.Int64).alias(f"values {name}") for name in names),
+            *((warm[name] & missing[name]).sum().cast(pl.Int64).alias(f"missing {name}") for name in names),
+        ).row(0, named=True)
+        rows = [(symbol, name, counted[f"values {name}"], counted[f"missing {name}"]) for name in names]
+        yield pl.DataFrame([row for row in rows if row[2]], schema=_SHARE_SCHEMA, orient="row")
+
+
+def _first_row(name: str) -> int:
+    """Rows of a fresh series before a feature's first value.
+
+    Of an indicator that is far less than the history a partition loads for the last digits.
+    """
+    return INDICATORS[name].first_row if name in INDICATORS else FEATURES[name].warm_up
+
+
+def _is_defined(name: str, instrument: Instrument, universe: Mapping[str, Instrument]) -> bool:
+    """Whether a symbol can have a feature at all: peers, a benchmark, a traded volume."""
+    if name == "sector_momentum":
+        return instrument.sector is not None and any(
+            other.sector == instrument.sector for other in universe.values() if other.symbol != instrument.symbol
+        )
+    if name == "market_beta_60d":
+        return instrument.benchmark is not None
+    if name == "volume_ratio_20d":
+        return instrument.asset_class not in (AssetClass.FX, AssetClass.INDEX)
+    return True
+
+
+def _available_at(examination: Examination) -> CheckResult:
+    universe = examination.stores.instruments.all()
+    looked_at = offenders = 0
+    sample: list[Row] = []
+    for symbols, window in _parts(examination):
+        frame = _read(examination, symbols, window)
+        looked_at += frame.height
+        for key, own in frame.partition_by("symbol", as_dict=True).items():
+            wrong = _wrong_rows(own, universe.get(str(key[0])))
+            offenders += wrong.height
+            sample += [
+                {"symbol": symbol, "time": time.isoformat(), "detail": detail}
+                for symbol, time, detail in wrong.head(SAMPLE_ROWS).iter_rows()
+            ]
+    return finding(
+        looked_at=looked_at,
+        offenders=offenders,
+        what="rows of features",
+        wrong="could be read before they could be known, are there twice, or hold a value that is not finite",
+        remedy=f"use none of them; {_AGAIN}",
+        sample=sample[:SAMPLE_ROWS],
+    )
+
+
+def _wrong_rows(own: pl.DataFrame, instrument: Instrument | None) -> pl.DataFrame:
+    """``symbol``, ``time`` and ``detail`` of the rows of one symbol that break the rule."""
+    known = availability(instrument.calendar, Timeframe.D1, own.select("time")) if instrument else own["time"]
+    infinite = pl.concat_list(
+        pl.when(pl.col(name).is_infinite()).then(pl.lit(name)) for name in FEATURE_NAMES
+    ).list.drop_nulls()
+    reasons = own.with_columns(known=known, infinite=infinite).with_columns(
+        detail=pl.coalesce(
+            pl.when(pl.col("available_at").is_null()).then(pl.lit("available_at is missing")),
+            pl.when(pl.col("available_at") < pl.col("known")).then(
+                pl.format("available at {}, known at {}", "available_at", "known")
+            ),
+            pl.when(pl.col("time").is_duplicated()).then(pl.lit("several rows of one time")),
+            pl.when(pl.col("infinite").list.len() > 0).then(
+                pl.format("infinite: {}", pl.col("infinite").list.join(", "))
+            ),
+        )
+    )
+    return reasons.filter(pl.col("detail").is_not_null()).select("symbol", "time", "detail")
+
+
+def _read(examination: Examination, symbols: list[str], window: Window) -> pl.DataFrame:
+    """The features of a few symbols; the last ones read are kept for the next check."""
+    if examination.kept.get("read") == (symbols, window):
+        kept: pl.DataFrame = examination.kept["features"]
+        return kept
+    try:
+        frame = examination.stores.features.read(symbols, window)
+    except pl.exceptions.PolarsError as error:
+        raise StoreError(
+            "The feature files cannot be read together.",
+            expected="files with the declared columns and types",
+            received=str(error).splitlines()[0],
+            remedy=f"see the check `schema`; {_AGAIN}",
+        ) from None
+    examination.kept.update({"read": (symbols, window), "features": frame})
+    return frame
+
+
+def _parts(examination: Examination) -> Iterator[tuple[list[str], Window]]:
+    """The scopes, a few symbols at a time."""
+    for scope in examination.scopes:
+        symbols = examination.stores.features.symbols() if scope.symbols is None else list(scope.symbols)
+        window = scope.window or Window(parse_moment("1970-01-01"), parse_moment("2200-01-01"))
+        for start in range(0, len(symbols), BATCH_SYMBOLS):
+            yield symbols[start : start + BATCH_SYMBOLS], window
+
+
+FEATURE_CHECKS: tuple[Check, ...] = (
+    Check("schema", "Every file has the declared columns and types.", _schema, blocking=True),
+    Check(
+        "nan_share",
+        "At most a tenth of a symbol's values of a feature is missing after its warm-up.",
+        _nan_share,
+        blocking=False,
+    ),
+    Check(
+        "available_at",
+        "No row can be read before it could be known, none is there twice, no value is infinite.",
+        _available_at,
+        blocking=True,
+    ),
+)
+"""All rules of the asset ``features``."""

@@ -1,0 +1,71 @@
+"""The rules that stored indicators are held to; each is a function from an examination to its finding.
+
+The ranges are those that :mod:`trading_platform.domain.derived.indicators` declares.
+"""
+
+from __future__ import annotations
+
+from trading_platform.domain.derived.indicators import INDICATOR_SCHEMA, INDICATORS, IndicatorSpec
+from trading_platform.stores.market_data.bars import bars_table
+from trading_platform.stores.market_data.checks import database_types
+from trading_platform.stores.market_data.indicators import indicators_table
+from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, finding, schema_finding
+from trading_platform.workflows.quality.verify_bars import bars_in, rows_of
+
+ROUNDING = 1e-9
+"""How far a value may lie outside of its range: 100 · a / a is not always 100 in floating point."""
+
+
+def _schema(examination: Examination) -> CheckResult:
+    table = indicators_table(examination.timeframe)
+    return schema_finding(database_types(INDICATOR_SCHEMA), examination.live.columns(table), table)
+
+
+def _in_range(examination: Examination) -> CheckResult:
+    table = indicators_table(examination.timeframe)
+    outside = {name: _outside(spec) for name, spec in INDICATORS.items()}
+    which = ", ".join(f"CASE WHEN {rule} THEN '{name} = ' || {name} END" for name, rule in outside.items())
+    parts = {"table": table, "outside": " OR ".join(outside.values()), "which": f"concat_ws(', ', {which})"}
+    found = [examination.live.offenders("indicators__in_range", scope, parts=parts) for scope in examination.scopes]
+    return finding(
+        looked_at=sum(examination.live.count(table, scope) for scope in examination.scopes),
+        offenders=sum(one.count for one in found),
+        what="rows of indicators",
+        wrong="have a value that is not finite or lies outside of its mathematical range",
+        remedy="look at the bars beneath; if they are right, compute the rows again and report the formula",
+        sample=rows_of(one.sample for one in found),
+    )
+
+
+def _outside(spec: IndicatorSpec) -> str:
+    """The condition under which a value cannot be; in PostgreSQL NaN is greater than infinity."""
+    lowest, highest = spec.range
+    below = f"{spec.name} = '-Infinity'" if lowest is None else f"{spec.name} < {lowest - ROUNDING}"
+    above = f"{spec.name} >= 'Infinity'" if highest is None else f"{spec.name} > {highest + ROUNDING}"
+    return f"({below} OR {above})"
+
+
+def _matches_bars(examination: Examination) -> CheckResult:
+    parts = {"table": indicators_table(examination.timeframe), "bars": bars_table(examination.timeframe)}
+    found = [examination.live.offenders("indicators__matches_bars", scope, parts=parts) for scope in examination.scopes]
+    return finding(
+        looked_at=bars_in(examination),
+        offenders=sum(one.count for one in found),
+        what="bars",
+        wrong="do not match the rows of indicators: one is there without the other",
+        remedy="materialize the indicators of these partitions",
+        sample=rows_of(one.sample for one in found),
+    )
+
+
+INDICATOR_CHECKS: tuple[Check, ...] = (
+    Check("schema", "The table has the declared columns and types.", _schema, blocking=True),
+    Check("in_range", "Every value is finite and inside its mathematical range.", _in_range, blocking=True),
+    Check(
+        "matches_bars",
+        "Every bar has its row of indicators, and no row is without a bar.",
+        _matches_bars,
+        blocking=True,
+    ),
+)
+"""All rules of an asset ``indicators_*``."""
