@@ -34,7 +34,7 @@ from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import ensure_database
 from trading_platform.stores.postgres.database import Database
-from trading_platform.stores.postgres.migrations import upgrade
+from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import Stores
 
 MINUTE = timedelta(minutes=1)

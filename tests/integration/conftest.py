@@ -20,8 +20,8 @@ from trading_platform.embedded.stack import Endpoints, ensure_database, running_
 from trading_platform.settings import Settings
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database
-from trading_platform.stores.postgres.migrations import upgrade
 from trading_platform.stores.postgres.roles import Role, set_passwords
+from trading_platform.stores.schema import upgrade
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from psycopg import sql
 from trading_platform.embedded.stack import stop_stack
 from trading_platform.settings import Settings
 from trading_platform.stores.postgres.database import Database
-from trading_platform.stores.postgres.migrations import upgrade
+from trading_platform.stores.schema import upgrade
 
 NOWHERE = "http://127.0.0.1:9"
 """Where nobody answers: no test asks a vendor by mistake."""

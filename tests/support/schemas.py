@@ -11,6 +11,7 @@ from alembic import command
 from commands import on_database, rows
 from psycopg import sql
 
+from trading_platform.stores import schema
 from trading_platform.stores.postgres import migrations
 from trading_platform.stores.postgres.database import Database
 
@@ -137,6 +138,6 @@ def upgrade(url: str) -> tuple[str | None, str]:
     """As ``trading-platform db upgrade``, on connections of its own."""
     database = Database(url)
     try:
-        return migrations.upgrade(database)
+        return schema.upgrade(database)
     finally:
         database.close()

@@ -177,7 +177,7 @@ def upgrade_schema(settings: Settings, endpoints: Endpoints) -> tuple[str | None
         ConfigurationError: if DATABASE_URL is not the owner's, or the owner may not do what is due.
     """
     from trading_platform.stores.postgres.database import Database
-    from trading_platform.stores.postgres.migrations import upgrade
+    from trading_platform.stores.schema import upgrade
 
     owner_url = as_owner(endpoints.database_url)
     database = Database(owner_url)

@@ -25,8 +25,8 @@ from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.market_data.retention import LifecycleStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import Database
-from trading_platform.stores.postgres.migrations import ensure_schema
 from trading_platform.stores.postgres.roles import needs_owner, role_of
+from trading_platform.stores.schema import ensure_schema
 
 
 @dataclass(frozen=True)

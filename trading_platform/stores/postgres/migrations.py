@@ -2,11 +2,12 @@
 
 Revisions are ordered and only go forward; each is a SQL file with a few lines of Python beside it.
 All that are due run in one transaction, so an interrupted upgrade leaves nothing behind, and an
-advisory lock lets one process at a time do it.
+advisory lock lets one process at a time do it. Callers go through :mod:`trading_platform.stores.schema`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 _LOCK = 7_406_001  # any number that nothing else of ours locks
 
 
-def upgrade(database: Database) -> tuple[str | None, str]:
-    """Runs every revision that is due, and brings the catalog of features up to date with the code.
+def upgrade(database: Database, publish: Callable[[Connection], object]) -> tuple[str | None, str]:
+    """Runs every revision that is due, and publishes what tables have from the code.
+
+    Args:
+        database: which, as the owner of its schema.
+        publish: brings tables up to date that repeat definitions of the code; runs in the same transaction.
 
     Returns:
         The revision before and the one after; equal when nothing was due.
@@ -33,25 +38,23 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     """
     try:
         with database.begin() as connection:
-            return _upgrade(connection)
+            return _upgrade(connection, publish)
     except StoreError as error:
         _explain_privileges(error)
         raise
 
 
-def _upgrade(connection: Connection) -> tuple[str | None, str]:
-    from trading_platform.stores.features.catalog import publish_catalog
-
+def _upgrade(connection: Connection, publish: Callable[[Connection], object]) -> tuple[str | None, str]:
     execute(connection, "SELECT pg_advisory_xact_lock(%(key)s)", {"key": _LOCK})
     before = _current(connection)
-    _check_known(before)
+    check_known(before)
     if before != head():
         from alembic import command
 
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    publish_catalog(connection)
+    publish(connection)
     return before, head()
 
 
@@ -85,7 +88,8 @@ def _revisions() -> list[str]:
     return sorted(path.stem.partition("_")[0] for path in (sql_directory() / "migrations" / "versions").glob("*.sql"))
 
 
-def _check_known(revision: str | None) -> None:
+def check_known(revision: str | None) -> None:
+    """Raises a :class:`ConfigurationError` if this version of the platform does not know a revision."""
     if revision is not None and revision not in _revisions():
         raise ConfigurationError(
             "The database's schema is newer than this version of the platform, or another program's.",
@@ -93,31 +97,6 @@ def _check_known(revision: str | None) -> None:
             received=f"revision {revision}",
             remedy="use the version of the platform that made it, or another database",
         )
-
-
-def ensure_schema(database: Database, *, may_upgrade: bool) -> None:
-    """Makes sure that the database is at the newest revision.
-
-    Args:
-        database: which.
-        may_upgrade: run what is due, as the embedded database wants; a database somebody else runs
-            is brought up to date by its owner.
-
-    Raises:
-        ConfigurationError: if something is due and may not be run.
-    """
-    found = current(database)
-    if found == head():
-        return
-    _check_known(found)
-    if not may_upgrade:
-        raise ConfigurationError(
-            "The database's schema is not the one this version works with.",
-            expected=f"revision {head()}",
-            received=f"revision {found}" if found else "a database without the platform's schema",
-            remedy="`trading-platform db upgrade` brings it up to date",
-        )
-    upgrade(database)
 
 
 def run_sql_beside(revision_file: str) -> None:

@@ -29,7 +29,7 @@ from trading_platform.stores.audit.archive_manifest import AuditTable
 from trading_platform.stores.audit.archive_source import AuditSource
 from trading_platform.stores.audit.journal import AuditStore, Decision, SystemEvent
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.postgres.migrations import upgrade
+from trading_platform.stores.schema import upgrade
 from trading_platform.stores.trading.ledger import Ledger
 from trading_platform.workflows.audit.archive_audit import STAGES, ArchiveReport, Outcome, archive_audit, archive_limit
 

@@ -16,8 +16,8 @@ from trading_platform.domain.derived.features import FEATURES
 from trading_platform.domain.time import utc_now
 from trading_platform.stores.features.catalog import CATALOG_SCHEMA, FeatureCatalogStore
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.postgres.migrations import upgrade
 from trading_platform.stores.postgres.roles import Role, as_role
+from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.derived.build_features import build_features
 

@@ -25,6 +25,7 @@ from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.bars import BAR_SCHEMA, roll_up
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import ensure_database
+from trading_platform.stores import schema
 from trading_platform.stores.market_data.bars import BarStore
 from trading_platform.stores.market_data.retention import LifecycleStore
 from trading_platform.stores.postgres import migrations
@@ -46,7 +47,7 @@ TABLES = [f"{kind}_{timeframe}" for kind in ("bars", "indicators") for timeframe
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     url = request.getfixturevalue("database_url" if request.param == "plain" else "timescale_url")
     opened = Database(url)
-    migrations.upgrade(opened)
+    schema.upgrade(opened)
     yield opened
     opened.close()
 
@@ -57,7 +58,7 @@ def empty(database: Database) -> Iterator[Database]:
     name = f"lifecycle_{uuid.uuid4().hex[:8]}"
     ensure_database(url_of(database), name)
     opened = Database(on_database(url_of(database), name))
-    migrations.upgrade(opened)
+    schema.upgrade(opened)
     stop_jobs(opened)
     yield opened
     opened.close()

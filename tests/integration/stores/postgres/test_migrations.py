@@ -15,6 +15,7 @@ from trading_platform.domain.errors import ConfigurationError, StoreError, Store
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.stores.postgres import migrations
 from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import open_stores
 
 
@@ -35,11 +36,11 @@ def database(empty_url: str) -> Iterator[Database]:
 def test_from_nothing_to_the_newest_and_then_no_further(database: Database, empty_url: str) -> None:
     assert migrations.current(database) is None
     assert catalog(empty_url) == []
-    assert migrations.upgrade(database) == (None, migrations.head())
+    assert upgrade(database) == (None, migrations.head())
     assert migrations.current(database) == migrations.head()
     made = catalog(empty_url)
     assert {"market_data", "config"} <= {name for kind, name, _ in made if kind == "schema"}
-    assert migrations.upgrade(database) == (migrations.head(), migrations.head())
+    assert upgrade(database) == (migrations.head(), migrations.head())
     assert catalog(empty_url) == made
 
 
@@ -63,9 +64,9 @@ def test_a_failing_statement_leaves_nothing_behind(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_text", with_a_fault)
         with pytest.raises(StoreError, match="refused a statement"):
-            migrations.upgrade(database)
+            upgrade(database)
     assert catalog(empty_url) == []
-    assert migrations.upgrade(database) == (None, migrations.head())
+    assert upgrade(database) == (None, migrations.head())
 
 
 def test_a_killed_upgrade_leaves_nothing_behind(
@@ -80,16 +81,16 @@ def test_a_killed_upgrade_leaves_nothing_behind(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_text", with_an_end)
         with pytest.raises(StoreUnavailable):
-            migrations.upgrade(database)
+            upgrade(database)
     assert catalog(empty_url) == []
-    assert migrations.upgrade(database) == (None, migrations.head())
+    assert upgrade(database) == (None, migrations.head())
 
 
 def test_several_at_the_same_time_do_it_once(empty_url: str) -> None:
     def upgrade(_number: int) -> tuple[str | None, str]:
         database = Database(empty_url)
         try:
-            return migrations.upgrade(database)
+            return upgrade(database)
         finally:
             database.close()
 
@@ -111,7 +112,7 @@ def test_two_processes_at_the_same_time_do_it_once(stack: Endpoints) -> None:
 def test_another_revision_is_refused_with_what_to_do(
     database: Database, empty_url: str, tmp_path: Path, revision: str
 ) -> None:
-    migrations.upgrade(database)
+    upgrade(database)
     with psycopg.connect(empty_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
     for may_upgrade in (False, True):

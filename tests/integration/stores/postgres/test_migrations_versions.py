@@ -39,11 +39,12 @@ import os, sys
 import alembic.command, psycopg
 from trading_platform.stores.features import catalog
 from trading_platform.stores.postgres import migrations
+from trading_platform.stores.schema import upgrade
 from trading_platform.stores.postgres.database import Database
 for url in map(str.strip, sys.stdin):
     child = os.fork()
     if not child:
-        migrations.upgrade(Database(url))
+        upgrade(Database(url))
         os._exit(0)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -23,8 +23,8 @@ from trading_platform.embedded.stack import ensure_database, running_stack, upgr
 from trading_platform.resources.platform import open_platform
 from trading_platform.settings import Settings
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.postgres.migrations import upgrade
 from trading_platform.stores.postgres.roles import Role, as_role, set_passwords
+from trading_platform.stores.schema import upgrade
 
 PASSWORDS = {role: f"{role}: {secrets.token_urlsafe(6)}@/%" for role in Role}
 
@@ -32,7 +32,7 @@ PASSWORDS = {role: f"{role}: {secrets.token_urlsafe(6)}@/%" for role in Role}
 MIGRATE_WHEN_TOLD = """
 import sys
 import alembic.command
-from trading_platform.stores.postgres.migrations import upgrade
+from trading_platform.stores.schema import upgrade
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.roles import Role, set_passwords
 print("ready", flush=True)

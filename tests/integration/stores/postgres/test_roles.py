@@ -23,9 +23,9 @@ from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.quality.rules import REFUSED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres.database import Database
-from trading_platform.stores.postgres.migrations import upgrade
 from trading_platform.stores.postgres.roles import Role, as_role, set_passwords
 from trading_platform.stores.redis.order_stream import NAME, open_order_stream
+from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import open_stores
 from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.workflows.trading.publish_outbox import publish_outbox

@@ -14,6 +14,7 @@ from schemas import bring_to
 from trading_platform.domain.errors import StoreError
 from trading_platform.stores.postgres import migrations
 from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.schema import upgrade
 
 __all__ = ["document"]  # the fixture
 
@@ -106,8 +107,8 @@ def test_the_ledger_comes_to_a_database_that_has_data(database: Database, databa
             "INSERT INTO config.instruments (symbol, asset_class, calendar, source)"
             " VALUES ('SPY', 'etf', 'XNYS', 'file')",
         )
-    assert migrations.upgrade(database) == ("0001", migrations.head())
-    assert migrations.upgrade(database) == (migrations.head(), migrations.head())
+    assert upgrade(database) == ("0001", migrations.head())
+    assert upgrade(database) == (migrations.head(), migrations.head())
     with database.begin() as connection:
         assert execute(connection, "SELECT symbol FROM config.instruments") == [("SPY",)]
         assert execute(connection, "SELECT count(*) FROM trading.orders") == [(0,)]
@@ -119,7 +120,7 @@ def test_an_upgrade_that_breaks_off_leaves_nothing(database: Database):
         execute(connection, "DROP TABLE public.alembic_version")
         execute(connection, "CREATE SCHEMA news")  # in the way of the second revision, in its middle
     with pytest.raises(StoreError):
-        migrations.upgrade(database)
+        upgrade(database)
     with database.begin() as connection:
         left = execute(
             connection,
@@ -127,4 +128,4 @@ def test_an_upgrade_that_breaks_off_leaves_nothing(database: Database):
         )
         assert left == []
         execute(connection, "DROP SCHEMA news")
-    assert migrations.upgrade(database) == (None, migrations.head())
+    assert upgrade(database) == (None, migrations.head())
