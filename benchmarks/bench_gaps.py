@@ -24,12 +24,12 @@ from common import (
     symbols,
 )
 
-from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import store_answer
-from trading_platform.workflows.gaps.detect_gaps import find_gaps
+from trading_platform.workflows.bars.backfill_bars import store_response
+from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 
 DAY = timedelta(days=1)
 
@@ -68,8 +68,8 @@ def fill(stores: Stores, timeframe: Timeframe, count: int, length: int) -> None:
     for symbol in symbols(count):
         stores.instruments.add(instrument(symbol))
         bars = random_bars(symbol, times, timeframe)
-        answer = BarAnswer(bars, empty_refused(), (window,), "memory")
-        store_answer(stores, SOURCE, instrument(symbol), timeframe, window, answer, EPOCH)
+        response = BarResponse(bars, empty_rejected(), (window,), "memory")
+        store_response(stores, SOURCE, instrument(symbol), timeframe, window, response, EPOCH)
 
 
 def _measure(stores: Stores, connection: psycopg.Connection, timeframe: Timeframe, count: int, rounds: int) -> Figure:
@@ -88,7 +88,7 @@ def _measure(stores: Stores, connection: psycopg.Connection, timeframe: Timefram
 
 
 def _find(stores: Stores) -> None:
-    find_gaps(stores, {}, list(stores.instruments.all().values()), clock=_now)
+    detect_gaps(stores, {}, list(stores.instruments.all().values()), clock=_now)
 
 
 def _now() -> datetime:

@@ -31,11 +31,11 @@ from common import (
 )
 
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
-from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, partition_windows, utc_now
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import store_answer
+from trading_platform.workflows.bars.backfill_bars import store_response
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 
 TARGET = 0.6
@@ -67,15 +67,15 @@ def _compare(stores: Stores, connection: psycopg.Connection, count: int, length:
     empty_tables(connection, "market_data.bars_1m", "market_data.coverage", "market_data.coverage_requests")
     times = minutes(length)
     for name in names:
-        answer = BarAnswer(random_bars(name, times, Timeframe.M1), empty_refused(), (window,), "memory")
-        store_answer(stores, SOURCE, instrument(name), Timeframe.M1, window, answer, EPOCH)
+        response = BarResponse(random_bars(name, times, Timeframe.M1), empty_rejected(), (window,), "memory")
+        store_response(stores, SOURCE, instrument(name), Timeframe.M1, window, response, EPOCH)
     connection.execute("ANALYZE market_data.bars_1m")
     connection.commit()
 
     ours: list[float] = []
     theirs: list[float] = []
     for number in range(rounds + 1):
-        empty_tables(connection, OURS, THEIRS, "market_data.derivations")
+        empty_tables(connection, OURS, THEIRS, "market_data.input_versions")
         own = seconds(lambda: compute_indicators_of(stores, names, Timeframe.M1, partitions, clock=utc_now))
         empty_tables(connection, OURS, THEIRS)
         bare = seconds(lambda: _bare(connection))

@@ -21,7 +21,7 @@ from common import EPOCH, Figure, arguments, instrument, new_stores, own_servers
 from trading_platform.domain.market.bar_builder import GRACE, BarBuilder
 from trading_platform.domain.market.bar_series import MINUTE, Basis
 from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Trade
-from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
+from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.market_data.stream.store import StreamPosition, StreamStore
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores
@@ -80,13 +80,13 @@ async def _delays(stores: Stores, store: StreamStore, minutes: int) -> list[floa
     ended: dict[datetime, float] = {}
     stored: dict[datetime, float] = {}
     plan = FeedPlan("benchmark", "benchmark", dict.fromkeys(SYMBOLS, Basis.TRADE), _never)
-    builder = BarBuilder("benchmark", basis=plan.basis, fill_silent=True)
+    builder = BarBuilder("benchmark", basis=plan.basis, fill_no_trade=True)
     where = PipelineStores(cast("StreamStore", _Timed(store, stored)), stores.outages, stores.quarantine)
     await Pipeline(plan, builder, where).run(_feed(minutes, ended))
     return [stored[minute] - ended[minute] for minute in sorted(ended)[2:]]
 
 
-def _never(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
+def _never(_known: LastEvent, _rejected: RejectMessage) -> LiveFeed:
     raise AssertionError("the pipeline is given its feed")
 
 
@@ -96,8 +96,8 @@ async def _feed(minutes: int, ended: dict[datetime, float]) -> AsyncIterator[Eve
     began = time.perf_counter()
     for number in range(minutes):
         start = EPOCH + number * MINUTE
-        for moment, event in _trades(start, number * TRADES_A_SECOND):
-            await asyncio.sleep(max(0.0, began + number + moment - time.perf_counter()))
+        for timestamp, event in _trades(start, number * TRADES_A_SECOND):
+            await asyncio.sleep(max(0.0, began + number + timestamp - time.perf_counter()))
             yield event
         end = start + MINUTE
         ended[end] = time.perf_counter()

@@ -27,11 +27,11 @@ from common import (
     symbols,
 )
 
-from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import store_answer
+from trading_platform.workflows.bars.backfill_bars import store_response
 
 TARGET = 0.7
 TABLE = "market_data.bars_1m"
@@ -58,8 +58,8 @@ def _compare(stores: Stores, url: str, count: int, length: int, *, rounds: int) 
     def ours() -> None:
         window = minutes_window(length)
         for symbol, bars in frames.items():
-            answer = BarAnswer(bars, empty_refused(), (window,), "memory")
-            store_answer(stores, SOURCE, instrument(symbol), Timeframe.M1, window, answer, EPOCH)
+            response = BarResponse(bars, empty_rejected(), (window,), "memory")
+            store_response(stores, SOURCE, instrument(symbol), Timeframe.M1, window, response, EPOCH)
 
     took: dict[str, list[float]] = {"ours": [], "frame": [], "text": []}
     with psycopg.connect(url) as connection:

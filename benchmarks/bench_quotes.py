@@ -105,8 +105,8 @@ def _throughput(url: str, count: int, rounds: int) -> tuple[list[Figure], list[s
 
 def _quote(number: int, offset: int) -> Quote:
     cents = Decimal(18_550 + number % 100) / 100
-    moment = EPOCH + timedelta(microseconds=offset + number)
-    return Quote(SYMBOLS[number % len(SYMBOLS)], moment, cents, cents + Decimal("0.02"), cents, Decimal(1_234_567))
+    timestamp = EPOCH + timedelta(microseconds=offset + number)
+    return Quote(SYMBOLS[number % len(SYMBOLS)], timestamp, cents, cents + Decimal("0.02"), cents, Decimal(1_234_567))
 
 
 def _pipeline(redis: Redis, quotes: list[Quote]) -> None:
@@ -123,17 +123,17 @@ def _pipeline(redis: Redis, quotes: list[Quote]) -> None:
 
 def _redis_benchmark(program: str, url: str, count: int) -> float:
     """Seconds that it takes for as many HSET, EXPIRE and PUBLISH, 100 in a pipeline."""
-    address, moment = parse_url(url), rfc3339(EPOCH)
+    address, timestamp = parse_url(url), rfc3339(EPOCH)
     command = [program, "-s", address["path"], "-a", address["password"], "-P", "100", "-n", str(count), "-r", "100"]
     body = '"payload":{"symbol":"S000","bid":"185.50","ask":"185.52","last":"185.51","volume":"1234567"}'
     total = 0.0
     for asked in (
-        [*"HSET tool:__rand_int__ bid 185.50 ask 185.52 last 185.51 volume 1234567 timestamp".split(), moment],
+        [*"HSET tool:__rand_int__ bid 185.50 ask 185.52 last 185.51 volume 1234567 timestamp".split(), timestamp],
         ["EXPIRE", "tool:__rand_int__", "60"],
-        ["PUBLISH", "tool", f'{{"v":1,"ts":"{moment}","seq":1,{body}}}'],
+        ["PUBLISH", "tool", f'{{"v":1,"ts":"{timestamp}","seq":1,{body}}}'],
     ):
-        answer = subprocess.run([*command, "--csv", *asked], check=True, capture_output=True, text=True, timeout=300)
-        total += count / float(re.findall(r'","(\d+\.\d+)"', answer.stdout.splitlines()[-1])[0])
+        response = subprocess.run([*command, "--csv", *asked], check=True, capture_output=True, text=True, timeout=300)
+        total += count / float(re.findall(r'","(\d+\.\d+)"', response.stdout.splitlines()[-1])[0])
     return total
 
 

@@ -113,8 +113,8 @@ def _cryptofeed(redis: Redis, url: str, python: Path, kind: str, count: int) -> 
 
 def _quote(number: int, offset: int) -> Quote:
     cents = Decimal(18_550 + number % 100) / 100
-    moment = EPOCH + timedelta(microseconds=offset + number)
-    return Quote(SYMBOLS[number % len(SYMBOLS)], moment, cents, cents + Decimal("0.02"), cents, Decimal(1_234_567))
+    timestamp = EPOCH + timedelta(microseconds=offset + number)
+    return Quote(SYMBOLS[number % len(SYMBOLS)], timestamp, cents, cents + Decimal("0.02"), cents, Decimal(1_234_567))
 
 
 if __name__ == "__main__":

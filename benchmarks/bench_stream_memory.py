@@ -28,7 +28,7 @@ from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quot
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.embedded.stack import running_stack
 from trading_platform.sources.files.options import ImportOptions
-from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
+from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.stores.stores import Stores
 from trading_platform.streaming.feeds import FeedPlan
@@ -76,11 +76,11 @@ async def _feed(ticks: list[Quote], days: int, seen: list[tuple[datetime, int]])
     for day in range(days):
         later = timedelta(days=day)
         for number, tick in enumerate(ticks):
-            moment = tick.time + later
-            if moment >= due:
+            timestamp = tick.time + later
+            if timestamp >= due:
                 seen.append((due, process.memory_info().rss))
                 due += EVERY
-            yield replace(tick, time=moment)
+            yield replace(tick, time=timestamp)
             if number % 100 == 0:
                 await asyncio.sleep(0)  # the sink's turn
         yield Heartbeat(DAY + later + timedelta(days=1))
@@ -100,7 +100,7 @@ async def _stream(stores: Stores, url: str, feed: AsyncIterator[Event]) -> None:
     await store.close()
 
 
-def _never(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
+def _never(_known: LastEvent, _rejected: RejectMessage) -> LiveFeed:
     raise AssertionError("the pipeline is given its feed")
 
 
@@ -108,9 +108,9 @@ def _show(seen: list[tuple[datetime, int]], ticks: int, days: int) -> None:
     table = Table(title=f"{days} days of {ticks:,} ticks each", title_justify="left")
     table.add_column("hours")
     table.add_column("resident", justify="right")
-    for moment, size in seen:
-        table.add_row(f"{(moment - DAY) / timedelta(hours=1):.0f}", f"{size / 1e6:.1f} MB")
-    second, last = (max(size for moment, size in seen if _day(moment) == number) for number in (2, days))
+    for timestamp, size in seen:
+        table.add_row(f"{(timestamp - DAY) / timedelta(hours=1):.0f}", f"{size / 1e6:.1f} MB")
+    second, last = (max(size for timestamp, size in seen if _day(timestamp) == number) for number in (2, days))
     ratio = last / second
     console = Console(width=110)
     met = "yes" if ratio <= TARGET else "NO"
@@ -118,9 +118,9 @@ def _show(seen: list[tuple[datetime, int]], ticks: int, days: int) -> None:
     console.print(f"The last day needs {ratio:.3f} times what the second did; target ≤ {TARGET}: {met}.")
 
 
-def _day(moment: datetime) -> int:
+def _day(timestamp: datetime) -> int:
     """The day, from 1, that was passing or had just passed."""
-    return -(-(moment - DAY) // timedelta(days=1))
+    return -(-(timestamp - DAY) // timedelta(days=1))
 
 
 if __name__ == "__main__":

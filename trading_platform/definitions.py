@@ -17,11 +17,11 @@ from trading_platform.assets.corporate_actions import corporate_actions
 from trading_platform.assets.coverage import coverage
 from trading_platform.assets.features import features
 from trading_platform.assets.indicators import indicator_assets
-from trading_platform.assets.lifecycle import lifecycle
+from trading_platform.assets.retention import retention
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.checks.coverage_checks import no_gap_left
-from trading_platform.checks.lifecycle_checks import on_time
+from trading_platform.checks.retention_checks import on_time
 from trading_platform.resources.dagster_platform import platform_resource
 from trading_platform.schedules.maintenance import maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
@@ -41,7 +41,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
             may be an open :class:`~trading_platform.resources.platform.PlatformContext`.
     """
     return Definitions(
-        assets=[*bar_assets, *indicator_assets, corporate_actions, features, audit_archive, lifecycle, coverage],
+        assets=[*bar_assets, *indicator_assets, corporate_actions, features, audit_archive, retention, coverage],
         asset_checks=[*asset_checks, archive_checks, on_time, no_gap_left],
         jobs=[
             jobs.intraday,

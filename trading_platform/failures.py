@@ -32,7 +32,7 @@ INTERRUPTED = "The run was interrupted. What was finished is stored; running it 
 
 
 @contextmanager
-def told_to_dagster() -> Iterator[None]:
+def dagster_failures() -> Iterator[None]:
     """Lets a step fail in Dagster's way for any of our errors: tried again only where that can help.
 
     Never after an interruption, which a retry policy would otherwise answer with another attempt.

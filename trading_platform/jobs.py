@@ -18,7 +18,7 @@ from dagster import (
 
 from trading_platform.domain.quality.gaps import GapState
 from trading_platform.domain.time import Timeframe
-from trading_platform.failures import told_to_dagster
+from trading_platform.failures import dagster_failures
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
@@ -60,7 +60,7 @@ maintenance = define_asset_job(
 @op(config_schema={"outages": [int]}, description="Asks the source for the minutes of some outages that are over.")
 def repair(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """Repairs what of it is due; fails if any is not repaired, which is then due again later or given up."""
-    with told_to_dagster():
+    with dagster_failures():
         numbers = context.op_config["outages"]
         done = repair_outages(platform.stores, platform.sources, clock=platform.clock, only=numbers, limit=len(numbers))
     for each in done:
@@ -82,7 +82,7 @@ def repair_outage() -> None:
 @op(config_schema={"gaps": [int]}, description="Asks for what is missing, and makes again what hangs on it.")
 def fill(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """Repairs what of it is due; fails if some of it is given up, which ``trading-platform gaps`` then lists."""
-    with told_to_dagster():
+    with dagster_failures():
         numbers = context.op_config["gaps"]
         done = repair_gaps(
             platform.stores,
@@ -90,13 +90,13 @@ def fill(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) 
             clock=platform.clock,
             only=numbers,
             limit=len(numbers),
-            tell=platform.tell,
+            publish=platform.publish,
             progress=platform.progress,
         )
     for each in done:
         gap = each.gap
         context.log.info("%s of %s, %s: %s, %s", gap.dataset, gap.symbol, gap.window, each.state, each.note)
-    lost = [each for each in done if each.state == GapState.GIVEN_UP.value]
+    lost = [each for each in done if each.state == GapState.FAILED_PERMANENTLY.value]
     if lost:
         described = "; ".join(f"{each.gap.symbol} {each.gap.window}: {each.note}" for each in lost[:_FEW])
         raise Failure(description=f"{len(lost)} of {len(done)} gaps are given up. {described}", allow_retries=False)
@@ -111,7 +111,7 @@ def repair_gaps_job() -> None:
 @op(description="Computes the indicators of the bars that have come since the last ones.")
 def compute_new(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """All symbols of the universe, 1m, 5m and 1h."""
-    with told_to_dagster():
+    with dagster_failures():
         symbols = list(platform.stores.instruments.all())
         for timeframe in Timeframe:
             if timeframe.is_intraday:

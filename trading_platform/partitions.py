@@ -88,7 +88,7 @@ def window_of(timeframe: Timeframe, key: str) -> Window:
         InvalidRequest: if it is not one.
     """
     try:
-        moment = datetime.strptime(key, "%Y-%m" if timeframe.is_intraday else "%Y").replace(tzinfo=UTC)
+        timestamp = datetime.strptime(key, "%Y-%m" if timeframe.is_intraday else "%Y").replace(tzinfo=UTC)
     except ValueError:
         raise InvalidRequest(
             f"{key!r} is not a partition of {timeframe} bars.",
@@ -96,7 +96,7 @@ def window_of(timeframe: Timeframe, key: str) -> Window:
             received=repr(key),
             remedy="write it in this form",
         ) from None
-    return month_window(moment) if timeframe.is_intraday else year_window(moment)
+    return month_window(timestamp) if timeframe.is_intraday else year_window(timestamp)
 
 
 def work_of(timeframe: Timeframe, keys: Iterable[str]) -> list[tuple[list[str], list[Window]]]:

@@ -168,7 +168,7 @@ def test_partitions_of_a_large_universe_load_within_three_seconds(page: Page, ad
 
 def test_a_partition_tells_its_rows_and_draws_its_chart(page: Page, address: str):
     page.goto(f"{address}/assets/ohlcv_1d?view=partitions&partition=BTCUSD%7C{YEAR}", wait_until="domcontentloaded")
-    for name in ("expected", "proven empty", "refused", "first", "last"):
+    for name in ("expected", "proven empty", "rejected", "first", "last"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     chart = page.locator("img[src^='data:image/svg']").first
     expect(chart).to_be_visible()
@@ -177,7 +177,14 @@ def test_a_partition_tells_its_rows_and_draws_its_chart(page: Page, address: str
 
 def test_checks_tell_what_they_looked_at(page: Page, address: str):
     page.goto(f"{address}/assets/ohlcv_1d?view=checks", wait_until="domcontentloaded")
-    for name in ("ohlc_consistent", "positive_prices", "no_future_bar", "no_duplicate", "gap_review", "complete"):
+    for name in (
+        "ohlc_consistent",
+        "positive_prices",
+        "no_future_bar",
+        "no_duplicate",
+        "price_jump_review",
+        "complete",
+    ):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     expect(page.get_by_text("looked at", exact=True).first).to_be_visible()
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()

@@ -74,7 +74,7 @@ class Pacing:
         while self._asked and self._asked[0][0] <= now - 600:
             self._asked.popleft()
         self._asked.append((now, identity, kind, weight))
-        since = [(now - moment, *rest) for moment, *rest in self._asked]
+        since = [(now - timestamp, *rest) for timestamp, *rest in self._asked]
         if sum(1 for age, same, _, _ in since if same == identity and age < 15) > 1:
             self.breaches.append("identical request within 15 s")
         if sum(count for age, _, same, count in since if same == kind and age < 2) >= 6:
@@ -114,10 +114,10 @@ class _Connection:
         while True:
             fields = await self.read()
             self.gateway.pacing.message()
-            self.answer(int(fields[0]), fields)
+            self.response(int(fields[0]), fields)
             await self.writer.drain()
 
-    def answer(self, kind: int, fields: list[str]) -> None:
+    def response(self, kind: int, fields: list[str]) -> None:
         if self.gateway.is_deaf and kind == _REQ_TIME:
             return
         answers: dict[int, Callable[[], None]] = {
@@ -221,9 +221,9 @@ class _Connection:
 
     def quote(self, request: str, contract: list[str]) -> None:
         listing = next(known for known in self.gateway.listings if str(known.number) == contract[0])
-        refusal = self.gateway.no_quotes.get(listing.symbol)
-        if refusal is not None:
-            self.error(request, *refusal)
+        rejection = self.gateway.no_quotes.get(listing.symbol)
+        if rejection is not None:
+            self.error(request, *rejection)
             return
         if sum(len(client.quotes) for client in self.gateway.clients.values()) >= self.gateway.lines:
             self.error(request, 101, "Max number of tickers has been reached")
@@ -240,8 +240,8 @@ class _Connection:
                 self.send(59, 1, *commission)
 
 
-def _stamp(moment: datetime, bar: str) -> object:
-    return f"{moment:%Y%m%d}" if bar == "1 day" else int(moment.timestamp())
+def _stamp(timestamp: datetime, bar: str) -> object:
+    return f"{timestamp:%Y%m%d}" if bar == "1 day" else int(timestamp.timestamp())
 
 
 class FakeGateway:

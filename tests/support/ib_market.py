@@ -17,7 +17,7 @@ from trading_platform.sources.ibkr.client import IbkrClient
 from trading_platform.sources.ibkr.session import Gateway
 from trading_platform.sources.ibkr.source import IbkrSource
 from trading_platform.sources.live import Backoff
-from trading_platform.sources.rate_limits import Budget, LocalBudget
+from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 
 NOW = datetime(2025, 3, 3, 12, tzinfo=UTC)
 IBM = Instrument("IBM", AssetClass.EQUITY, "XNYS", "ibkr")
@@ -46,9 +46,9 @@ class SharedTime:
         self.seconds += seconds
 
 
-def budget_by(clock: SharedTime | None) -> LocalBudget:
+def rate_limiter_by(clock: SharedTime | None) -> LocalRateLimiter:
     """A budget by that clock, or by the wall clock."""
-    return LocalBudget(monotonic=clock, sleep=clock.wait) if clock is not None else LocalBudget()
+    return LocalRateLimiter(monotonic=clock, sleep=clock.wait) if clock is not None else LocalRateLimiter()
 
 
 def minutes(calendar: str, start: str, end: str) -> list[Bar]:
@@ -56,15 +56,15 @@ def minutes(calendar: str, start: str, end: str) -> list[Bar]:
     chance, cents, bars = random.Random(7), 15_000, []
     for day in exchange_calendars.get_calendar(calendar).sessions_in_range(start, end):
         opens, closes = exchange_calendars.get_calendar(calendar).session_open_close(day)
-        moment = opens.to_pydatetime()
-        while moment < closes.to_pydatetime():
+        timestamp = opens.to_pydatetime()
+        while timestamp < closes.to_pydatetime():
             moves = sorted(chance.choices(range(-9, 10), k=2))
             o, c = cents, cents + chance.choice(moves)
             low, high = min(o, c) + min(moves[0], 0), max(o, c) + max(moves[1], 0)
             texts = [f"{value // 100}.{value % 100:02d}" for value in (o, high, low, c)]
-            bars.append((moment, *texts, str(chance.randrange(1, 90_000)), chance.randrange(1, 200)))
+            bars.append((timestamp, *texts, str(chance.randrange(1, 90_000)), chance.randrange(1, 200)))
             cents = max(c, 5_000)
-            moment += timedelta(minutes=1)
+            timestamp += timedelta(minutes=1)
     return bars
 
 
@@ -80,8 +80,8 @@ def as_frame(bars: Sequence[Bar]) -> pl.DataFrame:
 
 
 @contextmanager
-def source_at(gateway: FakeGateway, budget: Budget, **options: object) -> Iterator[IbkrSource]:
-    client = client_at(gateway, budget, **options)
+def source_at(gateway: FakeGateway, rate_limiter: RateLimiter, **options: object) -> Iterator[IbkrSource]:
+    client = client_at(gateway, rate_limiter, **options)
     source = IbkrSource(lambda: client, clock=lambda: NOW)
     try:
         yield source
@@ -89,9 +89,9 @@ def source_at(gateway: FakeGateway, budget: Budget, **options: object) -> Iterat
         client.close()
 
 
-def client_at(gateway: FakeGateway, budget: Budget, **options: object) -> IbkrClient:
-    given: dict[str, object] = {"answer_seconds": 1.5, "backoff": Backoff(first=0.05, longest=0.1), **options}
-    return IbkrClient(Gateway("127.0.0.1", gateway.port), budget, **given)  # type: ignore[arg-type]
+def client_at(gateway: FakeGateway, rate_limiter: RateLimiter, **options: object) -> IbkrClient:
+    given: dict[str, object] = {"response_seconds": 1.5, "backoff": Backoff(first=0.05, longest=0.1), **options}
+    return IbkrClient(Gateway("127.0.0.1", gateway.port), rate_limiter, **given)  # type: ignore[arg-type]
 
 
 def day(date: str) -> Window:

@@ -75,7 +75,7 @@ def write_trades(path: Path, market: Market, symbols: Sequence[str], window: Win
     return write_zip(path, {name: trade_rows(market, symbol, window) for symbol, name in names.items()})
 
 
-def days_before(moment: datetime, first: float, last: float) -> Window:
+def days_before(timestamp: datetime, first: float, last: float) -> Window:
     """From so many days before a moment to so many, whole minutes."""
-    whole = moment.replace(second=0, microsecond=0)
+    whole = timestamp.replace(second=0, microsecond=0)
     return Window(whole - timedelta(days=first), whole - timedelta(days=last))

@@ -77,9 +77,9 @@ class Listing:
             result["events"] = events
         return {"chart": {"result": [result], "error": None}}
 
-    def _stamp(self, moment: datetime, interval: str) -> int:
+    def _stamp(self, timestamp: datetime, interval: str) -> int:
         """Daily rows are stamped at the opening, which is how Yahoo does it."""
-        return self._opening(moment) if interval == "1d" else int(moment.timestamp())
+        return self._opening(timestamp) if interval == "1d" else int(timestamp.timestamp())
 
     def _opening(self, day: datetime) -> int:
         return int(datetime.combine(day.date(), time(9, 30), self.zone).timestamp())
@@ -148,7 +148,7 @@ class FakeYahoo:
     asked: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
     url: str = ""
 
-    def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, str]:
+    def response(self, path: str, query: dict[str, list[str]]) -> tuple[int, str]:
         """Status and body."""
         if path == "/v1/test/getcrumb":
             return 200, "a-crumb"
@@ -175,7 +175,7 @@ def running_yahoo() -> Iterator[FakeYahoo]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            status, body = yahoo.answer(parts.path, parse_qs(parts.query))
+            status, body = yahoo.response(parts.path, parse_qs(parts.query))
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body.encode())))

@@ -19,7 +19,7 @@ from trading_platform.domain.errors import (
     StoreUnavailable,
     TradingPlatformError,
 )
-from trading_platform.failures import STEP_RETRIES, as_failure, as_failures, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, as_failure, as_failures, dagster_failures
 
 RETRYABLE = [SourceUnavailable, RateLimited, StoreUnavailable]
 FINAL = [
@@ -79,7 +79,7 @@ def test_a_run_of_several_symbols_names_those_that_failed_and_says_what_stays() 
 
 @pytest.mark.parametrize("kind", [*RETRYABLE, *FINAL])
 def test_a_step_fails_in_dagster_s_way(kind: type[TradingPlatformError]) -> None:
-    with pytest.raises(Failure) as caught, told_to_dagster():
+    with pytest.raises(Failure) as caught, dagster_failures():
         raise kind("Something happened.")
     assert caught.value.allow_retries == (kind in RETRYABLE)
     assert isinstance(caught.value.__cause__, kind)
@@ -92,7 +92,7 @@ def test_retries_are_bounded() -> None:
 
 
 def test_an_interrupted_step_is_not_tried_again() -> None:
-    with pytest.raises(Failure) as caught, told_to_dagster():
+    with pytest.raises(Failure) as caught, dagster_failures():
         raise DagsterExecutionInterruptedError
     assert not caught.value.allow_retries
     assert "interrupted" in str(caught.value.description)

@@ -7,7 +7,7 @@ The work is :mod:`trading_platform.workflows.audit.archive_audit`, the rules
 from dagster import AssetExecutionContext, Failure, MaterializeResult, MetadataValue, ResourceParam, TableRecord, asset
 
 from trading_platform.assets.metadata import OWNERS
-from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.audit.archive_audit import ArchiveReport, MonthReport, archive_audit
 from trading_platform.workflows.quality.verify_archive import ASSET
@@ -24,7 +24,7 @@ from trading_platform.workflows.quality.verify_archive import ASSET
 )
 def audit_archive(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
     """Brings the archive up to date."""
-    with told_to_dagster():
+    with dagster_failures():
         report = archive_audit(
             platform.stores.owner, platform.stores.archive, clock=platform.clock, progress=platform.progress
         )

@@ -20,9 +20,9 @@ from dagster import (
 
 from trading_platform.assets.metadata import OWNERS, column_schema, describe_partitions, partition_metadata
 from trading_platform.domain.market.bars import BAR_SCHEMA
-from trading_platform.domain.quality.completeness import Account
+from trading_platform.domain.quality.completeness import CoverageCount
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.failures import STEP_RETRIES, as_failures, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, as_failures, dagster_failures
 from trading_platform.partitions import months_of_year, partition_key, partitions_of, work_of
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.bars.backfill_bars import BackfillReport, backfill_bars
@@ -69,7 +69,7 @@ def _bar_asset(timeframe: Timeframe) -> AssetsDefinition:
     )
     def bars(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
         reports: list[BackfillReport] = []
-        with told_to_dagster():
+        with dagster_failures():
             for symbols, windows in work_of(timeframe, context.partition_keys):
                 report = backfill_bars(
                     platform.stores,
@@ -78,7 +78,7 @@ def _bar_asset(timeframe: Timeframe) -> AssetsDefinition:
                     timeframe,
                     windows,
                     clock=platform.clock,
-                    again=platform.again,
+                    force=platform.force,
                     progress=platform.progress,
                 )
                 _describe(context, platform, timeframe, report, symbols, windows)
@@ -110,16 +110,16 @@ def _describe(
     describe_partitions(context, described)
 
 
-def _account_metadata(account: Account) -> dict[str, MetadataValue]:
+def _account_metadata(account: CoverageCount) -> dict[str, MetadataValue]:
     return {
         name: MetadataValue.int(count)
         for name, count in (
             ("expected", account.expected),
             ("proven empty", account.empty),
-            ("unconfirmed", account.unconfirmed),
-            ("refused", account.refused),
-            ("missing", account.unaccounted),
-            ("outside sessions", account.outside),
+            ("pending_confirmation", account.pending_confirmation),
+            ("rejected", account.rejected),
+            ("missing", account.missing),
+            ("outside sessions", account.out_of_session),
         )
     }
 

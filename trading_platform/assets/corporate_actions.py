@@ -16,7 +16,7 @@ from dagster import (
 
 from trading_platform.assets.metadata import OWNERS, column_schema
 from trading_platform.domain.market.corporate_actions import ACTION_SCHEMA
-from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.corporate_actions.fetch_actions import FetchedActions, fetch_actions, with_actions
 
@@ -48,7 +48,7 @@ def corporate_actions(
     context: AssetExecutionContext, platform: ResourceParam[PlatformContext]
 ) -> MaterializeResult[None]:
     """Asks for those of every share and fund that has a source of them; fails once all were asked, if any failed."""
-    with told_to_dagster():
+    with dagster_failures():
         instruments = with_actions(platform.stores.instruments.all(), platform.action_sources)
         done = fetch_actions(
             platform.stores,

@@ -1,7 +1,7 @@
 """The asset ``coverage``: what is stored held against what was committed and what the calendars expect, each night.
 
 The work is :mod:`trading_platform.workflows.gaps.detect_gaps`; what it finds is repaired by the sensor ``gaps``. Its
-neighbours in the group are ``lifecycle`` and ``audit_archive``.
+neighbours in the group are ``retention`` and ``audit_archive``.
 """
 
 from collections import Counter
@@ -19,10 +19,10 @@ from dagster import (
 
 from trading_platform.assets.metadata import OWNERS
 from trading_platform.domain.quality.gaps import Gap
-from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.bars.coverage_maps import coverage_maps
-from trading_platform.workflows.gaps.detect_gaps import find_gaps
+from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.verify_integrity import Proof
 
 _SHOWN = 100
@@ -41,18 +41,18 @@ _COLUMNS = TableSchema(
     "of the expected bars that is accounted for.",
     owners=OWNERS,
     kinds={"postgres", "polars"},
-    deps=["lifecycle"],
+    deps=["retention"],
     retry_policy=STEP_RETRIES,
 )
 def coverage(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
     """Looks at everything."""
     stores, sources, clock = platform.stores, platform.sources, platform.clock
-    with told_to_dagster():
+    with dagster_failures():
         stores.fingerprints.expire(clock())
         universe = list(stores.instruments.all().values())
-        found = find_gaps(stores, sources, universe, clock=clock, proof=Proof.ALL, tell=platform.tell)
+        found = detect_gaps(stores, sources, universe, clock=clock, proof=Proof.ALL, publish=platform.publish)
         maps = coverage_maps(stores, sources, universe, clock=clock)
-    for each in found.vanished:
+    for each in found.missing_or_modified:
         said = (each.symbol, each.timeframe, each.window, each.committed, each.stored)
         context.log.warning("%s %s %s: %d bars were committed, %d are stored, or others", *said)
     counts = Counter(gap.state.value for gap in found.gaps)
@@ -61,8 +61,8 @@ def coverage(context: AssetExecutionContext, platform: ResourceParam[PlatformCon
             **{f"{timeframe} by {unit}": MetadataValue.md(drawn) for (timeframe, unit), drawn in maps.items()},
             "gaps": MetadataValue.table([_record(gap) for gap in found.gaps[:_SHOWN]], _COLUMNS),
             "open": MetadataValue.int(counts["open"]),
-            "given up": MetadataValue.int(counts["given_up"]),
-            "periods not as committed": MetadataValue.int(len(found.vanished)),
+            "given up": MetadataValue.int(counts["failed_permanently"]),
+            "periods not as committed": MetadataValue.int(len(found.missing_or_modified)),
         }
     )
 

@@ -15,7 +15,7 @@ from trading_platform.assets.metadata import (
 )
 from trading_platform.domain.derived.features import FEATURE_SCHEMA, FEATURES
 from trading_platform.domain.time import Timeframe
-from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.partitions import daily, partition_key, work_of
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.derived.build_features import CODE_VERSION, build_features
@@ -40,7 +40,7 @@ _COLUMNS = {
 )
 def features(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """Builds what is stale of the run's partitions."""
-    with told_to_dagster():
+    with dagster_failures():
         for symbols, windows in work_of(Timeframe.D1, context.partition_keys):
             report = build_features(
                 platform.stores,
@@ -48,7 +48,7 @@ def features(context: AssetExecutionContext, platform: ResourceParam[PlatformCon
                 symbols,
                 windows,
                 clock=platform.clock,
-                again=platform.again,
+                force=platform.force,
                 progress=platform.progress,
             )
             describe_partitions(

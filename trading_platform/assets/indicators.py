@@ -15,7 +15,7 @@ from trading_platform.assets.metadata import (
 )
 from trading_platform.domain.derived.indicators import INDICATOR_SCHEMA, INDICATORS
 from trading_platform.domain.time import Timeframe
-from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.partitions import partition_key, partitions_of, work_of
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.derived.compute_indicators import CODE_VERSION, compute_indicators_of
@@ -41,7 +41,7 @@ def _indicator_asset(timeframe: Timeframe) -> AssetsDefinition:
         },
     )
     def indicators(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
-        with told_to_dagster():
+        with dagster_failures():
             for symbols, windows in work_of(timeframe, context.partition_keys):
                 report = compute_indicators_of(
                     platform.stores,
@@ -49,7 +49,7 @@ def _indicator_asset(timeframe: Timeframe) -> AssetsDefinition:
                     timeframe,
                     windows,
                     clock=platform.clock,
-                    again=platform.again,
+                    force=platform.force,
                     progress=platform.progress,
                 )
                 describe_partitions(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSpec, ResourceParam, multi_asset_check
 
 from trading_platform.checks.asset_checks import as_asset_check_result
-from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.quality.verify_archive import ARCHIVE_CHECKS, ASSET, verify_archive
 
@@ -23,7 +23,7 @@ def archive_checks(
     _context: AssetCheckExecutionContext, platform: ResourceParam[PlatformContext]
 ) -> Iterator[AssetCheckResult]:
     """Judges the archive as it is now."""
-    with told_to_dagster():
+    with dagster_failures():
         results = verify_archive(platform.stores.owner, platform.stores.archive, clock=platform.clock)
     for result in results:
         yield as_asset_check_result(result)

@@ -78,8 +78,8 @@ def as_asset_check_result(result: CheckResult) -> AssetCheckResult:
         severity=AssetCheckSeverity.WARN if result.severity is Severity.WARN else AssetCheckSeverity.ERROR,
         description=result.description,
         metadata={
-            "looked at": MetadataValue.int(result.looked_at),
-            "offenders": MetadataValue.int(result.offenders),
+            "looked at": MetadataValue.int(result.rows_checked),
+            "failing_rows": MetadataValue.int(result.failing_rows),
             **{name: MetadataValue.int(count) for name, count in result.counts.items()},
             **({"sample": MetadataValue.table([_record(row) for row in result.sample])} if result.sample else {}),
         },

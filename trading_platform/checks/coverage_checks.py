@@ -4,7 +4,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, Resourc
 
 from trading_platform.domain.quality.gaps import GapState
 from trading_platform.domain.time import Timeframe
-from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset
 
@@ -18,11 +18,11 @@ _SHOWN = 20
 )
 def no_gap_left(platform: ResourceParam[PlatformContext]) -> AssetCheckResult:
     """Reads the list; an error as long as something is given up, a warning while repairs are under way."""
-    with told_to_dagster():
+    with dagster_failures():
         symbols = list(platform.stores.instruments.all())
         datasets = [name(timeframe) for timeframe in Timeframe for name in (bars_dataset, indicators_dataset)]
         gaps = platform.stores.gaps.of(symbols, datasets)
-    lost = [gap for gap in gaps if gap.state is GapState.GIVEN_UP]
+    lost = [gap for gap in gaps if gap.state is GapState.FAILED_PERMANENTLY]
     open_ones = len(gaps) - len(lost)
     if lost:
         said = f"{len(lost)} gaps are given up. To do: another source (`instruments add … --fallback`) or a file, then"
@@ -41,7 +41,7 @@ def no_gap_left(platform: ResourceParam[PlatformContext]) -> AssetCheckResult:
         description=said,
         metadata={
             "looked at": MetadataValue.int(len(symbols)),
-            "offenders": MetadataValue.int(len(gaps)),
+            "failing_rows": MetadataValue.int(len(gaps)),
             "given up": MetadataValue.int(len(lost)),
             **({"sample": MetadataValue.table(rows)} if rows else {}),
         },

@@ -82,11 +82,11 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
     ):
         tasks: dict[str, TaskID] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
+        def publish(what: str, done: int, total: int) -> None:
             task = tasks.setdefault(what, bars.add_task(what, total=total)) if what not in tasks else tasks[what]
             bars.update(task, completed=done, total=total)
 
-        yield tell
+        yield publish
 
 
 def as_rows(items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[list[Any]]:

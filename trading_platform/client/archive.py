@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from trading_platform.client.timestamps import Moment, as_window
+from trading_platform.client.timestamps import Timestamp, as_window
 from trading_platform.stores.audit.archive import AuditArchive, month_name
 from trading_platform.stores.audit.archive_manifest import AuditTable
 
@@ -43,9 +43,9 @@ class Archive:
             (
                 found.table.value,
                 month_name(found.window),
-                found.record.tally.rows,
-                found.record.tally.first,
-                found.record.tally.last,
+                found.record.manifest.rows,
+                found.record.manifest.first,
+                found.record.manifest.last,
                 found.size,
                 found.record.archived_at,
             )
@@ -53,7 +53,7 @@ class Archive:
         ]
         return pl.DataFrame(rows, schema=_MONTHS, orient="row")
 
-    def decisions(self, start: Moment, end: Moment) -> pl.DataFrame:
+    def decisions(self, start: Timestamp, end: Timestamp) -> pl.DataFrame:
         """Archived decisions of a half-open window, by time; only the months and rows in it are read.
 
         Returns:
@@ -65,7 +65,7 @@ class Archive:
         """
         return self._read(AuditTable.DECISIONS, start, end)
 
-    def events(self, start: Moment, end: Moment) -> pl.DataFrame:
+    def events(self, start: Timestamp, end: Timestamp) -> pl.DataFrame:
         """Archived system events of a half-open window, by time; only the months and rows in it are read.
 
         Returns:
@@ -77,7 +77,7 @@ class Archive:
         """
         return self._read(AuditTable.EVENTS, start, end)
 
-    def _read(self, table: AuditTable, start: Moment, end: Moment) -> pl.DataFrame:
+    def _read(self, table: AuditTable, start: Timestamp, end: Timestamp) -> pl.DataFrame:
         window = as_window(start, end)
         months = [month for month in reversed(self._archive.windows(table)) if month.intersect(window)]
         inside = pl.col("timestamp").is_between(window.start, window.end, closed="left")

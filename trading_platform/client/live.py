@@ -76,7 +76,7 @@ class Signals:
         now = self._clock()
         fields = {name: _text(value) for name, value in state.model_dump(mode="json").items() if value is not None}
         fields["timestamp"] = rfc3339(now)
-        return self._store().tell_signal(now, state.model_dump_json(), strategy, symbol, fields)
+        return self._store().publish_signal(now, state.model_dump_json(), strategy, symbol, fields)
 
     def last(self, strategy: str, symbol: str) -> SignalMessage | None:
         """A strategy's last signal for a symbol, unless that was more than five minutes ago."""
@@ -185,7 +185,7 @@ class Alerts:
             metadata={**state.metadata, "incident": incident, "over": over},
             timestamp=self._clock(),
         )
-        return self._store().tell_alert(event.timestamp, state.model_dump_json())
+        return self._store().publish_alert(event.timestamp, state.model_dump_json())
 
 
 def _text(value: object) -> str:

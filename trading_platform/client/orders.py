@@ -101,7 +101,7 @@ class Orders:
             broker_order_id: the broker's own name for the order, if the report has it; kept if not known yet.
 
         Raises:
-            FillRefused: for an unknown or rejected order, more than was ordered, another name of the order,
+            FillRejected: for an unknown or rejected order, more than was ordered, another name of the order,
                 or the same fill with other content; what was reported is kept in the system events.
             InvalidRequest: if it could not be a fill.
         """

@@ -24,7 +24,7 @@ from trading_platform.client.audit import Decisions, Events
 from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.orders import Orders
 from trading_platform.client.subscription import Subscription, positions_of
-from trading_platform.client.timestamps import Moment, as_moment, as_window
+from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
 from trading_platform.domain.derived.features import FEATURE_NAMES
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest
@@ -250,10 +250,10 @@ class Platform:
         self,
         symbols: str | Sequence[str],
         timeframe: str,
-        start: Moment,
-        end: Moment,
+        start: Timestamp,
+        end: Timestamp,
         adjust: Adjust = "raw",
-        as_of: Moment | None = None,
+        as_of: Timestamp | None = None,
     ) -> pl.DataFrame:
         """Final OHLCV bars of a half-open window, as traded or adjusted (docs/corporate-actions.md).
 
@@ -279,9 +279,9 @@ class Platform:
         length = Timeframe.parse(timeframe)
         instruments = self._instruments(symbols)
         bars = self._stores.bars.read(list(instruments), length, as_window(start, end))
-        moment = utc_now() if as_of is None else as_moment(as_of)
-        known = bars if as_of is None else _known_by(bars, instruments, length, moment)
-        return adjusted_bars(self._stores, known, instruments, length, how, moment)
+        timestamp = utc_now() if as_of is None else as_timestamp(as_of)
+        known = bars if as_of is None else _known_by(bars, instruments, length, timestamp)
+        return adjusted_bars(self._stores, known, instruments, length, how, timestamp)
 
     def last_bars(
         self, symbols: str | Sequence[str], timeframe: str, count: int, adjust: Adjust = "raw"
@@ -355,8 +355,8 @@ class Platform:
         self,
         symbols: str | Sequence[str],
         timeframe: str,
-        start: Moment,
-        end: Moment,
+        start: Timestamp,
+        end: Timestamp,
         names: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         """Indicators of a half-open window, a column each; NULL while warming up.
@@ -374,10 +374,10 @@ class Platform:
     def features(
         self,
         symbols: str | Sequence[str],
-        start: Moment,
-        end: Moment,
+        start: Timestamp,
+        end: Timestamp,
         names: Sequence[str] | None = None,
-        as_of: Moment | None = None,
+        as_of: Timestamp | None = None,
     ) -> pl.DataFrame:
         """Features of a half-open window of days, a column each.
 
@@ -396,7 +396,7 @@ class Platform:
         """
         wanted = _known_names("feature", names, FEATURE_NAMES)
         rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted)
-        return rows if as_of is None else rows.filter(pl.col("available_at") <= as_moment(as_of))
+        return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
 
     def feature_catalog(self) -> pl.DataFrame:
         """What each feature means: a row a feature, sorted by name.
@@ -433,11 +433,11 @@ def _known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -
 
 
 def _known_by(
-    bars: pl.DataFrame, instruments: dict[str, Instrument], timeframe: Timeframe, moment: datetime
+    bars: pl.DataFrame, instruments: dict[str, Instrument], timeframe: Timeframe, timestamp: datetime
 ) -> pl.DataFrame:
     """The bars that had closed by a moment, each by its own market's calendar."""
     parts = [
-        part.filter(availability(instruments[symbol].calendar, timeframe, part) <= moment)
+        part.filter(availability(instruments[symbol].calendar, timeframe, part) <= timestamp)
         for (symbol,), part in bars.partition_by("symbol", as_dict=True).items()
     ]
     return pl.concat(parts) if parts else pl.DataFrame(schema=BAR_SCHEMA)

@@ -11,7 +11,7 @@ from trading_platform.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from trading_platform.domain.messages import Channel, Message
-    from trading_platform.stores.redis.channels import ChannelReader, Told
+    from trading_platform.stores.redis.channels import ChannelReader, Published
 
 _WAIT = 0.5
 """Seconds of one wait, after which a subscription looks whether it was closed."""
@@ -41,7 +41,7 @@ class Subscription:
     def __init__(self, reader: ChannelReader, monotonic: _Clock) -> None:
         self._reader = reader
         self._monotonic = monotonic
-        self._waiting: deque[Told] = deque()
+        self._waiting: deque[Published] = deque()
         self.position: dict[str, int] = dict(reader.position)
 
     def __enter__(self) -> Self:
@@ -75,14 +75,14 @@ class Subscription:
         """
         from trading_platform.domain.messages import read_message
 
-        told = self._next(timeout)
-        if told is None:
+        published = self._next(timeout)
+        if published is None:
             return None
-        if told.seq is not None:
-            self.position[told.channel] = told.seq
-        return read_message(cast("Channel", told.channel), told.text)
+        if published.seq is not None:
+            self.position[published.channel] = published.seq
+        return read_message(cast("Channel", published.channel), published.text)
 
-    def _next(self, timeout: float | None) -> Told | None:
+    def _next(self, timeout: float | None) -> Published | None:
         end = None if timeout is None else self._monotonic() + timeout
         while not self._reader.closed:
             if self._waiting:

@@ -10,7 +10,7 @@ import base64
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_STRETCHES = 200
+_INTERVALS = 200
 _STROKE = "#4f6bed"  # readable on the light and on the dark theme
 _MARGIN = 2
 
@@ -34,7 +34,7 @@ def sparkline(values: Sequence[float | None], width: int = 240, height: int = 48
     if not finite:
         return "nothing to draw"
     low, high = min(finite), max(finite)
-    path = _path(_stretches(values), len(values), (low, high), (width, height))
+    path = _path(_intervals(values), len(values), (low, high), (width, height))
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
         f'<path d="{path}" fill="none" stroke="{_STROKE}" stroke-width="1.5" stroke-linecap="round"/></svg>'
@@ -79,9 +79,9 @@ def _cell(share: float | None) -> str:
     return f"{shade} {math.floor(share * 1000) / 10:g}"
 
 
-def _stretches(values: Sequence[float | None]) -> Iterator[list[_Point]]:
+def _intervals(values: Sequence[float | None]) -> Iterator[list[_Point]]:
     """Of each stretch its lowest and highest point, in order; none where it has no value."""
-    length = -(-len(values) // _STRETCHES) if len(values) > 2 * _STRETCHES else 1
+    length = -(-len(values) // _INTERVALS) if len(values) > 2 * _INTERVALS else 1
     for start in range(0, len(values), length):
         points = [
             (start + offset, value)
@@ -96,14 +96,14 @@ def _height(point: _Point) -> float:
     return point[1]
 
 
-def _path(stretches: Iterable[list[_Point]], count: int, span: tuple[float, float], size: tuple[int, int]) -> str:
+def _path(intervals: Iterable[list[_Point]], count: int, span: tuple[float, float], size: tuple[int, int]) -> str:
     """The line as SVG path data; a stretch without a point lifts the pen."""
     (low, high), (width, height) = span, size
     across = (width - 2 * _MARGIN) / max(count - 1, 1)
     up = (height - 2 * _MARGIN) / (high - low) if high > low else 0.0
     floor = height - _MARGIN if high > low else height / 2
     drawn, pen_down = [], False
-    for points in stretches:
+    for points in intervals:
         for index, value in points:
             drawn.append(f"{'L' if pen_down else 'M'}{_MARGIN + index * across:.1f} {floor - (value - low) * up:.1f}")
             pen_down = True

@@ -48,12 +48,12 @@ def amount(value: Decimal | int | str, name: str, *, positive: bool = False) -> 
     """
     number = _decimal(value, name)
     if abs(number) >= AMOUNT_LIMIT:
-        raise _refused(name, "less than 10,000,000,000 in size", value)
+        raise _rejected(name, "less than 10,000,000,000 in size", value)
     rounded = round_amount(number)
     if rounded != number:
-        raise _refused(name, "at most 8 decimals", value, remedy="round it where it is known what may be dropped")
+        raise _rejected(name, "at most 8 decimals", value, remedy="round it where it is known what may be dropped")
     if positive and number <= 0:
-        raise _refused(name, "more than 0", value)
+        raise _rejected(name, "more than 0", value)
     return rounded
 
 
@@ -64,17 +64,17 @@ def fits_amount(value: Decimal) -> bool:
 
 def _decimal(value: Decimal | int | str, name: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
-        raise _refused(name, "a Decimal", value, remedy=f"give it as text or Decimal: Decimal('{value}')")
+        raise _rejected(name, "a Decimal", value, remedy=f"give it as text or Decimal: Decimal('{value}')")
     try:
         number = Decimal(value)
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():
-        raise _refused(name, "a number", value)
+        raise _rejected(name, "a number", value)
     return number
 
 
-def _refused(name: str, expected: str, value: object, remedy: str | None = None) -> InvalidRequest:
+def _rejected(name: str, expected: str, value: object, remedy: str | None = None) -> InvalidRequest:
     return InvalidRequest(
         f"The {name} cannot be used.",
         expected=expected,

@@ -1,10 +1,10 @@
 """How often somebody may be asked: limits as their owners state them, and the arithmetic of keeping to them.
 
 A limit is declared beside the source that has it (``sources/<vendor>/limits.py``). Who keeps to them is a
-:class:`Budget`: :class:`~trading_platform.sources.rate_limits.LocalBudget` in one process,
-:class:`~trading_platform.stores.redis.rate_limiters.RedisBudget` over all processes that share an account. Both give a
-request the earliest slot at which all that was promised before still holds; here is what that means, and
-the script of the latter says the same in Lua. Moments are whole microseconds of any one clock.
+:class:`RateLimiter`: :class:`~trading_platform.sources.rate_limits.LocalRateLimiter` in one process,
+:class:`~trading_platform.stores.redis.rate_limiters.RedisRateLimiter` over all processes that share an account. Both
+give a request the earliest slot at which all that was promised before still holds; here is what that means, and the
+script of the latter says the same in Lua. Moments are whole microseconds of any one clock.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ Limit = Rate | Within
 
 
 @dataclass(frozen=True)
-class Charge:
+class Cost:
     """What a request takes from one limit.
 
     Attributes:
@@ -92,10 +92,10 @@ class Charge:
     weight: int = 1
 
 
-class Budget(Protocol):
+class RateLimiter(Protocol):
     """Keeps to limits, together with all who share it."""
 
-    def take(self, charges: Sequence[Charge]) -> float:
+    def take(self, costs: Sequence[Cost]) -> float:
         """Waits until all charges fit at once and takes them, all or none; gives the seconds waited.
 
         Raises:
@@ -103,7 +103,7 @@ class Budget(Protocol):
         """
 
 
-class WaitGivenUp(Exception):
+class WaitAborted(Exception):
     """The process ends, so a request does not wait for its slot any longer. Nobody should try it again."""
 
 
@@ -132,28 +132,28 @@ class Book:
         self.level, self.at = _drain(limit, level, now - at), max(now, at)
         del self.slots[:past]
 
-    def earliest(self, limit: Limit, moment: int, weight: int) -> int:
-        """The first moment, not before ``moment``, at which ``weight`` more keeps the limit.
+    def earliest(self, limit: Limit, timestamp: int, weight: int) -> int:
+        """The first moment, not before ``timestamp``, at which ``weight`` more keeps the limit.
 
         Call it after :meth:`settle`, with a moment that is not before that one and a weight that the limit allows.
         """
         if isinstance(limit, Rate):
-            return self._in_bucket(limit, moment, weight)
-        return self._in_stretch(limit, moment, weight)
+            return self._in_bucket(limit, timestamp, weight)
+        return self._in_interval(limit, timestamp, weight)
 
-    def give(self, moment: int, weight: int) -> None:
-        """Notes that ``weight`` was given at ``moment``."""
-        insort(self.slots, (moment, weight))
+    def give(self, timestamp: int, weight: int) -> None:
+        """Notes that ``weight`` was given at ``timestamp``."""
+        insort(self.slots, (timestamp, weight))
 
     def left(self, limit: Limit, now: int) -> float:
         """How much of it was not given at ``now``. Call it after :meth:`settle`."""
         if isinstance(limit, Rate):
             return max(0.0, limit.burst - self.level)
-        return max(0.0, limit.count - sum(weight for moment, weight in self.slots if moment <= now))
+        return max(0.0, limit.count - sum(weight for timestamp, weight in self.slots if timestamp <= now))
 
     def ahead(self, now: int) -> int:
         """How much was promised for later than ``now``."""
-        return sum(weight for moment, weight in self.slots if moment > now)
+        return sum(weight for timestamp, weight in self.slots if timestamp > now)
 
     def full_at(self, limit: Limit, now: int) -> int:
         """When nothing of what was given has an effect any more."""
@@ -165,83 +165,83 @@ class Book:
     def _run(self, rate: Rate, slots: Iterable[tuple[int, int]]) -> tuple[float, int]:
         """The level after some slots, and when that is."""
         level, at = self.level, self.at
-        for moment, weight in slots:
-            level, at = _drain(rate, level, moment - at) + weight, moment
+        for timestamp, weight in slots:
+            level, at = _drain(rate, level, timestamp - at) + weight, timestamp
         return level, at
 
-    def _in_bucket(self, rate: Rate, moment: int, weight: int) -> int:
+    def _in_bucket(self, rate: Rate, timestamp: int, weight: int) -> int:
         level, at, passed = self.level, self.at, 0
         while True:
-            while passed < len(self.slots) and self.slots[passed][0] <= moment:
+            while passed < len(self.slots) and self.slots[passed][0] <= timestamp:
                 slot, taken = self.slots[passed]
                 level, at, passed = _drain(rate, level, slot - at) + taken, slot, passed + 1
-            then = _drain(rate, level, moment - at) + weight
+            then = _drain(rate, level, timestamp - at) + weight
             if then > rate.burst + _EPSILON:
-                moment += math.ceil((then - rate.burst) / rate.per_second * SECOND)
+                timestamp += math.ceil((then - rate.burst) / rate.per_second * SECOND)
                 continue
-            before = moment
+            before = timestamp
             for slot, taken in islice(self.slots, passed, None):
                 then, before = _drain(rate, then, slot - before) + taken, slot
                 if then > rate.burst + _EPSILON:
-                    moment = slot  # what was promised for then would not hold; any slot before it is no better
+                    timestamp = slot  # what was promised for then would not hold; any slot before it is no better
                     break
             else:
-                return moment
+                return timestamp
 
-    def _in_stretch(self, within: Within, moment: int, weight: int) -> int:
-        length, moments = _length(within), [slot for slot, _ in self.slots]
+    def _in_interval(self, within: Within, timestamp: int, weight: int) -> int:
+        length, timestamps = _length(within), [slot for slot, _ in self.slots]
         sums = list(accumulate((taken for _, taken in self.slots), initial=0))
         while True:
-            begun = bisect_right(moments, moment - length)
-            here = bisect_left(moments, moment)
-            for start in (*moments[begun:here], moment):  # any other stretch with the slot has no more in it
-                first = bisect_left(moments, start)
-                if sums[bisect_left(moments, start + length)] - sums[first] + weight > within.count:
-                    moment = moments[first] + length  # no earlier slot is outside of this stretch
+            begun = bisect_right(timestamps, timestamp - length)
+            here = bisect_left(timestamps, timestamp)
+            for start in (*timestamps[begun:here], timestamp):  # any other stretch with the slot has no more in it
+                first = bisect_left(timestamps, start)
+                if sums[bisect_left(timestamps, start + length)] - sums[first] + weight > within.count:
+                    timestamp = timestamps[first] + length  # no earlier slot is outside of this stretch
                     break
             else:
-                return moment
+                return timestamp
 
 
 def earliest(books: Sequence[tuple[Book, Limit, int]], now: int) -> int:
     """The first moment from ``now`` on at which each book has room for its weight."""
-    moment, found = -1, now
-    while moment != found:
-        moment = found
+    timestamp, found = -1, now
+    while timestamp != found:
+        timestamp = found
         for book, limit, weight in books:
             found = book.earliest(limit, found, weight)
-    return moment
+    return timestamp
 
 
-def together(charges: Iterable[Charge]) -> list[Charge]:
+def together(costs: Iterable[Cost]) -> list[Cost]:
     """The charges, those of the same limit and key in one.
 
     Raises:
         ValueError: for a charge that its limit can never allow.
     """
     weights: dict[tuple[Limit, str], int] = {}
-    for charge in charges:
-        if charge.weight < 1:
-            raise ValueError(f"a request takes at least 1 of {charge.limit.name}, not {charge.weight}")
-        weights[charge.limit, charge.key] = weights.get((charge.limit, charge.key), 0) + charge.weight
+    for cost in costs:
+        if cost.weight < 1:
+            raise ValueError(f"a request takes at least 1 of {cost.limit.name}, not {cost.weight}")
+        weights[cost.limit, cost.key] = weights.get((cost.limit, cost.key), 0) + cost.weight
     for (limit, _), weight in weights.items():
         if weight > limit.most:
             raise ValueError(f"a request that takes {weight} of {limit.name} never fits: it allows {limit}")
-    return [Charge(limit, key, weight) for (limit, key), weight in weights.items()]
+    return [Cost(limit, key, weight) for (limit, key), weight in weights.items()]
 
 
-def share(charge: Charge, parts: int) -> Charge:
+def share(cost: Cost, parts: int) -> Cost:
     """The charge, on a limit such that ``parts`` who keep to theirs without knowing of each other keep it together.
 
     Where a part would be less than a single request, it is that request, as much more seldom.
     """
-    limit, weight = charge.limit, charge.weight
+    limit, weight = cost.limit, cost.weight
     if isinstance(limit, Rate):
         limit = Rate(limit.name, limit.per_second / parts, max(limit.burst / parts, weight))
     else:
         count = max(limit.count // parts, weight)
         limit = Within(limit.name, count, limit.seconds * max(1.0, count * parts / limit.count))
-    return Charge(limit, charge.key, weight)
+    return Cost(limit, cost.key, weight)
 
 
 def _drain(rate: Rate, level: float, elapsed: int) -> float:

@@ -29,11 +29,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def rfc3339(moment: datetime) -> str:
+def rfc3339(timestamp: datetime) -> str:
     """An aware moment as ``2024-12-15T14:30:00.000000Z``: always as long, so that texts sort as the moments do."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    if timestamp.tzinfo is not UTC:
+        timestamp = timestamp.astimezone(UTC)
+    return timestamp.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 class Timeframe(StrEnum):
@@ -113,8 +113,8 @@ class Window:
     def __str__(self) -> str:
         return f"[{self.start:%Y-%m-%dT%H:%MZ}, {self.end:%Y-%m-%dT%H:%MZ})"
 
-    def __contains__(self, moment: datetime) -> bool:
-        return self.start <= moment < self.end
+    def __contains__(self, timestamp: datetime) -> bool:
+        return self.start <= timestamp < self.end
 
     def intersect(self, other: Window) -> Window | None:
         """The common part, or None."""
@@ -149,16 +149,16 @@ class Window:
         return merged
 
 
-def month_window(moment: datetime) -> Window:
-    """The calendar month, in UTC, that holds ``moment``."""
-    start = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+def month_window(timestamp: datetime) -> Window:
+    """The calendar month, in UTC, that holds ``timestamp``."""
+    start = timestamp.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     end = (start + timedelta(days=32)).replace(day=1)
     return Window(start, end)
 
 
-def year_window(moment: datetime) -> Window:
-    """The calendar year, in UTC, that holds ``moment``."""
-    start = datetime(moment.astimezone(UTC).year, 1, 1, tzinfo=UTC)
+def year_window(timestamp: datetime) -> Window:
+    """The calendar year, in UTC, that holds ``timestamp``."""
+    start = datetime(timestamp.astimezone(UTC).year, 1, 1, tzinfo=UTC)
     return Window(start, start.replace(year=start.year + 1))
 
 
@@ -174,7 +174,7 @@ def partition_windows(timeframe: Timeframe, window: Window) -> list[Window]:
     return found
 
 
-def parse_moment(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """A date or an ISO 8601 time as an aware UTC datetime; a date means its midnight in UTC.
 
     Raises:
@@ -184,14 +184,14 @@ def parse_moment(text: str) -> datetime:
         if len(text) == len("2024-01-31"):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        moment = datetime.fromisoformat(text)
+        timestamp = datetime.fromisoformat(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        timestamp = None
+    if timestamp is None or timestamp.tzinfo is None:
         raise InvalidRequest(
             f"{text!r} is not a moment the platform can read.",
             expected="a date (2024-01-31) or an ISO 8601 time with its zone (2024-01-31T14:30:00Z)",
             received=repr(text),
             remedy="write it in one of these two forms",
         )
-    return moment.astimezone(UTC)
+    return timestamp.astimezone(UTC)

@@ -105,11 +105,11 @@ def server_account() -> pwd.struct_passwd | None:
         made = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - fixed command
         return pwd.getpwnam(SERVER_USER)  # also there if another process made it at the same moment
     except (FileNotFoundError, KeyError) as error:
-        answer = str(error) if isinstance(error, FileNotFoundError) else made.stderr.strip()
+        response = str(error) if isinstance(error, FileNotFoundError) else made.stderr.strip()
         raise ConfigurationError(
             "PostgreSQL refuses to run as root, and the system user for it could not be made.",
             expected=f"a system user {SERVER_USER!r}",
-            received=answer,
+            received=response,
             remedy=f"make it ({' '.join(command)}), work as an ordinary user, or set DATABASE_URL to a server of yours",
         ) from None
 

@@ -177,7 +177,7 @@ class PostgresServer:
         """A new cluster, complete or not at all: it is made beside its place and then renamed."""
         directory = self._choose_directory()
         if (directory / "PG_VERSION").exists():
-            self._refuse_other_version(directory)
+            self._reject_other_version(directory)
             return
         for abandoned in directory.parent.glob(f"{directory.name}.new-*"):
             shutil.rmtree(abandoned, ignore_errors=True)
@@ -185,10 +185,10 @@ class PostgresServer:
         self._give(fresh)
         settings = [part for name, value in SERVER_SETTINGS.items() for part in ("-c", f"{name}={value}")]
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
-        answer = self._run("initdb", "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale, *settings)
-        if not (fresh / "PG_VERSION").exists() or "Success" not in answer:
+        response = self._run("initdb", "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale, *settings)
+        if not (fresh / "PG_VERSION").exists() or "Success" not in response:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise self._failure("A new PostgreSQL data directory could not be made.", answer)
+            raise self._failure("A new PostgreSQL data directory could not be made.", response)
         fresh.rename(directory)
 
     def _choose_directory(self) -> Path:
@@ -209,7 +209,7 @@ class PostgresServer:
         directory.with_name(directory.name + OWNER_SUFFIX).write_text(f"{self._root}\n")
         return directory
 
-    def _refuse_other_version(self, directory: Path) -> None:
+    def _reject_other_version(self, directory: Path) -> None:
         version = (directory / "PG_VERSION").read_text().strip()
         if version != MAJOR_VERSION:
             raise ConfigurationError(

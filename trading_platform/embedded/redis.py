@@ -147,7 +147,7 @@ class RedisServer:
     def _start(self) -> None:
         program = find_program()
         private_directory(self.directory)
-        self._refuse_older(program)
+        self._reject_older(program)
         self._write_configuration()
         log = self.directory / "redis.log"
         log.unlink(missing_ok=True)
@@ -203,7 +203,7 @@ class RedisServer:
         text = CONFIGURATION.format(password=password.read_text().strip(), **quoted)
         _write_private(self.directory / "redis.conf", text)
 
-    def _refuse_older(self, program: Path) -> None:
+    def _reject_older(self, program: Path) -> None:
         """An older server would start empty beside the data that a newer one wrote."""
         if (self.directory / "appendonlydir").exists() and program_version(program)[0] < MULTI_PART_VERSION:
             raise ConfigurationError(

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.resources.rate_limiters import SharedBudget
+from trading_platform.resources.rate_limiters import SharedRateLimiter
 from trading_platform.settings import Settings
 from trading_platform.sources.base import BrokerAccount
 
@@ -22,25 +22,25 @@ def open_accounts(settings: Settings, *, clock: Clock = utc_now) -> Iterator[Map
         ConfigurationError: if a key cannot be used.
     """
     with ExitStack() as opened:
-        budget = SharedBudget(settings, opened)
+        rate_limiter = SharedRateLimiter(settings, opened)
         accounts: dict[str, BrokerAccount] = {}
         if settings.kraken_api_key is not None or settings.kraken_api_secret is not None:
-            accounts["kraken"] = _kraken(settings, budget, opened, clock)
+            accounts["kraken"] = _kraken(settings, rate_limiter, opened, clock)
         if settings.ibkr_host is not None:
-            accounts["ibkr"] = _ibkr(settings, budget, opened, clock)
+            accounts["ibkr"] = _ibkr(settings, rate_limiter, opened, clock)
         yield accounts
 
 
-def _ibkr(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: Clock) -> BrokerAccount:
+def _ibkr(settings: Settings, rate_limiter: SharedRateLimiter, opened: ExitStack, clock: Clock) -> BrokerAccount:
     from trading_platform.resources.ibkr import open_client
     from trading_platform.sources.ibkr.account import IbkrAccount
 
-    client = open_client(settings, budget, clock)
+    client = open_client(settings, rate_limiter, clock)
     opened.callback(client.close)
     return IbkrAccount(client, settings.ibkr_account, clock=clock)
 
 
-def _kraken(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: Clock) -> BrokerAccount:
+def _kraken(settings: Settings, rate_limiter: SharedRateLimiter, opened: ExitStack, clock: Clock) -> BrokerAccount:
     from trading_platform.sources.kraken.account.nonces import LocalNonces, Nonces
     from trading_platform.sources.kraken.account.private import Credentials, KrakenPrivate
     from trading_platform.sources.kraken.account.source import KrakenAccount
@@ -56,7 +56,7 @@ def _kraken(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: 
         )
     credentials = Credentials(settings.kraken_api_key.get_secret_value(), settings.kraken_api_secret.get_secret_value())
     nonces: Nonces = LocalNonces()
-    redis_url = budget.redis_url()
+    redis_url = rate_limiter.redis_url()
     if redis_url is not None:
         shared = RedisNonces(redis_url, f"kraken:{credentials.fingerprint}", nonces)
         opened.callback(shared.close)
@@ -65,11 +65,11 @@ def _kraken(settings: Settings, budget: SharedBudget, opened: ExitStack, clock: 
         settings.kraken_api_url,
         credentials,
         tier=settings.kraken_tier,
-        budget=budget,
+        rate_limiter=rate_limiter,
         nonces=nonces,
         clock=clock,
     )
     opened.callback(private.close)
-    public = connect(settings.kraken_api_url, settings.kraken_requests_per_second, budget=budget)
+    public = connect(settings.kraken_api_url, settings.kraken_requests_per_second, rate_limiter=rate_limiter)
     opened.callback(public.close)
     return KrakenAccount(private, public, account=settings.kraken_account, clock=clock)

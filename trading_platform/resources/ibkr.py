@@ -15,7 +15,7 @@ from trading_platform.sources.ibkr.limits import HistoryLimit
 from trading_platform.sources.ibkr.live import OnAbsence
 from trading_platform.sources.ibkr.maintenance import parse_maintenance
 from trading_platform.sources.ibkr.session import Gateway
-from trading_platform.sources.rate_limits import Budget
+from trading_platform.sources.rate_limits import RateLimiter
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database
 
@@ -44,7 +44,7 @@ def gateway_of(settings: Settings) -> Gateway:
     )
 
 
-def open_client(settings: Settings, budget: Budget, clock: Clock) -> IbkrClient:
+def open_client(settings: Settings, rate_limiter: RateLimiter, clock: Clock) -> IbkrClient:
     """A client of the configured gateway; it connects when it is first asked.
 
     Raises:
@@ -53,7 +53,7 @@ def open_client(settings: Settings, budget: Budget, clock: Clock) -> IbkrClient:
     gateway = gateway_of(settings)
     return IbkrClient(
         gateway,
-        budget,
+        rate_limiter,
         limit=HistoryLimit(gateway.payer, settings.ibkr_history_requests),
         maintenance=parse_maintenance(settings.ibkr_maintenance),
         clock=clock,
@@ -72,8 +72,8 @@ def log_absences(database: Database) -> OnAbsence:
         except StoreError as error:
             log.warning("not among the system events, for they cannot be written: %s (%s)", message, error)
 
-    def tell(absence: Absence | None) -> None:
+    def publish(absence: Absence | None) -> None:
         log.warning("Interactive Brokers: %s", absence or "there again")
         asyncio.get_running_loop().run_in_executor(None, write, absence)
 
-    return tell
+    return publish

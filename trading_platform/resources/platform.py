@@ -17,14 +17,14 @@ from trading_platform.domain.errors import ConfigurationError, StoreError
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.messages import AlertState
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.resources.rate_limiters import shared_budget
+from trading_platform.resources.rate_limiters import shared_rate_limiter
 from trading_platform.settings import Settings
 from trading_platform.sources.base import ActionSource, BarSource
-from trading_platform.sources.rate_limits import Budget, LocalBudget
+from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 from trading_platform.stores.postgres.roles import Role
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.corporate_actions.fetch_actions import ActionSources
-from trading_platform.workflows.gaps.gap_alerts import Tell, untold
+from trading_platform.workflows.gaps.gap_alerts import PublishAlert, unpublished
 from trading_platform.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class PlatformContext:
     sources: Mapping[str, BarSource]
     clock: Clock = utc_now
     progress: Progress = silent
-    again: bool = False
-    budget: Budget = field(default_factory=LocalBudget)
-    give_up: Callable[[], None] = lambda: None  # ends all waits for the budget, as the process is to end
+    force: bool = False
+    rate_limiter: RateLimiter = field(default_factory=LocalRateLimiter)
+    abort: Callable[[], None] = lambda: None  # ends all waits for the budget, as the process is to end
     action_sources: ActionSources = field(default_factory=dict)
-    tell: Tell = untold
+    publish: PublishAlert = unpublished
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -56,27 +56,27 @@ class PlatformContext:
         return list(self.stores.instruments.require(symbols).values())
 
 
-def build_yahoo(settings: Settings, budget: Budget | None = None) -> YahooClient:
+def build_yahoo(settings: Settings, rate_limiter: RateLimiter | None = None) -> YahooClient:
     """Who asks Yahoo."""
     from trading_platform.sources.yahoo.client import YahooClient
 
-    return YahooClient(settings.yahoo_api_url, cache_directory=settings.yahoo_directory, budget=budget)
+    return YahooClient(settings.yahoo_api_url, cache_directory=settings.yahoo_directory, rate_limiter=rate_limiter)
 
 
-def build_sources(settings: Settings, clock: Clock, budget: Budget | None = None) -> dict[str, BarSource]:
+def build_sources(settings: Settings, clock: Clock, rate_limiter: RateLimiter | None = None) -> dict[str, BarSource]:
     """Every source there is, by name.
 
     Args:
         settings: addresses, folders and limits.
         clock: tells the time.
-        budget: keeps to the limits; by default one that nobody shares.
+        rate_limiter: keeps to the limits; by default one that nobody shares.
     """
     from trading_platform.sources.files.source import FileSource
     from trading_platform.sources.kraken.client import connect
     from trading_platform.sources.kraken.source import KrakenSource
     from trading_platform.sources.yahoo.source import YahooSource
 
-    kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second, budget=budget)
+    kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second, rate_limiter=rate_limiter)
     history = KrakenSource(
         kraken,
         imports_directory=settings.imports_directory,
@@ -87,18 +87,18 @@ def build_sources(settings: Settings, clock: Clock, budget: Budget | None = None
     sources: list[BarSource] = [
         FileSource(settings.imports_directory),
         history,
-        YahooSource(build_yahoo(settings, budget), clock=clock),
+        YahooSource(build_yahoo(settings, rate_limiter), clock=clock),
     ]
     if settings.ibkr_host is not None:
-        sources.append(_ibkr(settings, clock, budget or LocalBudget()))
+        sources.append(_ibkr(settings, clock, rate_limiter or LocalRateLimiter()))
     return {source.name: source for source in sources}
 
 
-def _ibkr(settings: Settings, clock: Clock, budget: Budget) -> BarSource:
+def _ibkr(settings: Settings, clock: Clock, rate_limiter: RateLimiter) -> BarSource:
     from trading_platform.resources.ibkr import open_client
     from trading_platform.sources.ibkr.source import IbkrSource
 
-    return IbkrSource(lambda: open_client(settings, budget, clock), clock=clock)
+    return IbkrSource(lambda: open_client(settings, rate_limiter, clock), clock=clock)
 
 
 def _close(sources: Mapping[str, BarSource]) -> None:
@@ -117,23 +117,23 @@ def build_action_sources(settings: Settings, sources: Mapping[str, BarSource]) -
     return dict.fromkeys(sources, yahoo) if settings.yahoo_actions else {yahoo.name: yahoo}
 
 
-def alert_teller(settings: Settings) -> Tell:
+def alert_publisher(settings: Settings) -> PublishAlert:
     """Tells alerts on the channel ``alerts``, on a connection of their own: they are rare.
 
     Where Redis is away or cannot be, the alert is in the system events all the same.
     """
 
-    def tell(moment: datetime, alert: AlertState) -> None:
+    def publish(timestamp: datetime, alert: AlertState) -> None:
         from trading_platform.embedded.stack import running_stack
         from trading_platform.stores.redis.live import LiveStore
 
         try:
             with running_stack(settings) as endpoints, closing(LiveStore(endpoints.redis_url)) as live:
-                live.tell_alert(moment, alert.model_dump_json())
+                live.publish_alert(timestamp, alert.model_dump_json())
         except (StoreError, ConfigurationError) as error:
             _log.warning("An alert could not be told on the channel alerts: %s", error)
 
-    return tell
+    return publish
 
 
 @contextmanager
@@ -143,7 +143,7 @@ def open_platform(
     role: Role = Role.INGEST,
     clock: Clock = utc_now,
     progress: Progress = silent,
-    again: bool = False,
+    force: bool = False,
 ) -> Iterator[PlatformContext]:
     """The platform over the configured servers, or over the embedded ones where none are configured.
 
@@ -152,7 +152,7 @@ def open_platform(
         role: as whom to work on the database; ``dashboard`` for what only reads.
         clock: tells the time.
         progress: is told how far the work is.
-        again: derive anew what is up to date.
+        force: derive anew what is up to date.
 
     Raises:
         ConfigurationError: if the settings do not allow it, or DATABASE_URL is another role's.
@@ -169,15 +169,23 @@ def open_platform(
             owner_url=endpoints.database_url,
             may_upgrade=settings.database_url is None,
         ) as stores,
-        shared_budget(settings) as budget,
+        shared_rate_limiter(settings) as rate_limiter,
     ):
         if role is Role.INGEST:
-            stores.lifecycle.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
-        sources = build_sources(settings, clock, budget)
+            stores.retention.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
+        sources = build_sources(settings, clock, rate_limiter)
         actions = build_action_sources(settings, sources)
         try:
             yield PlatformContext(
-                stores, sources, clock, progress, again, budget, budget.give_up, actions, alert_teller(settings)
+                stores,
+                sources,
+                clock,
+                progress,
+                force,
+                rate_limiter,
+                rate_limiter.abort,
+                actions,
+                alert_publisher(settings),
             )
         finally:
             _close(sources)

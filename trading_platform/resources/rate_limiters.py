@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import TradingPlatformError
-from trading_platform.domain.rate_limits import WaitGivenUp
+from trading_platform.domain.rate_limits import WaitAborted
 from trading_platform.settings import Settings
-from trading_platform.sources.rate_limits import Budget, Charge, LocalBudget
+from trading_platform.sources.rate_limits import Cost, LocalRateLimiter, RateLimiter
 
 if TYPE_CHECKING:
     from trading_platform.stores.redis.rate_limiters import Standing
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class SharedBudget:
+class SharedRateLimiter:
     """The budget in the configured Redis or the embedded one, opened by the first request to a vendor.
 
     A command that asks no vendor starts no Redis for it. Where there can be none, because no server
@@ -36,20 +36,20 @@ class SharedBudget:
     def __init__(self, settings: Settings, opened: ExitStack) -> None:
         self._settings = settings
         self._opened = opened
-        self._budget: Budget | None = None
+        self._rate_limiter: RateLimiter | None = None
         self._url: str | None = None
         self._ending = threading.Event()
         self._lock = threading.Lock()
 
-    def take(self, charges: Sequence[Charge]) -> float:
-        """As :meth:`Budget.take`.
+    def take(self, costs: Sequence[Cost]) -> float:
+        """As :meth:`RateLimiter.take`.
 
         Raises:
-            WaitGivenUp: after :meth:`give_up`, where it would wait.
+            WaitAborted: after :meth:`give_up`, where it would wait.
         """
-        return self._ready().take(charges)
+        return self._ready().take(costs)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Ends all waits, in whatever thread, so that the process can end; there are none any more."""
         self._ending.set()
 
@@ -58,48 +58,48 @@ class SharedBudget:
         self._ready()
         return self._url
 
-    def _ready(self) -> Budget:
+    def _ready(self) -> RateLimiter:
         with self._lock:
-            if self._budget is None:
-                self._budget = self._open()
-            return self._budget
+            if self._rate_limiter is None:
+                self._rate_limiter = self._open()
+            return self._rate_limiter
 
-    def _open(self) -> Budget:
+    def _open(self) -> RateLimiter:
         from trading_platform.embedded.stack import running_redis
-        from trading_platform.stores.redis.rate_limiters import RedisBudget
+        from trading_platform.stores.redis.rate_limiters import RedisRateLimiter
 
         try:
             self._url = self._opened.enter_context(running_redis(self._settings))
         except TradingPlatformError as error:
             log.warning("Limits of sources are kept by this process alone, without others: %s", error.message)
-            return LocalBudget(sleep=self._sleep)
-        budget = RedisBudget(self._url, LocalBudget(), sleep=self._sleep)
-        self._opened.callback(budget.close)
-        return budget
+            return LocalRateLimiter(sleep=self._sleep)
+        rate_limiter = RedisRateLimiter(self._url, LocalRateLimiter(), sleep=self._sleep)
+        self._opened.callback(rate_limiter.close)
+        return rate_limiter
 
     def _sleep(self, seconds: float) -> None:
         if self._ending.wait(seconds):
-            raise WaitGivenUp
+            raise WaitAborted
 
 
 @contextmanager
-def shared_budget(settings: Settings) -> Iterator[SharedBudget]:
+def shared_rate_limiter(settings: Settings) -> Iterator[SharedRateLimiter]:
     """The budget of an installation; what it opened is closed on leaving."""
     with ExitStack() as opened:
-        yield SharedBudget(settings, opened)
+        yield SharedRateLimiter(settings, opened)
 
 
-def declared_limits(settings: Settings) -> list[Charge]:
+def declared_limits(settings: Settings) -> list[Cost]:
     """A request of each kind that the settings allow, for its limit and whose it is."""
-    from trading_platform.sources.kraken.limits import fingerprint_of, private_charges, public_charge
-    from trading_platform.sources.yahoo.limits import charges as yahoo_charges
+    from trading_platform.sources.kraken.limits import fingerprint_of, private_costs, public_cost
+    from trading_platform.sources.yahoo.limits import costs as yahoo_costs
 
-    charges = [public_charge(settings.kraken_api_url, settings.kraken_requests_per_second)]
+    costs = [public_cost(settings.kraken_api_url, settings.kraken_requests_per_second)]
     if settings.kraken_api_key is not None:
         fingerprint = fingerprint_of(settings.kraken_api_key.get_secret_value())
-        charges.extend(private_charges(settings.kraken_tier, fingerprint, "Balance"))
-    charges.extend(yahoo_charges())
-    return charges
+        costs.extend(private_costs(settings.kraken_tier, fingerprint, "Balance"))
+    costs.extend(yahoo_costs())
+    return costs
 
 
 def standings(settings: Settings) -> list[Standing]:
@@ -110,14 +110,14 @@ def standings(settings: Settings) -> list[Standing]:
         StoreUnavailable: if it does not answer.
     """
     from trading_platform.embedded.stack import running_redis
-    from trading_platform.stores.redis.rate_limiters import RedisBudget, Standing
+    from trading_platform.stores.redis.rate_limiters import RedisRateLimiter, Standing
 
     with running_redis(settings) as url:
-        budget = RedisBudget(url, LocalBudget())
+        rate_limiter = RedisRateLimiter(url, LocalRateLimiter())
         try:
-            found = {(each.limit.name, each.key): each for each in budget.standings()}
+            found = {(each.limit.name, each.key): each for each in rate_limiter.standings()}
         finally:
-            budget.close()
-    for charge in declared_limits(settings):
-        found.setdefault((charge.limit.name, charge.key), Standing(charge.limit, charge.key, charge.limit.most))
+            rate_limiter.close()
+    for cost in declared_limits(settings):
+        found.setdefault((cost.limit.name, cost.key), Standing(cost.limit, cost.key, cost.limit.most))
     return [found[name] for name in sorted(found)]

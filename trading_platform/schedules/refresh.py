@@ -48,12 +48,12 @@ def _refresh(name: str, cron: str, timezone: str, timeframe: Timeframe, descript
     return refresh
 
 
-def partitions_due(timeframe: Timeframe, moment: datetime) -> list[Window]:
+def partitions_due(timeframe: Timeframe, timestamp: datetime) -> list[Window]:
     """The partition that holds a moment, and the one before it while its last bars may still come.
 
     That is on the first day, in UTC, of a month (intraday) or a year (daily).
     """
-    now = moment.astimezone(UTC)
+    now = timestamp.astimezone(UTC)
     present = month_window(now) if timeframe.is_intraday else year_window(now)
     if now - present.start < timedelta(days=1):
         return partition_windows(timeframe, Window(present.start - timedelta(days=1), present.end))

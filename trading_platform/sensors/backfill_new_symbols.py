@@ -27,7 +27,7 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe
 from trading_platform.partitions import first_window, ranges_of, symbols
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.bars.plan_backfill import reach_of
+from trading_platform.workflows.bars.plan_backfill import available_history_of
 
 INTERVAL_SECONDS = 60
 SYMBOLS_A_TICK = 5
@@ -96,13 +96,24 @@ def _first(
 def _requests(
     platform: PlatformContext, instrument: Instrument, timeframes: list[Timeframe], known: list[str]
 ) -> Iterator[RunRequest]:
-    reaches = [
-        reach
+    available = [
+        available_history
         for length in timeframes
-        if (reach := reach_of(platform.stores, platform.sources, instrument, length, platform.clock))
+        if (
+            available_history := available_history_of(
+                platform.stores, platform.sources, instrument, length, platform.clock
+            )
+        )
     ]
     first = first_window(timeframes[0]).start
-    windows = sorted({window for reach in reaches for window in reach.partitions(None) if window.start >= first})
+    windows = sorted(
+        {
+            window
+            for available_history in available
+            for window in available_history.partitions(None)
+            if window.start >= first
+        }
+    )
     job = jobs.job_for(timeframes[0])
     for start, end in ranges_of(known, {instrument.symbol: windows}, timeframes[0]):
         yield RunRequest(

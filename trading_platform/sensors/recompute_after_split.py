@@ -20,7 +20,7 @@ from trading_platform import jobs
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.partitions import DAILY_START, ranges_of, symbols
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.derived.build_features import restated_partitions
+from trading_platform.workflows.derived.build_features import partitions_touched_by_split
 
 INTERVAL_SECONDS = 300
 RUNS_A_TICK = 20
@@ -40,7 +40,7 @@ def restated(context: SensorEvaluationContext, platform: ResourceParam[PlatformC
         return SensorResult(skip_reason="No split has changed.")
     known = context.instance.get_dynamic_partitions(str(symbols.name))
     window = Window(DAILY_START, platform.clock())
-    stale = restated_partitions(
+    stale = partitions_touched_by_split(
         platform.stores, platform.stores.instruments.all(), partition_windows(Timeframe.D1, window)
     )
     ranges = ranges_of(known, stale, Timeframe.D1)

@@ -24,7 +24,7 @@ from dagster import (
 from trading_platform import jobs
 from trading_platform.domain.quality.gaps import Gap
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.gaps.detect_gaps import find_gaps
+from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.verify_integrity import Proof
 
 INTERVAL_SECONDS = 60
@@ -75,13 +75,13 @@ def _look(platform: PlatformContext, cursor: _Cursor) -> _Cursor:
         return cursor
     universe = platform.stores.instruments.all()
     chosen = [symbol for symbol in universe if symbol > cursor.after][:SYMBOLS_A_TICK]
-    find_gaps(
+    detect_gaps(
         platform.stores,
         platform.sources,
         [universe[symbol] for symbol in chosen],
         clock=platform.clock,
         proof=Proof.RECENT,
-        tell=platform.tell,
+        publish=platform.publish,
     )
     whole = len(chosen) < SYMBOLS_A_TICK
     return _Cursor(hour, "" if whole else chosen[-1], whole)

@@ -115,7 +115,7 @@ class Account:
         self._clock = clock
         self._random = random.Random(f"account {seed}")  # noqa: S311  (repeatable, not secret)
         self.fills: list[Fill] = []
-        self._opened = now = _moment(clock())
+        self._opened = now = _timestamp(clock())
         for left in range(fills, 0, -1):
             self._add(now - (left - 1) // 2 * _SPACING)  # two at a time, as an order against two others
 
@@ -123,7 +123,7 @@ class Account:
         """Executes what comes before the next answer of the history."""
         for _ in range(self.grows):
             last = self.fills[-1].time if self.fills else 0
-            self._add(max(_moment(self._clock()), last))
+            self._add(max(_timestamp(self._clock()), last))
 
     def balances(self) -> dict[str, Decimal]:
         """What it has, by Kraken's code; of the first asset a part is lent out."""
@@ -187,5 +187,5 @@ class Account:
         return "".join(self._random.choices(_LETTERS, k=length))
 
 
-def _moment(moment: datetime) -> int:
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * _UNITS
+def _timestamp(timestamp: datetime) -> int:
+    return int((timestamp - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * _UNITS

@@ -28,7 +28,7 @@ class Fault(StrEnum):
     DROP = "drop"
     """The connection ends without an answer."""
 
-    REFUSE = "refuse"
+    REJECT = "refuse"
     """A live connection is refused: HTTP 503 instead of the handshake."""
     STALL = "stall"
     """A live connection stays open, and nothing is said on it any more."""
@@ -48,7 +48,7 @@ class Fault(StrEnum):
     """A message of a channel nobody knows comes before a live message."""
 
 
-ANSWER_FAULTS = frozenset(
+RESPONSE_FAULTS = frozenset(
     {Fault.RATE_LIMIT, Fault.SERVER_ERROR, Fault.UNAVAILABLE, Fault.SLOW, Fault.TRUNCATE, Fault.DROP}
 )
 """What can befall an answer of REST."""
@@ -94,7 +94,7 @@ class FaultInjector:
         self._left = dict(faults.next)
         self._random = random.Random(faults.seed)  # noqa: S311  (repeatable, not secret)
 
-    def draw(self, among: frozenset[Fault] = ANSWER_FAULTS) -> Fault | None:
+    def draw(self, among: frozenset[Fault] = RESPONSE_FAULTS) -> Fault | None:
         """How the next request or live message breaks, or None.
 
         Args:

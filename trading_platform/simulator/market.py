@@ -118,9 +118,9 @@ class Market(Protocol):
         """
 
 
-def nanoseconds(moment: datetime) -> int:
+def nanoseconds(timestamp: datetime) -> int:
     """An aware moment in nanoseconds since 1970, exactly."""
-    since_epoch = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    since_epoch = timestamp - datetime(1970, 1, 1, tzinfo=UTC)
     return (since_epoch.days * 86_400 + since_epoch.seconds) * SECOND + since_epoch.microseconds * 1_000
 
 

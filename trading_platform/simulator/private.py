@@ -51,7 +51,7 @@ class Gate(BaseModel):
     grows: NonNegativeInt = 0
 
 
-class _RefusalError(Exception):
+class _RejectionError(Exception):
     """An entry of the envelope's ``error`` list."""
 
 
@@ -78,7 +78,7 @@ class PrivateRest:
         self.gate = gate
         self._account.grows = gate.grows
 
-    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
+    def response(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
         """The body of the answer to a request.
 
         Args:
@@ -88,25 +88,25 @@ class PrivateRest:
         """
         try:
             result = self._result(path, headers, body)
-        except _RefusalError as refusal:
-            return json.dumps({"error": [str(refusal)]})
+        except _RejectionError as rejection:
+            return json.dumps({"error": [str(rejection)]})
         return f'{{"error":[],"result":{result}}}'
 
     def _result(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
         if headers.get("api-key") != self._account.key:
-            raise _RefusalError("EAPI:Invalid key")
+            raise _RejectionError("EAPI:Invalid key")
         form = {name: values[-1] for name, values in parse_qs(body.decode()).items()}
         nonce = form.get("nonce", "")
         expected = sign(self._account.secret, path, nonce, body)
         if not hmac.compare_digest(expected, headers.get("api-sign", "")):
-            raise _RefusalError("EAPI:Invalid signature")
+            raise _RejectionError("EAPI:Invalid signature")
         self._check_nonce(nonce)
         method = path.rpartition("/")[2]
         if method not in METHODS:
-            raise _RefusalError("EGeneral:Unknown method")
+            raise _RejectionError("EGeneral:Unknown method")
         permission, weight = METHODS[method]
         if permission not in self.gate.permissions:
-            raise _RefusalError("EGeneral:Permission denied")
+            raise _RejectionError("EGeneral:Permission denied")
         self._count(weight)
         self.seen["answered"] += 1
         return self._of(method, form)
@@ -114,7 +114,7 @@ class PrivateRest:
     def _check_nonce(self, text: str) -> None:
         if not text.isdecimal() or not self._nonce < int(text) < 2**64:
             self.seen["invalid_nonce"] += 1
-            raise _RefusalError("EAPI:Invalid nonce")
+            raise _RejectionError("EAPI:Invalid nonce")
         self._nonce = int(text)
 
     def _count(self, weight: int) -> None:
@@ -124,7 +124,7 @@ class PrivateRest:
         self.seen["highest_counter"] = max(self.seen["highest_counter"], level + weight)
         if level + weight > self.gate.counter_most:
             self.seen["rate_limited"] += 1
-            raise _RefusalError("EAPI:Rate limit exceeded")
+            raise _RejectionError("EAPI:Rate limit exceeded")
         self._counter = level + weight
 
     def _of(self, method: str, form: Mapping[str, str]) -> str:
@@ -144,16 +144,16 @@ class PrivateRest:
         self._account.grow()
         offset = form.get("ofs", "0")
         if not offset.isdecimal():
-            raise _RefusalError("EGeneral:Invalid arguments")
-        fills, count = self._account.history(_moment(form, "start"), _moment(form, "end"), int(offset))
+            raise _RejectionError("EGeneral:Invalid arguments")
+        fills, count = self._account.history(_timestamp(form, "start"), _timestamp(form, "end"), int(offset))
         return json.dumps({"trades": {fill.number: fill.entry() for fill in fills}, "count": count})
 
 
 def private_routes(rest: PrivateRest) -> list[Route]:
     """The private endpoints, and ``/account``, which shows and sets who gets in."""
 
-    async def answer(request: Request) -> Response:
-        body = rest.answer(request.url.path, request.headers, await request.body())
+    async def response(request: Request) -> Response:
+        body = rest.response(request.url.path, request.headers, await request.body())
         return Response(body, media_type="application/json")
 
     async def gate(request: Request) -> Response:
@@ -165,7 +165,7 @@ def private_routes(rest: PrivateRest) -> list[Route]:
         return JSONResponse({**rest.gate.model_dump(mode="json"), "seen": rest.seen})
 
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]], list[str]]] = [
-        ("/0/private/{method}", answer, ["POST"]),
+        ("/0/private/{method}", response, ["POST"]),
         ("/account", gate, ["GET", "POST"]),
     ]
     return [Route(path, endpoint, methods=methods) for path, endpoint, methods in routes]
@@ -178,8 +178,8 @@ def sign(secret: str, path: str, nonce: str, body: bytes) -> str:
     return base64.b64encode(made).decode()
 
 
-def _moment(form: Mapping[str, str], name: str) -> Decimal | None:
+def _timestamp(form: Mapping[str, str], name: str) -> Decimal | None:
     try:
         return Decimal(form[name]) if name in form else None
     except InvalidOperation:
-        raise _RefusalError("EGeneral:Invalid arguments") from None
+        raise _RejectionError("EGeneral:Invalid arguments") from None

@@ -36,12 +36,12 @@ _DAY_MINUTES = 1440
 _TRADE_PRICE_DECIMALS = 5  # trades and the ticker show at least so many, candles those of the pair
 
 
-class _RefusalError(Exception):
+class _RejectionError(Exception):
     """An entry of the envelope's ``error`` list."""
 
 
-_UNKNOWN_PAIR = _RefusalError("EQuery:Unknown asset pair")
-_INVALID = _RefusalError("EGeneral:Invalid arguments")
+_UNKNOWN_PAIR = _RejectionError("EQuery:Unknown asset pair")
+_INVALID = _RejectionError("EGeneral:Invalid arguments")
 
 
 class PublicRest:
@@ -185,14 +185,14 @@ def error_envelope(*errors: str) -> str:
 
 
 def _enveloped(endpoint: Callable[[Request], str]) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
+    async def response(request: Request) -> Response:
         try:
             body = f'{{"error":[],"result":{endpoint(request)}}}'
-        except _RefusalError as refusal:
-            body = error_envelope(str(refusal))
+        except _RejectionError as rejection:
+            body = error_envelope(str(rejection))
         return Response(body, media_type="application/json")
 
-    return answer
+    return response
 
 
 async def _unknown_method(_: Request) -> Response:
@@ -200,7 +200,7 @@ async def _unknown_method(_: Request) -> Response:
 
 
 def _faults_endpoint(injector: FaultInjector) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
+    async def response(request: Request) -> Response:
         if request.method == "POST":
             try:
                 injector.set(Faults.model_validate_json(await request.body()))
@@ -208,7 +208,7 @@ def _faults_endpoint(injector: FaultInjector) -> Callable[[Request], Awaitable[R
                 return JSONResponse({"error": json.loads(error.json(include_url=False))}, status_code=422)
         return JSONResponse(injector.faults.model_dump(mode="json"))
 
-    return answer
+    return response
 
 
 def _key(pair: Pair, request: Request) -> str:

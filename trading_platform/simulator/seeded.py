@@ -171,11 +171,14 @@ class SeededMarket:
             away[number] = level
         scale = 10**pair.price_decimals
         close = np.maximum(np.rint(pair.price * np.exp(away) * scale), 2.0)
-        reach = pair.daily_volatility / 2 * np.abs(random.standard_normal((2, _DAYS)))
+        available_history = pair.daily_volatility / 2 * np.abs(random.standard_normal((2, _DAYS)))
         opening = np.append(np.rint(pair.price * scale), close[:-1])
         opening = np.maximum(opening + np.rint(random.normal(0, 2, _DAYS)), 2.0)
         top, bottom = np.maximum(opening, close), np.minimum(opening, close)
-        high, low = np.rint(top * (1 + reach[0])), np.maximum(np.rint(bottom / (1 + reach[1])), 1.0)
+        high, low = (
+            np.rint(top * (1 + available_history[0])),
+            np.maximum(np.rint(bottom / (1 + available_history[1])), 1.0),
+        )
         activity = np.clip(random.lognormal(0, 0.25, _DAYS), 0.5, 2.0)
         count = np.maximum(np.rint(self._trades_per_minute * DAY_MINUTES * activity), 8.0)
         mean_lot = 400.0 / pair.price * 1e8

@@ -82,7 +82,7 @@ class StreamSession:
 
     async def run(self) -> None:
         """Serves the connection until the other side or a fault ends it."""
-        if self._injector.draw(frozenset({Fault.REFUSE})):
+        if self._injector.draw(frozenset({Fault.REJECT})):
             await self._socket.send_denial_response(PlainTextResponse("Service Unavailable", status_code=503))
             return
         await self._socket.accept()
@@ -91,8 +91,8 @@ class StreamSession:
             await self._delivery.say(self._status())
             while (message := await self._socket.receive())["type"] == "websocket.receive":
                 async with self._turn:
-                    for answer in self._answers(message.get("text") or message.get("bytes") or ""):
-                        await self._delivery.say(answer)
+                    for response in self._answers(message.get("text") or message.get("bytes") or ""):
+                        await self._delivery.say(response)
         except WebSocketDisconnect:
             pass
         finally:
@@ -130,8 +130,8 @@ class StreamSession:
                 continue
             trades = self._market.trades_after(subscription.pair, subscription.told, now, 10**9)
             subscription.told = max(subscription.told, now)
-            for moment, rows in groupby(_trade_rows(trades, subscription.pair), key=lambda row: row[0]):
-                yield moment, _message("trade", "update", [text for _, text in rows])
+            for timestamp, rows in groupby(_trade_rows(trades, subscription.pair), key=lambda row: row[0]):
+                yield timestamp, _message("trade", "update", [text for _, text in rows])
 
     def _answers(self, text: str | bytes) -> Iterator[str]:
         arrived = self._now()
@@ -160,9 +160,9 @@ class StreamSession:
             pair = next((pair for pair in self._market.pairs if pair.display_name == symbol), None)
             key = (channel, str(symbol))
             if pair is None or (key in self._subscriptions) == (method == "subscribe"):
-                error = _refusal(pair, symbol, method)
-                refused = {"error": error, "method": method, "success": False, "symbol": symbol}
-                yield self._reply(arrived, {**refused, **more})
+                error = _rejection(pair, symbol, method)
+                rejected = {"error": error, "method": method, "success": False, "symbol": symbol}
+                yield self._reply(arrived, {**rejected, **more})
                 continue
             result = {"channel": channel, "symbol": symbol, "snapshot": asked.get("snapshot", True)}
             if channel == "ticker":
@@ -195,7 +195,7 @@ class StreamSession:
             f'"ask_qty":1.0,"last":{price(quote.last)},"volume":{units_text(day["volume"], LOT_DECIMALS)},'
             f'"vwap":{price(day["vwap"])},"low":{price(day["low"])},"high":{price(day["high"])},'
             f'"change":{"-" if change < 0 else ""}{price(abs(change))},'
-            f'"change_pct":{100 * change / max(day["open"], 1):.2f},"timestamp":"{_moment(now)}"'
+            f'"change_pct":{100 * change / max(day["open"], 1):.2f},"timestamp":"{_timestamp(now)}"'
         )
         return _message("ticker", kind, [f"{{{fields}}}"])
 
@@ -210,11 +210,11 @@ class StreamSession:
         state = {"version": "2.0.0", "system": "online", "api_version": "v2", "connection_id": id(self)}
         return json.dumps({"channel": "status", "type": "update", "data": [state]})
 
-    def _reply(self, arrived: int, answer: dict[str, Any]) -> str:
-        return json.dumps({**answer, "time_in": _moment(arrived), "time_out": _moment(self._now())})
+    def _reply(self, arrived: int, response: dict[str, Any]) -> str:
+        return json.dumps({**response, "time_in": _timestamp(arrived), "time_out": _timestamp(self._now())})
 
 
-def _refusal(pair: Pair | None, symbol: object, method: str) -> str:
+def _rejection(pair: Pair | None, symbol: object, method: str) -> str:
     if pair is None:
         return f"Currency pair not supported {symbol}"
     return "Already subscribed" if method == "subscribe" else "Subscription not found"
@@ -235,14 +235,15 @@ def _message(channel: str, kind: str, rows: list[str]) -> str:
 
 def _trade_rows(trades: Trades, pair: Pair) -> Iterator[tuple[int, str]]:
     columns = (trades.time, trades.price, trades.quantity, trades.buyer, trades.market, trades.trade_id)
-    for moment, price, quantity, buyer, market, number in zip(*(column.tolist() for column in columns), strict=True):
+    for timestamp, price, quantity, buyer, market, number in zip(*(column.tolist() for column in columns), strict=True):
         text = (
             f'{{"symbol":"{pair.display_name}","side":"{"buy" if buyer else "sell"}",'
             f'"price":{units_text(price, pair.price_decimals)},"qty":{units_text(quantity, LOT_DECIMALS)},'
-            f'"ord_type":"{"market" if market else "limit"}","trade_id":{number},"timestamp":"{_moment(moment)}"}}'
+            f'"ord_type":"{"market" if market else "limit"}","trade_id":{number},'
+            f'"timestamp":"{_timestamp(timestamp)}"}}'
         )
-        yield moment, text
+        yield timestamp, text
 
 
-def _moment(nanoseconds_since_1970: int) -> str:
+def _timestamp(nanoseconds_since_1970: int) -> str:
     return f"{_EPOCH + timedelta(microseconds=nanoseconds_since_1970 // 1_000):%Y-%m-%dT%H:%M:%S.%f}Z"

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 
-from trading_platform.domain.market.checkpoints import ResumePoint
+from trading_platform.domain.market.checkpoints import Checkpoint
 from trading_platform.domain.market.corporate_actions import CorporateAction
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window
@@ -24,42 +24,42 @@ NEEDS_SETTING = {"ibkr": "IBKR_HOST"}
 
 
 @dataclass(frozen=True)
-class SecondTelling:
+class SecondVersion:
     """Bars that a tier of the source tells of, although the answer has them, or had them, from another.
 
     Attributes:
         bars: frame of ``BAR_SCHEMA``, one symbol, sorted; only those that are stored are compared.
-        tier: which one, in words of the vendor.
+        kind: which one, in words of the vendor.
         finer: whether it is right where the two differ, as trades are where candles say other things.
     """
 
     bars: pl.DataFrame
-    tier: str
+    kind: str
     finer: bool
 
 
 @dataclass(frozen=True)
-class BarAnswer:
+class BarResponse:
     """What a source answered for a window.
 
     Attributes:
         bars: frame of ``BAR_SCHEMA``, one symbol, sorted, only final bars inside the window.
-        refused: frame of ``REFUSED_SCHEMA``: rows that cannot be bars.
+        rejected: frame of ``REJECTED_SCHEMA``: rows that cannot be bars.
         answered: the parts of the window the source has truly answered for; a slot in them
             without a bar is proven empty. What is left of the window was not answered.
         origin: what was asked, for the record: a path, an address and its parameters.
         note: why the rest of the window was not answered, where some of it was not.
-        again: what other tiers of the source say of bars that are stored by then, to be compared with them.
+        second_versions: what other tiers of the source say of bars that are stored by then, to be compared with them.
         resume: where a request that begins at the end of what is answered goes on.
     """
 
     bars: pl.DataFrame
-    refused: pl.DataFrame
+    rejected: pl.DataFrame
     answered: tuple[Window, ...]
     origin: str
     note: str | None = None
-    again: tuple[SecondTelling, ...] = ()
-    resume: ResumePoint | None = None
+    second_versions: tuple[SecondVersion, ...] = ()
+    resume: Checkpoint | None = None
 
 
 def is_recorded(source: BarSource) -> bool:
@@ -77,10 +77,10 @@ class BarSource(Protocol):
     def longest_request(self, timeframe: Timeframe) -> timedelta:
         """The longest window worth asking for at once; what was had is committed at this grain."""
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         """The disjoint windows this source can be asked for, in order; none if it has no bars of that length."""
 
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         """The bars of ``window``.
 
         Raises:
@@ -131,12 +131,12 @@ class Effort:
 
 
 @runtime_checkable
-class PiecemealSource(Protocol):
+class PagedSource(Protocol):
     """A source that takes many requests to answer, and whose pieces are worth keeping each."""
 
     def bars_in_parts(
-        self, instrument: Instrument, timeframe: Timeframe, window: Window, resume: ResumePoint | None
-    ) -> Iterator[BarAnswer]:
+        self, instrument: Instrument, timeframe: Timeframe, window: Window, resume: Checkpoint | None
+    ) -> Iterator[BarResponse]:
         """The bars of ``window`` as they come: disjoint answers, in order, each to be stored before the next is asked.
 
         Args:

@@ -42,7 +42,7 @@ class LiveFeed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedMessage:
+class RejectedMessage:
     """Something a source sent that cannot be used.
 
     Attributes:
@@ -61,7 +61,7 @@ class RefusedMessage:
 
 
 @dataclass(frozen=True)
-class LastTold:
+class LastEvent:
     """What a feed had told when it was last heard, for one that goes on.
 
     Attributes:
@@ -74,7 +74,7 @@ class LastTold:
     trades: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
 
 
-RefuseMessage = Callable[[RefusedMessage], None]
+RejectMessage = Callable[[RejectedMessage], None]
 """Told of every message that cannot be used."""
 
 
@@ -85,7 +85,7 @@ class MessageCounts:
     Attributes:
         received: all that came.
         accepted: those that were understood.
-        refused: those that were not.
+        rejected: those that were not.
         duplicates: trades among the accepted that had been told before.
         lost: trades that by their numbers happened and never came; within outages that were told.
         connections: attempts to connect.
@@ -93,7 +93,7 @@ class MessageCounts:
 
     received: int = 0
     accepted: int = 0
-    refused: int = 0
+    rejected: int = 0
     duplicates: int = 0
     lost: int = 0
     connections: int = 0

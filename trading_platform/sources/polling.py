@@ -70,7 +70,7 @@ class PollingFeed(EventBuffer):
         self._interval = interval
         self._backoff = backoff or Backoff(lasting=0.0)
         self._is_up: bool | None = None
-        self._heard = clock()
+        self._received = clock()
         self._wait = 0.0
 
     @property
@@ -99,13 +99,13 @@ class PollingFeed(EventBuffer):
         if quotes is None:
             return
         self._backoff.ended(self._interval)
-        self._heard = self._clock()
+        self._received = self._clock()
         if not self._is_up:
             self._is_up = True
-            self._ready.append(FeedUp(self._heard, frozenset(self._calendars)))
+            self._ready.append(FeedUp(self._received, frozenset(self._calendars)))
         self._ready.extend(quotes)
-        self._ready.append(Heartbeat(self._heard))
-        self._wait = max(self._interval - (self._heard - began).total_seconds(), 0.01)
+        self._ready.append(Heartbeat(self._received))
+        self._wait = max(self._interval - (self._received - began).total_seconds(), 0.01)
 
     async def _ask(self, symbols: Sequence[str]) -> list[Quote] | None:
         return await until_closing(asyncio.to_thread(self._quotes.quotes, symbols), self._closing)
@@ -115,4 +115,4 @@ class PollingFeed(EventBuffer):
         log.warning("no quotes from %s, asked again in %.1f s: %s", self.source, self._wait, error.message)
         if self._is_up is not False:
             self._is_up = False
-            self._ready.append(FeedDown(self._heard, frozenset(self._calendars), error.message))
+            self._ready.append(FeedDown(self._received, frozenset(self._calendars), error.message))

@@ -2,7 +2,7 @@
 
 Limits are declared beside the source they belong to (``sources/<vendor>/limits.py``) in the terms of
 :mod:`trading_platform.domain.rate_limits`. Keeping to them together, over streamer, Dagster's runs and commands, is
-the business of :class:`trading_platform.stores.redis.rate_limiters.RedisBudget`.
+the business of :class:`trading_platform.stores.redis.rate_limiters.RedisRateLimiter`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from collections.abc import Callable, Sequence
 from trading_platform.domain.rate_limits import (
     SECOND,
     Book,
-    Budget,
-    Charge,
+    Cost,
     Limit,
     Rate,
+    RateLimiter,
     Within,
     earliest,
     together,
 )
 from trading_platform.domain.time import Sleep
 
-__all__ = ["Budget", "Charge", "Limit", "LocalBudget", "Rate", "Within"]
+__all__ = ["Cost", "Limit", "LocalRateLimiter", "Rate", "RateLimiter", "Within"]
 
 _SWEEP = 1_000
 """After so many takings, what has no more effect is forgotten."""
 
 
-class LocalBudget:
+class LocalRateLimiter:
     """Keeps to limits within this process, whatever the number of threads.
 
     Who asks first has the first slot; a request that another limit holds back does not hold up others.
@@ -47,34 +47,34 @@ class LocalBudget:
         self._taken = 0
         self._lock = threading.Lock()
 
-    def take(self, charges: Sequence[Charge]) -> float:
-        """As :meth:`Budget.take`."""
-        wait = self.reserve(charges)
+    def take(self, costs: Sequence[Cost]) -> float:
+        """As :meth:`RateLimiter.take`."""
+        wait = self.reserve(costs)
         if wait > 0:
             self._sleep(wait)
         return wait
 
-    def reserve(self, charges: Sequence[Charge]) -> float:
+    def reserve(self, costs: Sequence[Cost]) -> float:
         """Takes the charges at the first moment at which all fit; how many seconds ahead that is.
 
         Raises:
             ValueError: for a charge that its limit can never allow.
         """
-        merged = together(charges)
+        merged = together(costs)
         with self._lock:
             now = round(self._monotonic() * SECOND)
             self._sweep(now)
-            books = [(self._book(charge, now), charge.limit, charge.weight) for charge in merged]
-            moment = earliest(books, now)
+            books = [(self._book(cost, now), cost.limit, cost.weight) for cost in merged]
+            timestamp = earliest(books, now)
             for book, _, weight in books:
-                book.give(moment, weight)
-        return (moment - now) / SECOND
+                book.give(timestamp, weight)
+        return (timestamp - now) / SECOND
 
-    def _book(self, charge: Charge, now: int) -> Book:
-        name = charge.limit.name, charge.key
+    def _book(self, cost: Cost, now: int) -> Book:
+        name = cost.limit.name, cost.key
         book = self._books[name][1] if name in self._books else Book(at=now)
-        self._books[name] = charge.limit, book
-        book.settle(charge.limit, now)
+        self._books[name] = cost.limit, book
+        book.settle(cost.limit, now)
         return book
 
     def _sweep(self, now: int) -> None:

@@ -12,17 +12,17 @@ from trading_platform.stores.config.instruments import InstrumentStore
 from trading_platform.stores.features.catalog import FeatureCatalogStore
 from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.market_data.bars import BarStore
-from trading_platform.stores.market_data.checkpoints import ResumePointStore
-from trading_platform.stores.market_data.conflicting_versions import OverlapStore
+from trading_platform.stores.market_data.checkpoints import CheckpointStore
+from trading_platform.stores.market_data.conflicting_versions import ConflictingVersionStore
 from trading_platform.stores.market_data.corporate_actions import CorporateActionStore
 from trading_platform.stores.market_data.coverage import CoverageStore
 from trading_platform.stores.market_data.fingerprints import FingerprintStore
 from trading_platform.stores.market_data.gaps import GapStore
 from trading_platform.stores.market_data.indicators import IndicatorStore
-from trading_platform.stores.market_data.input_versions import DerivationStore
+from trading_platform.stores.market_data.input_versions import InputVersionStore
 from trading_platform.stores.market_data.outages import OutageStore
 from trading_platform.stores.market_data.quarantine import QuarantineStore
-from trading_platform.stores.market_data.retention import LifecycleStore
+from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.roles import needs_owner, role_of
@@ -43,17 +43,17 @@ class Stores:
     bars: BarStore
     indicators: IndicatorStore
     coverage: CoverageStore
-    derivations: DerivationStore
+    input_versions: InputVersionStore
     quarantine: QuarantineStore
     instruments: InstrumentStore
-    lifecycle: LifecycleStore
+    retention: RetentionStore
     features: FeatureStore
     archive: AuditArchive
     catalog: FeatureCatalogStore
     stream: StreamStore
     outages: OutageStore
-    resume_points: ResumePointStore
-    overlaps: OverlapStore
+    checkpoints: CheckpointStore
+    conflicting_versions: ConflictingVersionStore
     corporate_actions: CorporateActionStore
     fingerprints: FingerprintStore
     gaps: GapStore
@@ -102,17 +102,17 @@ def open_stores(
             bars=BarStore(database),
             indicators=IndicatorStore(database),
             coverage=CoverageStore(database),
-            derivations=DerivationStore(database),
+            input_versions=InputVersionStore(database),
             quarantine=QuarantineStore(database),
             instruments=InstrumentStore(database),
-            lifecycle=LifecycleStore(database, owner),
+            retention=RetentionStore(database, owner),
             features=FeatureStore(features_directory),
             archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
             catalog=FeatureCatalogStore(database),
             stream=StreamStore(database),
             outages=OutageStore(database),
-            resume_points=ResumePointStore(database),
-            overlaps=OverlapStore(database),
+            checkpoints=CheckpointStore(database),
+            conflicting_versions=ConflictingVersionStore(database),
             corporate_actions=CorporateActionStore(database),
             fingerprints=FingerprintStore(database),
             gaps=GapStore(database),

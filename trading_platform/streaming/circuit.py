@@ -17,7 +17,7 @@ from uuid import uuid4
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.events import Event, Quote, Trade
 from trading_platform.domain.messages import AlertState
-from trading_platform.domain.quality.feed_watchdog import FeedWatch, Silence
+from trading_platform.domain.quality.feed_watchdog import FeedWatchdog, Inactivity
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep, Clock, rfc3339, utc_now
 from trading_platform.stores.audit.journal import AuditStore
@@ -35,10 +35,10 @@ class CircuitStore(Protocol):
     async def circuit(self, component: str) -> str | None:
         """State of a circuit."""
 
-    async def set_circuit(self, ts: datetime, component: str, state: str, payload: str, telling: str) -> bool:
+    async def set_circuit(self, ts: datetime, component: str, state: str, payload: str, publication: str) -> bool:
         """Notes a circuit's state and tells the alert if it changed."""
 
-    async def tell_alert(self, ts: datetime, payload: str, telling: str) -> int:
+    async def publish_alert(self, ts: datetime, payload: str, publication: str) -> int:
         """Tells an alert; the same telling once."""
 
 
@@ -48,16 +48,16 @@ class _Word:
 
     Attributes:
         ts: when it was noticed.
-        silence: of what.
+        inactivity: of what.
         alert: the alert.
-        telling: the id under which Redis takes it once.
+        publication: the id under which Redis takes it once.
         logged: whether the system events have it.
     """
 
     ts: datetime
-    silence: Silence
+    inactivity: Inactivity
     alert: AlertState
-    telling: str
+    publication: str
     logged: bool = False
 
 
@@ -91,7 +91,7 @@ class FeedGuard:
         self._component = component
         self._clock = clock
         self._sleep = sleep
-        self._watch = FeedWatch()
+        self._watch = FeedWatchdog()
         self._words: deque[_Word] = deque()
         self._opened: _Word | None = None  # that the circuit is open, once it is
         self._began = False
@@ -112,8 +112,8 @@ class FeedGuard:
         try:
             now = self._clock()
             await self._keep_circuit(now)
-            for silence in self._watch.judge(now, self._trading(now)):
-                self._words.append(_Word(now, silence, self._alert(silence), uuid4().hex))
+            for inactivity in self._watch.judge(now, self._trading(now)):
+                self._words.append(_Word(now, inactivity, self._alert(inactivity), uuid4().hex))
             while self._words:
                 await self._tell(self._words[0])
                 self._words.popleft()
@@ -136,12 +136,12 @@ class FeedGuard:
 
     async def _tell(self, word: _Word) -> None:
         payload = word.alert.model_dump_json()
-        if word.silence.symbol is None:
-            state = CLOSED if word.silence.over else OPEN
+        if word.inactivity.symbol is None:
+            state = CLOSED if word.inactivity.over else OPEN
             self._opened = word if state == OPEN else None
-            await self._live.set_circuit(word.ts, self._component, state, payload, word.telling)
+            await self._live.set_circuit(word.ts, self._component, state, payload, word.publication)
         else:
-            await self._live.tell_alert(word.ts, payload, word.telling)
+            await self._live.publish_alert(word.ts, payload, word.publication)
         if not word.logged:
             await asyncio.to_thread(self._log, word)
             word.logged = True
@@ -157,18 +157,18 @@ class FeedGuard:
             timestamp=word.ts,
         )
 
-    def _alert(self, silence: Silence) -> AlertState:
-        name = silence.symbol or "any symbol"
-        kind, severity = ("symbol_silent", Severity.WARNING) if silence.symbol else ("feed_silent", Severity.ERROR)
-        message = f"No data of {name} since {silence.since:%Y-%m-%d %H:%M:%S} UTC."
-        if silence.over is not None:
-            message = f"Data of {name} come again since {silence.over:%Y-%m-%d %H:%M:%S} UTC."
+    def _alert(self, inactivity: Inactivity) -> AlertState:
+        name = inactivity.symbol or "any symbol"
+        kind, severity = ("symbol_silent", Severity.WARNING) if inactivity.symbol else ("feed_inactive", Severity.ERROR)
+        message = f"No data of {name} since {inactivity.since:%Y-%m-%d %H:%M:%S} UTC."
+        if inactivity.over is not None:
+            message = f"Data of {name} come again since {inactivity.over:%Y-%m-%d %H:%M:%S} UTC."
         return AlertState(
             event_type=kind,
-            severity=severity if silence.over is None else Severity.INFO,
+            severity=severity if inactivity.over is None else Severity.INFO,
             component=self._component,
             message=message,
-            metadata={"symbol": silence.symbol, "since": rfc3339(silence.since)},
-            incident=":".join(filter(None, (kind, self._component, silence.symbol))),
-            over=silence.over is not None,
+            metadata={"symbol": inactivity.symbol, "since": rfc3339(inactivity.since)},
+            incident=":".join(filter(None, (kind, self._component, inactivity.symbol))),
+            over=inactivity.over is not None,
         )

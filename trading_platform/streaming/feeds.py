@@ -16,13 +16,13 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
 
 if TYPE_CHECKING:
-    from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
+    from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 
-MakeFeed = Callable[["LastTold", "RefuseMessage"], "LiveFeed"]
+MakeFeed = Callable[["LastEvent", "RejectMessage"], "LiveFeed"]
 """Opens a feed; is given what is stored of what it told before, and what to call with messages that cannot be used."""
 
 
-def never(_moment: datetime) -> bool:
+def never(_timestamp: datetime) -> bool:
     """Of a source that is always expected to be there."""
     return False
 
@@ -37,7 +37,7 @@ class FeedPlan:
         basis: the symbols of which bars are made, and of what.
         make: opens the feed.
         quoted: symbols of which only quotes are passed on: nothing that trades are to be seen in is told of them.
-        fill_silent: give a minute without trades a bar at the last price, as the source itself does.
+        fill_no_trade: give a minute without trades a bar at the last price, as the source itself does.
         away: whether the source is expected to be away at a moment; its silence is alerted only after that.
     """
 
@@ -46,7 +46,7 @@ class FeedPlan:
     basis: Mapping[str, Basis]
     make: MakeFeed
     quoted: frozenset[str] = field(default_factory=frozenset)
-    fill_silent: bool = False
+    fill_no_trade: bool = False
     away: Callable[[datetime], bool] = never
 
     @property
@@ -56,7 +56,7 @@ class FeedPlan:
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """The part of the universe that one of several processes streams.
 
     Attributes:
@@ -68,7 +68,7 @@ class Share:
     of: int
 
     @classmethod
-    def parse(cls, text: str) -> Share:
+    def parse(cls, text: str) -> Shard:
         """A share as the command line has it, ``2/4``.
 
         Raises:
@@ -92,18 +92,18 @@ class Share:
         return f"{self.number}/{self.of}"
 
 
-def stream_name(source: str, symbols: Iterable[str], everything: Iterable[str], share: Share | None) -> str:
+def stream_name(source: str, symbols: Iterable[str], everything: Iterable[str], shard: Shard | None) -> str:
     """Under which name a position is kept, the same at each start for the same part of a source's symbols.
 
     Args:
         source: whose feed.
         symbols: what is followed of it.
         everything: what could be.
-        share: of which share it is.
+        shard: of which share it is.
     """
     followed = sorted(symbols)
-    if share is not None:
-        return f"{source} {share}"
+    if shard is not None:
+        return f"{source} {shard}"
     if followed == sorted(everything):
         return source
     return f"{source} {zlib.crc32(' '.join(followed).encode()):08x}"

@@ -18,13 +18,13 @@ from typing import Any
 import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
-from trading_platform.domain.market.bar_builder import BarBuilder, FinalMinutes, Refused
-from trading_platform.domain.market.bar_series import gapless_of, moment_of
+from trading_platform.domain.market.bar_builder import BarBuilder, FinalMinutes, Rejected
+from trading_platform.domain.market.bar_series import gapless_of, timestamp_of
 from trading_platform.domain.market.bars import empty_bars
 from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import AsyncSleep, Clock, Timeframe, utc_now
-from trading_platform.sources.live import LastTold, RefusedMessage
+from trading_platform.sources.live import LastEvent, RejectedMessage
 from trading_platform.stores.market_data.outages import OutageStore
 from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.market_data.stream.store import StreamPosition, StreamStore
@@ -76,7 +76,7 @@ class Progress:
     last_event: datetime | None = None
 
 
-def what_was_told(stream: StreamStore, plan: FeedPlan) -> LastTold:
+def last_events(stream: StreamStore, plan: FeedPlan) -> LastEvent:
     """What a feed had told of its symbols when it was last heard, by this process or another, as far as stored."""
     positions = stream.positions_of(plan.source)
     own = positions.get(plan.stream)
@@ -86,20 +86,20 @@ def what_was_told(stream: StreamStore, plan: FeedPlan) -> LastTold:
             known = gapless_of(kept.position["series"][symbol])
             if known is not None and (symbol not in trades or known[1] > trades[symbol][1]):
                 trades[symbol] = known
-    return LastTold(own.until if own else None, trades)
+    return LastEvent(own.until if own else None, trades)
 
 
-def last_told(positions: Iterable[StreamPosition], symbols: frozenset[str]) -> dict[datetime, frozenset[str]]:
+def last_event(positions: Iterable[StreamPosition], symbols: frozenset[str]) -> dict[datetime, frozenset[str]]:
     """Until when something was told of each symbol, as far as live streams' positions know it.
 
     A symbol may have moved from one process's share to another's: the latest word counts.
     """
     latest: dict[str, datetime] = {}
     for kept in positions:
-        moment = moment_of(kept.position["watermark"])
+        timestamp = timestamp_of(kept.position["watermark"])
         for symbol in symbols & kept.position["series"].keys():
-            if moment is not None:
-                latest[symbol] = max(moment, latest.get(symbol, moment))
+            if timestamp is not None:
+                latest[symbol] = max(timestamp, latest.get(symbol, timestamp))
     return {since: frozenset(one for one in latest if latest[one] == since) for since in sorted(set(latest.values()))}
 
 
@@ -139,10 +139,10 @@ class Pipeline:
         self._sleep = sleep
         self._writes: asyncio.Queue[Callable[[], None] | None] = asyncio.Queue(QUEUE_LENGTH)
         self._writer: asyncio.Task[None] | None = None
-        self._unusable: list[RefusedMessage] = []
+        self._unusable: list[RejectedMessage] = []
         self._patience: float | None = None
 
-    def refuse(self, message: RefusedMessage) -> None:
+    def reject(self, message: RejectedMessage) -> None:
         """Keeps a message that cannot be used in the quarantine; for the feed to call."""
         self._unusable.append(message)
 
@@ -176,7 +176,7 @@ class Pipeline:
                 self.progress.until = own.until
         if self._builder.watermark is not None:
             self._builder.add(FeedDown(self._builder.watermark, self._symbols, NOT_RUNNING))
-        for since, symbols in last_told(kept.values(), self._symbols).items():
+        for since, symbols in last_event(kept.values(), self._symbols).items():
             self._stores.outages.opened(self._plan.source, symbols, since, NOT_RUNNING)
 
     async def _take(self, event: Event) -> None:
@@ -197,9 +197,9 @@ class Pipeline:
         if self._unusable:
             unusable, self._unusable = self._unusable, []
             await self._put(lambda: self._keep_unusable(unusable))
-        refused = self._builder.take_refused()
-        if refused:
-            await self._put(lambda: self._keep_refused(refused, received))
+        rejected = self._builder.take_rejected()
+        if rejected:
+            await self._put(lambda: self._keep_rejected(rejected, received))
         final = self._builder.take_final()
         if final is not None:
             state = self._builder.state()
@@ -270,7 +270,7 @@ class Pipeline:
         self.progress.minutes += final.bars.height
         self.progress.until = final.until
 
-    def _keep_unusable(self, unusable: list[RefusedMessage]) -> None:
+    def _keep_unusable(self, unusable: list[RejectedMessage]) -> None:
         rows = [
             {
                 "line": None,
@@ -282,14 +282,14 @@ class Pipeline:
             }
             for each in unusable
         ]
-        frame = pl.DataFrame(rows, schema=REFUSED_SCHEMA)
+        frame = pl.DataFrame(rows, schema=REJECTED_SCHEMA)
         source = self._builder.source
         origin = f"live, received {unusable[0].time.isoformat()}"
         self._stores.quarantine.record(frame, source=source, symbol=None, timeframe=None, origin=origin)
 
-    def _keep_refused(self, refused: list[Refused], received: datetime) -> None:
-        by_symbol: dict[str | None, list[Refused]] = {}
-        for each in refused:
+    def _keep_rejected(self, rejected: list[Rejected], received: datetime) -> None:
+        by_symbol: dict[str | None, list[Rejected]] = {}
+        for each in rejected:
             by_symbol.setdefault(getattr(each.event, "symbol", None), []).append(each)
         for symbol, found in by_symbol.items():
             rows = [
@@ -303,7 +303,7 @@ class Pipeline:
                 }
                 for each in found
             ]
-            frame = pl.DataFrame(rows, schema=REFUSED_SCHEMA)
+            frame = pl.DataFrame(rows, schema=REJECTED_SCHEMA)
             origin = f"live, received {received.isoformat()}"
             self._stores.quarantine.record(
                 frame, source=self._builder.source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin

@@ -39,7 +39,7 @@ class PositionWriter(Protocol):
         """Writes positions by symbol; without columns: deletes. Whole: what else is there goes."""
 
 
-class PositionMirror:
+class PositionSync:
     """Mirrors positions until it is cancelled.
 
     Args:
@@ -72,14 +72,14 @@ class PositionMirror:
 
         while True:
             try:
-                await self._mirror()
+                await self._sync()
             except StoreError as error:
                 self.error = error
             except psycopg.Error as error:
                 self.error = StoreUnavailable("PostgreSQL does not tell of positions.", received=str(error).strip())
             await self._sleep(PAUSE)
 
-    async def _mirror(self) -> None:
+    async def _sync(self) -> None:
         import psycopg
         from psycopg.rows import dict_row
 

@@ -27,13 +27,13 @@ from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.streaming.circuit import COMPONENT as FEED
 from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
-from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores, Progress, what_was_told
-from trading_platform.streaming.position_sync import PositionMirror
+from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores, Progress, last_events
+from trading_platform.streaming.position_sync import PositionSync
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
 from trading_platform.workflows.bars.backfill_bars import Sources
 from trading_platform.workflows.gaps.repair_outages import repair_outages
-from trading_platform.workflows.trading.publish_outbox import Teller, publish_outbox
+from trading_platform.workflows.trading.publish_outbox import Publisher, publish_outbox
 
 if TYPE_CHECKING:
     from trading_platform.stores.redis.live import AsyncLiveStore
@@ -56,17 +56,17 @@ class Surroundings:
         clock: the receiver's clock.
         database_url: libpq URL of the database, as ``ingest``; positions are listened to there.
         on_event: called with each event and when it came, in order, as to record it.
-        give_up: called at the end, for requests that wait until a source may be asked.
+        abort: called at the end, for requests that wait until a source may be asked.
     """
 
     stores: Stores
     sources: Sources
     live: AsyncLiveStore
-    orders: Teller
+    orders: Publisher
     clock: Clock
     database_url: str
     on_event: OnEvent | None = None
-    give_up: Callable[[], None] = lambda: None
+    abort: Callable[[], None] = lambda: None
 
 
 class StreamProcess:
@@ -105,23 +105,23 @@ class StreamProcess:
         feeds: dict[str, Part] = {f"feed {plan.source}": partial(self._feed, plan, stop) for plan in self._plans}
         around: dict[str, Part] = {
             "quotes": self.sink.run,
-            "orders": self._tell_orders,
+            "orders": self._publish_orders,
             "repair": self._repair,
             "session": self._keep_session,
-            "positions": PositionMirror(self._around.database_url, self._around.live).run,
+            "positions": PositionSync(self._around.database_url, self._around.live).run,
             "circuit": self._guard.run,
         }
         try:
             await self.supervisor.run({**feeds, **around}, stop, main=list(feeds))
         finally:
-            self._around.give_up()  # a repair that waits in a thread would keep the process until it had its answer
+            self._around.abort()  # a repair that waits in a thread would keep the process until it had its answer
             await self._around.live.close()
 
     async def _feed(self, plan: FeedPlan, stop: asyncio.Event) -> None:
         stores = self._around.stores
         stream = StreamStore(stores.database)
-        known = await asyncio.to_thread(what_was_told, stream, plan)
-        builder = BarBuilder(plan.source, basis=plan.basis, fill_silent=plan.fill_silent)
+        known = await asyncio.to_thread(last_events, stream, plan)
+        builder = BarBuilder(plan.source, basis=plan.basis, fill_no_trade=plan.fill_no_trade)
         pipeline = Pipeline(
             plan,
             builder,
@@ -131,13 +131,13 @@ class StreamProcess:
             clock=self._around.clock,
         )
         self.progress[plan.source] = pipeline.progress
-        feed = plan.make(known, pipeline.refuse)
+        feed = plan.make(known, pipeline.reject)
 
-        async def close_when_told() -> None:
+        async def close_on_request() -> None:
             await stop.wait()
             await feed.close()
 
-        closing = asyncio.create_task(close_when_told())
+        closing = asyncio.create_task(close_on_request())
         try:
             await pipeline.run(feed)
         finally:
@@ -162,7 +162,7 @@ class StreamProcess:
             if symbol not in away and self._hours[calendar].is_open(now)
         ]
 
-    async def _tell_orders(self) -> None:
+    async def _publish_orders(self) -> None:
         outbox = OutboxStore(self._around.stores.database)
         while True:
             await asyncio.to_thread(publish_outbox, outbox, self._around.orders)

@@ -46,7 +46,7 @@ class SinkCounts:
 
     Attributes:
         received: taken from the feed.
-        refused: break a rule of :mod:`trading_platform.domain.market.event_validation`, or are of no symbol.
+        rejected: break a rule of :mod:`trading_platform.domain.market.event_validation`, or are of no symbol.
         conflated: superseded by a newer one of their symbol before they were written.
         outdated: older than what waited, or than what Redis had.
         written: arrived.
@@ -55,7 +55,7 @@ class SinkCounts:
     """
 
     received: int = 0
-    refused: int = 0
+    rejected: int = 0
     conflated: int = 0
     outdated: int = 0
     written: int = 0
@@ -68,7 +68,7 @@ class QuoteSink:
 
     Args:
         writer: the live store.
-        refused: called with each quote that cannot be used, and why.
+        rejected: called with each quote that cannot be used, and why.
         clock: the receiver's.
         sleep: waits between two writes.
     """
@@ -77,7 +77,7 @@ class QuoteSink:
         self,
         writer: QuoteWriter,
         *,
-        refused: Callable[[Quote, Fault], None] = lambda _quote, _fault: None,
+        rejected: Callable[[Quote, Fault], None] = lambda _quote, _fault: None,
         clock: Clock = utc_now,
         sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
@@ -85,7 +85,7 @@ class QuoteSink:
         self.error: StoreError | None = None
         """Why the last write failed; None if it did not."""
         self._writer = writer
-        self._refused = refused
+        self._rejected = rejected
         self._clock = clock
         self._sleep = sleep
         self._waiting: dict[str, Quote] = {}
@@ -96,8 +96,8 @@ class QuoteSink:
         self.counts.received += 1
         fault = self._fault(quote)
         if fault is not None:
-            self.counts.refused += 1
-            self._refused(quote, fault)
+            self.counts.rejected += 1
+            self._rejected(quote, fault)
             return
         self._put(quote)
         self._arrived.set()

@@ -109,9 +109,9 @@ def _name(value: Any) -> str:
     return value
 
 
-def text_of_time(moment: datetime) -> str:
+def text_of_time(timestamp: datetime) -> str:
     """A moment by RFC 3339, with microseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    return timestamp.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def time_of_text(text: str) -> datetime:
@@ -120,10 +120,10 @@ def time_of_text(text: str) -> datetime:
     Raises:
         ValueError, TypeError, OverflowError: if it is no time with its zone.
     """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
+    timestamp = datetime.fromisoformat(text)
+    if timestamp.tzinfo is None:
         raise ValueError(text)
-    return moment.astimezone(UTC)
+    return timestamp.astimezone(UTC)
 
 
 def as_line(fields: dict[str, Any]) -> bytes:

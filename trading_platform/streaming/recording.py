@@ -57,14 +57,14 @@ class RecordingHeader:
         started: when the recording began; with the source its name.
         basis: the price of each symbol's bars.
         grace: how long after a minute's end its events could still come in.
-        fill_silent: whether a minute without trades has a bar at the last price.
+        fill_no_trade: whether a minute without trades has a bar at the last price.
     """
 
     source: str
     started: datetime
     basis: Mapping[str, Basis]
     grace: timedelta = GRACE
-    fill_silent: bool = False
+    fill_no_trade: bool = False
 
     def as_line(self) -> bytes:
         """The line."""
@@ -75,7 +75,7 @@ class RecordingHeader:
                 "source": self.source,
                 "started": text_of_time(self.started),
                 "grace_seconds": self.grace.total_seconds(),
-                "fill_silent": self.fill_silent,
+                "fill_no_trade": self.fill_no_trade,
                 "symbols": {symbol: basis.value for symbol, basis in self.basis.items()},
             }
         )
@@ -95,7 +95,7 @@ class RecordingHeader:
                 basis = {symbol: Basis(name) for symbol, name in fields["symbols"].items()}
                 grace = timedelta(seconds=fields["grace_seconds"])
                 started = time_of_text(fields["started"])
-                return cls(fields["source"], started, basis, grace, fields["fill_silent"] is True)
+                return cls(fields["source"], started, basis, grace, fields["fill_no_trade"] is True)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             known = False
         if not known:
@@ -122,7 +122,7 @@ class RecordingWriter:
         path: the file, customarily ``.jsonl.gz``.
         source: whose feed it is.
         basis: the price of each symbol's bars.
-        grace, fill_silent: as the bars are built with.
+        grace, fill_no_trade: as the bars are built with.
         clock: the receiver's.
 
     Raises:
@@ -136,12 +136,12 @@ class RecordingWriter:
         source: str,
         basis: Mapping[str, Basis],
         grace: timedelta = GRACE,
-        fill_silent: bool = False,
+        fill_no_trade: bool = False,
         clock: Clock = utc_now,
     ) -> None:
         self._clock = clock
         self._written_at = clock()
-        header = RecordingHeader(source, self._written_at, dict(basis), grace, fill_silent)
+        header = RecordingHeader(source, self._written_at, dict(basis), grace, fill_no_trade)
         if path.exists() and path.stat().st_size > 0:
             _check_same(path, header)
             self._lines = _mend(path, frozenset(basis), self._written_at)
@@ -187,7 +187,7 @@ class RecordingWriter:
         self.close()
 
 
-Refuse = Callable[[int, Reason, str, str], None]
+Reject = Callable[[int, Reason, str, str], None]
 """Is told of a line that is no event: its number from 1, the reason, in words, and the line."""
 
 
@@ -210,12 +210,12 @@ class Recording:
         """How many lines there are, with the header."""
         return sum(1 for _ in _lines(self.path))
 
-    def events(self, after: int = 0, *, refuse: Refuse) -> Iterator[Recorded]:
+    def events(self, after: int = 0, *, reject: Reject) -> Iterator[Recorded]:
         """The events in the order in which they came, up to the end or the tear.
 
         Args:
             after: offset after which to begin; what comes before it is not looked at.
-            refuse: is told of lines that are no events.
+            reject: is told of lines that are no events.
         """
         for offset, line in enumerate(_lines(self.path)):
             if offset <= max(after, 0):
@@ -223,9 +223,9 @@ class Recording:
             try:
                 yield recorded_of(offset, json.loads(line))
             except UnreadableLine as fault:
-                refuse(offset + 1, fault.reason, fault.detail, _shown(line))
+                reject(offset + 1, fault.reason, fault.detail, _shown(line))
             except (ValueError, RecursionError):
-                refuse(offset + 1, Reason.UNSUPPORTED, "the line is not JSON", _shown(line))
+                reject(offset + 1, Reason.UNSUPPORTED, "the line is not JSON", _shown(line))
 
 
 def is_recording(path: Path) -> bool:
@@ -288,13 +288,13 @@ def _mend(path: Path, symbols: frozenset[str], now: datetime) -> list[bytes]:
             tail = (tail + data)[-_CHUNK:]
         file.truncate(good)
     lines = [line + b"\n" for line in torn.split(b"\n")[:-1]]
-    heard = max((time for line in tail.split(b"\n") if (time := _heard(line)) is not None), default=None)
-    if heard is not None:
-        lines.append(as_line({**fields_of(FeedDown(heard, symbols, NOT_RECORDED)), "received": text_of_time(now)}))
+    received = max((time for line in tail.split(b"\n") if (time := _received(line)) is not None), default=None)
+    if received is not None:
+        lines.append(as_line({**fields_of(FeedDown(received, symbols, NOT_RECORDED)), "received": text_of_time(now)}))
     return lines
 
 
-def _heard(line: bytes) -> datetime | None:
+def _received(line: bytes) -> datetime | None:
     """The time that a line tells of, not later than it came; None for a line that is no event."""
     try:
         recorded = recorded_of(0, json.loads(line))
@@ -318,5 +318,5 @@ def _check_same(path: Path, header: RecordingHeader) -> None:
 
 def _described(header: RecordingHeader) -> str:
     symbols = ", ".join(f"{symbol} by {basis.value}" for symbol, basis in sorted(header.basis.items()))
-    silent = ", silent minutes filled" if header.fill_silent else ""
+    silent = ", silent minutes filled" if header.fill_no_trade else ""
     return f"{header.source} ({symbols}; grace {header.grace.total_seconds():g} s{silent})"

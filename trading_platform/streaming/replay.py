@@ -16,17 +16,17 @@ import polars as pl
 
 from trading_platform.domain.market.bar_builder import BarBuilder, Counts
 from trading_platform.domain.market.events import Quote, Trade
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Clock, Sleep
 from trading_platform.streaming.recorded_events import Recorded
-from trading_platform.streaming.replay_inputs import ReplayInput, refused_row
+from trading_platform.streaming.replay_inputs import ReplayInput, rejected_row
 from trading_platform.streaming.replay_sinks import FinalMinutesSink
 from trading_platform.workflows.progress import Progress, silent
 
 MINUTES_AT_ONCE = 240
 """Final minutes that are stored in one transaction when nobody waits for them."""
 
-_TELL_EVERY = 5_000  # events
+_REPORT_EVERY = 5_000  # events
 _NOTHING_READ = -1
 
 
@@ -40,7 +40,7 @@ class ReplayReport:
         symbols: whose bars they are.
         basis: the prices they are made of.
         counts: what became of its events, since the beginning of the input.
-        refused: rows and events that were refused this time.
+        rejected: rows and events that were refused this time.
         went_on_after: offset of the last event that was stored before; None if it began anew.
         bars: bars made this time.
         since: all minutes before it were stored before.
@@ -52,7 +52,7 @@ class ReplayReport:
     symbols: tuple[str, ...]
     basis: tuple[str, ...]
     counts: Counts
-    refused: int
+    rejected: int
     went_on_after: int | None
     bars: int
     since: datetime | None
@@ -84,7 +84,7 @@ def replay(
         InvalidRequest: if the stored position belongs to another grace or basis.
         StoreError: if the sink cannot take them; what was committed stays, and a second replay goes on.
     """
-    builder = BarBuilder(source.source, basis=source.basis, grace=source.grace, fill_silent=source.fill_silent)
+    builder = BarBuilder(source.source, basis=source.basis, grace=source.grace, fill_no_trade=source.fill_no_trade)
     kept = sink.position(source.stream)
     if kept is not None:
         builder.restore(kept)
@@ -95,7 +95,7 @@ def replay(
     for recorded in source.events(_NOTHING_READ if after is None else after):
         pace.wait_for(recorded.event.time)
         run.take(recorded, recorded.received or now)
-        if recorded.offset % _TELL_EVERY == 0:
+        if recorded.offset % _REPORT_EVERY == 0:
             progress(f"events of {Path(source.origin).name}", recorded.offset, source.length)
     if source.complete:
         builder.close()
@@ -107,7 +107,7 @@ def replay(
         symbols=tuple(source.basis),
         basis=tuple(sorted({basis.value for basis in source.basis.values()})),
         counts=builder.counts,
-        refused=run.refused,
+        rejected=run.rejected,
         went_on_after=after,
         bars=run.bars,
         since=since,
@@ -124,41 +124,41 @@ class _Run:
     builder: BarBuilder
     at_once: timedelta
     bars: int = 0
-    refused: int = 0
+    rejected: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, recorded: Recorded, received: datetime) -> None:
-        before = self.builder.counts.refused
+        before = self.builder.counts.rejected
         self.builder.add(recorded.event, offset=recorded.offset, received=received)
-        if self.builder.counts.refused != before:
-            self._note_refused(recorded.offset)
+        if self.builder.counts.rejected != before:
+            self._note_rejected(recorded.offset)
         if self.builder.pending >= self.at_once:
             self.commit()
 
     def commit(self) -> None:
         """What was refused first: seen again after a kill it is known already."""
-        self._give_refused()
+        self._emit_rejected()
         minutes = self.builder.take_final()
         if minutes is not None:
             self.sink.commit(self.source.stream, self.source.source, minutes, self.builder.state())
             self.bars += minutes.bars.height
 
-    def _note_refused(self, offset: int) -> None:
-        for each in self.builder.take_refused():
+    def _note_rejected(self, offset: int) -> None:
+        for each in self.builder.take_rejected():
             time = each.event.time if each.event.time.tzinfo is not None else None
             symbol = each.event.symbol if isinstance(each.event, (Trade, Quote)) else None
             self.rows.append(
-                refused_row(self.source.line_of(offset), each.reason, each.detail, repr(each.event), time, symbol)
+                rejected_row(self.source.line_of(offset), each.reason, each.detail, repr(each.event), time, symbol)
             )
 
-    def _give_refused(self) -> None:
-        rows = [*self.source.refused, *self.rows]
-        self.source.refused.clear()
+    def _emit_rejected(self) -> None:
+        rows = [*self.source.rejected, *self.rows]
+        self.source.rejected.clear()
         self.rows.clear()
-        self.refused += len(rows)
+        self.rejected += len(rows)
         for symbol in {row["symbol"] for row in rows}:
-            frame = pl.DataFrame([row for row in rows if row["symbol"] == symbol], schema=REFUSED_SCHEMA)
-            self.sink.refuse(self.source.source, symbol, frame, self.source.origin)
+            frame = pl.DataFrame([row for row in rows if row["symbol"] == symbol], schema=REJECTED_SCHEMA)
+            self.sink.reject(self.source.source, symbol, frame, self.source.origin)
 
 
 class _Pace:
@@ -171,12 +171,12 @@ class _Pace:
         self._began: datetime | None = None
         self._first: datetime | None = None
 
-    def wait_for(self, moment: datetime) -> None:
+    def wait_for(self, timestamp: datetime) -> None:
         if self._speed is None:
             return
         if self._began is None or self._first is None:
-            self._began, self._first = self._clock(), moment
-        due = self._began + (moment - self._first) / self._speed
+            self._began, self._first = self._clock(), timestamp
+        due = self._began + (timestamp - self._first) / self._speed
         seconds = (due - self._clock()).total_seconds()
         if seconds > 0:
             self._sleep(seconds)

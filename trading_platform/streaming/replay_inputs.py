@@ -34,12 +34,12 @@ class ReplayInput:
         source: what stands in the column ``source`` of its bars.
         basis: the price of each symbol's bars.
         grace: how long after a minute's end its events may still come in.
-        fill_silent: whether a minute without trades has a bar at the last price.
+        fill_no_trade: whether a minute without trades has a bar at the last price.
         complete: whether its end is the end of what it tells of; a recording may go on.
         length: its last offset plus one.
         events: gives the events after an offset.
         line_of: gives the line of an offset, from 1.
-        refused: rows of it that are no events, added to while it is read.
+        rejected: rows of it that are no events, added to while it is read.
     """
 
     stream: str
@@ -47,12 +47,12 @@ class ReplayInput:
     source: str
     basis: Mapping[str, Basis]
     grace: timedelta
-    fill_silent: bool
+    fill_no_trade: bool
     complete: bool
     length: int
     events: Callable[[int], Iterator[Recorded]]
     line_of: Callable[[int], int]
-    refused: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
 
 
 def open_inputs(
@@ -90,9 +90,9 @@ def _of_ticks(ticks: TickFile, basis: Basis | None, origin: str, options: Import
             received=f"--basis {basis.value} for a file of {ticks.kind.value}",
             remedy="leave --basis out, or choose one of the expected",
         )
-    refused = [
-        refused_row(row["line"], row["reason"], row["detail"], row["record"], row["time"], ticks.symbol)
-        for row in ticks.refused.iter_rows(named=True)
+    rejected = [
+        rejected_row(row["line"], row["reason"], row["detail"], row["record"], row["time"], ticks.symbol)
+        for row in ticks.rejected.iter_rows(named=True)
     ]
     lines = ticks.ticks["line"]
     read_as = [option for option in (options.timezone, options.dates) if option is not None]
@@ -102,12 +102,12 @@ def _of_ticks(ticks: TickFile, basis: Basis | None, origin: str, options: Import
         source=SOURCE,
         basis={ticks.symbol: basis},
         grace=GRACE,
-        fill_silent=False,
+        fill_no_trade=False,
         complete=True,
         length=ticks.length,
         events=lambda after: (Recorded(offset, event, None) for offset, event in ticks.events(after)),
         line_of=lambda offset: lines[offset - 1],
-        refused=refused,
+        rejected=rejected,
     )
 
 
@@ -121,13 +121,13 @@ def _of_recording(recording: Recording, basis: Basis | None, symbol: str | None)
             remedy="choose one of the expected, or leave --symbol out",
         )
     chosen = {name: basis or own for name, own in header.basis.items() if symbol in (None, name)}
-    refused: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
 
-    def refuse(line: int, reason: Reason, detail: str, record: str) -> None:
-        refused.append(refused_row(line, reason, detail, record, None, None))
+    def reject(line: int, reason: Reason, detail: str, record: str) -> None:
+        rejected.append(rejected_row(line, reason, detail, record, None, None))
 
     def events(after: int) -> Iterator[Recorded]:
-        for recorded in recording.events(after, refuse=refuse):
+        for recorded in recording.events(after, reject=reject):
             if symbol is None or getattr(recorded.event, "symbol", symbol) == symbol:
                 yield recorded
 
@@ -138,18 +138,18 @@ def _of_recording(recording: Recording, basis: Basis | None, symbol: str | None)
         source=header.source,
         basis=chosen,
         grace=header.grace,
-        fill_silent=header.fill_silent,
+        fill_no_trade=header.fill_no_trade,
         complete=False,
         length=recording.count(),
         events=events,
         line_of=lambda offset: offset + 1,
-        refused=refused,
+        rejected=rejected,
     )
 
 
-def refused_row(
+def rejected_row(
     line: int, reason: str, detail: str, record: str | None, time: datetime | None, symbol: str | None
 ) -> dict[str, Any]:
-    """A refused row of ``REFUSED_SCHEMA``, with the symbol that it is kept under."""
+    """A refused row of ``REJECTED_SCHEMA``, with the symbol that it is kept under."""
     names = ("line", "reason", "detail", "record", "time", "symbol")
     return dict(zip(names, (line, str(reason), detail, record, time, symbol), strict=True)) | {"row_count": 1}

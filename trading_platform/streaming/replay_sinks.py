@@ -27,8 +27,8 @@ class FinalMinutesSink(Protocol):
     def commit(self, stream: str, source: str, minutes: FinalMinutes, position: Mapping[str, Any]) -> None:
         """Takes minutes and the position after them, both or neither."""
 
-    def refuse(self, source: str, symbol: str | None, refused: pl.DataFrame, origin: str) -> None:
-        """Takes refused rows, a frame of ``REFUSED_SCHEMA``; the same rows may come again."""
+    def reject(self, source: str, symbol: str | None, rejected: pl.DataFrame, origin: str) -> None:
+        """Takes refused rows, a frame of ``REJECTED_SCHEMA``; the same rows may come again."""
 
 
 class StoreSink:
@@ -63,9 +63,9 @@ class StoreSink:
             late=minutes.late_minutes(),
         )
 
-    def refuse(self, source: str, symbol: str | None, refused: pl.DataFrame, origin: str) -> None:
+    def reject(self, source: str, symbol: str | None, rejected: pl.DataFrame, origin: str) -> None:
         """Once each."""
-        self._quarantine.record(refused, source=source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin)
+        self._quarantine.record(rejected, source=source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin)
 
 
 @dataclass
@@ -74,7 +74,7 @@ class MemorySink:
 
     minutes: list[FinalMinutes] = field(default_factory=list)
     positions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    refused: list[pl.DataFrame] = field(default_factory=list)
+    rejected: list[pl.DataFrame] = field(default_factory=list)
 
     def position(self, stream: str) -> Mapping[str, Any] | None:
         """What was committed here."""
@@ -85,9 +85,9 @@ class MemorySink:
         self.minutes.append(minutes)
         self.positions[stream] = position
 
-    def refuse(self, source: str, symbol: str | None, refused: pl.DataFrame, origin: str) -> None:  # noqa: ARG002
+    def reject(self, source: str, symbol: str | None, rejected: pl.DataFrame, origin: str) -> None:  # noqa: ARG002
         """Keeps them."""
-        self.refused.append(refused)
+        self.rejected.append(rejected)
 
     def bars(self) -> pl.DataFrame:
         """All bars, sorted by (symbol, time)."""

@@ -39,13 +39,13 @@ class Supervisor:
     """Runs parts until it is told to stop.
 
     Attributes:
-        tell: called with a part's state and its error whenever it failed.
+        publish: called with a part's state and its error whenever it failed.
         sleep: waits before a part is started again.
         make_backoff: gives the waits of one part before it is started again; they begin anew after it ran for a while.
         parts: how each part fares, by name.
     """
 
-    tell: Callable[[PartState, Exception], None]
+    publish: Callable[[PartState, Exception], None]
     sleep: AsyncSleep = asyncio.sleep
     make_backoff: Callable[[], Backoff] = Backoff
     parts: dict[str, PartState] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Supervisor:
                 state.error = (
                     str(error) if isinstance(error, TradingPlatformError) else f"{type(error).__name__}: {error}"
                 )
-                self.tell(state, error)
+                self.publish(state, error)
             else:
                 return
             finally:

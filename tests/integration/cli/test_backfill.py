@@ -25,7 +25,7 @@ FILES = {
     "EURUSD": "EURUSD_oanda_lean_daily_quote.csv",
     "BTCUSD": "BTCUSD_coinbase_lean_daily_trade.csv",
 }
-REFUSED = {"SPY": 2}
+REJECTED = {"SPY": 2}
 """Rows that break a rule, by the description of the data."""
 MISSING = {"EURUSD": 7, "BTCUSD": 34}
 """Days that a daily file leaves out though its market was open: five in a row in December 2016 and two more, and the
@@ -55,14 +55,14 @@ def first(ours: Installation) -> dict[str, Any]:
 
 def test_every_accepted_row_of_the_files_is_stored(first: dict[str, Any], ours: Installation, test_data: Path) -> None:
     in_files = {symbol: data_rows(test_data / "daily" / name) for symbol, name in FILES.items()}
-    expected = {symbol: count - REFUSED.get(symbol, 0) for symbol, count in in_files.items()}
+    expected = {symbol: count - REJECTED.get(symbol, 0) for symbol, count in in_files.items()}
     stored = rows(ours.database_url, "SELECT symbol, count(*) FROM market_data.bars_1d GROUP BY symbol")
     assert dict(stored) == expected
     assert {line["symbol"]: line["stored"] for line in first["symbols"]} == expected
-    assert {line["symbol"]: line["refused"] for line in first["symbols"]} == dict.fromkeys(FILES, 0) | REFUSED
+    assert {line["symbol"]: line["rejected"] for line in first["symbols"]} == dict.fromkeys(FILES, 0) | REJECTED
     assert {line["symbol"]: line["missing"] for line in first["symbols"]} == dict.fromkeys(FILES, 0) | MISSING
     assert all(line["failed"] is None for line in first["symbols"])
-    counts = ("stored", "empty", "refused", "missing")
+    counts = ("stored", "empty", "rejected", "missing")
     assert all(line["expected"] == sum(line[name] for name in counts) for line in first["symbols"])
 
 
@@ -132,7 +132,7 @@ def test_asking_anew_changes_nothing_that_is_stored(ours: Installation) -> None:
     found = ours.run("export", "bars", ours.data_dir / "before.csv", "-s", "GOOG")
     assert found.code == 0
     found = ours.run(
-        "backfill", "GOOG", "-t", "1d", "--start", "2010-01-01", "--end", "2011-01-01", "--again", "--json"
+        "backfill", "GOOG", "-t", "1d", "--start", "2010-01-01", "--end", "2011-01-01", "--force", "--json"
     )
     assert found.code == 0, found.text
     assert [run["partitions"] for run in found.json["runs"]] == [1]

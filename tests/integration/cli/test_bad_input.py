@@ -154,7 +154,7 @@ def test_an_unreadable_file_is_refused_and_kept_on_record(
     assert_plain(found, FAILED)
     (file,) = found.json["files"]
     assert file["accepted"] == 0
-    assert file["status"] == "refused"
+    assert file["status"] == "rejected"
     assert file["detail"]
     kept = rows(ours.database_url, "SELECT reason FROM market_data.quarantine WHERE origin LIKE %s", [f"%{name}"])
     assert kept
@@ -338,10 +338,10 @@ def test_the_database_goes_away_in_the_middle(fresh: Installation, stack: Endpoi
     assert_plain(found, FAILED)
     assert "database does not answer" in found.text
     assert all(count in (0, on_weekdays(700)) for count in stored(fresh).values()), "a request was stored in part"
-    again = fresh.run("backfill", "-t", "1d", "--json")
-    assert_plain(again, 0)
+    force = fresh.run("backfill", "-t", "1d", "--json")
+    assert_plain(force, 0)
     assert stored(fresh) == dict.fromkeys(("SPY", "GOOG"), on_weekdays(700))
-    assert [line["missing"] for line in again.json["symbols"]] == [0, 0]
+    assert [line["missing"] for line in force.json["symbols"]] == [0, 0]
 
 
 @pytest.mark.slow
@@ -375,8 +375,8 @@ def test_no_space_for_features(fresh: Installation, small_disk: Path) -> None:
     assert "no space left" in found.text.lower()
     assert not list(small_disk.rglob("*.tmp"))
     (small_disk / "ballast").unlink()
-    again = fresh.run("backfill", "SPY", "-t", "1d", more=more)
-    assert_plain(again, 0)
+    force = fresh.run("backfill", "SPY", "-t", "1d", more=more)
+    assert_plain(force, 0)
     target = fresh.data_dir / "features.csv"
     assert_plain(fresh.run("export", "features", target, "-s", "SPY", more=more), 0)
     assert len(target.read_text().splitlines()) == 1 + on_weekdays(700)

@@ -19,7 +19,7 @@ from trading_platform.domain.time import Timeframe, Window, partition_windows, u
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import open_platform
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.gaps.gap_report import list_gaps
+from trading_platform.workflows.gaps.gap_report import gap_report
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
@@ -39,19 +39,19 @@ def ours(stack: Endpoints, test_data: Path) -> Iterator[Installation]:
                 (instrument,) = platform.instruments([symbol])
                 if symbol != "SPY":
                     assert instrument.calendar == "24/7"
-                reach = platform.sources["file"].reach(instrument, timeframe)
-                parts = partition_windows(timeframe, Window(reach[0].start, reach[-1].end))
+                available_history = platform.sources["file"].available_history(instrument, timeframe)
+                parts = partition_windows(timeframe, Window(available_history[0].start, available_history[-1].end))
                 report = backfill_bars(platform.stores, platform.sources, [instrument], timeframe, parts, clock=utc_now)
                 assert not report.failures
         yield made
 
 
-def stretches(
+def intervals(
     made: Installation, symbol: str, timeframe: Timeframe, *, closed: bool = False
 ) -> list[tuple[str, Window, int]]:
     with open_platform(made.settings()) as platform:
         (instrument,) = platform.instruments([symbol])
-        found = list_gaps(platform.stores, platform.sources, instrument, timeframe, clock=utc_now, closed=closed)
+        found = gap_report(platform.stores, platform.sources, instrument, timeframe, clock=utc_now, closed=closed)
         return [(each.what.value, each.window, each.bars) for each in found]
 
 
@@ -60,7 +60,7 @@ def test_the_538_gaps_of_minutes_are_minutes_without_trades(ours: Installation, 
     steps = itertools.pairwise(times)
     expected = [(a + MINUTE, b) for a, b in steps if b - a > MINUTE]
     assert len(expected) == 538
-    found = stretches(ours, "UNITBTC", Timeframe.M1)
+    found = intervals(ours, "UNITBTC", Timeframe.M1)
     assert {what for what, _, _ in found} == {"no trades"}
     assert [(window.start, window.end) for _, window, _ in found] == [
         (a.replace(tzinfo=UTC), b.replace(tzinfo=UTC)) for a, b in expected
@@ -74,15 +74,15 @@ def test_days_that_a_daily_file_of_a_market_without_pause_leaves_out_are_missing
     days = [datetime.fromisoformat(text[:10]).replace(tzinfo=UTC) for text in column]
     expected = [Window(a + DAY, b) for a, b in itertools.pairwise(days) if b - a > DAY]
     assert len(expected) == 8
-    found = stretches(ours, "BTCUSD", Timeframe.D1)
+    found = intervals(ours, "BTCUSD", Timeframe.D1)
     assert {what for what, _, _ in found} == {"missing"}
     assert [window for _, window, _ in found] == expected
     assert max(bars for _, _, bars in found) == max((each.end - each.start).days for each in expected)
 
 
 def test_spy_has_no_gap_and_its_holidays_were_closed(ours: Installation) -> None:
-    assert stretches(ours, "SPY", Timeframe.D1) == []
-    closed = stretches(ours, "SPY", Timeframe.D1, closed=True)
+    assert intervals(ours, "SPY", Timeframe.D1) == []
+    closed = intervals(ours, "SPY", Timeframe.D1, closed=True)
     assert {what for what, _, _ in closed} == {"closed"}
 
     def was_closed(day: date) -> bool:
@@ -99,7 +99,7 @@ def test_spy_has_no_gap_and_its_holidays_were_closed(ours: Installation) -> None
 def test_the_commands_say_what_is_missing_and_that_a_file_cannot_give_more(ours: Installation, redis_url: str) -> None:
     repaired = ours.run("repair", "BTCUSD", "-t", "1d", "--json")
     assert repaired.code == 1
-    assert repaired.json["repairs"] == {"given_up": 8}
+    assert repaired.json["repairs"] == {"failed_permanently": 8}
     assert Counter(row["what"] for row in repaired.json["left"]) == {"given up": 8}
     shown = ours.run("gaps", "BTCUSD")
     assert shown.code == 1
@@ -107,11 +107,11 @@ def test_the_commands_say_what_is_missing_and_that_a_file_cannot_give_more(ours:
     assert "BTCUSD 1d: 8 given up" in shown.text
     with psycopg.connect(ours.settings().database_url.get_secret_value()) as connection:
         events = connection.execute("SELECT event_type, severity FROM audit.system_events").fetchall()
-    assert events == [("gaps_given_up", "warning")]
+    assert events == [("gaps_failed_permanently", "warning")]
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         told = [json.loads(fields["message"])["payload"] for _, fields in redis.xrange("alerts")]
     assert [(alert["event_type"], alert["metadata"]["gaps"], alert["over"]) for alert in told] == [
-        ("gaps_given_up", 8, False)
+        ("gaps_failed_permanently", 8, False)
     ]
 
 
@@ -125,11 +125,11 @@ def test_a_deleted_row_comes_back_from_the_file(ours: Installation) -> None:
     repaired = ours.run("repair", "SPY", "--json")
     assert repaired.code == 0, repaired.text
     assert json.dumps(repaired.json["repairs"]) == '{"repaired": 1}'
-    assert len(repaired.json["vanished"]) == 1
+    assert len(repaired.json["missing_or_modified"]) == 1
     with open_platform(ours.settings()) as platform:
         (row,) = platform.stores.bars.read(["SPY"], Timeframe.D1, Window(day, day + DAY)).iter_rows(named=True)
     assert row["quality"] == "repaired"
-    assert stretches(ours, "SPY", Timeframe.D1) == []
+    assert intervals(ours, "SPY", Timeframe.D1) == []
 
 
 def test_another_source_can_be_named(ours: Installation) -> None:

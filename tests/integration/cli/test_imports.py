@@ -60,17 +60,17 @@ def test_import_reports_quarantines_and_lands(run, database: Database, test_data
     assert spy is not None
     assert (spy.source, spy.calendar) == ("file", "XNYS")
     always = Window(datetime(2000, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC))
-    answer = FileSource(tmp_path / "data" / "imports").bars(spy, Timeframe.D1, always)
-    assert answer.bars.height == 2517
+    response = FileSource(tmp_path / "data" / "imports").bars(spy, Timeframe.D1, always)
+    assert response.bars.height == 2517
 
 
 def test_importing_again_is_no_failure_and_changes_nothing(run, database: Database, test_data: Path) -> None:
     path = test_data / "daily/SPY_2008-2018_yahoo.csv"
     run(path)
     before = QuarantineStore(database).read(limit=10_000)
-    again = run(path, "--json")
-    assert again.exit_code == 0
-    assert json.loads(again.stdout)["files"][0]["status"] == "already imported"
+    force = run(path, "--json")
+    assert force.exit_code == 0
+    assert json.loads(force.stdout)["files"][0]["status"] == "already imported"
     assert QuarantineStore(database).read(limit=10_000).equals(before)
 
 
@@ -86,7 +86,7 @@ def test_every_real_folder_ends_in_the_quarantine_or_the_landing_area(run, datab
         assert file["accepted"] + file["quarantined"] == file["rows"]
         rows = stored.filter(pl.col("origin") == file["origin"])
         assert rows["row_count"].sum() == file["quarantined"]
-    assert [Path(file["origin"]).name for file in files if file["status"] == "refused"] == [
+    assert [Path(file["origin"]).name for file in files if file["status"] == "rejected"] == [
         "BTCUSD_monthly_2012-2024.csv",
         "aapl_factor_file.csv",
         "iwm_factor_file.csv",
@@ -168,8 +168,8 @@ def test_krakens_archives_are_its_own_bars_and_other_files_are_not(run, database
     assert doge.source == "kraken"
     landed = KrakenArchive(tmp_path / "data" / "imports")
     (span,) = landed.spans("DOGEEUR", Timeframe.M1)
-    (answer,) = landed.answers("DOGEEUR", Timeframe.M1, span)
-    assert answer.bars["quality"].to_list() == ["traded", "traded", "no_trade", "no_trade", "traded"]
+    (response,) = landed.answers("DOGEEUR", Timeframe.M1, span)
+    assert response.bars["quality"].to_list() == ["traded", "traded", "no_trade", "no_trade", "traded"]
     assert "already imported" in run(archive).output  # now the universe has it
     csv = tmp_path / "ETHXBT_1.csv"
     csv.write_text("".join(f"{row}\n" for row in rows))
@@ -177,6 +177,6 @@ def test_krakens_archives_are_its_own_bars_and_other_files_are_not(run, database
     eth = InstrumentStore(database).get("ETHBTC")
     assert eth is not None
     assert eth.source == "file"
-    refused = run(csv, "--source", "kraken", "--symbol", "ETHBTC")
-    assert isinstance(refused.exception, InvalidRequest)
-    assert "instruments add ETHBTC --source kraken" in str(refused.exception.remedy)
+    rejected = run(csv, "--source", "kraken", "--symbol", "ETHBTC")
+    assert isinstance(rejected.exception, InvalidRequest)
+    assert "instruments add ETHBTC --source kraken" in str(rejected.exception.remedy)

@@ -118,7 +118,7 @@ def copying(server_url: str, url: str, table: str) -> Callable[[], bool]:
     return look
 
 
-def moments(made: Installation, server_url: str) -> list[Callable[[], bool]]:
+def timestamps(made: Installation, server_url: str) -> list[Callable[[], bool]]:
     """Stages of a run to be interrupted in, each told by what it does to the stores."""
     features = made.data_dir / "features"
     return [
@@ -126,7 +126,7 @@ def moments(made: Installation, server_url: str) -> list[Callable[[], bool]]:
         something_in(made.database_url, "market_data.bars_1d"),
         copying(server_url, made.database_url, "indicators_1d"),
         lambda: next(features.glob("symbol=*/*"), None) is not None,
-        something_in(made.database_url, "market_data.derivations"),
+        something_in(made.database_url, "market_data.input_versions"),
         lambda: next(features.glob("symbol=*/*/.*.tmp"), None) is not None,
     ]
 
@@ -149,11 +149,11 @@ def interrupt(made: Installation, end: str, chosen: Callable[[], bool] | float, 
         kill(process)
 
 
-def chosen_moments(
+def chosen_timestamps(
     made: Installation, server_url: str, number: int, length: float, chance: random.Random
 ) -> Sequence[Callable[[], bool] | float]:
     """For each interruption of a platform either a stage or a moment of a run's time, by chance but repeatably."""
-    stages = moments(made, server_url)
+    stages = timestamps(made, server_url)
     return [
         stages[(number + place) % len(stages)] if (number + place) % 2 else chance.uniform(0.05, 0.7) * length
         for place in range(len(ENDS))
@@ -182,8 +182,10 @@ def test_after_many_kills_everything_is_as_if_there_had_been_none(imported: Inst
         assert number < MOST_PLATFORMS, f"only {interrupted} of {number * len(ENDS)} runs were killed in time"
         with installation(stack.database_url, template=template) as made:
             copy_of(imported, made)
-            for end, moment in zip(ENDS, chosen_moments(made, stack.database_url, number, length, chance), strict=True):
-                interrupted += interrupt(made, end, moment, 0.6 * length)
+            for end, timestamp in zip(
+                ENDS, chosen_timestamps(made, stack.database_url, number, length, chance), strict=True
+            ):
+                interrupted += interrupt(made, end, timestamp, 0.6 * length)
             found = made.run(*backfill(ENDS[-1]))
             assert found.code == 0, found.text
             stored = everything_stored(made)

@@ -14,11 +14,11 @@ from pydantic import SecretStr
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.market.instruments import guess_instrument
-from trading_platform.domain.rate_limits import Charge, WaitGivenUp, Within
+from trading_platform.domain.rate_limits import Cost, WaitAborted, Within
 from trading_platform.domain.time import Timeframe, Window, utc_now
 from trading_platform.embedded.stack import Endpoints, stack_status
 from trading_platform.resources.platform import PlatformContext, open_platform
-from trading_platform.resources.rate_limiters import shared_budget
+from trading_platform.resources.rate_limiters import shared_rate_limiter
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
 
@@ -35,8 +35,8 @@ def ours(stack: Endpoints) -> Iterator[Installation]:
 def _ask(platform: PlatformContext) -> None:
     end = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
     window = Window(end - timedelta(days=3), end)
-    answer = platform.sources["kraken"].bars(guess_instrument("BTCUSD", "kraken"), Timeframe.D1, window)
-    assert answer.bars.height == 3
+    response = platform.sources["kraken"].bars(guess_instrument("BTCUSD", "kraken"), Timeframe.D1, window)
+    assert response.bars.height == 3
 
 
 def test_streamers_and_commands_take_from_one_budget(ours: Installation, redis_url: str) -> None:
@@ -109,11 +109,11 @@ def test_without_any_redis_a_process_keeps_the_limits_by_itself_and_says_so(
 
 def test_who_waits_for_a_slot_can_be_ended(redis_url: str, ours: Installation) -> None:
     settings = ours.settings().model_copy(update={"redis_url": SecretStr(redis_url)})
-    with shared_budget(settings) as budget:
-        slow = Charge(Within("test:ended", 1, 600), "k")
-        assert budget.take([slow]) == 0
-        threading.Timer(0.5, budget.give_up).start()
+    with shared_rate_limiter(settings) as rate_limiter:
+        slow = Cost(Within("test:ended", 1, 600), "k")
+        assert rate_limiter.take([slow]) == 0
+        threading.Timer(0.5, rate_limiter.abort).start()
         began = time.monotonic()
-        with pytest.raises(WaitGivenUp):
-            budget.take([slow])
+        with pytest.raises(WaitAborted):
+            rate_limiter.take([slow])
         assert time.monotonic() - began < 60

@@ -74,9 +74,9 @@ def test_an_interrupted_backfill_says_that_it_goes_on_from_there(ours: Installat
     assert found.code == 130, found.text
     assert "Interrupted" in found.err
     assert "Traceback" not in found.err
-    again = ours.run("backfill", "IWM", "-t", "1d", "--json")
-    assert again.code == 0, again.text
-    assert [line["missing"] for line in again.json["symbols"]] == [0]
+    force = ours.run("backfill", "IWM", "-t", "1d", "--json")
+    assert force.code == 0, force.text
+    assert [line["missing"] for line in force.json["symbols"]] == [0]
 
 
 def test_a_reader_that_leaves_early_is_no_failure(ours: Installation) -> None:

@@ -59,8 +59,8 @@ def test_killed_at_any_moment_it_goes_on_and_a_second_time_changes_nothing(
     assert len(expected) == 4_118
     assert rows(platform.database_url, STORED) == expected
     requests = rows(platform.database_url, REQUESTS)
-    again = platform.run(*command, "--json")
-    assert again.json["replays"][0]["bars"] == 0
+    force = platform.run(*command, "--json")
+    assert force.json["replays"][0]["bars"] == 0
     assert rows(platform.database_url, STORED) == expected
     assert rows(platform.database_url, REQUESTS) == requests
 

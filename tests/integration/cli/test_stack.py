@@ -33,8 +33,8 @@ def call(new_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch)
     return run
 
 
-def server_states(answer: dict[str, Any]) -> list[str]:
-    return [server["state"] for server in answer["servers"]]
+def server_states(response: dict[str, Any]) -> list[str]:
+    return [server["state"] for server in response["servers"]]
 
 
 def test_up_status_doctor_down(call: Callable[..., Any]) -> None:
@@ -46,9 +46,9 @@ def test_up_status_doctor_down(call: Callable[..., Any]) -> None:
     assert code == 0
     assert server_states(up) == ["running", "running"]
     assert up["schema"]["before"] is None
-    again, _ = call("up")
-    assert again["schema"]["before"] == up["schema"]["after"]
-    assert again["servers"] == up["servers"]
+    force, _ = call("up")
+    assert force["schema"]["before"] == up["schema"]["after"]
+    assert force["servers"] == up["servers"]
 
     status, _ = call("status")
     assert status["servers"] == up["servers"]

@@ -20,7 +20,7 @@ from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import open_platform
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
-from trading_platform.streaming.feeds import Share
+from trading_platform.streaming.feeds import Shard
 from trading_platform.streaming.recording import Recording
 
 
@@ -114,9 +114,9 @@ def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
 def test_processes_share_the_universe_and_no_symbol_is_streamed_twice(ours: Installation, redis: Redis) -> None:
     add(ours, "BTCUSD")
     add(ours, "ETHUSD")
-    shares = [Share(1, 2), Share(2, 2)]
-    assert ["BTCUSD" in share for share in shares] != ["ETHUSD" in share for share in shares]
-    both = [ours.start("stream", "--share", str(share), "--json") for share in shares]
+    shares = [Shard(1, 2), Shard(2, 2)]
+    assert ["BTCUSD" in shard for shard in shares] != ["ETHUSD" in shard for shard in shares]
+    both = [ours.start("stream", "--shard", str(shard), "--json") for shard in shares]
     wait_for_quotes(ours, {"BTCUSD", "ETHUSD"}, *both)
     third = ours.run("stream", "ETHUSD", "--for", "5")
     assert third.code == 2

@@ -116,14 +116,14 @@ def test_json_has_all_that_was_found(app: typer.Typer, broken: None) -> None:  #
     assert result.exit_code == 1
     said = json.loads(result.stdout)
     failed = [check for check in said["checks"] if check["status"] == "failed"]
-    assert [(check["asset"], check["check"], check["looked_at"], check["offenders"]) for check in failed] == [
+    assert [(check["asset"], check["check"], check["rows_checked"], check["failing_rows"]) for check in failed] == [
         ("ohlcv_1d", "ohlc_consistent", 600, 1)
     ]
     assert failed[0]["sample"][0]["time"] == DAYS[100].isoformat()
     assert said["summary"]["failed"] == 1
     assert sum(said["summary"].values()) == len(said["checks"]) == 49
     empty = [check for check in said["checks"] if check["status"] == "nothing stored"]
-    nothing = {check["asset"] for check in empty if check["check"] != "tiers_agree"}
+    nothing = {check["asset"] for check in empty if check["check"] != "sources_agree"}
     intraday = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timeframe in ("1m", "5m", "1h")}
     assert nothing == intraday | {"corporate_actions"}
 

@@ -237,7 +237,7 @@ def test_a_message_without_its_form_is_said_and_reading_goes_on(platform: Platfo
 
 def test_a_subscriber_that_is_killed_and_a_redis_that_restarts(stores: Stores, server: RedisServer, tmp_path: Path):
     """Two channels, a process killed five times and a server twice, once in an orderly way and once not."""
-    path = tmp_path / "heard"
+    path = tmp_path / "received"
     told = {"signals": 0, "alerts": 0}
     with platform_on(stores, server.url()) as platform:
         for disturbed in (False, True, False, True, False):
@@ -304,21 +304,21 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_quotes_are_heard_again_after_a_restart(stores: Stores, server: RedisServer):
-    moment = datetime(2024, 12, 15, 14, 30, tzinfo=UTC)
+    timestamp = datetime(2024, 12, 15, 14, 30, tzinfo=UTC)
     with (
         platform_on(stores, server.url()) as platform,
         platform.subscribe("quotes") as messages,
         open_live_store(server.url()) as live,
     ):
-        live.write_quotes([Quote("AAPL", moment, Decimal(1), Decimal(2))])
+        live.write_quotes([Quote("AAPL", timestamp, Decimal(1), Decimal(2))])
         assert messages.receive(5).quote.bid == 1  # type: ignore[union-attr]
         restart(server, hard=True)
 
-        def heard_again() -> bool:
-            live.write_quotes([Quote("AAPL", moment, Decimal(5), Decimal(6))])
+        def received_again() -> bool:
+            live.write_quotes([Quote("AAPL", timestamp, Decimal(5), Decimal(6))])
             return messages.receive(0.2) is not None
 
-        wait_for(heard_again)
+        wait_for(received_again)
 
 
 def test_redis_is_started_when_it_is_first_asked_for_and_given_back(new_settings: Callable[..., Settings]):

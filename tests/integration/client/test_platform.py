@@ -112,8 +112,8 @@ def test_an_intraday_bar_is_known_at_its_end(platform: Platform, timeframe: str,
 
 
 def test_nothing_read_as_of_a_time_changes_with_what_comes_later(platform: Platform) -> None:
-    moments = [f"2012-{month:02}-15T12:00:00Z" for month in range(2, 12)]
-    for before, after in pairwise(moments):
+    timestamps = [f"2012-{month:02}-15T12:00:00Z" for month in range(2, 12)]
+    for before, after in pairwise(timestamps):
         early = platform.features("SPY", "2012-01-01", "2013-01-01", as_of=before)
         late = platform.features("SPY", "2012-01-01", "2013-01-01", as_of=after)
         assert late.height > early.height

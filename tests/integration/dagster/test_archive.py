@@ -39,9 +39,9 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
 def write(database: Database) -> None:
     audit = AuditStore(database)
     for number in range(5):
-        moment = OLD.start + timedelta(days=number)
-        audit.record(decision_type="entry", symbol="SPY", signals={"rsi": 30.5, "n": number}, timestamp=moment)
-        audit.log(event_type="test", severity="info", component="test", message=f"{number}", timestamp=moment)
+        timestamp = OLD.start + timedelta(days=number)
+        audit.record(decision_type="entry", symbol="SPY", signals={"rsi": 30.5, "n": number}, timestamp=timestamp)
+        audit.log(event_type="test", severity="info", component="test", message=f"{number}", timestamp=timestamp)
 
 
 def run(stores: Stores, *, now: datetime = NOW, selection: AssetSelection | None = None) -> ExecuteInProcessResult:
@@ -76,9 +76,9 @@ def test_the_asset_archives_and_its_checks_pass(stores: Stores):
         ("system_events", 5, "archived"),
     ]
     assert all(record["bytes"] > 0 for record in records)
-    again = run(stores)
-    assert again.success
-    assert checks(again) == ALL_PASSED
+    force = run(stores)
+    assert force.success
+    assert checks(force) == ALL_PASSED
 
 
 def test_the_checks_see_what_is_wrong(stores: Stores):

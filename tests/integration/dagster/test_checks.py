@@ -13,11 +13,11 @@ from trading_platform.definitions import build_definitions
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.partitions import symbols as symbol_partitions
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores
 
@@ -38,10 +38,10 @@ class Exchange:
     def longest_request(self, _timeframe: Timeframe) -> timedelta:
         return timedelta(days=36500)
 
-    def reach(self, _instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, _instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         return () if timeframe.is_intraday else (HISTORY,)
 
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         bars = (
             sessions("XNYS", window)
             .select(time="session")
@@ -58,7 +58,7 @@ class Exchange:
             )
             .select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
         )
-        return BarAnswer(bars, empty_refused(), (window,), "test")
+        return BarResponse(bars, empty_rejected(), (window,), "test")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def opened(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def stores(opened: Stores) -> Stores:
     with opened.database.begin() as connection:
-        for table in ("bars_1d", "indicators_1d", "coverage", "coverage_requests", "derivations", "quarantine"):
+        for table in ("bars_1d", "indicators_1d", "coverage", "coverage_requests", "input_versions", "quarantine"):
             execute(connection, f"TRUNCATE market_data.{table}")
     for file in opened.features.directory.glob("symbol=*/*/*.parquet"):
         file.unlink()
@@ -122,7 +122,7 @@ def run_checks(definitions: Definitions, instance: DagsterInstance, *names: tupl
     return job.execute_in_process(instance=instance, raise_on_error=False)
 
 
-def looked_at(found: AssetCheckEvaluation) -> int:
+def rows_checked(found: AssetCheckEvaluation) -> int:
     value = found.metadata["looked at"].value
     assert isinstance(value, int)
     return value
@@ -148,8 +148,8 @@ def test_a_run_of_partitions_evaluates_every_check_over_its_partitions(
     assert set(found) == {key for key in expected if key[0] in ("ohlcv_1d", "indicators_1d", "features")}
     assert all(one.passed for one in found.values())
     for asset, check in (("ohlcv_1d", "ohlc_consistent"), ("ohlcv_1d", "complete"), ("indicators_1d", "matches_bars")):
-        assert looked_at(found[asset, check]) == 2 * sessions_in(2020, 2021)
-    assert looked_at(found["features", "available_at"]) == 2 * sessions_in(2020, 2021)
+        assert rows_checked(found[asset, check]) == 2 * sessions_in(2020, 2021)
+    assert rows_checked(found["features", "available_at"]) == 2 * sessions_in(2020, 2021)
     assert stores.bars.spans(SYMBOLS, Timeframe.D1)["stored"].sum() == 3 * sessions_in(2020, 2021)
 
 
@@ -163,7 +163,7 @@ def test_a_run_of_one_partition_looks_at_it_alone(
     job = definitions.resolve_job_def("daily")
     result = job.execute_in_process(instance=instance, partition_key="AAA|2021", raise_on_error=False)
     assert result.success
-    assert looked_at(evaluations(result)["ohlcv_1d", "ohlc_consistent"]) == sessions_in(2021)
+    assert rows_checked(evaluations(result)["ohlcv_1d", "ohlc_consistent"]) == sessions_in(2021)
 
 
 def test_a_blocking_check_stops_what_would_be_computed_from_it(
@@ -175,7 +175,7 @@ def test_a_blocking_check_stops_what_would_be_computed_from_it(
     found = evaluations(result)
     broken = found["ohlcv_1d", "ohlc_consistent"]
     assert (broken.passed, broken.severity, broken.blocking) == (False, AssetCheckSeverity.ERROR, True)
-    assert broken.metadata["offenders"].value == 2
+    assert broken.metadata["failing_rows"].value == 2
     sample = [record.data for record in broken.metadata["sample"].value.records]
     assert [(row["symbol"], row["time"]) for row in sample] == [
         ("AAA", "2020-03-04T00:00:00+00:00"),
@@ -197,7 +197,7 @@ def test_a_warning_stops_nothing(definitions: Definitions, instance: DagsterInst
     result = run_daily(definitions, instance, "AAA|2020", "AAA|2020")
     assert result.success
     found = evaluations(result)
-    for check in ("gap_review", "complete"):
+    for check in ("price_jump_review", "complete"):
         assert (found["ohlcv_1d", check].passed, found["ohlcv_1d", check].severity) == (
             False,
             AssetCheckSeverity.WARN,
@@ -214,8 +214,8 @@ def test_checks_alone_look_at_everything(definitions: Definitions, instance: Dag
     assert set(found) == {("indicators_1d", "in_range"), ("features", "available_at")}
     assert found["features", "available_at"].passed
     assert not found["indicators_1d", "in_range"].passed
-    assert found["indicators_1d", "in_range"].metadata["offenders"].value == 3
-    assert {looked_at(one) for one in found.values()} == {3 * sessions_in(2020, 2021)}
+    assert found["indicators_1d", "in_range"].metadata["failing_rows"].value == 3
+    assert {rows_checked(one) for one in found.values()} == {3 * sessions_in(2020, 2021)}
 
 
 def test_an_empty_scope_says_that_nothing_was_looked_at(definitions: Definitions, instance: DagsterInstance) -> None:
@@ -224,7 +224,7 @@ def test_an_empty_scope_says_that_nothing_was_looked_at(definitions: Definitions
     assert result.success
     for (asset, check), one in found.items():
         if check != "schema" or asset == "features":
-            assert looked_at(one) == 0
+            assert rows_checked(one) == 0
             assert "nothing was judged" in (one.description or "")
 
 

@@ -44,7 +44,7 @@ ASSETS = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timefram
     "features",
     "corporate_actions",
 }
-MAINTENANCE = {"audit_archive", "lifecycle", "coverage"}
+MAINTENANCE = {"audit_archive", "retention", "coverage"}
 SYMBOLS = ("ADAUSD", "BTCUSD")
 BARE = ("DAGSTER", "DATA_DIR", "DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOGS_DIR", "KRAKEN")
 
@@ -134,11 +134,11 @@ def test_definitions_are_valid_from_a_clean_checkout(checkout: tuple[Path, Setti
     folder, _settings = checkout
     program = shutil.which(command[0], path=plain_environment(folder)["PATH"])
     assert program, f"{command[0]} is not installed beside {sys.executable}"
-    answer = subprocess.run(
+    response = subprocess.run(
         [program, *command[1:]],
         cwd=folder, env=plain_environment(folder), capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert response.returncode == 0, response.stdout + response.stderr
 
 
 @pytest.mark.slow
@@ -152,8 +152,8 @@ def test_the_ui_answers_within_a_minute_and_stops_whole(checkout: tuple[Path, Se
         )
     try:
         started = time.monotonic()
-        answer = _ask_for_assets(port, server, deadline=started + 60 * _slowness())
-        assert {node["assetKey"]["path"][-1] for node in answer["data"]["assetNodes"]} == ASSETS | MAINTENANCE
+        response = _ask_for_assets(port, server, deadline=started + 60 * _slowness())
+        assert {node["assetKey"]["path"][-1] for node in response["data"]["assetNodes"]} == ASSETS | MAINTENANCE
     finally:
         os.killpg(server.pid, signal.SIGINT)
         try:
@@ -182,9 +182,9 @@ def _ask_for_assets(port: int, server: subprocess.Popen[bytes], deadline: float)
         with suppress(OSError, http.client.HTTPException):
             visit = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             visit.request("POST", "/graphql", question, {"Content-Type": "application/json"})
-            answer = json.loads(visit.getresponse().read())
-            if answer["data"]["assetNodes"]:
-                return answer
+            response = json.loads(visit.getresponse().read())
+            if response["data"]["assetNodes"]:
+                return response
         time.sleep(0.5)
     raise AssertionError(f"no answer on port {port}")
 
@@ -203,7 +203,9 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
     with open_stores(database_url, tmp_path / "features", may_upgrade=True) as opened:
         with opened.database.begin() as connection:
             execute(connection, "TRUNCATE config.instruments, market_data.bars_1d, market_data.indicators_1d")
-            execute(connection, "TRUNCATE market_data.coverage, market_data.coverage_requests, market_data.derivations")
+            execute(
+                connection, "TRUNCATE market_data.coverage, market_data.coverage_requests, market_data.input_versions"
+            )
         yield opened
 
 
@@ -256,9 +258,9 @@ def test_a_tick_over_five_hundred_symbols_is_cheap(instance: DagsterInstance, st
     assert time.process_time() - began < 0.5
 
 
-def tick_schedule(name: str, instance: DagsterInstance, moment: datetime) -> RunRequest | str:
+def tick_schedule(name: str, instance: DagsterInstance, timestamp: datetime) -> RunRequest | str:
     schedule = defs.resolve_schedule_def(name)
-    result = schedule.evaluate_tick(build_schedule_context(instance, scheduled_execution_time=moment))
+    result = schedule.evaluate_tick(build_schedule_context(instance, scheduled_execution_time=timestamp))
     if not result.run_requests:
         assert result.skip_message
         return result.skip_message
@@ -283,7 +285,7 @@ NEW_YORK, BERLIN = ZoneInfo("America/New_York"), ZoneInfo("Europe/Berlin")
 
 
 @pytest.mark.parametrize(
-    ("name", "moment", "first", "last"),
+    ("name", "timestamp", "first", "last"),
     [
         ("daily_close", datetime(2024, 3, 4, 18, 30, tzinfo=BERLIN), "ADAUSD|2024", "BTCUSD|2024"),
         ("us_close", datetime(2024, 12, 31, 16, 30, tzinfo=NEW_YORK), "ADAUSD|2024", "BTCUSD|2024"),
@@ -295,27 +297,27 @@ NEW_YORK, BERLIN = ZoneInfo("America/New_York"), ZoneInfo("Europe/Berlin")
     ],
 )
 def test_a_schedule_asks_for_all_symbols_and_the_present(
-    name: str, moment: datetime, first: str, last: str, instance: DagsterInstance
+    name: str, timestamp: datetime, first: str, last: str, instance: DagsterInstance
 ):
     instance.add_dynamic_partitions(str(symbol_partitions.name), list(SYMBOLS))
-    assert span(tick_schedule(name, instance, moment)) == (first, last)
+    assert span(tick_schedule(name, instance, timestamp)) == (first, last)
 
 
 @pytest.mark.parametrize(
-    ("present_moment", "years"),
+    ("present_timestamp", "years"),
     [(datetime(2024, 3, 1, 0, 10, tzinfo=UTC), ("2024",)), (datetime(2024, 1, 1, 0, 10, tzinfo=UTC), ("2023", "2024"))],
 )
 def test_what_a_schedule_asks_for_is_brought_up_to_date_in_one_run(
-    present_moment: datetime, years: tuple[str, ...], instance: DagsterInstance, stores: Stores, tmp_path: Path
+    present_timestamp: datetime, years: tuple[str, ...], instance: DagsterInstance, stores: Stores, tmp_path: Path
 ):
     add(stores, *SYMBOLS)
     instance.add_dynamic_partitions(str(symbol_partitions.name), list(SYMBOLS))
-    request = tick_schedule("crypto_close", instance, present_moment)
+    request = tick_schedule("crypto_close", instance, present_timestamp)
     assert isinstance(request, RunRequest)
-    with running_exchange(SeededMarket(7, SYMBOLS), clock=lambda: present_moment) as url:
+    with running_exchange(SeededMarket(7, SYMBOLS), clock=lambda: present_timestamp) as url:
         settings = Settings(_env_file=None, data_dir=tmp_path, kraken_api_url=url, kraken_requests_per_second=1000)  # type: ignore[call-arg]
         platform = PlatformContext(
-            stores, build_sources(settings, lambda: present_moment), lambda: present_moment, again=True
+            stores, build_sources(settings, lambda: present_timestamp), lambda: present_timestamp, force=True
         )
         job = build_definitions(resource_overrides={"platform": platform}).resolve_job_def("daily")
         result = job.execute_in_process(instance=instance, tags=request.tags, raise_on_error=False)
@@ -324,5 +326,5 @@ def test_what_a_schedule_asks_for_is_brought_up_to_date_in_one_run(
         made = instance.get_materialized_partitions(AssetKey(asset))
         assert made == {f"{symbol}|{year}" for symbol in SYMBOLS for year in years}, asset
     whole = Window(datetime(int(years[0]), 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
-    days = (present_moment - whole.start).days
+    days = (present_timestamp - whole.start).days
     assert stores.bars.read(list(SYMBOLS), Timeframe.D1, whole).height == days * len(SYMBOLS)

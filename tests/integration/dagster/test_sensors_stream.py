@@ -71,7 +71,7 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
             connection.execute(
                 "TRUNCATE config.instruments, market_data.bars_1m, market_data.bars_5m, market_data.bars_1h,"
                 " market_data.indicators_1m, market_data.indicators_5m, market_data.indicators_1h,"
-                " market_data.coverage, market_data.coverage_requests, market_data.derivations,"
+                " market_data.coverage, market_data.coverage_requests, market_data.input_versions,"
                 " market_data.stream_positions, market_data.outages"
             )
         for symbol in UNIVERSE:
@@ -208,9 +208,9 @@ def test_a_disconnection_is_one_run_and_each_attempt_has_its_key(
     assert outage is not None
     assert keyed(daemon.tick()) == [first]
     stores.outages.failed(outage, "away", clock())
-    again = keyed(daemon.tick())[-1]
-    assert again[1] == [number]
-    assert again[0] != second[0]
+    force = keyed(daemon.tick())[-1]
+    assert force[1] == [number]
+    assert force[0] != second[0]
 
 
 def test_an_outage_that_goes_on_again_is_asked_for_again(
@@ -267,9 +267,9 @@ def test_a_run_that_could_not_repair_fails_and_comes_again(
     assert "1 of 1 outages are not repaired" in str(result.all_events)
     assert daemon.tick() == []
     clock.now += FIRST_WAIT
-    (again,) = daemon.tick()
-    assert again.run_key != request.run_key
-    assert numbers(again) == numbers(request)
+    (force,) = daemon.tick()
+    assert force.run_key != request.run_key
+    assert numbers(force) == numbers(request)
 
 
 # Indicators

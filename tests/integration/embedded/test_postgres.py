@@ -58,9 +58,9 @@ def test_a_killed_server_is_restarted_with_its_data(new_settings: MakeSettings) 
         for _ in range(5):
             idle = psycopg.connect(endpoints.database_url)  # its server process outlives the killed one for a moment
             killed = kill_server(settings)
-            with running_stack(settings, need_redis=False) as again:
+            with running_stack(settings, need_redis=False) as force:
                 assert stack_status(settings).servers[0].pid != killed
-                assert count(again.database_url) == 100_000
+                assert count(force.database_url) == 100_000
             idle.close()
 
 
@@ -82,8 +82,8 @@ def test_a_server_whose_socket_was_removed_is_started_anew(new_settings: MakeSet
     with running_stack(settings, need_redis=False) as endpoints:
         fill(endpoints.database_url)
         (settings.root / "postgres" / ".s.PGSQL.5432").unlink()
-        with running_stack(settings, need_redis=False) as again:
-            assert count(again.database_url) == 100_000
+        with running_stack(settings, need_redis=False) as force:
+            assert count(force.database_url) == 100_000
 
 
 def test_an_interrupted_first_start_is_begun_anew(new_settings: MakeSettings) -> None:

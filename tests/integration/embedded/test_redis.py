@@ -30,7 +30,7 @@ def test_every_answered_write_survives_a_kill(new_settings: MakeSettings) -> Non
             killed = stack_status(settings).servers[1].pid
             assert killed is not None
             os.kill(killed, signal.SIGKILL)
-            with running_stack(settings) as again, Redis.from_url(again.redis_url) as client:
+            with running_stack(settings) as force, Redis.from_url(force.redis_url) as client:
                 assert client.xlen("ticks") == 5_000 * (kill + 1)
                 assert stack_status(settings).servers[1].pid != killed
 
@@ -51,7 +51,7 @@ def test_a_server_whose_socket_was_removed_is_started_anew(new_settings: MakeSet
         with Redis.from_url(endpoints.redis_url) as client:
             client.set("kept", 1)
         RedisServer(settings.root).socket.unlink()
-        with running_stack(settings) as again, Redis.from_url(again.redis_url) as client:
+        with running_stack(settings) as force, Redis.from_url(force.redis_url) as client:
             assert client.get("kept") == b"1"
 
 

@@ -59,10 +59,10 @@ def test_the_last_one_out_stops_the_servers_and_data_stays(new_settings: MakeSet
             assert inner == outer
         assert states(settings) == ["running", "running"]
     assert states(settings) == ["stopped", "stopped"]
-    with running_stack(settings) as again:
-        with psycopg.connect(again.database_url) as connection:
+    with running_stack(settings) as force:
+        with psycopg.connect(force.database_url) as connection:
             assert connection.execute("SELECT sum(n) FROM kept").fetchone() == (500_500,)
-        with Redis.from_url(again.redis_url) as client:
+        with Redis.from_url(force.redis_url) as client:
             assert client.get("kept") == b"yes"
 
 
@@ -97,7 +97,7 @@ def test_eight_processes_start_at_the_same_moment(new_settings: MakeSettings) ->
     settings = new_settings()
     processes = [start_holder(settings.root, redis=True) for _ in range(8)]
     answers = [endpoints_of(process) for process in processes]
-    assert all(answer == answers[0] for answer in answers)
+    assert all(response == answers[0] for response in answers)
     assert len(stack_status(settings).users) == 8
     for process in processes:
         leave(process)

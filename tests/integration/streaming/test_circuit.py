@@ -67,7 +67,11 @@ def test_a_dead_feed_opens_the_circuit_and_its_life_closes_it(redis: Redis, redi
 
     asyncio.run(work())
     opened, closed = alerts(redis)
-    assert (opened.payload.event_type, opened.payload.severity, opened.payload.over) == ("feed_silent", "error", False)
+    assert (opened.payload.event_type, opened.payload.severity, opened.payload.over) == (
+        "feed_inactive",
+        "error",
+        False,
+    )
     assert (closed.payload.incident, closed.payload.over) == (opened.payload.incident, True)
     assert opened.ts == OPENING + timedelta(seconds=121)
     events = audit.events(component="feed_a")

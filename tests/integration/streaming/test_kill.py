@@ -117,8 +117,8 @@ def streaming(made: Installation, clock: Clock, url: str, redis_url: str) -> Ite
 
 def fail(url: str, faults: Faults) -> None:
     """From now on the exchange fails like this."""
-    answer = requests.post(f"{url}/faults", data=faults.model_dump_json(), timeout=10)
-    assert answer.json()["seed"] == faults.seed
+    response = requests.post(f"{url}/faults", data=faults.model_dump_json(), timeout=10)
+    assert response.json()["seed"] == faults.seed
 
 
 def kill(process: subprocess.Popen[str]) -> None:

@@ -22,7 +22,7 @@ from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.live import Backoff, LastTold, LiveFeed, RefuseMessage
+from trading_platform.sources.live import Backoff, LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.market_data.outages import OutageState, OutageStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import execute
@@ -56,13 +56,13 @@ def trades(minutes: int, seed: int = 1) -> list[Event]:
     chance = random.Random(seed)
     events: list[Event] = [FeedUp(START, SYMBOLS)]
     for second in range(minutes * 60):
-        moment = START + timedelta(seconds=second)
-        events.append(Heartbeat(moment))
+        timestamp = START + timedelta(seconds=second)
+        events.append(Heartbeat(timestamp))
         for number, symbol in enumerate(sorted(SYMBOLS)):
             if chance.random() < 0.3 and not (number and second // 60 % 5 == 4):
                 price = Decimal(100 + number * 50) + Decimal(chance.randrange(-500, 500)) / 100
                 quantity = Decimal(chance.randrange(1, 9))
-                events.append(Trade(symbol, moment + timedelta(microseconds=number), price, quantity, second))
+                events.append(Trade(symbol, timestamp + timedelta(microseconds=number), price, quantity, second))
     return events
 
 
@@ -71,7 +71,7 @@ async def told(events: Sequence[Event]) -> AsyncIterator[Event]:
         yield event
 
 
-def never(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
+def never(_known: LastEvent, _rejected: RejectMessage) -> LiveFeed:
     raise AssertionError("a pipeline is given its feed")
 
 
@@ -130,8 +130,8 @@ def test_after_a_stop_the_gap_is_an_outage_and_the_rest_is_exact(stores: Stores)
     first = [event for event in events if event.time < START + timedelta(minutes=10, seconds=30)]
     later = [event for event in events if event.time >= START + timedelta(minutes=14, seconds=20)]
     asyncio.run(pipeline(stores).run(told(first)))
-    again = [FeedUp(START + timedelta(minutes=14, seconds=20), SYMBOLS), *later]
-    asyncio.run(pipeline(stores).run(told(again)))
+    force = [FeedUp(START + timedelta(minutes=14, seconds=20), SYMBOLS), *later]
+    asyncio.run(pipeline(stores).run(told(force)))
     until = START + timedelta(minutes=29)
     gap = Window(START + timedelta(minutes=10), START + timedelta(minutes=15))
     assert stored(stores) == {key: values for key, values in expected(events, until).items() if key[1] not in gap}
@@ -205,14 +205,14 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
             allow(database_url, connections=True)
             back.set()
 
-    async def told_and_held() -> AsyncIterator[Event]:
+    async def emitted_and_held() -> AsyncIterator[Event]:
         async for event in told(events):
             yield event
         await back.wait()  # the feed goes on, with nothing to tell
 
     made = pipeline(stores, sleep=sleep, on_event=on_event)
     try:
-        asyncio.run(made.run(told_and_held()))
+        asyncio.run(made.run(emitted_and_held()))
     finally:
         allow(database_url, connections=True)
     assert paused[:4] == [0.2, 0.4, 0.8, 1.6]
@@ -246,8 +246,8 @@ def test_a_symbol_that_moves_to_another_process_is_missing_only_while_nobody_str
     first = told_of(events, {"BTCUSD", "ETHUSD"}, START, at[1])
     asyncio.run(pipeline(stores).run(told(first)))
     asyncio.run(pipeline(stores, of("kraken 1/2", "ETHUSD")).run(told(told_of(events, {"ETHUSD"}, at[2], at[3]))))
-    again = told_of(events, {"BTCUSD", "ETHUSD"}, at[4], at[5])
-    asyncio.run(pipeline(stores).run(told(again)))
+    force = told_of(events, {"BTCUSD", "ETHUSD"}, at[4], at[5])
+    asyncio.run(pipeline(stores).run(told(force)))
 
     def missing(symbol: str) -> list[Window]:
         return sorted(
@@ -301,9 +301,9 @@ def test_what_cannot_be_is_quarantined(stores: Stores) -> None:
     seen: list[Quote] = []
     made = pipeline(stores, on_quote=seen.append)
     asyncio.run(made.run(told([FeedUp(START, SYMBOLS), wrong, quote, *trades(3)[1:]])))
-    refused = stores.quarantine.read("BTCUSD")
-    assert refused.height == 1
-    assert "Decimal('-1')" in refused["record"][0]
+    rejected = stores.quarantine.read("BTCUSD")
+    assert rejected.height == 1
+    assert "Decimal('-1')" in rejected["record"][0]
     assert seen == [quote]
     assert made.progress.quotes == 1
 

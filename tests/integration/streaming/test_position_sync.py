@@ -17,9 +17,9 @@ from trading_platform.domain.time import rfc3339
 from trading_platform.stores.postgres.roles import Role, as_role
 from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.stores.stores import open_stores
-from trading_platform.streaming.position_sync import PositionMirror
+from trading_platform.streaming.position_sync import PositionSync
 
-MOMENT = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
+TIMESTAMP = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 
 @asynccontextmanager
-async def mirroring(database_url: str, redis_url: str, every: float = 5.0) -> AsyncIterator[PositionMirror]:
+async def mirroring(database_url: str, redis_url: str, every: float = 5.0) -> AsyncIterator[PositionSync]:
     """As the streamer does, in the role that it has."""
     store = AsyncLiveStore(redis_url)
-    mirror = PositionMirror(as_role(database_url, Role.INGEST, trusted=True), store, every=every)
+    mirror = PositionSync(as_role(database_url, Role.INGEST, trusted=True), store, every=every)
     task = asyncio.create_task(mirror.run())
     await until(lambda: mirror.looks > 0)
     yield mirror
@@ -64,7 +64,7 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> float:
 
 def fill(platform: Platform, name: str, symbol: str, quantity: str) -> None:
     order = platform.orders.place(symbol, "buy", "market", quantity, broker="kraken")
-    platform.orders.record_fill(order.id, name, quantity=quantity, price="64000.5", executed_at=MOMENT)
+    platform.orders.record_fill(order.id, name, quantity=quantity, price="64000.5", executed_at=TIMESTAMP)
 
 
 def test_a_fill_is_mirrored_at_once_with_every_column(
@@ -99,7 +99,7 @@ def test_what_closes_loses_its_price_and_what_is_gone_goes(
             assert not redis.exists("position:GONE")
             assert redis.hget("position:ETHUSD", "quantity") == "2.00000000"
             order = platform.orders.place("ETHUSD", "sell", "market", "2", broker="kraken")
-            platform.orders.record_fill(order.id, "F3", quantity="2", price="64000.5", executed_at=MOMENT)
+            platform.orders.record_fill(order.id, "F3", quantity="2", price="64000.5", executed_at=TIMESTAMP)
             await until(lambda: redis.hget("position:ETHUSD", "quantity") == "0.00000000")
             assert not redis.hexists("position:ETHUSD", "avg_entry_price")
             with psycopg.connect(database_url) as connection:

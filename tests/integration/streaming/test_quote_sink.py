@@ -64,7 +64,7 @@ def quote(number: int) -> Quote:
 
 
 def balanced(counts: SinkCounts) -> bool:
-    known = counts.refused + counts.conflated + counts.outdated + counts.written + counts.waiting
+    known = counts.rejected + counts.conflated + counts.outdated + counts.written + counts.waiting
     return counts.received == known
 
 
@@ -213,7 +213,7 @@ def test_what_is_no_quote_is_refused_and_counted(redis: Redis, server: RedisServ
 
     async def work() -> SinkCounts:
         store = AsyncLiveStore(server.url())
-        sink = QuoteSink(store, refused=lambda quote, _fault: said.append(quote), clock=lambda: NOON)
+        sink = QuoteSink(store, rejected=lambda quote, _fault: said.append(quote), clock=lambda: NOON)
         for each in [*wrong, good]:
             sink.offer(each)
         assert await sink.flush()
@@ -221,6 +221,6 @@ def test_what_is_no_quote_is_refused_and_counted(redis: Redis, server: RedisServ
         return sink.counts
 
     counts = asyncio.run(work())
-    assert (counts.refused, counts.written) == (6, 1)
+    assert (counts.rejected, counts.written) == (6, 1)
     assert said == wrong
     assert redis.keys("quote:*") == ["quote:AAPL"]

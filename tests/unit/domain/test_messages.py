@@ -51,9 +51,9 @@ def test_every_example_is_a_message_and_comes_back_the_same(channel: Channel):
     assert examples
     for example in examples:
         message = read_message(channel, example)
-        again = json.loads(message.model_dump_json())
-        assert again["payload"] == json.loads(example)["payload"] or channel == "orders"
-        assert read_message(channel, json.dumps(again)) == message
+        force = json.loads(message.model_dump_json())
+        assert force["payload"] == json.loads(example)["payload"] or channel == "orders"
+        assert read_message(channel, json.dumps(force)) == message
 
 
 def test_the_schema_in_the_documents_is_the_models():

@@ -34,10 +34,10 @@ def test_an_amount_is_taken_as_it_is(value: Decimal):
     ],
 )
 def test_what_is_no_amount_is_refused_with_the_reason(value: object, expected: str):
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as rejected:
         amount(value, "price")  # type: ignore[arg-type]
-    assert refused.value.expected == expected
-    assert refused.value.remedy
+    assert rejected.value.expected == expected
+    assert rejected.value.remedy
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "-0.00000001"])

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_platform.domain.rate_limits import Book, share
-from trading_platform.sources.kraken.limits import public_charge
-from trading_platform.sources.rate_limits import Charge, Limit, LocalBudget, Rate, Within
+from trading_platform.sources.kraken.limits import public_cost
+from trading_platform.sources.rate_limits import Cost, Limit, LocalRateLimiter, Rate, Within
 
 MICRO = 1e-6
 
@@ -45,30 +45,30 @@ def holds(limit: Limit, given_: Sequence[tuple[float, int]], slack: float = 0.0)
 
 
 LIMITS: tuple[Limit, ...] = (Rate("slow", 0.4, 3), Rate("fast", 5, 2.5), Within("few", 3, 10), Within("many", 6, 4))
-charges = st.lists(
-    st.builds(Charge, st.sampled_from(LIMITS), st.sampled_from(["one", "other"]), st.integers(1, 2)),
+costs = st.lists(
+    st.builds(Cost, st.sampled_from(LIMITS), st.sampled_from(["one", "other"]), st.integers(1, 2)),
     min_size=1,
     max_size=3,
-    unique_by=lambda charge: (charge.limit, charge.key),
+    unique_by=lambda cost: (cost.limit, cost.key),
 )
-asked = st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.3, 1.0, 7.0]), charges, st.floats(0, 1)), max_size=25)
+asked = st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.3, 1.0, 7.0]), costs, st.floats(0, 1)), max_size=25)
 
 
 @given(asked)
 def test_slots_keep_every_limit_and_are_the_first_that_do(requests):
     clock = Time()
-    budget = LocalBudget(monotonic=clock.monotonic)
+    rate_limiter = LocalRateLimiter(monotonic=clock.monotonic)
     slots: dict[tuple[Limit, str], list[tuple[float, int]]] = {}
     for pause, wanted, part in requests:
         clock.now += pause
-        wait = budget.reserve(wanted)
-        moment = clock.now + wait
-        before = {charge: slots.setdefault((charge.limit, charge.key), []) for charge in wanted}
+        wait = rate_limiter.reserve(wanted)
+        timestamp = clock.now + wait
+        before = {cost: slots.setdefault((cost.limit, cost.key), []) for cost in wanted}
         earlier = clock.now + part * (wait - 10 * MICRO)
         if wait > 10 * MICRO:
             assert not all(holds(each.limit, [*before[each], (earlier, each.weight)]) for each in wanted), "too late"
-        for charge, had in before.items():
-            had.append((moment, charge.weight))
+        for cost, had in before.items():
+            had.append((timestamp, cost.weight))
     for (limit, _), had in slots.items():
         assert holds(limit, had)
 
@@ -76,53 +76,53 @@ def test_slots_keep_every_limit_and_are_the_first_that_do(requests):
 @pytest.mark.parametrize("rate", [0.25, 1.0, 3.0])
 def test_a_thread_that_waits_keeps_the_rate_and_loses_nothing(rate: float):
     clock = Time()
-    budget = LocalBudget(monotonic=clock.monotonic, sleep=clock.sleep)
-    charge = public_charge("http://kraken", rate)
-    moments = []
+    rate_limiter = LocalRateLimiter(monotonic=clock.monotonic, sleep=clock.sleep)
+    cost = public_cost("http://kraken", rate)
+    timestamps = []
     for _ in range(40):
         before = clock.now
-        assert budget.take([charge]) == pytest.approx(clock.now - before)
-        moments.append((clock.now, 1))
-    assert holds(charge.limit, moments)
+        assert rate_limiter.take([cost]) == pytest.approx(clock.now - before)
+        timestamps.append((clock.now, 1))
+    assert holds(cost.limit, timestamps)
     assert clock.now == pytest.approx((40 - max(1.0, rate)) / rate, abs=1e-3)
 
 
 def test_an_idle_bucket_does_not_save_up_more_than_its_burst():
     clock = Time()
-    budget = LocalBudget(monotonic=clock.monotonic, sleep=clock.sleep)
+    rate_limiter = LocalRateLimiter(monotonic=clock.monotonic, sleep=clock.sleep)
     clock.now = 3600.0
     for _ in range(3):
-        budget.take([public_charge("http://kraken", 2.0)])
+        rate_limiter.take([public_cost("http://kraken", 2.0)])
     assert clock.now == pytest.approx(3600.5)
 
 
 def test_who_is_held_back_by_one_limit_does_not_hold_up_others_in_another():
     clock = Time()
-    budget = LocalBudget(monotonic=clock.monotonic)
+    rate_limiter = LocalRateLimiter(monotonic=clock.monotonic)
     account, same = Within("account", 2, 1.0), Within("same", 1, 15.0)
-    assert budget.reserve([Charge(account, "a"), Charge(same, "x")]) == 0
-    assert budget.reserve([Charge(account, "a"), Charge(same, "x")]) == 15
-    assert budget.reserve([Charge(account, "a"), Charge(same, "y")]) == 0
-    assert budget.reserve([Charge(account, "a")]) == 1
+    assert rate_limiter.reserve([Cost(account, "a"), Cost(same, "x")]) == 0
+    assert rate_limiter.reserve([Cost(account, "a"), Cost(same, "x")]) == 15
+    assert rate_limiter.reserve([Cost(account, "a"), Cost(same, "y")]) == 0
+    assert rate_limiter.reserve([Cost(account, "a")]) == 1
 
 
 def test_a_heavy_request_is_not_overtaken_for_ever():
     clock = Time()
-    budget = LocalBudget(monotonic=clock.monotonic)
+    rate_limiter = LocalRateLimiter(monotonic=clock.monotonic)
     rate = Rate("r", 1, 4)
     for _ in range(4):
-        budget.reserve([Charge(rate, "k")])
-    heavy = budget.reserve([Charge(rate, "k", 4)])
+        rate_limiter.reserve([Cost(rate, "k")])
+    heavy = rate_limiter.reserve([Cost(rate, "k", 4)])
     assert heavy == 4
-    assert all(budget.reserve([Charge(rate, "k")]) > heavy for _ in range(50))
+    assert all(rate_limiter.reserve([Cost(rate, "k")]) > heavy for _ in range(50))
 
 
 def test_threads_have_slots_of_their_own():
-    budget, waits = LocalBudget(monotonic=lambda: 0.0), []
+    rate_limiter, waits = LocalRateLimiter(monotonic=lambda: 0.0), []
     rate = Rate("r", 100, 5)
 
     def work() -> None:
-        waits.extend(budget.reserve([Charge(rate, "k")]) for _ in range(100))
+        waits.extend(rate_limiter.reserve([Cost(rate, "k")]) for _ in range(100))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -133,24 +133,24 @@ def test_threads_have_slots_of_their_own():
 
 
 @pytest.mark.parametrize(
-    "charge",
+    "cost",
     [
-        Charge(Rate("r", 1, 3), "k", 4),
-        Charge(Within("w", 3, 1), "k", 4),
-        Charge(Rate("r", 1, 0.5), "k"),
-        Charge(Rate("r", 1, 3), "k", 0),
+        Cost(Rate("r", 1, 3), "k", 4),
+        Cost(Within("w", 3, 1), "k", 4),
+        Cost(Rate("r", 1, 0.5), "k"),
+        Cost(Rate("r", 1, 3), "k", 0),
     ],
 )
-def test_what_never_fits_is_an_error(charge: Charge):
-    with pytest.raises(ValueError, match=charge.limit.name):
-        LocalBudget().take([charge])
+def test_what_never_fits_is_an_error(cost: Cost):
+    with pytest.raises(ValueError, match=cost.limit.name):
+        LocalRateLimiter().take([cost])
 
 
 def test_charges_on_the_same_limit_and_key_count_together():
     rate = Rate("r", 1, 3)
     with pytest.raises(ValueError, match="never fits"):
-        LocalBudget().take([Charge(rate, "k", 2), Charge(rate, "k", 2)])
-    assert LocalBudget().reserve([Charge(rate, "k", 2), Charge(rate, "other", 2)]) == 0
+        LocalRateLimiter().take([Cost(rate, "k", 2), Cost(rate, "k", 2)])
+    assert LocalRateLimiter().reserve([Cost(rate, "k", 2), Cost(rate, "other", 2)]) == 0
 
 
 @pytest.mark.parametrize("make", [lambda: Rate("r", 0, 1), lambda: Rate("r", 1, 0), lambda: Within("w", 0, 1)])
@@ -175,12 +175,12 @@ def test_a_book_says_what_is_left_and_when_all_of_it_is_back(limit: Limit):
 
 @given(st.sampled_from(LIMITS), st.integers(1, 2))
 def test_four_who_each_keep_their_part_keep_the_limit_together(limit: Limit, weight: int):
-    part = share(Charge(limit, "k", weight), 4).limit
+    part = share(Cost(limit, "k", weight), 4).limit
     clock = Time()
     slots = []
     for _ in range(4):
-        budget = LocalBudget(monotonic=clock.monotonic)
-        slots += [(budget.reserve([Charge(part, "k", weight)]), weight) for _ in range(8)]
+        rate_limiter = LocalRateLimiter(monotonic=clock.monotonic)
+        slots += [(rate_limiter.reserve([Cost(part, "k", weight)]), weight) for _ in range(8)]
     # a part is at least one request: that much more can come together
     extra = max(0.0, 4 * weight - limit.most)
     wider = (

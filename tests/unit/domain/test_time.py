@@ -14,7 +14,7 @@ from trading_platform.domain.time import (
     Timeframe,
     Window,
     month_window,
-    parse_moment,
+    parse_timestamp,
     partition_windows,
     utc_now,
     year_window,
@@ -36,7 +36,7 @@ def minutes_of(window: Window | None) -> set[int]:
 
 spans = st.tuples(st.integers(0, 60), st.integers(1, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 windows = spans.map(window_of)
-moments = st.integers(0, 110 * 365 * 86_400).map(
+timestamps = st.integers(0, 110 * 365 * 86_400).map(
     lambda seconds: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 )
 
@@ -90,18 +90,18 @@ def test_a_window_is_kept_in_utc() -> None:
     assert str(window) == "[2024-01-01T00:00Z, 2024-01-01T18:30Z)"
 
 
-@given(moments)
-def test_months_and_years_hold_their_moment_and_follow_each_other(moment: datetime) -> None:
+@given(timestamps)
+def test_months_and_years_hold_their_moment_and_follow_each_other(timestamp: datetime) -> None:
     for of, length in ((month_window, (28, 31)), (year_window, (365, 366))):
-        window = of(moment)
-        assert moment in window
+        window = of(timestamp)
+        assert timestamp in window
         assert window.start.day == window.end.day == 1
         assert length[0] <= (window.end - window.start).days <= length[1]
         assert of(window.end).start == window.end
         assert of(window.start - timedelta(microseconds=1)).end == window.start
 
 
-@given(moments, st.timedeltas(MINUTE, timedelta(days=1200)), st.sampled_from(Timeframe))
+@given(timestamps, st.timedeltas(MINUTE, timedelta(days=1200)), st.sampled_from(Timeframe))
 def test_partitions_cover_a_window_without_hole_or_surplus(
     start: datetime, length: timedelta, timeframe: Timeframe
 ) -> None:
@@ -113,7 +113,7 @@ def test_partitions_cover_a_window_without_hole_or_surplus(
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "timestamp"),
     [
         ("2024-02-29", datetime(2024, 2, 29, tzinfo=UTC)),
         ("2024-01-31T14:30:00Z", datetime(2024, 1, 31, 14, 30, tzinfo=UTC)),
@@ -121,9 +121,9 @@ def test_partitions_cover_a_window_without_hole_or_surplus(
         ("2024-01-31T14:30:00.123456+00:00", datetime(2024, 1, 31, 14, 30, 0, 123456, tzinfo=UTC)),
     ],
 )
-def test_moments_are_read(text: str, moment: datetime) -> None:
-    assert parse_moment(text) == moment
-    assert parse_moment(text).tzinfo is UTC
+def test_moments_are_read(text: str, timestamp: datetime) -> None:
+    assert parse_timestamp(text) == timestamp
+    assert parse_timestamp(text).tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_moments_are_read(text: str, moment: datetime) -> None:
 )
 def test_what_is_no_moment_is_refused_with_the_right_form(text: str) -> None:
     with pytest.raises(InvalidRequest, match="is not a moment") as caught:
-        parse_moment(text)
+        parse_timestamp(text)
     assert "2024-01-31T14:30:00Z" in str(caught.value.expected)
     assert caught.value.received == repr(text)
 
@@ -139,10 +139,10 @@ def test_what_is_no_moment_is_refused_with_the_right_form(text: str) -> None:
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_reading_of_moments(text: str) -> None:
     try:
-        moment = parse_moment(text)
+        timestamp = parse_timestamp(text)
     except InvalidRequest:
         return
-    assert moment.tzinfo is UTC
+    assert timestamp.tzinfo is UTC
 
 
 def test_timeframes_have_their_length() -> None:

@@ -22,10 +22,10 @@ def text(name: str) -> str:
 
 
 def tracked() -> list[Path]:
-    answer = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if answer.returncode:
+    response = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if response.returncode:
         pytest.skip("not a git checkout: what belongs to it cannot be told")
-    return [path for name in answer.stdout.split("\0") if name and (path := REPOSITORY / name).is_file()]
+    return [path for name in response.stdout.split("\0") if name and (path := REPOSITORY / name).is_file()]
 
 
 def commands() -> dict[str, str]:

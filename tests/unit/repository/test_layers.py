@@ -113,13 +113,13 @@ def test_every_module_belongs_to_a_layer():
 
 
 def test_imports_point_downwards():
-    offenders = [
+    failing_rows = [
         f"{found}: {found.layer} may use {', '.join(sorted(filter(None, may_use(found.layer))))}; "
         f"move what both need below {found.layer}, or hand it in as an argument"
         for found in ALL_IMPORTS
         if found.layer and found.target and found.target not in may_use(found.layer)
     ]
-    assert not offenders, "\n".join(offenders)
+    assert not failing_rows, "\n".join(failing_rows)
 
 
 def test_the_rule_sees_hidden_imports(tmp_path, monkeypatch):
@@ -138,25 +138,25 @@ def test_the_rule_sees_hidden_imports(tmp_path, monkeypatch):
 
 
 def test_domain_computes_and_does_nothing_else():
-    offenders = [
+    failing_rows = [
         f"{found}: if it opens files, sockets or processes it belongs into sources, stores or embedded; "
         "if it only computes, add it to DOMAIN_MAY_IMPORT"
         for found in ALL_IMPORTS
         if found.layer == "domain" and found.module.partition(".")[0] not in DOMAIN_MAY_IMPORT
     ]
-    assert not offenders, "\n".join(offenders)
+    assert not failing_rows, "\n".join(failing_rows)
 
 
 def test_domain_neither_opens_nor_writes_files():
     verbs = ("read_", "scan_", "write_", "sink_")
-    offenders = []
+    failing_rows = []
     for file in (PACKAGE / "domain").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             called = node.func if isinstance(node, ast.Call) else None
             name = getattr(called, "attr", getattr(called, "id", ""))
             if name == "open" or (name.startswith(verbs) and node.args):  # write_csv() without a file gives text
-                offenders.append(f"{file.relative_to(REPOSITORY)}:{node.lineno} calls {name}: move it into stores")
-    assert not offenders, "\n".join(offenders)
+                failing_rows.append(f"{file.relative_to(REPOSITORY)}:{node.lineno} calls {name}: move it into stores")
+    assert not failing_rows, "\n".join(failing_rows)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,8 @@ def test_domain_neither_opens_nor_writes_files():
 )
 def test_an_import_does_not_load_what_it_may_never_need(module, unwanted):
     program = f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"
-    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=REPOSITORY)
-    loaded = set(json.loads(answer.stdout.splitlines()[-1])) & unwanted
+    response = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=REPOSITORY
+    )
+    loaded = set(json.loads(response.stdout.splitlines()[-1])) & unwanted
     assert not loaded, f"import {module} loads {sorted(loaded)}: import them in the functions that use them"

@@ -209,5 +209,5 @@ def test_faults_come_as_counted_and_as_likely() -> None:
     assert drawn.count(Fault.DROP) == 2
     assert drawn.count(Fault.SLOW) / 4000 == pytest.approx(0.2, abs=0.04)
     assert drawn.count(Fault.TRUNCATE) / 4000 == pytest.approx(0.3, abs=0.04)
-    again = FaultInjector(faults)
-    assert [again.draw() for _ in range(4002)] == drawn
+    force = FaultInjector(faults)
+    assert [force.draw() for _ in range(4002)] == drawn

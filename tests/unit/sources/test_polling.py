@@ -65,7 +65,7 @@ def feed_of(clock: Clockwork, vendor: Vendor, *symbols: str) -> PollingFeed:
 
 
 @pytest.mark.parametrize(
-    ("calendar", "moment", "is_open"),
+    ("calendar", "timestamp", "is_open"),
     [
         ("24/7", "2024-07-06T03:00:00", True),
         ("FX", "2024-07-05T20:59:59", True),
@@ -79,9 +79,9 @@ def feed_of(clock: Clockwork, vendor: Vendor, *symbols: str) -> PollingFeed:
         ("XNYS", "2024-07-05T13:30:00", True),
     ],
 )
-def test_markets_are_open_by_their_calendars(calendar: str, moment: str, *, is_open: bool) -> None:
+def test_markets_are_open_by_their_calendars(calendar: str, timestamp: str, *, is_open: bool) -> None:
     hours = OpeningHours(calendar)
-    asked = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    asked = datetime.fromisoformat(timestamp).replace(tzinfo=UTC)
     assert hours.is_open(asked - timedelta(days=30)) in {True, False}  # what is known by then must not stay
     assert hours.is_open(asked) is is_open
 
@@ -92,7 +92,7 @@ def test_each_second_only_what_is_open_is_asked_for() -> None:
     events = follow(feed_of(clock, vendor, "AAPL", "EURUSD"), 12)
     assert isinstance(events[0], FeedUp)
     assert events[0].symbols == {"AAPL", "EURUSD"}
-    seconds = [(moment.second, symbols) for moment, symbols in vendor.asked]
+    seconds = [(timestamp.second, symbols) for timestamp, symbols in vendor.asked]
     assert seconds == [
         (58, ("AAPL", "EURUSD")),
         (59, ("AAPL", "EURUSD")),

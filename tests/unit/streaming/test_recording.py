@@ -28,23 +28,23 @@ from trading_platform.streaming.recording import MEMBER_EVENTS, NOT_RECORDED, Re
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 BASIS = {"BTCUSD": Basis.TRADE, "EURUSD": Basis.MID}
 
-moments = st.timedeltas(timedelta(days=-40_000), timedelta(days=40_000)).map(lambda away: NOON + away)
+timestamps = st.timedeltas(timedelta(days=-40_000), timedelta(days=40_000)).map(lambda away: NOON + away)
 numbers = st.decimals(allow_nan=False)
 symbols = st.sampled_from(sorted(BASIS))
 some_symbols = st.frozensets(symbols)
 events = st.one_of(
-    st.builds(Trade, symbols, moments, numbers, numbers, st.none() | st.integers(0, 2**63)),
-    st.builds(Quote, symbols, moments, *[st.none() | numbers] * 4),
-    st.builds(Heartbeat, moments),
-    st.builds(FeedUp, moments, some_symbols),
-    st.builds(FeedDown, moments, some_symbols, st.text()),
+    st.builds(Trade, symbols, timestamps, numbers, numbers, st.none() | st.integers(0, 2**63)),
+    st.builds(Quote, symbols, timestamps, *[st.none() | numbers] * 4),
+    st.builds(Heartbeat, timestamps),
+    st.builds(FeedUp, timestamps, some_symbols),
+    st.builds(FeedDown, timestamps, some_symbols, st.text()),
 )
 
 
 def read(path: Path, after: int = 0) -> list[Recorded]:
-    refused: list[object] = []
-    found = list(Recording(path).events(after, refuse=lambda *fault: refused.append(fault)))
-    assert refused == []
+    rejected: list[object] = []
+    found = list(Recording(path).events(after, reject=lambda *fault: rejected.append(fault)))
+    assert rejected == []
     return found
 
 
@@ -62,7 +62,7 @@ def quotes(count: int) -> list[Quote]:
     ]
 
 
-@given(said=st.lists(events, max_size=30), received=moments)
+@given(said=st.lists(events, max_size=30), received=timestamps)
 def test_what_was_said_is_read_back_as_it_was(
     said: list[Event], received: datetime, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -174,10 +174,10 @@ def test_bad_lines_are_refused_with_their_number_and_reason(tmp_path: Path, line
     with gzip.open(path, "at") as file:
         file.write(line + "\n")
     write(path, Heartbeat(NOON))
-    refused: list[tuple[int, Reason, str, str]] = []
-    found = list(Recording(path).events(refuse=lambda *fault: refused.append(fault)))
+    rejected: list[tuple[int, Reason, str, str]] = []
+    found = list(Recording(path).events(reject=lambda *fault: rejected.append(fault)))
     assert [recorded.offset for recorded in found] == [1, 3, 4]
-    assert [(number, why, shown) for number, why, _, shown in refused] == [(3, reason, line)]
+    assert [(number, why, shown) for number, why, _, shown in rejected] == [(3, reason, line)]
 
 
 @given(data=st.binary(max_size=400), seed=st.integers())
@@ -188,9 +188,9 @@ def test_no_byte_makes_reading_fail(data: bytes, seed: int, tmp_path_factory: py
     place = random.Random(seed).randrange(content.index(b"\n") + 1, len(content))
     content[place : place + len(data)] = data
     path.write_bytes(content)
-    refused: list[object] = []
-    found = list(Recording(path).events(refuse=lambda *fault: refused.append(fault)))
-    assert len(found) + len(refused) == content.count(b"\n") - 1
+    rejected: list[object] = []
+    found = list(Recording(path).events(reject=lambda *fault: rejected.append(fault)))
+    assert len(found) + len(rejected) == content.count(b"\n") - 1
 
 
 def test_what_is_no_recording_is_said_to_be_none(tmp_path: Path) -> None:
@@ -210,5 +210,5 @@ def test_a_recording_of_another_source_is_not_recorded_on(tmp_path: Path) -> Non
     with pytest.raises(InvalidRequest, match="recorded on"):
         write(path, source="ibkr")
     with pytest.raises(InvalidRequest, match="silent minutes filled"):
-        RecordingWriter(path, source="kraken", basis=BASIS, fill_silent=True)
+        RecordingWriter(path, source="kraken", basis=BASIS, fill_no_trade=True)
     assert len(read(path)) == 1

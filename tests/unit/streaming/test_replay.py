@@ -88,7 +88,7 @@ def test_one_sided_quotes_of_ibm_give_the_minutes_of_lean(test_data: Path, side:
         )
     )
     assert as_lean_opens.equals(lean_bars(test_data / "minute/IBM_1m_2013-10-07_quote.csv.gz", side))
-    assert [frame["reason"].to_list() for frame in sink.refused] == [[Reason.UNSUPPORTED.value]]
+    assert [frame["reason"].to_list() for frame in sink.rejected] == [[Reason.UNSUPPORTED.value]]
 
 
 def test_recorded_trades_of_kraken_give_its_candles(test_data: Path) -> None:
@@ -169,9 +169,9 @@ def test_killed_again_and_again_it_makes_the_same_bars_once(test_data: Path) -> 
         spans = [(minutes.since, minutes.until) for minutes in sink.minutes]
         assert all(one[1] == next_[0] for one, next_ in pairwise(spans))
         committed = len(sink.minutes)
-        again = replay(source, sink, speed=None, clock=utc_now, sleep=never)
-        assert (again.bars, len(sink.minutes)) == (0, committed)
-        assert again.went_on_after == source.length - 1
+        force = replay(source, sink, speed=None, clock=utc_now, sleep=never)
+        assert (force.bars, len(sink.minutes)) == (0, committed)
+        assert force.went_on_after == source.length - 1
     assert deaths > 20
 
 
@@ -232,7 +232,7 @@ def test_what_was_not_recorded_is_an_outage(tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl.gz"
     noon, up = datetime(2024, 5, 6, 12, tzinfo=UTC), frozenset({"BTCUSD"})
     for start in (0, 10):
-        with RecordingWriter(path, source="kraken", basis={"BTCUSD": Basis.TRADE}, fill_silent=True) as writer:
+        with RecordingWriter(path, source="kraken", basis={"BTCUSD": Basis.TRADE}, fill_no_trade=True) as writer:
             writer.write(FeedUp(noon + start * MINUTE, up))
             for minute in range(start, start + 4):
                 writer.write(Trade("BTCUSD", noon + minute * MINUTE, Decimal(7), Decimal(1), minute))
@@ -246,7 +246,7 @@ def test_what_was_not_recorded_is_an_outage(tmp_path: Path) -> None:
 def test_silent_minutes_are_filled_as_they_were_live(tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl.gz"
     noon = datetime(2024, 5, 6, 12, tzinfo=UTC)
-    with RecordingWriter(path, source="kraken", basis={"BTCUSD": Basis.TRADE}, fill_silent=True) as writer:
+    with RecordingWriter(path, source="kraken", basis={"BTCUSD": Basis.TRADE}, fill_no_trade=True) as writer:
         writer.write(FeedUp(noon, frozenset({"BTCUSD"})))
         for minute in (0, 3, 5):
             writer.write(Trade("BTCUSD", noon + minute * MINUTE, Decimal(7 + minute), Decimal(1), minute))
@@ -266,10 +266,10 @@ def test_refused_rows_and_events_come_with_line_and_reason(tmp_path: Path) -> No
     path.write_text("\n".join(["time,bid,ask", *good, *bad, "2024-05-06T12:00:55Z,1.3,1.4", ""]))
     sink = MemorySink()
     report = replayed(opened(path, symbol="EURUSD"), sink)
-    found = pl.concat(sink.refused).sort("line").select("line", "reason").rows()
+    found = pl.concat(sink.rejected).sort("line").select("line", "reason").rows()
     reasons = (Reason.NON_POSITIVE_PRICE, Reason.UNREADABLE_NUMBER, Reason.MISSING_VALUE, Reason.UNREADABLE_TIME)
     assert found == [(line, reason.value) for line, reason in enumerate((*reasons, Reason.FUTURE_TIME), 12)]
-    assert report.refused == 5
+    assert report.rejected == 5
     assert sink.bars()["close"].to_list() == [Decimal("1.35")]
 
 

@@ -115,9 +115,9 @@ def _instruments() -> Iterator[Instrument]:
 
 
 def _feature_rows(platform: PlatformContext) -> int:
-    from trading_platform.domain.time import Window, parse_moment
+    from trading_platform.domain.time import Window, parse_timestamp
 
-    window = Window(parse_moment("2000-01-01"), platform.clock() + timedelta(days=1))
+    window = Window(parse_timestamp("2000-01-01"), platform.clock() + timedelta(days=1))
     return platform.stores.features.read(list(SYMBOLS), window).height
 
 
@@ -146,7 +146,7 @@ def _print_for_people(
     from trading_platform.cli.demo.live import print_live
     from trading_platform.cli.market_data.backfill import print_warnings
 
-    columns = ["timeframe", "symbols", "bars", "expected", "proven empty", "refused", "missing", "partitions"]
+    columns = ["timeframe", "symbols", "bars", "expected", "proven empty", "rejected", "missing", "partitions"]
     rows = []
     for length in Timeframe:
         own = [line for line in lines if line.timeframe == length]
@@ -156,7 +156,7 @@ def _print_for_people(
                 len(own),
                 *(
                     sum(getattr(line, name) for line in own)
-                    for name in ("stored", "expected", "empty", "refused", "missing", "partitions")
+                    for name in ("stored", "expected", "empty", "rejected", "missing", "partitions")
                 ),
             ]
         )

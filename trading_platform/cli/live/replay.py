@@ -194,7 +194,7 @@ def _print(reports: list[ReplayReport], sink: MemorySink | None, to: Path | None
         shown = bars.to_dicts() if bars is not None and to is None else None
         print_json({"replays": [asdict(report) for report in reports], "bars": shown, "file": to and str(to)})
         return
-    columns = ("file", "symbols", "of", "events", "used", "refused", "again", "late", "bars", "final until")
+    columns = ("file", "symbols", "of", "events", "used", "rejected", "again", "late", "bars", "final until")
     rows = [_row(report) for report in reports]
     out.print(table("Replayed", columns, rows, right=columns[3:9]))
     for reason, count in _reasons(sink):
@@ -210,13 +210,13 @@ def _print(reports: list[ReplayReport], sink: MemorySink | None, to: Path | None
 def _reasons(sink: MemorySink | None) -> Iterator[tuple[str, int]]:
     import polars as pl
 
-    if sink is not None and sink.refused:
-        yield from pl.concat(sink.refused)["reason"].value_counts(sort=True).rows()
+    if sink is not None and sink.rejected:
+        yield from pl.concat(sink.rejected)["reason"].value_counts(sort=True).rows()
 
 
 def _row(report: ReplayReport) -> tuple[Any, ...]:
     counts = report.counts
     symbols = ", ".join(report.symbols)
     until = f"{report.until:%Y-%m-%d %H:%M}" if report.until else None
-    used = (counts.received - counts.repeated, counts.accepted, report.refused, counts.duplicates, counts.late)
+    used = (counts.received - counts.repeated, counts.accepted, report.rejected, counts.duplicates, counts.late)
     return (Path(report.origin).name, symbols, ", ".join(report.basis), *used, report.bars, until)

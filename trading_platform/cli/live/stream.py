@@ -19,7 +19,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.settings import Settings, load_settings
-from trading_platform.streaming.feeds import FeedPlan, Share
+from trading_platform.streaming.feeds import FeedPlan, Shard
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
@@ -39,7 +39,7 @@ def stream(
     symbols: Annotated[
         list[str] | None, typer.Argument(help="Which symbols; by default all whose source has a live feed.")
     ] = None,
-    share: Annotated[
+    shard: Annotated[
         str | None,
         typer.Option(help="NUMBER/OF: this process's part of the symbols, where several share them: 1/4 to 4/4."),
     ] = None,
@@ -55,7 +55,7 @@ def stream(
     Example: [bold]trading-platform stream BTCUSD ETHUSD[/]
     """
     settings = load_settings()
-    wanted = Wanted(tuple(symbols or ()), Share.parse(share) if share else None, basis)
+    wanted = Wanted(tuple(symbols or ()), Shard.parse(shard) if shard else None, basis)
     with open_stream(settings, wanted, record) as process:
         asyncio.run(run_until_stopped(process, seconds, watch=not json and out.is_terminal))
     summary = _summary(process)
@@ -85,7 +85,7 @@ def open_stream(
     """
     from trading_platform.embedded.stack import running_stack, url_as
     from trading_platform.resources.platform import open_platform
-    from trading_platform.stores.market_data.stream.symbol_leases import claimed
+    from trading_platform.stores.market_data.stream.symbol_leases import leased
     from trading_platform.stores.postgres.roles import Role
     from trading_platform.streaming.process import StreamProcess
 
@@ -94,7 +94,7 @@ def open_stream(
         platform = opened.enter_context(open_platform(settings, clock=clock))
         plans, part = plan_feeds(settings, platform, wanted)
         for plan in plans:
-            opened.enter_context(claimed(platform.stores.database, plan.source, plan.symbols))
+            opened.enter_context(leased(platform.stores.database, plan.source, plan.symbols))
         database_url = url_as(settings, endpoints, Role.INGEST)
         around = opened.enter_context(_surroundings(platform, database_url, endpoints.redis_url, plans, record))
         yield StreamProcess(plans, around, part=part)
@@ -121,7 +121,7 @@ def _surroundings(
             platform.clock,
             database_url,
             on_event=on_event,
-            give_up=platform.give_up,
+            abort=platform.abort,
         )
 
 
@@ -137,7 +137,7 @@ def _recorder(plans: Sequence[FeedPlan], file: Path, clock: Clock) -> RecordingW
         )
     (plan,) = plans
     basis = plan.basis or dict.fromkeys(plan.quoted, Basis.MID)
-    return RecordingWriter(file, source=plan.source, basis=basis, fill_silent=plan.fill_silent, clock=clock)
+    return RecordingWriter(file, source=plan.source, basis=basis, fill_no_trade=plan.fill_no_trade, clock=clock)
 
 
 async def run_until_stopped(process: StreamProcess, seconds: float | None = None, *, watch: bool = False) -> None:

@@ -15,11 +15,11 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.settings import Settings
-from trading_platform.streaming.feeds import FeedPlan, Share, stream_name
+from trading_platform.streaming.feeds import FeedPlan, Shard, stream_name
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
-    from trading_platform.sources.live import LastTold, LiveFeed, RefuseMessage
+    from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 
 _POLLING_ATTEMPTS = 1  # whoever polls asks again anyway
 
@@ -30,12 +30,12 @@ class Wanted:
 
     Attributes:
         symbols: which; none means all that have a live feed.
-        share: the part of the universe that is this process's.
+        shard: the part of the universe that is this process's.
         basis: make bars of this side of the quotes; None: of trades, or of mid quotes where no trades are told.
     """
 
     symbols: Sequence[str] = ()
-    share: Share | None = None
+    shard: Shard | None = None
     basis: Basis | None = None
 
 
@@ -56,10 +56,10 @@ def plan_feeds(settings: Settings, platform: PlatformContext, wanted: Wanted) ->
             received=", ".join(f"{symbol} from {known[symbol].source}" for symbol in strange) or "none in the universe",
             remedy="`trading-platform instruments add BTCUSD` adds one",
         )
-    chosen = [live[symbol] for symbol in sorted(live) if wanted.share is None or symbol in wanted.share]
+    chosen = [live[symbol] for symbol in sorted(live) if wanted.shard is None or symbol in wanted.shard]
     if not chosen:
         raise InvalidRequest(
-            f"No symbol falls into the share {wanted.share}.",
+            f"No symbol falls into the share {wanted.shard}.",
             expected="as many symbols as processes, at least",
             received=f"{len(live)} symbols",
             remedy="run fewer processes",
@@ -69,7 +69,7 @@ def plan_feeds(settings: Settings, platform: PlatformContext, wanted: Wanted) ->
         own = [instrument for instrument in chosen if instrument.source == source]
         if own:
             all_of_it = [symbol for symbol, instrument in everything.items() if instrument.source == source]
-            name = stream_name(source, (instrument.symbol for instrument in own), all_of_it, wanted.share)
+            name = stream_name(source, (instrument.symbol for instrument in own), all_of_it, wanted.shard)
             plans.append(planner(settings, own, name, wanted.basis, platform))
     parts = {plan.stream.removeprefix(plan.source).strip() for plan in plans} - {""}
     return plans, " ".join(sorted(parts))
@@ -90,22 +90,24 @@ def _plan_kraken(
     from trading_platform.sources.polling import PollingFeed
 
     address, limit, clock = settings.kraken_api_url, settings.kraken_requests_per_second, platform.clock
-    book = connect(address, limit, budget=platform.budget).pairs()
+    book = connect(address, limit, rate_limiter=platform.rate_limiter).pairs()
     pairs = [book.find(instrument.symbol) for instrument in instruments]
     symbols = frozenset(instrument.symbol for instrument in instruments)
     of_quotes = basis not in (None, Basis.TRADE)
 
-    def live(known: LastTold, refused: RefuseMessage) -> LiveFeed:
-        return KrakenFeed(settings.kraken_ws_url, pairs, clock=clock, known=known, refused=refused)
+    def live(known: LastEvent, rejected: RejectMessage) -> LiveFeed:
+        return KrakenFeed(settings.kraken_ws_url, pairs, clock=clock, known=known, rejected=rejected)
 
-    def polled(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
-        client = connect(address, limit, budget=platform.budget, retries=Retries(attempts=_POLLING_ATTEMPTS))
+    def polled(_known: LastEvent, _rejected: RejectMessage) -> LiveFeed:
+        client = connect(
+            address, limit, rate_limiter=platform.rate_limiter, retries=Retries(attempts=_POLLING_ATTEMPTS)
+        )
         return PollingFeed(KrakenQuotes(client, clock), instruments, clock=clock)
 
     if settings.kraken_live == "polling" and not of_quotes:
         return FeedPlan("kraken", stream, {}, polled, quoted=symbols)
     make = polled if settings.kraken_live == "polling" else live
-    return FeedPlan("kraken", stream, dict.fromkeys(symbols, basis or Basis.TRADE), make, fill_silent=not of_quotes)
+    return FeedPlan("kraken", stream, dict.fromkeys(symbols, basis or Basis.TRADE), make, fill_no_trade=not of_quotes)
 
 
 def _plan_ibkr(
@@ -115,7 +117,7 @@ def _plan_ibkr(
     from trading_platform.resources.ibkr import gateway_of, log_absences
     from trading_platform.sources.ibkr.live import IbkrFeed
     from trading_platform.sources.ibkr.maintenance import parse_maintenance
-    from trading_platform.sources.live import LastTold
+    from trading_platform.sources.live import LastEvent
 
     gateway, maintenance = gateway_of(settings), parse_maintenance(settings.ibkr_maintenance)
     of_quotes = basis not in (None, Basis.TRADE)
@@ -125,10 +127,10 @@ def _plan_ibkr(
         if of_quotes or instrument.asset_class is AssetClass.FX
     }
 
-    def away(moment: datetime) -> bool:
-        return maintenance.around(moment) is not None
+    def away(timestamp: datetime) -> bool:
+        return maintenance.around(timestamp) is not None
 
-    def make(_known: LastTold, _refused: RefuseMessage) -> LiveFeed:
+    def make(_known: LastEvent, _rejected: RejectMessage) -> LiveFeed:
         return IbkrFeed(
             gateway,
             instruments,
@@ -138,7 +140,7 @@ def _plan_ibkr(
             on_absence=log_absences(platform.stores.database),
         )
 
-    make(LastTold(), lambda _message: None)  # too many symbols are said before anything is opened
+    make(LastEvent(), lambda _message: None)  # too many symbols are said before anything is opened
     quoted = frozenset(instrument.symbol for instrument in instruments) - made.keys()
     return FeedPlan("ibkr", stream, made, make, quoted=quoted, away=away)
 

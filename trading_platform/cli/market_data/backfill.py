@@ -18,14 +18,14 @@ import typer
 
 from trading_platform.cli.output import err, out, print_json, progress_bars, table
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.time import Timeframe, Window, parse_moment
+from trading_platform.domain.time import Timeframe, Window, parse_timestamp
 from trading_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from trading_platform.cli.market_data.dagster_runs import CheckOutcome, RunOutcome
-    from trading_platform.domain.quality.completeness import Account
+    from trading_platform.domain.quality.completeness import CoverageCount
     from trading_platform.resources.platform import PlatformContext
-    from trading_platform.workflows.bars.plan_backfill import Reach
+    from trading_platform.workflows.bars.plan_backfill import AvailableHistory
 
 
 _WORTH_SAYING = 10.0  # seconds of asking a source
@@ -43,8 +43,8 @@ class Line:
     expected: int
     stored: int
     empty: int
-    unconfirmed: int
-    refused: int
+    pending_confirmation: int
+    rejected: int
     missing: int
     failed: str | None
 
@@ -61,7 +61,7 @@ def backfill(
     ] = None,
     start: Annotated[str | None, typer.Option(help="First moment; whole partitions that it touches are done.")] = None,
     end: Annotated[str | None, typer.Option(help="Last moment, not included.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Ask and compute anew, whatever is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Ask and compute anew, whatever is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Bring bars, indicators and features up to what the sources have.
@@ -76,8 +76,8 @@ def backfill(
     began = time.monotonic()
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
     asked = _asked(start, end)
-    settings = _reaching(load_settings(), asked, told=start is not None)
-    with progress_bars(quiet=json) as progress, open_platform(settings, progress=progress, again=again) as platform:
+    settings = _available(load_settings(), asked, told=start is not None)
+    with progress_bars(quiet=json) as progress, open_platform(settings, progress=progress, force=force) as platform:
         if not json and (start is not None or out.is_terminal):
             _print_efforts(platform, symbols or [], lengths, asked)
         lines, runs = run_backfill(platform, symbols or [], lengths, asked)
@@ -86,7 +86,7 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _reaching(settings: Settings, asked: Window | None, *, told: bool) -> Settings:
+def _available(settings: Settings, asked: Window | None, *, told: bool) -> Settings:
     """The settings, Kraken's trades reaching back as far as a user says who names a start."""
     from trading_platform.domain.time import utc_now
     from trading_platform.partitions import first_window
@@ -106,7 +106,7 @@ def _print_efforts(
 
     chosen = platform.instruments(list(dict.fromkeys(symbols or platform.stores.instruments.all())))
     efforts = efforts_of(
-        platform.stores, platform.sources, chosen, timeframes, asked, clock=platform.clock, again=platform.again
+        platform.stores, platform.sources, chosen, timeframes, asked, clock=platform.clock, force=platform.force
     )
     shown = [effort for effort in efforts if effort.seconds >= _WORTH_SAYING]
     for effort in shown:
@@ -137,7 +137,7 @@ def run_backfill(
     Raises:
         InvalidRequest: unknown symbols, an empty universe, or a symbol that nothing can be had of.
     """
-    from trading_platform.workflows.bars.plan_backfill import reach_of
+    from trading_platform.workflows.bars.plan_backfill import available_history_of
 
     chosen = list(symbols) or list(platform.stores.instruments.all())
     if not chosen:
@@ -146,12 +146,16 @@ def run_backfill(
             expected="at least one instrument",
             remedy="`trading-platform import FILE` or `trading-platform instruments add SYMBOL` adds one",
         )
-    reaches = []
+    available = []
     for instrument in platform.instruments(list(dict.fromkeys(chosen))):
         found = [
-            reach
+            available_history
             for length in timeframes
-            if (reach := reach_of(platform.stores, platform.sources, instrument, length, platform.clock))
+            if (
+                available_history := available_history_of(
+                    platform.stores, platform.sources, instrument, length, platform.clock
+                )
+            )
         ]
         if not found and symbols:
             raise InvalidRequest(
@@ -159,15 +163,18 @@ def run_backfill(
                 expected=f"bars from its source, {instrument.source}",
                 remedy="import a file that has them, choose another timeframe, or change the instrument's source",
             )
-        reaches.extend(found)
+        available.extend(found)
     runs: list[RunOutcome] = []
-    for kind in ([reach for reach in reaches if reach.timeframe.is_intraday], _daily(reaches)):
+    for kind in (
+        [available_history for available_history in available if available_history.timeframe.is_intraday],
+        _daily(available),
+    ):
         runs.extend(_run_kind(platform, kind, asked))
-    return _account(platform, reaches, asked), runs
+    return _count(platform, available, asked), runs
 
 
-def _daily(reaches: Sequence[Reach]) -> list[Reach]:
-    return [reach for reach in reaches if not reach.timeframe.is_intraday]
+def _daily(available: Sequence[AvailableHistory]) -> list[AvailableHistory]:
+    return [available_history for available_history in available if not available_history.timeframe.is_intraday]
 
 
 def _asked(start: str | None, end: str | None) -> Window | None:
@@ -176,33 +183,35 @@ def _asked(start: str | None, end: str | None) -> Window | None:
     from trading_platform.domain.time import utc_now
     from trading_platform.partitions import DAILY_START
 
-    return Window(parse_moment(start) if start else DAILY_START, parse_moment(end) if end else utc_now())
+    return Window(parse_timestamp(start) if start else DAILY_START, parse_timestamp(end) if end else utc_now())
 
 
-def _run_kind(platform: PlatformContext, reaches: Sequence[Reach], asked: Window | None) -> list[RunOutcome]:
+def _run_kind(
+    platform: PlatformContext, available: Sequence[AvailableHistory], asked: Window | None
+) -> list[RunOutcome]:
     """Runs the job of one kind of partition; a second time without the symbols that failed the first."""
     from trading_platform.cli.market_data.dagster_runs import not_materialized, register_symbols, run_job
     from trading_platform.resources.dagster_instance import open_instance
     from trading_platform.workflows.bars.plan_backfill import unfinished_partitions
 
-    if not reaches:
+    if not available:
         return []
-    timeframe = reaches[0].timeframe
-    lengths = sorted({reach.timeframe for reach in reaches}, key=list(Timeframe).index)
+    timeframe = available[0].timeframe
+    lengths = sorted({available_history.timeframe for available_history in available}, key=list(Timeframe).index)
     assets = [name for length in lengths for name in (f"ohlcv_{length}", f"indicators_{length}")]
     if not timeframe.is_intraday:
         assets.append("features")
     with open_instance(load_settings()) as instance:
-        register_symbols(instance, sorted({reach.instrument.symbol for reach in reaches}))
-        wanted = unfinished_partitions(platform.stores, platform.sources, reaches, asked, again=platform.again)
-        unseen = not_materialized(instance, assets, _all_partitions(reaches, asked), timeframe)
+        register_symbols(instance, sorted({available_history.instrument.symbol for available_history in available}))
+        wanted = unfinished_partitions(platform.stores, platform.sources, available, asked, force=platform.force)
+        unseen = not_materialized(instance, assets, _all_partitions(available, asked), timeframe)
         for symbol, windows in unseen.items():
             wanted[symbol] = sorted({*wanted.get(symbol, ()), *windows})
-        _refuse_outside(wanted, timeframe)
+        _reject_out_of_history(wanted, timeframe)
         if not wanted:
             return []
         outcomes = run_job(instance, platform, timeframe, wanted, assets)
-        broken = _failing(platform, reaches)
+        broken = _failing(platform, available)
         rest = {symbol: windows for symbol, windows in wanted.items() if symbol not in broken}
         if any(outcome.error for outcome in outcomes) and broken and rest:
             outcomes = [outcome for outcome in outcomes if not outcome.error] + run_job(
@@ -211,14 +220,14 @@ def _run_kind(platform: PlatformContext, reaches: Sequence[Reach], asked: Window
         return outcomes
 
 
-def _all_partitions(reaches: Sequence[Reach], asked: Window | None) -> dict[str, list[Window]]:
+def _all_partitions(available: Sequence[AvailableHistory], asked: Window | None) -> dict[str, list[Window]]:
     found: dict[str, set[Window]] = {}
-    for reach in reaches:
-        found.setdefault(reach.instrument.symbol, set()).update(reach.partitions(asked))
+    for available_history in available:
+        found.setdefault(available_history.instrument.symbol, set()).update(available_history.partitions(asked))
     return {symbol: sorted(windows) for symbol, windows in found.items()}
 
 
-def _refuse_outside(wanted: dict[str, list[Window]], timeframe: Timeframe) -> None:
+def _reject_out_of_history(wanted: dict[str, list[Window]], timeframe: Timeframe) -> None:
     """Partitions before the first one there is cannot be run; says so instead of leaving them out."""
     from trading_platform.partitions import first_window
 
@@ -233,46 +242,54 @@ def _refuse_outside(wanted: dict[str, list[Window]], timeframe: Timeframe) -> No
             )
 
 
-def _failing(platform: PlatformContext, reaches: Sequence[Reach]) -> set[str]:
+def _failing(platform: PlatformContext, available: Sequence[AvailableHistory]) -> set[str]:
     return {
         failure.symbol
-        for length in {reach.timeframe for reach in reaches}
-        for failure in platform.stores.coverage.failures([reach.instrument.symbol for reach in reaches], length)
+        for length in {available_history.timeframe for available_history in available}
+        for failure in platform.stores.coverage.failures(
+            [available_history.instrument.symbol for available_history in available], length
+        )
     }
 
 
-def _account(platform: PlatformContext, reaches: Sequence[Reach], asked: Window | None) -> list[Line]:
+def _count(platform: PlatformContext, available: Sequence[AvailableHistory], asked: Window | None) -> list[Line]:
     lines = []
-    for reach in reaches:
-        partitions = reach.partitions(asked)
+    for available_history in available:
+        partitions = available_history.partitions(asked)
         if not partitions:
             continue
-        accounts = accounts_of(platform, reach, partitions)
-        failures = platform.stores.coverage.failures([reach.instrument.symbol], reach.timeframe)
+        accounts = accounts_of(platform, available_history, partitions)
+        failures = platform.stores.coverage.failures([available_history.instrument.symbol], available_history.timeframe)
         lines.append(
             Line(
-                symbol=reach.instrument.symbol,
-                timeframe=reach.timeframe.value,
+                symbol=available_history.instrument.symbol,
+                timeframe=available_history.timeframe.value,
                 partitions=len(partitions),
                 expected=sum(account.expected for account in accounts),
                 stored=sum(account.bars for account in accounts),
                 empty=sum(account.empty for account in accounts),
-                unconfirmed=sum(account.unconfirmed for account in accounts),
-                refused=sum(account.refused for account in accounts),
-                missing=sum(account.unaccounted for account in accounts),
+                pending_confirmation=sum(account.pending_confirmation for account in accounts),
+                rejected=sum(account.rejected for account in accounts),
+                missing=sum(account.missing for account in accounts),
                 failed=failures[-1].note if failures else None,
             )
         )
     return lines
 
 
-def accounts_of(platform: PlatformContext, reach: Reach, partitions: Sequence[Window]) -> list[Account]:
+def accounts_of(
+    platform: PlatformContext, available_history: AvailableHistory, partitions: Sequence[Window]
+) -> list[CoverageCount]:
     """What became of the bars that were expected in some partitions of what can be had."""
-    from trading_platform.workflows.bars.count_coverage import account_bars
+    from trading_platform.workflows.bars.count_coverage import count_coverage
 
-    symbol = reach.instrument.symbol
+    symbol = available_history.instrument.symbol
     stores, sources, windows = platform.stores, platform.sources, {symbol: partitions}
-    return list(account_bars(stores, sources, [reach.instrument], reach.timeframe, windows, clock=platform.clock))
+    return list(
+        count_coverage(
+            stores, sources, [available_history.instrument], available_history.timeframe, windows, clock=platform.clock
+        )
+    )
 
 
 def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *, as_json: bool) -> None:
@@ -285,9 +302,9 @@ def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *
             }
         )
         return
-    columns = ["symbol", "timeframe", "partitions", "expected", "stored", "empty", "refused", "missing"]
-    if any(line.unconfirmed for line in lines):
-        columns.insert(columns.index("refused"), "unconfirmed")
+    columns = ["symbol", "timeframe", "partitions", "expected", "stored", "empty", "rejected", "missing"]
+    if any(line.pending_confirmation for line in lines):
+        columns.insert(columns.index("rejected"), "pending_confirmation")
     rows = [[getattr(line, name) for name in columns] for line in lines]
     out.print(table("Bars", columns, rows, right=columns[2:]))
     for line in lines:

@@ -13,7 +13,7 @@ import typer
 
 from trading_platform.cli.output import out, print_json, progress_bars, table
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.time import parse_moment, utc_now
+from trading_platform.domain.time import parse_timestamp, utc_now
 from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
@@ -53,7 +53,7 @@ def import_actions(
     if json:
         print_json([asdict(file) for file in done])
     else:
-        columns = ("file", "format", "rows", "splits", "dividends", "changed", "refused")
+        columns = ("file", "format", "rows", "splits", "dividends", "changed", "rejected")
         rows = [
             (Path(one.origin).name, one.format, one.rows, one.splits, one.dividends, one.changed, one.quarantined)
             for one in done
@@ -146,7 +146,7 @@ def remove(
         raise InvalidRequest(
             f"There is no kind {kind!r}.", expected=" or ".join(ActionKind), received=repr(kind), remedy="choose one"
         )
-    date = parse_moment(ex_date)
+    date = parse_timestamp(ex_date)
     with open_platform(load_settings()) as platform:
         removed = platform.stores.corporate_actions.remove(symbol.upper(), date, ActionKind(kind))
     if not removed:

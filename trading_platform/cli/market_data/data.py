@@ -13,7 +13,7 @@ import typer
 from trading_platform.cli.market_data.backfill import accounts_of
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
-from trading_platform.domain.time import Timeframe, Window, parse_moment, utc_now
+from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
 from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
 
 _COLUMNS = ["symbol", "timeframe", "first", "last"]
-_COLUMNS += ["expected", "stored", "outside", "empty", "unconfirmed", "refused", "missing", "expired"]
+_COLUMNS += ["expected", "stored", "out_of_session", "empty", "pending_confirmation", "rejected", "missing", "expired"]
 _BEGINNING = "1900-01-01"
 
 
@@ -62,15 +62,17 @@ def coverage(
 
 
 def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timeframe]) -> list[dict[str, Any]]:
-    from trading_platform.workflows.bars.plan_backfill import reach_of
+    from trading_platform.workflows.bars.plan_backfill import available_history_of
 
     (instrument,) = platform.instruments([symbol])
     rows = []
     for timeframe in timeframes:
-        reach = reach_of(platform.stores, platform.sources, instrument, timeframe, platform.clock)
-        if reach is None:
+        available_history = available_history_of(
+            platform.stores, platform.sources, instrument, timeframe, platform.clock
+        )
+        if available_history is None:
             continue
-        accounts = accounts_of(platform, reach, reach.partitions(None))
+        accounts = accounts_of(platform, available_history, available_history.partitions(None))
         firsts = [account.first for account in accounts if account.first]
         lasts = [account.last for account in accounts if account.last]
         rows.append(
@@ -81,12 +83,12 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
                 "last": max(lasts).isoformat() if lasts else None,
                 "expected": sum(account.expected for account in accounts),
                 "stored": sum(account.stored for account in accounts),
-                "outside": sum(account.outside for account in accounts),
+                "out_of_session": sum(account.out_of_session for account in accounts),
                 "empty": sum(account.empty for account in accounts),
-                "unconfirmed": sum(account.unconfirmed for account in accounts),
-                "refused": sum(account.refused for account in accounts),
+                "pending_confirmation": sum(account.pending_confirmation for account in accounts),
+                "rejected": sum(account.rejected for account in accounts),
                 "expired": sum(account.expired for account in accounts),
-                "missing": sum(account.unaccounted for account in accounts),
+                "missing": sum(account.missing for account in accounts),
                 "failures": [
                     f"failed for {failure.window}: {failure.note}"
                     for failure in platform.stores.coverage.failures([symbol], timeframe)
@@ -96,9 +98,9 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
     return rows
 
 
-def _minute(moment: str | None) -> str | None:
+def _minute(timestamp: str | None) -> str | None:
     """A time in UTC as a table has room for it."""
-    return moment[:16].replace("T", " ") if moment else None
+    return timestamp[:16].replace("T", " ") if timestamp else None
 
 
 def export(
@@ -128,7 +130,7 @@ def export(
             remedy="choose such a name",
         )
     length, how = Timeframe.parse(timeframe), parse_adjustment(adjust)
-    window = Window(parse_moment(start or _BEGINNING), parse_moment(end) if end else utc_now())
+    window = Window(parse_timestamp(start or _BEGINNING), parse_timestamp(end) if end else utc_now())
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         chosen = list(platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all())
         frame = _read(platform, what, chosen, length, window, how)

@@ -18,10 +18,10 @@ from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
-    from trading_platform.workflows.gaps.gap_report import Stretch
+    from trading_platform.workflows.gaps.gap_report import GapInterval
 
 _COLUMNS = ["symbol", "timeframe", "what", "from", "to", "bars", "attempts", "next attempt", "note"]
-_TO_REPAIR = (SlotClass.UNCONFIRMED, SlotClass.MISSING, SlotClass.GIVEN_UP)
+_TO_REPAIR = (SlotClass.PENDING_CONFIRMATION, SlotClass.MISSING, SlotClass.FAILED_PERMANENTLY)
 _MANY = 100_000
 
 _Symbols = Annotated[list[str] | None, typer.Argument(help="Which symbols; all by default.")]
@@ -50,12 +50,12 @@ def gaps(
     from trading_platform.resources.platform import open_platform
 
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
-        found = _stretches(platform, symbols, _lengths(timeframe), closed=everything)
+        found = _intervals(platform, symbols, _lengths(timeframe), closed=everything)
     if json:
         print_json([_row(each) | {"window": str(each.window)} for each in found])
     else:
         _print(found, limit)
-    if any(each.what is SlotClass.GIVEN_UP for each in found):
+    if any(each.what is SlotClass.FAILED_PERMANENTLY for each in found):
         raise typer.Exit(1)
 
 
@@ -66,7 +66,7 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
     empty. Example: trading-platform repair SPY -t 1d
     """
     from trading_platform.resources.platform import open_platform
-    from trading_platform.workflows.gaps.detect_gaps import find_gaps
+    from trading_platform.workflows.gaps.detect_gaps import detect_gaps
     from trading_platform.workflows.gaps.repair_gaps import repair_gaps
     from trading_platform.workflows.gaps.verify_integrity import Proof
 
@@ -74,14 +74,14 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
     with progress_bars(quiet=json) as progress, open_platform(load_settings(), progress=progress) as platform:
         stores, sources, clock = platform.stores, platform.sources, platform.clock
         chosen = platform.instruments(symbols or list(stores.instruments.all()))
-        listed = find_gaps(
+        listed = detect_gaps(
             stores,
             sources,
             chosen,
             clock=clock,
             timeframes=lengths,
             proof=Proof.ALL,
-            tell=platform.tell,
+            publish=platform.publish,
             progress=lambda _what, done, total: progress("timeframes", done, total),
         )
         done = repair_gaps(
@@ -91,22 +91,24 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
             only=[gap.id for gap in listed.gaps],
             limit=_MANY,
             whatever=True,
-            tell=platform.tell,
+            publish=platform.publish,
             progress=progress,
         )
-        left = [each for each in _stretches(platform, symbols, lengths, closed=False) if each.what in _TO_REPAIR]
+        left = [each for each in _intervals(platform, symbols, lengths, closed=False) if each.what in _TO_REPAIR]
     states = Counter(each.state for each in done)
     if json:
         print_json(
             {
-                "vanished": [asdict(each) | {"window": str(each.window)} for each in listed.vanished],
+                "missing_or_modified": [
+                    asdict(each) | {"window": str(each.window)} for each in listed.missing_or_modified
+                ],
                 "repairs": dict(states),
                 "left": [_row(each) for each in left],
             }
         )
     else:
-        if listed.vanished:
-            out.print(f"{len(listed.vanished)} periods were not stored as they had been committed.")
+        if listed.missing_or_modified:
+            out.print(f"{len(listed.missing_or_modified)} periods were not stored as they had been committed.")
         said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
         out.print(f"{len(done)} gaps were looked at: {said}." if done else "There is no gap to repair.")
         if left:
@@ -119,23 +121,23 @@ def _lengths(timeframe: Sequence[str] | None) -> list[Timeframe]:
     return [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
 
 
-def _stretches(
+def _intervals(
     platform: PlatformContext, symbols: Sequence[str] | None, lengths: Sequence[Timeframe], *, closed: bool
-) -> list[Stretch]:
-    from trading_platform.workflows.gaps.gap_report import list_gaps
+) -> list[GapInterval]:
+    from trading_platform.workflows.gaps.gap_report import gap_report
 
     chosen = platform.instruments(list(symbols or platform.stores.instruments.all()))
     return [
         each
         for instrument in chosen
         for length in lengths
-        for each in list_gaps(
+        for each in gap_report(
             platform.stores, platform.sources, instrument, length, clock=platform.clock, closed=closed
         )
     ]
 
 
-def _row(each: Stretch) -> dict[str, object]:
+def _row(each: GapInterval) -> dict[str, object]:
     return {
         "symbol": each.symbol,
         "timeframe": each.timeframe.value,
@@ -149,16 +151,16 @@ def _row(each: Stretch) -> dict[str, object]:
     }
 
 
-def _print(found: Sequence[Stretch], limit: int) -> None:
+def _print(found: Sequence[GapInterval], limit: int) -> None:
     if not found:
         out.print("There is no gap: every bar the calendars expect is stored.")
         return
-    by_kind: dict[tuple[str, Timeframe], list[Stretch]] = {}
+    by_kind: dict[tuple[str, Timeframe], list[GapInterval]] = {}
     for each in found:
         by_kind.setdefault((each.symbol, each.timeframe), []).append(each)
     shown = []
-    for stretches in by_kind.values():
-        urgent = sorted(stretches, key=lambda each: (each.what not in _TO_REPAIR, each.window))[:limit]
+    for intervals in by_kind.values():
+        urgent = sorted(intervals, key=lambda each: (each.what not in _TO_REPAIR, each.window))[:limit]
         shown += sorted(urgent, key=lambda each: each.window)
     rows = [
         {
@@ -170,13 +172,13 @@ def _print(found: Sequence[Stretch], limit: int) -> None:
         for each in shown
     ]
     out.print(table("Gaps", _COLUMNS, as_rows(rows, _COLUMNS), right=["bars", "attempts"]))
-    for (symbol, length), stretches in by_kind.items():
+    for (symbol, length), intervals in by_kind.items():
         counts: Counter[str] = Counter()
-        for each in stretches:
+        for each in intervals:
             counts[each.what.value] += 1
         said = ", ".join(f"{count:,} {what}" for what, count in counts.items())
         out.print(f"{symbol} {length}: {said}", highlight=False)
 
 
-def _time(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+def _time(timestamp: datetime | None) -> str:
+    return f"{timestamp:%Y-%m-%d %H:%M}" if timestamp else ""

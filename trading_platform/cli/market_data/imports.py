@@ -182,7 +182,7 @@ def _files_table(report: ImportReport) -> object:
     from trading_platform.cli.output import table
 
     counts = ("rows", "accepted", "quarantined")
-    columns = ("file", "symbol", "bars", "rows", "accepted", "refused", "from", "to")
+    columns = ("file", "symbol", "bars", "rows", "accepted", "rejected", "from", "to")
     shown = report.files
     if len(shown) > _MOST_LINES:
         shown = tuple(file for file in report.files if file.quarantined)[:_MOST_LINES]
@@ -192,11 +192,11 @@ def _files_table(report: ImportReport) -> object:
     rows = [_row(file) for file in shown]
     totals = (sum(getattr(file, name) for file in report.files) for name in counts)
     rows.append(("all", "", "", *totals, "", ""))
-    return table(title, columns, rows, right=("rows", "accepted", "refused"))
+    return table(title, columns, rows, right=("rows", "accepted", "rejected"))
 
 
 def _row(file: ImportedFile) -> tuple[object, ...]:
-    span = [f"{moment:%Y-%m-%d}" if moment else None for moment in (file.start, file.end)]
+    span = [f"{timestamp:%Y-%m-%d}" if timestamp else None for timestamp in (file.start, file.end)]
     counts = (file.rows, file.accepted, file.quarantined)
     return (Path(file.origin).name, file.symbol, file.timeframe, *counts, *span)
 

@@ -52,7 +52,7 @@ def outages(
         for each in done:
             out.print(f"{each.outage.symbol}: {each.state}, {each.note}", highlight=False, markup=False)
         _print(found)
-    if any(each.state is OutageState.GIVEN_UP for each in found):
+    if any(each.state is OutageState.FAILED_PERMANENTLY for each in found):
         raise typer.Exit(1)
 
 
@@ -67,5 +67,5 @@ def _print(found: Sequence[Outage]) -> None:
     out.print(table("Outages", _COLUMNS, as_rows(rows, _COLUMNS), right=["id", "attempts"]))
 
 
-def _time(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
+def _time(timestamp: datetime | None) -> str:
+    return f"{timestamp:%Y-%m-%d %H:%M:%S}" if timestamp else ""

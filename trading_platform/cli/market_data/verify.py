@@ -75,13 +75,13 @@ def _report(results: Sequence[CheckResult], *, as_json: bool) -> None:
             result.asset,
             result.check,
             f"[{_COLOURS[result.status.value]}]{result.status.value}[/]",
-            result.looked_at,
-            result.offenders,
+            result.rows_checked,
+            result.failing_rows,
         )
         for result in results
     ]
-    columns = ("asset", "check", "result", "looked at", "offenders")
-    out.print(table("Checks", columns, rows, right=("looked at", "offenders")))
+    columns = ("asset", "check", "result", "looked at", "failing_rows")
+    out.print(table("Checks", columns, rows, right=("looked at", "failing_rows")))
     for result in results:
         if not result.passed:
             _explain(result)
@@ -89,7 +89,7 @@ def _report(results: Sequence[CheckResult], *, as_json: bool) -> None:
 
 
 def _explain(result: CheckResult) -> None:
-    """In words, with the first offenders, what did not pass."""
+    """In words, with the first failing_rows, what did not pass."""
     colour = _COLOURS[result.status.value]
     out.print(f"[{colour}]{result.asset} {result.check}[/]: {escape(result.description)}", highlight=False)
     for row in result.sample:

@@ -12,7 +12,7 @@ import typer
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceRejected
 from trading_platform.domain.money import plain_text
-from trading_platform.domain.time import parse_moment, utc_now
+from trading_platform.domain.time import parse_timestamp, utc_now
 from trading_platform.settings import load_settings
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def account(
     """
     from trading_platform.resources.accounts import open_accounts
 
-    moment = parse_moment(day) if day else utc_now()
-    start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    timestamp = parse_timestamp(day) if day else utc_now()
+    start = timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
     with open_accounts(load_settings()) as accounts:
         statements = {name: _statement(each, start) for name, each in _chosen(accounts, broker).items()}
     if json:
@@ -87,8 +87,8 @@ def _statement(each: BrokerAccount, start: datetime) -> Statement:
     balances, positions = each.balances(), each.positions()
     try:
         return Statement(balances, positions, each.fills(start, start + timedelta(days=1)))
-    except SourceRejected as refusal:
-        return Statement(balances, positions, [], without_fills=str(refusal))
+    except SourceRejected as rejection:
+        return Statement(balances, positions, [], without_fills=str(rejection))
 
 
 def _print(name: str, statement: Statement, start: datetime) -> None:

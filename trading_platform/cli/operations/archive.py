@@ -64,7 +64,7 @@ def _show(audit: AuditArchive, *, as_json: bool) -> None:
 
     months = [
         {"table": found.table.value, "month": month_name(found.window), "bytes": found.size}
-        | found.record.tally.as_dict()
+        | found.record.manifest.as_dict()
         | {"archived_at": found.record.archived_at.isoformat()}
         for found in audit.months()
     ]

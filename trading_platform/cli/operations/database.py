@@ -53,7 +53,7 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for mac
     """
     from trading_platform.domain.time import utc_now
     from trading_platform.embedded.stack import running_stack
-    from trading_platform.stores.market_data.retention import LifecycleStore
+    from trading_platform.stores.market_data.retention import RetentionStore
     from trading_platform.stores.postgres import migrations
     from trading_platform.stores.postgres.database import Database
 
@@ -64,8 +64,8 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for mac
             tables: list[TableStatus] = []
             kept_by = "unknown"
             if found == newest:
-                lifecycle = LifecycleStore(database, database)
-                tables, kept_by = lifecycle.status(utc_now()), lifecycle.kept_by()
+                retention = RetentionStore(database, database)
+                tables, kept_by = retention.status(utc_now()), retention.kept_by()
         finally:
             database.close()
     if json:
@@ -102,13 +102,13 @@ def _print_tables(tables: Sequence[TableStatus], kept_by: str) -> None:
     numbers = ["rows", "size", "chunks", "compressed", "to compress", "to drop"]
     out.print(shown("Bars and indicators", columns, rows, right=numbers))
     out.print(f"Kept to these rules by {kept_by}.", highlight=False)
-    runs = [moment for table in tables for moment in (table.next_compression, table.next_retention) if moment]
+    runs = [timestamp for table in tables for timestamp in (table.next_compression, table.next_retention) if timestamp]
     if runs:
         out.print(f"Its policies run next at {min(runs):%Y-%m-%d %H:%M} UTC.", highlight=False)
 
 
-def _day(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d}" if moment else ""
+def _day(timestamp: datetime | None) -> str:
+    return f"{timestamp:%Y-%m-%d}" if timestamp else ""
 
 
 def _size(size: int) -> str:

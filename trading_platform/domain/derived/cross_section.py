@@ -26,7 +26,7 @@ than any weekend with holidays, short enough to forget the delisted."""
 BETA_PAIRS = 60
 """Pairs of returns in a beta."""
 
-BETA_REACH = 120
+BETA_LOOKBACK = 120
 """The pairs of a beta must lie within this many bars of the symbol. Calendars that share five
 days of seven need 84; without a bound the warm-up of a partition would have none."""
 
@@ -92,7 +92,7 @@ def _mean_of_peers(own: Series, peers: Sequence[Series]) -> Floats:
 def market_beta(own: Series, benchmark: Series | None) -> Floats:
     """Covariance with the benchmark's daily returns over their variance, from the last 60 common dates.
 
-    NaN without a benchmark, where fewer than 60 pairs lie within :data:`BETA_REACH` bars, and
+    NaN without a benchmark, where fewer than 60 pairs lie within :data:`BETA_LOOKBACK` bars, and
     where the benchmark stood still.
     """
     beta = np.full(len(own.time), np.nan)
@@ -108,7 +108,7 @@ def market_beta(own: Series, benchmark: Series | None) -> Floats:
     latest = np.searchsorted(known_at, own.available_at, side="right") - 1
     enough = latest >= BETA_PAIRS - 1
     first = mine[latest[enough] - (BETA_PAIRS - 1)]
-    within = np.arange(len(own.time))[enough] - first < BETA_REACH
+    within = np.arange(len(own.time))[enough] - first < BETA_LOOKBACK
     beta[enough] = np.where(within, betas[latest[enough] - (BETA_PAIRS - 1)], np.nan)
     return beta
 

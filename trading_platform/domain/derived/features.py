@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from trading_platform.domain.derived.cross_section import BETA_REACH, Series, market_beta, sector_momentum
+from trading_platform.domain.derived.cross_section import BETA_LOOKBACK, Series, market_beta, sector_momentum
 from trading_platform.domain.derived.indicators import STANDSTILL, WARM_UP, compute_indicators, runs
 from trading_platform.domain.derived.smoothing import Floats, moving_deviation, moving_mean, returns
 from trading_platform.domain.derived.splits import NO_SPLITS, Splits, shares_held
@@ -142,7 +142,7 @@ FEATURES: dict[str, FeatureSpec] = {
             "cov(r, r_m) / var(r_m) over the last 60 dates with both returns known at available_at",
             ("returns_1d",),
             60,
-            BETA_REACH,
+            BETA_LOOKBACK,
         ),
     )
 }

@@ -36,18 +36,18 @@ def shares_held(times: pl.Series, splits: Sequence[tuple[datetime, Fraction]]) -
     """
     if times.is_empty():
         return None
-    inside = [(moment, ratio) for moment, ratio in splits if times[0] < moment <= times[-1]]
+    inside = [(timestamp, ratio) for timestamp, ratio in splits if times[0] < timestamp <= times[-1]]
     if not inside:
         return None
-    moments = pl.Series([moment for moment, _ in inside], dtype=times.dtype)
+    timestamps = pl.Series([timestamp for timestamp, _ in inside], dtype=times.dtype)
     held = np.cumprod([1.0, *(float(ratio) for _, ratio in inside)])
-    result: Floats = held[moments.search_sorted(times, side="right").to_numpy()]
+    result: Floats = held[timestamps.search_sorted(times, side="right").to_numpy()]
     return result
 
 
 def fingerprint(splits: Splits) -> str:
     """What tells these splits from any others, in at most 16 characters; empty for none."""
     said = sorted(
-        {(symbol, f"{moment:%Y%m%d}", str(ratio)) for symbol, known in splits.items() for moment, ratio in known}
+        {(symbol, f"{timestamp:%Y%m%d}", str(ratio)) for symbol, known in splits.items() for timestamp, ratio in known}
     )
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16] if said else ""

@@ -67,7 +67,7 @@ def adjust_bars(
     closes: Closes,
     adjust: Adjustment,
     as_of: datetime,
-    ex_moment: ExMoment,
+    ex_timestamp: ExMoment,
 ) -> pl.DataFrame:
     """The bars as they looked at a moment, in the shares of that moment.
 
@@ -83,7 +83,7 @@ def adjust_bars(
         closes: for total return, the raw close before each dividend's ex-date.
         adjust: what to adjust for.
         as_of: actions that were not known or not in force by then do not count.
-        ex_moment: from when on bars are ex.
+        ex_timestamp: from when on bars are ex.
 
     Returns:
         Frame of ``BAR_SCHEMA``; bars that no action touches are as they were.
@@ -95,11 +95,13 @@ def adjust_bars(
     counted = [
         action
         for action in actions
-        if action.symbol in firsts and firsts[action.symbol] < ex_moment(action) <= as_of and action.known_at <= as_of
+        if action.symbol in firsts
+        and firsts[action.symbol] < ex_timestamp(action) <= as_of
+        and action.known_at <= as_of
     ]
     if adjust is Adjustment.RAW or not counted:
         return bars
-    steps = _steps(counted, closes if adjust is Adjustment.TOTAL_RETURN else None, ex_moment)
+    steps = _steps(counted, closes if adjust is Adjustment.TOTAL_RETURN else None, ex_timestamp)
     return _apply(bars, steps)
 
 
@@ -115,19 +117,19 @@ _STEP_SCHEMA: dict[str, pl.DataType] = {
 price_down`` and their volume by ``volume_up / volume_down``."""
 
 
-def _steps(actions: Sequence[CorporateAction], closes: Closes | None, ex_moment: ExMoment) -> pl.DataFrame:
+def _steps(actions: Sequence[CorporateAction], closes: Closes | None, ex_timestamp: ExMoment) -> pl.DataFrame:
     of_symbol: dict[str, dict[datetime, list[CorporateAction]]] = {}
     for action in actions:
-        of_symbol.setdefault(action.symbol, {}).setdefault(ex_moment(action), []).append(action)
+        of_symbol.setdefault(action.symbol, {}).setdefault(ex_timestamp(action), []).append(action)
     rows = []
-    for symbol, moments in of_symbol.items():
+    for symbol, timestamps in of_symbol.items():
         price = volume = Fraction(1)
-        for moment in sorted(moments, reverse=True):
-            split = next((action.ratio for action in moments[moment] if action.ratio is not None), Fraction(1))
+        for timestamp in sorted(timestamps, reverse=True):
+            split = next((action.ratio for action in timestamps[timestamp] if action.ratio is not None), Fraction(1))
             price, volume = price / split, volume * split
             if closes is not None:
-                price *= _dividend_factor(moments[moment], split, closes)
-            rows.append((symbol, moment, *_pair(price), *_pair(volume)))
+                price *= _dividend_factor(timestamps[timestamp], split, closes)
+            rows.append((symbol, timestamp, *_pair(price), *_pair(volume)))
     return pl.DataFrame(rows, schema=_STEP_SCHEMA, orient="row").sort("symbol", "until")
 
 

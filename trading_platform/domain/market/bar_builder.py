@@ -27,8 +27,8 @@ from trading_platform.domain.market.bar_series import (
     Series,
     minute_after,
     minute_of,
-    moment_of,
     text_of,
+    timestamp_of,
 )
 from trading_platform.domain.market.bars import BAR_SCHEMA, Quality
 from trading_platform.domain.market.event_validation import LAST_TIME, fault_of_quote, fault_of_time, fault_of_trade
@@ -39,7 +39,7 @@ from trading_platform.domain.time import Timeframe, Window
 GRACE = timedelta(seconds=2)
 """How long after a minute's end its events may still come in."""
 
-_LATE_REACH = timedelta(hours=1)
+_LATE_ALLOWANCE = timedelta(hours=1)
 """So far, at most, silent minutes after a late trade are asked for again with its own."""
 
 _ZERO = Decimal(0)
@@ -79,7 +79,7 @@ class FinalMinutes:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """An event that cannot be used.
 
     Attributes:
@@ -100,7 +100,7 @@ class Counts:
     Attributes:
         received: all that came in.
         accepted: used, or good but of no use to the bars asked for.
-        refused: against the rules.
+        rejected: against the rules.
         duplicates: trades whose number was counted already.
         repeated: read before, fed again after a restart.
         late: of the accepted, those that came after their minute was final.
@@ -110,7 +110,7 @@ class Counts:
 
     received: int = 0
     accepted: int = 0
-    refused: int = 0
+    rejected: int = 0
     duplicates: int = 0
     repeated: int = 0
     late: int = 0
@@ -125,7 +125,7 @@ class BarBuilder:
         source: what stands in the bars' column ``source``.
         basis: the price of each symbol's bars; with a single one every symbol that occurs is taken up.
         grace: how long after a minute's end its events may still come in.
-        fill_silent: give a minute without trades, in which the feed was up, a bar of volume 0 at the last
+        fill_no_trade: give a minute without trades, in which the feed was up, a bar of volume 0 at the last
             price, marked ``no_trade``, as exchanges that trade without pause do. Where the last price is not
             known, after the feed was down, such a minute is to be asked for. Bars of quotes have no such minutes.
     """
@@ -136,10 +136,10 @@ class BarBuilder:
         *,
         basis: Mapping[str, Basis] | Basis,
         grace: timedelta = GRACE,
-        fill_silent: bool = False,
+        fill_no_trade: bool = False,
     ) -> None:
         self.source = source
-        self._fill_silent = fill_silent
+        self._fill_no_trade = fill_no_trade
         self.counts = Counts()
         self._any_basis = basis if isinstance(basis, Basis) else None
         self._series = {} if isinstance(basis, Basis) else {symbol: Series(basis[symbol]) for symbol in sorted(basis)}
@@ -153,7 +153,7 @@ class BarBuilder:
         self._answered: dict[str, list[Window]] = {}
         self._late: dict[str, list[Window]] = {}
         self._late_events = 0
-        self._refused: list[Refused] = []
+        self._rejected: list[Rejected] = []
 
     @property
     def until(self) -> datetime | None:
@@ -191,7 +191,7 @@ class BarBuilder:
             self._read = offset
         fault = fault_of_time(event.time, received)
         if fault is not None:
-            self._refuse(event, *fault)
+            self._reject(event, *fault)
             return
         kind = type(event)
         if kind is Quote:
@@ -201,9 +201,9 @@ class BarBuilder:
         else:
             used = self._add_state(event)
         if used:
-            moment = event.time if received is None or event.time <= received else received
-            if self._watermark is None or moment > self._watermark:
-                self._advance(moment)
+            timestamp = event.time if received is None or event.time <= received else received
+            if self._watermark is None or timestamp > self._watermark:
+                self._advance(timestamp)
 
     def take_final(self) -> FinalMinutes | None:
         """What has become final since it was last asked; None if no minute has."""
@@ -221,10 +221,10 @@ class BarBuilder:
         self._rows, self._answered, self._late, self._late_events = [], {}, {}, 0
         return made
 
-    def take_refused(self) -> list[Refused]:
+    def take_rejected(self) -> list[Rejected]:
         """The events refused since it was last asked."""
-        refused, self._refused = self._refused, []
-        return refused
+        rejected, self._rejected = self._rejected, []
+        return rejected
 
     def close(self) -> None:
         """Says that nothing more comes and nothing is missing, as at the end of a complete file.
@@ -251,7 +251,7 @@ class BarBuilder:
             "version": _STATE_VERSION,
             "source": self.source,
             "grace": self._grace.total_seconds(),
-            "fill_silent": self._fill_silent,
+            "fill_no_trade": self._fill_no_trade,
             "any_basis": self._any_basis,
             "read": self._read,
             "until": text_of(self._until),
@@ -273,8 +273,8 @@ class BarBuilder:
         """
         self._check_state(state)
         self._read = state["read"]
-        self._since = self._until = moment_of(state["until"])
-        self._watermark = moment_of(state["watermark"])
+        self._since = self._until = timestamp_of(state["until"])
+        self._watermark = timestamp_of(state["watermark"])
         self._turn = self._next_turn()
         self._late = {symbol: _windows_of_text(texts) for symbol, texts in state["late"].items()}
         self._late_events = state["late_events"]
@@ -288,8 +288,8 @@ class BarBuilder:
         differing = [
             symbol for symbol, series in self._series.items() if kept.get(symbol, series.basis) != series.basis
         ]
-        expected = (_STATE_VERSION, self.source, self._grace.total_seconds(), self._fill_silent, self._any_basis)
-        received = tuple(state.get(name) for name in ("version", "source", "grace", "fill_silent", "any_basis"))
+        expected = (_STATE_VERSION, self.source, self._grace.total_seconds(), self._fill_no_trade, self._any_basis)
+        received = tuple(state.get(name) for name in ("version", "source", "grace", "fill_no_trade", "any_basis"))
         if expected != received or differing:
             raise InvalidRequest(
                 "The kept position belongs to other bars.",
@@ -304,7 +304,7 @@ class BarBuilder:
             return False
         fault = fault_of_quote(quote)
         if fault is not None:
-            self._refuse(quote, *fault)
+            self._reject(quote, *fault)
             return False
         self.counts.accepted += 1
         bid, ask = quote.bid, quote.ask
@@ -325,7 +325,7 @@ class BarBuilder:
             return False
         fault = fault_of_trade(trade)
         if fault is not None:
-            self._refuse(trade, *fault)
+            self._reject(trade, *fault)
             return False
         if trade.trade_id is not None and not series.seen.add(trade.trade_id):
             self.counts.duplicates += 1
@@ -351,7 +351,7 @@ class BarBuilder:
     def _series_of(self, event: Quote | Trade) -> Series | None:
         series = self._series.get(event.symbol) or self._series_named(event.symbol)
         if series is None:
-            self._refuse(event, Reason.UNSUPPORTED, f"{event.symbol} is not followed")
+            self._reject(event, Reason.UNSUPPORTED, f"{event.symbol} is not followed")
         return series
 
     def _series_named(self, symbol: str) -> Series | None:
@@ -362,29 +362,29 @@ class BarBuilder:
     def _basis(self, symbol: str) -> Basis:
         return self._series[symbol].basis
 
-    def _refuse(self, event: Event, reason: Reason, detail: str) -> None:
-        self.counts.refused += 1
-        self._refused.append(Refused(event, reason, detail))
+    def _reject(self, event: Event, reason: Reason, detail: str) -> None:
+        self.counts.rejected += 1
+        self._rejected.append(Rejected(event, reason, detail))
 
     def _observe(
         self, series: Series, event: Quote | Trade, price: Decimal, quantity: Decimal, trade_id: int | None
     ) -> None:
         """A price at a moment, into the running bar of its minute."""
-        moment, bar = event.time, series.current
-        if bar is None or not bar.start <= moment < bar.end:
-            start = minute_of(moment)
+        timestamp, bar = event.time, series.current
+        if bar is None or not bar.start <= timestamp < bar.end:
+            start = minute_of(timestamp)
             if self._until is not None and start < self._until:
                 self._came_late(series, event.symbol, start)
                 return
             bar = series.running.get(start)
             if bar is None:
-                bar = series.running[start] = RunningBar(start, moment, price, quantity, trade_id)
+                bar = series.running[start] = RunningBar(start, timestamp, price, quantity, trade_id)
                 series.current = bar
                 return
             series.current = bar
-        if not bar.add(moment, price, quantity, trade_id):
+        if not bar.add(timestamp, price, quantity, trade_id):
             self.counts.accepted -= 1
-            self._refuse(event, Reason.OUT_OF_RANGE, f"the volume of its minute does not fit its column: {quantity}")
+            self._reject(event, Reason.OUT_OF_RANGE, f"the volume of its minute does not fit its column: {quantity}")
 
     def _came_late(self, series: Series, symbol: str, start: datetime) -> None:
         """Before the feed was first up nothing was answered for, so nothing is to be asked for again."""
@@ -395,8 +395,8 @@ class BarBuilder:
         self._late_events += 1
         # Silent minutes after it stand at a price that was not the last.
         end = start + MINUTE
-        if self._fill_silent and series.basis is Basis.TRADE and self._until is not None:
-            end = min(max(end, self._until), start + _LATE_REACH)
+        if self._fill_no_trade and series.basis is Basis.TRADE and self._until is not None:
+            end = min(max(end, self._until), start + _LATE_ALLOWANCE)
         self._mark_late(symbol, Window(start, end))
 
     def _mark_late(self, symbol: str, window: Window) -> None:
@@ -404,20 +404,20 @@ class BarBuilder:
         if window not in windows:
             self._late[symbol] = Window.merge([*windows, window])
 
-    def _down(self, symbol: str, series: Series, moment: datetime) -> None:
-        if series.down_since is not None and moment >= series.down_since:
+    def _down(self, symbol: str, series: Series, timestamp: datetime) -> None:
+        if series.down_since is not None and timestamp >= series.down_since:
             return
-        series.down_since = moment
-        if self._until is not None and minute_of(moment) < self._until:
-            self._mark_late(symbol, Window(minute_of(moment), self._until))
+        series.down_since = timestamp
+        if self._until is not None and minute_of(timestamp) < self._until:
+            self._mark_late(symbol, Window(minute_of(timestamp), self._until))
 
-    def _advance(self, moment: datetime) -> None:
-        self._watermark = moment
+    def _advance(self, timestamp: datetime) -> None:
+        self._watermark = timestamp
         if self._until is None:
-            self._since = self._until = minute_of(moment)
+            self._since = self._until = minute_of(timestamp)
             self._turn = self._next_turn()
-        if moment >= self._turn:
-            self._settle(minute_of(moment - self._grace))
+        if timestamp >= self._turn:
+            self._settle(minute_of(timestamp - self._grace))
 
     def _next_turn(self) -> datetime:
         return LAST_TIME if self._until is None else self._until + MINUTE + self._grace
@@ -431,12 +431,12 @@ class BarBuilder:
             return
         settled = Window(self._until, until)
         for symbol, series in self._series.items():
-            told = settled.subtract(series.untold())
+            told = settled.subtract(series.unpublished())
             bars = {bar.start: bar for bar in series.settle(until)}
             self.counts.cut += sum(not any(start in window for window in told) for start in bars)
             for window in told:
-                if self._fill_silent and series.basis is Basis.TRADE:
-                    self._tell_each_minute(symbol, series, window, bars)
+                if self._fill_no_trade and series.basis is Basis.TRADE:
+                    self._emit_each_minute(symbol, series, window, bars)
                 else:
                     self._answered.setdefault(symbol, []).append(window)
                     self._rows += [
@@ -447,11 +447,11 @@ class BarBuilder:
         self._until = until
         self._turn = self._next_turn()
 
-    def _tell_each_minute(
+    def _emit_each_minute(
         self, symbol: str, series: Series, window: Window, bars: Mapping[datetime, RunningBar]
     ) -> None:
         """A bar for each minute: of its trades, or at the last price; one without a known price is to be asked for."""
-        if series.told_until != window.start:
+        if series.emitted_until != window.start:
             series.last = None
         start = window.start
         while start < window.end:
@@ -459,14 +459,14 @@ class BarBuilder:
             if bar is not None:
                 self._rows.append((*series.row(symbol, bar), Quality.TRADED.value))
                 series.last = bar.close
-            elif (silent := series.silent_row(symbol, start)) is not None:
+            elif (silent := series.no_trade_row(symbol, start)) is not None:
                 self._rows.append((*silent, Quality.NO_TRADE.value))
             else:
                 self._mark_late(symbol, minute)
             if bar is not None or series.last is not None:
                 self._answered.setdefault(symbol, []).append(minute)
             start = minute.end
-        series.told_until = window.end
+        series.emitted_until = window.end
 
 
 def _frame(rows: Iterable[tuple[Any, ...]], source: str) -> pl.DataFrame:

@@ -33,15 +33,15 @@ class Basis(StrEnum):
     ASK = "ask"
 
 
-def minute_of(moment: datetime) -> datetime:
-    """The minute, in UTC, that holds ``moment``."""
-    return moment.astimezone(UTC).replace(second=0, microsecond=0)
+def minute_of(timestamp: datetime) -> datetime:
+    """The minute, in UTC, that holds ``timestamp``."""
+    return timestamp.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def minute_after(moment: datetime) -> datetime:
-    """The first whole minute that does not begin before ``moment``."""
-    start = minute_of(moment)
-    return start if start == moment else start + MINUTE
+def minute_after(timestamp: datetime) -> datetime:
+    """The first whole minute that does not begin before ``timestamp``."""
+    start = minute_of(timestamp)
+    return start if start == timestamp else start + MINUTE
 
 
 class RunningBar:
@@ -65,15 +65,15 @@ class RunningBar:
     )  # fmt: skip
 
     def __init__(
-        self, start: datetime, moment: datetime, price: Decimal, quantity: Decimal, trade_id: int | None
+        self, start: datetime, timestamp: datetime, price: Decimal, quantity: Decimal, trade_id: int | None
     ) -> None:
         self.start, self.end = start, start + MINUTE
         self.open = self.high = self.low = self.close = price
         self.volume = quantity
-        self.open_time = self.close_time = moment
+        self.open_time = self.close_time = timestamp
         self.open_id = self.close_id = trade_id
 
-    def add(self, moment: datetime, price: Decimal, quantity: Decimal, trade_id: int | None) -> bool:
+    def add(self, timestamp: datetime, price: Decimal, quantity: Decimal, trade_id: int | None) -> bool:
         """Takes in a price; False, and nothing is changed, if the volume would not fit its column."""
         if quantity:
             volume = EXACT.add(self.volume, quantity)
@@ -84,10 +84,10 @@ class RunningBar:
             self.high = price
         elif price < self.low:
             self.low = price
-        if moment > self.close_time or (moment == self.close_time and not _before(trade_id, self.close_id)):
-            self.close, self.close_time, self.close_id = price, moment, trade_id
-        if moment < self.open_time or (moment == self.open_time and _before(trade_id, self.open_id)):
-            self.open, self.open_time, self.open_id = price, moment, trade_id
+        if timestamp > self.close_time or (timestamp == self.close_time and not _before(trade_id, self.close_id)):
+            self.close, self.close_time, self.close_id = price, timestamp, trade_id
+        if timestamp < self.open_time or (timestamp == self.open_time and _before(trade_id, self.open_id)):
+            self.open, self.open_time, self.open_id = price, timestamp, trade_id
         return True
 
     def as_json(self) -> list[Any]:
@@ -126,7 +126,7 @@ class Series:
         down_since: since when the feed is down for it; None while it is up.
         downs: intervals in which the feed was down, as far as a minute that is not final needs them.
         last: close of the last final minute, while no minute after it was left out.
-        told_until: all minutes before it, back to the last one left out, are final and were told.
+        emitted_until: all minutes before it, back to the last one left out, are final and were told.
     """
 
     basis: Basis
@@ -140,7 +140,7 @@ class Series:
     down_since: datetime | None = DAWN
     downs: list[tuple[datetime, datetime]] = field(default_factory=list)
     last: Decimal | None = None
-    told_until: datetime | None = None
+    emitted_until: datetime | None = None
 
     def price(self) -> Decimal | None:
         """What the quotes say now, None while it cannot be told; for MID the sum of both sides, which is exact."""
@@ -152,16 +152,16 @@ class Series:
             return None
         return EXACT.add(self.bid, self.ask)
 
-    def up(self, moment: datetime) -> None:
-        """The feed is up since ``moment``."""
+    def up(self, timestamp: datetime) -> None:
+        """The feed is up since ``timestamp``."""
         if self.first_up is None:
-            self.first_up = moment
+            self.first_up = timestamp
         if self.down_since is not None:
-            if moment > self.down_since:
-                self.downs.append((self.down_since, moment))
+            if timestamp > self.down_since:
+                self.downs.append((self.down_since, timestamp))
             self.down_since = None
 
-    def untold(self) -> list[Window]:
+    def unpublished(self) -> list[Window]:
         """The whole minutes during a part of which the feed was down."""
         downs = self.downs if self.down_since is None else [*self.downs, (self.down_since, LAST_TIME)]
         return [Window(minute_of(start), minute_after(end)) for start, end in downs]
@@ -182,7 +182,7 @@ class Series:
             prices = (*(EXACT.divide(total, _TWO) for total in prices),)  # type: ignore[assignment]
         return (bar.start, symbol, *(round_amount(price) for price in prices), volume)
 
-    def silent_row(self, symbol: str, start: datetime) -> tuple[Any, ...] | None:
+    def no_trade_row(self, symbol: str, start: datetime) -> tuple[Any, ...] | None:
         """A minute in which nothing was traded, at the last price; None where that is not known."""
         if self.last is None:
             return None
@@ -192,7 +192,7 @@ class Series:
         """All of it, numbers as text."""
         return {
             "last": None if self.last is None else str(self.last),
-            "told_until": text_of(self.told_until),
+            "emitted_until": text_of(self.emitted_until),
             "basis": self.basis.value,
             "bid": None if self.bid is None else str(self.bid),
             "ask": None if self.ask is None else str(self.ask),
@@ -215,11 +215,11 @@ class Series:
             running={bar.start: bar for bar in bars},
             seen=SeenTradeIds(kept["seen"]),
             gapless=gapless_of(kept),
-            first_up=moment_of(kept["first_up"]),
-            down_since=moment_of(kept["down_since"]),
+            first_up=timestamp_of(kept["first_up"]),
+            down_since=timestamp_of(kept["down_since"]),
             downs=[(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in kept["downs"]],
             last=None if kept["last"] is None else Decimal(kept["last"]),
-            told_until=moment_of(kept["told_until"]),
+            emitted_until=timestamp_of(kept["emitted_until"]),
         )
 
 
@@ -229,11 +229,11 @@ def gapless_of(kept: Mapping[str, Any]) -> tuple[int, datetime] | None:
     return None if number is None or time is None else (number, datetime.fromisoformat(time))
 
 
-def text_of(moment: datetime | None) -> str | None:
+def text_of(timestamp: datetime | None) -> str | None:
     """A moment as JSON holds it."""
-    return None if moment is None else moment.astimezone(UTC).isoformat()
+    return None if timestamp is None else timestamp.astimezone(UTC).isoformat()
 
 
-def moment_of(text: str | None) -> datetime | None:
+def timestamp_of(text: str | None) -> datetime | None:
     """What :func:`text_of` gave."""
     return None if text is None else datetime.fromisoformat(text)

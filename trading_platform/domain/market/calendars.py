@@ -65,8 +65,8 @@ def day_begins(calendar: str, date: datetime) -> datetime:
     """
     if calendar in (ALWAYS_OPEN, FX_WEEK):
         return date
-    moments: list[datetime] = sessions(calendar, Window(date, date + timedelta(days=1)))["open"].to_list()
-    return min(date.replace(tzinfo=timezone_of(calendar)).astimezone(UTC), *moments)
+    timestamps: list[datetime] = sessions(calendar, Window(date, date + timedelta(days=1)))["open"].to_list()
+    return min(date.replace(tzinfo=timezone_of(calendar)).astimezone(UTC), *timestamps)
 
 
 def next_session(calendar: str, date: datetime) -> datetime:
@@ -113,15 +113,15 @@ class OpeningHours:
         self._known: Window | None = None
         self._spans: list[tuple[datetime, datetime]] = []
 
-    def is_open(self, moment: datetime) -> bool:
-        """Whether it is open at ``moment``; the opening belongs to it, the close does not."""
+    def is_open(self, timestamp: datetime) -> bool:
+        """Whether it is open at ``timestamp``; the opening belongs to it, the close does not."""
         if self._calendar == ALWAYS_OPEN:
             return True
-        if self._known is None or moment not in self._known:
-            around = Window(moment - timedelta(days=3), moment + _LOOK_AHEAD)
+        if self._known is None or timestamp not in self._known:
+            around = Window(timestamp - timedelta(days=3), timestamp + _LOOK_AHEAD)
             self._spans = list(sessions(self._calendar, around).select("open", "close").iter_rows())
-            self._known = Window(moment - timedelta(days=1), moment + _LOOK_AHEAD - timedelta(days=2))
-        return any(start <= moment < end for start, end in self._spans)
+            self._known = Window(timestamp - timedelta(days=1), timestamp + _LOOK_AHEAD - timedelta(days=2))
+        return any(start <= timestamp < end for start, end in self._spans)
 
 
 def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Series:
@@ -202,9 +202,9 @@ def _exchange_sessions(calendar: str) -> pl.DataFrame:
     schedule = _exchange(calendar).schedule
     return pl.DataFrame(
         {
-            "session": [moment.to_pydatetime().replace(tzinfo=UTC) for moment in schedule.index],
-            "open": [moment.to_pydatetime() for moment in schedule["open"]],
-            "close": [moment.to_pydatetime() for moment in schedule["close"]],
+            "session": [timestamp.to_pydatetime().replace(tzinfo=UTC) for timestamp in schedule.index],
+            "open": [timestamp.to_pydatetime() for timestamp in schedule["open"]],
+            "close": [timestamp.to_pydatetime() for timestamp in schedule["close"]],
         },
         schema=SESSION_SCHEMA,
     )

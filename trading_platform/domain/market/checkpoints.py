@@ -8,7 +8,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
-class ResumePoint:
+class Checkpoint:
     """Where a source goes on without asking for anything a second time.
 
     Attributes:

@@ -28,19 +28,19 @@ Fault = tuple[Reason, str]
 """Which rule is broken, and in words how."""
 
 
-def fault_of_time(moment: datetime, received: datetime | None) -> Fault | None:
+def fault_of_time(timestamp: datetime, received: datetime | None) -> Fault | None:
     """What is wrong with the time of an event.
 
     Args:
-        moment: the event's.
+        timestamp: the event's.
         received: the receiver's clock when it came, where that is known.
     """
-    if moment.tzinfo is None:
-        return Reason.UNREADABLE_TIME, f"{moment.isoformat()} has no zone"
-    if moment < FIRST_TIME:
-        return Reason.OUT_OF_RANGE, f"{moment.isoformat()} is before {FIRST_TIME.year}"
-    if moment >= LAST_TIME or (received is not None and moment > received and moment - received > AHEAD):
-        return Reason.FUTURE_TIME, f"{moment.isoformat()} is later than now"
+    if timestamp.tzinfo is None:
+        return Reason.UNREADABLE_TIME, f"{timestamp.isoformat()} has no zone"
+    if timestamp < FIRST_TIME:
+        return Reason.OUT_OF_RANGE, f"{timestamp.isoformat()} is before {FIRST_TIME.year}"
+    if timestamp >= LAST_TIME or (received is not None and timestamp > received and timestamp - received > AHEAD):
+        return Reason.FUTURE_TIME, f"{timestamp.isoformat()} is later than now"
     return None
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from trading_platform.domain.market.bars import PRICES, TIME
 from trading_platform.domain.time import Timeframe, Window
 
-DIFFERENCE_SCHEMA: dict[str, pl.DataType] = {"time": TIME, "stored": pl.String(), "heard": pl.String()}
+DIFFERENCE_SCHEMA: dict[str, pl.DataType] = {"time": TIME, "stored": pl.String(), "received": pl.String()}
 """A bar told in two ways, each as the words ``O 1 H 2 L 1 C 2 V 5``."""
 
 
@@ -33,19 +33,19 @@ class Comparison:
     differences: pl.DataFrame
 
 
-def compare_bars(stored: pl.DataFrame, heard: pl.DataFrame, timeframe: Timeframe) -> Comparison:
+def compare_bars(stored: pl.DataFrame, received: pl.DataFrame, timeframe: Timeframe) -> Comparison:
     """Compares prices and volume of the bars that both frames have; a volume nobody knows is not held against it.
 
     Args:
         stored: frame of ``BAR_SCHEMA``, one symbol.
-        heard: likewise, of the same symbol and timeframe.
+        received: likewise, of the same symbol and timeframe.
         timeframe: length of the bars.
     """
-    both = stored.join(heard, on="time", how="inner", suffix="_heard").sort("time")
+    both = stored.join(received, on="time", how="inner", suffix="_received").sort("time")
     differs = pl.any_horizontal(
-        (pl.col(name) != pl.col(f"{name}_heard")).fill_null(value=False) for name in (*PRICES, "volume")
+        (pl.col(name) != pl.col(f"{name}_received")).fill_null(value=False) for name in (*PRICES, "volume")
     )
-    differences = both.filter(differs).select("time", stored=_words(""), heard=_words("_heard"))
+    differences = both.filter(differs).select("time", stored=_words(""), received=_words("_received"))
     return Comparison(tuple(_windows(both["time"], timeframe)), both.height, differences.cast(DIFFERENCE_SCHEMA))  # type: ignore[arg-type]
 
 
@@ -61,7 +61,7 @@ def _windows(times: pl.Series, timeframe: Timeframe) -> list[Window]:
     if times.is_empty():
         return []
     frame = pl.DataFrame({"time": times}).with_columns(
-        stretch=(times.diff().fill_null(timeframe.duration) > timeframe.duration).cum_sum()
+        interval=(times.diff().fill_null(timeframe.duration) > timeframe.duration).cum_sum()
     )
-    bounds = frame.group_by("stretch", maintain_order=True).agg(first=pl.col("time").min(), last=pl.col("time").max())
+    bounds = frame.group_by("interval", maintain_order=True).agg(first=pl.col("time").min(), last=pl.col("time").max())
     return [Window(first, last + timeframe.duration) for first, last in bounds.select("first", "last").iter_rows()]

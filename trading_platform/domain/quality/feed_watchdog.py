@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-FEED_SILENCE = timedelta(minutes=2)
+FEED_INACTIVITY = timedelta(minutes=2)
 """Without data of any symbol: the circuit opens."""
 
-SYMBOL_SILENCE = timedelta(minutes=5)
+SYMBOL_INACTIVITY = timedelta(minutes=5)
 """Without data of one symbol: a warning."""
 
 
 @dataclass(frozen=True)
-class Silence:
+class Inactivity:
     """That no data come, or that they come again.
 
     Attributes:
@@ -33,22 +33,24 @@ class Silence:
     over: datetime | None = None
 
 
-class FeedWatch:
+class FeedWatchdog:
     """Watches the data of some symbols; time is what it is told.
 
     Args:
-        feed_silence: how long nothing at all may come.
-        symbol_silence: how long nothing of one symbol may come.
+        feed_inactivity: how long nothing at all may come.
+        symbol_inactivity: how long nothing of one symbol may come.
     """
 
-    def __init__(self, feed_silence: timedelta = FEED_SILENCE, symbol_silence: timedelta = SYMBOL_SILENCE) -> None:
-        self._feed_silence = feed_silence
-        self._symbol_silence = symbol_silence
+    def __init__(
+        self, feed_inactivity: timedelta = FEED_INACTIVITY, symbol_inactivity: timedelta = SYMBOL_INACTIVITY
+    ) -> None:
+        self._feed_silence = feed_inactivity
+        self._symbol_silence = symbol_inactivity
         self._was_open = False
         self._last: dict[str, datetime] = {}
         self._since: dict[str, datetime] = {}  # of the symbols whose market is open: when silence began at the earliest
-        self._silent: dict[str, Silence] = {}
-        self._feed: Silence | None = None
+        self._inactive: dict[str, Inactivity] = {}
+        self._feed: Inactivity | None = None
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +65,7 @@ class FeedWatch:
         """Data of a symbol have come."""
         self._last[symbol] = now
 
-    def judge(self, now: datetime, trading: Iterable[str]) -> list[Silence]:
+    def judge(self, now: datetime, trading: Iterable[str]) -> list[Inactivity]:
         """What has begun and what is over; call it about once a second.
 
         Args:
@@ -73,15 +75,15 @@ class FeedWatch:
         self._since = {symbol: self._since.get(symbol, now) for symbol in trading}
         return [*self._judge_feed(now), *([] if self.is_open else self._judge_symbols(now))]
 
-    def _judge_feed(self, now: datetime) -> list[Silence]:
+    def _judge_feed(self, now: datetime) -> list[Inactivity]:
         newest = max(self._last.values(), default=None)
         if self._was_open and newest is not None:  # by whom it was left open is not known, nor since when
             self._was_open = False
-            return [Silence(None, newest, over=newest)]
+            return [Inactivity(None, newest, over=newest)]
         if self._feed is not None:
             if newest is None or newest <= self._feed.since:
                 return []
-            over, self._feed = Silence(None, self._feed.since, over=newest), None
+            over, self._feed = Inactivity(None, self._feed.since, over=newest), None
             self._since = dict.fromkeys(self._since, newest)
             return [over]
         if self._was_open or not self._since:
@@ -89,20 +91,20 @@ class FeedWatch:
         since = min(self._since.values())
         since = since if newest is None else max(since, newest)
         if now - since > self._feed_silence:
-            self._feed = Silence(None, since)
+            self._feed = Inactivity(None, since)
             return [self._feed]
         return []
 
-    def _judge_symbols(self, now: datetime) -> list[Silence]:
+    def _judge_symbols(self, now: datetime) -> list[Inactivity]:
         found = []
-        for symbol, silence in list(self._silent.items()):
+        for symbol, inactivity in list(self._inactive.items()):
             last = self._last.get(symbol)
-            if last is not None and last > silence.since:
-                del self._silent[symbol]
-                found.append(Silence(symbol, silence.since, over=last))
+            if last is not None and last > inactivity.since:
+                del self._inactive[symbol]
+                found.append(Inactivity(symbol, inactivity.since, over=last))
         for symbol, opened in self._since.items():
             since = max(opened, self._last.get(symbol, opened))
-            if symbol not in self._silent and now - since > self._symbol_silence:
-                self._silent[symbol] = Silence(symbol, since)
-                found.append(self._silent[symbol])
+            if symbol not in self._inactive and now - since > self._symbol_silence:
+                self._inactive[symbol] = Inactivity(symbol, since)
+                found.append(self._inactive[symbol])
         return found

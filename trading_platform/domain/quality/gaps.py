@@ -24,15 +24,15 @@ class GapKind(StrEnum):
     """Why it is a gap."""
 
     MISSING = "missing"
-    UNCONFIRMED = "unconfirmed"
-    VANISHED = "vanished"
+    PENDING_CONFIRMATION = "pending_confirmation"
+    MISSING_OR_MODIFIED = "missing_or_modified"
 
 
 class GapState(StrEnum):
     """Whether somebody will try to repair it."""
 
     OPEN = "open"
-    GIVEN_UP = "given_up"
+    FAILED_PERMANENTLY = "failed_permanently"
 
 
 @dataclass(frozen=True)
@@ -111,19 +111,19 @@ def reconcile(
     new: list[Gap] = []
     kept: list[Gap] = []
     for gap in known:
-        pieces = [
-            _piece(gap, part, kind, now)
+        chunks = [
+            _chunk(gap, part, kind, now)
             for window, kind in present
             if (part := window.intersect(gap.window)) is not None
         ]
-        if pieces == [gap]:
+        if chunks == [gap]:
             kept.append(gap)
         else:
             gone.append(gap)
-            new.extend(replace(piece, id=0) for piece in pieces)
+            new.extend(replace(chunk, id=0) for chunk in chunks)
     listed = [gap.window for gap in known]
     for window, kind in present:
-        wait = CONFIRM_AFTER if kind is GapKind.UNCONFIRMED else SETTLE
+        wait = CONFIRM_AFTER if kind is GapKind.PENDING_CONFIRMATION else SETTLE
         new.extend(
             Gap(0, dataset, symbol, timeframe, part, kind, GapState.OPEN, 0, now, None, now + wait, None, None)
             for part in window.subtract(listed)
@@ -131,8 +131,8 @@ def reconcile(
     return Reconciled(tuple(gone), tuple(new), tuple(kept))
 
 
-def _piece(gap: Gap, window: Window, kind: GapKind, now: datetime) -> Gap:
-    if kind is GapKind.UNCONFIRMED and gap.kind is not GapKind.UNCONFIRMED:
+def _chunk(gap: Gap, window: Window, kind: GapKind, now: datetime) -> Gap:
+    if kind is GapKind.PENDING_CONFIRMATION and gap.kind is not GapKind.PENDING_CONFIRMATION:
         return replace(
             gap,
             window=window,
@@ -142,7 +142,7 @@ def _piece(gap: Gap, window: Window, kind: GapKind, now: datetime) -> Gap:
             found_at=now,
             next_attempt_at=now + CONFIRM_AFTER,
         )
-    same = gap.kind if kind is GapKind.MISSING and gap.kind is GapKind.VANISHED else kind
+    same = gap.kind if kind is GapKind.MISSING and gap.kind is GapKind.MISSING_OR_MODIFIED else kind
     return replace(gap, window=window, kind=same)
 
 
@@ -151,8 +151,8 @@ class SlotClass(StrEnum):
 
     CLOSED = "closed"
     NO_TRADES = "no trades"
-    UNCONFIRMED = "unconfirmed"
+    PENDING_CONFIRMATION = "pending_confirmation"
     MISSING = "missing"
-    REFUSED = "refused"
-    GIVEN_UP = "given up"
+    REJECTED = "rejected"
+    FAILED_PERMANENTLY = "given up"
     EXPIRED = "expired"

@@ -31,7 +31,7 @@ HISTORY = 5_000
 """How many bars before the answer tell of an instrument's habits."""
 
 
-def customarily_silent(calendar: str, slots: pl.Series) -> pl.Series:
+def customarily_inactive(calendar: str, slots: pl.Series) -> pl.Series:
     """The slots in which a market without official holidays is left alone all the same.
 
     Banks quote no currencies on Christmas Day and New Year's Day, nor on a Sunday evening before one of them.
@@ -45,7 +45,7 @@ def customarily_silent(calendar: str, slots: pl.Series) -> pl.Series:
     return days.filter(pl.col("holiday") | pl.col("eve"))["time"]
 
 
-def usual_silence(traded: pl.Series, slots: pl.Series) -> int:
+def usual_inactivity(traded: pl.Series, slots: pl.Series) -> int:
     """The length of silence, in slots, that 99 % of the steps from a traded bar to the next stay within.
 
     Args:
@@ -56,11 +56,11 @@ def usual_silence(traded: pl.Series, slots: pl.Series) -> int:
     places = slots.search_sorted(traded.filter(traded.is_in(slots.implode())))
     if places.len() < 2:  # noqa: PLR2004 - a step has two ends
         return 0
-    silences = places.cast(pl.Int64).diff().drop_nulls() - 1
-    return int(silences.quantile(USUAL_SHARE, "higher") or 0)
+    inactivities = places.cast(pl.Int64).diff().drop_nulls() - 1
+    return int(inactivities.quantile(USUAL_SHARE, "higher") or 0)
 
 
-def doubtful_silences(
+def suspect_silences(
     timeframe: Timeframe, slots: pl.Series, traded: pl.Series, *, since: datetime, usual: int
 ) -> list[Window]:
     """The stretches of an answer in which it says nothing for longer than the instrument is usually silent.
@@ -73,7 +73,7 @@ def doubtful_silences(
         slots: opens of the bars the calendar expects where the source has answered, in order.
         traded: where the answer said something: opens of bars that trades made, and of refused rows.
         since: the first moment at which the instrument is known to have traded.
-        usual: its usual silence, in slots (:func:`usual_silence`).
+        usual: its usual silence, in slots (:func:`usual_inactivity`).
 
     Returns:
         Windows from the first to the end of the last silent bar, in order.
@@ -82,16 +82,16 @@ def doubtful_silences(
     silent = (
         pl.DataFrame({"time": slots})
         .with_columns(silent=~pl.col("time").is_in(traded.cast(TIME).implode()))
-        .with_columns(stretch=pl.col("silent").rle_id())
+        .with_columns(interval=pl.col("silent").rle_id())
         .filter(pl.col("silent") & (pl.col("time") > since))
-        .group_by("stretch", maintain_order=True)
+        .group_by("interval", maintain_order=True)
         .agg(first=pl.col("time").first(), last=pl.col("time").last(), length=pl.len())
         .filter(pl.col("length") > longest)
     )
     return [Window(first, last + timeframe.duration) for first, last in silent.select("first", "last").iter_rows()]
 
 
-def longest_silence(slots: pl.Series, traded: pl.Series) -> int:
+def longest_inactivity(slots: pl.Series, traded: pl.Series) -> int:
     """The most slots in a row without a trade."""
     runs = (~slots.is_in(traded.cast(TIME).implode())).rle().struct.unnest().filter(pl.col("value"))
     return int(runs["len"].max() or 0)  # type: ignore[arg-type]

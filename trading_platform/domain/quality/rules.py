@@ -41,7 +41,7 @@ RAW_TRADE_SCHEMA: dict[str, pl.DataType] = {
 }
 """Trades as an outside gave them; columns as in :data:`RAW_BAR_SCHEMA`."""
 
-REFUSED_SCHEMA: dict[str, pl.DataType] = {
+REJECTED_SCHEMA: dict[str, pl.DataType] = {
     "line": pl.Int64(),
     "time": TIME,
     "reason": pl.String(),
@@ -58,16 +58,16 @@ class Screened:
 
     Attributes:
         accepted: the typed rows (``line``, ``time`` and the numbers as decimals), sorted by time.
-        refused: frame of :data:`REFUSED_SCHEMA`.
+        rejected: frame of :data:`REJECTED_SCHEMA`.
     """
 
     accepted: pl.DataFrame
-    refused: pl.DataFrame
+    rejected: pl.DataFrame
 
 
-def empty_refused() -> pl.DataFrame:
-    """No refused rows, in :data:`REFUSED_SCHEMA`."""
-    return pl.DataFrame(schema=REFUSED_SCHEMA)
+def empty_rejected() -> pl.DataFrame:
+    """No refused rows, in :data:`REJECTED_SCHEMA`."""
+    return pl.DataFrame(schema=REJECTED_SCHEMA)
 
 
 def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Screened:
@@ -194,14 +194,14 @@ def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: li
     """The rules are asked of the rows that are not ``sound`` only: of millions of good ones they would cost most."""
     marked = typed.with_columns(sound=sound.fill_null(value=False), reason=pl.lit(None, dtype=pl.String()))
     details = [(reason, detail) for _, reason, detail in rules]
-    doubtful = marked["sound"].not_().arg_true()
-    if doubtful.len():
-        reasons = marked[doubtful].select(
+    suspect = marked["sound"].not_().arg_true()
+    if suspect.len():
+        reasons = marked[suspect].select(
             reason=pl.coalesce(
                 pl.when(broken.fill_null(value=False)).then(pl.lit(reason.value)) for broken, reason, _ in rules
             )
         )["reason"]
-        marked = marked.with_columns(reason=marked["reason"].scatter(doubtful, reasons))
+        marked = marked.with_columns(reason=marked["reason"].scatter(suspect, reasons))
     if unique_time and not _strictly_ascending(marked["time"]):
         superseded = pl.col("reason").is_null() & (
             pl.int_range(pl.len()) < pl.int_range(pl.len()).filter(pl.col("reason").is_null()).max()
@@ -210,7 +210,7 @@ def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: li
             reason=pl.when(superseded).then(pl.lit(Reason.DUPLICATE.value)).otherwise("reason")
         )
         details.append((Reason.DUPLICATE, pl.format("a later row has the same time {}", "time_text")))
-    refused = marked.filter(pl.col("reason").is_not_null()).with_columns(
+    rejected = marked.filter(pl.col("reason").is_not_null()).with_columns(
         detail=pl.coalesce(
             pl.when(pl.col("reason") == reason.value).then(detail).otherwise(pl.lit(None, dtype=pl.String()))
             for reason, detail in details
@@ -219,7 +219,7 @@ def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: li
     )
     accepted = marked.filter(pl.col("reason").is_null()).sort("time", maintain_order=True)
     return Screened(
-        accepted.select(keep), refused.select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
+        accepted.select(keep), rejected.select(pl.col(name).cast(dtype) for name, dtype in REJECTED_SCHEMA.items())
     )
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 import polars as pl
 
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 
 _YEARS = range(1900, 2200)
@@ -30,16 +30,16 @@ class ActionsReading:
         format: ``LEAN factor file`` or ``table``.
         rows: data rows in it.
         actions: what they tell, in the order of the file; rows of a factor file may tell nothing.
-        refused: frame of ``REFUSED_SCHEMA``.
+        rejected: frame of ``REJECTED_SCHEMA``.
     """
 
     format: str
     rows: int
     actions: tuple[CorporateAction, ...]
-    refused: pl.DataFrame
+    rejected: pl.DataFrame
 
 
-class RowRefused(Exception):
+class RowRejected(Exception):
     """A row that cannot be an action.
 
     Args:
@@ -58,44 +58,44 @@ class Collected:
     """Actions and refused rows as they come up."""
 
     actions: dict[tuple[str, datetime, ActionKind], CorporateAction] = field(default_factory=dict)
-    refused: list[tuple[object, ...]] = field(default_factory=list)
+    rejected: list[tuple[object, ...]] = field(default_factory=list)
 
     def add(self, action: CorporateAction) -> None:
         """Keeps an action.
 
         Raises:
-            RowRefused: if there is one of its symbol, date and kind already.
+            RowRejected: if there is one of its symbol, date and kind already.
         """
         key = (action.symbol, action.ex_date, action.kind)
         if key in self.actions:
-            raise RowRefused(Reason.DUPLICATE, f"another {action.kind} of that date; several belong into one row")
+            raise RowRejected(Reason.DUPLICATE, f"another {action.kind} of that date; several belong into one row")
         self.actions[key] = action
 
-    def refuse(self, row: FileRow, refusal: RowRefused, time: datetime | None = None) -> None:
+    def reject(self, row: FileRow, rejection: RowRejected, time: datetime | None = None) -> None:
         """Keeps a row that was refused."""
         number, cells = row
-        self.refused.append((number, time, refusal.reason.value, refusal.detail, ",".join(cells), 1))
+        self.rejected.append((number, time, rejection.reason.value, rejection.detail, ",".join(cells), 1))
 
     def reading(self, format_: str, rows: int) -> ActionsReading:
         """All that came up."""
-        refused = pl.DataFrame(self.refused, schema=REFUSED_SCHEMA, orient="row")
-        return ActionsReading(format_, rows, tuple(self.actions.values()), refused)
+        rejected = pl.DataFrame(self.rejected, schema=REJECTED_SCHEMA, orient="row")
+        return ActionsReading(format_, rows, tuple(self.actions.values()), rejected)
 
 
 def read_date(text: str, form: str, after: datetime | None = None) -> datetime:
     """Midnight UTC of a date written in a form of ``strptime``.
 
     Raises:
-        RowRefused: if it is none, or not after ``after``.
+        RowRejected: if it is none, or not after ``after``.
     """
     try:
         date = datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
     except ValueError:
-        raise RowRefused(Reason.UNREADABLE_TIME, f"{text.strip()!r} is no date like {form}") from None
+        raise RowRejected(Reason.UNREADABLE_TIME, f"{text.strip()!r} is no date like {form}") from None
     if date.year not in _YEARS:
-        raise RowRefused(Reason.OUT_OF_RANGE, f"the year {date.year}")
+        raise RowRejected(Reason.OUT_OF_RANGE, f"the year {date.year}")
     if after is not None and date <= after:
-        raise RowRefused(Reason.OUT_OF_RANGE, "its date is not after that of the row before")
+        raise RowRejected(Reason.OUT_OF_RANGE, "its date is not after that of the row before")
     return date
 
 
@@ -103,16 +103,16 @@ def read_number(text: str, name: str, least: Decimal = Decimal("1e-12")) -> Deci
     """A number of ``least`` or more.
 
     Raises:
-        RowRefused: if there is none.
+        RowRejected: if there is none.
     """
     if not text.strip():
-        raise RowRefused(Reason.MISSING_VALUE, f"no {name}")
+        raise RowRejected(Reason.MISSING_VALUE, f"no {name}")
     try:
         value = Decimal(text.strip())
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite():
-        raise RowRefused(Reason.UNREADABLE_NUMBER, f"{name} {text.strip()!r} is no number")
+        raise RowRejected(Reason.UNREADABLE_NUMBER, f"{name} {text.strip()!r} is no number")
     if not least <= value < Decimal("1e10"):
-        raise RowRefused(Reason.OUT_OF_RANGE, f"{name} {value} is out of range")
+        raise RowRejected(Reason.OUT_OF_RANGE, f"{name} {value} is out of range")
     return value

@@ -20,20 +20,20 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import day_begins
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import check_symbol
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
-from trading_platform.domain.time import parse_moment
+from trading_platform.domain.time import parse_timestamp
 from trading_platform.sources.files.action_rows import (
     ActionsReading,
     Collected,
     FileRow,
-    RowRefused,
+    RowRejected,
     read_date,
     read_number,
 )
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.factor_files import FACTOR_COLUMNS, read_factors
-from trading_platform.sources.files.options import FileRefused
+from trading_platform.sources.files.options import FileRejected
 from trading_platform.sources.files.reading import SOURCE
 
 CalendarOf = Callable[[str], str]
@@ -65,8 +65,8 @@ def read_actions(content: FileContent, symbol: str | None, calendar_of: Calendar
     """
     try:
         lines = list(_lines(content))
-    except FileRefused as refusal:
-        return _whole_file(refusal.reason, refusal.detail, 0)
+    except FileRejected as rejection:
+        return _whole_file(rejection.reason, rejection.detail, 0)
     if not lines:
         return _whole_file(Reason.UNREADABLE_FILE, "the file is empty", 0)
     heading = [cell.strip().lower() for cell in lines[0][1]]
@@ -91,20 +91,20 @@ def _lines(content: FileContent) -> Iterator[FileRow]:
     try:
         text = content.load().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise FileRefused(Reason.UNREADABLE_FILE, "it is not text in UTF-8") from None
+        raise FileRejected(Reason.UNREADABLE_FILE, "it is not text in UTF-8") from None
     for number, line in enumerate(io.StringIO(text), start=1):
         if line.strip():
             try:
                 yield number, next(csv.reader([line]))
             except csv.Error as error:
-                raise FileRefused(Reason.UNREADABLE_FILE, f"line {number}: {error}") from None
+                raise FileRejected(Reason.UNREADABLE_FILE, f"line {number}: {error}") from None
 
 
 def _whole_file(reason: Reason, detail: str, rows: int) -> ActionsReading:
-    refused = pl.DataFrame(
-        [(None, None, reason.value, detail, None, max(rows, 1))], schema=REFUSED_SCHEMA, orient="row"
+    rejected = pl.DataFrame(
+        [(None, None, reason.value, detail, None, max(rows, 1))], schema=REJECTED_SCHEMA, orient="row"
     )
-    return ActionsReading("", rows, (), refused)
+    return ActionsReading("", rows, (), rejected)
 
 
 def _read_table(
@@ -121,8 +121,8 @@ def _read_table(
         cells = dict(zip(heading, (cell.strip() for cell in row[1]), strict=False))
         try:
             found.add(_action(cells, symbol, calendar_of))
-        except RowRefused as refusal:
-            found.refuse(row, refusal)
+        except RowRejected as rejection:
+            found.reject(row, rejection)
     return found.reading("table", len(lines))
 
 
@@ -130,28 +130,28 @@ def _action(cells: dict[str, str], symbol: str | None, calendar_of: CalendarOf) 
     try:
         whose = check_symbol(cells.get("symbol") or symbol or "")
     except InvalidRequest as error:
-        raise RowRefused(Reason.MISSING_VALUE, error.message) from None
+        raise RowRejected(Reason.MISSING_VALUE, error.message) from None
     date = read_date(cells.get("ex_date", ""), "%Y-%m-%d")
     kind = cells.get("kind", "").lower()
     if kind not in set(ActionKind):
-        raise RowRefused(Reason.UNSUPPORTED, f"kind {kind!r} is neither split nor dividend")
-    known_at = _moment(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(whose), date)
+        raise RowRejected(Reason.UNSUPPORTED, f"kind {kind!r} is neither split nor dividend")
+    known_at = _timestamp(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(whose), date)
     if kind == ActionKind.SPLIT:
         return CorporateAction(whose, date, ActionKind.SPLIT, known_at, SOURCE, ratio=_ratio(cells.get("ratio", "")))
     amount = read_number(cells.get("amount", ""), "amount").quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
     if amount <= 0:
-        raise RowRefused(Reason.OUT_OF_RANGE, "a dividend of 0")
+        raise RowRejected(Reason.OUT_OF_RANGE, "a dividend of 0")
     currency = cells.get("currency") or None
     if currency is not None and not re.fullmatch(r"[A-Za-z]{3,10}", currency):
-        raise RowRefused(Reason.UNSUPPORTED, f"currency {currency!r} is no code like USD")
+        raise RowRejected(Reason.UNSUPPORTED, f"currency {currency!r} is no code like USD")
     return CorporateAction(whose, date, ActionKind.DIVIDEND, known_at, SOURCE, amount=amount, currency=currency)
 
 
-def _moment(text: str) -> datetime:
+def _timestamp(text: str) -> datetime:
     try:
-        return parse_moment(text)
+        return parse_timestamp(text)
     except InvalidRequest as error:
-        raise RowRefused(Reason.UNREADABLE_TIME, error.message) from None
+        raise RowRejected(Reason.UNREADABLE_TIME, error.message) from None
 
 
 def _ratio(text: str) -> Fraction:
@@ -159,5 +159,5 @@ def _ratio(text: str) -> Fraction:
     new, _, old = text.replace("/", ":").partition(":")
     ratio = Fraction(read_number(new, "ratio")) / Fraction(read_number(old or "1", "ratio"))
     if max(ratio.numerator, ratio.denominator) > _MOST_SHARES or ratio == 1:
-        raise RowRefused(Reason.OUT_OF_RANGE, f"{text} is not the ratio of a split")
+        raise RowRejected(Reason.OUT_OF_RANGE, f"{text} is not the ratio of a split")
     return ratio

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.sources.files.options import FileRefused, unreadable
+from trading_platform.sources.files.options import FileRejected, unreadable
 
 LARGEST_CONTENT = 2 * 1024**3
 """Bytes a file may hold once decompressed: some forty million rows; a file is read into memory whole."""
@@ -43,7 +43,7 @@ class FileContent:
     Attributes:
         path: the file it came from.
         member: its name inside a zip, else None.
-        load: gives the bytes, decompressed; raises :class:`FileRefused` where that cannot be done.
+        load: gives the bytes, decompressed; raises :class:`FileRejected` where that cannot be done.
     """
 
     path: Path
@@ -105,17 +105,17 @@ def open_contents(path: Path) -> list[FileContent]:
             start = file.read(4)
         if start == _ZIP:
             return _members(path)
-    except FileRefused as refusal:
-        return [FileContent(path, None, _raising(refusal))]
+    except FileRejected as rejection:
+        return [FileContent(path, None, _raising(rejection))]
     except OSError as error:
         return [FileContent(path, None, _raising(unreadable(_why(error))))]
     read = _read_gzip if start[:2] == _GZIP else _read_plain
     return [FileContent(path, None, partial(read, path))]
 
 
-def _raising(refusal: FileRefused) -> Callable[[], bytes]:
+def _raising(rejection: FileRejected) -> Callable[[], bytes]:
     def load() -> bytes:
-        raise refusal
+        raise rejection
 
     return load
 
@@ -178,17 +178,17 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def _read_bounded(file: _Readable, packed: int) -> bytes:
     """Everything in ``file``, given up as soon as it grows beyond what bars can be."""
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     size = 0
-    for piece in _chunks(file):
-        size += len(piece)
+    for chunk in _chunks(file):
+        size += len(chunk)
         too_dense = size > _RATIO_APPLIES_FROM and size > packed * LARGEST_RATIO
         if size > LARGEST_CONTENT or too_dense:
             raise unreadable(f"it unpacks to more than {LARGEST_RATIO} times its size or {LARGEST_CONTENT} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _chunks(file: _Readable) -> Iterator[bytes]:
-    while piece := file.read(_CHUNK):
-        yield piece
+    while chunk := file.read(_CHUNK):
+        yield chunk

@@ -17,7 +17,7 @@ import polars as pl
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.events import Event, FeedUp, Quote, Trade
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.contents import FileContent
@@ -28,7 +28,7 @@ from trading_platform.sources.files.reading import (
     ContentTask,
     ZoneOf,
     faults_of,
-    refused_early,
+    rejected_early,
     scaled,
     symbol_of,
     texts_of,
@@ -56,7 +56,7 @@ class TickFile:
         rows: data records in the content; with those refused they are all rows.
         ticks: the readable rows in the order of the file: ``line``, ``time`` and the numbers as text, null
             for a side of a quote that is not said.
-        refused: frame of ``REFUSED_SCHEMA``: rows whose time or numbers cannot be read.
+        rejected: frame of ``REJECTED_SCHEMA``: rows whose time or numbers cannot be read.
         sha256: hash of the bytes, decompressed.
         assumption: in words, how the file's times were understood.
     """
@@ -65,7 +65,7 @@ class TickFile:
     kind: Kind
     rows: int
     ticks: pl.DataFrame
-    refused: pl.DataFrame
+    rejected: pl.DataFrame
     sha256: str
     assumption: str
 
@@ -91,15 +91,15 @@ class TickFile:
 
     def _chunk(self, start: int) -> Iterator[Event]:
         part = self.ticks[start : start + _CHUNK]
-        moments = (naive.replace(tzinfo=UTC) for naive in part["time"].dt.replace_time_zone(None))
+        timestamps = (naive.replace(tzinfo=UTC) for naive in part["time"].dt.replace_time_zone(None))
         if self.kind is Kind.TRADES:
-            for moment, price, quantity in zip(moments, part["price"], part["quantity"], strict=True):
-                yield Trade(self.symbol, moment, Decimal(price), Decimal(quantity))
+            for timestamp, price, quantity in zip(timestamps, part["price"], part["quantity"], strict=True):
+                yield Trade(self.symbol, timestamp, Decimal(price), Decimal(quantity))
             return
-        for moment, bid, ask in zip(moments, part["bid"], part["ask"], strict=True):
+        for timestamp, bid, ask in zip(timestamps, part["bid"], part["ask"], strict=True):
             yield Quote(
                 self.symbol,
-                moment,
+                timestamp,
                 None if bid is None else Decimal(bid),
                 None if ask is None else Decimal(ask),
             )
@@ -114,7 +114,7 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
         zone_of: the zone of a symbol's exchange, for times that are local to it.
 
     Raises:
-        FileRefused: if no row of it can be made out.
+        FileRejected: if no row of it can be made out.
         InvalidRequest: if it holds no ticks, or its symbol cannot be told and was not said.
     """
     name = FileName(content.names)
@@ -140,14 +140,14 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
         time_text=time_text,
         fault=faults_of(task, settled, time_text),
     )
-    early = refused_early(raw)
-    ticks, refused = _readable(raw.filter(pl.col("fault").is_null()), task)
+    early = rejected_early(raw)
+    ticks, rejected = _readable(raw.filter(pl.col("fault").is_null()), task)
     return TickFile(
         symbol=task.symbol,
         kind=layout.kind,
         rows=table.height,
         ticks=ticks,
-        refused=with_records(pl.concat([early, refused]).sort("line"), table),
+        rejected=with_records(pl.concat([early, rejected]).sort("line"), table),
         sha256=hashlib.sha256(data).hexdigest(),
         assumption=settled.assumption,
     )
@@ -186,5 +186,5 @@ def _readable(raw: pl.DataFrame, task: ContentTask) -> tuple[pl.DataFrame, pl.Da
         row_count=pl.lit(1, dtype=pl.Int64),
     )
     bad = pl.col("reason").is_not_null()
-    refused = judged.filter(bad).select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
-    return judged.filter(~bad).select("line", pl.col("time").cast(TIME), *names), refused
+    rejected = judged.filter(bad).select(pl.col(name).cast(dtype) for name, dtype in REJECTED_SCHEMA.items())
+    return judged.filter(~bad).select("line", pl.col("time").cast(TIME), *names), rejected

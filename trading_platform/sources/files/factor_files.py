@@ -18,7 +18,7 @@ from trading_platform.sources.files.action_rows import (
     ActionsReading,
     Collected,
     FileRow,
-    RowRefused,
+    RowRejected,
     read_date,
     read_number,
 )
@@ -48,8 +48,8 @@ def read_factors(lines: Sequence[FileRow], symbol: str, calendar: str) -> Action
             date = read_date(row[1][0], "%Y%m%d", after=parsed[-1][1] if parsed else None)
             factors = tuple(read_number(cell, name) for cell, name in zip(row[1][1:3], ("price", "split"), strict=True))
             reference = read_number(row[1][3], "reference price", least=Decimal(0))
-        except RowRefused as refusal:
-            found.refuse(row, refusal)
+        except RowRejected as rejection:
+            found.reject(row, rejection)
         else:
             parsed.append((row, date, (*factors, reference)))
     for (row, date, before), (_, _, after) in pairwise(parsed):
@@ -57,8 +57,8 @@ def read_factors(lines: Sequence[FileRow], symbol: str, calendar: str) -> Action
         try:
             for action in _steps(symbol, ex_date, day_begins(calendar, ex_date), before, after):
                 found.add(action)
-        except RowRefused as refusal:
-            found.refuse(row, refusal, date)
+        except RowRejected as rejection:
+            found.reject(row, rejection, date)
     return found.reading("LEAN factor file", len(lines))
 
 
@@ -76,7 +76,7 @@ def _steps(
     amount = before[2] * (1 - before[0] / after[0])
     doubt = before[2] * 2 * _FACTOR_STEP / after[0]
     if amount <= 0:
-        raise RowRefused(Reason.OUT_OF_RANGE, f"a dividend of {amount:.4f}: a price factor or reference is wrong")
+        raise RowRejected(Reason.OUT_OF_RANGE, f"a dividend of {amount:.4f}: a price factor or reference is wrong")
     amount /= Decimal(ratio.numerator) / Decimal(ratio.denominator)
     yield CorporateAction(
         symbol, ex_date, ActionKind.DIVIDEND, known_at, SOURCE, amount=_shortest(amount, doubt), currency=None

@@ -17,7 +17,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import AssetClass, guess_instrument
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.names import FileName
-from trading_platform.sources.files.options import FileFormat, FileRefused
+from trading_platform.sources.files.options import FileFormat, FileRejected
 from trading_platform.sources.files.tables import Table
 
 
@@ -152,11 +152,11 @@ def recognise(table: Table, name: FileName, told: FileFormat | None) -> Layout:
         told: the format, where the user named it.
 
     Raises:
-        FileRefused: if it is no table of bars, quotes or trades, or not of the format it is said to be.
+        FileRejected: if it is no table of bars, quotes or trades, or not of the format it is said to be.
     """
     layout = _by_header(table) if table.header is not None else _by_position(table, name, told)
     if told is not None and layout.format is not told and not _may_be_told(layout, told):
-        raise FileRefused(
+        raise FileRejected(
             Reason.UNSUPPORTED, f"it looks like {layout.format.value}, not like {told.value}", rows=table.height
         )
     return layout
@@ -174,7 +174,7 @@ def _by_header(table: Table) -> Layout:
     kind = _kind_of(roles)
     if kind is None or "time" not in roles:
         shown = ", ".join(names)[:200]
-        raise FileRefused(
+        raise FileRejected(
             Reason.UNSUPPORTED, f"its columns are not those of bars, quotes or trades: {shown}", rows=table.height
         )
     plain = [_plain(name) for name in names]
@@ -229,7 +229,7 @@ def _by_position(table: Table, name: FileName, told: FileFormat | None) -> Layou
     if lean is not None:
         return lean
     if width == 4 and mostly(_DAY) and told is None:  # noqa: PLR2004
-        raise FileRefused(
+        raise FileRejected(
             Reason.UNSUPPORTED, "a factor file, not bars: `trading-platform actions import` reads it", rows=table.height
         )
     for format_, columns, pattern, kind in _HEADERLESS:
@@ -239,7 +239,7 @@ def _by_position(table: Table, name: FileName, told: FileFormat | None) -> Layou
         return Layout(FileFormat.FREQTRADE, Kind.BARS, _columns(*_BARS[:width]))
     if told in (None, FileFormat.OHLCV) and width in (5, 6):
         return Layout(FileFormat.OHLCV, Kind.BARS, _columns(*_BARS[:width]))
-    raise FileRefused(
+    raise FileRejected(
         Reason.UNSUPPORTED, f"{width} columns without a header are none of the known formats", rows=table.height
     )
 
@@ -297,7 +297,7 @@ def _lean_intraday(name: FileName, width: int, table: Table, *, equity: bool, zo
     }
     found = shapes.get((ticks, quote, width))
     if found is None:
-        raise FileRefused(Reason.UNSUPPORTED, f"{width} columns are not those of a LEAN file", rows=table.height)
+        raise FileRejected(Reason.UNSUPPORTED, f"{width} columns are not those of a LEAN file", rows=table.height)
     kind, columns = found
     return Layout(
         FileFormat.LEAN,

@@ -109,7 +109,7 @@ class LandingArea:
                 return Kept.UNCHANGED
             first, last = bars.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
             metadata = {
-                "imported_at": self._moment(clock).isoformat(),
+                "imported_at": self._timestamp(clock).isoformat(),
                 "first": first.isoformat(),
                 "end": (last + timeframe.duration).isoformat(),
                 "span_start": span.start.isoformat(),
@@ -186,13 +186,13 @@ class LandingArea:
     def _folder(self, symbol: str, timeframe: Timeframe) -> Path:
         return self._directory / f"symbol={check_symbol(symbol)}" / f"timeframe={timeframe.value}"
 
-    def _moment(self, clock: Clock) -> datetime:
+    def _timestamp(self, clock: Clock) -> datetime:
         """The present, but later than every import before it, so that their order can be told."""
-        moment = clock()
-        if self._last_import is not None and moment <= self._last_import:
-            moment = self._last_import + timedelta(microseconds=1)
-        self._last_import = moment
-        return moment
+        timestamp = clock()
+        if self._last_import is not None and timestamp <= self._last_import:
+            timestamp = self._last_import + timedelta(microseconds=1)
+        self._last_import = timestamp
+        return timestamp
 
     def _read(self, path: Path) -> LandedFile:
         state = path.stat()

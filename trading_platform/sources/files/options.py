@@ -91,7 +91,7 @@ def _check_zone(name: str) -> None:
         ) from None
 
 
-class FileRefused(MalformedPayload):
+class FileRejected(MalformedPayload):
     """A file no row of which can be used; it goes to the quarantine as a whole.
 
     Args:
@@ -107,8 +107,8 @@ class FileRefused(MalformedPayload):
         self.rows = rows
 
 
-def unreadable(detail: str) -> FileRefused:
+def unreadable(detail: str) -> FileRejected:
     """The refusal of a file whose content cannot be made out."""
     from trading_platform.domain.rejection_reasons import Reason
 
-    return FileRefused(Reason.UNREADABLE_FILE, detail)
+    return FileRejected(Reason.UNREADABLE_FILE, detail)

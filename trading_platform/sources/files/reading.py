@@ -17,9 +17,9 @@ from trading_platform.domain.errors import InvalidRequest, QualityError
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.quality.rules import (
-    REFUSED_SCHEMA,
+    REJECTED_SCHEMA,
     Screened,
-    empty_refused,
+    empty_rejected,
     screen_bars,
     screen_trades,
 )
@@ -28,7 +28,7 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise
 from trading_platform.sources.files.names import FileName
-from trading_platform.sources.files.options import FileRefused, ImportOptions, PriceSide
+from trading_platform.sources.files.options import FileRejected, ImportOptions, PriceSide
 from trading_platform.sources.files.tables import Table, read_table
 from trading_platform.sources.files.times import ReadTimes, UtcTimes, read_times, settle
 
@@ -56,7 +56,7 @@ class FileReading:
         rows: data records in the content: no header, no blank line.
         accepted: rows that passed; with the quarantined they are all rows.
         bars: frame of ``BAR_SCHEMA``: the accepted rows, or what accepted ticks add up to.
-        refused: frame of ``REFUSED_SCHEMA``.
+        rejected: frame of ``REJECTED_SCHEMA``.
         span: the stretch of time the content speaks for; None where it gave no bar.
         assumption: in words, what was taken for granted about it.
         sha256: hash of the bytes, decompressed: equal for equal content however it is packed; None
@@ -69,7 +69,7 @@ class FileReading:
     rows: int
     accepted: int
     bars: pl.DataFrame
-    refused: pl.DataFrame
+    rejected: pl.DataFrame
     span: Window | None
     assumption: str
     sha256: str | None = None
@@ -77,12 +77,12 @@ class FileReading:
     @property
     def quarantined(self) -> int:
         """How many rows were refused."""
-        return int(self.refused["row_count"].sum())
+        return int(self.rejected["row_count"].sum())
 
     @property
-    def refused_whole(self) -> bool:
+    def rejected_whole(self) -> bool:
         """Whether the content was refused as a whole."""
-        return self.refused.height == 1 and self.refused["line"].null_count() == 1
+        return self.rejected.height == 1 and self.rejected["line"].null_count() == 1
 
 
 def read_content(content: FileContent, options: ImportOptions, *, now: datetime, zone_of: ZoneOf) -> FileReading:
@@ -104,8 +104,8 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
         table = read_table(data, is_header)
         layout = recognise(table, name, options.format)
         reading = _read(table, layout, name, options, now=now, zone_of=zone_of)
-    except FileRefused as refusal:
-        return _whole_refusal(refusal, options.symbol or name.symbol)
+    except FileRejected as rejection:
+        return _whole_rejection(rejection, options.symbol or name.symbol)
     if reading.accepted + reading.quarantined != reading.rows:
         raise QualityError(
             f"Rows of {content.origin} were lost while it was read.",
@@ -116,13 +116,13 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
     return replace(reading, sha256=hashlib.sha256(data).hexdigest())
 
 
-def _whole_refusal(refusal: FileRefused, symbol: str | None) -> FileReading:
+def _whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading:
     row = {
-        "line": [None], "time": [None], "reason": [refusal.reason.value], "detail": [refusal.detail],
-        "record": [None], "row_count": [refusal.rows],
+        "line": [None], "time": [None], "reason": [rejection.reason.value], "detail": [rejection.detail],
+        "record": [None], "row_count": [rejection.rows],
     }  # fmt: skip
-    refused = pl.DataFrame(row, schema=REFUSED_SCHEMA)
-    return FileReading(symbol, None, None, refusal.rows, 0, empty_bars(), refused, None, "")
+    rejected = pl.DataFrame(row, schema=REJECTED_SCHEMA)
+    return FileReading(symbol, None, None, rejection.rows, 0, empty_bars(), rejected, None, "")
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,10 @@ def _read(
         zone=lambda: zone_for(task, zone_of),
     )
     raw = _raw(task, settled)
-    early = refused_early(raw)
+    early = rejected_early(raw)
     screened = _screen(task, raw.filter(pl.col("fault").is_null()), now)
     bars = _bars(task, screened.accepted, now)
-    refused = pl.concat([early, screened.refused]).sort("line")
+    rejected = pl.concat([early, screened.rejected]).sort("line")
     return FileReading(
         symbol=symbol,
         timeframe=timeframe,
@@ -172,7 +172,7 @@ def _read(
         rows=table.height,
         accepted=screened.accepted.height,
         bars=bars,
-        refused=with_records(refused, table),
+        rejected=with_records(rejected, table),
         span=_span(task, bars, zone_of),
         assumption=_assumption(task, settled),
     )
@@ -215,7 +215,7 @@ def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: Import
     """Told, or named by the file, or the commonest step between its times.
 
     Raises:
-        FileRefused: if the rows are further apart or closer than any timeframe that is stored.
+        FileRejected: if the rows are further apart or closer than any timeframe that is stored.
         InvalidRequest: if nothing tells.
     """
     if layout.kind in (Kind.TRADES, Kind.QUOTES):
@@ -224,7 +224,7 @@ def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: Import
     if options.timeframe is not None:
         if step is not None and step < options.timeframe.duration:
             detail = f"its rows are {_words(step)} apart, too close for {options.timeframe.value} bars"
-            raise FileRefused(Reason.UNSUPPORTED, detail, rows=rows)
+            raise FileRejected(Reason.UNSUPPORTED, detail, rows=rows)
         return options.timeframe
     if layout.interval_named:
         step = _kraken_interval(name) or step
@@ -234,7 +234,7 @@ def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: Import
         if timeframe.duration == step:
             return timeframe
     stored = ", ".join(Timeframe)
-    raise FileRefused(Reason.UNSUPPORTED, f"its rows are {_words(step)} apart; stored are {stored}", rows=rows)
+    raise FileRejected(Reason.UNSUPPORTED, f"its rows are {_words(step)} apart; stored are {stored}", rows=rows)
 
 
 def _tick_timeframe(options: ImportOptions) -> Timeframe:
@@ -255,7 +255,7 @@ def _kraken_interval(name: FileName) -> timedelta | None:
 
 def _named_timeframe(name: FileName, times: ReadTimes, rows: int) -> Timeframe:
     if times.wall.null_count() == times.wall.len():
-        raise FileRefused(Reason.UNREADABLE_TIME, "none of its rows has a readable time", rows=rows)
+        raise FileRejected(Reason.UNREADABLE_TIME, "none of its rows has a readable time", rows=rows)
     if name.timeframe is None:
         raise InvalidRequest(
             f"{name.names[0]} has a single time, which does not tell how long its bars are.",
@@ -319,15 +319,15 @@ def faults_of(task: ContentTask, settled: UtcTimes, time_text: pl.Series) -> pl.
     )["fault"]
 
 
-def refused_early(raw: pl.DataFrame) -> pl.DataFrame:
-    """The rows with something in their column ``fault``, in ``REFUSED_SCHEMA``."""
+def rejected_early(raw: pl.DataFrame) -> pl.DataFrame:
+    """The rows with something in their column ``fault``, in ``REJECTED_SCHEMA``."""
     faulty = raw.filter(pl.col("fault").is_not_null())
     if faulty.is_empty():
-        return empty_refused()
+        return empty_rejected()
     parts = pl.col("fault").str.splitn(":", 2)
     return faulty.with_columns(
         reason=parts.struct.field("field_0"), detail=parts.struct.field("field_1"), row_count=pl.lit(1)
-    ).select(pl.col(name).cast(dtype) for name, dtype in REFUSED_SCHEMA.items())
+    ).select(pl.col(name).cast(dtype) for name, dtype in REJECTED_SCHEMA.items())
 
 
 def _bar_fields(task: ContentTask) -> pl.DataFrame:
@@ -405,16 +405,16 @@ def scaled(task: ContentTask, texts: pl.Series) -> pl.Series:
 def _screen(task: ContentTask, raw: pl.DataFrame, now: datetime) -> Screened:
     if task.is_ticks:
         return screen_trades(raw.drop("fault"), now)
-    return refuse_unfinished(screen_bars(raw.drop("fault"), task.timeframe, now), task.timeframe, now)
+    return reject_unfinished(screen_bars(raw.drop("fault"), task.timeframe, now), task.timeframe, now)
 
 
-def refuse_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -> Screened:
+def reject_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -> Screened:
     """The same, bars whose interval has not ended at ``now`` among the refused."""
     running = pl.col("time") + timeframe.duration > now
     unfinished = screened.accepted.filter(running)
     if unfinished.is_empty():
         return screened
-    refused = unfinished.select(
+    rejected = unfinished.select(
         "line",
         "time",
         reason=pl.lit(Reason.NOT_FINAL.value),
@@ -422,7 +422,7 @@ def refuse_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -
         record=pl.lit(None, dtype=pl.String),
         row_count=pl.lit(1, dtype=pl.Int64),
     )
-    return Screened(screened.accepted.filter(~running), pl.concat([screened.refused, refused]))
+    return Screened(screened.accepted.filter(~running), pl.concat([screened.rejected, rejected]))
 
 
 def _bars(task: ContentTask, accepted: pl.DataFrame, now: datetime) -> pl.DataFrame:
@@ -486,9 +486,9 @@ def _assumption(task: ContentTask, settled: UtcTimes) -> str:
     return "; ".join(parts)
 
 
-def with_records(refused: pl.DataFrame, table: Table) -> pl.DataFrame:
+def with_records(rejected: pl.DataFrame, table: Table) -> pl.DataFrame:
     """The refused rows with the text they stood as."""
-    if refused.is_empty():
-        return refused
-    positions = table.lines.search_sorted(refused["line"])
-    return refused.with_columns(record=table.records(positions).cast(pl.String))
+    if rejected.is_empty():
+        return rejected
+    positions = table.lines.search_sorted(rejected["line"])
+    return rejected.with_columns(record=table.records(positions).cast(pl.String))

@@ -8,15 +8,15 @@ from pathlib import Path
 import polars as pl
 
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.sources.files.landing import LandedFile, LandingArea, collect, damaged
 from trading_platform.sources.files.reading import SOURCE
 
 _DAY = timedelta(days=1)
 
-LONGEST_HOLE = timedelta(days=7)
+LONGEST_GAP = timedelta(days=7)
 """A longer stretch without a bar separates two recordings in an intraday file, which says nothing of
 the time between them; a shorter one is a hole in one, and proven empty: holidays and outages look so."""
 
@@ -40,12 +40,12 @@ class FileSource:
         """Years of daily bars at once, a month of intraday ones: a transaction of tens of thousands of rows."""
         return timedelta(days=31) if timeframe.is_intraday else timedelta(days=36_600)
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         """What the imported files speak for; nothing if nothing was imported."""
         files = self._landing.files(instrument.symbol, timeframe)
         return tuple(Window.merge(part for file in files for part in self._spoken_for(file, timeframe)))
 
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         """The imported bars of a window; of several imports of a time the latest wins.
 
         Answered is what the files speak for: of daily files their whole span, of intraday files each
@@ -71,7 +71,7 @@ class FileSource:
         )
         origin = f"{self._directory}: {len(files)} imported files of {symbol} {timeframe.value}"
         note = None if answered == [window] else "no imported file speaks for the rest"
-        return BarAnswer(bars, empty_refused(), tuple(answered), origin, note)
+        return BarResponse(bars, empty_rejected(), tuple(answered), origin, note)
 
     def _spoken_for(self, file: LandedFile, timeframe: Timeframe) -> list[Window]:
         if not timeframe.is_intraday:
@@ -95,7 +95,7 @@ def _whole_days(window: Window) -> Window:
 def _recordings(times: pl.Series, span: Window) -> list[Window]:
     """The UTC days that have bars, bridged over short holes, within a span."""
     days = times.dt.truncate("1d").unique().sort()
-    begins = days.diff().fill_null(timedelta.max) > LONGEST_HOLE + _DAY
+    begins = days.diff().fill_null(timedelta.max) > LONGEST_GAP + _DAY
     grouped = pl.DataFrame({"day": days, "recording": begins.cum_sum()}).group_by("recording", maintain_order=True)
     bounds = grouped.agg(first=pl.col("day").min(), last=pl.col("day").max())
     whole = (Window(first, last + _DAY) for first, last in bounds.select("first", "last").iter_rows())

@@ -66,7 +66,7 @@ def read_table(data: bytes, is_header: Callable[[list[str]], bool]) -> Table:
         is_header: tells a line of column names from a row.
 
     Raises:
-        FileRefused: if no rows can be made out.
+        FileRejected: if no rows can be made out.
     """
     if data[:4] == b"PAR1":
         return _typed(data, "parquet")

@@ -14,7 +14,7 @@ import polars as pl
 
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.rejection_reasons import Reason
-from trading_platform.sources.files.options import DateOrder, FileRefused
+from trading_platform.sources.files.options import DateOrder, FileRejected
 
 _SAMPLE = 2_000
 _AWARE = tuple(
@@ -88,7 +88,7 @@ def read_times(values: pl.Series, order: DateOrder | None) -> ReadTimes:
         order: what dates like 01/03/2017 mean, where the user said so.
 
     Raises:
-        FileRefused: if dates can be read both ways and nobody said which is meant.
+        FileRejected: if dates can be read both ways and nobody said which is meant.
     """
     if isinstance(values.dtype, pl.Datetime):
         return _typed(values)
@@ -197,7 +197,7 @@ def _order_of(texts: pl.Series, by_order: dict[DateOrder, tuple[str, int]]) -> D
     }
     month_first, day_first = readable[DateOrder.MONTH_FIRST], readable[DateOrder.DAY_FIRST]
     if month_first == day_first:
-        raise FileRefused(
+        raise FileRejected(
             Reason.UNSUPPORTED,
             "its dates can be read month first or day first; say which with --dates month-first or --dates day-first",
             rows=texts.len(),

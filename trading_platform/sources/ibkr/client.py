@@ -26,14 +26,14 @@ from trading_platform.sources.ibkr.maintenance import Maintenance
 from trading_platform.sources.ibkr.requests import HistoryRequest, balances, executions, history
 from trading_platform.sources.ibkr.session import GREETING_SECONDS, Ask, Gateway, IbkrSession
 from trading_platform.sources.live import Backoff
-from trading_platform.sources.rate_limits import Budget
+from trading_platform.sources.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
     from ib_async import AccountValue, BarData, Fill, Position
 
 _Result = TypeVar("_Result")
 
-ANSWER_SECONDS = 60.0
+RESPONSE_SECONDS = 60.0
 """How long an answer may take; the gateway itself gives up after that."""
 
 _ATTEMPTS = 3
@@ -45,12 +45,12 @@ class IbkrClient:
 
     Args:
         gateway: where TWS or the gateway is.
-        budget: keeps to the limits, together with all who use the account.
+        rate_limiter: keeps to the limits, together with all who use the account.
         limit: the limits of requests for bars.
         maintenance: when Interactive Brokers is expected to be away.
         clock: tells the time.
         sleep: waits between attempts to connect.
-        answer_seconds: how long an answer may take.
+        response_seconds: how long an answer may take.
         greeting: seconds the gateway may take to greet.
         backoff: the waits between attempts to connect.
     """
@@ -58,23 +58,23 @@ class IbkrClient:
     def __init__(
         self,
         gateway: Gateway,
-        budget: Budget,
+        rate_limiter: RateLimiter,
         *,
         limit: HistoryLimit | None = None,
         maintenance: Maintenance | None = None,
         clock: Clock = utc_now,
         sleep: Sleep = time.sleep,
-        answer_seconds: float = ANSWER_SECONDS,
+        response_seconds: float = RESPONSE_SECONDS,
         greeting: float = GREETING_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
         self.gateway = gateway
         self.machine = ConnectionMachine(maintenance or Maintenance(), clock=clock)
-        self._budget = budget
+        self._rate_limiter = rate_limiter
         self._clock = clock
         self._limit = limit or HistoryLimit(gateway.payer)
         self._sleep = sleep
-        self._answer_seconds = answer_seconds
+        self._response_seconds = response_seconds
         self._backoff = backoff or Backoff()
         self._session = IbkrSession(gateway, self.machine, greeting=greeting)
         self._contracts: dict[Instrument, Qualified] = {}
@@ -96,8 +96,8 @@ class IbkrClient:
         known = self._contracts.get(instrument)
         if known is None:
             self._be_ready(f"the contract {spec_of(instrument)}")
-            self._budget.take(self._limit.message())
-            known = self._wait_for(self._session.qualify(instrument, self._answer_seconds))
+            self._rate_limiter.take(self._limit.message())
+            known = self._wait_for(self._session.qualify(instrument, self._response_seconds))
             self._contracts[instrument] = known
         return known
 
@@ -115,10 +115,10 @@ class IbkrClient:
             self._be_ready(str(request))  # before the budget: what is taken must be sent at once
             contract = request.of.contract
             key = f"{contract.conId}@{contract.exchange}"
-            charges = self._limit.charges(key, request.of.what, f"{key} {request}")
+            costs = self._limit.costs(key, request.of.what, f"{key} {request}")
             with self._sending:
-                self._budget.take(charges)
-                asking = self._begin(history(self._session, request, self._answer_seconds))
+                self._rate_limiter.take(costs)
+                asking = self._begin(history(self._session, request, self._response_seconds))
             bars = asking.result()
         if not bars and self.machine.history_farms_down:  # then it is not known that there are none
             raise connection_lost(str(request), f"farms lost: {', '.join(sorted(self.machine.history_farms_down))}")
@@ -155,8 +155,8 @@ class IbkrClient:
         """
         with self._one_at_a_time:
             self._be_ready("balances")
-            self._budget.take(self._limit.message())
-            return self._wait_for(balances(self._session, self._answer_seconds))
+            self._rate_limiter.take(self._limit.message())
+            return self._wait_for(balances(self._session, self._response_seconds))
 
     def executions(self) -> list[Fill]:
         """The executions since midnight that Interactive Brokers tells, of all accounts of the login.
@@ -166,8 +166,8 @@ class IbkrClient:
         """
         with self._one_at_a_time:
             self._be_ready("executions")
-            self._budget.take(self._limit.message())
-            return self._wait_for(executions(self._session, self._answer_seconds))
+            self._rate_limiter.take(self._limit.message())
+            return self._wait_for(executions(self._session, self._response_seconds))
 
     def close(self) -> None:
         """Ends the connection and its thread; questions that are open fail."""
@@ -209,8 +209,8 @@ class IbkrClient:
 
     def _ask(self, question: Ask[_Result], asked: str) -> _Result:
         self._be_ready(asked)
-        self._budget.take(self._limit.message())
-        return self._wait_for(self._session.ask(question, asked, self._answer_seconds))
+        self._rate_limiter.take(self._limit.message())
+        return self._wait_for(self._session.ask(question, asked, self._response_seconds))
 
     def _wait_for(self, asking: Coroutine[Any, Any, _Result]) -> _Result:
         return self._begin(asking).result()

@@ -125,7 +125,7 @@ def error_of(code: int, text: str, asked: str) -> SourceError:
     )
 
 
-def no_answer(asked: str, seconds: float) -> SourceUnavailable:
+def no_response(asked: str, seconds: float) -> SourceUnavailable:
     """The error of a request that was left unanswered; this says nothing about what there is."""
     return SourceUnavailable(
         f"Interactive Brokers did not answer for {asked}.",

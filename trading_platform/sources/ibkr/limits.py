@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trading_platform.sources.rate_limits import Charge, Rate, Within
+from trading_platform.sources.rate_limits import Cost, Rate, Within
 
 HISTORY_REQUESTS = 60
 """Requests for bars in any ten minutes; BID_ASK counts twice."""
@@ -46,7 +46,7 @@ class HistoryLimit:
     account: str
     requests: int = HISTORY_REQUESTS
 
-    def charges(self, contract: str, what: str, request: str) -> tuple[Charge, ...]:
+    def costs(self, contract: str, what: str, request: str) -> tuple[Cost, ...]:
         """What a request takes.
 
         Args:
@@ -57,12 +57,12 @@ class HistoryLimit:
         weight = 2 if what in _TWICE else 1
         history = Within("ibkr:history", self.requests, 600 + _SHIFT)
         return (
-            Charge(history, self.account, weight),
-            Charge(SAME_CONTRACT, f"{self.account}:{contract}:{what}", weight),
-            Charge(IDENTICAL, f"{self.account}:{request}"),
+            Cost(history, self.account, weight),
+            Cost(SAME_CONTRACT, f"{self.account}:{contract}:{what}", weight),
+            Cost(IDENTICAL, f"{self.account}:{request}"),
             *self.message(),
         )
 
-    def message(self) -> tuple[Charge, ...]:
+    def message(self) -> tuple[Cost, ...]:
         """What any other request takes."""
-        return (Charge(MESSAGES, self.account),)
+        return (Cost(MESSAGES, self.account),)

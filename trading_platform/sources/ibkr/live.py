@@ -26,7 +26,7 @@ from trading_platform.sources.live import Backoff, EventBuffer, until_closing
 
 log = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 10.0
+INACTIVITY_SECONDS = 10.0
 """A gateway that does not tell its time for so long is not there any more."""
 
 UNNOTICED = timedelta(minutes=2)
@@ -79,7 +79,7 @@ class IbkrFeed(EventBuffer):
         clock: Clock = utc_now,
         sleep: AsyncSleep = asyncio.sleep,
         interval: float = 1.0,
-        silence: float = SILENCE_SECONDS,
+        silence: float = INACTIVITY_SECONDS,
         backoff: Backoff | None = None,
         on_absence: OnAbsence = _log_absence,
     ) -> None:
@@ -98,7 +98,7 @@ class IbkrFeed(EventBuffer):
         self._is_up: dict[str, bool] = {}
         self._pulse: asyncio.Task[None] | None = None
         self._wait: float | None = None
-        self._heard = self._connected_at = self._up_since = clock()
+        self._received = self._connected_at = self._up_since = clock()
         self._beat: datetime | None = None
         self._told: tuple[datetime, Severity] | None = None
 
@@ -128,7 +128,7 @@ class IbkrFeed(EventBuffer):
             self._woken.clear()
         if not self._closing.is_set():
             self._tell()
-            self._tell_absence()
+            self._report_absence()
 
     async def _connect(self) -> None:
         await self._disconnect()
@@ -141,7 +141,7 @@ class IbkrFeed(EventBuffer):
         if self._closing.is_set():
             await self._disconnect()
             return
-        self._heard = self._connected_at = self._clock()
+        self._received = self._connected_at = self._clock()
         self._subscriptions.begin(self._session)
         self._pulse = asyncio.create_task(self._ask_for_time(), name="ibkr-feed-pulse")
 
@@ -151,7 +151,7 @@ class IbkrFeed(EventBuffer):
             self._backoff.ended((self._clock() - self._connected_at).total_seconds())
             pulse.cancel()
             await asyncio.gather(pulse, return_exceptions=True)
-        self._subscriptions.forget()
+        self._subscriptions.delete()
         self._session.close()
 
     async def _subscribe(self) -> None:
@@ -178,7 +178,7 @@ class IbkrFeed(EventBuffer):
             except (SourceError, ConnectionError):
                 pass  # the session says why
             else:
-                self._heard = self._beat = self._clock()
+                self._received = self._beat = self._clock()
             self._woken.set()
             if not self._session.is_open:
                 return
@@ -187,22 +187,22 @@ class IbkrFeed(EventBuffer):
         """What has come since it was last told: quotes, then how the link fares, then that it lives."""
         quotes = self._subscriptions.take_quotes()
         self._ready.extend(quote for quote in quotes if self._is_up.get(quote.symbol))
-        self._tell_link([quote for quote in quotes if not self._is_up.get(quote.symbol)])
+        self._report_link([quote for quote in quotes if not self._is_up.get(quote.symbol)])
         beat, self._beat = self._beat, None
         if beat is not None and any(self._is_up.values()) and not (quotes and quotes[-1].time > beat):
             self._ready.append(Heartbeat(beat))
 
-    def _tell_link(self, early: list[Quote]) -> None:
+    def _report_link(self, early: list[Quote]) -> None:
         """Which symbols have gone down or up; ``early`` are quotes of symbols not told as up yet."""
         speaks = self._session.is_open and self.machine.link in SPEAKING and not self.machine.quote_farms_down
         followed = self._subscriptions.followed if speaks else set()
         down: dict[str, set[str]] = {}
         for symbol in set(self._subscriptions.instruments) - followed:
-            is_begun = not speaks or self._subscriptions.refusal_of(symbol) is not None  # else it is to be subscribed
+            is_begun = not speaks or self._subscriptions.rejection_of(symbol) is not None  # else it is to be subscribed
             if self._is_up.get(symbol, is_begun):
                 self._is_up[symbol] = False
                 down.setdefault(self._why_down(symbol), set()).add(symbol)
-        since = self._last_told(is_connected=self._session.is_open and not speaks)
+        since = self._last_event(is_connected=self._session.is_open and not speaks)
         self._ready.extend(FeedDown(since, frozenset(names), reason) for reason, names in down.items())
         up = frozenset(symbol for symbol in followed if not self._is_up.get(symbol))
         if up:
@@ -211,20 +211,20 @@ class IbkrFeed(EventBuffer):
             self._ready.append(FeedUp(self._up_since, up))
             self._ready.extend(quote for quote in early if quote.symbol in up)
 
-    def _last_told(self, *, is_connected: bool) -> datetime:
+    def _last_event(self, *, is_connected: bool) -> datetime:
         """Since when at the latest nothing is told: the gateway answers although it has lost the market."""
         if not is_connected:
-            return self._heard
+            return self._received
         ticked = self._subscriptions.last_tick or self._up_since
         return max(ticked, self._up_since, self._clock() - UNNOTICED)
 
     def _why_down(self, symbol: str) -> str:
         if self.machine.quote_farms_down and self.machine.link in SPEAKING:
             return f"market data farm lost: {', '.join(sorted(self.machine.quote_farms_down))}"
-        refusal = self._subscriptions.refusal_of(symbol)
-        return refusal if refusal is not None and self._session.is_open else self.machine.reason
+        rejection = self._subscriptions.rejection_of(symbol)
+        return rejection if rejection is not None and self._session.is_open else self.machine.reason
 
-    def _tell_absence(self) -> None:
+    def _report_absence(self) -> None:
         absence = self.machine.absence()
         if absence is None:
             if self._told is not None:

@@ -41,16 +41,16 @@ class Recurring:
     lasts: timedelta
     zone: ZoneInfo
 
-    def around(self, moment: datetime) -> Window | None:
-        """The occurrence that holds ``moment``, if one does."""
-        local_date = moment.astimezone(self.zone).date()
+    def around(self, timestamp: datetime) -> Window | None:
+        """The occurrence that holds ``timestamp``, if one does."""
+        local_date = timestamp.astimezone(self.zone).date()
         for back in range(self.lasts.days + 2):
             day = local_date - timedelta(days=back)
             if self.weekday is not None and day.weekday() != self.weekday:
                 continue
             naive = datetime.combine(day, self.starts)
             start, end = (bound.replace(tzinfo=self.zone).astimezone(UTC) for bound in (naive, naive + self.lasts))
-            if start <= moment < end:
+            if start <= timestamp < end:
                 return Window(start, end)
         return None
 
@@ -61,9 +61,9 @@ class Maintenance:
 
     recurring: tuple[Recurring, ...] = ()
 
-    def around(self, moment: datetime) -> Window | None:
-        """The expected absence that holds ``moment``, the longest of several; None outside of all."""
-        found = [window for each in self.recurring if (window := each.around(moment)) is not None]
+    def around(self, timestamp: datetime) -> Window | None:
+        """The expected absence that holds ``timestamp``, the longest of several; None outside of all."""
+        found = [window for each in self.recurring if (window := each.around(timestamp)) is not None]
         return max(found, key=lambda window: window.end) if found else None
 
 
@@ -96,8 +96,8 @@ def _entry(text: str) -> Recurring:
         raise _unreadable(text) from None
 
 
-def _since_midnight(moment: time) -> timedelta:
-    return timedelta(hours=moment.hour, minutes=moment.minute)
+def _since_midnight(timestamp: time) -> timedelta:
+    return timedelta(hours=timestamp.hour, minutes=timestamp.minute)
 
 
 def _unreadable(text: str) -> ConfigurationError:

@@ -91,10 +91,10 @@ def _record(bar: BarData, stamp: datetime) -> str:
 
 @dataclass(frozen=True)
 class ReadBars:
-    """Bars of an answer, and the rows that cannot be one (``REFUSED_SCHEMA``)."""
+    """Bars of an answer, and the rows that cannot be one (``REJECTED_SCHEMA``)."""
 
     bars: pl.DataFrame
-    refused: pl.DataFrame
+    rejected: pl.DataFrame
 
 
 def read_bars(
@@ -116,7 +116,7 @@ def read_bars(
         )
         .select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
     )
-    return ReadBars(final_bars(bars, timeframe, now), screened.refused)
+    return ReadBars(final_bars(bars, timeframe, now), screened.rejected)
 
 
 class QuoteFold:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from trading_platform.sources.ibkr.contracts import Qualified
-from trading_platform.sources.ibkr.error_codes import Verdict, connection_lost, error_of, no_answer, verdict_of
+from trading_platform.sources.ibkr.error_codes import Verdict, connection_lost, error_of, no_response, verdict_of
 from trading_platform.sources.ibkr.session import IbkrSession
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ async def history(session: IbkrSession, request: HistoryRequest, seconds: float)
         raise error_of(error.code, error.message, str(request)) from None
     except TimeoutError:
         ib.client.cancelHistoricalData(number)
-        raise no_answer(str(request), seconds) from None
+        raise no_response(str(request), seconds) from None
     except ConnectionError as error:
         raise connection_lost(str(request), str(error)) from None
 
@@ -100,9 +100,9 @@ async def balances(session: IbkrSession, seconds: float) -> list[AccountValue]:
     ib.wrapper.acctSummary.clear()
 
     def question(ib: IB) -> asyncio.Future[object]:
-        answer: asyncio.Future[object] = ib.wrapper.startReq(number)
+        response: asyncio.Future[object] = ib.wrapper.startReq(number)
         ib.client.reqAccountSummary(number, "All", "$LEDGER:ALL")
-        return answer
+        return response
 
     await session.ask(question, "balances", seconds)
     ib.client.cancelAccountSummary(number)  # it would go on telling changes

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.sources.ibkr.connection import ConnectionMachine
 from trading_platform.sources.ibkr.contracts import Qualified, choose, spec_of
-from trading_platform.sources.ibkr.error_codes import Verdict, connection_lost, error_of, no_answer, verdict_of
+from trading_platform.sources.ibkr.error_codes import Verdict, connection_lost, error_of, no_response, verdict_of
 
 if TYPE_CHECKING:
     from ib_async import IB
@@ -153,7 +153,7 @@ class IbkrSession:
         except RequestError as error:
             raise error_of(error.code, error.message, asked) from None
         except TimeoutError:
-            raise no_answer(asked, seconds) from None
+            raise no_response(asked, seconds) from None
         except ConnectionError as error:
             raise connection_lost(asked, str(error)) from None
 

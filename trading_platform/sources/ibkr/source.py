@@ -18,9 +18,9 @@ from trading_platform.domain.errors import SourceError, SourceRejected
 from trading_platform.domain.market.bars import empty_bars
 from trading_platform.domain.market.calendars import ALWAYS_OPEN, FX_WEEK, expected_times, last_closed, timezone_of
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.sources.ibkr.client import IbkrClient
 from trading_platform.sources.ibkr.contracts import Qualified
 from trading_platform.sources.ibkr.durations import BAR_SIZES, duration_for, longest_duration
@@ -68,7 +68,7 @@ class IbkrSource:
         """What one request may cover: a day of minutes, a year of days."""
         return longest_duration(timeframe)
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         """Two years of intraday bars, twenty of daily ones.
 
         None where theirs are not cut as ours are: days of markets that do not close, and hours where the clock is
@@ -80,8 +80,8 @@ class IbkrSource:
         start = (end - _HISTORY[timeframe.is_intraday]).replace(hour=0, minute=0, second=0, microsecond=0)
         return (Window(start, end),)
 
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
-        """The bars of ``window``; also of windows before ``reach``.
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
+        """The bars of ``window``; also of windows before ``available_history``.
 
         Raises:
             ConfigurationError: if Interactive Brokers is not configured.
@@ -98,14 +98,14 @@ class IbkrSource:
         if end <= window.start:
             raise _no_such_bars(timeframe, window, "ask again when a bar of the window has ended")
         closed = Window(window.start, end)
-        stretches = list(_stretches(instrument.calendar, timeframe, closed))
-        if not stretches:
-            return BarAnswer(empty_bars(), empty_refused(), (closed,), f"calendar {instrument.calendar}: closed")
+        intervals = list(_intervals(instrument.calendar, timeframe, closed))
+        if not intervals:
+            return BarResponse(empty_bars(), empty_rejected(), (closed,), f"calendar {instrument.calendar}: closed")
         of = client.contract(instrument)
-        reads = list(_read_all(client, of, timeframe, stretches, now))
+        reads = list(_read_all(client, of, timeframe, intervals, now))
         if all(read.answered is None for read in reads) and (failure := reads[-1].failure) is not None:
             raise failure
-        return self._answer(of, timeframe, window, closed, stretches, reads)
+        return self._answer(of, timeframe, window, closed, intervals, reads)
 
     def close(self) -> None:
         """Ends the connection, if there is one."""
@@ -124,10 +124,10 @@ class IbkrSource:
         timeframe: Timeframe,
         window: Window,
         closed: Window,
-        stretches: list[Window],
+        intervals: list[Window],
         reads: list[_Read],
-    ) -> BarAnswer:
-        unanswered = _unanswered(stretches, reads)
+    ) -> BarResponse:
+        unanswered = _unanswered(intervals, reads)
         failure = reads[-1].failure
         if failure is not None:
             note: str | None = str(failure)
@@ -144,9 +144,9 @@ class IbkrSource:
             pl.lit(value=False),
             *(pl.col("time").is_between(part.start, part.end, closed="left") for part in answered),
         ]
-        return BarAnswer(
+        return BarResponse(
             bars=read.bars.filter(pl.any_horizontal(inside)),
-            refused=read.refused,
+            rejected=read.rejected,
             answered=answered,
             origin=f"{self._connected().gateway} reqHistoricalData conId={of.contract.conId} {of.what} "
             f"{BAR_SIZES[timeframe]}, {closed}",
@@ -154,17 +154,17 @@ class IbkrSource:
         )
 
 
-def _cut_alike(calendar: str, timeframe: Timeframe, moment: datetime) -> bool:
+def _cut_alike(calendar: str, timeframe: Timeframe, timestamp: datetime) -> bool:
     """Whether their bars of that length cover the same times as ours."""
     if timeframe is Timeframe.D1:
         return calendar not in (ALWAYS_OPEN, FX_WEEK)
     if timeframe is Timeframe.H1:
-        offset = moment.astimezone(timezone_of(calendar)).utcoffset() or timedelta(0)
+        offset = timestamp.astimezone(timezone_of(calendar)).utcoffset() or timedelta(0)
         return not offset % timedelta(hours=1)
     return True
 
 
-def _stretches(calendar: str, timeframe: Timeframe, window: Window) -> Iterator[Window]:
+def _intervals(calendar: str, timeframe: Timeframe, window: Window) -> Iterator[Window]:
     """The parts of ``window`` to ask for, each from the first bar the market can have to the last."""
     start = window.start
     while start < window.end:
@@ -176,40 +176,40 @@ def _stretches(calendar: str, timeframe: Timeframe, window: Window) -> Iterator[
 
 
 def _read_all(
-    client: IbkrClient, of: Qualified, timeframe: Timeframe, stretches: list[Window], now: datetime
+    client: IbkrClient, of: Qualified, timeframe: Timeframe, intervals: list[Window], now: datetime
 ) -> Iterator[_Read]:
     """What is had of each stretch, up to the first that fails."""
-    for stretch in stretches:
-        read = _read_back(client, of, timeframe, stretch, now)
+    for interval in intervals:
+        read = _read_back(client, of, timeframe, interval, now)
         yield read
         if read.failure is not None:
             return
 
 
-def _read_back(client: IbkrClient, of: Qualified, timeframe: Timeframe, stretch: Window, now: datetime) -> _Read:
+def _read_back(client: IbkrClient, of: Qualified, timeframe: Timeframe, interval: Window, now: datetime) -> _Read:
     """Asks for a stretch from its end backwards until its beginning is answered for."""
     bars: list[BarData] = []
-    end = stretch.end
+    end = interval.end
     for _page in range(_MOST_PAGES):
-        duration = duration_for(end - stretch.start, timeframe)
+        duration = duration_for(end - interval.start, timeframe)
         try:
             page = client.history(HistoryRequest(of, min(end, now), duration, BAR_SIZES[timeframe]))
         except SourceError as failure:
-            return _Read(bars, _later(stretch, end), failure)
+            return _Read(bars, _later(interval, end), failure)
         if not page:
-            return _Read(bars, stretch)
+            return _Read(bars, interval)
         earlier = [bar for bar in page if _slot(bar, timeframe) < end]
         if not earlier:
             break  # asking again would give the same
         bars = earlier + bars
         end = _slot(earlier[0], timeframe)
-        if end <= stretch.start:
-            return _Read(bars, stretch)
-    return _Read(bars, _later(stretch, end))
+        if end <= interval.start:
+            return _Read(bars, interval)
+    return _Read(bars, _later(interval, end))
 
 
-def _later(stretch: Window, moment: datetime) -> Window | None:
-    return Window(moment, stretch.end) if moment < stretch.end else None
+def _later(interval: Window, timestamp: datetime) -> Window | None:
+    return Window(timestamp, interval.end) if timestamp < interval.end else None
 
 
 def _slot(bar: BarData, timeframe: Timeframe) -> datetime:
@@ -217,11 +217,11 @@ def _slot(bar: BarData, timeframe: Timeframe) -> datetime:
     return slot_of(time_of(bar.date), timeframe)
 
 
-def _unanswered(stretches: list[Window], reads: list[_Read]) -> list[Window]:
+def _unanswered(intervals: list[Window], reads: list[_Read]) -> list[Window]:
     left: list[Window] = []
-    for number, stretch in enumerate(stretches):
+    for number, interval in enumerate(intervals):
         answered = reads[number].answered if number < len(reads) else None
-        left.extend(stretch.subtract([answered] if answered is not None else []))
+        left.extend(interval.subtract([answered] if answered is not None else []))
     return left
 
 

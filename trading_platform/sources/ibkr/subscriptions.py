@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 10.0
+RESPONSE_SECONDS = 10.0
 """How long a contract may take to be told."""
 
 _AGAIN = timedelta(minutes=1)
@@ -31,7 +31,7 @@ _MAY_PASS = frozenset({Verdict.UNAVAILABLE, Verdict.PACING})
 
 
 @dataclass(frozen=True)
-class _Refusal:
+class _Rejection:
     """Why a symbol is not followed, and when it is tried again; None: after the next connection."""
 
     reason: str
@@ -60,7 +60,7 @@ class Subscriptions:
         self._contracts: dict[str, Qualified] = {}
         self._folds: dict[int, QuoteFold] = {}
         self._requests: dict[int, str] = {}
-        self._refused: dict[str, _Refusal] = {}
+        self._rejected: dict[str, _Rejection] = {}
         self._quotes: dict[str, Quote] = {}
 
     @property
@@ -71,23 +71,25 @@ class Subscriptions:
     def missing(self) -> list[str]:
         """The symbols to subscribe: neither followed nor refused for now."""
         now = self._clock()
-        self._refused = {
-            symbol: refusal for symbol, refusal in self._refused.items() if refusal.until is None or refusal.until > now
+        self._rejected = {
+            symbol: rejection
+            for symbol, rejection in self._rejected.items()
+            if rejection.until is None or rejection.until > now
         }
-        return sorted(set(self.instruments) - self.followed - set(self._refused))
+        return sorted(set(self.instruments) - self.followed - set(self._rejected))
 
-    def refusal_of(self, symbol: str) -> str | None:
+    def rejection_of(self, symbol: str) -> str | None:
         """Why a symbol was refused, in words; None if it was not."""
-        refusal = self._refused.get(symbol)
-        return refusal.reason if refusal is not None else None
+        rejection = self._rejected.get(symbol)
+        return rejection.reason if rejection is not None else None
 
     def begin(self, session: IbkrSession) -> None:
         """A connection stands: nothing is subscribed on it, and nothing was refused."""
-        self.forget()
-        self._refused.clear()
+        self.delete()
+        self._rejected.clear()
         session.ib.pendingTickersEvent += self._ticks
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """The connection is gone, and all subscriptions with it."""
         self._requests.clear()
 
@@ -102,11 +104,11 @@ class Subscriptions:
         try:
             of = self._contracts.get(symbol)
             if of is None:
-                of = self._contracts[symbol] = await session.qualify(self.instruments[symbol], ANSWER_SECONDS)
+                of = self._contracts[symbol] = await session.qualify(self.instruments[symbol], RESPONSE_SECONDS)
             ib = session.ib
         except SourceError as error:
             if session.is_open:
-                self._refuse(symbol, str(error), may_pass=error.retryable)
+                self._reject(symbol, str(error), may_pass=error.retryable)
             return
         self._folds[of.contract.conId] = QuoteFold(symbol, of.min_tick)
         ticker = ib.reqMktData(of.contract)
@@ -116,7 +118,7 @@ class Subscriptions:
         """A code that belongs to a request: it may end a subscription."""
         verdict = verdict_of(code, text)
         if request in self._requests and verdict is not Verdict.NOTICE:
-            self._refuse(self._requests.pop(request), f"{code}: {text}", may_pass=verdict in _MAY_PASS)
+            self._reject(self._requests.pop(request), f"{code}: {text}", may_pass=verdict in _MAY_PASS)
 
     def take_quotes(self) -> list[Quote]:
         """What has been quoted since this was last asked, one a symbol, in order of time."""
@@ -124,9 +126,9 @@ class Subscriptions:
         self._quotes.clear()
         return quotes
 
-    def _refuse(self, symbol: str, reason: str, *, may_pass: bool) -> None:
+    def _reject(self, symbol: str, reason: str, *, may_pass: bool) -> None:
         log.warning("%s is not followed: %s", symbol, reason)
-        self._refused[symbol] = _Refusal(reason, self._clock() + _AGAIN if may_pass else None)
+        self._rejected[symbol] = _Rejection(reason, self._clock() + _AGAIN if may_pass else None)
         self._changed()
 
     def _ticks(self, tickers: Iterable[Ticker]) -> None:

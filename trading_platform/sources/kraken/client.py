@@ -12,11 +12,11 @@ from typing import Any
 
 from trading_platform.domain.errors import MalformedPayload
 from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Read, TradesPage, follow_trades
-from trading_platform.sources.kraken.http import Answer, KrakenWire, Retries
-from trading_platform.sources.kraken.limits import public_charge
+from trading_platform.sources.kraken.http import Answer, KrakenHttp, Retries
+from trading_platform.sources.kraken.limits import public_cost
 from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
-from trading_platform.sources.kraken.parse import OhlcAnswer, TradesAnswer, parse_ohlc, parse_trades
-from trading_platform.sources.rate_limits import Budget, LocalBudget
+from trading_platform.sources.kraken.parse import OhlcResponse, TradesResponse, parse_ohlc, parse_trades
+from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 
 OHLC_INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 """Minutes of a candle that Kraken can be asked for."""
@@ -30,11 +30,11 @@ class KrakenClient:
     """The public endpoints.
 
     Args:
-        wire: how requests are sent; see :func:`connect`.
+        http: how requests are sent; see :func:`connect`.
     """
 
-    def __init__(self, wire: KrakenWire) -> None:
-        self._wire = wire
+    def __init__(self, http: KrakenHttp) -> None:
+        self._wire = http
         self._pairs: PairBook | None = None
 
     @property
@@ -72,7 +72,7 @@ class KrakenClient:
             self._pairs = self._wire.public("AssetPairs", {}, parse_asset_pairs)
         return self._pairs
 
-    def ohlc(self, pair: KrakenPair, interval: int, since: int | None = None) -> OhlcAnswer:
+    def ohlc(self, pair: KrakenPair, interval: int, since: int | None = None) -> OhlcResponse:
         """Candles, the running one last.
 
         Args:
@@ -89,7 +89,7 @@ class KrakenClient:
             parameters["since"] = since
         return self._wire.public("OHLC", parameters, parse_ohlc)
 
-    def trades_page(self, pair: KrakenPair, since: int | None = None, count: int = PAGE) -> TradesAnswer:
+    def trades_page(self, pair: KrakenPair, since: int | None = None, count: int = PAGE) -> TradesResponse:
         """One page of trades.
 
         Args:
@@ -136,7 +136,7 @@ def connect(
     url: str,
     requests_per_second: float,
     *,
-    budget: Budget | None = None,
+    rate_limiter: RateLimiter | None = None,
     retries: Retries | None = None,
     timeout: tuple[float, float] = (5.0, 30.0),
 ) -> KrakenClient:
@@ -145,19 +145,19 @@ def connect(
     Args:
         url: base URL, ``Settings.kraken_api_url``.
         requests_per_second: ``Settings.kraken_requests_per_second``.
-        budget: keeps to the limit; by default this client's own.
+        rate_limiter: keeps to the limit; by default this client's own.
         retries: what to do about failures.
         timeout: seconds to connect, and seconds without a byte.
     """
     retries = retries or Retries()
-    budget = budget or LocalBudget(sleep=retries.sleep)
-    charge = public_charge(url, requests_per_second)
-    return KrakenClient(KrakenWire(url, budget=budget, charge=charge, retries=retries, timeout=timeout))
+    rate_limiter = rate_limiter or LocalRateLimiter(sleep=retries.sleep)
+    cost = public_cost(url, requests_per_second)
+    return KrakenClient(KrakenHttp(url, rate_limiter=rate_limiter, cost=cost, retries=retries, timeout=timeout))
 
 
-def nanoseconds(moment: datetime) -> int:
+def nanoseconds(timestamp: datetime) -> int:
     """A moment as Kraken's cursor counts, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+    return (timestamp - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
 def _page(pair: KrakenPair, since: int | None, count: int) -> dict[str, object]:

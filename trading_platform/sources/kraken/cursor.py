@@ -14,12 +14,12 @@ from typing import Protocol
 import polars as pl
 
 from trading_platform.domain.errors import MalformedPayload, SourceUnavailable
-from trading_platform.sources.kraken.parse import TradesAnswer
+from trading_platform.sources.kraken.parse import TradesResponse
 
 PAGE = 1000
 """The most trades Kraken puts into an answer."""
 
-Read = Callable[[TradesAnswer], "FreshTrades"]
+Read = Callable[[TradesResponse], "FreshTrades"]
 
 
 @dataclass(frozen=True)
@@ -91,19 +91,19 @@ def follow_trades(ask: Ask, since: int, seen: int | None = None, *, page_size: i
 
 
 def _reader(seen: int | None, page_size: int) -> Read:
-    def read(answer: TradesAnswer) -> FreshTrades:
-        rows = answer.rows.unique("trade_id", keep="first").sort("trade_id")
+    def read(response: TradesResponse) -> FreshTrades:
+        rows = response.rows.unique("trade_id", keep="first").sort("trade_id")
         fresh = rows if seen is None else rows.filter(pl.col("trade_id") > seen)
         expected = fresh.height and int(fresh["trade_id"][0]) + fresh.height - 1
         follows = seen is None or fresh.is_empty() or fresh["trade_id"][0] == seen + 1
         if not follows or (fresh.height and fresh["trade_id"][-1] != expected):
-            raise _hole(seen, fresh)
-        return FreshTrades(fresh, answer.rows.height >= page_size, answer.last)
+            raise _gap(seen, fresh)
+        return FreshTrades(fresh, response.rows.height >= page_size, response.last)
 
     return read
 
 
-def _hole(seen: int | None, fresh: pl.DataFrame) -> SourceUnavailable:
+def _gap(seen: int | None, fresh: pl.DataFrame) -> SourceUnavailable:
     return SourceUnavailable(
         "Trades are missing from Kraken's answer: their ids have a hole.",
         expected="each trade id one above the one before" + ("" if seen is None else f", from {seen + 1}"),

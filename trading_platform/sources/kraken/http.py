@@ -25,7 +25,7 @@ from trading_platform.domain.errors import (
     SourceUnavailable,
 )
 from trading_platform.domain.time import Clock, Sleep, utc_now
-from trading_platform.sources.rate_limits import Budget, Charge
+from trading_platform.sources.rate_limits import Cost, RateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +85,13 @@ class Retries:
         return max(backoff, asked or 0.0)
 
 
-class KrakenWire:
+class KrakenHttp:
     """Kraken's public REST over krakenex: results as Python objects, numbers as ``Decimal``, failures as our errors.
 
     Args:
         url: base URL, without ``/0``.
-        budget: what every attempt takes from.
-        charge: what it takes.
+        rate_limiter: what every attempt takes from.
+        cost: what it takes.
         retries: what to do about failures.
         timeout: seconds to connect, and seconds without a byte, before an attempt is given up.
         clock: tells how long a throttling lasts that is given as a moment.
@@ -101,15 +101,15 @@ class KrakenWire:
         self,
         url: str,
         *,
-        budget: Budget,
-        charge: Charge,
+        rate_limiter: RateLimiter,
+        cost: Cost,
         retries: Retries,
         timeout: tuple[float, float] = (5.0, 30.0),
         clock: Clock = utc_now,
     ) -> None:
         self._api = open_api(url)
-        self._budget = budget
-        self._charge = charge
+        self._rate_limiter = rate_limiter
+        self._cost = cost
         self._retries = retries
         self._timeout = timeout
         self._clock = clock
@@ -135,7 +135,7 @@ class KrakenWire:
         self._api.close()
 
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
-        self._budget.take([self._charge])
+        self._rate_limiter.take([self._cost])
         ask = partial(self._api.query_public, method, dict(parameters), timeout=self._timeout)
         return unwrap(method, envelope_of(method, ask), self._clock)
 

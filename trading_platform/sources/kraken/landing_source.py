@@ -18,14 +18,14 @@ from pathlib import Path
 import polars as pl
 
 from trading_platform.domain.market.bars import PRICE, VOLUME, Quality, empty_bars, fill_without_trades
-from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window, partition_windows
-from trading_platform.sources.base import BarAnswer, SecondTelling
+from trading_platform.sources.base import BarResponse, SecondVersion
 from trading_platform.sources.files.landing import LandedFile, LandingArea, collect, damaged, scan
 from trading_platform.sources.kraken.minutes import SOURCE
 
 
-class Tier(StrEnum):
+class ArchiveKind(StrEnum):
     """The kinds of bulk archives, the finer first."""
 
     TRADES = "trades archive"
@@ -41,13 +41,13 @@ class KrakenArchive:
 
     def __init__(self, imports_directory: Path) -> None:
         folder = imports_directory / "source=kraken"
-        self.areas = {tier: LandingArea(folder / f"tier={tier.name.lower()}") for tier in Tier}
+        self.areas = {kind: LandingArea(folder / f"tier={kind.name.lower()}") for kind in ArchiveKind}
 
     def spans(self, symbol: str, timeframe: Timeframe) -> list[Window]:
         """The disjoint windows that the archives speak for, in order."""
-        return Window.merge(span for tier in Tier for span in self._spans(tier, symbol, timeframe))
+        return Window.merge(span for kind in ArchiveKind for span in self._spans(kind, symbol, timeframe))
 
-    def answers(self, symbol: str, timeframe: Timeframe, window: Window) -> Iterator[BarAnswer]:
+    def answers(self, symbol: str, timeframe: Timeframe, window: Window) -> Iterator[BarResponse]:
         """The bars of a window inside :meth:`spans`, a month or a year at once.
 
         Where two archives speak of the same bars the finer one's are told, and of two of a kind those of the
@@ -61,53 +61,55 @@ class KrakenArchive:
             if part is not None:
                 yield self._answer(symbol, timeframe, part)
 
-    def filled(self, tier: Tier, symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
+    def filled(self, kind: ArchiveKind, symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
         """The bars that one kind of archive has in a window, those without trades included."""
-        return _joined([told.bars for told in self._tellings(tier, symbol, timeframe, [window])])
+        return _joined([told.bars for told in self._versions(kind, symbol, timeframe, [window])])
 
-    def _answer(self, symbol: str, timeframe: Timeframe, window: Window) -> BarAnswer:
+    def _answer(self, symbol: str, timeframe: Timeframe, window: Window) -> BarResponse:
         bars: list[pl.DataFrame] = []
-        again: list[SecondTelling] = []
+        second_versions: list[SecondVersion] = []
         left = [window]
-        for tier in Tier:
-            tellings = self._tellings(tier, symbol, timeframe, [window])
-            for telling in tellings:
-                bars.extend(_inside(telling.bars, part) for part in left)
-                covered = telling.bars.filter(~_in_any(left))
-                again.append(SecondTelling(covered, tier, finer=False))
-                again.append(SecondTelling(telling.superseded, f"earlier {tier}", finer=False))
-            left = [rest for part in left for rest in part.subtract(self._spans(tier, symbol, timeframe))]
+        for kind in ArchiveKind:
+            tellings = self._versions(kind, symbol, timeframe, [window])
+            for version in tellings:
+                bars.extend(_inside(version.bars, part) for part in left)
+                covered = version.bars.filter(~_in_any(left))
+                second_versions.append(SecondVersion(covered, kind, finer=False))
+                second_versions.append(SecondVersion(version.superseded, f"earlier {kind}", finer=False))
+            left = [rest for part in left for rest in part.subtract(self._spans(kind, symbol, timeframe))]
         files = sum(len(area.files(symbol, timeframe)) for area in self.areas.values())
-        return BarAnswer(
+        return BarResponse(
             bars=_joined(bars),
-            refused=empty_refused(),
+            rejected=empty_rejected(),
             answered=(window,),
             origin=f"{files} imported parts of Kraken's archives of {symbol} {timeframe}",
-            again=tuple(telling for telling in again if not telling.bars.is_empty()),
+            second_versions=tuple(version for version in second_versions if not version.bars.is_empty()),
         )
 
-    def _spans(self, tier: Tier, symbol: str, timeframe: Timeframe) -> list[Window]:
-        return Window.merge(file.span for file in self.areas[tier].files(symbol, timeframe))
+    def _spans(self, kind: ArchiveKind, symbol: str, timeframe: Timeframe) -> list[Window]:
+        return Window.merge(file.span for file in self.areas[kind].files(symbol, timeframe))
 
-    def _tellings(self, tier: Tier, symbol: str, timeframe: Timeframe, windows: Sequence[Window]) -> list[_Telling]:
-        files = self.areas[tier].files(symbol, timeframe)
+    def _versions(
+        self, kind: ArchiveKind, symbol: str, timeframe: Timeframe, windows: Sequence[Window]
+    ) -> list[_Version]:
+        files = self.areas[kind].files(symbol, timeframe)
         return [
             _tell(files, symbol, timeframe, span, part)
-            for span in self._spans(tier, symbol, timeframe)
+            for span in self._spans(kind, symbol, timeframe)
             for window in windows
             if (part := span.intersect(window))
         ]
 
 
 @dataclass(frozen=True)
-class _Telling:
+class _Version:
     """The bars of a stretch that archives of one kind span, and those of earlier imports that gave way to later."""
 
     bars: pl.DataFrame
     superseded: pl.DataFrame
 
 
-def _tell(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, part: Window) -> _Telling:
+def _tell(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, part: Window) -> _Version:
     found = _collect([file for file in files if file.bars.intersect(part)], symbol, timeframe, part)
     kept = found.unique("time", keep="last", maintain_order=True).sort("time")
     gave_way = found.join(kept.select("time", "rank"), on=["time", "rank"], how="anti")
@@ -119,7 +121,7 @@ def _tell(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: 
         window=part,
         previous_close=_close_before(files, symbol, timeframe, span, part.start),
     )
-    return _Telling(bars, gave_way.drop("rank").unique("time", keep="last").sort("time"))
+    return _Version(bars, gave_way.drop("rank").unique("time", keep="last").sort("time"))
 
 
 def _collect(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
@@ -130,21 +132,21 @@ def _collect(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, win
 
 
 def _close_before(
-    files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, moment: datetime
+    files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, timestamp: datetime
 ) -> Decimal | None:
     """The last price of a span before a moment in it, as the latest import has it."""
-    if moment == span.start:
+    if timestamp == span.start:
         return None
-    earlier = [file for file in files if file.bars.start < moment and file.span.intersect(span)]
-    latest = max((file.bars.end for file in earlier if file.bars.end <= moment), default=None)
+    earlier = [file for file in files if file.bars.start < timestamp and file.span.intersect(span)]
+    latest = max((file.bars.end for file in earlier if file.bars.end <= timestamp), default=None)
     best: tuple[datetime, Decimal] | None = None
     for file in earlier:
-        if file.bars.end < moment and file.bars.end != latest:
+        if file.bars.end < timestamp and file.bars.end != latest:
             continue
         try:
             last = (
                 scan(file, symbol, timeframe, SOURCE, Quality.TRADED.value)
-                .filter(pl.col("time") < moment)
+                .filter(pl.col("time") < timestamp)
                 .select("time", "close")
                 .last()
                 .collect()

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
-from trading_platform.sources.rate_limits import Charge, Rate, Within
+from trading_platform.sources.rate_limits import Cost, Rate, Within
 
 
-def public_charge(url: str, requests_per_second: float) -> Charge:
+def public_cost(url: str, requests_per_second: float) -> Cost:
     """What a public request takes: one of a second's worth, counted per address of ours and so per exchange.
 
     Kraken states no number; see docs/sources/kraken.md.
@@ -18,13 +18,13 @@ def public_charge(url: str, requests_per_second: float) -> Charge:
         url: base URL of the exchange.
         requests_per_second: ``Settings.kraken_requests_per_second``.
     """
-    return Charge(Rate("kraken:public", requests_per_second, max(1.0, requests_per_second)), url.rstrip("/"))
+    return Cost(Rate("kraken:public", requests_per_second, max(1.0, requests_per_second)), url.rstrip("/"))
 
 
-Tier = Literal["starter", "intermediate", "pro"]
+ArchiveKind = Literal["starter", "intermediate", "pro"]
 """Of an account at Kraken, as it was verified; its limits go by it."""
 
-COUNTERS: Mapping[Tier, tuple[float, int]] = {"starter": (0.33, 15), "intermediate": (0.5, 20), "pro": (1.0, 20)}
+COUNTERS: Mapping[ArchiveKind, tuple[float, int]] = {"starter": (0.33, 15), "intermediate": (0.5, 20), "pro": (1.0, 20)}
 """How much the counter of a key falls a second, and what it may not exceed
 (docs.kraken.com/exchange/guides/rest/ratelimits)."""
 
@@ -43,7 +43,7 @@ SPACING = 0.25
 refuses a nonce that is smaller than the last."""
 
 
-def private_charges(tier: Tier, fingerprint: str, method: str) -> tuple[Charge, ...]:
+def private_costs(tier: ArchiveKind, fingerprint: str, method: str) -> tuple[Cost, ...]:
     """What a private request takes: of the key's call counter, and a place in the order of its requests.
 
     One less than Kraken allows is used, for requests that arrive closer together than they were sent.
@@ -54,5 +54,5 @@ def private_charges(tier: Tier, fingerprint: str, method: str) -> tuple[Charge, 
         method: the endpoint.
     """
     falls, most = COUNTERS[tier]
-    counter = Charge(Rate("kraken:private", falls, most - 1), fingerprint, WEIGHTS[method])
-    return counter, Charge(Within("kraken:nonces", 1, SPACING), fingerprint)
+    counter = Cost(Rate("kraken:private", falls, most - 1), fingerprint, WEIGHTS[method])
+    return counter, Cost(Within("kraken:nonces", 1, SPACING), fingerprint)

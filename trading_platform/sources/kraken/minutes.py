@@ -16,7 +16,7 @@ import polars as pl
 
 from trading_platform.domain.errors import MalformedPayload
 from trading_platform.domain.market.bars import PRICE, TRADE_SCHEMA, VOLUME, bars_from_trades, empty_bars
-from trading_platform.domain.market.checkpoints import ResumePoint
+from trading_platform.domain.market.checkpoints import Checkpoint
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.kraken.cursor import TradesPage
 
@@ -60,10 +60,10 @@ class MinuteCursor:
         except (KeyError, TypeError, ValueError, ArithmeticError):
             return None
 
-    def point(self, at: datetime) -> ResumePoint:
+    def point(self, at: datetime) -> Checkpoint:
         """This as the platform keeps it, for a request that begins at ``at``."""
         running = _bar_values(self.running, self.position)
-        return ResumePoint(
+        return Checkpoint(
             at,
             {
                 "position": self.position.isoformat(),
@@ -121,10 +121,10 @@ def advance(
     return bars, MinuteCursor(until, since, seen, close, _trades(until, _bar_values(left, until)))
 
 
-def _floor(moment: object, otherwise: datetime) -> datetime:
-    if not isinstance(moment, datetime):
+def _floor(timestamp: object, otherwise: datetime) -> datetime:
+    if not isinstance(timestamp, datetime):
         return otherwise
-    return moment.replace(second=0, microsecond=0)
+    return timestamp.replace(second=0, microsecond=0)
 
 
 def _bar_values(trades: pl.DataFrame, minute: datetime) -> list[Decimal]:
@@ -146,10 +146,10 @@ def _trades(minute: datetime, values: list[Decimal]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema_overrides={"price": PRICE, "quantity": VOLUME}).cast(TRADE_SCHEMA)  # type: ignore[arg-type]
 
 
-def _too_early(moment: datetime, position: datetime) -> MalformedPayload:
+def _too_early(timestamp: datetime, position: datetime) -> MalformedPayload:
     return MalformedPayload(
         "Kraken tells of a trade in a minute that had ended by the trades before it.",
         expected=f"trades from {position.isoformat()} on",
-        received=f"one of {moment.isoformat()}",
-        remedy="ask again from earlier: `trading-platform backfill --again`",
+        received=f"one of {timestamp.isoformat()}",
+        remedy="ask again from earlier: `trading-platform backfill --force`",
     )

@@ -28,7 +28,7 @@ KRAKEN_TRADE_SCHEMA: dict[str, pl.DataType] = {**RAW_TRADE_SCHEMA, "trade_id": p
 
 
 @dataclass(frozen=True)
-class OhlcAnswer:
+class OhlcResponse:
     """A parsed answer of OHLC.
 
     Attributes:
@@ -43,7 +43,7 @@ class OhlcAnswer:
 
 
 @dataclass(frozen=True)
-class TradesAnswer:
+class TradesResponse:
     """A parsed answer of Trades.
 
     Attributes:
@@ -57,7 +57,7 @@ class TradesAnswer:
     last: int
 
 
-def parse_ohlc(payload: Mapping[str, Any]) -> OhlcAnswer:
+def parse_ohlc(payload: Mapping[str, Any]) -> OhlcResponse:
     """A result of OHLC.
 
     Args:
@@ -72,7 +72,7 @@ def parse_ohlc(payload: Mapping[str, Any]) -> OhlcAnswer:
         {
             "line": range(1, len(rows) + 1),
             "record": [_record(row) for row in rows],
-            "time": [None if time is None else _moment(time) for time in times],
+            "time": [None if time is None else _timestamp(time) for time in times],
             "time_text": [str(row[0]) for row in rows],
             **{name: [_text(row[at]) for row in rows] for at, name in enumerate(("open", "high", "low", "close"), 1)},
             "volume": [_text(row[6]) or "" for row in rows],
@@ -80,10 +80,10 @@ def parse_ohlc(payload: Mapping[str, Any]) -> OhlcAnswer:
         schema=RAW_BAR_SCHEMA,
         strict=False,
     )
-    return OhlcAnswer(pair, frame, last)
+    return OhlcResponse(pair, frame, last)
 
 
-def parse_trades(payload: Mapping[str, Any]) -> TradesAnswer:
+def parse_trades(payload: Mapping[str, Any]) -> TradesResponse:
     """A result of Trades.
 
     Times keep the microsecond they lie in; what Kraken shows beyond it is in ``nanoseconds``.
@@ -102,7 +102,7 @@ def parse_trades(payload: Mapping[str, Any]) -> TradesAnswer:
         {
             "line": range(1, len(rows) + 1),
             "record": [_record(row) for row in rows],
-            "time": [None if time is None else _moment(time) for time in times],
+            "time": [None if time is None else _timestamp(time) for time in times],
             "time_text": [str(row[2]) for row in rows],
             "price": [_text(row[0]) for row in rows],
             "quantity": [_text(row[1]) or "" for row in rows],
@@ -112,7 +112,7 @@ def parse_trades(payload: Mapping[str, Any]) -> TradesAnswer:
         schema=KRAKEN_TRADE_SCHEMA,
         strict=False,
     )
-    return TradesAnswer(pair, frame, last)
+    return TradesResponse(pair, frame, last)
 
 
 def _named_rows(method: str, payload: Mapping[str, Any], width: int) -> tuple[str, Sequence[Sequence[Any]], int]:
@@ -138,7 +138,7 @@ def _seconds(value: object) -> Decimal | None:
     return seconds if seconds.is_finite() and 0 <= seconds < _LATEST else None
 
 
-def _moment(seconds: Decimal) -> datetime:
+def _timestamp(seconds: Decimal) -> datetime:
     return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
 
 

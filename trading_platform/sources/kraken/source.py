@@ -19,11 +19,11 @@ import polars as pl
 from trading_platform.domain.errors import MalformedPayload, SourceRejected
 from trading_platform.domain.market.bars import BAR_SCHEMA, Quality
 from trading_platform.domain.market.calendars import ALWAYS_OPEN, last_closed
-from trading_platform.domain.market.checkpoints import ResumePoint
+from trading_platform.domain.market.checkpoints import Checkpoint
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.rules import screen_bars, screen_trades
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
-from trading_platform.sources.base import BarAnswer, Effort, SecondTelling
+from trading_platform.sources.base import BarResponse, Effort, SecondVersion
 from trading_platform.sources.kraken.client import OHLC_ROWS, KrakenClient, nanoseconds
 from trading_platform.sources.kraken.cursor import PAGE
 from trading_platform.sources.kraken.landing_source import KrakenArchive
@@ -43,7 +43,7 @@ _WHOLE_HISTORY = timedelta(days=36_600)
 
 
 class KrakenSource:
-    """Kraken behind ``BarSource`` and ``PiecemealSource``.
+    """Kraken behind ``BarSource`` and ``PagedSource``.
 
     Args:
         client: asks Kraken.
@@ -78,7 +78,7 @@ class KrakenSource:
         del timeframe
         return _WHOLE_HISTORY
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         """What imported archives have; besides, daily bars: the 720 days before today, minutes: ``trades_history``."""
         if timeframe not in (Timeframe.D1, Timeframe.M1):
             return ()
@@ -86,27 +86,27 @@ class KrakenSource:
         length = timedelta(days=OHLC_ROWS) if timeframe is Timeframe.D1 else self._trades_history
         return tuple(Window.merge([*self._archived(instrument.symbol, timeframe), Window(end - length, end)]))
 
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
-        """The bars of ``window``, all parts together; minute bars also of windows before ``reach``.
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
+        """The bars of ``window``, all parts together; minute bars also of windows before ``available_history``.
 
         Raises:
             SourceRejected: if Kraken has no such pair, no bars of that length, or none of that window.
             SourceError: if any part could not be had.
         """
         parts = list(self.bars_in_parts(instrument, timeframe, window, None))
-        answered = tuple(Window.merge(part for answer in parts for part in answer.answered))
-        return BarAnswer(
-            bars=pl.concat([answer.bars for answer in parts]).sort("time"),
-            refused=pl.concat([answer.refused for answer in parts]),
+        answered = tuple(Window.merge(part for response in parts for part in response.answered))
+        return BarResponse(
+            bars=pl.concat([response.bars for response in parts]).sort("time"),
+            rejected=pl.concat([response.rejected for response in parts]),
             answered=answered,
             origin=parts[0].origin,
             note=None if answered == (window,) else "the rest has not ended, or lies before what Kraken gives",
-            again=tuple(telling for answer in parts for telling in answer.again),
+            second_versions=tuple(version for response in parts for version in response.second_versions),
         )
 
     def bars_in_parts(
-        self, instrument: Instrument, timeframe: Timeframe, window: Window, resume: ResumePoint | None
-    ) -> Iterator[BarAnswer]:
+        self, instrument: Instrument, timeframe: Timeframe, window: Window, resume: Checkpoint | None
+    ) -> Iterator[BarResponse]:
         """The bars of ``window`` as they come: a month of an archive, a page of trades, candles.
 
         Raises:
@@ -145,8 +145,8 @@ class KrakenSource:
         return self._archive.spans(symbol, timeframe) if self._archive else []
 
     def _asked(
-        self, symbol: str, timeframe: Timeframe, window: Window, resume: ResumePoint | None, *, alone: bool
-    ) -> Iterator[BarAnswer]:
+        self, symbol: str, timeframe: Timeframe, window: Window, resume: Checkpoint | None, *, alone: bool
+    ) -> Iterator[BarResponse]:
         """What Kraken itself says of a window.
 
         Args:
@@ -166,9 +166,9 @@ class KrakenSource:
         if timeframe is Timeframe.M1:
             yield from self._minutes(symbol, pair, closed, resume)
             return
-        answer = self._from_candles(symbol, pair, timeframe, closed)
-        if answer is not None:
-            yield answer
+        response = self._from_candles(symbol, pair, timeframe, closed)
+        if response is not None:
+            yield response
         elif alone:
             raise _no_such_bars(timeframe, window, f"Kraken gives the last {OHLC_ROWS} candles only")
 
@@ -180,39 +180,39 @@ class KrakenSource:
         return self._clock() - self._ahead
 
     def _minutes(
-        self, symbol: str, pair: KrakenPair, window: Window, resume: ResumePoint | None
-    ) -> Iterator[BarAnswer]:
+        self, symbol: str, pair: KrakenPair, window: Window, resume: Checkpoint | None
+    ) -> Iterator[BarResponse]:
         """Trades until candles reach the rest, then candles; all by trades where candles cannot be taken."""
-        answer = self._tail(symbol, pair, window)
-        if answer is not None:
-            yield answer
+        response = self._tail(symbol, pair, window)
+        if response is not None:
+            yield response
             return
-        tried = self._candles_reach(window.start)
+        tried = self._candles_history(window.start)
         for part in self._from_trades(symbol, pair, window, resume):
             yield part
             position = part.answered[-1].end if part.answered else window.start
-            if not tried and position < window.end and self._candles_reach(position):
+            if not tried and position < window.end and self._candles_history(position):
                 tried = True
-                answer = self._tail(symbol, pair, Window(position, window.end))
-                if answer is not None:
-                    yield answer
+                response = self._tail(symbol, pair, Window(position, window.end))
+                if response is not None:
+                    yield response
                     return
 
-    def _candles_reach(self, moment: datetime) -> bool:
-        return self._present() - (OHLC_ROWS - _COMPARED_CANDLES) * Timeframe.M1.duration <= moment
+    def _candles_history(self, timestamp: datetime) -> bool:
+        return self._present() - (OHLC_ROWS - _COMPARED_CANDLES) * Timeframe.M1.duration <= timestamp
 
-    def _tail(self, symbol: str, pair: KrakenPair, window: Window) -> BarAnswer | None:
+    def _tail(self, symbol: str, pair: KrakenPair, window: Window) -> BarResponse | None:
         """The last minutes from candles, one request; None where they do not tell all of it without doubt."""
-        if not self._candles_reach(window.start):
+        if not self._candles_history(window.start):
             return None
-        answer = self._from_candles(symbol, pair, Timeframe.M1, window)
-        whole = answer is not None and answer.answered == (window,) and answer.refused.is_empty()
-        if answer is None or not whole:
+        response = self._from_candles(symbol, pair, Timeframe.M1, window)
+        whole = response is not None and response.answered == (window,) and response.rejected.is_empty()
+        if response is None or not whole:
             return None
-        gapless = answer.bars.height == (window.end - window.start) // Timeframe.M1.duration
-        return answer if gapless else None
+        gapless = response.bars.height == (window.end - window.start) // Timeframe.M1.duration
+        return response if gapless else None
 
-    def _from_candles(self, symbol: str, pair: KrakenPair, timeframe: Timeframe, window: Window) -> BarAnswer | None:
+    def _from_candles(self, symbol: str, pair: KrakenPair, timeframe: Timeframe, window: Window) -> BarResponse | None:
         """The bars of a window from candles; None where it lies before the first."""
         length = timeframe.duration
         since = int((window.start - (1 + _COMPARED_CANDLES) * length).timestamp())
@@ -226,20 +226,20 @@ class KrakenSource:
         outside = (pl.col("time") < window.start) | (pl.col("time") >= window.end)
         screened = screen_bars(closed.filter(~outside.fill_null(value=False)), timeframe, now)
         before = screen_bars(closed.filter(pl.col("time") < window.start), timeframe, now).accepted
-        again = SecondTelling(_as_bars(before, symbol, timeframe), "OHLC", finer=False)
-        return BarAnswer(
+        second_versions = SecondVersion(_as_bars(before, symbol, timeframe), "OHLC", finer=False)
+        return BarResponse(
             bars=_as_bars(screened.accepted, symbol, timeframe),
-            refused=screened.refused,
+            rejected=screened.rejected,
             answered=answered,
             origin=f"{self._client.url}/0/public/OHLC?pair={pair.altname}"
             f"&interval={length // timedelta(minutes=1)}&since={since}",
             note=None if answered == (window,) else f"Kraken gives the last {OHLC_ROWS} candles only",
-            again=(again,) if before.height else (),
+            second_versions=(second_versions,) if before.height else (),
         )
 
     def _from_trades(
-        self, symbol: str, pair: KrakenPair, window: Window, resume: ResumePoint | None
-    ) -> Iterator[BarAnswer]:
+        self, symbol: str, pair: KrakenPair, window: Window, resume: Checkpoint | None
+    ) -> Iterator[BarResponse]:
         """A part a page: the minutes that have ended by it, and where the next goes on."""
         start, end = window.start - _BEFORE, nanoseconds(window.end)
         cursor = MinuteCursor.of(resume.token) if resume and resume.at == window.start else None
@@ -252,16 +252,16 @@ class KrakenSource:
                 close = self._price_before(pair, window.start, page.rows)
                 cursor = replace(cursor, position=window.start, close=close)
             first = False
-            asked, told_before = cursor.since, cursor.position
+            asked, emitted_before = cursor.since, cursor.position
             bars, cursor = advance(cursor, page, screened.accepted, symbol, window.end, end)
             before = bars.filter(pl.col("time") < window.start)
-            told = max(told_before, window.start), cursor.position
-            yield BarAnswer(
+            told = max(emitted_before, window.start), cursor.position
+            yield BarResponse(
                 bars=bars.filter(pl.col("time") >= window.start),
-                refused=screened.refused,
+                rejected=screened.rejected,
                 answered=(Window(*told),) if told[0] < told[1] else (),
                 origin=f"{self._client.url}/0/public/Trades?pair={pair.altname}&since={asked}",
-                again=(SecondTelling(before, "Trades", finer=True),) if before.height else (),
+                second_versions=(SecondVersion(before, "Trades", finer=True),) if before.height else (),
                 resume=cursor.point(max(cursor.position, window.start)),
             )
             if cursor.position >= window.end:

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit, urlunsplit
 import polars as pl
 
 from trading_platform.domain.errors import MalformedPayload, RateLimited, SourceError, SourceRejected, SourceUnavailable
-from trading_platform.sources.rate_limits import Budget
+from trading_platform.sources.rate_limits import RateLimiter
 from trading_platform.sources.yahoo.frame_schema import as_history
-from trading_platform.sources.yahoo.limits import WAIT, charges
+from trading_platform.sources.yahoo.limits import WAIT, costs
 
 API_URL = "https://query2.finance.yahoo.com"
 """Where Yahoo answers; yfinance knows its other addresses, for cookies."""
@@ -41,7 +41,7 @@ class YahooClient:
     Args:
         url: base address; another one than :data:`API_URL` gets all that yfinance asks of Yahoo.
         cache_directory: where yfinance keeps its cookies and time zones.
-        budget: keeps to Yahoo's limits together with all who share it; None leaves that to the caller.
+        rate_limiter: keeps to Yahoo's limits together with all who share it; None leaves that to the caller.
         monotonic: tells how long ago Yahoo asked to slow down.
     """
 
@@ -50,12 +50,12 @@ class YahooClient:
         url: str = API_URL,
         *,
         cache_directory: Path,
-        budget: Budget | None = None,
+        rate_limiter: RateLimiter | None = None,
         monotonic: Monotonic = time.monotonic,
     ) -> None:
         self.url = url.rstrip("/")
         self._cache = cache_directory
-        self._budget = budget
+        self._rate_limiter = rate_limiter
         self._monotonic = monotonic
         self._asked_to_wait: float | None = None
         self._session: Any = None
@@ -86,8 +86,8 @@ class YahooClient:
         """
         with _ONE_AT_A_TIME:
             self._still_to_wait()
-            if self._budget is not None:
-                self._budget.take(charges())
+            if self._rate_limiter is not None:
+                self._rate_limiter.take(costs())
             try:
                 return self._ask(ticker, interval, start, end)
             except RateLimited:
@@ -166,7 +166,7 @@ def _as_source_error(error: Exception, ticker: object) -> SourceError:
         return _throttled(WAIT)
     if isinstance(error, theirs.YFTickerMissingError):
         reason = getattr(error, "yahoo_reason", None)
-        return _refused(ticker, reason) if reason and not _says_nothing(reason) else _unknown(ticker, error.rationale)
+        return _rejected(ticker, reason) if reason and not _says_nothing(reason) else _unknown(ticker, error.rationale)
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, (theirs.YFDataException, RequestException, OSError)) or _is_no_json(error):
         return SourceUnavailable(
@@ -190,7 +190,7 @@ def _as_source_error(error: Exception, ticker: object) -> SourceError:
     )
 
 
-def _refused(ticker: object, reason: str) -> SourceRejected:
+def _rejected(ticker: object, reason: str) -> SourceRejected:
     return SourceRejected(
         f"Yahoo does not answer that question about {ticker}.",
         expected="a question it answers: 1m bars of the last days, 5m of 60 days, 1h of 730 days, daily bars",

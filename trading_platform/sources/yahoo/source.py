@@ -18,7 +18,7 @@ from trading_platform.domain.market.corporate_actions import ActionKind, Corpora
 from trading_platform.domain.market.instruments import CRYPTO_QUOTES, AssetClass, Instrument
 from trading_platform.domain.quality.rules import RAW_BAR_SCHEMA, screen_bars
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.sources.yahoo.client import YahooClient
 from trading_platform.sources.yahoo.unadjust import later_splits, restore, restored_amount, splits_in
 
@@ -26,7 +26,7 @@ NAME = "yahoo"
 
 _BEGINNING = datetime(1990, 1, 1, tzinfo=UTC)
 _MARGIN = timedelta(hours=1)
-_REACH = {
+_AVAILABLE = {
     Timeframe.M1: timedelta(days=8) - _MARGIN,
     Timeframe.M5: timedelta(days=60) - _MARGIN,
     Timeframe.H1: timedelta(days=730) - _MARGIN,
@@ -52,9 +52,9 @@ class YahooSource:
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
         """A week of minutes; of other bars, all that Yahoo has."""
-        return _LONGEST.get(timeframe, _REACH.get(timeframe, _DAY))
+        return _LONGEST.get(timeframe, _AVAILABLE.get(timeframe, _DAY))
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         """Daily bars since 1990, 1h of 730 days, 5m of 60, 1m of 8; nothing of currencies, whose days are not UTC's.
 
         Hours only of exchanges that open on one: Yahoo's are counted from the opening, the platform's are UTC's.
@@ -67,16 +67,16 @@ class YahooSource:
             return (Window(_BEGINNING, end),)
         if timeframe is Timeframe.H1 and not _opens_on_the_hour(instrument.calendar, end):
             return ()
-        return (Window(end - _REACH[timeframe], end),)
+        return (Window(end - _AVAILABLE[timeframe], end),)
 
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         """The bars of ``window``, raw: what Yahoo has adjusted for splits is undone.
 
         Raises:
             SourceRejected: if Yahoo has no bars of that kind.
             SourceError: if nothing could be had.
         """
-        if not self.reach(instrument, timeframe):
+        if not self.available_history(instrument, timeframe):
             raise SourceRejected(
                 f"Yahoo has no {timeframe} bars of {instrument.symbol} that could be used.",
                 expected="daily and minute bars of anything but currencies; hours of exchanges that open on one",
@@ -97,9 +97,9 @@ class YahooSource:
         raw = restore(history, splits, closed)
         screened = screen_bars(_as_raw_bars(raw), timeframe, now)
         answered = _answered(instrument, timeframe, closed, raw["time"], _first_traded(said))
-        return BarAnswer(
+        return BarResponse(
             bars=final_bars(_as_bars(screened.accepted, instrument.symbol, timeframe), timeframe, now),
-            refused=screened.refused,
+            rejected=screened.rejected,
             answered=answered,
             origin=f"{self._client.url}/v8/finance/chart/{said.get('symbol', instrument.symbol)}"
             f"?interval={timeframe.value}&start={closed.start:%Y-%m-%d}",

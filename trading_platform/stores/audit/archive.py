@@ -36,7 +36,7 @@ from trading_platform.stores.atomic_files import (
     replace_file,
 )
 from trading_platform.stores.audit.archive_files import Record, damaged, named, read_frames, read_record, write_rows
-from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, AuditTable, Row, Tally, tally_of
+from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, AuditTable, Manifest, Row, manifest_of
 from trading_platform.stores.audit.archive_merge import Merge
 
 _NAME = re.compile(r"((?!0000)\d{4})-(0[1-9]|1[0-2])\.parquet")
@@ -166,7 +166,7 @@ class AuditArchive:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def verified(self, table: AuditTable, window: Window) -> Tally:
+    def verified(self, table: AuditTable, window: Window) -> Manifest:
         """Reads a whole file and holds it to what it says of itself.
 
         Raises:
@@ -174,8 +174,8 @@ class AuditArchive:
         """
         record = self.month(table, window).record
         path = self.path(table, window)
-        _hold(path, record.tally, _tally_in(path, table))
-        return record.tally
+        _hold(path, record.manifest, _manifest_in(path, table))
+        return record.manifest
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -194,7 +194,7 @@ class AuditArchive:
         self,
         table: AuditTable,
         window: Window,
-        live: Tally,
+        live: Manifest,
         batches: Iterable[Sequence[Row]],
         *,
         clock: Clock,
@@ -219,7 +219,7 @@ class AuditArchive:
         """
         path = self.path(table, window)
         known = path.exists() or path.name in self._listed()[table]
-        before = self.month(table, window).record.tally if known else Tally()
+        before = self.month(table, window).record.manifest if known else Manifest()
         merge = Merge(table, path)
         with explained(self.directory), drafted(path) as draft:
 
@@ -231,7 +231,7 @@ class AuditArchive:
             write_rows(draft, table, merge.batches(frames, batches), record)
             reached("written")
             _hold(path, before, merge.archived)
-            expected = record().tally
+            expected = record().manifest
             _verify(draft, table, expected)
             reached("verified")
             if expected != before:
@@ -248,21 +248,21 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _tally_in(path: Path, table: AuditTable) -> Tally:
-    total = Tally()
+def _manifest_in(path: Path, table: AuditTable) -> Manifest:
+    total = Manifest()
     for frame in read_frames(path, table):
-        total = total.plus(tally_of(frame))
+        total = total.plus(manifest_of(frame))
     return total
 
 
-def _hold(path: Path, expected: Tally, found: Tally) -> None:
+def _hold(path: Path, expected: Manifest, found: Manifest) -> None:
     if found != expected:
         raise damaged(path, expected.differences(found))
 
 
-def _verify(draft: Path, table: AuditTable, expected: Tally) -> None:
-    found = _tally_in(draft, table)
-    if found != expected or read_record(draft).tally != expected:
+def _verify(draft: Path, table: AuditTable, expected: Manifest) -> None:
+    found = _manifest_in(draft, table)
+    if found != expected or read_record(draft).manifest != expected:
         raise StoreError(
             f"What was written to {draft} is not what was to be archived.",
             expected=f"{expected.rows:,} rows with the checksum {expected.checksum}",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, AuditTable, Row, Tally
+from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, AuditTable, Manifest, Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,18 +38,18 @@ class Record:
     Attributes:
         table: whose rows it has.
         month: of which month, as ``2024-05``.
-        tally: of its rows.
+        manifest: of its rows.
         archived_at: when it was written, UTC.
     """
 
     table: AuditTable
     month: str
-    tally: Tally
+    manifest: Manifest
     archived_at: datetime
 
     def as_json(self) -> str:
         """As it stands in the file."""
-        said = {"version": SCHEMA_VERSION, "table": self.table.value, "month": self.month, **self.tally.as_dict()}
+        said = {"version": SCHEMA_VERSION, "table": self.table.value, "month": self.month, **self.manifest.as_dict()}
         return json.dumps(said | {"archived_at": self.archived_at.isoformat()})
 
     @classmethod
@@ -63,18 +63,18 @@ class Record:
         if said["version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {said['version']}, this program knows {SCHEMA_VERSION}")
         checksum = said["checksum"]
-        tally = Tally(
+        manifest = Manifest(
             said["rows"],
-            _moment(said["first"]),
-            _moment(said["last"]),
+            _timestamp(said["first"]),
+            _timestamp(said["last"]),
             said["lowest_id"],
             said["highest_id"],
             (int(checksum[:16], 16), int(checksum[16:], 16)),
         )
-        return cls(AuditTable(said["table"]), said["month"], tally, datetime.fromisoformat(said["archived_at"]))
+        return cls(AuditTable(said["table"]), said["month"], manifest, datetime.fromisoformat(said["archived_at"]))
 
 
-def _moment(text: str | None) -> datetime | None:
+def _timestamp(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
@@ -146,8 +146,8 @@ def read_record(path: Path) -> Record:
             record = Record.from_json((footer.metadata or {})[_RECORD])
         except (ValueError, KeyError, TypeError) as error:
             raise damaged(path, f"a record of its content that cannot be used ({error})") from None
-    if footer.num_rows != record.tally.rows:
-        raise damaged(path, f"{footer.num_rows:,} rows instead of the {record.tally.rows:,} it says it has")
+    if footer.num_rows != record.manifest.rows:
+        raise damaged(path, f"{footer.num_rows:,} rows instead of the {record.manifest.rows:,} it says it has")
     return record
 
 

@@ -56,7 +56,7 @@ ARCHIVE_SCHEMAS: dict[AuditTable, dict[str, pl.DataType]] = {
 
 
 @dataclass(frozen=True)
-class Tally:
+class Manifest:
     """What tells one set of rows from another without keeping them.
 
     Attributes:
@@ -80,9 +80,9 @@ class Tally:
         """The checksum as 32 hexadecimal digits."""
         return "".join(f"{half:016x}" for half in self.halves)
 
-    def plus(self, other: Tally) -> Tally:
+    def plus(self, other: Manifest) -> Manifest:
         """Of both sets together, which have no row in common."""
-        return Tally(
+        return Manifest(
             self.rows + other.rows,
             _least(self.first, other.first),
             _greatest(self.last, other.last),
@@ -91,10 +91,10 @@ class Tally:
             _sum(self.halves, other.halves),
         )
 
-    def less_common(self, common: Tally) -> Tally:
+    def less_common(self, common: Manifest) -> Manifest:
         """Where :meth:`plus` has counted the ``common`` rows of two sets twice: counted once."""
         halves = (-common.halves[0], -common.halves[1])
-        return Tally(
+        return Manifest(
             self.rows - common.rows, self.first, self.last, self.lowest_id, self.highest_id, _sum(self.halves, halves)
         )
 
@@ -109,7 +109,7 @@ class Tally:
             "checksum": self.checksum,
         }
 
-    def differences(self, other: Tally) -> str:
+    def differences(self, other: Manifest) -> str:
         """What ``other`` has that differs, in words; empty where nothing does."""
         mine, theirs = self.as_dict(), other.as_dict()
         return ", ".join(
@@ -129,16 +129,16 @@ def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     return (one[0] + other[0]) % _HALF, (one[1] + other[1]) % _HALF
 
 
-def tally_of_digest(row: Row) -> Tally:
+def manifest_of_digest(row: Row) -> Manifest:
     """The tally from the one row of ``sql/queries/audit/archive/digest_*.sql``."""
     rows, first, last, lowest, highest, one, two = row
-    return Tally(rows, first, last, lowest, highest, (int(one) % _HALF, int(two) % _HALF))
+    return Manifest(rows, first, last, lowest, highest, (int(one) % _HALF, int(two) % _HALF))
 
 
-def tally_of(frame: pl.DataFrame) -> Tally:
+def manifest_of(frame: pl.DataFrame) -> Manifest:
     """The tally of rows as a file has them."""
     if frame.is_empty():
-        return Tally()
+        return Manifest()
     digests = [hashlib.sha256(text.encode()).digest() for text in frame.select(_canonical(frame.schema)).to_series()]
     first, last, lowest, highest = frame.select(
         pl.col("timestamp").min().alias("first"),
@@ -148,7 +148,7 @@ def tally_of(frame: pl.DataFrame) -> Tally:
     ).row(0)
     one = sum(int.from_bytes(digest[:8]) for digest in digests)
     two = sum(int.from_bytes(digest[8:16]) for digest in digests)
-    return Tally(frame.height, first, last, lowest, highest, (one % _HALF, two % _HALF))
+    return Manifest(frame.height, first, last, lowest, highest, (one % _HALF, two % _HALF))
 
 
 def _canonical(schema: Mapping[str, pl.DataType]) -> pl.Expr:

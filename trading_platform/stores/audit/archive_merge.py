@@ -11,7 +11,7 @@ import polars as pl
 
 from trading_platform.domain.errors import StoreError
 from trading_platform.stores.audit.archive_files import BATCH_ROWS, rows_of
-from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, AuditTable, Row, Tally, tally_of
+from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, AuditTable, Manifest, Row, manifest_of
 
 
 class Merge:
@@ -27,8 +27,8 @@ class Merge:
     """
 
     def __init__(self, table: AuditTable, path: Path) -> None:
-        self.archived = Tally()
-        self.common = Tally()
+        self.archived = Manifest()
+        self.common = Manifest()
         self._table = table
         self._path = path
         self._waiting: list[Row] = []
@@ -46,7 +46,7 @@ class Merge:
         self._settle()
 
     def _counted(self, frame: pl.DataFrame) -> list[Row]:
-        self.archived = self.archived.plus(tally_of(frame))
+        self.archived = self.archived.plus(manifest_of(frame))
         return rows_of(frame)
 
     def _once(self, rows: Iterator[Row]) -> Iterator[Row]:
@@ -79,7 +79,7 @@ class Merge:
         schema = dict(ARCHIVE_SCHEMAS[self._table])
         texts = schema | {"timestamp": pl.Int64()}
         frame = pl.DataFrame(self._waiting, schema=texts, orient="row").cast({"timestamp": schema["timestamp"]})
-        self.common = self.common.plus(tally_of(frame))
+        self.common = self.common.plus(manifest_of(frame))
         self._waiting = []
 
 

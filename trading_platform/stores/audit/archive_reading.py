@@ -112,9 +112,9 @@ class ArchivedRows(Generic[_Record]):
         )
 
 
-def _utc(moment: datetime) -> datetime:
+def _utc(timestamp: datetime) -> datetime:
     """The same moment, its zone as the driver of the database gives it."""
-    return moment.astimezone(UTC)
+    return timestamp.astimezone(UTC)
 
 
 DECISION_PARSERS = {

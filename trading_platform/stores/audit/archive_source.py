@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.time import Sleep, Window, month_window
 from trading_platform.stores.audit.archive_files import BATCH_ROWS
-from trading_platform.stores.audit.archive_manifest import AuditTable, Row, Tally, tally_of_digest
+from trading_platform.stores.audit.archive_manifest import AuditTable, Manifest, Row, manifest_of_digest
 from trading_platform.stores.postgres.database import Database, driver, execute
 from trading_platform.stores.postgres.sql import query
 
@@ -88,23 +88,23 @@ class AuditSource:
         return rows, oldest
 
     @contextmanager
-    def reading(self, table: AuditTable, window: Window) -> Iterator[tuple[Tally, Iterator[Sequence[Row]]]]:
+    def reading(self, table: AuditTable, window: Window) -> Iterator[tuple[Manifest, Iterator[Sequence[Row]]]]:
         """A month's tally, and its rows by (time, id), some thousands at once: both of the same moment."""
         import psycopg
 
         bounds = {"first": window.start, "after": window.end}
         with self._database.begin() as connection:
             execute(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            tally = _digest(connection, table, window, f"audit.{table}")
+            manifest = _digest(connection, table, window, f"audit.{table}")
             with psycopg.ServerCursor(driver(connection), "archive") as cursor:
                 cursor.execute(query(f"audit/archive/rows_{table}").encode(), bounds)
-                yield tally, iter(lambda: cursor.fetchmany(BATCH_ROWS), [])
+                yield manifest, iter(lambda: cursor.fetchmany(BATCH_ROWS), [])
 
     def remove(
         self,
         table: AuditTable,
         window: Window,
-        expected: Tally,
+        expected: Manifest,
         *,
         sleep: Sleep,
         before_commit: Callable[[Connection], None],
@@ -157,9 +157,9 @@ def _place(connection: Connection, table: AuditTable, window: Window) -> _Place:
     return _Place(_default(table), default=True) if partition is None else _Place(partition, default=False)
 
 
-def _digest(connection: Connection, table: AuditTable, window: Window, place: str) -> Tally:
+def _digest(connection: Connection, table: AuditTable, window: Window, place: str) -> Manifest:
     statement = query(f"audit/archive/digest_{table}").format(place=place)
-    return tally_of_digest(execute(connection, statement, {"first": window.start, "after": window.end})[0])
+    return manifest_of_digest(execute(connection, statement, {"first": window.start, "after": window.end})[0])
 
 
 def _locked(connection: Connection, what: str, sleep: Sleep) -> bool:

@@ -18,7 +18,7 @@ import polars as pl
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.severity import Severity
-from trading_platform.domain.time import month_window, parse_moment
+from trading_platform.domain.time import month_window, parse_timestamp
 from trading_platform.stores.audit.archive import AuditArchive
 from trading_platform.stores.audit.archive_manifest import AuditTable
 from trading_platform.stores.audit.archive_reading import DECISION_PARSERS, EVENT_PARSERS, ArchivedRows, Wanted
@@ -249,7 +249,7 @@ class AuditStore:
     def _pass_over_nothing(self, archive: AuditArchive, wanted: Wanted, live: int) -> None:
         if live < wanted.limit and not archive.windows(wanted.table):
             newest = self._newest_archived(wanted.table)
-            if newest is not None and wanted.reaches(month_window(parse_moment(f"{newest}-01"))):
+            if newest is not None and wanted.reaches(month_window(parse_timestamp(f"{newest}-01"))):
                 raise self._not_there(archive, wanted.table, newest)
 
     def _newest_archived(self, table: AuditTable) -> str | None:

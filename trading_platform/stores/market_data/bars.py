@@ -139,9 +139,9 @@ class BarStore:
             {"symbol": pl.String(), "time": TIME},
         )
 
-    def traded_before(self, symbol: str, timeframe: Timeframe, moment: datetime, count: int) -> pl.Series:
-        """The opens of the last bars before ``moment`` that trades made, in order, up to ``count``."""
-        given = {"symbol": symbol, "moment": moment, "count": count}
+    def traded_before(self, symbol: str, timeframe: Timeframe, timestamp: datetime, count: int) -> pl.Series:
+        """The opens of the last bars before ``timestamp`` that trades made, in order, up to ``count``."""
+        given = {"symbol": symbol, "timestamp": timestamp, "count": count}
         found = self._database.read(_for("market_data/bars/traded_before", timeframe), given, {"time": TIME})
         return found["time"].sort()
 
@@ -164,18 +164,18 @@ class BarStore:
         """Where the last bars before a moment begin, for each ``(symbol, moment, how many)``; absent without any."""
         parameters = {
             "symbols": [symbol for symbol, _, _ in asked],
-            "moments": [moment for _, moment, _ in asked],
+            "timestamps": [timestamp for _, timestamp, _ in asked],
             "counts": [count for _, _, count in asked],
         }
         rows = self._database.rows(_for("market_data/bars/history_begins", timeframe), parameters) if asked else []
-        return {(symbol, moment, count): begin for symbol, moment, count, begin in rows if begin is not None}
+        return {(symbol, timestamp, count): begin for symbol, timestamp, count, begin in rows if begin is not None}
 
     def previous_close(
-        self, connection: Connection, symbol: str, timeframe: Timeframe, moment: datetime
+        self, connection: Connection, symbol: str, timeframe: Timeframe, timestamp: datetime
     ) -> Decimal | None:
-        """The close of the last bar before ``moment``, or None."""
+        """The close of the last bar before ``timestamp``, or None."""
         rows = execute(
-            connection, _for("market_data/bars/previous_close", timeframe), {"symbol": symbol, "moment": moment}
+            connection, _for("market_data/bars/previous_close", timeframe), {"symbol": symbol, "timestamp": timestamp}
         )
         return rows[0][0] if rows else None
 
@@ -211,7 +211,7 @@ class BarStore:
         stored = self.read_within(connection, symbol, timeframe, window)
         if stored.equals(bars):
             return False
-        fingerprints.take_out(connection, symbol, timeframe, window)
+        fingerprints.delete(connection, symbol, timeframe, window)
         if not stored.is_empty():
             execute(
                 connection,
@@ -219,11 +219,11 @@ class BarStore:
                 {"symbol": symbol, "start": window.start, "end": window.end},
             )
         copy_frame(connection, bars_table(timeframe), bars)
-        fingerprints.put_in(connection, symbol, timeframe, window)
+        fingerprints.insert(connection, symbol, timeframe, window)
         execute(
             connection,
             _for("market_data/bars/mark_next", timeframe),
-            {"symbol": symbol, "moment": window.end, "limit": REVIEW_GAP},
+            {"symbol": symbol, "timestamp": window.end, "limit": REVIEW_GAP},
         )
         return True
 

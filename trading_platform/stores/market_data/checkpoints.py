@@ -9,7 +9,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from trading_platform.domain.market.checkpoints import ResumePoint
+from trading_platform.domain.market.checkpoints import Checkpoint
 from trading_platform.domain.time import Timeframe
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.sql import query
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class ResumePointStore:
-    """The table ``market_data.resume_points``."""
+class CheckpointStore:
+    """The table ``market_data.checkpoints``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def read(self, symbol: str, timeframe: Timeframe, source: str) -> ResumePoint | None:
+    def read(self, symbol: str, timeframe: Timeframe, source: str) -> Checkpoint | None:
         """Where the last request for these bars goes on, if it was one of many pages."""
         key = {"symbol": symbol, "timeframe": timeframe.value, "source": source}
         with self._database.begin() as connection:
             rows = execute(connection, query("market_data/checkpoints/read"), key)
-        return ResumePoint(rows[0][0], rows[0][1]) if rows else None
+        return Checkpoint(rows[0][0], rows[0][1]) if rows else None
 
     def save(
         self,
@@ -37,7 +37,7 @@ class ResumePointStore:
         symbol: str,
         timeframe: Timeframe,
         source: str,
-        point: ResumePoint,
+        point: Checkpoint,
         updated_at: datetime,
     ) -> None:
         """Keeps where to go on, in the transaction of the bars before it."""

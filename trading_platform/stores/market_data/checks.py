@@ -25,8 +25,8 @@ from trading_platform.stores.postgres.sql import query, sql_directory
 SAMPLE_ROWS = 5
 """Offending rows that an answer carries: enough to see what is wrong, few enough to read."""
 
-_OFFENDERS: dict[str, pl.DataType] = {
-    "offenders": pl.Int64(),
+_FAILING_ROWS: dict[str, pl.DataType] = {
+    "failing_rows": pl.Int64(),
     "symbol": pl.String(),
     "time": TIME,
     "detail": pl.String(),
@@ -56,7 +56,7 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Offenders:
+class FailingRows:
     """How many rows break a rule, and the first few: frame of ``symbol``, ``time``, ``detail``."""
 
     count: int
@@ -75,14 +75,14 @@ class CheckStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def offenders(
+    def failing_rows(
         self,
         name: str,
         scope: Scope,
         *,
         parts: Mapping[str, str],
         parameters: Mapping[str, object] | None = None,
-    ) -> Offenders:
+    ) -> FailingRows:
         """What breaks a rule in a scope, in one round trip.
 
         Args:
@@ -92,12 +92,12 @@ class CheckStore:
             parameters: what the rule wants beside the scope.
         """
         found = self._database.read(
-            _filled(query("market_data/checks/offenders").replace("{rule}", rule(name)), parts),
+            _filled(query("market_data/checks/failing_rows").replace("{rule}", rule(name)), parts),
             {**scope.parameters, **(parameters or {}), "limit": SAMPLE_ROWS},
-            _OFFENDERS,
+            _FAILING_ROWS,
         )
-        count = 0 if found.is_empty() else int(found["offenders"][0])
-        return Offenders(count, found.drop("offenders"))
+        count = 0 if found.is_empty() else int(found["failing_rows"][0])
+        return FailingRows(count, found.drop("failing_rows"))
 
     def count(self, table: str, scope: Scope) -> int:
         """How many rows of a table are in a scope."""
@@ -119,11 +119,11 @@ class CheckStore:
             rows = execute(connection, statement, parameters)
         return {symbol: Window(start, end) for symbol, start, end in rows}
 
-    def bars_before(self, symbols: Sequence[str], timeframe: Timeframe, moment: datetime) -> dict[str, int]:
+    def bars_before(self, symbols: Sequence[str], timeframe: Timeframe, timestamp: datetime) -> dict[str, int]:
         """How many bars each symbol has before a moment; absent where it has none."""
         statement = _filled(query("market_data/checks/bars_before"), {"table": bars_table(timeframe)})
         with self._database.begin() as connection:
-            return dict(execute(connection, statement, {"symbols": list(symbols), "moment": moment}))
+            return dict(execute(connection, statement, {"symbols": list(symbols), "timestamp": timestamp}))
 
 
 def feature_files(store: FeatureStore, symbols: Sequence[str], window: Window) -> Iterator[tuple[str, Path]]:

@@ -1,6 +1,6 @@
 """What was heard twice of one source, and where the two tellings differ.
 
-Compared is by :mod:`trading_platform.domain.quality.conflicting_versions`; the check ``tiers_agree`` shows what is
+Compared is by :mod:`trading_platform.domain.quality.conflicting_versions`; the check ``sources_agree`` shows what is
 found here.
 """
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class OverlapStore:
-    """The tables ``market_data.overlaps`` and ``market_data.overlap_differences``."""
+class ConflictingVersionStore:
+    """The tables ``market_data.source_comparisons`` and ``market_data.conflicting_versions``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,7 +37,7 @@ class OverlapStore:
         symbol: str,
         timeframe: Timeframe,
         source: str,
-        tier: str,
+        kind: str,
         replaced: bool,
         origin: str,
         compared_at: datetime,
@@ -50,23 +50,23 @@ class OverlapStore:
             symbol: whose bars.
             timeframe: their length.
             source: who said both.
-            tier: where it was heard the second time.
+            kind: where it was heard the second time.
             replaced: whether what was heard has taken the place of what was stored, where they differ.
             origin: what was asked or read.
             compared_at: when.
         """
         if not comparison.compared:
             return
-        key = {"symbol": symbol, "timeframe": timeframe.value, "source": source, "tier": tier}
+        key = {"symbol": symbol, "timeframe": timeframe.value, "source": source, "compared_with": kind}
         compared = {**key, "compared": multirange(comparison.compared)}
         execute(
             connection, query("market_data/conflicting_versions/add_compared"), {**compared, "compared_at": compared_at}
         )
-        execute(connection, query("market_data/conflicting_versions/forget_differences"), compared)
+        execute(connection, query("market_data/conflicting_versions/delete_agreeing"), compared)
         if not comparison.differences.is_empty():
             constants = {**key, "replaced": replaced, "origin": origin, "compared_at": compared_at}
             rows = comparison.differences.with_columns(**{name: pl.lit(value) for name, value in constants.items()})
-            copy_frame(connection, "market_data.overlap_differences", rows)
+            copy_frame(connection, "market_data.conflicting_versions", rows)
 
     def withdraw(
         self, connection: Connection, symbol: str, timeframe: Timeframe, source: str, changed: Sequence[Window]

@@ -43,7 +43,7 @@ class Request:
     origin: str
     asked_at: datetime
     stored: int = 0
-    refused: int = 0
+    rejected: int = 0
     changed: bool = False
     note: str | None = None
 
@@ -60,7 +60,7 @@ class FailedWindow:
 
 
 @dataclass(frozen=True)
-class Doubtful:
+class SuspectWindows:
     """A window of which a source said that there is nothing, where there usually is something."""
 
     symbol: str
@@ -110,19 +110,21 @@ class CoverageStore:
             found.setdefault(symbol, []).append(Window(start, end))
         return {symbol: Window.merge(windows) for symbol, windows in found.items()}
 
-    def unconfirmed(self, symbols: Sequence[str], timeframe: Timeframe, present: datetime) -> list[Doubtful]:
+    def pending_confirmation(
+        self, symbols: Sequence[str], timeframe: Timeframe, present: datetime
+    ) -> list[SuspectWindows]:
         """What sources have answered with nothing, that nobody believes yet and no other has answered for, in order."""
         given = {"symbols": list(symbols), "timeframe": timeframe.value, "present": present}
         with self._database.begin() as connection:
-            rows = execute(connection, query("market_data/coverage/unconfirmed"), given)
-        return [Doubtful(symbol, source, Window(start, end)) for symbol, source, start, end in rows]
+            rows = execute(connection, query("market_data/coverage/pending_confirmation"), given)
+        return [SuspectWindows(symbol, source, Window(start, end)) for symbol, source, start, end in rows]
 
     def record(
         self,
         connection: Connection,
         request: Request,
         answered: Sequence[Window] = (),
-        unconfirmed: Sequence[Window] = (),
+        pending_confirmation: Sequence[Window] = (),
     ) -> None:
         """Keeps a request, and adds to what its source has answered for.
 
@@ -130,10 +132,10 @@ class CoverageStore:
             connection: the transaction.
             request: what was asked and what came of it.
             answered: what is believed of the answer; a slot without a bar there is proven empty.
-            unconfirmed: what was answered with nothing and has to be confirmed first
+            pending_confirmation: what was answered with nothing and has to be confirmed first
                 (:mod:`trading_platform.domain.quality.inactivity`).
         """
-        if answered or unconfirmed:
+        if answered or pending_confirmation:
             execute(
                 connection,
                 query("market_data/coverage/add_answered"),
@@ -142,7 +144,7 @@ class CoverageStore:
                     "timeframe": request.timeframe.value,
                     "source": request.source,
                     "answered": multirange(answered),
-                    "unconfirmed": multirange(unconfirmed),
+                    "pending_confirmation": multirange(pending_confirmation),
                 },
             )
         execute(
@@ -156,7 +158,7 @@ class CoverageStore:
                 "end": request.window.end,
                 "outcome": request.outcome.value,
                 "stored": request.stored,
-                "refused": request.refused,
+                "rejected": request.rejected,
                 "changed": request.changed,
                 "origin": request.origin,
                 "note": request.note,

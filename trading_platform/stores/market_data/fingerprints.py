@@ -2,7 +2,7 @@
 
 A fingerprint is a count and a sum over the bars of a period (``sql/migrations/versions/0008_repair.sql``),
 written in the transaction that writes the bars and by what changes, never by reading anew what else is
-stored: a row that vanished is still counted when its neighbour is written. Who acts on a difference:
+stored: a row that missing_or_modified is still counted when its neighbour is written. Who acts on a difference:
 :mod:`trading_platform.workflows.gaps.detect_gaps`.
 """
 
@@ -115,7 +115,7 @@ class FingerprintStore:
             return int(execute(connection, query("market_data/fingerprints/expire"), {"present": present})[0][0])
 
 
-def take_out(connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> None:
+def delete(connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> None:
     """Before the bars of a window are replaced: takes them out of the periods that reach beyond it."""
     inner = _inner(timeframe, window)
     edges = window.subtract([inner] if inner else [])
@@ -126,10 +126,10 @@ def take_out(connection: Connection, symbol: str, timeframe: Timeframe, window: 
             "starts": [edge.start for edge in edges],
             "ends": [edge.end for edge in edges],
         }
-        execute(connection, _for("market_data/fingerprints/take_out", timeframe), parameters)
+        execute(connection, _for("market_data/fingerprints/delete_bars", timeframe), parameters)
 
 
-def put_in(connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> None:
+def insert(connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> None:
     """After the bars of a window were replaced: whole periods are what is there now, others gain it."""
     _write_whole(connection, symbol, timeframe, window, _inner(timeframe, window))
 
@@ -173,11 +173,11 @@ def _write_whole(
 ) -> None:
     key = {"symbol": symbol, "timeframe": timeframe.value}
     statements = [
-        (_for("market_data/fingerprints/put_in", timeframe), {**key, "start": window.start, "end": window.end})
+        (_for("market_data/fingerprints/insert", timeframe), {**key, "start": window.start, "end": window.end})
     ]
     if whole is not None:
         statements.insert(
-            0, (query("market_data/fingerprints/forget"), {**key, "start": whole.start, "end": whole.end})
+            0, (query("market_data/fingerprints/delete"), {**key, "start": whole.start, "end": whole.end})
         )
     execute_together(connection, *statements)
 

@@ -84,9 +84,11 @@ class GapStore:
         with self._database.begin() as connection:
             execute(connection, query("market_data/gaps/failed"), {"id": gap.id, "note": note, "again_at": again_at})
 
-    def give_up(self, connection: Connection, gap: Gap, note: str, incident: str) -> None:
+    def fail_permanently(self, connection: Connection, gap: Gap, note: str, incident: str) -> None:
         """Notes that nobody will try again by itself, in the caller's transaction."""
-        execute(connection, query("market_data/gaps/give_up"), {"id": gap.id, "note": note, "incident": incident})
+        execute(
+            connection, query("market_data/gaps/fail_permanently"), {"id": gap.id, "note": note, "incident": incident}
+        )
 
     def _read(self, name: str, parameters: dict[str, object]) -> list[Gap]:
         with self._database.begin() as connection:

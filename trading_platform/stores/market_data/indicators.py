@@ -73,7 +73,7 @@ class IndicatorStore:
             timeframe: of which bars.
             since: where to begin to count; None means all of history.
         """
-        statement = query("market_data/indicators/lacking").replace("{table}", indicators_table(timeframe))
+        statement = query("market_data/indicators/missing").replace("{table}", indicators_table(timeframe))
         statement = statement.replace("{bars}", bars_table(timeframe))
         unit = "month" if timeframe.is_intraday else "year"
         given = {"symbols": list(symbols), "since": since or _BEGINNING, "unit": unit}

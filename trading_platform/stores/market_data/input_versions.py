@@ -27,14 +27,14 @@ class BarVersions:
 
     changes: Mapping[str, Sequence[tuple[datetime, int]]]
 
-    def before(self, symbols: Sequence[str], moment: datetime) -> int:
-        """The version of these symbols' bars before ``moment``; 0 where there never were any.
+    def before(self, symbols: Sequence[str], timestamp: datetime) -> int:
+        """The version of these symbols' bars before ``timestamp``; 0 where there never were any.
 
         The sum of each symbol's last change, and not the highest of all: of two symbols' changes
         the one with the lower number may be committed later, and must not go unnoticed.
         """
         return sum(
-            max((version for start, version in self.changes.get(symbol, ()) if start < moment), default=0)
+            max((version for start, version in self.changes.get(symbol, ()) if start < timestamp), default=0)
             for symbol in set(symbols)
         )
 
@@ -54,8 +54,8 @@ class Derived:
     splits: str = ""
 
 
-class DerivationStore:
-    """The table ``market_data.derivations``."""
+class InputVersionStore:
+    """The table ``market_data.input_versions``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -81,11 +81,11 @@ class DerivationStore:
             )
         return {(symbol, start): Derived(*made) for symbol, start, *made in rows}
 
-    def forget(self, dataset: str, symbol: str, partitions: Sequence[Window]) -> None:
+    def delete(self, dataset: str, symbol: str, partitions: Sequence[Window]) -> None:
         """Forgets from what some partitions of a dataset were computed, so that they are computed again."""
         given = {"dataset": dataset, "symbol": symbol, "starts": [window.start for window in partitions]}
         with self._database.begin() as connection:
-            execute(connection, query("market_data/input_versions/forget"), given)
+            execute(connection, query("market_data/input_versions/delete"), given)
 
     def made(self, dataset: str, symbol: str) -> list[datetime]:
         """The starts of the partitions of a dataset that were ever computed, in order."""

@@ -32,7 +32,7 @@ class OutageState(StrEnum):
     CLOSED = "closed"
     REPAIRING = "repairing"
     REPAIRED = "repaired"
-    GIVEN_UP = "given_up"
+    FAILED_PERMANENTLY = "failed_permanently"
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,9 @@ class OutageStore:
         """Notes that an attempt failed, and when the next is due."""
         self._write("market_data/outages/failed", {"id": outage.id, "note": note, "again_at": again_at})
 
-    def given_up(self, connection: Connection, outage: Outage, note: str) -> None:
+    def failed_permanently(self, connection: Connection, outage: Outage, note: str) -> None:
         """Notes that nobody will try again, in the caller's transaction."""
-        execute(connection, query("market_data/outages/given_up"), {"id": outage.id, "note": note})
+        execute(connection, query("market_data/outages/failed_permanently"), {"id": outage.id, "note": note})
 
     def _read(self, name: str, parameters: dict[str, object]) -> list[Outage]:
         with self._database.begin() as connection:

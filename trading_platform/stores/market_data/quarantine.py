@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_platform.domain.market.bars import TIME
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres.database import Database, copy_frame, driver, execute
 from trading_platform.stores.postgres.sql import query
@@ -21,7 +21,7 @@ _STAGING = {
     "symbol": pl.String(),
     "timeframe": pl.String(),
     "origin": pl.String(),
-    **REFUSED_SCHEMA,
+    **REJECTED_SCHEMA,
 }
 _READ_SCHEMA: dict[str, pl.DataType] = {
     "recorded_at": TIME,
@@ -45,20 +45,20 @@ class QuarantineStore:
         self._database = database
 
     def record(
-        self, refused: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
+        self, rejected: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
     ) -> int:
-        """Keeps refused rows (frame of ``REFUSED_SCHEMA``); the same rows a second time change nothing.
+        """Keeps refused rows (frame of ``REJECTED_SCHEMA``); the same rows a second time change nothing.
 
         Returns:
             How many were not known before.
         """
         with self._database.begin() as connection:
-            return self.add(connection, refused, source=source, symbol=symbol, timeframe=timeframe, origin=origin)
+            return self.add(connection, rejected, source=source, symbol=symbol, timeframe=timeframe, origin=origin)
 
     def add(
         self,
         connection: Connection,
-        refused: pl.DataFrame,
+        rejected: pl.DataFrame,
         *,
         source: str,
         symbol: str | None,
@@ -66,7 +66,7 @@ class QuarantineStore:
         origin: str,
     ) -> int:
         """As :meth:`record`, in the caller's transaction."""
-        if refused.is_empty():
+        if rejected.is_empty():
             return 0
         execute(
             connection,
@@ -74,7 +74,7 @@ class QuarantineStore:
             " (source text, symbol text, timeframe text, origin text, line bigint, time timestamptz,"
             " reason text, detail text, record text, row_count bigint) ON COMMIT DELETE ROWS",
         )
-        staged = refused.with_columns(
+        staged = rejected.with_columns(
             source=pl.lit(source),
             symbol=pl.lit(symbol, dtype=pl.String()),
             timeframe=pl.lit(timeframe, dtype=pl.String()),

@@ -1,6 +1,6 @@
 """How long bars, indicators and the hourly aggregate live (data-architecture §3.1, §3.3).
 
-The rules are rows of ``config.lifecycle``; the work on chunks and partitions is done in the database
+The rules are rows of ``config.retention``; the work on chunks and partitions is done in the database
 (``sql/migrations/versions/0004_lifecycle.sql``): by TimescaleDB's policies, or by what is called here.
 """
 
@@ -73,8 +73,8 @@ class Dropped:
     rows: int
 
 
-class LifecycleStore:
-    """The life of the tables in ``config.lifecycle``.
+class RetentionStore:
+    """The life of the tables in ``config.retention``.
 
     Args:
         database: as the role at work.
@@ -169,7 +169,7 @@ class LifecycleStore:
             rules = execute(connection, query("market_data/retention/tables"), {"present": present, "grace": GRACE})
             jobs = execute(connection, query("market_data/retention/jobs")) if timescaledb else []
             sizes = query("market_data/retention/size_timescaledb" if timescaledb else "market_data/retention/size")
-            next_run = {(table, policy): moment for table, policy, moment in jobs}
+            next_run = {(table, policy): timestamp for table, policy, timestamp in jobs}
             found = []
             for (
                 table,

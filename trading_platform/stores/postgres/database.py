@@ -291,7 +291,7 @@ def store_error(error: Exception) -> StoreError:
         )
     kinds = {kind.__name__ for kind in type(original).__mro__}  # of the DB API, the same in every driver
     away = bool(kinds & {"OperationalError", "InterfaceError"}) or (state or "").startswith(("08", "57P"))
-    if away and state is None and _refused_login(original, said):
+    if away and state is None and _rejected_login(original, said):
         return StoreUnavailable(
             "The database refuses the login.",
             received=said,
@@ -308,7 +308,7 @@ def store_error(error: Exception) -> StoreError:
     return StoreError("The database refused a statement.", received=said, remedy="see `trading-platform doctor`")
 
 
-def _refused_login(error: object, said: str) -> bool:
+def _rejected_login(error: object, said: str) -> bool:
     """Whether a server that is there did not let us in; the driver has no code for what fails before the login."""
     attempt = getattr(error, "pgconn", None)
     asked = bool(attempt and (attempt.needs_password or attempt.used_password))

@@ -62,13 +62,13 @@ def _explain_privileges(error: StoreError) -> None:
     """Raises what an administrator has to do, if the user who upgrades lacks the right to."""
     from psycopg.errors import InsufficientPrivilege
 
-    refused = getattr(error.__cause__, "orig", error.__cause__)
-    if isinstance(refused, InsufficientPrivilege):
-        statements = refused.diag.message_hint
+    rejected = getattr(error.__cause__, "orig", error.__cause__)
+    if isinstance(rejected, InsufficientPrivilege):
+        statements = rejected.diag.message_hint
         raise ConfigurationError(
             "The user of DATABASE_URL may not bring the schema up to date.",
             expected="the owner of the database, and roles that exist or that it may create",
-            received=refused.diag.message_primary,
+            received=rejected.diag.message_primary,
             remedy=f"let an administrator run: {statements}" if statements else "use the owner of the database",
         ) from error
 

@@ -1,7 +1,7 @@
 """Partitions for what is about to be written, where the database does not make them by itself.
 
 TimescaleDB makes a chunk at the first row; on plain PostgreSQL a row without a partition waits in the
-table's default one until :meth:`trading_platform.stores.market_data.retention.LifecycleStore.make_partitions_ahead`.
+table's default one until :meth:`trading_platform.stores.market_data.retention.RetentionStore.make_partitions_ahead`.
 Nothing is wrong with that but its speed, so :class:`PartitionMaker` asks for them before a write.
 """
 
@@ -47,10 +47,12 @@ class PartitionMaker:
         missing = {start for start in starts if (name, start) not in self._known}
         if not missing:
             return
-        moments = [datetime.fromtimestamp(start, UTC) for start in sorted(missing)]
+        timestamps = [datetime.fromtimestamp(start, UTC) for start in sorted(missing)]
         with self._database.begin() as connection:
             try:
-                execute(connection, query("market_data/retention/make_partitions"), {"table": name, "starts": moments})
+                execute(
+                    connection, query("market_data/retention/make_partitions"), {"table": name, "starts": timestamps}
+                )
             except LockNotAvailable:
                 return
         self._known.update((name, start) for start in missing)

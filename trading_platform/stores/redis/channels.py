@@ -28,7 +28,7 @@ BATCH = 500
 _LONGEST_BACKOFF = 1.0
 
 
-class Told(NamedTuple):
+class Published(NamedTuple):
     """A message as it came.
 
     Attributes:
@@ -70,7 +70,7 @@ class ChannelReader:
         self._pubsub: PubSub | None = None
         self._newest: dict[str, str] = {}  # last text read of each stream, to be known again
         self._failures = 0
-        self._looked = -1.0
+        self._rows_checked = -1.0
         self._reading = threading.Lock()
         self._closed = False
         self.position: dict[str, int] = {}
@@ -92,7 +92,7 @@ class ChannelReader:
             self._drop_pubsub()
             self._redis.close()
 
-    def read(self, wait: float) -> list[Told]:
+    def read(self, wait: float) -> list[Published]:
         """What was told since, waiting up to ``wait`` seconds for something; nothing while Redis is away.
 
         Raises:
@@ -111,12 +111,12 @@ class ChannelReader:
         self._sleep(_backoff(self._failures))
         return []
 
-    def _read(self, wait: float) -> list[Told]:
+    def _read(self, wait: float) -> list[Published]:
         if self._failures:
             self._know_again()
             if self._quotes:
                 self._listen(self.position)
-            self._failures, self._looked = 0, -1.0
+            self._failures, self._rows_checked = 0, -1.0
         if not self._quotes:
             return self._from_streams(wait)
         return self._from_both(wait)
@@ -137,18 +137,18 @@ class ChannelReader:
             self.position = {name: last[name] if after is None else after for name, after in streams.items()}
             _check(self.position, last)
 
-    def _from_streams(self, wait: float) -> list[Told]:
+    def _from_streams(self, wait: float) -> list[Published]:
         """Whole batches of the streams; what is told while nobody waits is there the next time."""
         ids = {channel: f"{seq}-18446744073709551615" for channel, seq in self.position.items()}
         found: list[Any] = self._redis.xread(ids, count=BATCH, block=max(1, int(wait * 1000)) if wait else None)  # type: ignore[assignment,arg-type]
         if not found:
             self._know_again()
-        taken: list[Told] = []
+        taken: list[Published] = []
         for channel, entries in found or ():
             self._take(taken, channel, entries)
         return taken
 
-    def _take(self, taken: list[Told], channel: str, entries: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+    def _take(self, taken: list[Published], channel: str, entries: Sequence[tuple[str, Mapping[str, str]]]) -> None:
         """Adds entries up to the first gap; a gap with nothing read before it is an error, once."""
         for identifier, fields in entries:
             seq, position = int(identifier.partition("-")[0]), self.position[channel]
@@ -158,27 +158,27 @@ class ChannelReader:
                     self._newest.pop(channel, None)
                     raise _gone(channel, position + 1, seq - 1)
                 break
-            taken.append(Told(channel, seq, fields.get(FIELD, "")))
+            taken.append(Published(channel, seq, fields.get(FIELD, "")))
             self.position[channel], self._newest[channel] = seq, taken[-1].text
 
-    def _from_both(self, wait: float) -> list[Told]:
+    def _from_both(self, wait: float) -> list[Published]:
         """Quotes as they pass; a message of another channel says that its stream has something."""
         assert self._pubsub is not None  # noqa: S101 - for the type checker: it listens whenever quotes are wanted
-        heard = self._pubsub.get_message(timeout=wait)
-        quotes: list[Told] = []
+        received = self._pubsub.get_message(timeout=wait)
+        quotes: list[Published] = []
         look = False
-        while heard is not None:
-            if heard["type"] == "message" and heard["channel"] == QUOTES:
-                quotes.append(Told(QUOTES, None, heard["data"]))
-            look = look or heard["channel"] in self.position
-            heard = self._pubsub.get_message(timeout=0) if len(quotes) < BATCH else None
+        while received is not None:
+            if received["type"] == "message" and received["channel"] == QUOTES:
+                quotes.append(Published(QUOTES, None, received["data"]))
+            look = look or received["channel"] in self.position
+            received = self._pubsub.get_message(timeout=0) if len(quotes) < BATCH else None
         now = time.monotonic()
-        if self.position and (look or now - self._looked >= 1.0):
-            self._looked = now
-            told = self._from_streams(0)
-            if len(told) >= BATCH:
-                self._looked = -1.0
-            return [*told, *quotes]
+        if self.position and (look or now - self._rows_checked >= 1.0):
+            self._rows_checked = now
+            published = self._from_streams(0)
+            if len(published) >= BATCH:
+                self._rows_checked = -1.0
+            return [*published, *quotes]
         return quotes
 
     def _listen(self, streams: Mapping[str, object]) -> None:

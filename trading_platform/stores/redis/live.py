@@ -86,7 +86,7 @@ class LiveStore:
         """The quotes of the last minute, by symbol: of these symbols, or all."""
         return {} if symbols is not None and not symbols else self._make(scripts.read_quotes(symbols))
 
-    def tell_signal(self, ts: datetime, payload: str, strategy: str, symbol: str, fields: Mapping[str, str]) -> int:
+    def publish_signal(self, ts: datetime, payload: str, strategy: str, symbol: str, fields: Mapping[str, str]) -> int:
         """Tells a signal and notes it for five minutes; its number.
 
         Args:
@@ -96,16 +96,16 @@ class LiveStore:
             symbol: of what.
             fields: of the hash ``signal:{strategy}:{symbol}``; the number is added.
         """
-        telling = uuid4().hex
-        return self._make(scripts.tell_signal(telling, ts, payload, strategy, symbol, fields, self._kept))
+        publication = uuid4().hex
+        return self._make(scripts.publish_signal(publication, ts, payload, strategy, symbol, fields, self._kept))
 
     def signal(self, strategy: str, symbol: str) -> dict[str, str]:
         """The hash of a strategy's last signal; empty if there was none within five minutes."""
         return self._make(scripts.read_signal(strategy, symbol))
 
-    def tell_alert(self, ts: datetime, payload: str) -> int:
+    def publish_alert(self, ts: datetime, payload: str) -> int:
         """Tells an alert, ``payload`` in JSON; its number."""
-        return self._make(scripts.tell_alert(uuid4().hex, ts, payload, self._kept))
+        return self._make(scripts.publish_alert(uuid4().hex, ts, payload, self._kept))
 
     def set_regime(self, ts: datetime, regime: str) -> bool:
         """Notes the regime for a minute; whether it is another than was told last, and so was told."""
@@ -165,11 +165,11 @@ class AsyncLiveStore:
         """As :meth:`LiveStore.write_quotes`."""
         return await self._make(scripts.write_quotes(quotes))
 
-    async def tell_alert(self, ts: datetime, payload: str, telling: str) -> int:
-        """As :meth:`LiveStore.tell_alert`; the same ``telling`` is told once, for ten minutes."""
-        return await self._make(scripts.tell_alert(telling, ts, payload, self._kept))
+    async def publish_alert(self, ts: datetime, payload: str, publication: str) -> int:
+        """As :meth:`LiveStore.publish_alert`; the same ``publication`` is told once, for ten minutes."""
+        return await self._make(scripts.publish_alert(publication, ts, payload, self._kept))
 
-    async def set_circuit(self, ts: datetime, component: str, state: str, payload: str, telling: str) -> bool:
+    async def set_circuit(self, ts: datetime, component: str, state: str, payload: str, publication: str) -> bool:
         """Notes a circuit's state, and tells the alert if it changed; whether it did.
 
         Args:
@@ -177,9 +177,9 @@ class AsyncLiveStore:
             component: whose circuit.
             state: ``open`` or ``closed``; nobody is alerted to the first ``closed``.
             payload: of the alert, in JSON.
-            telling: the same one is told once, for ten minutes.
+            publication: the same one is told once, for ten minutes.
         """
-        return await self._make(scripts.set_circuit(telling, ts, component, state, payload, self._kept))
+        return await self._make(scripts.set_circuit(publication, ts, component, state, payload, self._kept))
 
     async def circuit(self, component: str) -> str | None:
         """As :meth:`LiveStore.circuit`."""

@@ -27,7 +27,7 @@ from trading_platform.domain.time import rfc3339
 QUOTE_SECONDS = 60
 SIGNAL_SECONDS = 300
 REGIME_SECONDS = 60
-TOLD_SECONDS = 600
+PUBLISHED_SECONDS = 600
 """How long Redis remembers that something was told, for senders that did not hear it."""
 
 KEPT = 100_000
@@ -70,7 +70,7 @@ local function message(ts, seq, payload)
 end
 """
 
-_TELL = (
+_PUBLISH = (
     _MESSAGE
     + """
 local function last(stream)
@@ -150,8 +150,8 @@ end
 return found
 """
 
-_TELL_STATE = (
-    _TELL
+_PUBLISH_STATE = (
+    _PUBLISH
     + """
 local there = redis.call('GET', KEYS[2])
 if there then return tonumber(there) end
@@ -166,7 +166,7 @@ return seq
 )
 
 _SET_REGIME = (
-    _TELL
+    _PUBLISH
     + """
 redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[4])
 if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
@@ -183,7 +183,7 @@ return 1
 )
 
 _SET_CIRCUIT = (
-    _TELL
+    _PUBLISH
     + """
 if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
 local before = redis.call('GET', KEYS[3])
@@ -253,13 +253,13 @@ def _quote(row: Sequence[str | None]) -> Quote:
     return Quote(str(symbol), datetime.fromisoformat(str(time)), bid, ask, last, volume)
 
 
-def tell_signal(
-    telling: str, ts: datetime, payload: str, strategy: str, symbol: str, fields: Mapping[str, str], kept: int
+def publish_signal(
+    publication: str, ts: datetime, payload: str, strategy: str, symbol: str, fields: Mapping[str, str], kept: int
 ) -> Call[int]:
     """Tells a signal and writes its hash; answers its number."""
     pairs = [part for pair in fields.items() for part in pair]
-    keys = [SIGNALS, f"told:{telling}", _signal_key(strategy, symbol)]
-    return Call(_TELL_STATE, keys, [kept, rfc3339(ts), payload, SIGNAL_SECONDS, *pairs], int)
+    keys = [SIGNALS, f"told:{publication}", _signal_key(strategy, symbol)]
+    return Call(_PUBLISH_STATE, keys, [kept, rfc3339(ts), payload, SIGNAL_SECONDS, *pairs], int)
 
 
 def read_signal(strategy: str, symbol: str) -> Call[dict[str, str]]:
@@ -271,14 +271,14 @@ def _signal_key(strategy: str, symbol: str) -> str:
     return f"signal:{strategy}:{check_symbol(symbol)}"
 
 
-def tell_alert(telling: str, ts: datetime, payload: str, kept: int) -> Call[int]:
+def publish_alert(publication: str, ts: datetime, payload: str, kept: int) -> Call[int]:
     """Tells an alert; answers its number."""
-    return Call(_TELL_STATE, [ALERTS, f"told:{telling}"], [kept, rfc3339(ts), payload], int)
+    return Call(_PUBLISH_STATE, [ALERTS, f"told:{publication}"], [kept, rfc3339(ts), payload], int)
 
 
-def set_regime(telling: str, ts: datetime, regime: str, kept: int) -> Call[bool]:
+def set_regime(publication: str, ts: datetime, regime: str, kept: int) -> Call[bool]:
     """Notes the regime, and tells it if it is not the one told last; answers whether."""
-    keys = [REGIME, f"told:{telling}", CURRENT_REGIME]
+    keys = [REGIME, f"told:{publication}", CURRENT_REGIME]
     return Call(_SET_REGIME, keys, [kept, rfc3339(ts), regime, REGIME_SECONDS], bool)
 
 
@@ -287,9 +287,9 @@ def read_regime() -> Call[str | None]:
     return Call(_GET, [CURRENT_REGIME], [], _optional)
 
 
-def set_circuit(telling: str, ts: datetime, component: str, state: str, payload: str, kept: int) -> Call[bool]:
+def set_circuit(publication: str, ts: datetime, component: str, state: str, payload: str, kept: int) -> Call[bool]:
     """Notes a circuit's state, and tells the alert if it changed; answers whether."""
-    keys = [ALERTS, f"told:{telling}", f"circuit:{component}"]
+    keys = [ALERTS, f"told:{publication}", f"circuit:{component}"]
     return Call(_SET_CIRCUIT, keys, [kept, rfc3339(ts), payload, state], bool)
 
 

@@ -24,7 +24,7 @@ FIELD = "message"
 KEPT = 100_000
 """About how many entries the stream keeps; the outbox has all of the last 30 days."""
 
-_TELL = """
+_PUBLISH = """
 local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], ARGV[1], 'message', ARGV[2])
 if type(added) == 'table' and added.err then
     if string.find(added.err, 'equal or smaller', 1, true) then
@@ -55,7 +55,7 @@ class OrderStream:
         """Gives the connection back."""
         self._redis.close()
 
-    def tell(self, seq: int, message: str) -> bool:
+    def publish(self, seq: int, message: str) -> bool:
         """Appends and publishes a message, unless this number was told already.
 
         Returns:
@@ -70,7 +70,7 @@ class OrderStream:
         from redis.exceptions import TimeoutError as TimedOut
 
         try:
-            answer = self._redis.eval(_TELL, 1, NAME, f"{seq}-0", message, str(KEPT))
+            response = self._redis.eval(_PUBLISH, 1, NAME, f"{seq}-0", message, str(KEPT))
         except (Disconnected, TimedOut) as error:
             raise StoreUnavailable(
                 "Redis does not answer; what was not told yet is told later.",
@@ -79,14 +79,14 @@ class OrderStream:
             ) from error
         except RedisError as error:
             raise StoreError("Redis refused a message.", received=str(error), remedy="see Redis's log") from error
-        if answer == -1:
+        if response == -1:
             raise StoreError(
                 f"The stream {NAME} is ahead of the ledger: it has another message where number {seq} belongs.",
                 expected="one ledger to a Redis database, and neither set back behind the other",
                 received=f"number {seq}, which the stream does not take",
                 remedy=f"if this Redis served another ledger or this ledger was restored, delete the stream {NAME}",
             )
-        return bool(answer == 1)
+        return bool(response == 1)
 
 
 @contextmanager

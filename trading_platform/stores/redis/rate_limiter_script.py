@@ -87,7 +87,7 @@ local function in_bucket(book, moment)
     end
 end
 
-local function in_stretch(book, moment)
+local function in_interval(book, moment)
     local slots, sums = book.slots, {[0] = 0}
     for i = 1, #slots do sums[i] = sums[i - 1] + slots[i][2] end
     local function full(start)
@@ -134,7 +134,7 @@ local moment, found = -1, now
 while moment ~= found do
     moment = found
     for _, book in ipairs(books) do
-        if book.per_second then found = in_bucket(book, found) else found = in_stretch(book, found) end
+        if book.per_second then found = in_bucket(book, found) else found = in_interval(book, found) end
     end
 end
 for i, book in ipairs(books) do

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.domain.rate_limits import SECOND, Book, Charge, Limit, Rate, Within, share, together
+from trading_platform.domain.rate_limits import SECOND, Book, Cost, Limit, Rate, Within, share, together
 from trading_platform.domain.time import Sleep
 from trading_platform.stores.redis.live import redis_errors
 from trading_platform.stores.redis.rate_limiter_script import GIVE
@@ -40,7 +40,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Reserving(Protocol):
     """A budget that says how long to wait instead of waiting."""
 
-    def reserve(self, charges: Sequence[Charge]) -> float:
+    def reserve(self, costs: Sequence[Cost]) -> float:
         """Takes the charges at the first moment at which all fit; how many seconds ahead that is."""
 
 
@@ -63,7 +63,7 @@ class Standing:
     full_at: datetime | None = None
 
 
-class RedisBudget:
+class RedisRateLimiter:
     """Keeps to limits together with all who use the same Redis.
 
     While Redis does not answer, each process keeps by itself to a quarter of each limit (:data:`PARTS`), and begins
@@ -103,9 +103,9 @@ class RedisBudget:
         """Gives the connections back."""
         self._redis.close()
 
-    def take(self, charges: Sequence[Charge]) -> float:
-        """As :meth:`Budget.take`."""
-        merged = together(charges)
+    def take(self, costs: Sequence[Cost]) -> float:
+        """As :meth:`RateLimiter.take`."""
+        merged = together(costs)
         if not merged:
             return 0.0
         began = self._monotonic()
@@ -116,15 +116,15 @@ class RedisBudget:
             return wait
         return self._take_alone(merged, began)
 
-    def _take_alone(self, charges: Sequence[Charge], began: float) -> float:
-        until = self._monotonic() + self._alone.reserve(charges)
+    def _take_alone(self, costs: Sequence[Cost], began: float) -> float:
+        until = self._monotonic() + self._alone.reserve(costs)
         while (left := until - self._monotonic()) > 0:
             self._sleep(min(left, RETRY_SECONDS))
-            if left > RETRY_SECONDS and (wait := self._shared(charges)) is not None:
+            if left > RETRY_SECONDS and (wait := self._shared(costs)) is not None:
                 self._sleep(wait)
                 break
         else:
-            self._alone.owe(charges)
+            self._alone.owe(costs)
         return self._monotonic() - began
 
     def standings(self) -> list[Standing]:
@@ -140,7 +140,7 @@ class RedisBudget:
             hashes = [cast("list[str | None]", self._redis.hmget(key, "limit", "book")) for key in keys]
         return [_standing(limit, book, now) for limit, book in hashes if limit and book]
 
-    def _shared(self, charges: Sequence[Charge]) -> float | None:
+    def _shared(self, costs: Sequence[Cost]) -> float | None:
         """Takes the charges of Redis; the seconds to wait, or None if it does not answer."""
         if self._monotonic() < self._away_until:
             return None
@@ -149,7 +149,7 @@ class RedisBudget:
                 while (debt := self._alone.debt()) is not None:
                     self._ask([debt])
                     self._alone.pay(debt)
-            wait = self._ask(charges)
+            wait = self._ask(costs)
         except StoreError as error:
             self._away_until = self._monotonic() + RETRY_SECONDS
             if self._alone.begin():
@@ -163,9 +163,9 @@ class RedisBudget:
             log.warning("Redis answers again: limits of sources are shared as before.")
         return wait
 
-    def _ask(self, charges: Sequence[Charge]) -> float:
-        keys = [f"{PREFIX}{charge.limit.name}:{charge.key}" for charge in charges]
-        arguments = [argument for charge in charges for argument in _arguments(charge)]
+    def _ask(self, costs: Sequence[Cost]) -> float:
+        keys = [f"{PREFIX}{cost.limit.name}:{cost.key}" for cost in costs]
+        arguments = [argument for cost in costs for argument in _arguments(cost)]
         with redis_errors():
             return int(cast("str", self._script(keys, arguments))) / SECOND
 
@@ -193,41 +193,41 @@ class _Alone:
             self._known.clear()
             return is_new
 
-    def reserve(self, charges: Sequence[Charge]) -> float:
+    def reserve(self, costs: Sequence[Cost]) -> float:
         """Takes the charges of this process's parts; the seconds to wait."""
-        parts = [share(charge, PARTS) for charge in charges]
+        parts = [share(cost, PARTS) for cost in costs]
         with self._lock:
             for part in parts:
                 if (part.limit.name, part.key) not in self._known:  # as if others had just taken all of it
                     self._known.add((part.limit.name, part.key))
-                    self._fallback.reserve([Charge(part.limit, part.key, int(part.limit.most))])
+                    self._fallback.reserve([Cost(part.limit, part.key, int(part.limit.most))])
             return self._fallback.reserve(parts)
 
-    def owe(self, charges: Sequence[Charge]) -> None:
+    def owe(self, costs: Sequence[Cost]) -> None:
         """Notes what was taken."""
         with self._lock:
-            for charge in charges:
-                weight = self._owed.get((charge.limit, charge.key), 0) + charge.weight
-                self._owed[charge.limit, charge.key] = min(weight, int(charge.limit.most))
+            for cost in costs:
+                weight = self._owed.get((cost.limit, cost.key), 0) + cost.weight
+                self._owed[cost.limit, cost.key] = min(weight, int(cost.limit.most))
 
-    def debt(self) -> Charge | None:
+    def debt(self) -> Cost | None:
         """Something that was taken and that Redis does not know."""
         with self._lock:
-            return next((Charge(limit, key, weight) for (limit, key), weight in self._owed.items()), None)
+            return next((Cost(limit, key, weight) for (limit, key), weight in self._owed.items()), None)
 
-    def pay(self, debt: Charge) -> None:
+    def pay(self, debt: Cost) -> None:
         """Redis knows it now."""
         with self._lock:
             self._owed.pop((debt.limit, debt.key), None)
 
 
-def _arguments(charge: Charge) -> tuple[str | float, ...]:
-    limit = charge.limit
+def _arguments(cost: Cost) -> tuple[str | float, ...]:
+    limit = cost.limit
     kind, first, second = (
         ("rate", limit.per_second, limit.burst) if isinstance(limit, Rate) else ("within", limit.count, limit.seconds)
     )
-    whose = {"name": limit.name, "key": charge.key, "kind": kind, "first": first, "second": second}
-    return kind, first, second, charge.weight, json.dumps(whose)
+    whose = {"name": limit.name, "key": cost.key, "kind": kind, "first": first, "second": second}
+    return kind, first, second, cost.weight, json.dumps(whose)
 
 
 def _standing(described: str, written: str, now: int) -> Standing:

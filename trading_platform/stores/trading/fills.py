@@ -17,13 +17,13 @@ from trading_platform.domain.trading.positions import Holding, Position, steps
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.postgres.records import fetch
 from trading_platform.stores.postgres.sql import query
-from trading_platform.stores.trading.outbox import tell
+from trading_platform.stores.trading.outbox import enqueue
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class FillRefused(InvalidRequest):
+class FillRejected(InvalidRequest):
     """A fill that cannot be right; it is kept as an error in ``audit.system_events``."""
 
 
@@ -48,11 +48,11 @@ def book(connection: Connection, order: Order, fill: Fill, broker_fill_id: str) 
     """Writes a fill of a locked order, once, and brings order, position and outbox up to it.
 
     Raises:
-        FillRefused: if it cannot be right; the transaction must then not be committed.
+        FillRejected: if it cannot be right; the transaction must then not be committed.
     """
     known = fetch(connection, Fill, query("trading/ledger/trade"), {"id": fill.id})
     if not known:
-        _refuse_impossible(order, fill)
+        _reject_impossible(order, fill)
         # Somebody may be writing it this moment under another order, whose lock says nothing of this one.
         if not execute(connection, query("trading/ledger/insert_trade"), asdict(fill)):
             known = fetch(connection, Fill, query("trading/ledger/trade"), {"id": fill.id})
@@ -76,16 +76,16 @@ def save_position(connection: Connection, symbol: str, holding: Holding, price: 
     return fetch(connection, Position, query("trading/ledger/save_position"), shown)[0]
 
 
-def _refuse_impossible(order: Order, fill: Fill) -> None:
+def _reject_impossible(order: Order, fill: Fill) -> None:
     if order.status is OrderStatus.REJECTED:
-        raise FillRefused(
+        raise FillRejected(
             f"Order {order.id} was rejected and cannot be filled.",
             expected="no fill",
             received=f"{fill.quantity} at {fill.price}",
             remedy="ask the broker which is true, and place the order that it filled",
         )
     if fill.quantity > order.open_quantity:
-        raise FillRefused(
+        raise FillRejected(
             f"Order {order.id} would be filled with more than was ordered.",
             expected=f"at most {order.open_quantity} of {order.quantity}",
             received=str(fill.quantity),
@@ -97,7 +97,7 @@ def _known_before(connection: Connection, order: Order, known: Fill, fill: Fill)
     if known != fill:
         pairs = zip(asdict(known).items(), asdict(fill).values(), strict=True)
         differing = [(name, was, now) for (name, was), now in pairs if was != now]
-        raise FillRefused(
+        raise FillRejected(
             "This fill is in the ledger with other content.",
             expected=", ".join(f"{name} {was}" for name, was, _ in differing),
             received=", ".join(f"{name} {now}" for name, _, now in differing),
@@ -111,17 +111,17 @@ def _fill_order(connection: Connection, order: Order, fill: Fill, broker_fill_id
     if order.status is OrderStatus.PENDING:  # what was filled was sent, whether or not anybody said so
         sent = {"id": order.id, "status": OrderStatus.SENT, "broker_order_id": order.broker_order_id}
         before, order = order, fetch(connection, Order, query("trading/ledger/advance_order"), sent)[0]
-        tell(connection, order, before)
+        enqueue(connection, order, before)
     quantity, worth, commission, last = execute(
         connection, query("trading/ledger/order_totals"), {"order_id": order.id}
     )[0]
     if not fits_amount(commission):
-        raise FillRefused(f"The commission of order {order.id} is too large to hold.", remedy="check the fill")
+        raise FillRejected(f"The commission of order {order.id} is too large to hold.", remedy="check the fill")
     after = order.filled_to(quantity, worth, commission, last)
     if after.status is not order.status:
         check_step(order.id, order.status, after.status)
     filled = fetch(connection, Order, query("trading/ledger/fill_order"), asdict(after))[0]
-    tell(connection, filled, order, fill, broker_fill_id)
+    enqueue(connection, filled, order, fill, broker_fill_id)
     return filled
 
 
@@ -144,7 +144,7 @@ def _fill_position(connection: Connection, fill: Fill) -> Position:
 
 def _fitting(holding: Holding, price: Decimal, fill: Fill) -> Holding:
     if not holding.fits(price):
-        raise FillRefused(
+        raise FillRejected(
             f"With this fill the position in {fill.symbol} would be too large to hold.",
             expected="quantity and profit below 10,000,000,000",
             received=f"{fill.quantity} at {fill.price}",

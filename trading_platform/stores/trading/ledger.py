@@ -35,8 +35,8 @@ from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.records import checked_text, checked_time, choice, fetch
 from trading_platform.stores.postgres.sql import query
-from trading_platform.stores.trading.fills import FillRefused, RecordedFill, book, save_position
-from trading_platform.stores.trading.outbox import tell
+from trading_platform.stores.trading.fills import FillRejected, RecordedFill, book, save_position
+from trading_platform.stores.trading.outbox import enqueue
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -99,7 +99,7 @@ class Ledger:
             except ForeignKeyViolation:
                 raise _no_strategy(strategy_id) from None
             if placed:
-                tell(connection, placed[0], None)
+                enqueue(connection, placed[0], None)
                 return placed[0]
             known = fetch(connection, Order, query("trading/ledger/order"), {"id": order_id})[0]
         return _same_order(known, ordered)
@@ -165,13 +165,13 @@ class Ledger:
             broker_order_id: the broker's own name for the order, if the report has it; kept if not known yet.
 
         Raises:
-            FillRefused: for an unknown or rejected order, more than was ordered, another name of the order,
+            FillRejected: for an unknown or rejected order, more than was ordered, another name of the order,
                 the same fill with other content, or a position too large to hold; the fill is then in
                 ``audit.system_events``.
             InvalidRequest: if it could not be a fill.
         """
         size, paid = amount(quantity, "quantity", positive=True), amount(price, "price", positive=True)
-        fee, moment = amount(commission, "commission"), checked_time(executed_at, "time of execution")
+        fee, timestamp = amount(commission, "commission"), checked_time(executed_at, "time of execution")
         checked_text(broker_fill_id, "broker's fill id")
         if broker_order_id is not None:
             checked_text(broker_order_id, "broker's order id", 50)
@@ -187,15 +187,15 @@ class Ledger:
                     quantity=size,
                     price=paid,
                     commission=fee,
-                    executed_at=moment,
+                    executed_at=timestamp,
                 )
                 recorded = book(connection, order, fill, broker_fill_id)
                 if recorded.is_new and order.status is OrderStatus.CANCELLED:
                     self._warn_of_late(connection, recorded)
                 return recorded
-        except FillRefused as refusal:
-            reported = {"quantity": size, "price": paid, "commission": fee, "executed_at": moment}
-            self._keep_refused(refusal, {"order_id": order_id, "broker_fill_id": broker_fill_id, **reported})
+        except FillRejected as rejection:
+            reported = {"quantity": size, "price": paid, "commission": fee, "executed_at": timestamp}
+            self._keep_rejected(rejection, {"order_id": order_id, "broker_fill_id": broker_fill_id, **reported})
             raise
 
     def mark(self, symbol: str, price: Decimal | int | str) -> Position | None:
@@ -258,13 +258,13 @@ class Ledger:
             metadata={"fill": asdict(recorded.fill)},
         )
 
-    def _keep_refused(self, refusal: FillRefused, reported: dict[str, object]) -> None:
+    def _keep_rejected(self, rejection: FillRejected, reported: dict[str, object]) -> None:
         self._audit.log(
-            event_type="fill_refused",
+            event_type="fill_rejected",
             severity=Severity.ERROR,
             component=_COMPONENT,
-            message=str(refusal),
-            metadata={"fill": reported, "refusal": refusal.as_dict()},
+            message=str(rejection),
+            metadata={"fill": reported, "rejection": rejection.as_dict()},
         )
 
 
@@ -272,12 +272,12 @@ def _to_fill(connection: Connection, order_id: UUID, broker_order_id: str | None
     """The order, locked, with the broker's name for it where the fill is the first to say it."""
     found = fetch(connection, Order, query("trading/ledger/lock_order"), {"id": order_id})
     if not found:
-        raise FillRefused(
+        raise FillRejected(
             f"There is no order {order_id} to fill.", remedy="place the order, then record the fill again"
         )
     order = found[0]
     if broker_order_id is not None and order.broker_order_id not in (None, broker_order_id):
-        raise FillRefused(
+        raise FillRejected(
             f"The fill is of another order than {order_id}, by the broker's name for it.",
             expected=order.broker_order_id,
             received=broker_order_id,
@@ -296,7 +296,7 @@ def _locked(connection: Connection, order_id: UUID) -> Order:
 def _move(connection: Connection, order: Order, status: OrderStatus, broker_order_id: str | None) -> Order:
     moved = {"id": order.id, "status": status, "broker_order_id": broker_order_id}
     after = fetch(connection, Order, query("trading/ledger/advance_order"), moved)[0]
-    tell(connection, after, order)
+    enqueue(connection, after, order)
     return after
 
 

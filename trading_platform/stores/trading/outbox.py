@@ -26,7 +26,7 @@ KEPT_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class Untold:
+class Unpublished:
     """One numbered message that was not told yet.
 
     Attributes:
@@ -40,7 +40,7 @@ class Untold:
     payload: dict[str, Any]
 
 
-def tell(
+def enqueue(
     connection: Connection,
     order: Order,
     before: Order | None,
@@ -73,9 +73,9 @@ class OutboxStore:
         """Waits until no other publisher is at work; none is until the transaction ends."""
         execute(connection, query("trading/outbox/lock"))
 
-    def untold(self, connection: Connection, limit: int) -> list[Untold]:
+    def unpublished(self, connection: Connection, limit: int) -> list[Unpublished]:
         """The next messages to tell, in order."""
-        return fetch(connection, Untold, query("trading/outbox/unpublished"), {"limit": limit})
+        return fetch(connection, Unpublished, query("trading/outbox/unpublished"), {"limit": limit})
 
     def mark(self, connection: Connection, numbers: Sequence[int]) -> None:
         """Notes that these were told."""

@@ -170,7 +170,7 @@ class _Run:
         except StoreUnavailable:
             raise
         except StoreError as error:
-            self._tell_failure(table, window, error)
+            self._record_failure(table, window, error)
             return MonthReport(table.value, month_name(window), Outcome.FAILED, error=error)
 
     def _attempt(self, table: AuditTable, window: Window) -> tuple[MonthReport, Removal]:
@@ -182,13 +182,13 @@ class _Run:
 
         def before_commit(connection: Connection) -> None:
             if stored is not None:
-                self._tell_success(connection, stored, live.rows)
+                self._record_success(connection, stored, live.rows)
             reached("removed")
 
         removal = self.source.remove(table, window, live, sleep=self._sleep, before_commit=before_commit)
         if stored is None:
             return MonthReport(table.value, month_name(window), Outcome.EMPTY), removal
-        rows, size = stored.record.tally.rows, stored.size
+        rows, size = stored.record.manifest.rows, stored.size
         return MonthReport(table.value, month_name(window), Outcome.ARCHIVED, live.rows, rows, size), removal
 
     def _stages(self, table: AuditTable, window: Window) -> Callable[[str], None]:
@@ -197,17 +197,17 @@ class _Run:
 
         return reached
 
-    def _tell_success(self, connection: Connection, stored: ArchivedMonth, rows: int) -> None:
+    def _record_success(self, connection: Connection, stored: ArchivedMonth, rows: int) -> None:
         self.audit.add_event(
             connection,
             event_type="month_archived",
             severity="info",
             component=COMPONENT,
             message=f"{rows:,} rows of audit.{stored.table} of {stored.record.month} are in the archive alone now.",
-            metadata={"table": stored.table, "month": stored.record.month, **stored.record.tally.as_dict()},
+            metadata={"table": stored.table, "month": stored.record.month, **stored.record.manifest.as_dict()},
         )
 
-    def _tell_failure(self, table: AuditTable, window: Window, error: StoreError) -> None:
+    def _record_failure(self, table: AuditTable, window: Window, error: StoreError) -> None:
         with suppress(StoreError):  # the report says it in any case
             self.audit.log(
                 event_type="archive_failed",

@@ -1,6 +1,6 @@
 """Keeps the tables of bars and indicators to their rules, and says what is overdue.
 
-The rules are those of the document (data-architecture §3.1), in ``config.lifecycle``. With TimescaleDB
+The rules are those of the document (data-architecture §3.1), in ``config.retention``. With TimescaleDB
 its own policies compress and drop; here they are made what the rules say, and their effect is looked at.
 """
 
@@ -17,7 +17,7 @@ from trading_platform.stores.trading.outbox import OutboxStore
 
 
 @dataclass(frozen=True)
-class LifecycleReport:
+class RetentionReport:
     """What a run of the lifecycle did.
 
     Attributes:
@@ -35,20 +35,20 @@ class LifecycleReport:
     tables: tuple[TableStatus, ...]
 
 
-def keep_lifecycle(stores: Stores, *, clock: Clock) -> LifecycleReport:
+def apply_retention(stores: Stores, *, clock: Clock) -> RetentionReport:
     """Does what is due: partitions ahead, the hours of new minutes, and only then what is past its keep.
 
     Raises:
         ConfigurationError: where only a role is configured; tables are their owner's to change.
     """
     present = clock()
-    policies = stores.lifecycle.ensure_policies()
-    partitions = stores.lifecycle.make_partitions_ahead(present)
-    stores.lifecycle.refresh_hours(present)
-    dropped = stores.lifecycle.drop_expired(present)
-    stores.lifecycle.note_expired(present)
+    policies = stores.retention.ensure_policies()
+    partitions = stores.retention.make_partitions_ahead(present)
+    stores.retention.refresh_hours(present)
+    dropped = stores.retention.drop_expired(present)
+    stores.retention.note_expired(present)
     pruned = OutboxStore(stores.owner).prune()
-    return LifecycleReport(tuple(policies), partitions, tuple(dropped), pruned, tuple(stores.lifecycle.status(present)))
+    return RetentionReport(tuple(policies), partitions, tuple(dropped), pruned, tuple(stores.retention.status(present)))
 
 
 def overdue(tables: Sequence[TableStatus], *, clock: Clock) -> list[str]:

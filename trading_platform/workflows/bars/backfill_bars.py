@@ -18,14 +18,14 @@ from trading_platform.domain.errors import ConfigurationError, InvalidRequest, S
 from trading_platform.domain.market.bars import PRICES, Quality, mark_gaps
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.quality.completeness import Account
+from trading_platform.domain.quality.completeness import CoverageCount
 from trading_platform.domain.time import Clock, Timeframe, Window
-from trading_platform.sources.base import NEEDS_SETTING, BarAnswer, BarSource, PiecemealSource
+from trading_platform.sources.base import NEEDS_SETTING, BarResponse, BarSource, PagedSource
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.confirm_empty_responses import doubtful_windows
-from trading_platform.workflows.bars.count_coverage import account_bars, within
-from trading_platform.workflows.bars.reconcile_sources import compare_telling
+from trading_platform.workflows.bars.confirm_empty_responses import suspect_windows
+from trading_platform.workflows.bars.count_coverage import count_coverage, within
+from trading_platform.workflows.bars.reconcile_sources import reconcile_versions
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.progress import Progress, silent
 
@@ -54,7 +54,7 @@ class BackfillReport:
     """What a backfill found and did, an account for each symbol and partition."""
 
     timeframe: Timeframe
-    accounts: tuple[Account, ...]
+    accounts: tuple[CoverageCount, ...]
     failures: tuple[Failure, ...]
     requests: int
     changed_symbols: frozenset[str]
@@ -87,7 +87,7 @@ def source_of(sources: Sources, instrument: Instrument) -> BarSource:
 
 def is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
     """Whether these bars come from the stored 1m bars, because the source has none of that length."""
-    return timeframe is not Timeframe.M1 and not source_of(sources, instrument).reach(instrument, timeframe)
+    return timeframe is not Timeframe.M1 and not source_of(sources, instrument).available_history(instrument, timeframe)
 
 
 def backfill_bars(
@@ -98,7 +98,7 @@ def backfill_bars(
     partitions: Sequence[Window],
     *,
     clock: Clock,
-    again: bool = False,
+    force: bool = False,
     progress: Progress = silent,
 ) -> BackfillReport:
     """Brings the bars of some symbols and partitions to what their sources have.
@@ -110,7 +110,7 @@ def backfill_bars(
         timeframe: their length.
         partitions: disjoint whole partitions, in order.
         clock: tells which bars are final.
-        again: ask for everything anew, whatever was answered before.
+        force: ask for everything anew, whatever was answered before.
         progress: told after each symbol.
 
     Returns:
@@ -122,11 +122,11 @@ def backfill_bars(
     for number, instrument in enumerate(instruments, start=1):
         try:
             if is_rolled_up(sources, instrument, timeframe):
-                done = roll_up_bars(stores, instrument, timeframe, partitions, clock=clock, again=again)
+                done = roll_up_bars(stores, instrument, timeframe, partitions, clock=clock, force=force)
             else:
                 source = source_of(sources, instrument)
                 done = _fetch(
-                    stores, source, instrument, timeframe, partitions, clock=clock, again=again, progress=progress
+                    stores, source, instrument, timeframe, partitions, clock=clock, force=force, progress=progress
                 )
             requests += len(done)
             if any(done):
@@ -135,9 +135,9 @@ def backfill_bars(
             failures.append(Failure(instrument.symbol, error))
         progress(f"{timeframe} bars", number, len(instruments))
     if changed and timeframe is Timeframe.M1:
-        stores.lifecycle.refresh_hours(clock())
+        stores.retention.refresh_hours(clock())
     windows = {instrument.symbol: partitions for instrument in instruments}
-    accounts = account_bars(stores, sources, instruments, timeframe, windows, clock=clock)
+    accounts = count_coverage(stores, sources, instruments, timeframe, windows, clock=clock)
     return BackfillReport(timeframe, tuple(accounts), tuple(failures), requests, frozenset(changed))
 
 
@@ -146,7 +146,11 @@ def missing_windows(
 ) -> list[Window]:
     """What of a window the source could be asked for and has not answered yet; what was dropped since, it has."""
     known = stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ())
-    return [missing for part in within(source.reach(instrument, timeframe), window) for missing in part.subtract(known)]
+    return [
+        missing
+        for part in within(source.available_history(instrument, timeframe), window)
+        for missing in part.subtract(known)
+    ]
 
 
 def repair_window(
@@ -221,14 +225,14 @@ def _fetch(
     partitions: Sequence[Window],
     *,
     clock: Clock,
-    again: bool,
+    force: bool,
     progress: Progress,
 ) -> list[bool]:
     """Asks for what is missing; one entry a request: whether it changed anything."""
     changes: list[bool] = []
     for window in Window.merge(_closed(instrument, timeframe, partitions, clock)):
-        if again:
-            missing = within(source.reach(instrument, timeframe), window)
+        if force:
+            missing = within(source.available_history(instrument, timeframe), window)
         else:
             missing = missing_windows(stores, source, instrument, timeframe, window)
         for gap in missing:
@@ -254,14 +258,14 @@ def _fetch_one(
     changes: list[bool] = []
     left = window
     try:
-        for answer in _answers(stores, source, instrument, timeframe, window):
-            told = _told(answer, left) if isinstance(source, PiecemealSource) else left
-            doubtful = doubtful_windows(stores, source, instrument, timeframe, answer, confirms=confirms)
-            changed = store_answer(
-                stores, source.name, instrument, timeframe, told, answer, asked_at, repairs=repairs, doubtful=doubtful
+        for response in _answers(stores, source, instrument, timeframe, window):
+            told = _told(response, left) if isinstance(source, PagedSource) else left
+            suspect = suspect_windows(stores, source, instrument, timeframe, response, confirms=confirms)
+            changed = store_response(
+                stores, source.name, instrument, timeframe, told, response, asked_at, repairs=repairs, suspect=suspect
             )
             changes.append(changed)
-            done = told.end if answer.answered else left.start
+            done = told.end if response.answered else left.start
             left, asked_at = Window(done, window.end) if done < window.end else left, clock()
             length = timeframe.duration
             progress(f"{symbol} {timeframe}", (done - window.start) // length, (window.end - window.start) // length)
@@ -275,30 +279,30 @@ def _fetch_one(
 
 def _answers(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
-) -> Iterable[BarAnswer]:
-    if not isinstance(source, PiecemealSource):
+) -> Iterable[BarResponse]:
+    if not isinstance(source, PagedSource):
         return [source.bars(instrument, timeframe, window)]
-    resume = stores.resume_points.read(instrument.symbol, timeframe, source.name)
+    resume = stores.checkpoints.read(instrument.symbol, timeframe, source.name)
     return source.bars_in_parts(instrument, timeframe, window, resume)
 
 
-def _told(answer: BarAnswer, left: Window) -> Window:
+def _told(response: BarResponse, left: Window) -> Window:
     """The part of what is ``left`` that a piece tells of: up to the end of what it answers."""
-    end = answer.answered[-1].end if answer.answered else left.end
+    end = response.answered[-1].end if response.answered else left.end
     return Window(left.start, end)
 
 
-def store_answer(
+def store_response(
     stores: Stores,
     source: str,
     instrument: Instrument,
     timeframe: Timeframe,
     window: Window,
-    answer: BarAnswer,
+    response: BarResponse,
     asked_at: datetime,
     *,
     repairs: Repairs = Repairs.NOTHING,
-    doubtful: Sequence[Window] = (),
+    suspect: Sequence[Window] = (),
 ) -> bool:
     """Commits what a source answered: bars, coverage and refused rows, together or not at all.
 
@@ -308,24 +312,24 @@ def store_answer(
         instrument: whose bars.
         timeframe: their length.
         window: what the source was asked for.
-        answer: what it said.
+        response: what it said.
         asked_at: when it was asked.
         repairs: which bars to mark ``repaired``.
-        doubtful: what of the answer is not believed yet
-            (:func:`~trading_platform.workflows.bars.confirm_empty_responses.doubtful_windows`): nothing is stored or
+        suspect: what of the answer is not believed yet
+            (:func:`~trading_platform.workflows.bars.confirm_empty_responses.suspect_windows`): nothing is stored or
             deleted there.
 
     Returns:
         Whether any bar changed.
     """
     symbol = instrument.symbol
-    believed = [part for window in Window.merge(answer.answered) for part in window.subtract(doubtful)]
-    stores.bars.prepare(timeframe, answer.bars)
+    believed = [part for window in Window.merge(response.answered) for part in window.subtract(suspect)]
+    stores.bars.prepare(timeframe, response.bars)
     with stores.database.begin() as connection:
         changed = False
         for part in believed:
             before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
-            bars = answer.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
+            bars = response.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
             if repairs is not Repairs.NOTHING:
                 bars = _mark_repaired(
                     bars, stores.bars.read([symbol], timeframe, part), changed=repairs is Repairs.CHANGED
@@ -333,22 +337,22 @@ def store_answer(
             changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
         stores.quarantine.add(
             connection,
-            answer.refused,
+            response.rejected,
             source=source,
             symbol=symbol,
             timeframe=timeframe.value,
-            origin=answer.origin,
+            origin=response.origin,
         )
         if changed:
-            stores.overlaps.withdraw(connection, symbol, timeframe, source, answer.answered)
-        for telling in answer.again:
-            _, gave_way = compare_telling(
-                stores, connection, telling, instrument, timeframe, source=source, origin=answer.origin, now=asked_at
+            stores.conflicting_versions.withdraw(connection, symbol, timeframe, source, response.answered)
+        for version in response.second_versions:
+            _, gave_way = reconcile_versions(
+                stores, connection, version, instrument, timeframe, source=source, origin=response.origin, now=asked_at
             )
             changed |= gave_way
-        if answer.resume is not None:
-            stores.resume_points.save(connection, symbol, timeframe, source, answer.resume, asked_at)
-            if not answer.answered:
+        if response.resume is not None:
+            stores.checkpoints.save(connection, symbol, timeframe, source, response.resume, asked_at)
+            if not response.answered:
                 return changed  # a page inside one bar
         stores.coverage.record(
             connection,
@@ -357,16 +361,16 @@ def store_answer(
                 timeframe,
                 source,
                 window,
-                _outcome(answer),
-                answer.origin,
+                _outcome(response),
+                response.origin,
                 asked_at,
-                stored=answer.bars.height,
-                refused=int(answer.refused["row_count"].sum()),
+                stored=response.bars.height,
+                rejected=int(response.rejected["row_count"].sum()),
                 changed=changed,
-                note=answer.note,
+                note=response.note,
             ),
             believed,
-            doubtful,
+            suspect,
         )
     return changed
 
@@ -390,10 +394,10 @@ def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame, *, changed: bool) -
     )
 
 
-def _outcome(answer: BarAnswer) -> Outcome:
-    if answer.bars.height:
+def _outcome(response: BarResponse) -> Outcome:
+    if response.bars.height:
         return Outcome.STORED
-    return Outcome.EMPTY if answer.answered else Outcome.FAILED
+    return Outcome.EMPTY if response.answered else Outcome.FAILED
 
 
 def _cut(window: Window, longest: timedelta) -> Iterator[Window]:

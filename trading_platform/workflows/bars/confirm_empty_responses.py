@@ -16,22 +16,22 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.inactivity import (
     ALWAYS_USUAL,
     HISTORY,
-    customarily_silent,
-    doubtful_silences,
-    longest_silence,
-    usual_silence,
+    customarily_inactive,
+    longest_inactivity,
+    suspect_silences,
+    usual_inactivity,
 )
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.base import BarAnswer, BarSource, is_recorded
+from trading_platform.sources.base import BarResponse, BarSource, is_recorded
 from trading_platform.stores.stores import Stores
 
 
-def doubtful_windows(
+def suspect_windows(
     stores: Stores,
     source: BarSource,
     instrument: Instrument,
     timeframe: Timeframe,
-    answer: BarAnswer,
+    response: BarResponse,
     *,
     confirms: Sequence[Window] = (),
 ) -> list[Window]:
@@ -46,44 +46,46 @@ def doubtful_windows(
         source: who answered.
         instrument: whose bars.
         timeframe: their length.
-        answer: what it said.
+        response: what it said.
         confirms: where this answer is asked for as a confirmation.
     """
     if is_recorded(source) and timeframe.is_intraday:
         return []
     symbol = instrument.symbol
     found: list[Window] = []
-    for part in Window.merge(answer.answered):
+    for part in Window.merge(response.answered):
         slots = expected_times(instrument.calendar, timeframe, part)
-        traded = _said(stores, instrument, timeframe, answer, part)
-        if longest_silence(slots, traded) <= ALWAYS_USUAL[timeframe]:
+        traded = _said(stores, instrument, timeframe, response, part)
+        if longest_inactivity(slots, traded) <= ALWAYS_USUAL[timeframe]:
             continue
         known = pl.concat([stores.bars.traded_before(symbol, timeframe, part.start, HISTORY), traded])
         if known.is_empty():
             continue
         over = expected_times(instrument.calendar, timeframe, Window(known[0], part.end))
-        usual = usual_silence(known, over)
-        found += doubtful_silences(timeframe, slots, traded, since=known[0], usual=usual)
+        usual = usual_inactivity(known, over)
+        found += suspect_silences(timeframe, slots, traded, since=known[0], usual=usual)
     if not found:
         return []
     said_before = stores.coverage.answered(symbol, timeframe).get(source.name, [])
-    doubtful = []
+    suspect = []
     for window in found:
         stored = stores.bars.read([symbol], timeframe, window)
         if stored.filter(pl.col("quality") != Quality.NO_TRADE.value).height:
-            doubtful.append(window)
+            suspect.append(window)
         else:
-            doubtful += window.subtract([*said_before, *confirms])
-    return doubtful
+            suspect += window.subtract([*said_before, *confirms])
+    return suspect
 
 
-def _said(stores: Stores, instrument: Instrument, timeframe: Timeframe, answer: BarAnswer, part: Window) -> pl.Series:
+def _said(
+    stores: Stores, instrument: Instrument, timeframe: Timeframe, response: BarResponse, part: Window
+) -> pl.Series:
     """Where somebody said something: bars that trades made, rows that were refused now or before, holidays."""
     symbol = instrument.symbol
-    bars = answer.bars.filter(pl.col("quality") != Quality.NO_TRADE.value)["time"]
-    refused = answer.refused["time"].drop_nulls().cast(TIME)
+    bars = response.bars.filter(pl.col("quality") != Quality.NO_TRADE.value)["time"]
+    rejected = response.rejected["time"].drop_nulls().cast(TIME)
     slots = expected_times(instrument.calendar, timeframe, part)
-    times = pl.concat([bars, refused, customarily_silent(instrument.calendar, slots)])
-    if longest_silence(slots, times) > ALWAYS_USUAL[timeframe]:
+    times = pl.concat([bars, rejected, customarily_inactive(instrument.calendar, slots)])
+    if longest_inactivity(slots, times) > ALWAYS_USUAL[timeframe]:
         times = pl.concat([times, stores.quarantine.times([symbol], timeframe, part)["time"]])
     return times.filter(times.is_between(part.start, part.end, closed="left")).unique().sort()

@@ -1,6 +1,6 @@
 """Accounts for stored bars, many symbols at once: what was expected, and what became of it.
 
-The reckoning is :func:`trading_platform.domain.quality.completeness.account_for`; here what it needs is read.
+The reckoning is :func:`trading_platform.domain.quality.completeness.count_by_partition`; here what it needs is read.
 Backfills report it, ``trading-platform coverage`` shows it, the check ``complete`` judges it.
 """
 
@@ -13,7 +13,7 @@ import polars as pl
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.calendars import expected_times, last_closed
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.quality.completeness import Account, account_for
+from trading_platform.domain.quality.completeness import CoverageCount, count_by_partition
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.base import BarSource, is_recorded
 from trading_platform.stores.stores import Stores
@@ -24,7 +24,7 @@ BATCH_BARS = 2_000_000
 _NOTHING = pl.Series("time", [], dtype=TIME)
 
 
-def account_bars(
+def count_coverage(
     stores: Stores,
     sources: Mapping[str, BarSource],
     instruments: Sequence[Instrument],
@@ -32,7 +32,7 @@ def account_bars(
     windows: Mapping[str, Sequence[Window]],
     *,
     clock: Clock,
-) -> Iterator[Account]:
+) -> Iterator[CoverageCount]:
     """Accounts for the bars of some symbols, from what is stored now, symbol by symbol.
 
     Args:
@@ -56,7 +56,7 @@ def account_bars(
         yield from _account_batch(stores, sources, batch, timeframe, closed, clock)
 
 
-def unconfirmed_windows(
+def pending_windows(
     stores: Stores, sources: Mapping[str, BarSource], symbols: Sequence[str], timeframe: Timeframe, clock: Clock
 ) -> dict[str, list[Window]]:
     """For each symbol the windows in which a source's word that there was nothing waits for its confirmation.
@@ -64,7 +64,7 @@ def unconfirmed_windows(
     What an imported file leaves out waits for none: it is missing.
     """
     found: dict[str, list[Window]] = {}
-    for each in stores.coverage.unconfirmed(symbols, timeframe, clock()):
+    for each in stores.coverage.pending_confirmation(symbols, timeframe, clock()):
         if each.source not in sources or not is_recorded(sources[each.source]):
             found.setdefault(each.symbol, []).append(each.window)
     return {symbol: Window.merge(windows) for symbol, windows in found.items()}
@@ -104,28 +104,28 @@ def _account_batch(
     timeframe: Timeframe,
     closed: Mapping[str, Sequence[Window]],
     clock: Clock,
-) -> Iterator[Account]:
+) -> Iterator[CoverageCount]:
     symbols = [instrument.symbol for instrument in instruments]
     whole = _whole(sorted(window for symbol in symbols for window in closed[symbol]))
     stored = _by_symbol(stores.bars.times(symbols, timeframe, whole))
-    refused = _by_symbol(stores.quarantine.times(symbols, timeframe, whole))
+    rejected = _by_symbol(stores.quarantine.times(symbols, timeframe, whole))
     answered = stores.coverage.answered_by_any(symbols, timeframe)
     expired = stores.coverage.expired_by_any(symbols, timeframe)
-    unconfirmed = unconfirmed_windows(stores, sources, symbols, timeframe, clock)
+    pending_confirmation = pending_windows(stores, sources, symbols, timeframe, clock)
     for instrument in instruments:
         symbol = instrument.symbol
         span = _whole(closed[symbol])
         source = sources.get(instrument.source)
-        yield from account_for(
+        yield from count_by_partition(
             symbol,
             closed[symbol],
             slots=expected_times(instrument.calendar, timeframe, span),
             stored=_inside(stored.get(symbol, _NOTHING), span),
-            refused=_inside(refused.get(symbol, _NOTHING), span),
+            rejected=_inside(rejected.get(symbol, _NOTHING), span),
             answered=answered.get(symbol, []),
             expired=expired.get(symbol, []),
-            unconfirmed=unconfirmed.get(symbol, []),
-            reachable=within(source.reach(instrument, timeframe), span) if source else [],
+            pending_confirmation=pending_confirmation.get(symbol, []),
+            reachable=within(source.available_history(instrument, timeframe), span) if source else [],
         )
 
 

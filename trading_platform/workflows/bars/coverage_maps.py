@@ -11,7 +11,7 @@ from trading_platform.domain.time import Clock, Timeframe, Window, partition_win
 from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources
-from trading_platform.workflows.bars.count_coverage import account_bars, within
+from trading_platform.workflows.bars.count_coverage import count_coverage, within
 
 
 def coverage_maps(
@@ -26,10 +26,10 @@ def coverage_maps(
     for timeframe in Timeframe:
         shares: dict[str, dict[str, float]] = {}
         windows = _windows(stores, instruments, timeframe, clock)
-        for account in account_bars(stores, sources, instruments, timeframe, windows, clock=clock):
+        for account in count_coverage(stores, sources, instruments, timeframe, windows, clock=clock):
             if account.expected:
                 name = f"{account.window.start:%Y-%m}" if timeframe.is_intraday else f"{account.window.start:%Y}"
-                lacking = account.unaccounted + account.unconfirmed
+                lacking = account.missing + account.pending_confirmation
                 shares.setdefault(account.symbol, {})[name] = 1 - lacking / account.expected
         if shares:
             drawn[timeframe.value, "month" if timeframe.is_intraday else "year"] = heat_map(shares)

@@ -16,20 +16,20 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
-from trading_platform.sources.base import SecondTelling
+from trading_platform.sources.base import SecondVersion
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import FileRefused
+from trading_platform.sources.files.options import FileRejected
 from trading_platform.sources.files.reading import FileReading
-from trading_platform.sources.kraken.archives.archive import PIECE_BYTES, hash_of, members_of, read_member
+from trading_platform.sources.kraken.archives.archive import CHUNK_BYTES, hash_of, members_of, read_member
 from trading_platform.sources.kraken.archives.rows import ArchiveMember
-from trading_platform.sources.kraken.landing_source import KrakenArchive, Tier
+from trading_platform.sources.kraken.landing_source import ArchiveKind, KrakenArchive
 from trading_platform.sources.kraken.minutes import SOURCE
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.count_coverage import within
 from trading_platform.workflows.bars.import_files import ImportedFile, ImportStatus
-from trading_platform.workflows.bars.reconcile_sources import compare_telling
+from trading_platform.workflows.bars.reconcile_sources import reconcile_versions
 from trading_platform.workflows.progress import Progress, silent
 
 _OPTIONS = "kraken"
@@ -45,7 +45,7 @@ def import_archives(
     stores: Stores,
     clock: Clock,
     progress: Progress = silent,
-    piece_bytes: int = PIECE_BYTES,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> list[ImportedFile]:
     """Imports archives one after the other; doing it again changes nothing, and goes on where one was interrupted.
 
@@ -57,7 +57,7 @@ def import_archives(
         stores: the universe, the quarantine, and the bars to compare with.
         clock: the present.
         progress: is told how far a member is.
-        piece_bytes: how much of a member is read at once.
+        chunk_bytes: how much of a member is read at once.
 
     Raises:
         InvalidRequest: if no instrument could take such bars, or a file does not exist.
@@ -69,12 +69,12 @@ def import_archives(
         whole = path.expanduser().absolute()
         try:
             members = members_of(whole)
-        except FileRefused as refusal:
-            found.append(_refused(stores, str(whole), refusal, symbol, None))
+        except FileRejected as rejection:
+            found.append(_rejected(stores, str(whole), rejection, symbol, None))
             continue
         chosen = [m for m in members if m.symbol in wanted and m.timeframe and timeframe in (None, m.timeframe)]
         found.extend(_absent(whole, members, wanted, explicit=symbol is not None))
-        found.extend(_import_member(m, wanted[m.symbol], archive, stores, clock, progress, piece_bytes) for m in chosen)
+        found.extend(_import_member(m, wanted[m.symbol], archive, stores, clock, progress, chunk_bytes) for m in chosen)
     return found
 
 
@@ -109,13 +109,13 @@ def _absent(
     for symbol in wanted:
         own = [member for member in members if member.symbol == symbol]
         if not own:
-            status = ImportStatus.REFUSED if explicit else ImportStatus.ABSENT
+            status = ImportStatus.REJECTED if explicit else ImportStatus.ABSENT
             detail = f"the archive holds nothing of {symbol}; it has {pairs} other pairs"
             found.append(_empty(str(path), status, symbol, detail))
         elif path.suffix.lower() == ".zip" and all(member.timeframe is not Timeframe.M1 for member in own):
             lengths = ", ".join(str(member.name) for member in own[:5])
             detail = f"the member with the minutes of {symbol} is missing (there is {lengths}); download it again"
-            found.append(_empty(str(path), ImportStatus.REFUSED, symbol, detail))
+            found.append(_empty(str(path), ImportStatus.REJECTED, symbol, detail))
     return found
 
 
@@ -139,7 +139,7 @@ class _Tally:
         self.assumption = self.assumption or reading.assumption
         if reading.span is not None:
             self.start, self.end = self.start or reading.span.start, reading.span.end
-        for reason, detail in reading.refused.select("reason", "detail").iter_rows():
+        for reason, detail in reading.rejected.select("reason", "detail").iter_rows():
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
             self.detail = self.detail or detail
 
@@ -151,16 +151,16 @@ def _import_member(
     stores: Stores,
     clock: Clock,
     progress: Progress,
-    piece_bytes: int,
+    chunk_bytes: int,
 ) -> ImportedFile:
-    area, symbol, timeframe = archive.areas[member.tier], member.symbol, _timeframe(member)
+    area, symbol, timeframe = archive.areas[member.kind], member.symbol, _timeframe(member)
     try:
         sha256 = hash_of(member)
         known = area.has_all(sha256=sha256, symbol=symbol, timeframe=timeframe)
-        tally = _Tally() if known else _land(member, sha256, area, stores, clock, progress, piece_bytes)
-    except FileRefused as refusal:
-        return _refused(stores, member.origin, refusal, symbol, timeframe)
-    registered = bool(tally.bars) and stores.instruments.get(symbol) is None
+        manifest = _Tally() if known else _land(member, sha256, area, stores, clock, progress, chunk_bytes)
+    except FileRejected as rejection:
+        return _rejected(stores, member.origin, rejection, symbol, timeframe)
+    registered = bool(manifest.bars) and stores.instruments.get(symbol) is None
     if registered:
         stores.instruments.add(instrument)
     spans = Window.merge(file.span for file in area.files(symbol, timeframe) if file.path.name.startswith(sha256))
@@ -170,19 +170,19 @@ def _import_member(
         return replace(file, compared=compared, different=different)
     return ImportedFile(
         origin=member.origin,
-        status=ImportStatus.IMPORTED if tally.bars else ImportStatus.REFUSED,
-        format=f"kraken {member.tier}",
+        status=ImportStatus.IMPORTED if manifest.bars else ImportStatus.REJECTED,
+        format=f"kraken {member.kind}",
         symbol=symbol,
         timeframe=timeframe.value,
-        rows=tally.rows,
-        accepted=tally.accepted,
-        quarantined=sum(tally.reasons.values()),
-        bars=tally.bars,
-        start=tally.start,
-        end=tally.end,
-        assumption=tally.assumption,
-        reasons=tally.reasons,
-        detail=tally.detail,
+        rows=manifest.rows,
+        accepted=manifest.accepted,
+        quarantined=sum(manifest.reasons.values()),
+        bars=manifest.bars,
+        start=manifest.start,
+        end=manifest.end,
+        assumption=manifest.assumption,
+        reasons=manifest.reasons,
+        detail=manifest.detail,
         registered=registered,
         compared=compared,
         different=different,
@@ -202,10 +202,10 @@ def _land(
     stores: Stores,
     clock: Clock,
     progress: Progress,
-    piece_bytes: int,
+    chunk_bytes: int,
 ) -> _Tally:
     """Keeps the pieces of a member, which are seen once all of them are there."""
-    timeframe, tally, number = _timeframe(member), _Tally(), 0
+    timeframe, manifest, number = _timeframe(member), _Tally(), 0
     label, total = f"{Path(member.name or member.path).name} (MB)", max(member.size // _MEGABYTE, 1)
 
     def told(read: int) -> None:
@@ -213,10 +213,10 @@ def _land(
 
     area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)  # of an import that was interrupted
     try:
-        for reading in read_member(member, clock(), piece_bytes=piece_bytes, told=told):
-            tally.add(reading)
+        for reading in read_member(member, clock(), chunk_bytes=chunk_bytes, told=told):
+            manifest.add(reading)
             stores.quarantine.record(
-                reading.refused, source=SOURCE, symbol=member.symbol, timeframe=timeframe.value, origin=member.origin
+                reading.rejected, source=SOURCE, symbol=member.symbol, timeframe=timeframe.value, origin=member.origin
             )
             if reading.span is not None:
                 number += 1
@@ -231,11 +231,11 @@ def _land(
                     staged=True,
                 )
         area.publish(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
-    except FileRefused:
+    except FileRejected:
         area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
         raise
     told(member.size)
-    return tally
+    return manifest
 
 
 def _compare(
@@ -254,11 +254,11 @@ def _compare(
             part = partition.intersect(window)
             if part is None:
                 continue
-            bars = archive.filled(member.tier, member.symbol, timeframe, part)
-            telling = SecondTelling(bars, member.tier, finer=member.tier is Tier.TRADES)
+            bars = archive.filled(member.kind, member.symbol, timeframe, part)
+            version = SecondVersion(bars, member.kind, finer=member.kind is ArchiveKind.TRADES)
             with stores.database.begin() as connection:
-                comparison, _ = compare_telling(
-                    stores, connection, telling, instrument, timeframe,
+                comparison, _ = reconcile_versions(
+                    stores, connection, version, instrument, timeframe,
                     source=SOURCE, origin=member.origin, now=clock(),
                 )  # fmt: skip
             compared += comparison.bars
@@ -266,19 +266,19 @@ def _compare(
     return compared, different
 
 
-def _refused(
-    stores: Stores, origin: str, refusal: FileRefused, symbol: str | None, timeframe: Timeframe | None
+def _rejected(
+    stores: Stores, origin: str, rejection: FileRejected, symbol: str | None, timeframe: Timeframe | None
 ) -> ImportedFile:
     """A member of which nothing is kept; it is in the quarantine as a whole."""
     row = {
-        "line": [None], "time": [None], "reason": [refusal.reason.value], "detail": [refusal.detail],
-        "record": [None], "row_count": [max(refusal.rows, 1)],
+        "line": [None], "time": [None], "reason": [rejection.reason.value], "detail": [rejection.detail],
+        "record": [None], "row_count": [max(rejection.rows, 1)],
     }  # fmt: skip
-    refused = pl.DataFrame(row, schema=REFUSED_SCHEMA)
+    rejected = pl.DataFrame(row, schema=REJECTED_SCHEMA)
     length = timeframe.value if timeframe else None
-    stores.quarantine.record(refused, source=SOURCE, symbol=symbol, timeframe=length, origin=origin)
-    file = _empty(origin, ImportStatus.REFUSED, symbol, refusal.detail, timeframe)
-    return replace(file, rows=refusal.rows, quarantined=refusal.rows, reasons={refusal.reason.value: 1})
+    stores.quarantine.record(rejected, source=SOURCE, symbol=symbol, timeframe=length, origin=origin)
+    file = _empty(origin, ImportStatus.REJECTED, symbol, rejection.detail, timeframe)
+    return replace(file, rows=rejection.rows, quarantined=rejection.rows, reasons={rejection.reason.value: 1})
 
 
 def _empty(

@@ -49,7 +49,7 @@ class Quarantine(Protocol):
     """Keeps refused rows."""
 
     def record(
-        self, refused: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
+        self, rejected: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
     ) -> int:
         """Keeps them and says how many were new."""
 
@@ -77,7 +77,7 @@ class ImportStatus(StrEnum):
     IMPORTED = "imported"
     REPLACED = "replaced"
     UNCHANGED = "already imported"
-    REFUSED = "refused"
+    REJECTED = "rejected"
     ABSENT = "not in the archive"
 
 
@@ -142,7 +142,7 @@ class ImportReport:
     @property
     def every_file_usable(self) -> bool:
         """Whether every file gave at least one accepted row."""
-        return all(file.status is not ImportStatus.REFUSED for file in self.files)
+        return all(file.status is not ImportStatus.REJECTED for file in self.files)
 
     @property
     def series(self) -> list[tuple[str, str]]:
@@ -208,10 +208,10 @@ def _import_one(
 
     reading = read_content(content, options, now=clock(), zone_of=zone_of)
     timeframe = reading.timeframe.value if reading.timeframe else None
-    refused = reading.refused.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
-    quarantine.record(refused, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
+    rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
+    quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
     registered = bool(reading.accepted) and _register(reading.symbol, instruments)
-    status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REFUSED
+    status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
     return _report(content, reading, status, registered=registered)
 
 
@@ -267,14 +267,14 @@ def _report(content: FileContent, reading: FileReading, status: ImportStatus, *,
         start=reading.bars["time"].min(),  # type: ignore[arg-type]
         end=end + duration if isinstance(end, datetime) and duration else None,
         assumption=reading.assumption,
-        reasons=_reasons(reading.refused),
-        detail=reading.refused["detail"].first() if reading.refused.height else None,  # type: ignore[arg-type]
+        reasons=_reasons(reading.rejected),
+        detail=reading.rejected["detail"].first() if reading.rejected.height else None,  # type: ignore[arg-type]
         registered=registered,
     )
 
 
-def _reasons(refused: pl.DataFrame) -> dict[str, int]:
+def _reasons(rejected: pl.DataFrame) -> dict[str, int]:
     counted: Iterable[tuple[str, int]] = (
-        refused.group_by("reason").agg(pl.col("row_count").sum()).sort("reason").iter_rows()
+        rejected.group_by("reason").agg(pl.col("row_count").sum()).sort("reason").iter_rows()
     )
     return dict(counted)

@@ -13,7 +13,7 @@ from trading_platform.domain.errors import SourceError
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
-from trading_platform.sources.base import PiecemealSource
+from trading_platform.sources.base import PagedSource
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars import roll_up_bars
 from trading_platform.workflows.bars.backfill_bars import Sources, missing_windows, source_of
@@ -22,7 +22,7 @@ from trading_platform.workflows.derived import build_features, compute_indicator
 
 
 @dataclass(frozen=True)
-class Reach:
+class AvailableHistory:
     """What can be had of an instrument's bars of one timeframe: disjoint windows, in order."""
 
     instrument: Instrument
@@ -36,22 +36,22 @@ class Reach:
         return sorted({partition for part in parts for partition in partition_windows(self.timeframe, part)})
 
 
-def reach_of(
+def available_history_of(
     stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, clock: Clock
-) -> Reach | None:
+) -> AvailableHistory | None:
     """What can be had of an instrument's bars: from its source, or rolled up from its 1m bars.
 
     Bars that were answered for before belong to it even where the source no longer reaches them.
     """
     source = source_of(sources, instrument)
-    own = source.reach(instrument, timeframe)
+    own = source.available_history(instrument, timeframe)
     rolled_up = not own and timeframe is not Timeframe.M1
-    base = source.reach(instrument, Timeframe.M1) if rolled_up else own
+    base = source.available_history(instrument, Timeframe.M1) if rolled_up else own
     known = stores.coverage.answered(instrument.symbol, Timeframe.M1 if rolled_up else timeframe)
     windows = [*(window for found in known.values() for window in found), *base]
     end = last_closed(instrument.calendar, timeframe, clock())
     windows = [Window(window.start, min(window.end, end)) for window in windows if window.start < end]
-    return Reach(instrument, timeframe, tuple(Window.merge(windows)), rolled_up) if windows else None
+    return AvailableHistory(instrument, timeframe, tuple(Window.merge(windows)), rolled_up) if windows else None
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def efforts_of(
     asked: Window | None,
     *,
     clock: Clock,
-    again: bool,
+    force: bool,
 ) -> list[Ahead]:
     """What a backfill will ask of sources that answer piece by piece; nothing of those that do not say.
 
@@ -94,24 +94,24 @@ def efforts_of(
         timeframes: which are wanted.
         asked: the part of history in question; None means all of it.
         clock: tells what has closed.
-        again: all is asked for anew.
+        force: all is asked for anew.
     """
     found = []
     for instrument in instruments:
         source = source_of(sources, instrument)
-        if not isinstance(source, PiecemealSource):
+        if not isinstance(source, PagedSource):
             continue
-        own = {length if source.reach(instrument, length) else Timeframe.M1 for length in timeframes}
+        own = {length if source.available_history(instrument, length) else Timeframe.M1 for length in timeframes}
         for timeframe in sorted(own, key=list(Timeframe).index):
-            reach = reach_of(stores, sources, instrument, timeframe, clock)
-            if reach is None:
+            available_history = available_history_of(stores, sources, instrument, timeframe, clock)
+            if available_history is None:
                 continue
             missing = [
                 part
-                for whole in Window.merge(reach.partitions(asked))
+                for whole in Window.merge(available_history.partitions(asked))
                 for part in (
-                    within(reach.windows, whole)
-                    if again
+                    within(available_history.windows, whole)
+                    if force
                     else missing_windows(stores, source, instrument, timeframe, whole)
                 )
             ]
@@ -119,9 +119,7 @@ def efforts_of(
     return found
 
 
-def _ahead(
-    source: PiecemealSource, instrument: Instrument, timeframe: Timeframe, missing: Sequence[Window]
-) -> list[Ahead]:
+def _ahead(source: PagedSource, instrument: Instrument, timeframe: Timeframe, missing: Sequence[Window]) -> list[Ahead]:
     try:
         efforts = [source.effort(instrument, timeframe, part) for part in missing]
     except SourceError:
@@ -134,36 +132,38 @@ def _ahead(
 
 
 def unfinished_partitions(
-    stores: Stores, sources: Sources, reaches: Sequence[Reach], asked: Window | None, *, again: bool
+    stores: Stores, sources: Sources, available: Sequence[AvailableHistory], asked: Window | None, *, force: bool
 ) -> dict[str, list[Window]]:
     """For each symbol the partitions with something left to do, of reaches of one kind of partition.
 
     Args:
         stores: what there is.
         sources: what can be had.
-        reaches: of intraday timeframes, or of the daily one.
+        available: of intraday timeframes, or of the daily one.
         asked: the part of history in question; None means all of it.
-        again: take everything for unfinished.
+        force: take everything for unfinished.
     """
     unfinished: dict[str, set[Window]] = {}
-    for reach in reaches:
-        partitions = reach.partitions(asked)
-        found = set(partitions) if again else _to_do(stores, sources, reach, partitions)
-        unfinished.setdefault(reach.instrument.symbol, set()).update(found)
+    for available_history in available:
+        partitions = available_history.partitions(asked)
+        found = set(partitions) if force else _to_do(stores, sources, available_history, partitions)
+        unfinished.setdefault(available_history.instrument.symbol, set()).update(found)
     return {symbol: sorted(windows) for symbol, windows in unfinished.items() if windows}
 
 
-def _to_do(stores: Stores, sources: Sources, reach: Reach, partitions: Sequence[Window]) -> set[Window]:
-    symbol, timeframe = reach.instrument.symbol, reach.timeframe
+def _to_do(
+    stores: Stores, sources: Sources, available_history: AvailableHistory, partitions: Sequence[Window]
+) -> set[Window]:
+    symbol, timeframe = available_history.instrument.symbol, available_history.timeframe
     to_do: set[Window] = set()
     if not partitions:
         return to_do
-    if reach.rolled_up:
+    if available_history.rolled_up:
         to_do |= set(roll_up_bars.stale_roll_ups(stores, symbol, timeframe, partitions))
     else:
-        source = source_of(sources, reach.instrument)
-        missing = missing_windows(stores, source, reach.instrument, timeframe, _whole(partitions))
-        closed = [part for window in reach.windows for part in within(missing, window)]
+        source = source_of(sources, available_history.instrument)
+        missing = missing_windows(stores, source, available_history.instrument, timeframe, _whole(partitions))
+        closed = [part for window in available_history.windows for part in within(missing, window)]
         to_do |= {window for window in partitions if within(closed, window)}
     stale = compute_indicators.stale_indicators(stores, [symbol], timeframe, partitions)
     to_do |= set(stale.get(symbol, ()))

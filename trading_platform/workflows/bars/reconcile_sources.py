@@ -1,7 +1,7 @@
 """Holds what one tier of a source says against what is stored of another: the finer wins, and nothing is silent.
 
 Differences are kept (:mod:`trading_platform.stores.market_data.conflicting_versions`) until the tiers agree; the check
-``tiers_agree`` shows them. Why the finer tier wins: docs/decisions/0026-kraken-in-three-tiers.md.
+``sources_agree`` shows them. Why the finer tier wins: docs/decisions/0026-kraken-in-three-tiers.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trading_platform.domain.market.bars import mark_gaps
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.conflicting_versions import Comparison, compare_bars
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.base import SecondTelling
+from trading_platform.sources.base import SecondVersion
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def compare_telling(
+def reconcile_versions(
     stores: Stores,
     connection: Connection,
-    telling: SecondTelling,
+    version: SecondVersion,
     instrument: Instrument,
     timeframe: Timeframe,
     *,
@@ -39,7 +39,7 @@ def compare_telling(
     Args:
         stores: where they are.
         connection: the transaction.
-        telling: the bars, and whether they win.
+        version: the bars, and whether they win.
         instrument: whose bars.
         timeframe: their length.
         source: who tells them; bars stored of another are not compared.
@@ -49,13 +49,13 @@ def compare_telling(
     Returns:
         What came of it, and whether stored bars gave way.
     """
-    comparison = _compare(stores, connection, telling.bars, instrument.symbol, timeframe, source)
-    replaced = telling.finer and not comparison.differences.is_empty()
+    comparison = _compare(stores, connection, version.bars, instrument.symbol, timeframe, source)
+    replaced = version.finer and not comparison.differences.is_empty()
     if replaced:
         times = comparison.differences["time"]
-        _replace(stores, connection, telling.bars.filter(pl.col("time").is_in(times.implode())), timeframe)
+        _replace(stores, connection, version.bars.filter(pl.col("time").is_in(times.implode())), timeframe)
         touched = Window(times[0], times[-1] + timeframe.duration)
-        note = f"{telling.tier} says otherwise than what was stored of {times.len()} bars, and is the finer"
+        note = f"{version.kind} says otherwise than what was stored of {times.len()} bars, and is the finer"
         stores.coverage.record(
             connection,
             Request(
@@ -63,13 +63,13 @@ def compare_telling(
                 stored=times.len(), changed=True, note=note,
             ),
         )  # fmt: skip
-    stores.overlaps.record(
+    stores.conflicting_versions.record(
         connection,
         comparison,
         symbol=instrument.symbol,
         timeframe=timeframe,
         source=source,
-        tier=telling.tier,
+        kind=version.kind,
         replaced=replaced,
         origin=origin,
         compared_at=now,
@@ -78,13 +78,13 @@ def compare_telling(
 
 
 def _compare(
-    stores: Stores, connection: Connection, heard: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str
+    stores: Stores, connection: Connection, received: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str
 ) -> Comparison:
-    if heard.is_empty():
-        return compare_bars(heard, heard, timeframe)
-    span = Window(heard["time"][0], heard["time"][-1] + timeframe.duration)
+    if received.is_empty():
+        return compare_bars(received, received, timeframe)
+    span = Window(received["time"][0], received["time"][-1] + timeframe.duration)
     stored = stores.bars.read_within(connection, symbol, timeframe, span)
-    return compare_bars(stored.filter(pl.col("source") == source), heard, timeframe)
+    return compare_bars(stored.filter(pl.col("source") == source), received, timeframe)
 
 
 def _replace(stores: Stores, connection: Connection, bars: pl.DataFrame, timeframe: Timeframe) -> None:

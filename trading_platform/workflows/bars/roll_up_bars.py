@@ -25,16 +25,16 @@ CODE_VERSION = "1"
 
 
 def stale_roll_ups(
-    stores: Stores, symbol: str, timeframe: Timeframe, partitions: Sequence[Window], *, again: bool = False
+    stores: Stores, symbol: str, timeframe: Timeframe, partitions: Sequence[Window], *, force: bool = False
 ) -> dict[Window, Derived]:
     """The partitions of one symbol that are not rolled up from its present 1m bars."""
-    versions = stores.derivations.bar_versions([symbol], Timeframe.M1)
-    made = stores.derivations.read(f"ohlcv_{timeframe.value}", [symbol])
+    versions = stores.input_versions.bar_versions([symbol], Timeframe.M1)
+    made = stores.input_versions.read(f"ohlcv_{timeframe.value}", [symbol])
     present = {window: Derived(versions.before([symbol], window.end), CODE_VERSION) for window in partitions}
     return {
         window: derived
         for window, derived in present.items()
-        if derived.input_version and (again or made.get((symbol, window.start)) != derived)
+        if derived.input_version and (force or made.get((symbol, window.start)) != derived)
     }
 
 
@@ -45,7 +45,7 @@ def roll_up_bars(
     partitions: Sequence[Window],
     *,
     clock: Clock,
-    again: bool = False,
+    force: bool = False,
 ) -> list[bool]:
     """Brings the rolled-up bars of one symbol to what its 1m bars say.
 
@@ -56,7 +56,7 @@ def roll_up_bars(
         One entry a partition that was made again: whether that changed anything.
     """
     symbol = instrument.symbol
-    stale = stale_roll_ups(stores, symbol, timeframe, partitions, again=again)
+    stale = stale_roll_ups(stores, symbol, timeframe, partitions, force=force)
     end = last_closed(instrument.calendar, timeframe, clock())
     answered = stores.coverage.answered_by_any([symbol], Timeframe.M1).get(symbol, [])
     changes = []
@@ -111,7 +111,7 @@ def _make(
         bars = roll_up(stores.bars.read([symbol], Timeframe.M1, read[-1]), timeframe, by_session)
         rolled_up[window] = bars.filter(pl.col("time").is_between(window.start, window.end, closed="left"))
         stores.bars.prepare(timeframe, rolled_up[window])
-    _refuse_dropped(stores, symbol, read, now)
+    _reject_dropped(stores, symbol, read, now)
     changed, total = False, 0
     with stores.database.begin() as connection:
         for window, bars in rolled_up.items():
@@ -123,7 +123,7 @@ def _make(
             symbol, timeframe, ROLLED_UP, partition, outcome, ROLLED_UP, now, stored=total, changed=changed
         )
         stores.coverage.record(connection, request, answered)
-        stores.derivations.record(connection, dataset, {(symbol, partition): (present, total)}, now)
+        stores.input_versions.record(connection, dataset, {(symbol, partition): (present, total)}, now)
     return changed
 
 
@@ -139,13 +139,13 @@ def _minutes_of(window: Window, by_session: pl.DataFrame | None) -> Window:
     return Window(min(window.start, opens), max(window.end, closes))
 
 
-def _refuse_dropped(stores: Stores, symbol: str, windows: Sequence[Window], present: datetime) -> None:
+def _reject_dropped(stores: Stores, symbol: str, windows: Sequence[Window], present: datetime) -> None:
     """Refuses to go on with windows whose minutes were dropped since they were looked up or while they were read.
 
     What is rolled up of the rest of them would take the place of whole bars, or of all of them.
     """
-    if windows and not stores.lifecycle.still_held(Timeframe.M1, windows, present):
-        stores.lifecycle.note_expired(present)
+    if windows and not stores.retention.still_held(Timeframe.M1, windows, present):
+        stores.retention.note_expired(present)
         raise StoreError(
             f"Minute bars of {symbol} were dropped because of their age while they were rolled up.",
             expected=f"minute bars in {', '.join(map(str, windows))}",

@@ -62,12 +62,12 @@ def adjusted_bars(
     closes = stores.corporate_actions.closes_before(dividends) if dividends else {}
 
     @cache
-    def ex_moment(action: CorporateAction) -> datetime:
+    def ex_timestamp(action: CorporateAction) -> datetime:
         if not timeframe.is_intraday:
             return action.ex_date
         return day_begins(instruments[action.symbol].calendar, action.ex_date)
 
-    return adjust_bars(bars, actions, closes, adjust, as_of, ex_moment)
+    return adjust_bars(bars, actions, closes, adjust, as_of, ex_timestamp)
 
 
 def splits_between(stores: Stores, bars: pl.DataFrame, timeframe: Timeframe) -> Splits:
@@ -114,9 +114,9 @@ def fingerprints(stores: Stores, timeframe: Timeframe, splits: Splits, needs: Ne
             across: dict[str, list[tuple[datetime, Fraction]]] = {}
             for need in wanted:
                 first = begins.get(need, need[1])
-                for moment, ratio in splits.get(need[0], ()):
-                    if first - margin < moment < window.end + margin:
-                        across.setdefault(need[0], []).append((moment, ratio))
+                for timestamp, ratio in splits.get(need[0], ()):
+                    if first - margin < timestamp < window.end + margin:
+                        across.setdefault(need[0], []).append((timestamp, ratio))
             if across:
                 found[symbol, window] = fingerprint(across)
     return found

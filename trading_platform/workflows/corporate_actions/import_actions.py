@@ -67,7 +67,7 @@ def import_actions(stores: Stores, paths: Sequence[Path], symbol: str | None, *,
     done = []
     for content in [content for path in paths for content in open_contents(path.expanduser().absolute())]:
         reading = read_actions(content, symbol, calendar_of)
-        stores.quarantine.record(reading.refused, source=SOURCE, symbol=symbol, timeframe=None, origin=content.origin)
+        stores.quarantine.record(reading.rejected, source=SOURCE, symbol=symbol, timeframe=None, origin=content.origin)
         saved = stores.corporate_actions.save(reading.actions, clock())
         splits = sum(action.ratio is not None for action in reading.actions)
         done.append(
@@ -78,11 +78,11 @@ def import_actions(stores: Stores, paths: Sequence[Path], symbol: str | None, *,
                 splits=splits,
                 dividends=len(reading.actions) - splits,
                 changed=len(saved.changed),
-                quarantined=int(reading.refused["row_count"].sum()),
+                quarantined=int(reading.rejected["row_count"].sum()),
                 reasons=dict(
-                    reading.refused.group_by("reason").agg(pl.col("row_count").sum()).sort("reason").iter_rows()
+                    reading.rejected.group_by("reason").agg(pl.col("row_count").sum()).sort("reason").iter_rows()
                 ),
-                detail=reading.refused["detail"][0] if reading.refused.height else None,
+                detail=reading.rejected["detail"][0] if reading.rejected.height else None,
             )
         )
     return done

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import polars as pl
 
-from trading_platform.domain.derived.cross_section import BETA_REACH, STALE_AFTER
+from trading_platform.domain.derived.cross_section import BETA_LOOKBACK, STALE_AFTER
 from trading_platform.domain.derived.features import FEATURE_WARM_UP, FEATURES, compute_features
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
@@ -54,16 +54,16 @@ def stale_features(
     symbols: Sequence[str],
     partitions: Sequence[Window],
     *,
-    again: bool = False,
+    force: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
     """For each symbol, the partitions whose features are not made from the present bars, splits and universe."""
     inputs = {symbol: inputs_of(symbol, universe) for symbol in symbols}
     code_versions = {symbol: _code_version(names, universe) for symbol, names in inputs.items()}
     across = _across(stores, universe, inputs, partitions)
-    return stale_partitions(stores, DATASET, inputs, Timeframe.D1, partitions, code_versions, across, again=again)
+    return stale_partitions(stores, DATASET, inputs, Timeframe.D1, partitions, code_versions, across, force=force)
 
 
-def restated_partitions(
+def partitions_touched_by_split(
     stores: Stores, universe: Mapping[str, Instrument], partitions: Sequence[Window]
 ) -> dict[str, list[Window]]:
     """For each symbol, the partitions whose features or daily indicators were computed across other splits than now.
@@ -76,7 +76,7 @@ def restated_partitions(
         (DATASET, stale_features(stores, universe, names, partitions)),
         (f"indicators_{Timeframe.D1}", stale_indicators(stores, names, Timeframe.D1, partitions)),
     ):
-        made = stores.derivations.read(dataset, names)
+        made = stores.input_versions.read(dataset, names)
         for symbol, windows in stale.items():
             for window, present in windows.items():
                 before = made.get((symbol, window.start))
@@ -92,7 +92,7 @@ def build_features(
     partitions: Sequence[Window],
     *,
     clock: Clock,
-    again: bool = False,
+    force: bool = False,
     progress: Progress = silent,
 ) -> ComputeReport:
     """Builds what is stale among these symbols and partitions.
@@ -103,12 +103,12 @@ def build_features(
         symbols: whose features.
         partitions: disjoint whole years, in order.
         clock: stamps the record.
-        again: build everything, stale or not.
+        force: build everything, stale or not.
         progress: told after each batch.
     """
     stores.features.write_catalog()
     stores.catalog.publish()
-    stale = stale_features(stores, universe, symbols, partitions, again=again)
+    stale = stale_features(stores, universe, symbols, partitions, force=force)
     rows: dict[tuple[str, Window], int] = {}
     for whole, names in _batches(stale):
         needed = sorted({name for symbol in names for name in inputs_of(symbol, universe)})
@@ -125,7 +125,7 @@ def build_features(
                 rows[symbol, window] = count
                 derived[symbol, window] = (stale[symbol][window], count)
         with stores.database.begin() as connection:
-            stores.derivations.record(connection, DATASET, derived, clock())
+            stores.input_versions.record(connection, DATASET, derived, clock())
         progress("features", len({symbol for symbol, _ in rows}), len(stale))
     return ComputeReport(DATASET, rows, len(symbols) * len(partitions) - len(rows))
 
@@ -139,7 +139,7 @@ def _across(
     """The splits that each partition of features is computed across, as far back as each feature looks."""
     splits = stores.corporate_actions.splits(sorted({name for names in inputs.values() for name in names}))
     concerned = [symbol for symbol, names in inputs.items() if not splits.keys().isdisjoint(names)]
-    paired = [(symbol, window.start, BETA_REACH) for symbol in concerned for window in partitions]
+    paired = [(symbol, window.start, BETA_LOOKBACK) for symbol in concerned for window in partitions]
     beta_begins = stores.bars.history_begins(Timeframe.D1, paired)
     needs: dict[str, dict[Window, list[tuple[str, datetime, int]]]] = {}
     for symbol in concerned:
@@ -149,7 +149,7 @@ def _across(
             needed = [(symbol, window.start, FEATURE_WARM_UP)]
             needed += [(peer, window.start - STALE_AFTER, FEATURES["sector_momentum"].warm_up) for peer in peers]
             if benchmark is not None and benchmark in inputs[symbol]:
-                since = beta_begins.get((symbol, window.start, BETA_REACH), window.start)
+                since = beta_begins.get((symbol, window.start, BETA_LOOKBACK), window.start)
                 needed.append((benchmark, since, 1))
             needs.setdefault(symbol, {})[window] = needed
     return fingerprints(stores, Timeframe.D1, splits, needs)

@@ -47,7 +47,7 @@ def stale_partitions(
     code_versions: Mapping[str, str],
     across: Fingerprints,
     *,
-    again: bool = False,
+    force: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
     """For each symbol, the partitions that are not made from the present bars and splits, and what those are.
 
@@ -59,18 +59,18 @@ def stale_partitions(
         partitions: the partitions in question.
         code_versions: for each symbol, the version of the code that derives it.
         across: the splits that partitions are derived across.
-        again: take every partition with bars for stale.
+        force: take every partition with bars for stale.
     """
     everyone = sorted({name for names in inputs.values() for name in names})
-    versions = stores.derivations.bar_versions(everyone, timeframe)
-    made = stores.derivations.read(dataset, list(inputs))
+    versions = stores.input_versions.bar_versions(everyone, timeframe)
+    made = stores.input_versions.read(dataset, list(inputs))
     stale: dict[str, dict[Window, Derived]] = {}
     for symbol, names in inputs.items():
         for window in partitions:
             present = Derived(
                 versions.before(names, window.end), code_versions[symbol], across.get((symbol, window), "")
             )
-            if present.input_version and (again or made.get((symbol, window.start)) != present):
+            if present.input_version and (force or made.get((symbol, window.start)) != present):
                 stale.setdefault(symbol, {})[window] = present
     return stale
 
@@ -81,7 +81,7 @@ def stale_indicators(
     timeframe: Timeframe,
     partitions: Sequence[Window],
     *,
-    again: bool = False,
+    force: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
     """For each symbol, the partitions whose indicators are not made from the present bars and splits."""
     splits = stores.corporate_actions.splits(symbols)
@@ -98,7 +98,7 @@ def stale_indicators(
         partitions,
         dict.fromkeys(symbols, CODE_VERSION),
         fingerprints(stores, timeframe, splits, needs),
-        again=again,
+        force=force,
     )
 
 
@@ -109,7 +109,7 @@ def compute_indicators_of(
     partitions: Sequence[Window],
     *,
     clock: Clock,
-    again: bool = False,
+    force: bool = False,
     progress: Progress = silent,
 ) -> ComputeReport:
     """Computes what is stale among these symbols and partitions.
@@ -120,11 +120,11 @@ def compute_indicators_of(
         timeframe: of which bars.
         partitions: disjoint whole partitions, in order.
         clock: stamps the record.
-        again: compute everything, stale or not.
+        force: compute everything, stale or not.
         progress: told after each batch.
     """
     dataset = _dataset(timeframe)
-    stale = stale_indicators(stores, symbols, timeframe, partitions, again=again)
+    stale = stale_indicators(stores, symbols, timeframe, partitions, force=force)
     rows: dict[tuple[str, Window], int] = {}
     done = 0
     for batch, windows in _batches(stale, timeframe):
@@ -140,7 +140,7 @@ def compute_indicators_of(
                 for symbol in batch
                 for window in windows
             }
-            stores.derivations.record(connection, dataset, derived, clock())
+            stores.input_versions.record(connection, dataset, derived, clock())
         done += len(batch)
         progress(f"{timeframe} indicators", done, len(stale))
     return ComputeReport(dataset, rows, len(symbols) * len(partitions) - len(rows))

@@ -27,14 +27,14 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources
 from trading_platform.workflows.bars.count_coverage import within
 from trading_platform.workflows.bars.roll_up_bars import rollable
-from trading_platform.workflows.gaps.gap_alerts import Tell, tell_over, untold
+from trading_platform.workflows.gaps.gap_alerts import PublishAlert, alert_resolved, unpublished
 from trading_platform.workflows.gaps.verify_integrity import (
     RECENT,
     Proof,
     bars_dataset,
     indicators_dataset,
-    lacking_indicators,
-    prove_bars,
+    missing_indicators,
+    verify_bar_integrity,
 )
 from trading_platform.workflows.progress import Progress, silent
 
@@ -48,14 +48,14 @@ class Found:
 
     Attributes:
         gaps: all that are listed now, of what was looked at.
-        vanished: periods whose bars were not those that were committed.
+        missing_or_modified: periods whose bars were not those that were committed.
     """
 
     gaps: list[Gap] = field(default_factory=list)
-    vanished: list[Difference] = field(default_factory=list)
+    missing_or_modified: list[Difference] = field(default_factory=list)
 
 
-def find_gaps(
+def detect_gaps(
     stores: Stores,
     sources: Sources,
     instruments: Sequence[Instrument],
@@ -63,7 +63,7 @@ def find_gaps(
     clock: Clock,
     timeframes: Sequence[Timeframe] = tuple(Timeframe),
     proof: Proof = Proof.NONE,
-    tell: Tell = untold,
+    publish: PublishAlert = unpublished,
     progress: Progress = silent,
 ) -> Found:
     """Brings the list of gaps of some instruments up to what is so now.
@@ -75,21 +75,21 @@ def find_gaps(
         clock: the present.
         timeframes: which.
         proof: what of the stored bars is compared with what was committed; what differs becomes work.
-        tell: is told of incidents that are over.
+        publish: is told of incidents that are over.
         progress: told after each timeframe.
     """
     found = Found()
     over: list[str] = []
     for number, timeframe in enumerate(timeframes, start=1):
         if instruments:
-            vanished, lost = prove_bars(stores, instruments, timeframe, proof, clock)
-            found.vanished += vanished
+            missing_or_modified, lost = verify_bar_integrity(stores, instruments, timeframe, proof, clock)
+            found.missing_or_modified += missing_or_modified
             over += _list_bars(stores, sources, instruments, timeframe, lost, clock, found)
             if proof is not Proof.NONE:
                 over += _list_indicators(stores, instruments, timeframe, proof, clock, found)
         progress("gaps", number, len(timeframes))
     if over:
-        tell_over(stores, over, clock, tell)
+        alert_resolved(stores, over, clock, publish)
     return found
 
 
@@ -109,9 +109,9 @@ def _list_bars(
     symbols, now, dataset = [instrument.symbol for instrument in instruments], clock(), bars_dataset(timeframe)
     answered = stores.coverage.answered_by_any(symbols, timeframe)
     expired = stores.coverage.expired_by_any(symbols, timeframe)
-    doubtful: dict[str, list[Window]] = {}
-    for each in stores.coverage.unconfirmed(symbols, timeframe, now):
-        doubtful.setdefault(each.symbol, []).append(each.window)
+    suspect: dict[str, list[Window]] = {}
+    for each in stores.coverage.pending_confirmation(symbols, timeframe, now):
+        suspect.setdefault(each.symbol, []).append(each.window)
     spans = CheckStore(stores.database).known_spans(symbols, timeframe)
     known: dict[str, list[Gap]] = {}
     for gap in stores.gaps.of(symbols, [dataset]):
@@ -130,7 +130,7 @@ def _list_bars(
             windows: list[tuple[Window, GapKind]] = []
         else:
             span = Window(span.start, min(span.end, end))
-            unbelieved = Window.merge(doubtful.get(symbol, []))
+            unbelieved = Window.merge(suspect.get(symbol, []))
             settled = [*answered.get(symbol, []), *expired.get(symbol, []), *unbelieved, *outages.get(symbol, [])]
             unanswered = span.subtract(settled)
             gone = lost.get(symbol, [])
@@ -156,24 +156,26 @@ def _wanted(
     """Of what nobody has answered for, what somebody could or what was stored once, and is still to be kept."""
     if not unanswered:
         return []
-    held = stores.lifecycle.held(timeframe, Window(unanswered[0].start, unanswered[-1].end), now)
+    held = stores.retention.held(timeframe, Window(unanswered[0].start, unanswered[-1].end), now)
     unanswered = [part for window in unanswered for part in within(held, window)]
     names = [instrument.source, *instrument.fallback_sources]
     asked = [sources[name] for name in names if name in sources]
-    if any(source.reach(instrument, timeframe) for source in asked) or timeframe is Timeframe.M1:
+    if any(source.available_history(instrument, timeframe) for source in asked) or timeframe is Timeframe.M1:
         if asked and all(is_recorded(source) for source in asked):
-            reach = [window for source in asked for window in source.reach(instrument, timeframe)]
+            available_history = [
+                window for source in asked for window in source.available_history(instrument, timeframe)
+            ]
         else:
             return list(unanswered)
     else:
         end = last_closed(instrument.calendar, timeframe, now)
-        reach = [
+        available_history = [
             made
             for window in unanswered
             for partition in partition_windows(timeframe, window)
             for made in rollable(minutes, instrument.calendar, timeframe, partition, end)
         ]
-    candidates = Window.merge([*reach, *kept])
+    candidates = Window.merge([*available_history, *kept])
     return [part for window in unanswered for part in within(candidates, window)]
 
 
@@ -181,15 +183,15 @@ def _kinds(
     instrument: Instrument,
     timeframe: Timeframe,
     missing: Sequence[Window],
-    doubtful: Sequence[Window],
+    suspect: Sequence[Window],
     lost: Sequence[Window],
 ) -> list[tuple[Window, GapKind]]:
     """The windows cut to the bars that the calendar expects in them; those without any are none."""
-    vanished = Window.merge(lost)
+    missing_or_modified = Window.merge(lost)
     parts = [
-        *((part, GapKind.VANISHED) for window in missing for part in within(vanished, window)),
-        *((part, GapKind.MISSING) for window in missing for part in window.subtract(vanished)),
-        *((window, GapKind.UNCONFIRMED) for window in doubtful),
+        *((part, GapKind.MISSING_OR_MODIFIED) for window in missing for part in within(missing_or_modified, window)),
+        *((part, GapKind.MISSING) for window in missing for part in window.subtract(missing_or_modified)),
+        *((window, GapKind.PENDING_CONFIRMATION) for window in suspect),
     ]
     if not parts:
         return []
@@ -239,7 +241,7 @@ def _list_indicators(
     now, dataset = clock(), indicators_dataset(timeframe)
     symbols = [instrument.symbol for instrument in instruments]
     since = now - RECENT if proof is Proof.RECENT else None
-    lacking = lacking_indicators(stores, symbols, timeframe, since)
+    lacking = missing_indicators(stores, symbols, timeframe, since)
     known: dict[str, list[Gap]] = {}
     for gap in stores.gaps.of(symbols, [dataset]):
         known.setdefault(gap.symbol, []).append(gap)
@@ -247,7 +249,9 @@ def _list_indicators(
     for symbol in sorted({*lacking, *known}):
         windows = lacking.get(symbol, ())
         listed = [gap for gap in known.get(symbol, []) if since is None or gap.window.end > since]
-        change = reconcile(dataset, symbol, timeframe, listed, [(window, GapKind.VANISHED) for window in windows], now)
+        change = reconcile(
+            dataset, symbol, timeframe, listed, [(window, GapKind.MISSING_OR_MODIFIED) for window in windows], now
+        )
         over += stores.gaps.apply(dataset, symbol, timeframe, change)
     found.gaps += stores.gaps.of(symbols, [dataset])
     return over

@@ -18,44 +18,48 @@ from trading_platform.stores.market_data.fingerprints import Difference
 from trading_platform.stores.stores import Stores
 
 COMPONENT = "repair_gaps"
-GIVEN_UP = "gaps_given_up"
-VANISHED = "bars_vanished"
+FAILED_PERMANENTLY = "gaps_failed_permanently"
+MISSING_OR_MODIFIED = "bars_vanished"
 _FEW = 5  # gaps that a sentence can still name
 
-Tell = Callable[[datetime, AlertState], None]
+PublishAlert = Callable[[datetime, AlertState], None]
 """Tells an alert on the channel ``alerts``."""
 
 
-def untold(_moment: datetime, _alert: AlertState) -> None:
+def unpublished(_timestamp: datetime, _alert: AlertState) -> None:
     """Tells nobody: what happened is in the system events all the same."""
 
 
-def tell_vanished(stores: Stores, symbol: str, timeframe: Timeframe, vanished: Sequence[Difference]) -> None:
+def alert_missing_or_modified(
+    stores: Stores, symbol: str, timeframe: Timeframe, missing_or_modified: Sequence[Difference]
+) -> None:
     """Notes that stored bars were not those that were committed; they are asked for again."""
-    if not vanished:
+    if not missing_or_modified:
         return
-    lost = sum(max(0, each.committed - each.stored) for each in vanished)
+    lost = sum(max(0, each.committed - each.stored) for each in missing_or_modified)
     message = (
         f"{lost:,} {timeframe} bars of {symbol} are gone and others are not as they were stored,"
-        f" in {len(vanished)} periods from {vanished[0].window.start:%Y-%m-%d %H:%M}"
-        f" to {vanished[-1].window.end:%Y-%m-%d %H:%M}. They are asked for again."
+        f" in {len(missing_or_modified)} periods from {missing_or_modified[0].window.start:%Y-%m-%d %H:%M}"
+        f" to {missing_or_modified[-1].window.end:%Y-%m-%d %H:%M}. They are asked for again."
     )
     AuditStore(stores.database).log(
-        event_type=VANISHED,
+        event_type=MISSING_OR_MODIFIED,
         severity=Severity.WARNING,
         component=COMPONENT,
         message=message,
-        metadata={"symbol": symbol, "timeframe": timeframe.value, "lost": lost, "periods": len(vanished)},
+        metadata={"symbol": symbol, "timeframe": timeframe.value, "lost": lost, "periods": len(missing_or_modified)},
     )
 
 
-def give_up(stores: Stores, source: str, notes: Mapping[Gap, str], clock: Clock, tell: Tell) -> None:
+def fail_permanently(
+    stores: Stores, source: str, notes: Mapping[Gap, str], clock: Clock, publish: PublishAlert
+) -> None:
     """Notes that some gaps of instruments of one source are not tried again, and tells once of all that is new."""
     new = [gap for gap in notes if gap.incident is None]
     first = min(notes, key=lambda gap: gap.id)
     incident = f"gaps-{source}-{first.id}"
     alert = AlertState(
-        event_type=GIVEN_UP,
+        event_type=FAILED_PERMANENTLY,
         severity=Severity.WARNING,
         component=COMPONENT,
         message=f"{len(new)} gaps of {source} could not be repaired: {_named(new, notes)}."
@@ -65,18 +69,18 @@ def give_up(stores: Stores, source: str, notes: Mapping[Gap, str], clock: Clock,
     )
     with stores.database.begin() as connection:
         for gap, note in notes.items():
-            stores.gaps.give_up(connection, gap, note, incident)
+            stores.gaps.fail_permanently(connection, gap, note, incident)
         if new:
             _log(stores, connection, alert, clock())
     if new:
-        tell(clock(), alert)
+        publish(clock(), alert)
 
 
-def tell_over(stores: Stores, incidents: Sequence[str], clock: Clock, tell: Tell) -> None:
+def alert_resolved(stores: Stores, incidents: Sequence[str], clock: Clock, publish: PublishAlert) -> None:
     """Tells that all gaps of some incidents are repaired or answered for since."""
     for incident in sorted(set(incidents)):
         alert = AlertState(
-            event_type=GIVEN_UP,
+            event_type=FAILED_PERMANENTLY,
             severity=Severity.INFO,
             component=COMPONENT,
             message=f"None of the gaps of {incident} is left.",
@@ -85,10 +89,10 @@ def tell_over(stores: Stores, incidents: Sequence[str], clock: Clock, tell: Tell
         )
         with stores.database.begin() as connection:
             _log(stores, connection, alert, clock())
-        tell(clock(), alert)
+        publish(clock(), alert)
 
 
-def _log(stores: Stores, connection: object, alert: AlertState, moment: datetime) -> None:
+def _log(stores: Stores, connection: object, alert: AlertState, timestamp: datetime) -> None:
     AuditStore(stores.database).add_event(
         connection,  # type: ignore[arg-type]
         event_type=alert.event_type,
@@ -96,7 +100,7 @@ def _log(stores: Stores, connection: object, alert: AlertState, moment: datetime
         component=alert.component,
         message=alert.message,
         metadata={**alert.metadata, "incident": alert.incident, "over": alert.over},
-        timestamp=moment,
+        timestamp=timestamp,
     )
 
 

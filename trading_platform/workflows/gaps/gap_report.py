@@ -16,12 +16,12 @@ from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources
-from trading_platform.workflows.bars.count_coverage import unconfirmed_windows
+from trading_platform.workflows.bars.count_coverage import pending_windows
 from trading_platform.workflows.gaps.verify_integrity import bars_dataset
 
 
 @dataclass(frozen=True)
-class Stretch:
+class GapInterval:
     """A stretch of time without bars.
 
     Attributes:
@@ -46,7 +46,7 @@ class Stretch:
     note: str | None = None
 
 
-def list_gaps(
+def gap_report(
     stores: Stores,
     sources: Sources,
     instrument: Instrument,
@@ -54,7 +54,7 @@ def list_gaps(
     *,
     clock: Clock,
     closed: bool = False,
-) -> Iterator[Stretch]:
+) -> Iterator[GapInterval]:
     """The stretches without bars from the first to the last moment of which anything is known, in order.
 
     Args:
@@ -73,12 +73,12 @@ def list_gaps(
     span = Window(span.start, min(span.end, end))
     gaps = stores.gaps.of([symbol], [bars_dataset(timeframe)])
     found = [
-        _stretch(instrument, timeframe, row, gaps)
+        _interval(instrument, timeframe, row, gaps)
         for row in _runs(stores, sources, instrument, timeframe, span, gaps, clock)
     ]
     if closed:
         found += [
-            Stretch(symbol, timeframe, SlotClass.CLOSED, window, 0) for window in closed_windows(instrument, span)
+            GapInterval(symbol, timeframe, SlotClass.CLOSED, window, 0) for window in closed_windows(instrument, span)
         ]
     yield from sorted(found, key=lambda each: each.window)
 
@@ -105,17 +105,17 @@ def _runs(
     symbol = instrument.symbol
     slots = expected_times(instrument.calendar, timeframe, span)
     stored = stores.bars.times([symbol], timeframe, span)["time"]
-    refused = stores.quarantine.times([symbol], timeframe, span)["time"].cast(TIME)
+    rejected = stores.quarantine.times([symbol], timeframe, span)["time"].cast(TIME)
     answered = stores.coverage.answered_by_any([symbol], timeframe).get(symbol, [])
     expired = stores.coverage.expired_by_any([symbol], timeframe).get(symbol, [])
-    doubtful = unconfirmed_windows(stores, sources, [symbol], timeframe, clock).get(symbol, [])
+    suspect = pending_windows(stores, sources, [symbol], timeframe, clock).get(symbol, [])
     listed = {state: [gap.window for gap in gaps if gap.state is state] for state in GapState}
     classes = [
         (_inside(expired) & ~_inside(answered), SlotClass.EXPIRED),
-        (pl.col("time").is_in(refused.implode()), SlotClass.REFUSED),
+        (pl.col("time").is_in(rejected.implode()), SlotClass.REJECTED),
         (_inside(answered), SlotClass.NO_TRADES),
-        (_inside(listed[GapState.GIVEN_UP]), SlotClass.GIVEN_UP),
-        (_inside(doubtful), SlotClass.UNCONFIRMED),
+        (_inside(listed[GapState.FAILED_PERMANENTLY]), SlotClass.FAILED_PERMANENTLY),
+        (_inside(suspect), SlotClass.PENDING_CONFIRMATION),
     ]
     what = pl.lit(SlotClass.MISSING.value)
     for condition, name in reversed(classes):
@@ -134,15 +134,15 @@ def _runs(
     )
 
 
-def _stretch(
+def _interval(
     instrument: Instrument, timeframe: Timeframe, run: tuple[str, datetime, datetime, int], gaps: Sequence[Gap]
-) -> Stretch:
+) -> GapInterval:
     what, first, last, bars = run
     window = Window(first, last + timeframe.duration)
     about = [gap for gap in gaps if gap.window.intersect(window)] if what != SlotClass.NO_TRADES else []
     due = [gap.next_attempt_at for gap in about if gap.next_attempt_at]
     notes = [gap.note for gap in about if gap.note]
-    return Stretch(
+    return GapInterval(
         instrument.symbol,
         timeframe,
         SlotClass(what),

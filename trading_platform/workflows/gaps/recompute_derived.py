@@ -22,7 +22,7 @@ from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indic
 from trading_platform.workflows.progress import Progress, silent
 
 
-def remake(
+def recompute_derived(
     stores: Stores,
     sources: Sources,
     instruments: Sequence[Instrument],
@@ -39,7 +39,7 @@ def remake(
         key = (gap.symbol, gap.timeframe)
         touched[key] = min(touched.get(key, gap.window.start), gap.window.start)
     if any(timeframe is Timeframe.M1 for _, timeframe in touched):
-        stores.lifecycle.refresh_hours(clock())
+        stores.retention.refresh_hours(clock())
     for number, instrument in enumerate(instruments, start=1):
         for timeframe in Timeframe:
             first = _roll_up(stores, sources, instrument, timeframe, touched, clock)
@@ -62,7 +62,7 @@ def _roll_up(
     if timeframe is Timeframe.M1 or minutes is None or not is_rolled_up(sources, instrument, timeframe):
         return own
     window = Window(minutes, max(clock(), minutes + timeframe.duration))
-    made = set(stores.derivations.made(bars_dataset(timeframe), instrument.symbol))
+    made = set(stores.input_versions.made(bars_dataset(timeframe), instrument.symbol))
     # The minutes of a day east of Greenwich may be of the year before.
     parts = [part for part in partition_windows(timeframe, window) if part.start in made or minutes in part]
     roll_up_bars(stores, instrument, timeframe, parts, clock=clock)
@@ -89,6 +89,6 @@ def _compute(stores: Stores, instrument: Instrument, timeframe: Timeframe, first
 def _made(
     stores: Stores, dataset: str, symbol: str, timeframe: Timeframe, first: datetime, clock: Clock
 ) -> list[Window]:
-    made = set(stores.derivations.made(dataset, symbol))
+    made = set(stores.input_versions.made(dataset, symbol))
     window = Window(first, max(clock(), first + timeframe.duration))
     return [part for part in partition_windows(timeframe, window) if part.start in made]

@@ -19,9 +19,9 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources, fill_window, is_rolled_up
 from trading_platform.workflows.bars.count_coverage import within
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
-from trading_platform.workflows.gaps.detect_gaps import find_gaps
-from trading_platform.workflows.gaps.gap_alerts import Tell, give_up, untold
-from trading_platform.workflows.gaps.recompute_derived import remake
+from trading_platform.workflows.gaps.detect_gaps import detect_gaps
+from trading_platform.workflows.gaps.gap_alerts import PublishAlert, fail_permanently, unpublished
+from trading_platform.workflows.gaps.recompute_derived import recompute_derived
 from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset
 from trading_platform.workflows.progress import Progress, silent
 
@@ -44,7 +44,7 @@ class GapRepair:
 
     Attributes:
         gap: as it was taken, this attempt counted.
-        state: ``repaired``, ``open`` (to be tried again) or ``given_up``.
+        state: ``repaired``, ``open`` (to be tried again) or ``failed_permanently``.
         note: what happened, in words.
     """
 
@@ -64,7 +64,7 @@ def repair_gaps(
     only: Sequence[int] | None = None,
     limit: int = 200,
     whatever: bool = False,
-    tell: Tell = untold,
+    publish: PublishAlert = unpublished,
     progress: Progress = silent,
 ) -> list[GapRepair]:
     """Tries to repair gaps that are due, each by itself; then makes again what is computed from the bars.
@@ -76,7 +76,7 @@ def repair_gaps(
         only: the numbers of the gaps to look at; None: those that have waited longest.
         limit: how many at most.
         whatever: take those of ``only`` that are not due or were given up, too.
-        tell: is told once of what was given up, and once when it is over.
+        publish: is told once of what was given up, and once when it is over.
         progress: told after each gap.
 
     Returns:
@@ -95,10 +95,10 @@ def repair_gaps(
         notes[gap.id] = _try(stores, sources, instrument, gap, clock) if instrument else "it has left the universe"
         progress("gaps", number + 1, len(taken))
     known = [gap for gap in taken if gap.symbol in universe]
-    remake(
+    recompute_derived(
         stores, sources, [universe[symbol] for symbol in sorted({gap.symbol for gap in known})], known, clock, progress
     )
-    return _settle(stores, sources, universe, taken, notes, clock, tell)
+    return _settle(stores, sources, universe, taken, notes, clock, publish)
 
 
 # One gap
@@ -108,12 +108,12 @@ def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clo
     """Does what can be done for one gap; in words."""
     if gap.dataset == indicators_dataset(gap.timeframe):
         parts = partition_windows(gap.timeframe, gap.window)
-        stores.derivations.forget(gap.dataset, gap.symbol, parts)
+        stores.input_versions.delete(gap.dataset, gap.symbol, parts)
         return "computed again"
     try:
         if is_rolled_up(sources, instrument, gap.timeframe):
             parts = partition_windows(gap.timeframe, gap.window)
-            stores.derivations.forget(gap.dataset, gap.symbol, parts)
+            stores.input_versions.delete(gap.dataset, gap.symbol, parts)
             roll_up_bars(stores, instrument, gap.timeframe, parts, clock=clock)
             return "made again of the minutes that there are"
         return _ask_all(stores, sources, instrument, gap, clock)
@@ -124,13 +124,13 @@ def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clo
 def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
     """Asks the sources one after the other for what is left; what they said, in words."""
     said: list[str] = []
-    doubtful = gap.kind is GapKind.UNCONFIRMED
+    suspect = gap.kind is GapKind.PENDING_CONFIRMATION
     for rank, name in enumerate([instrument.source, *instrument.fallback_sources]):
         source = sources.get(name)
         if source is None:
             said.append(f"there is no source {name}")
             continue
-        if rank == 0 and doubtful and is_recorded(source):
+        if rank == 0 and suspect and is_recorded(source):
             said.append(f"{name} would answer the same again")
             continue
         left = _left(stores, gap)
@@ -153,7 +153,7 @@ def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap,
 
 def _confirms(gap: Gap, rank: int, now: datetime) -> list[Window]:
     """Where a source is believed if it says that there is nothing: another one did, or it did itself some time ago."""
-    if gap.kind is not GapKind.UNCONFIRMED:
+    if gap.kind is not GapKind.PENDING_CONFIRMATION:
         return []
     return [gap.window] if rank or now - gap.found_at >= CONFIRM_AFTER else []
 
@@ -173,38 +173,40 @@ def _settle(
     taken: Sequence[Gap],
     notes: dict[int, str],
     clock: Clock,
-    tell: Tell,
+    publish: PublishAlert,
 ) -> list[GapRepair]:
     """Brings the list up to what is left, and says of it when it is tried again, if ever."""
     if not taken:
         return []
     symbols = sorted({gap.symbol for gap in taken if gap.symbol in universe})
     timeframes = sorted({gap.timeframe for gap in taken}, key=list(Timeframe).index)
-    find_gaps(stores, sources, [universe[symbol] for symbol in symbols], clock=clock, timeframes=timeframes, tell=tell)
-    _forget_computed(stores, taken, clock)
+    detect_gaps(
+        stores, sources, [universe[symbol] for symbol in symbols], clock=clock, timeframes=timeframes, publish=publish
+    )
+    _delete_computed(stores, taken, clock)
     datasets = sorted({gap.dataset for gap in taken})
     left = stores.gaps.of(sorted({gap.symbol for gap in taken}), datasets)
     repairs, hopeless = [], dict[str, dict[Gap, str]]()
     for gap in taken:
         note = notes[gap.id]
-        pieces = [
+        chunks = [
             each
             for each in left
             if (each.dataset, each.symbol) == (gap.dataset, gap.symbol) and within([each.window], gap.window)
         ]
-        state = REPAIRED if not pieces else GapState.OPEN.value
-        for piece in pieces:
-            if piece.kind is GapKind.UNCONFIRMED and gap.kind is not GapKind.UNCONFIRMED:
+        state = REPAIRED if not chunks else GapState.OPEN.value
+        for chunk in chunks:
+            if chunk.kind is GapKind.PENDING_CONFIRMATION and gap.kind is not GapKind.PENDING_CONFIRMATION:
                 continue  # asked for the first time just now: its confirmation is due later
             instrument = universe.get(gap.symbol)
-            if instrument is None or gap.attempts >= ATTEMPTS or _is_hopeless(stores, sources, instrument, piece):
-                hopeless.setdefault(instrument.source if instrument else "nobody", {})[piece] = note
-                state = GapState.GIVEN_UP.value
+            if instrument is None or gap.attempts >= ATTEMPTS or _is_hopeless(stores, sources, instrument, chunk):
+                hopeless.setdefault(instrument.source if instrument else "nobody", {})[chunk] = note
+                state = GapState.FAILED_PERMANENTLY.value
             else:
-                stores.gaps.failed(piece, note, clock() + FIRST_WAIT * 2 ** (gap.attempts - 1))
+                stores.gaps.failed(chunk, note, clock() + FIRST_WAIT * 2 ** (gap.attempts - 1))
         repairs.append(GapRepair(gap, state, note))
-    for source, given_up in hopeless.items():
-        give_up(stores, source, given_up, clock, tell)
+    for source, failed_permanently in hopeless.items():
+        fail_permanently(stores, source, failed_permanently, clock, publish)
     return repairs
 
 
@@ -220,12 +222,12 @@ def _is_hopeless(stores: Stores, sources: Sources, instrument: Instrument, gap: 
     return all(is_recorded(source) for source in asked)
 
 
-def _forget_computed(stores: Stores, taken: Sequence[Gap], clock: Clock) -> None:
+def _delete_computed(stores: Stores, taken: Sequence[Gap], clock: Clock) -> None:
     """Takes off the list what was computed again."""
     for gap in taken:
         if gap.dataset == indicators_dataset(gap.timeframe):
             listed = [each for each in stores.gaps.of([gap.symbol], [gap.dataset]) if each.id == gap.id]
             lacking = stores.indicators.lacking([gap.symbol], gap.timeframe, gap.window.start).get(gap.symbol, [])
-            found = [(part, GapKind.VANISHED) for part in within(lacking, gap.window)]
+            found = [(part, GapKind.MISSING_OR_MODIFIED) for part in within(lacking, gap.window)]
             change = reconcile(gap.dataset, gap.symbol, gap.timeframe, listed, found, clock())
             stores.gaps.apply(gap.dataset, gap.symbol, gap.timeframe, change)

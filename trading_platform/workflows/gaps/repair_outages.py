@@ -49,7 +49,7 @@ class Repair:
 
     Attributes:
         outage: as it was taken for repair, this attempt counted.
-        state: repaired, closed (to be tried again) or given_up.
+        state: repaired, closed (to be tried again) or failed_permanently.
         note: what happened, in words.
     """
 
@@ -108,8 +108,8 @@ def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: 
     except InvalidRequest:
         return [_give_up(stores, outage, f"{symbol} has left the universe") for outage in outages]
     asked = [(outage, _ask(stores, sources, instrument, outage, clock)) for outage in outages]
-    if any(isinstance(answer, _Answer) and answer.changed for _, answer in asked):
-        stores.lifecycle.refresh_hours(clock())
+    if any(isinstance(response, _Answer) and response.changed for _, response in asked):
+        stores.retention.refresh_hours(clock())
     # Whatever was had, and by whom: a repair that was cut off may have stored minutes and no longer bars.
     windows = Window.merge(_window(outage) for outage in outages)
     with suppress(ConfigurationError):  # of a source that there is not, which is each outage's failure
@@ -118,15 +118,17 @@ def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: 
                 partitions = sorted({each for window in windows for each in partition_windows(timeframe, window)})
                 roll_up_bars(stores, instrument, timeframe, partitions, clock=clock)
     return [
-        _mark(stores, outage, answer, clock) if isinstance(answer, _Answer) else _fail(stores, outage, answer, clock)
-        for outage, answer in asked
+        _mark(stores, outage, response, clock)
+        if isinstance(response, _Answer)
+        else _fail(stores, outage, response, clock)
+        for outage, response in asked
     ]
 
 
-def _mark(stores: Stores, outage: Outage, answer: _Answer, clock: Clock) -> Repair:
+def _mark(stores: Stores, outage: Outage, response: _Answer, clock: Clock) -> Repair:
     with stores.database.begin() as connection:
-        stores.outages.repaired(connection, outage, clock(), answer.note)
-    return Repair(outage, OutageState.REPAIRED, answer.note)
+        stores.outages.repaired(connection, outage, clock(), response.note)
+    return Repair(outage, OutageState.REPAIRED, response.note)
 
 
 def _window(outage: Outage) -> Window:
@@ -169,10 +171,10 @@ def _fail(stores: Stores, outage: Outage, error: TradingPlatformError, clock: Cl
 
 def _give_up(stores: Stores, outage: Outage, note: str) -> Repair:
     with stores.database.begin() as connection:
-        stores.outages.given_up(connection, outage, note)
+        stores.outages.failed_permanently(connection, outage, note)
         AuditStore(stores.database).add_event(
             connection,
-            event_type="outage_given_up",
+            event_type="outage_failed_permanently",
             severity="warning",
             component="repair_outages",
             message=f"An outage of {outage.symbol} at {outage.source} is not repaired: {note}",
@@ -183,4 +185,4 @@ def _give_up(stores: Stores, outage: Outage, note: str) -> Repair:
                 "window": str(outage.window()),
             },
         )
-    return Repair(outage, OutageState.GIVEN_UP, note)
+    return Repair(outage, OutageState.FAILED_PERMANENTLY, note)

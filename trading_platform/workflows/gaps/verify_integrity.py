@@ -15,7 +15,7 @@ from trading_platform.domain.time import Clock, Timeframe, Window, partition_win
 from trading_platform.stores.market_data.fingerprints import Difference
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.derived import compute_indicators
-from trading_platform.workflows.gaps.gap_alerts import tell_vanished
+from trading_platform.workflows.gaps.gap_alerts import alert_missing_or_modified
 
 RECENT = timedelta(days=2)
 """How far back a look at what is recent goes; older rows seldom vanish unnoticed, and the night looks at all."""
@@ -41,7 +41,7 @@ def indicators_dataset(timeframe: Timeframe) -> str:
     return f"indicators_{timeframe.value}"
 
 
-def prove_bars(
+def verify_bar_integrity(
     stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, proof: Proof, clock: Clock
 ) -> tuple[list[Difference], dict[str, list[Window]]]:
     """Takes what is not stored as it was committed out of coverage, so that it is asked for again.
@@ -64,18 +64,18 @@ def prove_bars(
     by_symbol: dict[str, list[Difference]] = {}
     for each in stores.fingerprints.differing(symbols, timeframe, window, now):
         by_symbol.setdefault(each.symbol, []).append(each)
-    vanished, lost = [], {}
+    missing_or_modified, lost = [], {}
     for symbol, differences in by_symbol.items():
         # The longer bars are made again of their minutes where no source gives them.
         parts = [part for each in differences for part in partition_windows(timeframe, each.window)]
-        stores.derivations.forget(bars_dataset(timeframe), symbol, sorted(set(parts)))
+        stores.input_versions.delete(bars_dataset(timeframe), symbol, sorted(set(parts)))
         withdrawn, lost[symbol] = stores.fingerprints.withdraw(symbol, timeframe, differences, now)
-        vanished += withdrawn
-        tell_vanished(stores, symbol, timeframe, withdrawn)
-    return vanished, lost
+        missing_or_modified += withdrawn
+        alert_missing_or_modified(stores, symbol, timeframe, withdrawn)
+    return missing_or_modified, lost
 
 
-def lacking_indicators(
+def missing_indicators(
     stores: Stores, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None
 ) -> dict[str, list[Window]]:
     """For each symbol the partitions whose indicators were made of the present bars and are not all there.
@@ -95,6 +95,6 @@ def _computed(stores: Stores, symbol: str, timeframe: Timeframe, windows: Iterab
     partitions = sorted({part for window in windows for part in partition_windows(timeframe, window)})
     if not partitions:
         return []
-    made = stores.derivations.read(indicators_dataset(timeframe), [symbol])
+    made = stores.input_versions.read(indicators_dataset(timeframe), [symbol])
     stale = compute_indicators.stale_indicators(stores, [symbol], timeframe, partitions).get(symbol, {})
     return [window for window in partitions if (symbol, window.start) in made and window not in stale]

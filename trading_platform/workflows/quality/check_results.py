@@ -46,10 +46,10 @@ class CheckResult:
         passed: whether the rule holds.
         severity: how bad it is if it does not.
         description: what was found, and what to do about it.
-        looked_at: rows (or columns, files, expected bars) that were judged; 0 means that nothing was.
-        offenders: how many of them break the rule.
+        rows_checked: rows (or columns, files, expected bars) that were judged; 0 means that nothing was.
+        failing_rows: how many of them break the rule.
         counts: further figures, by name.
-        sample: the first offenders.
+        sample: the first failing_rows.
     """
 
     asset: str
@@ -57,8 +57,8 @@ class CheckResult:
     passed: bool
     severity: Severity
     description: str
-    looked_at: int
-    offenders: int
+    rows_checked: int
+    failing_rows: int
     counts: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[Row, ...] = ()
 
@@ -67,7 +67,7 @@ class CheckResult:
         """The outcome in one word; a rule that holds for nothing at all is not called passed."""
         if not self.passed:
             return Status.FAILED if self.severity is Severity.ERROR else Status.WARN
-        return Status.PASSED if self.looked_at else Status.EMPTY
+        return Status.PASSED if self.rows_checked else Status.EMPTY
 
     def as_dict(self) -> dict[str, object]:
         """For ``--json``."""
@@ -75,8 +75,8 @@ class CheckResult:
             "asset": self.asset,
             "check": self.check,
             "status": self.status.value,
-            "looked_at": self.looked_at,
-            "offenders": self.offenders,
+            "rows_checked": self.rows_checked,
+            "failing_rows": self.failing_rows,
             "counts": dict(self.counts),
             "sample": [dict(row) for row in self.sample],
             "description": self.description,
@@ -135,8 +135,8 @@ def judge(check: Check, examination: Examination) -> CheckResult:
 
 def finding(
     *,
-    looked_at: int,
-    offenders: int,
+    rows_checked: int,
+    failing_rows: int,
     what: str,
     wrong: str,
     remedy: str,
@@ -144,32 +144,32 @@ def finding(
     sample: Sequence[Row] = (),
     counts: Mapping[str, int] | None = None,
 ) -> CheckResult:
-    """A result in words: passed where there are no offenders.
+    """A result in words: passed where there are no failing_rows.
 
     Args:
-        looked_at: how many were judged.
-        offenders: how many of them are wrong.
+        rows_checked: how many were judged.
+        failing_rows: how many of them are wrong.
         what: what was judged, in the plural.
-        wrong: what the offenders are or do, to stand after their number.
+        wrong: what the failing_rows are or do, to stand after their number.
         remedy: what to do about them.
         severity: how bad that is.
-        sample: the first offenders.
+        sample: the first failing_rows.
         counts: further figures.
     """
-    if offenders:
-        description = f"{offenders:,} of {looked_at:,} {what} {wrong}. To do: {remedy}."
-    elif looked_at:
-        description = f"All {looked_at:,} {what} are in order."
+    if failing_rows:
+        description = f"{failing_rows:,} of {rows_checked:,} {what} {wrong}. To do: {remedy}."
+    elif rows_checked:
+        description = f"All {rows_checked:,} {what} are in order."
     else:
         description = f"There are no {what} in this scope, so nothing was judged."
     return CheckResult(
         asset="",
         check="",
-        passed=not offenders,
+        passed=not failing_rows,
         severity=severity,
         description=description,
-        looked_at=looked_at,
-        offenders=offenders,
+        rows_checked=rows_checked,
+        failing_rows=failing_rows,
         counts=counts or {},
         sample=tuple(sample),
     )
@@ -187,8 +187,8 @@ def schema_finding(expected: Mapping[str, str], actual: Mapping[str, str], where
     ]
     wrong = [str(row["column"]) for row in rows if row["expected"] != row["actual"]]
     return finding(
-        looked_at=len(names),
-        offenders=len(wrong),
+        rows_checked=len(names),
+        failing_rows=len(wrong),
         what=f"columns of {where}",
         wrong=f"are not as declared ({', '.join(wrong[:10])})",
         remedy="undo what was changed by hand; `trading-platform db upgrade` runs the migrations that are due",

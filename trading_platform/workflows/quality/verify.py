@@ -17,7 +17,7 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.progress import Progress, silent
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Severity, judge
 from trading_platform.workflows.quality.verify_actions import ACTION_CHECKS
-from trading_platform.workflows.quality.verify_bars import BAR_CHECKS, TIER_CHECKS
+from trading_platform.workflows.quality.verify_bars import BAR_CHECKS, RECONCILIATION_CHECKS
 from trading_platform.workflows.quality.verify_features import FEATURE_CHECKS
 from trading_platform.workflows.quality.verify_indicators import INDICATOR_CHECKS
 
@@ -35,7 +35,7 @@ class CheckedAsset:
 
 
 def _bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
-    return BAR_CHECKS + TIER_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else BAR_CHECKS
+    return BAR_CHECKS + RECONCILIATION_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else BAR_CHECKS
 
 
 CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
@@ -113,6 +113,6 @@ def _judge(check: Check, examination: Examination) -> CheckResult:
             passed=False,
             severity=Severity.ERROR,
             description=f"The check could not be evaluated. {error}",
-            looked_at=0,
-            offenders=0,
+            rows_checked=0,
+            failing_rows=0,
         )

@@ -37,10 +37,12 @@ def _actions_in(examination: Examination) -> list[CorporateAction]:
 def _rule(
     examination: Examination, *, name: str, wrong: str, remedy: str, severity: Severity, of_bars: bool = False
 ) -> CheckResult:
-    found = [examination.live.offenders(f"corporate_actions__{name}", scope, parts={}) for scope in examination.scopes]
+    found = [
+        examination.live.failing_rows(f"corporate_actions__{name}", scope, parts={}) for scope in examination.scopes
+    ]
     return finding(
-        looked_at=bars_in(examination) if of_bars else len(_actions_in(examination)),
-        offenders=sum(one.count for one in found),
+        rows_checked=bars_in(examination) if of_bars else len(_actions_in(examination)),
+        failing_rows=sum(one.count for one in found),
         what=f"rows of {bars_table(examination.timeframe)}" if of_bars else "splits and dividends",
         wrong=wrong,
         remedy=remedy,
@@ -49,7 +51,7 @@ def _rule(
     )
 
 
-def _on_session(examination: Examination) -> CheckResult:
+def _ex_date_is_session(examination: Examination) -> CheckResult:
     actions = _actions_in(examination)
     universe = examination.stores.instruments.all()
     by_calendar: dict[str, list[CorporateAction]] = {}
@@ -58,8 +60,8 @@ def _on_session(examination: Examination) -> CheckResult:
             by_calendar.setdefault(universe[action.symbol].calendar, []).append(action)
     wrong = [action for calendar, of_it in by_calendar.items() for action in _off_session(calendar, of_it)]
     return finding(
-        looked_at=len(actions),
-        offenders=len(wrong),
+        rows_checked=len(actions),
+        failing_rows=len(wrong),
         what="splits and dividends",
         wrong="have an ex-date on which their exchange was closed",
         remedy=f"look the date up; {_CORRECT}",
@@ -119,6 +121,11 @@ ACTION_CHECKS: tuple[Check, ...] = (
         ),
         blocking=False,
     ),
-    Check("on_session", "Every ex-date is a day on which the exchange was open.", _on_session, blocking=False),
+    Check(
+        "ex_date_is_session",
+        "Every ex-date is a day on which the exchange was open.",
+        _ex_date_is_session,
+        blocking=False,
+    ),
 )
 """All rules of the asset ``corporate_actions``."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.domain.time import Clock, Window, month_window, parse_moment
+from trading_platform.domain.time import Clock, Window, month_window, parse_timestamp
 from trading_platform.stores.audit.archive import AuditArchive, month_name
 from trading_platform.stores.audit.archive_manifest import AuditTable
 from trading_platform.stores.audit.archive_source import AuditSource
@@ -56,20 +56,20 @@ def verify_archive(owner: Database, archive: AuditArchive, *, clock: Clock) -> l
 
 
 def _intact(source: AuditSource, archive: AuditArchive, _now: datetime) -> CheckResult:
-    told = {(AuditTable(table), month_window(parse_moment(f"{month}-01"))) for table, month in source.archived()}
+    told = {(AuditTable(table), month_window(parse_timestamp(f"{month}-01"))) for table, month in source.archived()}
     wrong: list[Row] = []
-    looked_at = 0
+    rows_checked = 0
     for table in AuditTable:
         windows = archive.windows(table)
         expected = sorted({*windows, *(window for of, window in told if of is table)}, reverse=True)
-        looked_at += len(expected)
+        rows_checked += len(expected)
         for place, window in enumerate(expected):
             fault = _fault(archive, table, window, whole=place < NEWEST)
             if fault:
                 wrong.append({"table": table.value, "month": month_name(window), "fault": fault})
     return finding(
-        looked_at=looked_at,
-        offenders=len(wrong),
+        rows_checked=rows_checked,
+        failing_rows=len(wrong),
         what="archived months",
         wrong="have no file, or one that is not as it was written",
         remedy="put the named files back from a backup",
@@ -94,8 +94,8 @@ def _months_ahead(source: AuditSource, _archive: AuditArchive, now: datetime) ->
         there = source.partitions(table)
         wrong += [{"table": table.value, "month": month_name(each)} for each in needed if each not in there]
     return finding(
-        looked_at=len(needed) * len(AuditTable),
-        offenders=len(wrong),
+        rows_checked=len(needed) * len(AuditTable),
+        failing_rows=len(wrong),
         what="months, the present one and the next",
         wrong="have no partition",
         remedy="materialize audit_archive, or run `trading-platform archive`; until then rows wait in the default one",
@@ -112,8 +112,8 @@ def _nothing_overdue(source: AuditSource, _archive: AuditArchive, now: datetime)
         if rows:
             wrong.append({"table": table.value, "rows": rows, "oldest": str(oldest)})
     return finding(
-        looked_at=len(AuditTable),
-        offenders=len(wrong),
+        rows_checked=len(AuditTable),
+        failing_rows=len(wrong),
         what="tables",
         wrong="still have rows that should have been archived a month ago",
         remedy="see the events of component archive, then run `trading-platform archive`",

@@ -15,7 +15,7 @@ import polars as pl
 from trading_platform.domain.market.bars import BAR_SCHEMA, REVIEW_GAP
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.stores.market_data.bars import bars_table
-from trading_platform.stores.market_data.checks import SAMPLE_ROWS, Offenders, database_types
+from trading_platform.stores.market_data.checks import SAMPLE_ROWS, FailingRows, database_types
 from trading_platform.workflows.quality.check_results import (
     Check,
     CheckResult,
@@ -27,7 +27,7 @@ from trading_platform.workflows.quality.check_results import (
 )
 from trading_platform.workflows.quality.verify_completeness import check_complete
 
-_AGAIN = "find out who wrote them, then replace them with `trading-platform backfill --again`"
+_AGAIN = "find out who wrote them, then replace them with `trading-platform backfill --force`"
 
 
 def rows_of(found: Iterable[pl.DataFrame]) -> list[Row]:
@@ -53,8 +53,8 @@ def find_in_bars(
 ) -> tuple[int, list[Row]]:
     """How many bars a rule names, and the first of them."""
     parts = {"table": bars_table(examination.timeframe)}
-    found: list[Offenders] = [
-        examination.live.offenders(name, scope, parts=parts, parameters=parameters) for scope in examination.scopes
+    found: list[FailingRows] = [
+        examination.live.failing_rows(name, scope, parts=parts, parameters=parameters) for scope in examination.scopes
     ]
     return sum(one.count for one in found), rows_of(one.sample for one in found)
 
@@ -71,9 +71,14 @@ def _rule(
     wrong: str,
     parameters: Callable[[Examination], Mapping[str, object]] | None = None,
 ) -> CheckResult:
-    offenders, sample = find_in_bars(examination, name, parameters(examination) if parameters else None)
+    failing_rows, sample = find_in_bars(examination, name, parameters(examination) if parameters else None)
     return finding(
-        looked_at=bars_in(examination), offenders=offenders, what="bars", wrong=wrong, remedy=_AGAIN, sample=sample
+        rows_checked=bars_in(examination),
+        failing_rows=failing_rows,
+        what="bars",
+        wrong=wrong,
+        remedy=_AGAIN,
+        sample=sample,
     )
 
 
@@ -90,15 +95,15 @@ def _finality(examination: Examination) -> dict[str, object]:
     }
 
 
-def _gap_review(examination: Examination) -> CheckResult:
-    looked_at = bars_in(examination)
-    unmarked, sample = find_in_bars(examination, "bars__gap_unmarked", {"share": REVIEW_GAP})
-    marked, marked_sample = find_in_bars(examination, "bars__gap_marked", {"share": REVIEW_GAP})
+def _price_jump_review(examination: Examination) -> CheckResult:
+    rows_checked = bars_in(examination)
+    unmarked, sample = find_in_bars(examination, "bars__price_jump_unmarked", {"share": REVIEW_GAP})
+    marked, marked_sample = find_in_bars(examination, "bars__price_jump_marked", {"share": REVIEW_GAP})
     counts = {"marked for review": marked, "not marked": unmarked}
     if unmarked:
         return finding(
-            looked_at=looked_at,
-            offenders=unmarked,
+            rows_checked=rows_checked,
+            failing_rows=unmarked,
             what="bars",
             wrong="opened more than 10 % from the close before and are not marked for review",
             remedy=_AGAIN,
@@ -106,8 +111,8 @@ def _gap_review(examination: Examination) -> CheckResult:
             counts=counts,
         )
     return finding(
-        looked_at=looked_at,
-        offenders=marked,
+        rows_checked=rows_checked,
+        failing_rows=marked,
         what="bars",
         wrong="are marked for review: they opened more than 10 % from the close before, and no split explains it",
         remedy="see whether a split that is not stored, a bad price or the market explains each of them",
@@ -117,22 +122,22 @@ def _gap_review(examination: Examination) -> CheckResult:
     )
 
 
-def _tiers_agree(examination: Examination) -> CheckResult:
+def _sources_agree(examination: Examination) -> CheckResult:
     """Whether a source says the same of bars that it told twice, from an archive, trades or candles."""
     compared: dict[str, int] = {}
     for scope in examination.scopes:
-        for tier, bars in examination.stores.overlaps.compared(examination.timeframe, scope).items():
-            compared[tier] = compared.get(tier, 0) + bars
+        for kind, bars in examination.stores.conflicting_versions.compared(examination.timeframe, scope).items():
+            compared[kind] = compared.get(kind, 0) + bars
     different, sample = find_in_bars(examination, "bars__tiers_agree", {"timeframe": examination.timeframe.value})
     return finding(
-        looked_at=sum(compared.values()),
-        offenders=different,
+        rows_checked=sum(compared.values()),
+        failing_rows=different,
         what="bars that were told twice",
         wrong="were told differently by two tiers of their source",
-        remedy="see which is right; `trading-platform backfill --again` asks anew, the finest tier first",
+        remedy="see which is right; `trading-platform backfill --force` asks anew, the finest tier first",
         severity=Severity.WARN,
         sample=sample,
-        counts={f"compared with {tier}": bars for tier, bars in compared.items()},
+        counts={f"compared with {kind}": bars for kind, bars in compared.items()},
     )
 
 
@@ -167,9 +172,9 @@ BAR_CHECKS: tuple[Check, ...] = (
         blocking=True,
     ),
     Check(
-        "gap_review",
+        "price_jump_review",
         "Traded bars that opened more than 10 % from the close before are marked for review; a person looks at those.",
-        _gap_review,
+        _price_jump_review,
         blocking=False,
     ),
     Check(
@@ -183,11 +188,11 @@ BAR_CHECKS: tuple[Check, ...] = (
 bars wrong. A bar that is missing does not: it is known to be, what is computed over it is computed
 anew when it comes, and one symbol's source must not hold up all others."""
 
-TIER_CHECKS: tuple[Check, ...] = (
+RECONCILIATION_CHECKS: tuple[Check, ...] = (
     Check(
-        "tiers_agree",
+        "sources_agree",
         "Where a source told a bar twice (archive, trades, candles), it told the same.",
-        _tiers_agree,
+        _sources_agree,
         blocking=False,
     ),
 )

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.quality.completeness import Account
+from trading_platform.domain.quality.completeness import CoverageCount
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.stores.market_data.checks import SAMPLE_ROWS, Scope
-from trading_platform.workflows.bars.count_coverage import account_bars, within
+from trading_platform.workflows.bars.count_coverage import count_coverage, within
 from trading_platform.workflows.quality.check_results import CheckResult, Examination, Row, Severity, finding
 
 
-def accounts_of(examination: Examination) -> Iterator[Account]:
+def accounts_of(examination: Examination) -> Iterator[CoverageCount]:
     """An account for each symbol and partition in scope.
 
     Judged is from the first to the last moment that anybody ever asked, answered or stored: what
@@ -26,7 +26,7 @@ def accounts_of(examination: Examination) -> Iterator[Account]:
     for scope in examination.scopes:
         names = sorted(universe) if scope.symbols is None else [name for name in scope.symbols if name in universe]
         spans = _spans(examination, [universe[name] for name in names], scope)
-        yield from account_bars(
+        yield from count_coverage(
             examination.stores,
             examination.sources,
             [universe[name] for name in spans],
@@ -43,31 +43,33 @@ def check_complete(examination: Examination) -> CheckResult:
     counts = {
         "stored": sum(account.stored for account in accounts),
         "proven empty": sum(account.empty for account in accounts),
-        "unconfirmed": sum(account.unconfirmed for account in accounts),
-        "refused": sum(account.refused for account in accounts),
-        "missing": sum(account.unaccounted for account in accounts),
-        "outside sessions": sum(account.outside for account in accounts),
+        "pending_confirmation": sum(account.pending_confirmation for account in accounts),
+        "rejected": sum(account.rejected for account in accounts),
+        "missing": sum(account.missing for account in accounts),
+        "outside sessions": sum(account.out_of_session for account in accounts),
         "partitions": len(accounts),
     }
-    if unaccounted := counts["missing"]:
+    if missing := counts["missing"]:
         return finding(
-            looked_at=expected,
-            offenders=unaccounted,
+            rows_checked=expected,
+            failing_rows=missing,
             what="expected bars",
             wrong="are neither stored nor proven empty nor refused",
             remedy="`trading-platform backfill` asks for them; its report says why a source does not answer",
-            sample=_sample(account for account in accounts if account.unaccounted),
+            sample=_sample(account for account in accounts if account.missing),
             counts=counts,
         )
     return finding(
-        looked_at=expected,
-        offenders=counts["proven empty"] + counts["unconfirmed"] + counts["refused"],
+        rows_checked=expected,
+        failing_rows=counts["proven empty"] + counts["pending_confirmation"] + counts["rejected"],
         what="expected bars",
         wrong=f"have no bar: {counts['proven empty']:,} proven empty, {counts['unconfirmed']:,} not confirmed yet, "
         f"{counts['refused']:,} refused",
         remedy="`trading-platform gaps` lists them; refused rows are in market_data.quarantine with their reasons",
         severity=Severity.WARN,
-        sample=_sample(account for account in accounts if account.empty or account.unconfirmed or account.refused),
+        sample=_sample(
+            account for account in accounts if account.empty or account.pending_confirmation or account.rejected
+        ),
         counts=counts,
     )
 
@@ -91,7 +93,7 @@ def _partitions(timeframe: Timeframe, span: Window) -> list[Window]:
     return within(partition_windows(timeframe, span), span)
 
 
-def _sample(accounts: Iterator[Account]) -> list[Row]:
+def _sample(accounts: Iterator[CoverageCount]) -> list[Row]:
     return [
         {
             "symbol": account.symbol,
@@ -99,10 +101,10 @@ def _sample(accounts: Iterator[Account]) -> list[Row]:
             "expected": account.expected,
             "stored": account.stored,
             "proven empty": account.empty,
-            "unconfirmed": account.unconfirmed,
-            "refused": account.refused,
-            "missing": account.unaccounted,
-            "for example": ", ".join(time.isoformat() for time in account.unaccounted_sample),
+            "pending_confirmation": account.pending_confirmation,
+            "rejected": account.rejected,
+            "missing": account.missing,
+            "for example": ", ".join(time.isoformat() for time in account.missing_sample),
         }
         for _, account in zip(range(SAMPLE_ROWS), accounts, strict=False)
     ]

@@ -11,7 +11,7 @@ from trading_platform.domain.derived.indicators import INDICATORS
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.domain.time import Timeframe, Window, parse_moment
+from trading_platform.domain.time import Timeframe, Window, parse_timestamp
 from trading_platform.stores.market_data.checks import SAMPLE_ROWS, feature_files, file_schema
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
 
@@ -25,15 +25,15 @@ _AGAIN = "materialize the features of these partitions again"
 
 
 def _schema(examination: Examination) -> CheckResult:
-    looked_at, wrong = 0, []
+    rows_checked, wrong = 0, []
     for symbols, window in _parts(examination):
         for name, file in feature_files(examination.stores.features, symbols, window):
-            looked_at += 1
+            rows_checked += 1
             if fault := _fault(file_schema(file)):
                 wrong.append({"file": name, **fault})
     return finding(
-        looked_at=looked_at,
-        offenders=len(wrong),
+        rows_checked=rows_checked,
+        failing_rows=len(wrong),
         what="feature files",
         wrong="do not have the declared columns and types",
         remedy=f"{_AGAIN}; a damaged file must be deleted first",
@@ -66,8 +66,8 @@ def _nan_share(examination: Examination) -> CheckResult:
     judged = pl.concat(shares) if shares else pl.DataFrame(schema=_SHARE_SCHEMA)
     high = judged.filter(pl.col("missing") > NULL_SHARE * pl.col("values")).sort("symbol", "feature")
     return finding(
-        looked_at=int(judged["values"].sum()),
-        offenders=int(high["missing"].sum()),
+        rows_checked=int(judged["values"].sum()),
+        failing_rows=int(high["missing"].sum()),
         what="values after warm-up",
         wrong=f"are missing, in {high.height:,} features of a symbol of which more than {NULL_SHARE:.0%} are",
         remedy="look for a price that stands still, or holes in the bars of the symbol, its sector and its benchmark",
@@ -133,21 +133,21 @@ def _is_defined(name: str, instrument: Instrument, universe: Mapping[str, Instru
 
 def _available_at(examination: Examination) -> CheckResult:
     universe = examination.stores.instruments.all()
-    looked_at = offenders = 0
+    rows_checked = failing_rows = 0
     sample: list[Row] = []
     for symbols, window in _parts(examination):
         frame = _read(examination, symbols, window)
-        looked_at += frame.height
+        rows_checked += frame.height
         for key, own in frame.partition_by("symbol", as_dict=True).items():
             wrong = _wrong_rows(own, universe.get(str(key[0])))
-            offenders += wrong.height
+            failing_rows += wrong.height
             sample += [
                 {"symbol": symbol, "time": time.isoformat(), "detail": detail}
                 for symbol, time, detail in wrong.head(SAMPLE_ROWS).iter_rows()
             ]
     return finding(
-        looked_at=looked_at,
-        offenders=offenders,
+        rows_checked=rows_checked,
+        failing_rows=failing_rows,
         what="rows of features",
         wrong="could be read before they could be known, are there twice, or hold a value that is not finite",
         remedy=f"use none of them; {_AGAIN}",
@@ -198,7 +198,7 @@ def _parts(examination: Examination) -> Iterator[tuple[list[str], Window]]:
     """The scopes, a few symbols at a time."""
     for scope in examination.scopes:
         symbols = examination.stores.features.symbols() if scope.symbols is None else list(scope.symbols)
-        window = scope.window or Window(parse_moment("1970-01-01"), parse_moment("2200-01-01"))
+        window = scope.window or Window(parse_timestamp("1970-01-01"), parse_timestamp("2200-01-01"))
         for start in range(0, len(symbols), BATCH_SYMBOLS):
             yield symbols[start : start + BATCH_SYMBOLS], window
 

@@ -23,13 +23,13 @@ def _schema(examination: Examination) -> CheckResult:
 
 def _in_range(examination: Examination) -> CheckResult:
     table = indicators_table(examination.timeframe)
-    outside = {name: _outside(spec) for name, spec in INDICATORS.items()}
+    outside = {name: _out_of_session(spec) for name, spec in INDICATORS.items()}
     which = ", ".join(f"CASE WHEN {rule} THEN '{name} = ' || {name} END" for name, rule in outside.items())
-    parts = {"table": table, "outside": " OR ".join(outside.values()), "which": f"concat_ws(', ', {which})"}
-    found = [examination.live.offenders("indicators__in_range", scope, parts=parts) for scope in examination.scopes]
+    parts = {"table": table, "out_of_session": " OR ".join(outside.values()), "which": f"concat_ws(', ', {which})"}
+    found = [examination.live.failing_rows("indicators__in_range", scope, parts=parts) for scope in examination.scopes]
     return finding(
-        looked_at=sum(examination.live.count(table, scope) for scope in examination.scopes),
-        offenders=sum(one.count for one in found),
+        rows_checked=sum(examination.live.count(table, scope) for scope in examination.scopes),
+        failing_rows=sum(one.count for one in found),
         what="rows of indicators",
         wrong="have a value that is not finite or lies outside of its mathematical range",
         remedy="look at the bars beneath; if they are right, compute the rows again and report the formula",
@@ -37,7 +37,7 @@ def _in_range(examination: Examination) -> CheckResult:
     )
 
 
-def _outside(spec: IndicatorSpec) -> str:
+def _out_of_session(spec: IndicatorSpec) -> str:
     """The condition under which a value cannot be; in PostgreSQL NaN is greater than infinity."""
     lowest, highest = spec.range
     below = f"{spec.name} = '-Infinity'" if lowest is None else f"{spec.name} < {lowest - ROUNDING}"
@@ -47,10 +47,12 @@ def _outside(spec: IndicatorSpec) -> str:
 
 def _matches_bars(examination: Examination) -> CheckResult:
     parts = {"table": indicators_table(examination.timeframe), "bars": bars_table(examination.timeframe)}
-    found = [examination.live.offenders("indicators__matches_bars", scope, parts=parts) for scope in examination.scopes]
+    found = [
+        examination.live.failing_rows("indicators__matches_bars", scope, parts=parts) for scope in examination.scopes
+    ]
     return finding(
-        looked_at=bars_in(examination),
-        offenders=sum(one.count for one in found),
+        rows_checked=bars_in(examination),
+        failing_rows=sum(one.count for one in found),
         what="bars",
         wrong="do not match the rows of indicators: one is there without the other",
         remedy="materialize the indicators of these partitions",

@@ -18,14 +18,14 @@ BATCH = 500
 """Messages told between two marks: as many are told again after a crash."""
 
 
-class Teller(Protocol):
+class Publisher(Protocol):
     """Where messages go."""
 
-    def tell(self, seq: int, message: str) -> bool:
+    def publish(self, seq: int, message: str) -> bool:
         """Tells a message unless its number was told; whether it is told only now."""
 
 
-def publish_outbox(outbox: OutboxStore, teller: Teller, batch: int = BATCH) -> int:
+def publish_outbox(outbox: OutboxStore, teller: Publisher, batch: int = BATCH) -> int:
     """Tells everything that has been committed and not been told.
 
     Returns:
@@ -40,9 +40,9 @@ def publish_outbox(outbox: OutboxStore, teller: Teller, batch: int = BATCH) -> i
     while True:
         with outbox.database.begin() as connection:
             outbox.lock(connection)
-            untold = outbox.untold(connection, batch)
-            for each in untold:
-                told += teller.tell(each.seq, order_message(each.seq, each.created_at, each.payload))
-            outbox.mark(connection, [each.seq for each in untold])
-        if len(untold) < batch:
+            unpublished = outbox.unpublished(connection, batch)
+            for each in unpublished:
+                told += teller.publish(each.seq, order_message(each.seq, each.created_at, each.payload))
+            outbox.mark(connection, [each.seq for each in unpublished])
+        if len(unpublished) < batch:
             return told

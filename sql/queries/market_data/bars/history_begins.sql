@@ -8,4 +8,4 @@ SELECT asked.symbol, asked.moment, asked.count, (
         ORDER BY bar.time DESC LIMIT asked.count
     ) AS before
 )
-FROM unnest(%(symbols)s::varchar[], %(moments)s::timestamptz[], %(counts)s::integer[]) AS asked (symbol, moment, count)
+FROM unnest(%(symbols)s::varchar[], %(timestamps)s::timestamptz[], %(counts)s::integer[]) AS asked (symbol, moment, count)

@@ -2,7 +2,7 @@
 -- Parameters: symbol text, moment timestamptz, limit numeric (share). Rides on <table>_symbol_time, two descents.
 UPDATE {table} AS bar
 SET quality = CASE WHEN abs(bar.open - before.close) > before.close * %(limit)s THEN 'review' ELSE 'traded' END
-FROM (SELECT time FROM {table} WHERE symbol = %(symbol)s AND time >= %(moment)s ORDER BY time LIMIT 1) AS next,
-     (SELECT close FROM {table} WHERE symbol = %(symbol)s AND time < %(moment)s ORDER BY time DESC LIMIT 1) AS before
+FROM (SELECT time FROM {table} WHERE symbol = %(symbol)s AND time >= %(timestamp)s ORDER BY time LIMIT 1) AS next,
+     (SELECT close FROM {table} WHERE symbol = %(symbol)s AND time < %(timestamp)s ORDER BY time DESC LIMIT 1) AS before
 WHERE bar.symbol = %(symbol)s AND bar.time = next.time AND bar.quality IN ('traded', 'review')
   AND (abs(bar.open - before.close) > before.close * %(limit)s) <> (bar.quality = 'review')

@@ -1,10 +1,10 @@
 -- Forgets comparisons of bars that have changed since, and how they differed.
 -- Parameters: symbol, timeframe, source text, changed tstzmultirange. Rides on the primary keys.
 WITH forgotten AS (
-    DELETE FROM market_data.overlap_differences
+    DELETE FROM market_data.conflicting_versions
     WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s AND source = %(source)s
       AND %(changed)s::tstzmultirange @> time
 )
-UPDATE market_data.overlaps SET compared = compared - %(changed)s::tstzmultirange
+UPDATE market_data.source_comparisons SET compared = compared - %(changed)s::tstzmultirange
 WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s AND source = %(source)s
   AND compared && %(changed)s::tstzmultirange

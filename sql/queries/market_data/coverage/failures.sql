@@ -7,5 +7,5 @@ WHERE request.symbol = ANY(%(symbols)s) AND request.timeframe = %(timeframe)s AN
   AND NOT EXISTS (
       SELECT FROM market_data.coverage AS known
       WHERE known.symbol = request.symbol AND known.timeframe = request.timeframe
-        AND known.answered + known.unconfirmed @> request.asked)
+        AND known.answered + known.pending_confirmation @> request.asked)
 ORDER BY request.symbol, request.asked, request.id DESC

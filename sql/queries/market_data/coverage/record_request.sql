@@ -1,6 +1,6 @@
 -- Keeps one question and what came of it.
 INSERT INTO market_data.coverage_requests
-    (symbol, timeframe, source, asked, outcome, stored, refused, changed, origin, note, asked_at)
+    (symbol, timeframe, source, asked, outcome, stored, rejected, changed, origin, note, asked_at)
 VALUES
     (%(symbol)s, %(timeframe)s, %(source)s, tstzrange(%(start)s, %(end)s), %(outcome)s,
-     %(stored)s, %(refused)s, %(changed)s, %(origin)s, %(note)s, %(asked_at)s)
+     %(stored)s, %(rejected)s, %(changed)s, %(origin)s, %(note)s, %(asked_at)s)

@@ -2,5 +2,5 @@
 -- Parameters: symbol, timeframe, source text, withdrawn tstzmultirange. Rides on the primary key.
 UPDATE market_data.coverage
 SET answered = answered - %(withdrawn)s::tstzmultirange, expired = expired - %(withdrawn)s::tstzmultirange,
-    unconfirmed = unconfirmed - %(withdrawn)s::tstzmultirange
+    pending_confirmation = pending_confirmation - %(withdrawn)s::tstzmultirange
 WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s AND source = %(source)s

@@ -2,7 +2,7 @@
 -- Parameters: present timestamptz.
 WITH held AS MATERIALIZED (
     SELECT timeframe, market_data.held(timeframe, %(present)s::timestamptz) AS spans
-    FROM config.lifecycle WHERE table_name LIKE 'bars_%%' AND keep IS NOT NULL
+    FROM config.retention WHERE table_name LIKE 'bars_%%' AND keep IS NOT NULL
 ), gone AS (
     DELETE FROM market_data.fingerprints AS known
     USING held

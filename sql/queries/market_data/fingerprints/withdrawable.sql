@@ -2,7 +2,7 @@
 -- Parameters: symbol, timeframe text, windows tstzmultirange. Rides on the primary key.
 SELECT lower(span), upper(span)
 FROM (
-    SELECT range_agg(answered + unconfirmed) * %(windows)s::tstzmultirange AS spans
+    SELECT range_agg(answered + pending_confirmation) * %(windows)s::tstzmultirange AS spans
     FROM market_data.coverage WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s
 ) AS known, unnest(spans) AS span
 ORDER BY 1

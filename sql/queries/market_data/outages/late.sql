@@ -7,4 +7,4 @@ FROM unnest(%(symbols)s::text[], %(starts)s::timestamptz[], %(ends)s::timestampt
 ON CONFLICT (source, symbol, down_at)
 DO UPDATE SET state = 'closed', attempts = 0, next_attempt_at = EXCLUDED.next_attempt_at, repaired_at = NULL,
               reason = EXCLUDED.reason, note = NULL, up_at = greatest(known.up_at, EXCLUDED.up_at)
-WHERE known.state IN ('repairing', 'repaired', 'given_up') OR known.state = 'closed' AND known.up_at < EXCLUDED.up_at
+WHERE known.state IN ('repairing', 'repaired', 'failed_permanently') OR known.state = 'closed' AND known.up_at < EXCLUDED.up_at

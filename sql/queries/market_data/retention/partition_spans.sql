@@ -1,2 +1,2 @@
 -- How long the partitions of each table are; none where TimescaleDB makes its chunks by itself.
-SELECT table_name, extract(epoch FROM chunk)::bigint FROM config.lifecycle WHERE NOT market_data.uses_timescaledb()
+SELECT table_name, extract(epoch FROM chunk)::bigint FROM config.retention WHERE NOT market_data.uses_timescaledb()

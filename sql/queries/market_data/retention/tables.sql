@@ -11,7 +11,7 @@ SELECT rule.table_name, rule.timeframe, rule.chunk::text AS chunk, rule.compress
            OR NOT chunk.compressed AND chunk.range_end <= %(present)s - %(grace)s - rule.compress_after
               AND market_data.uses_timescaledb()) AS overdue,
        max(chunk.range_end) AS newest_end
-FROM config.lifecycle AS rule
+FROM config.retention AS rule
 LEFT JOIN market_data.chunks() AS chunk ON chunk.table_name = rule.table_name
 GROUP BY rule.table_name
 ORDER BY rule.timeframe <> '1m', rule.timeframe <> '5m', rule.timeframe <> '1h', rule.table_name

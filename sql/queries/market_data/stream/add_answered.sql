@@ -7,6 +7,6 @@ FROM unnest(%(symbols)s::text[], %(timeframes)s::text[], %(sources)s::text[], %(
 ORDER BY symbol, timeframe, source
 ON CONFLICT (symbol, timeframe, source)
 DO UPDATE SET answered = known.answered + EXCLUDED.answered, expired = known.expired - EXCLUDED.answered,
-              unconfirmed = known.unconfirmed - EXCLUDED.answered
+              pending_confirmation = known.pending_confirmation - EXCLUDED.answered
 WHERE NOT known.answered @> EXCLUDED.answered OR known.expired && EXCLUDED.answered
-   OR known.unconfirmed && EXCLUDED.answered
+   OR known.pending_confirmation && EXCLUDED.answered

@@ -343,7 +343,7 @@ def test_a_recorded_stream_is_sane_quotes(gateway: FakeGateway, test_data: Path)
     ticks = json.loads(file.read_text())
     assert {tick["price"] for tick in ticks if tick["tickType"] == 8} == {-1.0}
 
-    def wire(tick: dict[str, Any]) -> tuple[str, int, str, str]:
+    def http(tick: dict[str, Any]) -> tuple[str, int, str, str]:
         has_price = tick["tickType"] in (1, 2, 4)
         return ("IBM", tick["tickType"], repr(tick["price"]) if has_price else "", repr(tick["size"]))
 
@@ -355,7 +355,7 @@ def test_a_recorded_stream_is_sane_quotes(gateway: FakeGateway, test_data: Path)
         await feed.next(FeedUp)
         await until(lambda: gateway.subscriptions == 1)
         for first in range(0, len(ticks), 20):
-            await on_gateway(gateway.ticks, [wire(tick) for tick in ticks[first : first + 20]])
+            await on_gateway(gateway.ticks, [http(tick) for tick in ticks[first : first + 20]])
         await on_gateway(gateway.tick, "IBM", 8, "", str(last))
         await feed.until(lambda: any(isinstance(each, Quote) and each.volume == last for each in feed.events), 30)
 

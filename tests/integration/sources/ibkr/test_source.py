@@ -13,7 +13,7 @@ from pathlib import Path
 import exchange_calendars
 import pytest
 from ib_gateway import ACCOUNT, NO_DATA, NO_PERMISSION, PACING, FakeGateway, fake_gateway
-from ib_market import EURUSD, IBM, LISTINGS, NOW, SharedTime, budget_by, client_at, day, minutes, source_at
+from ib_market import EURUSD, IBM, LISTINGS, NOW, SharedTime, client_at, day, minutes, rate_limiter_by, source_at
 
 from trading_platform.domain.errors import (
     ConfigurationError,
@@ -47,7 +47,7 @@ def gateway(shared_time: SharedTime) -> Iterator[FakeGateway]:
 
 @pytest.fixture
 def source(gateway: FakeGateway, shared_time: SharedTime) -> Iterator[IbkrSource]:
-    with source_at(gateway, budget_by(shared_time)) as made:
+    with source_at(gateway, rate_limiter_by(shared_time)) as made:
         yield made
 
 
@@ -66,8 +66,8 @@ def test_the_five_results_are_five(gateway: FakeGateway, source: IbkrSource) -> 
     with pytest.raises(RateLimited) as limited:
         ask("2024-07-05")
     assert limited.value.retry_after == 600
-    for refusal in (NO_PERMISSION, (354, "Requested market data is not subscribed.")):
-        gateway.script.append(refusal)
+    for rejection in (NO_PERMISSION, (354, "Requested market data is not subscribed.")):
+        gateway.script.append(rejection)
         with pytest.raises(SourceRejected, match="subscription"):
             ask("2024-07-08")
     unknown = Instrument("NOSUCH", AssetClass.EQUITY, "XNYS", "ibkr")
@@ -101,8 +101,8 @@ def test_bars_that_begin_late_are_asked_for_backwards(gateway: FakeGateway, sour
     """A thin share has no bar in the first minutes; a currency's "1 D" goes back only to its session's beginning."""
     all_day = minutes("XNYS", "2024-07-01", "2024-07-01")
     gateway.bars[101, "1 min"] = all_day[17:]
-    answer = source.bars(IBM, Timeframe.M1, day("2024-07-01"))
-    assert (answer.bars.height, answer.answered) == (373, (day("2024-07-01"),))
+    response = source.bars(IBM, Timeframe.M1, day("2024-07-01"))
+    assert (response.bars.height, response.answered) == (373, (day("2024-07-01"),))
     assert [asked[2:5:2] for asked in gateway.asked] == [
         ("20240701-20:00:00", "23400 S"),
         ("20240701-13:47:00", "1020 S"),
@@ -112,21 +112,21 @@ def test_bars_that_begin_late_are_asked_for_backwards(gateway: FakeGateway, sour
         (start + timedelta(minutes=number), "1.07125", "1.07125", "1.0712", "1.071225", "-1", -1)
         for number in range(26 * 60)
     ]
-    answer = source.bars(EURUSD, Timeframe.M1, day("2024-07-02"))
-    assert answer.answered == (day("2024-07-02"),)
-    assert answer.bars["time"].to_list() == [day("2024-07-02").start + timedelta(minutes=n) for n in range(1440)]
-    assert answer.bars["volume"].null_count() == 1440
-    assert set(answer.bars["close"]) == {Decimal("1.071225")}
+    response = source.bars(EURUSD, Timeframe.M1, day("2024-07-02"))
+    assert response.answered == (day("2024-07-02"),)
+    assert response.bars["time"].to_list() == [day("2024-07-02").start + timedelta(minutes=n) for n in range(1440)]
+    assert response.bars["volume"].null_count() == 1440
+    assert set(response.bars["close"]) == {Decimal("1.071225")}
 
 
 def test_what_failed_midway_stays_to_be_asked(gateway: FakeGateway, source: IbkrSource) -> None:
     gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-01", "2024-07-02")
     gateway.script.extend([None, "silent"])
     window = Window(day("2024-07-01").start, day("2024-07-02").end)
-    answer = source.bars(IBM, Timeframe.M1, window)
-    assert answer.bars.height == 390
-    assert "did not answer" in str(answer.note)
-    (unanswered,) = window.subtract(answer.answered)
+    response = source.bars(IBM, Timeframe.M1, window)
+    assert response.bars.height == 390
+    assert "did not answer" in str(response.note)
+    (unanswered,) = window.subtract(response.answered)
     assert unanswered == Window(datetime(2024, 7, 2, 13, 30, tzinfo=UTC), datetime(2024, 7, 2, 20, tzinfo=UTC))
 
 
@@ -137,17 +137,17 @@ def test_days_hours_and_five_minutes(gateway: FakeGateway, source: IbkrSource) -
         for session in closes
     ]
     year = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
-    answer = source.bars(IBM, Timeframe.D1, year)
-    assert answer.bars["time"].to_list() == [bar[0] for bar in gateway.bars[101, "1 day"]]
-    assert answer.answered == (year,)
+    response = source.bars(IBM, Timeframe.D1, year)
+    assert response.bars["time"].to_list() == [bar[0] for bar in gateway.bars[101, "1 day"]]
+    assert response.answered == (year,)
     hours = [datetime(2024, 7, 1, 13, 30, tzinfo=UTC), *(datetime(2024, 7, 1, h, tzinfo=UTC) for h in range(14, 20))]
-    gateway.bars[101, "1 hour"] = [(moment, "150", "151", "149", "150", "5", 2) for moment in hours]
-    answer = source.bars(IBM, Timeframe.H1, day("2024-07-01"))
-    assert [moment.hour for moment in answer.bars["time"]] == [13, 14, 15, 16, 17, 18, 19]
-    assert not [moment for moment in answer.bars["time"] if moment.minute]
+    gateway.bars[101, "1 hour"] = [(timestamp, "150", "151", "149", "150", "5", 2) for timestamp in hours]
+    response = source.bars(IBM, Timeframe.H1, day("2024-07-01"))
+    assert [timestamp.hour for timestamp in response.bars["time"]] == [13, 14, 15, 16, 17, 18, 19]
+    assert not [timestamp for timestamp in response.bars["time"] if timestamp.minute]
     gateway.bars[101, "5 mins"] = [bar for bar in minutes("XNYS", "2024-07-01", "2024-07-05") if bar[0].minute % 5 == 0]
-    answer = source.bars(IBM, Timeframe.M5, Window(day("2024-07-01").start, day("2024-07-07").end))
-    assert answer.bars.height == 78 + 78 + 42 + 78  # the third is a half day, the fourth a holiday
+    response = source.bars(IBM, Timeframe.M5, Window(day("2024-07-01").start, day("2024-07-07").end))
+    assert response.bars.height == 78 + 78 + 42 + 78  # the third is a half day, the fourth a holiday
     assert [asked[4] for asked in gateway.asked] == [
         "1 Y",
         "1 D",
@@ -175,7 +175,7 @@ def test_after_a_drop_the_next_question_connects_again(gateway: FakeGateway, sou
 
 
 def test_each_connection_takes_a_number_that_is_free(gateway: FakeGateway, shared_time: SharedTime) -> None:
-    clients = [client_at(gateway, budget_by(shared_time)) for _ in range(3)]
+    clients = [client_at(gateway, rate_limiter_by(shared_time)) for _ in range(3)]
     try:
         assert [client.positions() for client in clients] == [[], [], []]
         assert sorted(gateway.clients) == [10, 11, 12]
@@ -186,7 +186,7 @@ def test_each_connection_takes_a_number_that_is_free(gateway: FakeGateway, share
 
 def test_a_gateway_without_login_is_told_from_one_that_is_gone(gateway: FakeGateway) -> None:
     gateway.is_logged_in = False
-    client = client_at(gateway, budget_by(SharedTime()), greeting=0.3)
+    client = client_at(gateway, rate_limiter_by(SharedTime()), greeting=0.3)
     try:
         with pytest.raises(SourceUnavailable, match="does not greet"):
             client.positions()
@@ -203,7 +203,7 @@ def test_a_gateway_without_login_is_told_from_one_that_is_gone(gateway: FakeGate
 
 
 def test_closing_ends_questions_that_are_open(gateway: FakeGateway, shared_time: SharedTime) -> None:
-    client = client_at(gateway, budget_by(shared_time), answer_seconds=60)
+    client = client_at(gateway, rate_limiter_by(shared_time), response_seconds=60)
     of = client.contract(IBM)
     gateway.script.append("silent")
     with ThreadPoolExecutor(1) as threads:
@@ -217,13 +217,13 @@ def test_closing_ends_questions_that_are_open(gateway: FakeGateway, shared_time:
 
 def test_threads_share_the_budget() -> None:
     """By the wall clock: five at once, the sixth to the eighth when two seconds have passed."""
-    with fake_gateway() as gateway, source_at(gateway, budget_by(None)) as source:
+    with fake_gateway() as gateway, source_at(gateway, rate_limiter_by(None)) as source:
         gateway.listings = list(LISTINGS)
         gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-15", "2024-07-24")
         dates = ["2024-07-15", "2024-07-16", "2024-07-17", "2024-07-18", "2024-07-19", "2024-07-22", "2024-07-23"]
         with ThreadPoolExecutor(len(dates)) as threads:
             answers = list(threads.map(lambda date: source.bars(IBM, Timeframe.M1, day(date)), dates))
-    assert [answer.bars.height for answer in answers] == [390] * len(dates)
+    assert [response.bars.height for response in answers] == [390] * len(dates)
     assert gateway.pacing.breaches == []
     assert gateway.pacing.requests == len(dates)
 
@@ -257,7 +257,7 @@ def test_the_account_is_told_as_it_is(gateway: FakeGateway, shared_time: SharedT
     recorded = json.loads((test_data / "payloads/nautilus_ib/responses_account_values.json").read_text())
     gateway.ledger = [(each["account"], each["tag"], each["value"], each["currency"]) for each in recorded]
     gateway.ledger.append(("U999", "CashBalance", "5", "CHF"))
-    client = client_at(gateway, budget_by(shared_time))
+    client = client_at(gateway, rate_limiter_by(shared_time))
     try:
         account = IbkrAccount(client, ACCOUNT, clock=lambda: NOW)
         assert [(balance.asset, balance.amount) for balance in account.balances()] == [
@@ -288,7 +288,7 @@ def test_the_account_is_told_as_it_is(gateway: FakeGateway, shared_time: SharedT
 
 
 def test_durations_that_would_hang_are_not_sent(gateway: FakeGateway, shared_time: SharedTime) -> None:
-    client = client_at(gateway, budget_by(shared_time))
+    client = client_at(gateway, rate_limiter_by(shared_time))
     try:
         of = client.contract(IBM)
         with pytest.raises(InvalidRequest, match="no bars of 1 min for 6 D"):

@@ -21,10 +21,10 @@ from ib_market import (
     SPY,
     SharedTime,
     as_frame,
-    budget_by,
     client_at,
     day,
     minutes,
+    rate_limiter_by,
     source_at,
 )
 
@@ -38,10 +38,10 @@ from trading_platform.sources.ibkr.connection import Absence, Link, Severity
 from trading_platform.sources.ibkr.live import IbkrFeed
 from trading_platform.sources.ibkr.session import Gateway
 from trading_platform.sources.ibkr.source import IbkrSource
-from trading_platform.sources.rate_limits import LocalBudget
+from trading_platform.sources.rate_limits import LocalRateLimiter
 from trading_platform.stores.audit.journal import AuditStore, SystemEvent
 from trading_platform.stores.market_data.outages import OutageState
-from trading_platform.stores.redis.rate_limiters import RedisBudget
+from trading_platform.stores.redis.rate_limiters import RedisRateLimiter
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import Pipeline, PipelineStores
@@ -83,7 +83,7 @@ def test_a_year_of_minutes_is_had_without_one_breach(stores: Stores) -> None:
     with fake_gateway(clock or time.monotonic) as gateway:
         gateway.listings = list(LISTINGS)
         gateway.bars[101, "1 min"] = made = minutes("XNYS", "2023-12-20", "2025-01-10")
-        with source_at(gateway, budget_by(clock), answer_seconds=30) as source:
+        with source_at(gateway, rate_limiter_by(clock), response_seconds=30) as source:
             report = backfill_bars(
                 stores, {"ibkr": source}, [IBM], Timeframe.M1, partition_windows(Timeframe.M1, year), clock=lambda: NOW
             )
@@ -97,7 +97,7 @@ def test_a_year_of_minutes_is_had_without_one_breach(stores: Stores) -> None:
     stored = stores.bars.read(["IBM"], Timeframe.M1, year)
     assert stored.select("time", "open", "high", "low", "close", "volume").equals(as_frame(inside))
     assert len(inside) > 97_000
-    assert all(account.unaccounted == account.empty == 0 for account in report.accounts)
+    assert all(account.missing == account.empty == 0 for account in report.accounts)
 
 
 def test_who_shares_a_redis_shares_the_limits(redis_url: str) -> None:
@@ -106,15 +106,17 @@ def test_who_shares_a_redis_shares_the_limits(redis_url: str) -> None:
     with fake_gateway() as gateway, ExitStack() as opened:
         gateway.listings = list(LISTINGS)
         gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-15", "2024-07-25")
-        budgets = [RedisBudget(redis_url, LocalBudget()) for _ in range(2)]
-        sources = [opened.enter_context(source_at(gateway, budget, answer_seconds=30)) for budget in budgets]
+        budgets = [RedisRateLimiter(redis_url, LocalRateLimiter()) for _ in range(2)]
+        sources = [
+            opened.enter_context(source_at(gateway, rate_limiter, response_seconds=30)) for rate_limiter in budgets
+        ]
         for source in sources:
             source.bars(IBM, Timeframe.M1, day("2024-07-20"))  # a Saturday: connects, and asks for nothing
         with ThreadPoolExecutor(8) as threads:
             asked = [threads.submit(sources[n % 2].bars, IBM, Timeframe.M1, day(date)) for n, date in enumerate(dates)]
             heights = [each.result().bars.height for each in asked]
-        for budget in budgets:
-            budget.close()
+        for rate_limiter in budgets:
+            rate_limiter.close()
     assert heights == [390] * 8
     assert (gateway.pacing.requests, gateway.pacing.breaches) == (8, [])
     assert gateway.connections == 3  # the first number that the second tried was taken
@@ -125,7 +127,7 @@ def test_a_timeout_is_never_stored_as_empty(stores: Stores, gateway: FakeGateway
     stores.instruments.add(SPY)
     gateway.bars[102, "1 min"] = minutes("XNYS", "2024-07-01", "2024-07-03")
     gateway.script.extend([None, "silent"])
-    with source_at(gateway, budget_by(shared_time)) as source:
+    with source_at(gateway, rate_limiter_by(shared_time)) as source:
         report = backfill_bars(stores, {"ibkr": source}, [SPY], Timeframe.M1, [month], clock=lambda: NOW)
         assert [type(failure.error) for failure in report.failures] == [SourceUnavailable]
         assert "did not answer" in report.failures[0].error.message
@@ -136,7 +138,7 @@ def test_a_timeout_is_never_stored_as_empty(stores: Stores, gateway: FakeGateway
         assert "did not answer" in str(failed.note)
         (account,) = report.accounts
         assert account.empty == 0
-        assert account.unaccounted > 0
+        assert account.missing > 0
         # Asked again, it answers, and nothing was lost by the silence.
         report = backfill_bars(stores, {"ibkr": source}, [SPY], Timeframe.M1, [month], clock=lambda: NOW)
         assert report.failures == ()
@@ -164,7 +166,7 @@ def test_what_1101_lost_is_repaired_from_history(gateway: FakeGateway, stores: S
 
     async def live() -> None:
         feed = IbkrFeed(Gateway("127.0.0.1", gateway.port), [EURUSD], clock=clock, interval=0.05)
-        plan = FeedPlan("ibkr", "ibkr", {"EURUSD": Basis.MID}, lambda _since, _refused: feed)
+        plan = FeedPlan("ibkr", "ibkr", {"EURUSD": Basis.MID}, lambda _since, _rejected: feed)
         kept = PipelineStores(stores.stream, stores.outages, stores.quarantine)
         pipeline = Pipeline(plan, BarBuilder("ibkr", basis=plan.basis), kept, clock=clock)
         running = asyncio.create_task(pipeline.run(feed))
@@ -186,7 +188,7 @@ def test_what_1101_lost_is_repaired_from_history(gateway: FakeGateway, stores: S
     window = outage.window()
     assert window == Window(NOON.replace(second=0), NOON.replace(second=0) + timedelta(minutes=8))
     later[0] = timedelta(minutes=12)
-    client = client_at(gateway, budget_by(None), clock=clock)
+    client = client_at(gateway, rate_limiter_by(None), clock=clock)
     try:
         source = IbkrSource(lambda: client, clock=clock)
         repairs = repair_outages(stores, {"ibkr": source}, clock=clock, only=[outage.id])

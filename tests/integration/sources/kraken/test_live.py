@@ -35,7 +35,7 @@ from trading_platform.sources.kraken.http import Retries
 from trading_platform.sources.kraken.live.feed import KrakenFeed
 from trading_platform.sources.kraken.live.quotes import KrakenQuotes
 from trading_platform.sources.kraken.pairs import KrakenPair
-from trading_platform.sources.live import Backoff, LastTold
+from trading_platform.sources.live import Backoff, LastEvent
 from trading_platform.sources.polling import PollingFeed
 
 pytestmark = pytest.mark.slow  # a feed is watched for as long as it takes
@@ -88,15 +88,15 @@ class Exchange:
         """What was traded: time, price and quantity in the market's units, by trade id."""
         pair = next(pair for pair in DEFAULT_PAIRS if pair.symbol == symbol)
         rows = self.market.trades_after(pair, nanoseconds(start), nanoseconds(end), 10**9)
-        moments = [EPOCH + timedelta(microseconds=nano // 1_000) for nano in rows.time.tolist()]
-        values = zip(moments, rows.price.tolist(), rows.quantity.tolist(), strict=True)
+        timestamps = [EPOCH + timedelta(microseconds=nano // 1_000) for nano in rows.time.tolist()]
+        values = zip(timestamps, rows.price.tolist(), rows.quantity.tolist(), strict=True)
         return dict(zip(rows.trade_id.tolist(), values, strict=True))
 
 
 def set_faults(url: str, faults: Faults) -> None:
     body = faults.model_dump_json().encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/faults", data=body)) as answer:  # noqa: S310
-        assert answer.status == 200
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/faults", data=body)) as response:  # noqa: S310
+        assert response.status == 200
 
 
 @pytest.fixture
@@ -160,14 +160,14 @@ def account(heard: Heard, exchange: Exchange, start: datetime, slack: timedelta 
         outages = heard.outages(symbol, start)
         scale = 10 ** next(pair.price_decimals for pair in DEFAULT_PAIRS if pair.symbol == symbol)
         assert happened
-        for number, (moment, price, quantity) in happened.items():
+        for number, (timestamp, price, quantity) in happened.items():
             if number in told:
                 event = told[number]
-                assert (event.time, event.price * scale, event.quantity * 10**8) == (moment, price, quantity)
+                assert (event.time, event.price * scale, event.quantity * 10**8) == (timestamp, price, quantity)
             else:
                 lost += 1
-                inside = any(down <= moment < up for down, up in outages)
-                assert inside, f"{symbol} {number} at {moment} was lost outside of {outages}"
+                inside = any(down <= timestamp < up for down, up in outages)
+                assert inside, f"{symbol} {number} at {timestamp} was lost outside of {outages}"
     return lost
 
 
@@ -205,7 +205,7 @@ def minutes_of(window: Window) -> list[datetime]:
 
 def test_every_trade_is_told_as_rest_has_it_and_makes_its_candles(exchange: Exchange) -> None:
     start = exchange.clock()
-    feed = exchange.feed(known=LastTold(start))
+    feed = exchange.feed(known=LastEvent(start))
     heard = asyncio.run(listen(feed, exchange, 3.2))
     assert account(heard, exchange, start) == 0
     assert not heard.of(FeedDown)
@@ -262,7 +262,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_not_told_lies_in_a_recorded_outage(exchange: Exchange, name: str) -> None:
     start = exchange.clock()
-    feed = exchange.feed(known=LastTold(start))
+    feed = exchange.feed(known=LastEvent(start))
 
     async def run() -> Heard:
         await exchange.break_by(**BROKEN[name])
@@ -272,7 +272,7 @@ def test_what_is_not_told_lies_in_a_recorded_outage(exchange: Exchange, name: st
     lost = account(heard, exchange, start)
     check_bars(heard, exchange)
     counts = feed.counts
-    assert counts.received == counts.accepted + counts.refused
+    assert counts.received == counts.accepted + counts.rejected
     assert len(heard.of(Trade)) > 60
     match name:
         case "duplicate":
@@ -281,9 +281,9 @@ def test_what_is_not_told_lies_in_a_recorded_outage(exchange: Exchange, name: st
             assert (counts.lost, lost) == (0, 0)
         case "malformed":
             assert counts.lost > 2
-            assert counts.refused > 2
+            assert counts.rejected > 2
         case "unknown":
-            assert counts.refused > 20
+            assert counts.rejected > 20
             assert lost == 0
         case "stall":
             assert "silent" in heard.of(FeedDown)[0].reason
@@ -298,10 +298,10 @@ def test_clocks_that_disagree_lose_nothing(exchange: Exchange, skew: float) -> N
     async def run() -> tuple[Heard, datetime]:
         await exchange.break_by(clock_skew_seconds=skew)
         start = exchange.clock() + timedelta(seconds=skew)
-        feed = exchange.feed(known=LastTold(start))
+        feed = exchange.feed(known=LastEvent(start))
         reset = lambda: exchange.break_by(next={"reset": 1}, clock_skew_seconds=skew)  # noqa: E731
-        refuse = lambda: exchange.break_by(next={"reset": 1, "refuse": 6}, clock_skew_seconds=skew)  # noqa: E731
-        heard = await listen(feed, exchange, 4.5, reset, refuse)
+        reject = lambda: exchange.break_by(next={"reset": 1, "refuse": 6}, clock_skew_seconds=skew)  # noqa: E731
+        heard = await listen(feed, exchange, 4.5, reset, reject)
         heard.until += timedelta(seconds=skew)
         return heard, start
 
@@ -313,7 +313,7 @@ def test_clocks_that_disagree_lose_nothing(exchange: Exchange, skew: float) -> N
 
 def test_a_short_outage_is_closed_by_the_snapshot(exchange: Exchange) -> None:
     start = exchange.clock()
-    feed = exchange.feed(known=LastTold(start))
+    feed = exchange.feed(known=LastEvent(start))
     reset = lambda: exchange.break_by(next={"reset": 1})  # noqa: E731
     heard = asyncio.run(listen(feed, exchange, 3.2, reset, reset, reset))
     assert account(heard, exchange, start) == 0
@@ -325,7 +325,7 @@ def test_a_short_outage_is_closed_by_the_snapshot(exchange: Exchange) -> None:
 
 def test_a_long_outage_is_told_with_its_bounds(exchange: Exchange) -> None:
     start = exchange.clock()
-    feed = exchange.feed(known=LastTold(start))
+    feed = exchange.feed(known=LastEvent(start))
     cut = lambda: exchange.break_by(next={"reset": 1, "refuse": 6})  # noqa: E731
     heard = asyncio.run(listen(feed, exchange, 5, cut))
     lost = account(heard, exchange, start)
@@ -338,28 +338,28 @@ def test_a_long_outage_is_told_with_its_bounds(exchange: Exchange) -> None:
 
 
 def test_silence_is_noticed_after_five_seconds(exchange: Exchange) -> None:
-    moments: list[datetime] = []
+    timestamps: list[datetime] = []
 
     async def run() -> Heard:
         async def stall() -> None:
             await exchange.break_by(next={"stall": 1})
-            moments.append(exchange.clock())
+            timestamps.append(exchange.clock())
 
         return await listen(exchange.feed(), exchange, 2, stall)
 
     heard = asyncio.run(run())
     (down,) = heard.of(FeedDown)
     assert "silent for 5 s" in down.reason
-    assert abs(down.time - moments[0]) < timedelta(seconds=4)
+    assert abs(down.time - timestamps[0]) < timedelta(seconds=4)
     after = heard.events[heard.events.index(down) :]
     assert {symbol for event in after if isinstance(event, FeedUp) for symbol in event.symbols} == set(SYMBOLS)
     first_quote = next(event for event in after if isinstance(event, Quote))
-    assert timedelta(seconds=5) < first_quote.time - moments[0] < timedelta(seconds=20)
+    assert timedelta(seconds=5) < first_quote.time - timestamps[0] < timedelta(seconds=20)
 
 
 def test_the_first_failure_is_told_at_once_and_only_once(exchange: Exchange) -> None:
     start = exchange.clock()
-    feed = exchange.feed(known=LastTold(start))
+    feed = exchange.feed(known=LastEvent(start))
 
     async def run() -> Heard:
         await exchange.break_by(next={"refuse": 3})
@@ -374,18 +374,18 @@ def test_the_first_failure_is_told_at_once_and_only_once(exchange: Exchange) -> 
 
 
 def test_closing_ends_the_iteration_and_leaves_no_task(exchange: Exchange) -> None:
-    async def run(wait: float, refuse: int) -> set[asyncio.Task[Any]]:
-        await exchange.break_by(next={"refuse": refuse})
+    async def run(wait: float, reject: int) -> set[asyncio.Task[Any]]:
+        await exchange.break_by(next={"refuse": reject})
         feed = exchange.feed()
         heard = await asyncio.wait_for(listen(feed, exchange, wait / 60), TIMEOUT)
-        assert not refuse or heard.of(FeedDown)
+        assert not reject or heard.of(FeedDown)
         with pytest.raises(StopAsyncIteration):
             await anext(feed)
         await feed.close()
         return asyncio.all_tasks() - {asyncio.current_task()}
 
-    for wait, refuse in ((0, 0), (0.2, 0), (20, 0), (10, 1000)):
-        assert asyncio.run(run(wait, refuse)) == set()
+    for wait, reject in ((0, 0), (0.2, 0), (20, 0), (10, 1000)):
+        assert asyncio.run(run(wait, reject)) == set()
 
 
 def test_a_cancelled_reader_can_close_and_leaves_no_task(exchange: Exchange) -> None:
@@ -454,13 +454,17 @@ def test_the_exchange_acknowledges_each_symbol_and_refuses_what_it_has_not(excha
             return await answers(connection, 9)
 
     said = asyncio.run(run())
-    assert [answer.get("success") for answer in said] == [True, False, True, False, False, None, False, True, False]
-    assert [answer["result"]["symbol"] for answer in said if answer.get("success")] == ["BTC/USD", "ETH/USD", "BTC/USD"]
+    assert [response.get("success") for response in said] == [True, False, True, False, False, None, False, True, False]
+    assert [response["result"]["symbol"] for response in said if response.get("success")] == [
+        "BTC/USD",
+        "ETH/USD",
+        "BTC/USD",
+    ]
     assert said[1]["error"] == "Currency pair not supported XBT/USD"
     assert said[1]["symbol"] == "XBT/USD"
     assert said[3]["error"] == "Already subscribed"
     assert (said[5]["method"], said[5]["req_id"]) == ("pong", 9)
-    assert all({"time_in", "time_out"} <= answer.keys() for answer in said)
+    assert all({"time_in", "time_out"} <= response.keys() for response in said)
 
 
 def test_heartbeats_come_each_second_when_nothing_else_does() -> None:
@@ -472,14 +476,14 @@ def test_heartbeats_come_each_second_when_nothing_else_does() -> None:
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(connection.recv(), 1.5)
                 await ask(connection, subscription("trade", "BTC/USD"))
-                moments: list[float] = []
-                while len(moments) < 3:
+                timestamps: list[float] = []
+                while len(timestamps) < 3:
                     if json.loads(await asyncio.wait_for(connection.recv(), TIMEOUT)) == {"channel": "heartbeat"}:
-                        moments.append(time.monotonic())
-                return moments
+                        timestamps.append(time.monotonic())
+                return timestamps
 
-        moments = asyncio.run(run())
-    assert all(0.8 < after - before < 2 for before, after in itertools.pairwise(moments))
+        timestamps = asyncio.run(run())
+    assert all(0.8 < after - before < 2 for before, after in itertools.pairwise(timestamps))
 
 
 def test_snapshot_and_updates_of_trades_follow_each_other(exchange: Exchange) -> None:
@@ -523,18 +527,18 @@ def test_a_server_that_sends_anything_is_survived() -> None:
             port = server.sockets[0].getsockname()[1]
             with running_exchange(SeededMarket(7, SYMBOLS), clock=clock) as url:
                 exchange = Exchange(url, SeededMarket(7, SYMBOLS), clock)
-                refused: list[Any] = []
-                feed = exchange.feed(refused=refused.append)
+                rejected: list[Any] = []
+                feed = exchange.feed(rejected=rejected.append)
                 feed._url = f"ws://127.0.0.1:{port}/v2"
                 heard = await listen(feed, exchange, 2)
-                assert len(refused) == feed.counts.refused
+                assert len(rejected) == feed.counts.rejected
                 return feed, heard
 
     feed, heard = asyncio.run(run())
     assert len(handled) >= 3
     counts = feed.counts
-    assert counts.received == counts.accepted + counts.refused
-    assert counts.refused >= 3 * len(garbage)
+    assert counts.received == counts.accepted + counts.rejected
+    assert counts.rejected >= 3 * len(garbage)
     assert len(heard.of(FeedDown)) == 1
     assert not heard.of(Trade)
     assert not heard.of(Heartbeat)
@@ -574,7 +578,7 @@ def test_a_slow_reader_slows_the_sender_and_is_not_taken_for_silence() -> None:
 
 
 def test_faults_of_the_stream_leave_answers_of_rest_alone(exchange: Exchange) -> None:
-    everything = dict.fromkeys((Fault.RESET, Fault.STALL, Fault.MALFORMED, Fault.REFUSE), 1.0)
+    everything = dict.fromkeys((Fault.RESET, Fault.STALL, Fault.MALFORMED, Fault.REJECT), 1.0)
     set_faults(exchange.url, Faults(probability=everything))
     client = connect(exchange.url, 1_000)
     assert client.pairs().find("BTCUSD").live_name == "BTC/USD"

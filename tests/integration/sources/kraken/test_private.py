@@ -32,7 +32,7 @@ from trading_platform.sources.kraken.account.private import Credentials, KrakenP
 from trading_platform.sources.kraken.account.source import KrakenAccount
 from trading_platform.sources.kraken.client import connect
 from trading_platform.sources.kraken.http import Retries
-from trading_platform.sources.rate_limits import LocalBudget
+from trading_platform.sources.rate_limits import LocalRateLimiter
 from trading_platform.stores.redis.nonces import RedisNonces
 
 NOW = datetime(2025, 3, 4, 15, 17, 42, tzinfo=UTC)
@@ -45,8 +45,8 @@ WORKER = """
 import sys
 from trading_platform.sources.kraken.account.nonces import LocalNonces
 from trading_platform.sources.kraken.account.private import Credentials, KrakenPrivate
-from trading_platform.sources.rate_limits import LocalBudget
-from trading_platform.stores.redis.rate_limiters import RedisBudget
+from trading_platform.sources.rate_limits import LocalRateLimiter
+from trading_platform.stores.redis.rate_limiters import RedisRateLimiter
 from trading_platform.stores.redis.nonces import RedisNonces
 url, redis, key, secret, method, count = sys.argv[1:]
 credentials = Credentials(key, secret)
@@ -54,7 +54,7 @@ client = KrakenPrivate(
     url,
     credentials,
     tier="pro",
-    budget=RedisBudget(redis, LocalBudget()) if redis else LocalBudget(sleep=lambda _: None),
+    budget=RedisRateLimiter(redis, LocalRateLimiter()) if redis else LocalRateLimiter(sleep=lambda _: None),
     nonces=RedisNonces(redis, credentials.fingerprint, LocalNonces()) if redis else LocalNonces(),
 )
 print("ready", flush=True)
@@ -71,8 +71,8 @@ def exchange(gate: Gate = WIDE, faults: Faults | None = None, **options: Any) ->
 
 
 def private_of(url: str, secret: str = SECRET, key: str = KEY) -> KrakenPrivate:
-    unhurried = LocalBudget(sleep=lambda _: None)
-    return KrakenPrivate(url, Credentials(key, secret), budget=unhurried, retries=Retries(sleep=lambda _: None))
+    unhurried = LocalRateLimiter(sleep=lambda _: None)
+    return KrakenPrivate(url, Credentials(key, secret), rate_limiter=unhurried, retries=Retries(sleep=lambda _: None))
 
 
 def account_of(url: str, **options: Any) -> KrakenAccount:
@@ -283,8 +283,8 @@ def test_the_exchange_as_a_command_tells_and_takes_a_key(ours: Installation) -> 
         found = ours.run("account", "--json", more=more)
         assert found.code == 0, found.err
         gate = urllib.request.Request(f"{told['url']}/account", data=b'{"permissions": ["funds"]}')  # noqa: S310
-        with urllib.request.urlopen(gate) as answer:  # noqa: S310
-            shown = json.load(answer)
+        with urllib.request.urlopen(gate) as response:  # noqa: S310
+            shown = json.load(response)
         assert (shown["permissions"], shown["seen"]["answered"]) == (["funds"], 4)
     finally:
         exchange_process.terminate()

@@ -64,8 +64,8 @@ def client_of(url: str, *, attempts: int = 5, read_timeout: float = 30.0) -> Kra
 
 def set_faults(url: str, faults: Faults) -> None:
     body = faults.model_dump_json().encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/faults", data=body)) as answer:  # noqa: S310
-        assert answer.status == 200
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/faults", data=body)) as response:  # noqa: S310
+        assert response.status == 200
 
 
 @pytest.fixture(scope="module")
@@ -84,30 +84,32 @@ def undisturbed(exchange: str) -> pl.DataFrame:
 def test_two_days_of_trades_become_the_exchanges_own_candles(exchange: str, symbol: str) -> None:
     client = client_of(exchange)
     source = KrakenSource(client, clock=clock)
-    (reach,) = source.reach(instrument(symbol), Timeframe.M1)
-    assert reach == Window(NOW.replace(second=0) - timedelta(days=2), NOW.replace(second=0))
-    answer = source.bars(instrument(symbol), Timeframe.M1, reach)
-    assert answer.answered == (reach,)
-    assert answer.refused.is_empty()
-    assert answer.bars.schema == pl.Schema(BAR_SCHEMA)
-    assert answer.bars["time"].to_list() == [reach.start + number * MINUTE for number in range(2880)]
+    (available_history,) = source.available_history(instrument(symbol), Timeframe.M1)
+    assert available_history == Window(NOW.replace(second=0) - timedelta(days=2), NOW.replace(second=0))
+    response = source.bars(instrument(symbol), Timeframe.M1, available_history)
+    assert response.answered == (available_history,)
+    assert response.rejected.is_empty()
+    assert response.bars.schema == pl.Schema(BAR_SCHEMA)
+    assert response.bars["time"].to_list() == [available_history.start + number * MINUTE for number in range(2880)]
     candles = screen_bars(client.ohlc(client.pairs().find(symbol), 1).rows.head(-1), Timeframe.M1, NOW).accepted
     assert candles.height == 720
-    assert answer.bars.tail(720).select(COLUMNS).equals(candles.select(COLUMNS))
+    assert response.bars.tail(720).select(COLUMNS).equals(candles.select(COLUMNS))
     traded = pl.col("quality") == "traded"
-    assert answer.bars.filter(traded != (pl.col("volume") > 0)).is_empty()
+    assert response.bars.filter(traded != (pl.col("volume") > 0)).is_empty()
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_daily_bars_are_the_720_days_before_today(exchange: str, symbol: str) -> None:
     source = KrakenSource(client_of(exchange), clock=clock)
-    (reach,) = source.reach(instrument(symbol), Timeframe.D1)
+    (available_history,) = source.available_history(instrument(symbol), Timeframe.D1)
     today = NOW.replace(hour=0, minute=0, second=0)
-    assert reach == Window(today - timedelta(days=720), today)
-    answer = source.bars(instrument(symbol), Timeframe.D1, reach)
-    assert (answer.answered, answer.note) == ((reach,), None)
-    assert answer.bars["time"].to_list() == [reach.start + timedelta(days=number) for number in range(720)]
-    assert answer.bars.schema == pl.Schema(BAR_SCHEMA)
+    assert available_history == Window(today - timedelta(days=720), today)
+    response = source.bars(instrument(symbol), Timeframe.D1, available_history)
+    assert (response.answered, response.note) == ((available_history,), None)
+    assert response.bars["time"].to_list() == [
+        available_history.start + timedelta(days=number) for number in range(720)
+    ]
+    assert response.bars.schema == pl.Schema(BAR_SCHEMA)
 
 
 def test_a_daily_bar_is_the_roll_up_of_its_minutes(exchange: str) -> None:
@@ -126,10 +128,10 @@ def test_a_daily_bar_is_the_roll_up_of_its_minutes(exchange: str) -> None:
 def test_windows_out_of_reach_are_answered_in_part_or_refused(exchange: str) -> None:
     source = KrakenSource(client_of(exchange), clock=clock)
     today = NOW.replace(hour=0, minute=0, second=0)
-    answer = source.bars(instrument("BTCUSD"), Timeframe.D1, Window(today - timedelta(days=900), NOW))
-    assert answer.answered == (Window(today - timedelta(days=720), today),)
-    assert answer.note is not None
-    assert answer.bars["time"].max() == today - timedelta(days=1)
+    response = source.bars(instrument("BTCUSD"), Timeframe.D1, Window(today - timedelta(days=900), NOW))
+    assert response.answered == (Window(today - timedelta(days=720), today),)
+    assert response.note is not None
+    assert response.bars["time"].max() == today - timedelta(days=1)
     for timeframe, window in [
         (Timeframe.D1, Window(today - timedelta(days=900), today - timedelta(days=800))),
         (Timeframe.D1, Window(today, today + timedelta(days=2))),
@@ -138,7 +140,7 @@ def test_windows_out_of_reach_are_answered_in_part_or_refused(exchange: str) -> 
     ]:
         with pytest.raises(SourceRejected):
             source.bars(instrument("BTCUSD"), timeframe, window)
-    assert source.reach(instrument("BTCUSD"), Timeframe.M5) == ()
+    assert source.available_history(instrument("BTCUSD"), Timeframe.M5) == ()
 
 
 def test_a_running_candle_is_never_a_bar() -> None:
@@ -159,12 +161,12 @@ def test_a_running_candle_is_never_a_bar() -> None:
 def test_a_clock_ahead_of_krakens_closes_no_minute_early() -> None:
     with running_exchange(SeededMarket(7), clock=clock) as url:
         source = KrakenSource(client_of(url), clock=lambda: NOW + timedelta(minutes=2))
-        (reach,) = source.reach(instrument("BTCUSD"), Timeframe.M1)
-        answer = source.bars(instrument("BTCUSD"), Timeframe.M1, reach)
-        assert reach.end > NOW
-        assert answer.answered == (Window(reach.start, NOW.replace(second=0)),)
-        assert answer.bars["time"].max() == NOW.replace(second=0) - MINUTE
-        assert answer.note
+        (available_history,) = source.available_history(instrument("BTCUSD"), Timeframe.M1)
+        response = source.bars(instrument("BTCUSD"), Timeframe.M1, available_history)
+        assert available_history.end > NOW
+        assert response.answered == (Window(available_history.start, NOW.replace(second=0)),)
+        assert response.bars["time"].max() == NOW.replace(second=0) - MINUTE
+        assert response.note
 
 
 def test_an_unknown_pair_is_told_with_close_ones(exchange: str) -> None:
@@ -277,12 +279,12 @@ def test_leading_minutes_have_the_last_price_where_it_can_be_known(*, quiet: tim
     rows = [["101.5", "1", int(before)], ["102.5", "1", int(inside)]]
     with running_exchange(_market(pair, rows), clock=clock) as url:
         source = KrakenSource(client_of(url), clock=clock)
-        answer = source.bars(instrument("BTCUSD"), Timeframe.M1, window)
+        response = source.bars(instrument("BTCUSD"), Timeframe.M1, window)
         untouched = source.bars(instrument("BTCUSD"), Timeframe.M1, Window(window.start, window.start + 5 * MINUTE))
-    assert answer.answered == (window,)
-    assert answer.bars.height == (30 if known else 20)
+    assert response.answered == (window,)
+    assert response.bars.height == (30 if known else 20)
     if known:
-        assert {str(price) for price in answer.bars["close"].head(10)} == {"101.50000000"}
+        assert {str(price) for price in response.bars["close"].head(10)} == {"101.50000000"}
     assert untouched.bars.height == (5 if known else 0)
 
 
@@ -294,10 +296,10 @@ def test_the_recording_comes_back_through_the_client(test_data: Path) -> None:
     recorded = unwrap("OHLC", json.loads((folder / "http_ohlc.json").read_text()))
     with running_exchange(market, clock=lambda: market.end) as url:
         client = client_of(url)
-        answer = client.ohlc(client.pairs().find("BTCUSDT"), 1)
+        response = client.ohlc(client.pairs().find("BTCUSDT"), 1)
         expected = parse_ohlc(recorded)
-        assert answer.last == expected.last
-        assert answer.rows.drop("record").equals(expected.rows.drop("record"))
+        assert response.last == expected.last
+        assert response.rows.drop("record").equals(expected.rows.drop("record"))
         source = KrakenSource(client, clock=lambda: market.end)
         first_complete = datetime(2025, 11, 10, 17, 24, tzinfo=UTC)
         bars = source.bars(instrument("BTCUSDT"), Timeframe.M1, Window(first_complete, market.end)).bars

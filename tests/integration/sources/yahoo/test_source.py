@@ -23,7 +23,7 @@ from trading_platform.domain.errors import MalformedPayload, RateLimited, Source
 from trading_platform.domain.market.corporate_actions import ActionKind
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, year_window
-from trading_platform.sources.rate_limits import Charge
+from trading_platform.sources.rate_limits import Cost
 from trading_platform.sources.yahoo.client import YahooClient, _session
 from trading_platform.sources.yahoo.frame_schema import HISTORY_SCHEMA, as_history
 from trading_platform.sources.yahoo.limits import WAIT
@@ -87,29 +87,31 @@ def test_what_yahoo_adjusted_for_splits_is_undone(apple: FakeYahoo, source: Yaho
     """Held against another vendor's raw bars; the two differ by a cent here and there, as the data's README says."""
     assert apple.listings
     window = Window(day("2004-08-19"), day("2018-01-20"))
-    answer = source.bars(APPLE, Timeframe.D1, window)
+    response = source.bars(APPLE, Timeframe.D1, window)
     other = pl.read_csv(test_data / "daily" / "AAPL_lean_daily.csv").select(
         time=pl.col("time_local").str.head(10).str.to_datetime("%Y-%m-%d", time_unit="us", time_zone="UTC"), raw="close"
     )
-    both = answer.bars.join(other, on="time")
-    assert both.height == answer.bars.height == 3379
+    both = response.bars.join(other, on="time")
+    assert both.height == response.bars.height == 3379
     ratio = both.select(pl.col("close").cast(pl.Float64) / pl.col("raw"))["close"]
     assert ratio.median() == 1.0
     assert 1 / (4 * 0.2526 + 2e-4) <= ratio.min() <= ratio.max() <= 1 / (4 * 0.2467 - 2e-4)
-    first = answer.bars.row(0, named=True)
+    first = response.bars.row(0, named=True)
     assert [first[name] for name in ("open", "high", "low", "close", "volume")] == [
         Decimal(text) for text in ("31.51", "31.86", "30.36", "30.71", "6945000")
     ]
-    assert answer.bars.select((pl.col("close") * 100).round() == pl.col("close") * 100).to_series().all(), "whole cents"
-    on_the_day = answer.bars.filter(pl.col("time") == day("2014-06-09")).row(0, named=True)
+    assert response.bars.select((pl.col("close") * 100).round() == pl.col("close") * 100).to_series().all(), (
+        "whole cents"
+    )
+    on_the_day = response.bars.filter(pl.col("time") == day("2014-06-09")).row(0, named=True)
     assert on_the_day["close"] == Decimal("93.7"), "the session of the split is in new shares already"
-    assert answer.refused.is_empty()
+    assert response.rejected.is_empty()
 
 
 def test_a_split_after_the_window_is_undone_too(apple: FakeYahoo, source: YahooSource) -> None:
-    answer = source.bars(APPLE, Timeframe.D1, Window(day("2010-01-04"), day("2010-02-01")))
-    assert answer.bars["close"][0] == Decimal("214.01")
-    assert answer.answered == (Window(day("2010-01-04"), day("2010-02-01")),)
+    response = source.bars(APPLE, Timeframe.D1, Window(day("2010-01-04"), day("2010-02-01")))
+    assert response.bars["close"][0] == Decimal("214.01")
+    assert response.answered == (Window(day("2010-01-04"), day("2010-02-01")),)
     questions = [query for _, query in apple.asked if "period1" in query]
     assert len(questions) == 1, "one question for prices and all splits since"
 
@@ -132,8 +134,8 @@ def test_numbers_of_single_precision_come_back_whole(yahoo: FakeYahoo, source: Y
     raw = [170.33, 0.0123, 99999.99, 1.0843, 12.3456]
     rows = [(day(f"2018-01-{9 + at:02}"), *[float(np.float32(price))] * 4, 10.0) for at, price in enumerate(raw)]
     yahoo.listings["AAPL"] = Listing({"1d": rows})
-    answer = source.bars(APPLE, Timeframe.D1, Window(day("2018-01-09"), day("2018-01-14")))
-    assert [float(price) for price in answer.bars["close"]] == raw
+    response = source.bars(APPLE, Timeframe.D1, Window(day("2018-01-09"), day("2018-01-14")))
+    assert [float(price) for price in response.bars["close"]] == raw
 
 
 # --- what is answered, and what is not --------------------------------------------------------------------------------
@@ -142,18 +144,18 @@ def test_numbers_of_single_precision_come_back_whole(yahoo: FakeYahoo, source: Y
 def test_before_its_first_day_an_instrument_is_proven_to_have_none(apple: FakeYahoo, source: YahooSource) -> None:
     assert apple.listings
     window = Window(day("2003-01-01"), day("2004-09-01"))
-    answer = source.bars(APPLE, Timeframe.D1, window)
-    assert answer.bars["time"][0] == FIRST
-    assert answer.answered == (window,)
+    response = source.bars(APPLE, Timeframe.D1, window)
+    assert response.bars["time"][0] == FIRST
+    assert response.answered == (window,)
 
 
 def test_a_session_without_a_row_is_not_answered_for(apple: FakeYahoo, source: YahooSource) -> None:
     listing = apple.listings["AAPL"]
     listing.rows["1d"] = [row for row in listing.rows["1d"] if row[0] != day("2010-01-13")]
     window = Window(day("2010-01-04"), day("2010-02-01"))
-    answer = source.bars(APPLE, Timeframe.D1, window)
-    assert answer.answered == (Window(window.start, day("2010-01-13")), Window(day("2010-01-14"), window.end))
-    assert answer.note
+    response = source.bars(APPLE, Timeframe.D1, window)
+    assert response.answered == (Window(window.start, day("2010-01-13")), Window(day("2010-01-14"), window.end))
+    assert response.note
 
 
 def test_a_row_without_prices_is_refused_and_not_taken_for_nothing(apple: FakeYahoo, source: YahooSource) -> None:
@@ -161,17 +163,17 @@ def test_a_row_without_prices_is_refused_and_not_taken_for_nothing(apple: FakeYa
     listing.rows["1d"] = [
         (row[0], None, None, None, None, None) if row[0] == day("2010-01-13") else row for row in listing.rows["1d"]
     ]
-    answer = source.bars(APPLE, Timeframe.D1, Window(day("2010-01-04"), day("2010-02-01")))
-    assert answer.refused.select("time", "reason").rows() == [(day("2010-01-13"), "missing_value")]
-    assert answer.bars.height == 18
+    response = source.bars(APPLE, Timeframe.D1, Window(day("2010-01-04"), day("2010-02-01")))
+    assert response.rejected.select("time", "reason").rows() == [(day("2010-01-13"), "missing_value")]
+    assert response.bars.height == 18
 
 
 def test_a_running_session_gives_no_bar(apple: FakeYahoo, client: YahooClient) -> None:
     assert apple.listings
     running = YahooSource(client, clock=lambda: datetime(2018, 1, 19, 20, tzinfo=UTC))
-    assert running.reach(APPLE, Timeframe.D1)[0].end == day("2018-01-19")
-    answer = running.bars(APPLE, Timeframe.D1, Window(day("2018-01-16"), day("2018-01-20")))
-    assert answer.bars["time"].max() < day("2018-01-19")
+    assert running.available_history(APPLE, Timeframe.D1)[0].end == day("2018-01-19")
+    response = running.bars(APPLE, Timeframe.D1, Window(day("2018-01-16"), day("2018-01-20")))
+    assert response.bars["time"].max() < day("2018-01-19")
 
 
 Mood = Callable[[dict[str, Any]], dict[str, Any]]
@@ -336,19 +338,19 @@ def test_minutes_are_undone_by_the_splits_of_the_daily_history(yahoo: FakeYahoo,
     yahoo.listings["AAPL"] = Listing({"1m": minutes, "1d": daily}, {day("2018-01-19"): Fraction(2)})
     source = YahooSource(client, clock=lambda: NOW)
     window = Window(day("2018-01-18"), day("2018-01-19"))
-    answer = source.bars(APPLE, Timeframe.M1, window)
-    assert answer.bars.height == 390
-    assert answer.bars["close"].unique().to_list() == [Decimal(101)]
-    assert answer.bars["volume"].unique().to_list() == [Decimal(20)]
-    assert answer.answered == (window,)
+    response = source.bars(APPLE, Timeframe.M1, window)
+    assert response.bars.height == 390
+    assert response.bars["close"].unique().to_list() == [Decimal(101)]
+    assert response.bars["volume"].unique().to_list() == [Decimal(20)]
+    assert response.answered == (window,)
     quiet = source.bars(APPLE, Timeframe.M1, Window(day("2018-01-18"), day("2018-01-20")))
     assert quiet.answered == (window,), "of the 19th there is no row, which proves nothing"
 
 
 def test_reach_is_what_yahoo_keeps(source: YahooSource) -> None:
     def days(instrument: Instrument, timeframe: Timeframe) -> int | None:
-        reach = source.reach(instrument, timeframe)
-        return (reach[0].end - reach[0].start).days if reach else None
+        available_history = source.available_history(instrument, timeframe)
+        return (available_history[0].end - available_history[0].start).days if available_history else None
 
     berlin = Instrument("SAP", AssetClass.EQUITY, "XETR", "yahoo")
     assert [days(APPLE, length) for length in Timeframe] == [7, 59, None, (day("2018-01-20") - day("1990-01-01")).days]
@@ -379,17 +381,17 @@ def test_an_exchange_without_a_suffix_is_said(source: YahooSource) -> None:
 
 
 def test_a_budget_is_asked_before_each_question(apple: FakeYahoo, tmp_path: Path) -> None:
-    taken: list[Charge] = []
+    taken: list[Cost] = []
 
     class Counting:
-        def take(self, charges: Any) -> float:
-            taken.extend(charges)
+        def take(self, costs: Any) -> float:
+            taken.extend(costs)
             return 0.0
 
-    client = YahooClient(apple.url, cache_directory=tmp_path, budget=Counting())
+    client = YahooClient(apple.url, cache_directory=tmp_path, rate_limiter=Counting())
     client.history(("AAPL", "XNAS"), "1d", None)
     client.history(("AAPL", "XNAS"), "1d", None)
-    assert [charge.limit.name for charge in taken] == ["yahoo:requests"] * 2
+    assert [cost.limit.name for cost in taken] == ["yahoo:requests"] * 2
 
 
 def test_caches_are_kept_where_they_are_told_and_not_at_home(apple: FakeYahoo, tmp_path: Path) -> None:
@@ -420,9 +422,9 @@ def test_caches_are_kept_where_they_are_told_and_not_at_home(apple: FakeYahoo, t
 def test_a_backfill_stores_raw_bars_and_asks_again_for_what_was_missing(
     apple: FakeYahoo, source: YahooSource, database_url: str, tmp_path: Path
 ) -> None:
-    listing, hole = apple.listings["AAPL"], day("2010-01-13")
+    listing, gap = apple.listings["AAPL"], day("2010-01-13")
     complete = listing.rows["1d"]
-    listing.rows["1d"] = [row for row in complete if row[0] != hole]
+    listing.rows["1d"] = [row for row in complete if row[0] != gap]
     year = year_window(day("2010-01-01"))
     with open_stores(database_url, tmp_path / "features", may_upgrade=True) as stores:
         stores.instruments.add(APPLE)
@@ -431,7 +433,7 @@ def test_a_backfill_stores_raw_bars_and_asks_again_for_what_was_missing(
             report = backfill_bars(stores, {"yahoo": source}, [APPLE], Timeframe.D1, [year], clock=lambda: NOW)
             (account,) = report.accounts
             assert report.failures == ()
-            return account.stored, account.empty, account.unaccounted
+            return account.stored, account.empty, account.missing
 
         assert backfill() == (251, 0, 1)
         listing.rows["1d"] = complete
@@ -440,9 +442,9 @@ def test_a_backfill_stores_raw_bars_and_asks_again_for_what_was_missing(
         assert backfill() == (252, 0, 0)
         assert len(apple.asked) == asked, "what was answered is not asked for again"
         stored = stores.bars.read(["AAPL"], Timeframe.D1, year)
-        assert stored.filter(pl.col("time") == hole)["close"].to_list() == [Decimal("210.65")]
+        assert stored.filter(pl.col("time") == gap)["close"].to_list() == [Decimal("210.65")]
         apple.status = 429
-        report = backfill_bars(stores, {"yahoo": source}, [APPLE], Timeframe.D1, [year], clock=lambda: NOW, again=True)
+        report = backfill_bars(stores, {"yahoo": source}, [APPLE], Timeframe.D1, [year], clock=lambda: NOW, force=True)
         (failure,) = report.failures
         assert isinstance(failure.error, RateLimited)
         assert stores.bars.read(["AAPL"], Timeframe.D1, year).equals(stored)

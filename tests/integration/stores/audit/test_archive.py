@@ -60,21 +60,21 @@ class World:
     def outcomes(self, now: datetime = NOW) -> dict[tuple[str, str], Outcome]:
         return {(month.table, month.month): month.outcome for month in self.run(now).months}
 
-    def decide(self, moment: datetime, count: int = 1) -> list[Decision]:
+    def decide(self, timestamp: datetime, count: int = 1) -> list[Decision]:
         return [
             self.live.record(
                 decision_type="entry",
                 signals={"number": number},
                 reasoning="¿por qué?",
-                timestamp=moment + timedelta(microseconds=number),
+                timestamp=timestamp + timedelta(microseconds=number),
             )
             for number in range(count)
         ]
 
-    def happen(self, moment: datetime, count: int = 1) -> list[SystemEvent]:
+    def happen(self, timestamp: datetime, count: int = 1) -> list[SystemEvent]:
         return [
             self.live.log(
-                event_type="test", severity="warning", component="test", message=f"event {number}", timestamp=moment
+                event_type="test", severity="warning", component="test", message=f"event {number}", timestamp=timestamp
             )
             for number in range(count)
         ]
@@ -140,7 +140,7 @@ def test_months_older_than_a_year_leave_the_database(world: World):
     }
     left = {name for name in world.partitions() if "_2019_" in name}
     assert left == {f"{table}_2019_{month}" for table in ("decisions", "system_events") for month in ("06", "07")}
-    assert [(m.table, m.window, m.record.tally.rows) for m in world.archive.months()] == [
+    assert [(m.table, m.window, m.record.manifest.rows) for m in world.archive.months()] == [
         (AuditTable.DECISIONS, MAY, 3),
         (AuditTable.EVENTS, MAY, 3),
     ]
@@ -187,7 +187,7 @@ SCALARS = (
 )
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
 OBJECTS = st.none() | st.dictionaries(TEXT, VALUES, max_size=5)
-MOMENTS = st.datetimes(
+TIMESTAMPS = st.datetimes(
     FIRST.replace(tzinfo=None), MAY.end.replace(tzinfo=None) - timedelta(microseconds=1), timezones=st.just(UTC)
 )
 DECISIONS = st.fixed_dictionaries(
@@ -198,7 +198,7 @@ DECISIONS = st.fixed_dictionaries(
         "risk_check": OBJECTS,
         "final_action": st.none() | TEXT,
         "reasoning": st.none() | TEXT,
-        "timestamp": MOMENTS,
+        "timestamp": TIMESTAMPS,
     }
 )
 EVENTS = st.fixed_dictionaries(
@@ -208,7 +208,7 @@ EVENTS = st.fixed_dictionaries(
         "component": st.just("test"),
         "message": TEXT,
         "metadata": OBJECTS,
-        "timestamp": MOMENTS,
+        "timestamp": TIMESTAMPS,
     }
 )
 
@@ -229,7 +229,7 @@ def test_everything_reads_as_before(database_url: str, database: Database, decis
         assert not world.run().failed
         assert reads(world) == before
         assert world.live.decisions() == []
-        assert sum(month.record.tally.rows for month in world.archive.months(AuditTable.DECISIONS)) == len(decisions)
+        assert sum(month.record.manifest.rows for month in world.archive.months(AuditTable.DECISIONS)) == len(decisions)
 
 
 def reads(world: World) -> list[object]:
@@ -261,7 +261,7 @@ def test_what_sql_alone_can_write_is_archived_too(world: World):
     assert not world.run().failed
     rows = world.archive.read(AuditTable.DECISIONS, [MAY], lambda rows: rows.sort("id")).to_dicts()
     assert [(row["decision_type"], row["final_action"], row["reasoning"], row["timestamp"]) for row in rows] == [
-        (found["decision_type"], found["final_action"], found["reasoning"], moment) for found, moment in before
+        (found["decision_type"], found["final_action"], found["reasoning"], timestamp) for found, timestamp in before
     ]
     numbers = {row["decision_type"]: row["signals"] for row in rows}
     assert numbers["-"] == "null"
@@ -326,8 +326,8 @@ def test_rows_of_younger_months_stay_in_the_default_partition(world: World):
 def test_a_row_both_archived_and_live_is_read_once(world: World):
     rows = world.decide(MAY.start, 3)
     source = AuditSource(world.database)
-    with world.archive.writing(), source.reading(AuditTable.DECISIONS, MAY) as (tally, batches):
-        world.archive.add(AuditTable.DECISIONS, MAY, tally, batches, clock=lambda: NOW, reached=lambda _stage: None)
+    with world.archive.writing(), source.reading(AuditTable.DECISIONS, MAY) as (manifest, batches):
+        world.archive.add(AuditTable.DECISIONS, MAY, manifest, batches, clock=lambda: NOW, reached=lambda _stage: None)
     assert world.all_decisions() == rows[::-1]
     before = world.archive.path(AuditTable.DECISIONS, MAY).read_bytes()
     assert world.outcomes()["decisions", "2019-05"] is Outcome.ARCHIVED

@@ -106,8 +106,8 @@ def test_partitions_are_made_while_others_write(database, audit):
 
     def write(number: int) -> None:
         order = ledger.place(symbol="QQQ", side="buy", order_type="market", quantity=1, broker="ibkr")
-        moment = datetime(2018, 1 + number % 12, 15, tzinfo=UTC)
-        audit.record(decision_type="busy", order_id=order.id, timestamp=moment)
+        timestamp = datetime(2018, 1 + number % 12, 15, tzinfo=UTC)
+        audit.record(decision_type="busy", order_id=order.id, timestamp=timestamp)
 
     with ThreadPoolExecutor(6) as pool:
         writing = [pool.submit(write, number) for number in range(120)]

@@ -39,9 +39,9 @@ def test_a_limit_is_exact_and_says_who_set_it(database):
     limits = RiskLimitStore(database)
     first = limits.set("max_position_pct", "0.00000001", description="Share of the capital", by="ana")
     assert (first.value, first.updated_by) == (Decimal("0.00000001"), "ana")
-    again = limits.set("max_position_pct", 5, by="ana")
-    assert (again.value, again.description, again.updated_by) == (5, "Share of the capital", "ana")
-    assert again.updated_at > first.updated_at
+    force = limits.set("max_position_pct", 5, by="ana")
+    assert (force.value, force.description, force.updated_by) == (5, "Share of the capital", "ana")
+    assert force.updated_at > first.updated_at
     assert limits.set("max_position_pct", 6).updated_by not in ("", "ana")
     assert limits.all() == [limits.get("max_position_pct")]
     assert (limits.remove("max_position_pct"), limits.remove("max_position_pct")) == (True, False)

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, compute_indicators
 from trading_platform.domain.errors import StoreError, StoreUnavailable
 from trading_platform.domain.market.bars import BAR_SCHEMA, content_hash, empty_bars, mark_gaps
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import BarStore
 from trading_platform.stores.market_data.coverage import CoverageStore, Outcome, Request
 from trading_platform.stores.market_data.indicators import IndicatorStore
-from trading_platform.stores.market_data.input_versions import DerivationStore
+from trading_platform.stores.market_data.input_versions import InputVersionStore
 from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.postgres.database import Database
 
@@ -258,10 +258,10 @@ def test_a_failure_is_on_record_until_it_is_answered(database: Database) -> None
 
 def test_every_change_of_any_input_makes_a_new_version(database: Database) -> None:
     """Also one that was begun before another symbol's and committed after it."""
-    coverage, derivations = CoverageStore(database), DerivationStore(database)
+    coverage, input_versions = CoverageStore(database), InputVersionStore(database)
 
     def version() -> int:
-        return derivations.bar_versions(["GOOG", "SPY"], Timeframe.M1).before(["GOOG", "SPY"], YEAR.end)
+        return input_versions.bar_versions(["GOOG", "SPY"], Timeframe.M1).before(["GOOG", "SPY"], YEAR.end)
 
     assert version() == 0
     window = minute_window((0, 1))
@@ -275,7 +275,7 @@ def test_every_change_of_any_input_makes_a_new_version(database: Database) -> No
     with database.begin() as connection:
         coverage.record(connection, request(window, changed=False))
     assert version() == unchanged
-    assert derivations.bar_versions(["SPY"], Timeframe.M1).before(["SPY"], window.start) == 0
+    assert input_versions.bar_versions(["SPY"], Timeframe.M1).before(["SPY"], window.start) == 0
 
 
 refusals = st.lists(
@@ -296,13 +296,13 @@ refusals = st.lists(
 @on_real_servers
 @given(refusals)
 def test_refused_rows_are_kept_once_whatever_is_in_them(
-    database: Database, database_url: str, refused: list[dict[str, object]]
+    database: Database, database_url: str, rejected: list[dict[str, object]]
 ) -> None:
     store = QuarantineStore(database)
     with psycopg.connect(database_url) as connection:
         connection.execute("TRUNCATE market_data.quarantine")
-    frame = pl.DataFrame(refused, schema=REFUSED_SCHEMA)
-    distinct = {(row["line"], row["reason"], str(row["record"]).replace("\0", "\\0")) for row in refused}
+    frame = pl.DataFrame(rejected, schema=REJECTED_SCHEMA)
+    distinct = {(row["line"], row["reason"], str(row["record"]).replace("\0", "\\0")) for row in rejected}
     about = {"source": "file", "symbol": "SPY", "timeframe": "1d", "origin": "a.csv"}
     assert store.record(frame, **about) == len(distinct)
     assert store.record(frame, **about) == 0

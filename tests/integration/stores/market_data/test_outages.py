@@ -16,14 +16,14 @@ from commands import ROLES_PASSWORD, installation
 from trading_platform.domain.errors import SourceUnavailable
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import build_sources, open_platform
 from trading_platform.settings import Settings
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.market_data.outages import LATE_EVENTS, Outage, OutageState
 from trading_platform.stores.postgres.roles import Role, as_role
@@ -52,7 +52,7 @@ def stores(server_url: str, tmp_path: Path) -> Iterator[Stores]:
     with psycopg.connect(server_url) as connection:
         connection.execute(
             "TRUNCATE config.instruments, market_data.bars_1m, market_data.bars_5m, market_data.bars_1h,"
-            " market_data.bars_1d, market_data.coverage, market_data.coverage_requests, market_data.derivations,"
+            " market_data.bars_1d, market_data.coverage, market_data.coverage_requests, market_data.input_versions,"
             " market_data.stream_positions, market_data.outages, audit.system_events"
         )
     with open_stores(as_role(server_url, Role.INGEST, ROLES_PASSWORD), tmp_path) as opened:
@@ -80,20 +80,20 @@ class Exchange:
         del timeframe
         return timedelta(days=1)
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         del instrument
         return (Window(self.clock() - MINUTE, self.clock()),) if timeframe is Timeframe.M1 else ()
 
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         del instrument, timeframe
         self.asked.append(window)
         if self.away:
             raise SourceUnavailable("The exchange does not answer.")
         inside = pl.col("time").is_between(window.start, min(window.end, self.knows_until), closed="left")
         answered = window.intersect(Window(START, self.knows_until))
-        return BarAnswer(
+        return BarResponse(
             self.minutes.filter(inside),
-            pl.DataFrame(schema=REFUSED_SCHEMA),
+            pl.DataFrame(schema=REJECTED_SCHEMA),
             (answered,) if answered else (),
             "a test",
             None if answered == window else "no more is known",
@@ -131,7 +131,7 @@ def stream(stores: Stores, exchange: Exchange, *gaps: Window, late: tuple[dateti
         until=WHOLE.end,
         position={"offset": 1},
         now=WHOLE.end,
-        late=[("BTCUSD", moment) for moment in late],
+        late=[("BTCUSD", timestamp) for timestamp in late],
     )
 
 
@@ -253,9 +253,13 @@ def test_a_source_that_is_away_is_asked_again_later_each_time_and_not_for_ever(
         clock.now += SECOND
     assert waited == [FIRST_WAIT * 2**number for number in range(ATTEMPTS - 1)]
     assert AuditStore(stores.database).events() == []
-    assert repair(stores, exchange, clock) == [(OutageState.GIVEN_UP, ATTEMPTS)]
+    assert repair(stores, exchange, clock) == [(OutageState.FAILED_PERMANENTLY, ATTEMPTS)]
     (event,) = AuditStore(stores.database).events()
-    assert (event.event_type, event.severity, event.component) == ("outage_given_up", "warning", "repair_outages")
+    assert (event.event_type, event.severity, event.component) == (
+        "outage_failed_permanently",
+        "warning",
+        "repair_outages",
+    )
     assert event.metadata["symbol"] == "BTCUSD"
     assert len(stores.coverage.failures(["BTCUSD"], Timeframe.M1)) == 1
     exchange.away = False
@@ -303,7 +307,7 @@ def test_an_instrument_that_has_left_is_given_up(stores: Stores, exchange: Excha
     stores.outages.opened("kraken", ["BTCUSD"], DOWN, "silent for 5 s")
     stores.outages.closed("kraken", ["BTCUSD"], UP)
     stores.instruments.remove("BTCUSD")
-    assert repair(stores, exchange, clock) == [(OutageState.GIVEN_UP, 1)]
+    assert repair(stores, exchange, clock) == [(OutageState.FAILED_PERMANENTLY, 1)]
 
 
 def test_the_longer_bars_of_a_repair_are_those_of_a_roll_up(stores: Stores, exchange: Exchange, clock: Time) -> None:
@@ -313,7 +317,7 @@ def test_the_longer_bars_of_a_repair_are_those_of_a_roll_up(stores: Stores, exch
     repair(stores, exchange, clock)
     for timeframe in (Timeframe.M5, Timeframe.H1):
         partitions = partition_windows(timeframe, WHOLE)
-        assert not any(roll_up_bars(stores, BTC, timeframe, partitions, clock=clock, again=True))
+        assert not any(roll_up_bars(stores, BTC, timeframe, partitions, clock=clock, force=True))
 
 
 def test_minutes_come_from_the_exchange_s_own_trades(stores: Stores, clock: Time, tmp_path: Path) -> None:
@@ -370,6 +374,6 @@ def test_the_command_lists_what_is_not_repaired_and_repairs_it(stack: Endpoints)
         with open_platform(ours.settings()) as platform:
             platform.stores.outages.closed("kraken", ["BTCUSD"], UP + 2 * MINUTE)
             platform.stores.instruments.remove("BTCUSD")
-        given_up = ours.run("outages", "--repair")
-        assert given_up.code == 1
-        assert "has left the universe" in given_up.text
+        failed_permanently = ours.run("outages", "--repair")
+        assert failed_permanently.code == 1
+        assert "has left the universe" in failed_permanently.text

@@ -176,9 +176,9 @@ def test_symbols_without_bars_give_no_row(platform: Platform) -> None:
 
 def test_unknown_symbols_are_named_even_where_they_have_bars(platform: Platform, stores: Stores) -> None:
     for read in (lambda of: platform.last_bars(of, "1d", 5), platform.latest_prices):
-        with pytest.raises(InvalidRequest, match="There is no instrument 'ALIV'") as refused:
+        with pytest.raises(InvalidRequest, match="There is no instrument 'ALIV'") as rejected:
             read(["ALIVE", "ALIV"])
-        assert "did you mean ALIVE" in str(refused.value.remedy)
+        assert "did you mean ALIVE" in str(rejected.value.remedy)
         with pytest.raises(InvalidRequest, match="No symbol"):
             read([])
     stores.instruments.remove("YOUNG")
@@ -193,9 +193,9 @@ def test_unknown_symbols_are_named_even_where_they_have_bars(platform: Platform,
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "5", 10**12])
 def test_a_count_that_is_none_is_refused(platform: Platform, count: Any) -> None:
-    with pytest.raises(InvalidRequest, match="cannot be read") as refused:
+    with pytest.raises(InvalidRequest, match="cannot be read") as rejected:
         platform.last_bars("ALIVE", "1m", count)
-    assert refused.value.received == repr(count)
+    assert rejected.value.received == repr(count)
 
 
 def test_an_enormous_count_reads_all_there_is(platform: Platform, stored: pl.DataFrame) -> None:

@@ -27,7 +27,7 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import ensure_database
 from trading_platform.stores import schema
 from trading_platform.stores.market_data.bars import BarStore
-from trading_platform.stores.market_data.retention import LifecycleStore
+from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.postgres import migrations
 from trading_platform.stores.postgres.database import Database, execute
 
@@ -80,7 +80,7 @@ def stop_jobs(database: Database) -> None:
 
 
 def uses_timescaledb(database: Database) -> bool:
-    return LifecycleStore(database, database).uses_timescaledb()
+    return RetentionStore(database, database).uses_timescaledb()
 
 
 def now_of(database: Database) -> datetime:
@@ -88,25 +88,25 @@ def now_of(database: Database) -> datetime:
         return execute(connection, "SELECT date_trunc('minute', now())")[0][0]
 
 
-def before(database: Database, moment: datetime, span: str) -> datetime:
+def before(database: Database, timestamp: datetime, span: str) -> datetime:
     with database.begin() as connection:
         return execute(
-            connection, "SELECT %(moment)s::timestamptz - %(span)s::interval", {"moment": moment, "span": span}
+            connection, "SELECT %(timestamp)s::timestamptz - %(span)s::interval", {"timestamp": timestamp, "span": span}
         )[0][0]
 
 
-def chunk_end(moment: datetime, chunk: timedelta) -> datetime:
-    return EPOCH + ((moment - EPOCH) // chunk + 1) * chunk
+def chunk_end(timestamp: datetime, chunk: timedelta) -> datetime:
+    return EPOCH + ((timestamp - EPOCH) // chunk + 1) * chunk
 
 
-def insert(database: Database, table: str, moments: list[datetime]) -> None:
+def insert(database: Database, table: str, timestamps: list[datetime]) -> None:
     values = (
         "(time, symbol, open, high, low, close, volume, source) VALUES (%s, 'AAA', 1, 3, 0.5, 2, 10, 'test')"
         if table.startswith("bars")
         else "(time, symbol, sma_20) VALUES (%s, 'AAA', 1.5)"
     )
     with database.begin() as connection, connection.connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO market_data.{table} {values}", [(moment,) for moment in moments])
+        cursor.executemany(f"INSERT INTO market_data.{table} {values}", [(timestamp,) for timestamp in timestamps])
 
 
 def times(database: Database, table: str) -> list[datetime]:
@@ -117,12 +117,12 @@ def times(database: Database, table: str) -> list[datetime]:
 
 def keep_rules(database: Database, present: datetime) -> None:
     """What happens by the next morning: the policies' jobs, or the asset's work; both is what the asset does."""
-    lifecycle = LifecycleStore(database, database)
-    lifecycle.make_partitions_ahead(present)
-    lifecycle.refresh_hours(present)
+    retention = RetentionStore(database, database)
+    retention.make_partitions_ahead(present)
+    retention.refresh_hours(present)
     run_jobs(database, "policy_refresh_continuous_aggregate", "policy_compression", "policy_retention")
-    lifecycle.drop_expired(present)
-    lifecycle.note_expired(present)
+    retention.drop_expired(present)
+    retention.note_expired(present)
 
 
 def run_jobs(database: Database, *policies: str) -> None:
@@ -147,16 +147,16 @@ def test_rows_live_as_long_as_the_document_says(empty: Database) -> None:
     for timeframe, (chunk, keep, compress) in RULES.items():
         limit = before(empty, present, keep or "30 years")
         edge = before(empty, present, compress)
-        moments = {
+        timestamps = {
             limit - 3 * chunk, limit - chunk - timedelta(hours=1), limit - chunk + timedelta(hours=1),
             limit - timedelta(hours=1), limit + timedelta(hours=1), limit + chunk,
             edge - 2 * chunk, edge - timedelta(hours=1), edge + timedelta(hours=1), present - timedelta(hours=1),
         }  # fmt: skip
         for kind in ("bars", "indicators"):
             table = f"{kind}_{timeframe}"
-            insert(empty, table, sorted(moments))
-            gone = {moment for moment in moments if keep and chunk_end(moment, chunk) <= limit}
-            kept[table] = sorted(moments - gone)
+            insert(empty, table, sorted(timestamps))
+            gone = {timestamp for timestamp in timestamps if keep and chunk_end(timestamp, chunk) <= limit}
+            kept[table] = sorted(timestamps - gone)
             if keep:
                 assert limit - 3 * chunk in gone
                 assert limit + timedelta(hours=1) not in gone
@@ -196,8 +196,8 @@ def test_the_policies_are_the_documents_and_the_aggregate_is_out_of_their_reach(
     """Over the database's own table of jobs: what is dropped can never be refreshed again, or compressed too early."""
     if not uses_timescaledb(database):
         pytest.skip("plain PostgreSQL has no policies")
-    lifecycle = LifecycleStore(database, database)
-    lifecycle.ensure_policies()
+    retention = RetentionStore(database, database)
+    retention.ensure_policies()
     with database.begin() as connection:
         found = execute(
             connection,
@@ -234,19 +234,19 @@ def test_the_policies_are_the_documents_and_the_aggregate_is_out_of_their_reach(
 def test_policies_that_somebody_changed_are_put_right_and_others_left_alone(database: Database) -> None:
     if not uses_timescaledb(database):
         pytest.skip("plain PostgreSQL has no policies")
-    lifecycle = LifecycleStore(database, database)
-    lifecycle.ensure_policies()
-    assert lifecycle.ensure_policies() == []
+    retention = RetentionStore(database, database)
+    retention.ensure_policies()
+    assert retention.ensure_policies() == []
     with database.begin() as connection:
         execute(connection, "SELECT remove_retention_policy('market_data.bars_5m')")
         execute(connection, "SELECT remove_compression_policy('market_data.bars_1d')")
         execute(connection, "SELECT add_compression_policy('market_data.bars_1d', interval '3 days')")
         execute(connection, "SELECT remove_continuous_aggregate_policy('market_data.ohlcv_1h')")
         execute(connection, "SELECT add_retention_policy('market_data.bars_1d', interval '9 years')")
-    changed = lifecycle.ensure_policies()
+    changed = retention.ensure_policies()
     assert {said.split()[0] for said in changed} == {"bars_5m", "bars_1d", "ohlcv_1h"}
     assert len(changed) == 4
-    assert lifecycle.ensure_policies() == []
+    assert retention.ensure_policies() == []
 
 
 def minutes(symbol: str, start: datetime, count: int, price: int = 100) -> pl.DataFrame:
@@ -293,19 +293,19 @@ def hours_of(bars: pl.DataFrame) -> list[tuple[object, ...]]:
     return rolled.rename({"time": "bucket"}).sort("bucket", "symbol").select(HOUR_COLUMNS).rows()
 
 
-def hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def hour_of(timestamp: datetime) -> datetime:
+    return timestamp.replace(minute=0, second=0, microsecond=0)
 
 
 def test_the_hourly_aggregate_follows_late_bars_and_shows_the_newest(empty: Database) -> None:
     present = now_of(empty)
-    lifecycle = LifecycleStore(empty, empty)
+    retention = RetentionStore(empty, empty)
     old, middle = (hour_of(present - timedelta(days=days)) + timedelta(minutes=17) for days in (120, 40))
     first = pl.concat([minutes("AAA", old, 600), minutes("AAA", middle, 300), minutes("BBB", middle, 200)])
     store(empty, first)
     if not uses_timescaledb(empty):  # its policy may have looked at the empty table already
         assert hours(empty) == hours_of(first)
-    refresh(empty, lifecycle, present)
+    refresh(empty, retention, present)
     assert hours(empty) == hours_of(first)
     fresh = minutes("AAA", hour_of(present) - timedelta(minutes=90), 85)
     store(empty, fresh)
@@ -313,7 +313,7 @@ def test_the_hourly_aggregate_follows_late_bars_and_shows_the_newest(empty: Data
     late = minutes("CCC", old + timedelta(days=1), 150)
     corrected = minutes("BBB", middle, 200, price=500)
     store(empty, pl.concat([late, corrected]))
-    refresh(empty, lifecycle, present)
+    refresh(empty, retention, present)
     now_there = pl.concat([first.filter(pl.col("symbol") != "BBB"), corrected, late, fresh])
     assert hours(empty) == hours_of(now_there)
     with empty.begin() as connection:
@@ -324,29 +324,29 @@ def test_the_hourly_aggregate_follows_late_bars_and_shows_the_newest(empty: Data
             Window(middle, middle + timedelta(minutes=300)),
             pl.DataFrame(schema=BAR_SCHEMA),
         )
-    refresh(empty, lifecycle, present)
+    refresh(empty, retention, present)
     gone = now_there.filter(
         ~((pl.col("symbol") == "AAA") & pl.col("time").is_between(middle, middle + timedelta(minutes=300)))
     )
     assert hours(empty) == hours_of(gone)
 
 
-def refresh(database: Database, lifecycle: LifecycleStore, present: datetime) -> None:
+def refresh(database: Database, retention: RetentionStore, present: datetime) -> None:
     """As it happens by itself: TimescaleDB by its policy, the other by the asset."""
     if uses_timescaledb(database):
         run_jobs(database, "policy_refresh_continuous_aggregate")
     else:
-        lifecycle.refresh_hours(present)
+        retention.refresh_hours(present)
 
 
 def test_hours_outlive_their_minutes(empty: Database) -> None:
     """Bars that come from years ago, beyond what a policy refreshes, and are dropped because they are so old."""
     present = now_of(empty)
-    lifecycle = LifecycleStore(empty, empty)
+    retention = RetentionStore(empty, empty)
     ages = (timedelta(days=400), timedelta(days=170), timedelta(days=3))
     bars = pl.concat([minutes("AAA", hour_of(present - age), 180) for age in ages])
     store(empty, bars)
-    lifecycle.refresh_hours(present)
+    retention.refresh_hours(present)
     for _ in range(2):
         keep_rules(empty, present)
         assert hours(empty) == hours_of(bars)
@@ -397,8 +397,8 @@ def test_one_bar_upserted_into_a_compressed_chunk(empty: Database) -> None:
     known, new = start + timedelta(minutes=700), start - timedelta(minutes=1)
     for _ in range(2):
         with empty.begin() as connection:
-            for moment in (known, new):
-                execute(connection, upsert, {"time": moment})
+            for timestamp in (known, new):
+                execute(connection, upsert, {"time": timestamp})
     run_jobs(empty, "policy_compression")
     bars = BarStore(empty).read(["AAA"], Timeframe.M1, Window(start - timedelta(days=1), present))
     assert bars.height == 2_001
@@ -410,15 +410,15 @@ def test_a_row_without_a_partition_waits_and_is_moved(empty: Database) -> None:
     if uses_timescaledb(empty):
         pytest.skip("TimescaleDB makes a chunk at the first row")
     present = now_of(empty)
-    moments = [present - timedelta(days=days) for days in (160, 100, 33)]
-    insert(empty, "bars_1m", moments)
-    lifecycle = LifecycleStore(empty, empty)
+    timestamps = [present - timedelta(days=days) for days in (160, 100, 33)]
+    insert(empty, "bars_1m", timestamps)
+    retention = RetentionStore(empty, empty)
     with empty.begin() as connection:
         waiting = execute(connection, "SELECT count(*) FROM market_data.bars_1m_default")[0][0]
     assert waiting > 0
-    assert lifecycle.make_partitions_ahead(present) >= waiting
-    assert lifecycle.make_partitions_ahead(present) == 0
-    assert times(empty, "bars_1m") == moments
+    assert retention.make_partitions_ahead(present) >= waiting
+    assert retention.make_partitions_ahead(present) == 0
+    assert times(empty, "bars_1m") == timestamps
     with empty.begin() as connection:
         assert execute(connection, "SELECT count(*) FROM market_data.bars_1m_default") == [(0,)]
 
@@ -427,17 +427,17 @@ def test_partitions_are_there_before_their_time(database: Database) -> None:
     if uses_timescaledb(database):
         pytest.skip("TimescaleDB makes a chunk at the first row")
     present = now_of(database)
-    LifecycleStore(database, database).make_partitions_ahead(present)
+    RetentionStore(database, database).make_partitions_ahead(present)
     with database.begin() as connection:
         chunks = execute(connection, "SELECT table_name, range_start, range_end FROM market_data.chunks()")
     for timeframe, (chunk, _, _) in RULES.items():
         for kind in ("bars", "indicators"):
             spans = {start: end for table, start, end in chunks if table == f"{kind}_{timeframe}"}
             assert all(end - start == chunk and (start - EPOCH) % chunk == timedelta() for start, end in spans.items())
-            moment = present
+            timestamp = present
             for _ in range(3):
-                (start,) = [start for start, end in spans.items() if start <= moment < end]
-                moment = spans[start]
+                (start,) = [start for start, end in spans.items() if start <= timestamp < end]
+                timestamp = spans[start]
 
 
 def test_writers_do_not_wait_for_a_reader_who_holds_the_default_partition(empty: Database) -> None:
@@ -450,28 +450,28 @@ def test_writers_do_not_wait_for_a_reader_who_holds_the_default_partition(empty:
         execute(reader, "SELECT count(*) FROM market_data.bars_1m")
         store(empty, bars)
     assert BarStore(empty).read(["AAA"], Timeframe.M1, Window(EPOCH, present)).equals(bars)
-    LifecycleStore(empty, empty).make_partitions_ahead(present)
+    RetentionStore(empty, empty).make_partitions_ahead(present)
     assert BarStore(empty).read(["AAA"], Timeframe.M1, Window(EPOCH, present)).equals(bars)
 
 
 def test_the_status_counts_what_is_there_and_what_is_due(empty: Database) -> None:
     present = now_of(empty)
     old = before(empty, present, "6 months") - timedelta(days=20)
-    moments = [old, present - timedelta(days=50), present - timedelta(hours=1)]
-    insert(empty, "bars_1m", moments)
-    lifecycle = LifecycleStore(empty, empty)
-    lifecycle.make_partitions_ahead(present)
-    found = {table.table: table for table in lifecycle.status(present)}
+    timestamps = [old, present - timedelta(days=50), present - timedelta(hours=1)]
+    insert(empty, "bars_1m", timestamps)
+    retention = RetentionStore(empty, empty)
+    retention.make_partitions_ahead(present)
+    found = {table.table: table for table in retention.status(present)}
     assert set(TABLES) < set(found)
     assert len(found) == 9
     table = found["bars_1m"]
-    assert (table.rows, table.first, table.last, table.keep) == (3, moments[0], moments[-1], "6 months")
+    assert (table.rows, table.first, table.last, table.keep) == (3, timestamps[0], timestamps[-1], "6 months")
     assert (table.due_to_drop, table.overdue) == (1, 2 if uses_timescaledb(empty) else 1)
     assert table.due_to_compress == (2 if uses_timescaledb(empty) else None)
     assert table.bytes > 0
     assert found["bars_1d"].keep is None
     keep_rules(empty, present)
-    after = {table.table: table for table in lifecycle.status(present)}["bars_1m"]
+    after = {table.table: table for table in retention.status(present)}["bars_1m"]
     assert (after.rows, after.due_to_drop, after.overdue, after.due_to_compress or 0) == (2, 0, 0, 0)
 
 

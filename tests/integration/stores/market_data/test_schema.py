@@ -105,7 +105,7 @@ def test_the_rules_are_the_documents(document: str, database: Database) -> None:
         for timeframe, (keep, compress) in rules.items():
             same = execute(
                 connection,
-                "SELECT table_name FROM config.lifecycle WHERE timeframe = %(timeframe)s"
+                "SELECT table_name FROM config.retention WHERE timeframe = %(timeframe)s"
                 " AND keep IS NOT DISTINCT FROM %(keep)s::interval AND compress_after = %(compress)s::interval",
                 {"timeframe": timeframe, "keep": keep, "compress": compress},
             )

@@ -48,7 +48,7 @@ def stores(server_url: str, tmp_path: Path) -> Iterator[Stores]:
     with psycopg.connect(server_url) as connection:
         connection.execute(
             "TRUNCATE config.instruments, market_data.bars_1m, market_data.bars_5m, market_data.bars_1h,"
-            " market_data.bars_1d, market_data.coverage, market_data.coverage_requests, market_data.derivations,"
+            " market_data.bars_1d, market_data.coverage, market_data.coverage_requests, market_data.input_versions,"
             " market_data.stream_positions, market_data.outages"
         )
     with open_stores(as_role(server_url, Role.INGEST, ROLES_PASSWORD), tmp_path) as opened:
@@ -90,7 +90,7 @@ def stored(stores: Stores, timeframe: Timeframe = Timeframe.M1, symbol: str = "B
 
 
 def version(stores: Stores, timeframe: Timeframe = Timeframe.M1) -> int:
-    return stores.derivations.bar_versions(["BTCUSD"], timeframe).before(["BTCUSD"], START + 365 * DAY)
+    return stores.input_versions.bar_versions(["BTCUSD"], timeframe).before(["BTCUSD"], START + 365 * DAY)
 
 
 def test_bars_proof_and_position_are_stored_together(stores: Stores) -> None:

@@ -87,7 +87,7 @@ def test_a_killed_upgrade_leaves_nothing_behind(
 
 
 def test_several_at_the_same_time_do_it_once(empty_url: str) -> None:
-    def upgrade(_number: int) -> tuple[str | None, str]:
+    def upgrade_once(_number: int) -> tuple[str | None, str]:
         database = Database(empty_url)
         try:
             return upgrade(database)
@@ -95,7 +95,7 @@ def test_several_at_the_same_time_do_it_once(empty_url: str) -> None:
             database.close()
 
     with ThreadPoolExecutor(4) as pool:
-        outcomes = sorted(pool.map(upgrade, range(4)), key=str)
+        outcomes = sorted(pool.map(upgrade_once, range(4)), key=str)
     assert outcomes == [(migrations.head(), migrations.head())] * 3 + [(None, migrations.head())]
 
 

@@ -196,8 +196,8 @@ def test_killed_at_any_moment_it_is_done_whole_or_not_at_all(server: Server, upg
         takes, after = time.monotonic() - began, catalog(url)
     with new_database(server.url, server.state(revision)) as url:
         killed = 0
-        for moment in sorted(chance.uniform(0, takes) for _ in range(8)):
-            killed += kill_after(moment, upgrades, url) == -signal.SIGKILL
+        for timestamp in sorted(chance.uniform(0, takes) for _ in range(8)):
+            killed += kill_after(timestamp, upgrades, url) == -signal.SIGKILL
             wait_until_alone(url)
             found = catalog(url)
             assert found in (before, after)

@@ -29,7 +29,7 @@ from trading_platform.stores.schema import upgrade
 PASSWORDS = {role: f"{role}: {secrets.token_urlsafe(6)}@/%" for role in Role}
 
 
-MIGRATE_WHEN_TOLD = """
+MIGRATE_ON_REQUEST = """
 import sys
 import alembic.command
 from trading_platform.stores.schema import upgrade
@@ -190,9 +190,9 @@ def test_commands_of_an_agents_machine(owned: Settings, monkeypatch: pytest.Monk
     assert CliRunner().invoke(app, ["coverage", "--json"]).exit_code == 0
     assert CliRunner().invoke(app, ["instruments", "list", "--json"]).exit_code == 0
     for arguments, needed in ((["db", "upgrade"], "owner"), (["instruments", "add", "SPY"], "role ingest")):
-        answer = CliRunner().invoke(app, arguments)
-        assert isinstance(answer.exception, ConfigurationError)
-        assert needed in str(answer.exception)
+        response = CliRunner().invoke(app, arguments)
+        assert isinstance(response.exception, ConfigurationError)
+        assert needed in str(response.exception)
 
 
 def test_who_may_not_create_roles_is_told_what_an_administrator_has_to_run(
@@ -253,7 +253,7 @@ def test_databases_of_one_server_are_migrated_and_given_passwords_at_the_same_mo
         urls = [endpoints.database_url.replace("/trading?", f"/{name}?") for name in names]
         for name in names:
             ensure_database(endpoints.database_url, name)
-        command = [sys.executable, "-c", MIGRATE_WHEN_TOLD]
+        command = [sys.executable, "-c", MIGRATE_ON_REQUEST]
         started = [
             subprocess.Popen(
                 [*command, url], env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -20,7 +20,7 @@ from trading_platform.client import Platform
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.roles import Role, as_role, set_passwords
@@ -43,13 +43,13 @@ MATRIX = {
     "market_data.indicators": (READ, READ),
     "market_data.coverage": (WRITE, READ),
     "market_data.coverage_requests": (WRITE, READ),
-    "market_data.derivations": (WRITE, READ),
+    "market_data.input_versions": (WRITE, READ),
     "market_data.quarantine": (WRITE, READ),
     "market_data.stream_positions": (WRITE, READ),
     "market_data.outages": (WRITE, READ),
-    "market_data.resume_points": (WRITE, READ),
-    "market_data.overlaps": (WRITE, READ),
-    "market_data.overlap_differences": (WRITE, READ),
+    "market_data.checkpoints": (WRITE, READ),
+    "market_data.source_comparisons": (WRITE, READ),
+    "market_data.conflicting_versions": (WRITE, READ),
     "market_data.corporate_actions": (WRITE, READ),
     "market_data.fingerprints": (WRITE, READ),
     "market_data.gaps": (WRITE, READ),
@@ -66,7 +66,7 @@ MATRIX = {
     "config.instruments": (WRITE, READ),
     "config.strategies": (NOTHING, "SELECT INSERT UPDATE"),
     "config.risk_limits": (NOTHING, "SELECT INSERT UPDATE"),
-    "config.lifecycle": (READ, READ),
+    "config.retention": (READ, READ),
     "public.alembic_version": (READ, READ),
 }
 WITHOUT_TIMESCALE = {  # what stands in for the extension's own
@@ -202,7 +202,7 @@ def session(server: Server, role: Role) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def refusal(
+def rejection(
     connection: psycopg.Connection, statement: sql.Composed | sql.SQL, *, keep: bool = False
 ) -> psycopg.Error | None:
     """What a statement is answered with; None if it was done, which is then undone unless it is to be kept."""
@@ -271,10 +271,10 @@ def test_each_role_does_with_each_table_what_it_may_and_nothing_else(server: Ser
     with session(server, role) as connection:
         for relation, columns in relations(server, partitions=False).items():
             for verb, column, statement in attempts(relation, columns):
-                error = refusal(connection, statement)
-                refused = isinstance(error, errors.InsufficientPrivilege)
+                error = rejection(connection, statement)
+                rejected = isinstance(error, errors.InsufficientPrivilege)
                 writes_a_view = verb != "SELECT" and isinstance(error, NO_SUCH_VIEW_WRITE)
-                if may(server, role, relation, verb, column) == (refused or writes_a_view):
+                if may(server, role, relation, verb, column) == (rejected or writes_a_view):
                     wrong.append(f"{verb} {relation} {column}: {error}")
     assert wrong == []
 
@@ -289,7 +289,7 @@ def test_partitions_are_no_way_around_their_tables(server: Server, role: Role) -
             for verb, column, statement in attempts(relation, columns):
                 if verb == "SELECT" and role is Role.DASHBOARD:
                     continue  # reads all
-                if not isinstance(refusal(connection, statement), errors.InsufficientPrivilege):
+                if not isinstance(rejection(connection, statement), errors.InsufficientPrivilege):
                     wrong.append(f"{verb} {relation} {column}")
     assert wrong == []
 
@@ -321,9 +321,9 @@ def test_no_role_changes_the_schema_or_the_server(server: Server, role: Role) ->
 def test_only_ingest_makes_temporary_tables(server: Server, role: Role) -> None:
     statement = sql.SQL("CREATE TEMPORARY TABLE mine (id integer)")
     with session(server, role) as connection:
-        assert isinstance(refusal(connection, statement), errors.InsufficientPrivilege)
+        assert isinstance(rejection(connection, statement), errors.InsufficientPrivilege)
     with session(server, Role.INGEST) as connection:
-        assert refusal(connection, statement) is None
+        assert rejection(connection, statement) is None
 
 
 def test_only_ingest_calls_functions_that_change_something_and_none_can_be_turned(server: Server) -> None:
@@ -356,7 +356,7 @@ def test_no_role_passes_anything_on(server: Server, role: Role) -> None:
         before = rights(connection)
         for relation in server.matrix:
             for taker in ("PUBLIC", "ingest, agent, dashboard"):
-                refusal(mine, sql.SQL(f"GRANT ALL ON {relation} TO {taker}"), keep=True)
+                rejection(mine, sql.SQL(f"GRANT ALL ON {relation} TO {taker}"), keep=True)
         assert rights(connection) == before
 
 
@@ -374,7 +374,7 @@ def test_dashboard_reads_what_is_made_later(server: Server) -> None:
             with psycopg.connect(server.as_role(Role.DASHBOARD)) as dashboard:
                 assert dashboard.execute("SELECT * FROM trading.later").fetchall() == []
             with session(server, Role.AGENT) as agent:
-                error = refusal(agent, sql.SQL("SELECT * FROM trading.later"))
+                error = rejection(agent, sql.SQL("SELECT * FROM trading.later"))
                 assert isinstance(error, errors.InsufficientPrivilege)
         finally:
             connection.execute("DROP TABLE trading.later")
@@ -417,10 +417,10 @@ def test_ingest_keeps_market_data_and_the_others_read_them(server: Server, tmp_p
     bar = pl.DataFrame(
         [(start, "BTCUSD", "1m", *[Decimal(100)] * 4, Decimal(1), "file", "traded")], schema=BAR_SCHEMA, orient="row"
     )
-    refused = pl.DataFrame(
+    rejected = pl.DataFrame(
         {"line": [7], "time": [start], "reason": ["price_not_positive"], "detail": [None], "record": ["-1"]}
         | {"row_count": [1]},
-        schema=REFUSED_SCHEMA,
+        schema=REJECTED_SCHEMA,
     )
     window = Window(start, start + timedelta(hours=1))
     with open_stores(server.as_role(Role.INGEST), tmp_path) as stores:
@@ -430,7 +430,7 @@ def test_ingest_keeps_market_data_and_the_others_read_them(server: Server, tmp_p
         with stores.database.begin() as connection:
             assert stores.bars.replace(connection, "BTCUSD", Timeframe.M1, window, bar.clear())
             assert stores.bars.replace(connection, "BTCUSD", Timeframe.M1, window, bar)
-        assert stores.quarantine.record(refused, source="file", symbol="BTCUSD", timeframe="1m", origin="a.csv") == 1
+        assert stores.quarantine.record(rejected, source="file", symbol="BTCUSD", timeframe="1m", origin="a.csv") == 1
     for role in (Role.AGENT, Role.DASHBOARD):
         with open_stores(server.as_role(role), tmp_path) as stores:
             assert stores.bars.read(["BTCUSD"], Timeframe.M1, window).height == 1

@@ -131,8 +131,8 @@ def test_numbers_of_quotes_have_no_gaps_whoever_writes(redis: Redis, redis_url: 
 
 
 def test_a_signal_lives_five_minutes_and_its_message_stays(live: LiveStore, redis: Redis):
-    first = live.tell_signal(NOON, '{"a":1}', "momentum", "AAPL", {"direction": "long", "reason": "up"})
-    second = live.tell_signal(NOON, '{"a":2}', "momentum", "AAPL", {"direction": "flat"})
+    first = live.publish_signal(NOON, '{"a":1}', "momentum", "AAPL", {"direction": "long", "reason": "up"})
+    second = live.publish_signal(NOON, '{"a":2}', "momentum", "AAPL", {"direction": "flat"})
     assert (first, second) == (1, 2)
     assert redis.hgetall("signal:momentum:AAPL") == {"direction": "flat", "seq": "2"}
     assert 298 <= redis.ttl("signal:momentum:AAPL") <= 300
@@ -160,16 +160,16 @@ def test_the_regime_lives_a_minute_and_only_changes_are_told(live: LiveStore, re
 def test_streams_are_capped(redis: Redis, redis_url: str):
     store = LiveStore(redis_url, kept=100)
     for _ in range(500):
-        store.tell_alert(NOON, ALERT)
+        store.publish_alert(NOON, ALERT)
     store.close()
     assert 100 <= redis.xlen("alerts") <= 200
     assert redis.xinfo_stream("alerts")["last-generated-id"] == "500-0"
 
 
 def test_numbers_go_on_when_a_stream_is_trimmed_to_nothing(live: LiveStore, redis: Redis):
-    live.tell_alert(NOON, ALERT)
+    live.publish_alert(NOON, ALERT)
     redis.xtrim("alerts", maxlen=0)
-    assert live.tell_alert(NOON, ALERT) == 2
+    assert live.publish_alert(NOON, ALERT) == 2
 
 
 def test_a_circuit_alerts_when_it_changes(redis: Redis, redis_url: str):
@@ -194,7 +194,7 @@ def test_a_circuit_alerts_when_it_changes(redis: Redis, redis_url: str):
 def test_the_same_telling_is_told_once(redis: Redis, redis_url: str):
     async def twice() -> list[int]:
         store = AsyncLiveStore(redis_url)
-        found = [await store.tell_alert(NOON, ALERT, name) for name in ("one", "one", "two")]
+        found = [await store.publish_alert(NOON, ALERT, name) for name in ("one", "one", "two")]
         await store.close()
         return found
 

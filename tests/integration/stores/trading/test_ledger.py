@@ -20,10 +20,10 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.trading.orders import STEPS, Broker, Order, OrderStatus, fill_uuid
 from trading_platform.stores.config.strategies import StrategyStore
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.trading.fills import FillRefused
+from trading_platform.stores.trading.fills import FillRejected
 from trading_platform.stores.trading.ledger import Ledger
 
-MOMENT = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
+TIMESTAMP = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
 NUMBER = count()
 
 FIRE = """
@@ -62,7 +62,7 @@ def place(ledger: Ledger, symbol: str, quantity: str = "10", **changed) -> Order
 
 
 def fill(ledger: Ledger, order: Order, name: str, quantity: str = "1", price: str = "100", **changed):
-    content = {"executed_at": MOMENT} | changed
+    content = {"executed_at": TIMESTAMP} | changed
     return ledger.record_fill(order.id, f"{order.symbol}-{name}", quantity=quantity, price=price, **content)
 
 
@@ -81,15 +81,15 @@ def test_decimals_end_to_end(ledger, symbol):
 def test_a_position_from_entry_to_exit(ledger, symbol):
     bought = place(ledger, symbol)
     fill(ledger, bought, "1", "4", "100", commission="1")
-    fill(ledger, bought, "2", "6", "110", commission="1", executed_at=MOMENT + timedelta(seconds=1))
+    fill(ledger, bought, "2", "6", "110", commission="1", executed_at=TIMESTAMP + timedelta(seconds=1))
     held = ledger.positions(symbol)[symbol]
     assert (held.quantity, held.avg_entry_price, held.realized_pnl) == (10, 106, -2)
-    assert (held.current_price, held.unrealized_pnl, held.opened_at) == (110, 40, MOMENT)
+    assert (held.current_price, held.unrealized_pnl, held.opened_at) == (110, 40, TIMESTAMP)
     assert ledger.mark(symbol, "107").unrealized_pnl == 10
     sold = place(ledger, symbol, "15", side="sell")
-    recorded = fill(ledger, sold, "3", "15", "108", commission="1", executed_at=MOMENT + timedelta(seconds=2))
+    recorded = fill(ledger, sold, "3", "15", "108", commission="1", executed_at=TIMESTAMP + timedelta(seconds=2))
     assert recorded.order.status == "filled"
-    assert recorded.order.filled_at == MOMENT + timedelta(seconds=2)
+    assert recorded.order.filled_at == TIMESTAMP + timedelta(seconds=2)
     assert (recorded.position.quantity, recorded.position.avg_entry_price) == (-5, 108)
     assert recorded.position.realized_pnl == 10 * 2 - 3
     assert symbol in ledger.positions(open_only=True)
@@ -100,25 +100,25 @@ def test_fills_in_any_order_of_time_make_the_same_position(ledger):
         orders = [place(ledger, name), place(ledger, name, "10", side="sell"), place(ledger, name)]
         for number in order_of_arrival:
             price = str([10, 13, 17][number])
-            fill(ledger, orders[number], str(number), "3", price, executed_at=MOMENT + timedelta(seconds=number))
+            fill(ledger, orders[number], str(number), "3", price, executed_at=TIMESTAMP + timedelta(seconds=number))
         position = ledger.positions(name)[name]
         return position.quantity, position.avg_entry_price, position.realized_pnl, position.opened_at
 
     arrivals = [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]]
     booked = [book(f"ORDER{number}", arrival) for number, arrival in enumerate(arrivals)]
     assert len(set(booked)) == 1
-    assert booked[0] == (3, 17, 9, MOMENT + timedelta(seconds=2))
+    assert booked[0] == (3, 17, 9, TIMESTAMP + timedelta(seconds=2))
 
 
 def test_more_than_was_ordered_is_refused_and_kept(ledger, audit, symbol):
     order = place(ledger, symbol, "2")
     fill(ledger, order, "1", "1.5")
     before = ledger.get(order.id), ledger.positions(symbol), ledger.fills(symbol=symbol)
-    with pytest.raises(FillRefused, match="more than was ordered") as refused:
+    with pytest.raises(FillRejected, match="more than was ordered") as rejected:
         fill(ledger, order, "2", "0.50000001", commission="0.25")
-    assert refused.value.expected == "at most 0.50000000 of 2.00000000"
+    assert rejected.value.expected == "at most 0.50000000 of 2.00000000"
     assert (ledger.get(order.id), ledger.positions(symbol), ledger.fills(symbol=symbol)) == before
-    kept = audit.events(event_type="fill_refused", limit=1)[0]
+    kept = audit.events(event_type="fill_rejected", limit=1)[0]
     assert (kept.severity, kept.component) == ("error", "ledger")
     assert kept.metadata["fill"] == {
         "order_id": str(order.id),
@@ -126,46 +126,46 @@ def test_more_than_was_ordered_is_refused_and_kept(ledger, audit, symbol):
         "quantity": "0.50000001",
         "price": "100.00000000",
         "commission": "0.25000000",
-        "executed_at": MOMENT.isoformat(),
+        "executed_at": TIMESTAMP.isoformat(),
     }
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"quantity": "2"}, {"price": "101"}, {"commission": "1"}, {"executed_at": MOMENT + timedelta(seconds=1)}],
+    [{"quantity": "2"}, {"price": "101"}, {"commission": "1"}, {"executed_at": TIMESTAMP + timedelta(seconds=1)}],
 )
 def test_the_same_fill_with_other_content_is_refused(ledger, audit, symbol, changed):
     order = place(ledger, symbol)
     first = fill(ledger, order, "1")
-    with pytest.raises(FillRefused, match="other content") as refused:
+    with pytest.raises(FillRejected, match="other content") as rejected:
         fill(ledger, order, "1", **changed)
-    assert next(iter(changed)) in refused.value.received
+    assert next(iter(changed)) in rejected.value.received
     assert ledger.fills(symbol=symbol) == [first.fill]
-    assert audit.events(event_type="fill_refused", limit=1)[0].metadata["fill"]["broker_fill_id"] == f"{symbol}-1"
+    assert audit.events(event_type="fill_rejected", limit=1)[0].metadata["fill"]["broker_fill_id"] == f"{symbol}-1"
 
 
 def test_fills_that_belong_to_no_living_order_are_refused(ledger, audit, symbol):
     rejected = place(ledger, symbol)
     ledger.advance(rejected.id, "rejected")
-    with pytest.raises(FillRefused, match="was rejected"):
+    with pytest.raises(FillRejected, match="was rejected"):
         fill(ledger, rejected, "1")
-    with pytest.raises(FillRefused, match="There is no order"):
-        ledger.record_fill(uuid4(), "x", quantity=1, price=1, executed_at=MOMENT)
+    with pytest.raises(FillRejected, match="There is no order"):
+        ledger.record_fill(uuid4(), "x", quantity=1, price=1, executed_at=TIMESTAMP)
     named = place(ledger, symbol)
     ledger.advance(named.id, "sent", broker_order_id="77")
-    with pytest.raises(FillRefused, match="another order"):
+    with pytest.raises(FillRejected, match="another order"):
         fill(ledger, named, "2", broker_order_id="78")
-    assert len(audit.events(event_type="fill_refused", limit=3)) == 3
+    assert len(audit.events(event_type="fill_rejected", limit=3)) == 3
     assert not ledger.fills(symbol=symbol)
 
 
 def test_a_position_that_no_column_can_hold_is_refused_whole(ledger, symbol):
     order = place(ledger, symbol, "9999999999")
     fill(ledger, order, "1", "9999999999", "1")
-    again = place(ledger, symbol, "9999999999")
-    with pytest.raises(FillRefused, match="too large"):
-        fill(ledger, again, "2", "9999999999", "1")
-    assert ledger.get(again.id).status == "pending"
+    force = place(ledger, symbol, "9999999999")
+    with pytest.raises(FillRejected, match="too large"):
+        fill(ledger, force, "2", "9999999999", "1")
+    assert ledger.get(force.id).status == "pending"
     assert len(ledger.fills(symbol=symbol)) == 1
     with pytest.raises(InvalidRequest, match="too large"):
         ledger.mark(symbol, "9999999999")
@@ -188,9 +188,9 @@ def test_a_fill_can_come_before_the_acknowledgement(ledger, symbol):
 def test_placing_twice_is_placing_once(ledger, symbol):
     chosen = uuid4()
     assert place(ledger, symbol, order_id=chosen) == place(ledger, symbol, order_id=chosen)
-    with pytest.raises(InvalidRequest, match="another order") as refused:
+    with pytest.raises(InvalidRequest, match="another order") as rejected:
         place(ledger, symbol, "11", order_id=chosen)
-    assert refused.value.received == "quantity 11.00000000"
+    assert rejected.value.received == "quantity 11.00000000"
     assert len(ledger.orders(symbol=symbol)) == 1
 
 
@@ -283,7 +283,7 @@ def test_one_fill_for_two_orders_at_once_is_counted_once(ledger, symbol):
         with ThreadPoolExecutor(2) as pool:
             jobs = [pool.submit(fill, ledger, order, str(number)) for order in orders]
         errors = [job.exception() for job in jobs]
-        assert sorted(type(error).__name__ for error in errors) == ["FillRefused", "NoneType"]
+        assert sorted(type(error).__name__ for error in errors) == ["FillRejected", "NoneType"]
     assert ledger.positions(symbol)[symbol].quantity == 30
 
 
@@ -300,7 +300,7 @@ def test_eight_processes_report_the_same_thousand_fills(database_url, ledger, tm
             "id": f"eight-{number}",
             "quantity": str(Decimal(chance.randint(1, 10**9)).scaleb(-8)),
             "price": str(Decimal(chance.randint(10**9, 10**11)).scaleb(-8)),
-            "at": (MOMENT + timedelta(seconds=number // 3)).isoformat(),
+            "at": (TIMESTAMP + timedelta(seconds=number // 3)).isoformat(),
         }
         for number in range(1000)
     ]
@@ -337,7 +337,7 @@ def test_eight_processes_report_the_same_thousand_fills(database_url, ledger, tm
 def test_what_is_told_is_written_with_what_it_tells_of(database, ledger, symbol):
     order = place(ledger, symbol)
     fill(ledger, order, "1")
-    with pytest.raises(FillRefused):
+    with pytest.raises(FillRejected):
         fill(ledger, order, "2", "100")
     with database.begin() as connection:
         told = execute(

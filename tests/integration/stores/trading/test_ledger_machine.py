@@ -22,7 +22,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.trading.orders import Order
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.trading.fills import FillRefused
+from trading_platform.stores.trading.fills import FillRejected
 from trading_platform.stores.trading.ledger import Ledger
 
 STEPS = int(os.environ.get("TRADING_LEDGER_STEPS", "1500"))
@@ -42,7 +42,7 @@ LIVES = {  # as the task has it, not as the code has it
 units = st.sampled_from([1, 2, 3, 7, 10**4, 10**8, 3 * 10**8, 123456789, 10**11]).map(lambda n: Decimal(n).scaleb(-8))
 prices = st.integers(1, 10**13).map(lambda n: Decimal(n).scaleb(-8))
 commissions = st.integers(-(10**6), 10**9).map(lambda n: Decimal(n).scaleb(-8))
-moments = st.integers(0, 20).map(lambda seconds: START + timedelta(seconds=seconds))
+timestamps = st.integers(0, 20).map(lambda seconds: START + timedelta(seconds=seconds))
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class Lives(RuleBasedStateMachine):
         self.orders: dict[UUID, Order] = {}
         self.entries: list[Entry] = []
         self.last_price: dict[str, Decimal] = {}
-        self.refused = 0
-        self.refused_before = len(self.audit.events(event_type="fill_refused", limit=10**6))
+        self.rejected = 0
+        self.rejected_before = len(self.audit.events(event_type="fill_rejected", limit=10**6))
 
     # what happens
 
@@ -143,7 +143,7 @@ class Lives(RuleBasedStateMachine):
                 self.ledger.advance(order.id, status)
 
     @precondition(lambda self: self.orders)
-    @rule(data=st.data(), price=prices, commission=commissions, at=moments, part=st.integers(1, 4))
+    @rule(data=st.data(), price=prices, commission=commissions, at=timestamps, part=st.integers(1, 4))
     def fill(self, data, price, commission, at, part):
         order = self.some_order(data)
         open_quantity = order.quantity - self.filled(order)
@@ -151,7 +151,7 @@ class Lives(RuleBasedStateMachine):
         self.try_to_fill(order, quantity, price, commission, at)
 
     @precondition(lambda self: self.orders)
-    @rule(data=st.data(), quantity=units, price=prices, commission=commissions, at=moments)
+    @rule(data=st.data(), quantity=units, price=prices, commission=commissions, at=timestamps)
     def fill_with_anything(self, data, quantity, price, commission, at):
         self.try_to_fill(self.some_order(data), quantity, price, commission, at)
 
@@ -168,9 +168,9 @@ class Lives(RuleBasedStateMachine):
     def fill_again_otherwise(self, data, price):
         entry = self.some_entry(data)
         assume(price != entry.price)
-        with pytest.raises(FillRefused, match="other content"):
+        with pytest.raises(FillRejected, match="other content"):
             self.report(entry, price=price)
-        self.refused += 1
+        self.rejected += 1
 
     @rule(which=st.integers(0, 1), price=prices)
     def mark(self, which, price):
@@ -198,9 +198,9 @@ class Lives(RuleBasedStateMachine):
         name = f"fill-{next(self.counter)}"
         entry = Entry(order.id, name, UUID(int=0), quantity, price, commission, at)
         if order.status == "rejected" or self.filled(order) + quantity > order.quantity:
-            with pytest.raises(FillRefused):
+            with pytest.raises(FillRejected):
                 self.report(entry)
-            self.refused += 1
+            self.rejected += 1
             return
         recorded = self.report(entry)
         assert recorded.is_new
@@ -273,8 +273,8 @@ class Lives(RuleBasedStateMachine):
     def teardown(self):
         recorded = {fill.id for symbol in self.symbols for fill in self.ledger.fills(symbol=symbol)}
         assert recorded == {entry.id for entry in self.entries}
-        kept = len(self.audit.events(event_type="fill_refused", limit=10**6)) - self.refused_before
-        assert kept == self.refused, "a refused fill is not in the system events"
+        kept = len(self.audit.events(event_type="fill_rejected", limit=10**6)) - self.rejected_before
+        assert kept == self.rejected, "a refused fill is not in the system events"
 
 
 @pytest.mark.slow

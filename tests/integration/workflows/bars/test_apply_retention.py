@@ -13,15 +13,15 @@ import pytest
 from commands import Installation, installation, rows
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.domain.quality.completeness import Account
+from trading_platform.domain.quality.completeness import CoverageCount
 from trading_platform.domain.time import Timeframe, Window, partition_windows, utc_now
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import PlatformContext, open_platform
-from trading_platform.stores.market_data.retention import LifecycleStore
+from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.workflows.bars.apply_retention import keep_lifecycle, overdue
+from trading_platform.workflows.bars.apply_retention import apply_retention, overdue
 from trading_platform.workflows.bars.backfill_bars import BackfillReport, backfill_bars
-from trading_platform.workflows.bars.count_coverage import account_bars
+from trading_platform.workflows.bars.count_coverage import count_coverage
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 
@@ -66,21 +66,21 @@ def ours(request: pytest.FixtureRequest, stack: Endpoints, tmp_path: Path) -> It
         yield made
 
 
-def backfill(platform: PlatformContext, timeframe: Timeframe, *, again: bool = False) -> BackfillReport:
+def backfill(platform: PlatformContext, timeframe: Timeframe, *, force: bool = False) -> BackfillReport:
     partitions = partition_windows(timeframe, SPAN)
     instruments = platform.instruments(["BTCUSD"])
     report = backfill_bars(
-        platform.stores, platform.sources, instruments, timeframe, partitions, clock=utc_now, again=again
+        platform.stores, platform.sources, instruments, timeframe, partitions, clock=utc_now, force=force
     )
     assert not report.failures
-    compute_indicators_of(platform.stores, ["BTCUSD"], timeframe, partitions, clock=utc_now, again=again)
+    compute_indicators_of(platform.stores, ["BTCUSD"], timeframe, partitions, clock=utc_now, force=force)
     return report
 
 
-def account(platform: PlatformContext, timeframe: Timeframe) -> list[Account]:
+def account(platform: PlatformContext, timeframe: Timeframe) -> list[CoverageCount]:
     windows = {"BTCUSD": partition_windows(timeframe, SPAN)}
     instruments = platform.instruments(["BTCUSD"])
-    return list(account_bars(platform.stores, platform.sources, instruments, timeframe, windows, clock=utc_now))
+    return list(count_coverage(platform.stores, platform.sources, instruments, timeframe, windows, clock=utc_now))
 
 
 def stored(platform: PlatformContext, timeframe: Timeframe) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -92,8 +92,8 @@ def drop_old(made: Installation) -> None:
     """The daily run, and the policies' jobs where there are any."""
     owner = Database(made.database_url)
     with open_platform(made.settings()) as platform:
-        keep_lifecycle(platform.stores, clock=utc_now)
-        if LifecycleStore(owner, owner).uses_timescaledb():
+        apply_retention(platform.stores, clock=utc_now)
+        if RetentionStore(owner, owner).uses_timescaledb():
             with owner.autocommit() as connection:
                 for (job,) in execute(
                     connection,
@@ -102,7 +102,7 @@ def drop_old(made: Installation) -> None:
                     " AND proc_name IN ('policy_retention', 'policy_compression')",
                 ):
                     execute(connection, f"CALL run_job({job})")
-        assert overdue(platform.stores.lifecycle.status(utc_now()), clock=utc_now) == []
+        assert overdue(platform.stores.retention.status(utc_now()), clock=utc_now) == []
     owner.close()
 
 
@@ -126,7 +126,7 @@ def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Pa
         assert indicators["time"].min() == edge
         assert rows(ours.database_url, "SELECT * FROM market_data.ohlcv_1h ORDER BY bucket") == hours_before
         accounts = account(platform, Timeframe.M1)
-        assert sum(each.unaccounted for each in accounts) == 0
+        assert sum(each.missing for each in accounts) == 0
         assert sum(each.expired for each in accounts) == (edge - SPAN.start) // timedelta(minutes=1)
         assert sum(each.empty for each in accounts) == (SPAN.end - edge).days * 60
         assert sum(each.expected for each in accounts) == (SPAN.end - edge) // timedelta(minutes=1)
@@ -134,18 +134,18 @@ def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Pa
         assert backfill(platform, Timeframe.M1).requests == 0
         # What was made of the minutes stays, even where everything is made again.
         for timeframe in (Timeframe.M5, Timeframe.H1):
-            backfill(platform, timeframe, again=True)
+            backfill(platform, timeframe, force=True)
             for is_there, was_there in zip(stored(platform, timeframe), before[timeframe], strict=True):
                 assert is_there.equals(was_there)
         # Nor do the first indicators that are left suffer from the loss of their warm-up.
         partitions = partition_windows(Timeframe.M1, SPAN)
-        compute_indicators_of(platform.stores, ["BTCUSD"], Timeframe.M1, partitions, clock=utc_now, again=True)
-        _, again = stored(platform, Timeframe.M1)
+        compute_indicators_of(platform.stores, ["BTCUSD"], Timeframe.M1, partitions, clock=utc_now, force=True)
+        _, force = stored(platform, Timeframe.M1)
         expected = before[Timeframe.M1][1].filter(pl.col("time") >= edge)
-        assert again.height == expected.height
-        assert again["sma_200"].null_count() == 0
-        for name in again.columns[3:]:
-            assert (again[name] - expected[name]).abs().max() <= 1e-9 * 100, name  # type: ignore[operator]
+        assert force.height == expected.height
+        assert force["sma_200"].null_count() == 0
+        for name in force.columns[3:]:
+            assert (force[name] - expected[name]).abs().max() <= 1e-9 * 100, name  # type: ignore[operator]
 
     # A file that says otherwise is asked for all the same, old or not.
     write_minutes(tmp_path / "BTCUSD_1m.csv", 2)
@@ -157,7 +157,7 @@ def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Pa
         assert corrected.height == before[Timeframe.M1][0].height
         assert not corrected.equals(before[Timeframe.M1][0])
         accounts = account(platform, Timeframe.M1)
-        assert sum(each.expired + each.unaccounted for each in accounts) == 0
+        assert sum(each.expired + each.missing for each in accounts) == 0
         backfill(platform, Timeframe.M5)
         fives, _ = stored(platform, Timeframe.M5)
         assert fives.height == before[Timeframe.M5][0].height
@@ -167,7 +167,7 @@ def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Pa
 def drop_before_edge(owner: Database) -> None:
     """As a policy does, while others are at work."""
     with owner.begin() as connection:
-        if LifecycleStore(owner, owner).uses_timescaledb():
+        if RetentionStore(owner, owner).uses_timescaledb():
             execute(connection, "SELECT drop_chunks('market_data.bars_1m', %(edge)s::timestamptz)", {"edge": EDGE})
         else:
             execute(connection, f"DROP TABLE market_data.bars_1m_{EDGE - WEEK:%Y%m%d}")
@@ -191,10 +191,10 @@ def test_minutes_that_go_while_they_are_rolled_up_are_noticed(ours: Installation
                 drop_before_edge(owner)
             return asked[-1]
 
-        with pytest.raises(StoreError, match="dropped because of their age") as refused:
-            roll_up_bars(platform.stores, instrument, Timeframe.M5, partitions, clock=clock, again=True)
-        assert refused.value.retryable
+        with pytest.raises(StoreError, match="dropped because of their age") as rejected:
+            roll_up_bars(platform.stores, instrument, Timeframe.M5, partitions, clock=clock, force=True)
+        assert rejected.value.retryable
         assert stored(platform, Timeframe.M5)[0].equals(before)
-        assert roll_up_bars(platform.stores, instrument, Timeframe.M5, partitions, clock=utc_now, again=True)
+        assert roll_up_bars(platform.stores, instrument, Timeframe.M5, partitions, clock=utc_now, force=True)
         assert stored(platform, Timeframe.M5)[0].equals(before)
     owner.close()

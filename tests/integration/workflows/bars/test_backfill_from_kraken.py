@@ -34,7 +34,7 @@ from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
 from trading_platform.sources.kraken.client import connect
 from trading_platform.sources.kraken.http import Retries
-from trading_platform.sources.kraken.landing_source import KrakenArchive, Tier
+from trading_platform.sources.kraken.landing_source import ArchiveKind, KrakenArchive
 from trading_platform.sources.kraken.source import KrakenSource
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.postgres.database import Database, execute
@@ -134,7 +134,7 @@ def stores(database: Database, database_url: str, tmp_path_factory: pytest.TempP
 @pytest.fixture
 def clean(stores: Stores) -> Stores:
     """The stores with nothing of Kraken's minutes and days in them."""
-    names = "bars_1m bars_1d coverage coverage_requests quarantine resume_points overlaps overlap_differences".split()
+    names = "bars_1m bars_1d coverage coverage_requests quarantine checkpoints overlaps conflicting_versions".split()
     with stores.database.begin() as connection:
         for name in (*(f"market_data.{name}" for name in names), "config.instruments"):
             execute(connection, f"DELETE FROM {name}")  # noqa: S608 - names of this test
@@ -143,8 +143,8 @@ def clean(stores: Stores) -> Stores:
 
 def set_faults(url: str, faults: Faults) -> None:
     body = faults.model_dump_json().encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/faults", data=body)) as answer:  # noqa: S310
-        assert answer.status == 200
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/faults", data=body)) as response:  # noqa: S310
+        assert response.status == 200
 
 
 def source_of(url: str, imports: Path | None, *, days: float = 2) -> KrakenSource:
@@ -157,10 +157,10 @@ def instrument(symbol: str = "BTCUSD") -> Instrument:
 
 
 def backfill(
-    stores: Stores, source: KrakenSource, window: Window, timeframe: Timeframe = Timeframe.M1, *, again: bool = False
+    stores: Stores, source: KrakenSource, window: Window, timeframe: Timeframe = Timeframe.M1, *, force: bool = False
 ) -> BackfillReport:
     partitions = partition_windows(timeframe, window)
-    report = backfill_bars(stores, {"kraken": source}, [instrument()], timeframe, partitions, clock=clock, again=again)
+    report = backfill_bars(stores, {"kraken": source}, [instrument()], timeframe, partitions, clock=clock, force=force)
     assert report.failures == ()
     return report
 
@@ -249,8 +249,8 @@ def test_thirty_days_from_trades_killed_ten_times_are_the_exchanges_own_candles_
     repeated = sum(asked.values()) - len(asked)
     assert repeated <= 2 * INTERRUPTIONS  # what was in flight when it broke
     once = sorted({since: (first, last) for since, first, last in watched.pages}.values())
-    overlaps = [before - first + 1 for (_, before), (first, _) in pairwise(once)]
-    assert all(1 <= overlap <= 12 for overlap in overlaps)  # the trades at the nanosecond a page ends with
+    conflicting_versions = [before - first + 1 for (_, before), (first, _) in pairwise(once)]
+    assert all(1 <= overlap <= 12 for overlap in conflicting_versions)  # the trades at the nanosecond a page ends with
     report(f"{len(watched.pages)} requests for {len(asked)} pages, interrupted {INTERRUPTIONS} times")
 
 
@@ -263,7 +263,7 @@ def test_candles_take_over_from_trades_and_what_both_tell_is_compared(
     backfill(clean, source_of(exchange, None), window)
     assert stored(clean, window).select(VALUES).equals(own_candles(market, "BTCUSD", window))
     assert watched.candles_asked == 1
-    compared = clean.overlaps.compared(Timeframe.M1, Scope())
+    compared = clean.conflicting_versions.compared(Timeframe.M1, Scope())
     assert compared["OHLC"] >= 10
     watched.pages.clear()
     recent = Window(window.end - timedelta(hours=5), window.end)
@@ -279,17 +279,17 @@ def test_what_asking_takes_is_told_before(
     window = days_before(NOW, 8, 0)
     source = source_of(exchange, None, days=8)
     (told,) = efforts_of(
-        clean, {"kraken": source}, [instrument()], [Timeframe.M5, Timeframe.H1], None, clock=clock, again=False
+        clean, {"kraken": source}, [instrument()], [Timeframe.M5, Timeframe.H1], None, clock=clock, force=False
     )
     assert (told.symbol, told.timeframe, told.window, told.seconds) == ("BTCUSD", "1m", window, told.requests)
     watched.pages.clear()
     backfill(clean, source, window)
     assert len(watched.pages) / 2 <= told.requests <= len(watched.pages) * 2
-    nothing = efforts_of(clean, {"kraken": source}, [instrument()], [Timeframe.M1], None, clock=clock, again=False)
+    nothing = efforts_of(clean, {"kraken": source}, [instrument()], [Timeframe.M1], None, clock=clock, force=False)
     assert nothing == []
     import_(clean, tmp_path, write_ohlcvt(tmp_path / "Kraken.zip", market, ["BTCUSD"], days_before(NOW, 8, 0.4)))
     known = source_of(exchange, tmp_path, days=8)
-    (less,) = efforts_of(clean, {"kraken": known}, [instrument()], [Timeframe.M1], None, clock=clock, again=True)
+    (less,) = efforts_of(clean, {"kraken": known}, [instrument()], [Timeframe.M1], None, clock=clock, force=True)
     assert less.requests < told.requests
 
 
@@ -326,7 +326,7 @@ def test_archives_trades_and_candles_tell_the_same_minutes(
     spoken = next(part for part in archive.spans("BTCUSD", Timeframe.M1) if part.intersect(window)).intersect(window)
     assert spoken is not None
     assert spoken.end - spoken.start > timedelta(hours=10)
-    tiers = {tier: archive.filled(tier, "BTCUSD", Timeframe.M1, spoken) for tier in Tier}
+    tiers = {tier: archive.filled(tier, "BTCUSD", Timeframe.M1, spoken) for tier in ArchiveKind}
     tiers["candles"] = live._from_candles("BTCUSD", pair, Timeframe.M1, spoken).bars  # type: ignore[index, union-attr]
     tiers["Trades"] = pl.concat([part.bars for part in live._from_trades("BTCUSD", pair, spoken, None)])  # type: ignore[index]
     expected = own_candles(market, "BTCUSD", spoken)
@@ -347,21 +347,23 @@ def test_an_archive_is_the_first_tier_and_only_what_it_lacks_is_asked(
     assert {file.status for file in import_(clean, tmp_path, archive)} == {ImportStatus.UNCHANGED}
     assert [one.source for one in clean.instruments.all().values()] == ["kraken"]
     source = source_of(exchange, tmp_path)
-    (reach,) = source.reach(instrument(), Timeframe.M1)
-    assert abs(reach.start - span.start) < timedelta(minutes=15)
+    (available_history,) = source.available_history(instrument(), Timeframe.M1)
+    assert abs(available_history.start - span.start) < timedelta(minutes=15)
     watched.pages.clear()
-    backfill(clean, source, Window(reach.start, NOW))
-    found = stored(clean, reach)
-    assert found.select(VALUES).equals(own_candles(market, "BTCUSD", reach))
+    backfill(clean, source, Window(available_history.start, NOW))
+    found = stored(clean, available_history)
+    assert found.select(VALUES).equals(own_candles(market, "BTCUSD", available_history))
     assert found.filter(pl.col("quality") == "no_trade").height > 50
     assert set(found["source"]) == {"kraken"}
     assert len(watched.pages) <= 1 + TRADES_PER_MINUTE * 1440 / 1000 * 2
-    assert 1 <= clean.overlaps.compared(Timeframe.M1, Scope())["Trades"] <= 5  # those before the archive's end
-    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"tiers_agree"})
+    assert (
+        1 <= clean.conflicting_versions.compared(Timeframe.M1, Scope())["Trades"] <= 5
+    )  # those before the archive's end
+    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"sources_agree"})
     assert check.status is Status.PASSED
-    assert check.looked_at >= 11
+    assert check.rows_checked >= 11
     watched.pages.clear()
-    backfill(clean, source, Window(reach.start, NOW))
+    backfill(clean, source, Window(available_history.start, NOW))
     assert watched.pages == []
 
 
@@ -375,7 +377,7 @@ def test_daily_bars_come_from_the_archive_before_candles_reach(
     ]
     import_(clean, tmp_path, write_zip(tmp_path / "Kraken_OHLCVT.zip", {"XBTUSD_1440.csv": old, "XBTUSD_1.csv": []}))
     source = source_of(exchange, tmp_path)
-    archived, recent = source.reach(instrument(), Timeframe.D1)
+    archived, recent = source.available_history(instrument(), Timeframe.D1)
     backfill(clean, source, Window(archived.start, NOW), Timeframe.D1)
     found = stored(clean, archived, Timeframe.D1)
     assert found.height == len(rows)  # the day without trades at the last price
@@ -392,14 +394,14 @@ def test_a_difference_at_the_seam_is_recorded_and_the_finer_tier_wins(
     rows[-1] = ",".join([time, *(f"{Decimal(value) + 1}" for value in values[:4]), *values[4:]])
     import_(clean, tmp_path, write_zip(tmp_path / "Kraken_OHLCVT.zip", {"XBTUSD_1.csv": rows}))
     source = source_of(exchange, tmp_path)
-    (reach,) = source.reach(instrument(), Timeframe.M1)
-    backfill(clean, source, Window(reach.start, NOW))
-    assert stored(clean, reach).select(VALUES).equals(own_candles(market, "BTCUSD", reach))
-    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"tiers_agree"})
-    assert (check.status, check.offenders) == (Status.WARN, 1)
+    (available_history,) = source.available_history(instrument(), Timeframe.M1)
+    backfill(clean, source, Window(available_history.start, NOW))
+    assert stored(clean, available_history).select(VALUES).equals(own_candles(market, "BTCUSD", available_history))
+    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"sources_agree"})
+    assert (check.status, check.failing_rows) == (Status.WARN, 1)
     (row,) = check.sample
-    moment = datetime.fromtimestamp(int(time), UTC)
-    assert (row["symbol"], row["time"]) == ("BTCUSD", moment.isoformat())
+    timestamp = datetime.fromtimestamp(int(time), UTC)
+    assert (row["symbol"], row["time"]) == ("BTCUSD", timestamp.isoformat())
     assert "Trades says O " in str(row["detail"])
     assert "it took the place of O " in str(row["detail"])
     assert f"C {Decimal(values[3]) + 1} " in str(row["detail"])
@@ -409,7 +411,7 @@ def test_a_difference_at_the_seam_is_recorded_and_the_finer_tier_wins(
             connection,
             "SELECT lower(asked) FROM market_data.coverage_requests WHERE changed AND note LIKE 'Trades says%%'",
         )
-    assert noted == [(moment,)]
+    assert noted == [(timestamp,)]
 
 
 def test_an_archive_is_compared_with_what_was_stored_before_it(
@@ -429,20 +431,20 @@ def test_an_archive_is_compared_with_what_was_stored_before_it(
     assert file.different == 1
     assert stored(clean, whole).equals(right)  # what was stored is no coarser: it stays, and the difference is known
     scope = Scope(("BTCUSD",), span)
-    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", [scope], clock=clock, only={"tiers_agree"})
-    assert check.offenders == 1
+    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", [scope], clock=clock, only={"sources_agree"})
+    assert check.failing_rows == 1
     assert "OHLCVT archive says" in str(check.sample[0]["detail"])
     assert "kept is" in str(check.sample[0]["detail"])
-    backfill(clean, source, whole, again=True)  # a user may prefer the archive; then nothing differs from it
+    backfill(clean, source, whole, force=True)  # a user may prefer the archive; then nothing differs from it
     assert stored(clean, whole).join(right, on=VALUES, how="anti").height == 1
-    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"tiers_agree"})
+    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"sources_agree"})
     assert check.status is Status.PASSED
     (file,) = import_(clean, tmp_path, write_zip(tmp_path / "Kraken_B.zip", {"XBTUSD_1.csv": rows}))
     assert file.different == 1
-    backfill(clean, source, whole, again=True)
+    backfill(clean, source, whole, force=True)
     assert stored(clean, whole).equals(right)
-    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"tiers_agree"})
-    assert check.offenders == 1  # the two archives differ, and the later one's is taken
+    (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"sources_agree"})
+    assert check.failing_rows == 1  # the two archives differ, and the later one's is taken
     assert "earlier OHLCVT archive says" in str(check.sample[0]["detail"])
 
 
@@ -460,7 +462,7 @@ def test_a_damaged_member_is_refused_whole_and_the_others_are_kept(clean: Stores
     damaged = tmp_path / "Kraken_OHLCVT.zip"
     damaged.write_bytes(bytes(body))
     files = {file.timeframe: file for file in import_(clean, tmp_path, damaged)}
-    assert files["1m"].status is ImportStatus.REFUSED
+    assert files["1m"].status is ImportStatus.REJECTED
     assert "damaged" in str(files["1m"].detail)
     assert "download the archive again" in str(files["1m"].detail)
     assert files["1d"].status is ImportStatus.IMPORTED
@@ -473,7 +475,7 @@ def test_a_truncated_archive_is_refused(clean: Stores, ohlcvt: Path, tmp_path: P
     cut = tmp_path / "Kraken_OHLCVT.zip"
     cut.write_bytes(ohlcvt.read_bytes()[:length])
     (file,) = import_(clean, tmp_path, cut)
-    assert file.status is ImportStatus.REFUSED
+    assert file.status is ImportStatus.REJECTED
     assert file.detail
 
 
@@ -492,29 +494,29 @@ def test_an_import_killed_in_the_middle_leaves_nothing_to_be_seen_and_is_simply_
     archive = KrakenArchive(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         import_archives(
-            [ohlcvt], symbol="BTCUSD", archive=archive, stores=clean, clock=clock, progress=told, piece_bytes=20_000
+            [ohlcvt], symbol="BTCUSD", archive=archive, stores=clean, clock=clock, progress=told, chunk_bytes=20_000
         )
     assert len(list(folder.rglob("*.staged"))) == 4
     assert archive.spans("BTCUSD", Timeframe.M1) == []
     done = 6
-    again = import_archives(
-        [ohlcvt], symbol="BTCUSD", archive=archive, stores=clean, clock=clock, progress=told, piece_bytes=20_000
+    force = import_archives(
+        [ohlcvt], symbol="BTCUSD", archive=archive, stores=clean, clock=clock, progress=told, chunk_bytes=20_000
     )
-    assert {file.status for file in again} == {ImportStatus.IMPORTED}
+    assert {file.status for file in force} == {ImportStatus.IMPORTED}
     assert list(folder.rglob("*.staged")) == []
     assert len(list((folder / "tier=ohlcvt").rglob("timeframe=1m/*.parquet"))) > 10
     (span,) = archive.spans("BTCUSD", Timeframe.M1)
-    assert archive.filled(Tier.OHLCVT, "BTCUSD", Timeframe.M1, span).height == (span.end - span.start) // MINUTE
+    assert archive.filled(ArchiveKind.OHLCVT, "BTCUSD", Timeframe.M1, span).height == (span.end - span.start) // MINUTE
 
 
 def test_missing_members_are_named(clean: Stores, market: SeededMarket, span: Window, tmp_path: Path) -> None:
     other = write_ohlcvt(tmp_path / "Kraken_1.zip", market, ["ETHUSD"], span, [1440])
     (file,) = import_(clean, tmp_path, other)
-    assert file.status is ImportStatus.REFUSED
+    assert file.status is ImportStatus.REJECTED
     assert file.detail == "the archive holds nothing of BTCUSD; it has 1 other pairs"
     partial = write_ohlcvt(tmp_path / "Kraken_2.zip", market, ["BTCUSD"], span, [1440])
     absent, daily = import_(clean, tmp_path, partial)
-    assert (absent.status, daily.status) == (ImportStatus.REFUSED, ImportStatus.IMPORTED)
+    assert (absent.status, daily.status) == (ImportStatus.REJECTED, ImportStatus.IMPORTED)
     assert "the member with the minutes of BTCUSD is missing" in str(absent.detail)
 
 
@@ -543,7 +545,7 @@ def test_a_wrong_row_is_quarantined_and_the_others_are_kept(
     (row,) = clean.quarantine.read("BTCUSD").iter_rows(named=True)
     assert (row["reason"], row["line"], row["record"]) == (reason, 701, wrong)
     assert row["origin"].endswith("Kraken_A.zip!XBTUSD_1.csv")
-    bars = KrakenArchive(tmp_path).filled(Tier.OHLCVT, "BTCUSD", Timeframe.M1, span)
+    bars = KrakenArchive(tmp_path).filled(ArchiveKind.OHLCVT, "BTCUSD", Timeframe.M1, span)
     assert bars.filter(pl.col("quality") == "traded").height == len(rows)
 
 
@@ -554,7 +556,7 @@ def test_rows_that_are_not_what_the_name_says_are_refused(
     trades = {"XBTUSD_1.csv": trade_rows(market, "BTCUSD", span)}
     for number, members in enumerate((five, trades)):
         (file,) = import_(clean, tmp_path, write_zip(tmp_path / f"Kraken_{number}.zip", members))
-        assert file.status is ImportStatus.REFUSED
+        assert file.status is ImportStatus.REJECTED
         assert file.detail
     assert KrakenArchive(tmp_path).spans("BTCUSD", Timeframe.M1) == []
 

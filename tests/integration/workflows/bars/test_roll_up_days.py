@@ -34,7 +34,7 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
         with psycopg.connect(database_url) as connection:
             connection.execute(
                 "TRUNCATE config.instruments, market_data.bars_1m, market_data.bars_5m, market_data.bars_1h,"
-                " market_data.bars_1d, market_data.coverage, market_data.coverage_requests, market_data.derivations,"
+                " market_data.bars_1d, market_data.coverage, market_data.coverage_requests, market_data.input_versions,"
                 " market_data.fingerprints, market_data.stream_positions"
             )
         for instrument in (BHP, EURUSD):
@@ -63,10 +63,10 @@ def daily(stores: Stores, symbol: str) -> list[tuple[datetime, Decimal, Decimal,
     return list(found.select("time", "open", "close", "volume").iter_rows())
 
 
-def rolled_up_again(stores: Stores, instrument: Instrument) -> list[bool]:
+def rolled_up_by_force(stores: Stores, instrument: Instrument) -> list[bool]:
     partitions = partition_windows(Timeframe.D1, Window(SUNDAY, SUNDAY + DAY))
     now = SUNDAY + 30 * DAY
-    return roll_up_bars(stores, instrument, Timeframe.D1, partitions, clock=lambda: now, again=True)
+    return roll_up_bars(stores, instrument, Timeframe.D1, partitions, clock=lambda: now, force=True)
 
 
 def test_a_day_of_sydney_begins_on_the_day_before_in_utc(stores: Stores) -> None:
@@ -75,16 +75,16 @@ def test_a_day_of_sydney_begins_on_the_day_before_in_utc(stores: Stores) -> None
     assert daily(stores, "BHP") == expected, "as the stream makes it"
     with stores.database.begin() as connection:
         connection.exec_driver_sql("DELETE FROM market_data.bars_1d")
-    assert rolled_up_again(stores, BHP) == [True]
+    assert rolled_up_by_force(stores, BHP) == [True]
     assert daily(stores, "BHP") == expected, "as the batch makes it"
-    assert rolled_up_again(stores, BHP) == [False]
+    assert rolled_up_by_force(stores, BHP) == [False]
 
 
 def test_a_session_of_which_the_first_hour_is_unknown_is_no_day_though_the_day_in_utc_is_whole(stores: Stores) -> None:
     midnight = TUESDAY.replace(hour=0) + DAY
     stream(stores, "BHP", Window(midnight, midnight + 10 * 60 * MINUTE))
     assert daily(stores, "BHP") == []
-    rolled_up_again(stores, BHP)
+    rolled_up_by_force(stores, BHP)
     assert daily(stores, "BHP") == []
 
 
@@ -98,5 +98,5 @@ def test_sunday_and_friday_of_the_currencies_need_no_more_than_the_open_hours(st
         (friday, Decimal(100), Decimal(1419), Decimal(1320)),
     ]
     assert daily(stores, "EURUSD") == expected
-    assert rolled_up_again(stores, EURUSD) == [False]
+    assert rolled_up_by_force(stores, EURUSD) == [False]
     assert daily(stores, "EURUSD") == expected

@@ -36,7 +36,7 @@ from trading_platform.sources.yahoo.client import YahooClient
 from trading_platform.sources.yahoo.source import YahooSource
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
 from trading_platform.workflows.bars.import_files import import_files
-from trading_platform.workflows.bars.plan_backfill import reach_of, unfinished_partitions
+from trading_platform.workflows.bars.plan_backfill import available_history_of, unfinished_partitions
 from trading_platform.workflows.derived.build_features import build_features, stale_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of, stale_indicators
 from trading_platform.workflows.quality.check_results import CheckResult, Severity, Status
@@ -112,7 +112,7 @@ def differing(before: pl.DataFrame, after: pl.DataFrame, names: list[str], toler
     return found
 
 
-def loads_across(platform: PlatformContext, symbol: str, bars: int, moment: datetime) -> set[int]:
+def loads_across(platform: PlatformContext, symbol: str, bars: int, timestamp: datetime) -> set[int]:
     """The years that load bars on both sides of a moment: the given number before their first one, and their own."""
     times = platform.stores.bars.times([symbol], Timeframe.D1, Window(YEARS[0].start, YEARS[-1].end))["time"].sort()
     found = set()
@@ -121,7 +121,7 @@ def loads_across(platform: PlatformContext, symbol: str, bars: int, moment: date
             *times.filter(times < year.start).tail(bars),
             *times.filter((times >= year.start) & (times < year.end)),
         ]
-        if loaded and loaded[0] < moment <= loaded[-1]:
+        if loaded and loaded[0] < timestamp <= loaded[-1]:
             found.add(year.start.year)
     return found
 
@@ -146,11 +146,12 @@ def test_a_split_stored_later_makes_exactly_what_it_touches_anew(platform: Platf
     }
     assert touched == own
 
-    reaches = [
-        reach_of(platform.stores, platform.sources, one, Timeframe.D1, platform.clock) for one in universe.values()
+    available = [
+        available_history_of(platform.stores, platform.sources, one, Timeframe.D1, platform.clock)
+        for one in universe.values()
     ]
     asked = Window(YEARS[0].start, YEARS[-1].end)
-    plan = unfinished_partitions(platform.stores, platform.sources, list(filter(None, reaches)), asked, again=False)
+    plan = unfinished_partitions(platform.stores, platform.sources, list(filter(None, available)), asked, force=False)
     planned = {(symbol, window.start.year) for symbol, windows in plan.items() for window in windows}
     assert planned == stale, "what `backfill` would do"
 
@@ -167,7 +168,7 @@ def test_a_split_stored_later_makes_exactly_what_it_touches_anew(platform: Platf
     until = (pl.col("time") < SPLIT) & (pl.col("symbol") == "AAPL")
     assert after.filter(until).equals(before.filter(until)), "no look-ahead: rows before the split are as they were"
 
-    build_features(platform.stores, universe, SYMBOLS, YEARS, clock=platform.clock, again=True)
+    build_features(platform.stores, universe, SYMBOLS, YEARS, clock=platform.clock, force=True)
     assert differing(after, features_of(platform), list(FEATURE_NAMES), 1e-9) == set()
     (jump,) = after.filter((pl.col("time") == SPLIT) & (pl.col("symbol") == "AAPL"))["returns_1d"]
     assert jump == pytest.approx(93.70 * 7 / 645.57 - 1, abs=1e-4)
@@ -185,8 +186,8 @@ def test_the_same_split_again_makes_nothing_stale_and_none_undoes_it(platform: P
     assert {year for symbol, year in years if symbol == "AAPL"} == {2016, 2017}, "as far as sixty pairs may reach"
     assert platform.stores.corporate_actions.remove("SPY", benchmark.ex_date, ActionKind.SPLIT)
     assert not platform.stores.corporate_actions.remove("SPY", benchmark.ex_date, ActionKind.SPLIT)
-    again, _ = derive(platform)
-    assert again == made
+    force, _ = derive(platform)
+    assert force == made
     assert differing(before, features_of(platform), list(FEATURE_NAMES), 1e-9) == set()
 
 
@@ -378,7 +379,7 @@ def offending(result: CheckResult) -> list[tuple[object, str]]:
     [
         (dividend("SPY", "2012-06-15", "500"), "valid_terms", Severity.ERROR),
         (split("IWM", datetime(2015, 1, 5, tzinfo=UTC), 2), "split_in_prices", Severity.ERROR),
-        (dividend("SPY", "2012-06-16", "0.5"), "on_session", Severity.WARN),
+        (dividend("SPY", "2012-06-16", "0.5"), "ex_date_is_session", Severity.WARN),
     ],
 )
 def test_an_action_that_cannot_be_right_is_found(
@@ -386,10 +387,10 @@ def test_an_action_that_cannot_be_right_is_found(
 ) -> None:
     assert client.corporate_actions("AAPL").height == 39
     before = checked(platform, check)
-    assert (before.status, before.looked_at) == (Status.PASSED, 39)
+    assert (before.status, before.rows_checked) == (Status.PASSED, 39)
     platform.stores.corporate_actions.save([action], platform.clock())
     found = checked(platform, check)
-    assert (found.passed, found.severity, found.looked_at) == (False, severity, 40)
+    assert (found.passed, found.severity, found.rows_checked) == (False, severity, 40)
     assert offending(found) == [(action.symbol, f"{action.ex_date:%Y-%m-%d}")]
     platform.stores.corporate_actions.remove(action.symbol, action.ex_date, action.kind)
 
@@ -404,12 +405,12 @@ def test_a_jump_needs_a_split_that_says_why(client: Platform, platform: Platform
         found = checked(platform, "explained")
         assert (found.status, offending(found)) == (Status.WARN, [("AAPL", "2014-06-09")])
         assert "-86 %" in str(found.sample[0]["detail"])
-        to_look_at = checked(platform, "gap_review", "ohlcv_1d")
+        to_look_at = checked(platform, "price_jump_review", "ohlcv_1d")
         assert ("AAPL", "2014-06-09") in offending(to_look_at)
     store.save([split("AAPL", SPLIT, 7)], platform.clock())
-    left = checked(platform, "gap_review", "ohlcv_1d")
+    left = checked(platform, "price_jump_review", "ohlcv_1d")
     assert ("AAPL", "2014-06-09") not in offending(left), "nobody has to look at what is explained"
-    assert left.offenders == to_look_at.offenders - 1
+    assert left.failing_rows == to_look_at.failing_rows - 1
 
 
 # --- Dagster ----------------------------------------------------------------------------------------------------------

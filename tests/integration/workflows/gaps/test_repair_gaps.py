@@ -30,7 +30,7 @@ from trading_platform.domain.market.calendars import expected_times
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.messages import AlertMessage
 from trading_platform.domain.quality.gaps import CONFIRM_AFTER, SETTLE, Gap, SlotClass
-from trading_platform.domain.quality.rules import empty_refused
+from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.partitions import symbols as symbol_partitions
 from trading_platform.resources.platform import PlatformContext, build_sources
@@ -38,15 +38,15 @@ from trading_platform.settings import Settings
 from trading_platform.simulator.faults import Fault, Faults
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.stores.redis.live import LiveStore
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.build_features import build_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
-from trading_platform.workflows.gaps.detect_gaps import find_gaps
-from trading_platform.workflows.gaps.gap_report import list_gaps
+from trading_platform.workflows.gaps.detect_gaps import detect_gaps
+from trading_platform.workflows.gaps.gap_report import gap_report
 from trading_platform.workflows.gaps.repair_gaps import ATTEMPTS, GapRepair, repair_gaps
 from trading_platform.workflows.gaps.verify_integrity import Proof
 
@@ -79,7 +79,7 @@ class Vendor:
     since: datetime = PRESENT - 30 * DAY
     timeframes: tuple[Timeframe, ...] = (Timeframe.M1,)
     quiet: set[datetime] = field(default_factory=set)
-    holes: list[Window] = field(default_factory=list)
+    gaps: list[Window] = field(default_factory=list)
     lies: list[Window] = field(default_factory=list)
     away: bool = False
     clock: Time = field(default_factory=Time)
@@ -88,15 +88,15 @@ class Vendor:
     def longest_request(self, timeframe: Timeframe) -> timedelta:
         return timedelta(days=31) if timeframe.is_intraday else timedelta(days=3660)
 
-    def reach(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         del instrument
         return (Window(self.since, self.clock().replace(second=0)),) if timeframe in self.timeframes else ()
 
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarAnswer:
+    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         self.asked.append((instrument.symbol, timeframe, window))
         if self.away:
             raise SourceUnavailable("The vendor does not answer.")
-        if timeframe not in self.timeframes or any(hole.intersect(window) for hole in self.holes):
+        if timeframe not in self.timeframes or any(gap.intersect(window) for gap in self.gaps):
             raise SourceRejected("The vendor has nothing of that window.")
         lies = [lie for lie in self.lies if lie.intersect(window)]
         for lie in lies:
@@ -106,7 +106,9 @@ class Vendor:
             for time in expected_times(instrument.calendar, timeframe, window)
             if time not in self.quiet and not any(time in lie for lie in lies)
         ]
-        return BarAnswer(bars_of(instrument.symbol, timeframe, times, self.name), empty_refused(), (window,), "a test")
+        return BarResponse(
+            bars_of(instrument.symbol, timeframe, times, self.name), empty_rejected(), (window,), "a test"
+        )
 
 
 def bars_of(symbol: str, timeframe: Timeframe, times: Sequence[datetime], source: str) -> pl.DataFrame:
@@ -142,7 +144,7 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
             rest = [
                 "coverage",
                 "coverage_requests",
-                "derivations",
+                "input_versions",
                 "fingerprints",
                 "gaps",
                 "outages",
@@ -246,10 +248,12 @@ def fill(stores: Stores, sources: dict[str, object], instruments: Sequence[Instr
     for timeframe in Timeframe:
         for instrument in instruments:
             own = sources[instrument.source]
-            reach = own.reach(instrument, timeframe) or own.reach(instrument, Timeframe.M1)
-            if not reach:
+            available_history = own.available_history(instrument, timeframe) or own.available_history(
+                instrument, Timeframe.M1
+            )
+            if not available_history:
                 continue
-            parts = partition_windows(timeframe, Window(reach[0].start, reach[-1].end))
+            parts = partition_windows(timeframe, Window(available_history[0].start, available_history[-1].end))
             report = backfill_bars(stores, sources, [instrument], timeframe, parts, clock=clock)
             assert not report.failures
             compute_indicators_of(stores, [instrument.symbol], timeframe, parts, clock=clock)
@@ -370,17 +374,17 @@ class Watched:
     instrument: Instrument
 
     def classes(self, timeframe: Timeframe = Timeframe.M1) -> list[tuple[SlotClass, Window]]:
-        found = list_gaps(self.stores, self.sources, self.instrument, timeframe, clock=self.clock)
+        found = gap_report(self.stores, self.sources, self.instrument, timeframe, clock=self.clock)
         return [(each.what, each.window) for each in found]
 
     def find(self, **options: object) -> list[Gap]:
-        given = {"clock": self.clock, "tell": self.dagster.platform.tell, **options}
-        return find_gaps(self.stores, self.sources, list(self.stores.instruments.all().values()), **given).gaps
+        given = {"clock": self.clock, "tell": self.dagster.platform.publish, **options}
+        return detect_gaps(self.stores, self.sources, list(self.stores.instruments.all().values()), **given).gaps
 
     def repair(self, numbers: list[int]) -> list[GapRepair]:
         """As ``trading-platform repair`` does it, due or not."""
-        tell = self.dagster.platform.tell
-        return repair_gaps(self.stores, self.sources, clock=self.clock, only=numbers, whatever=True, tell=tell)
+        publish = self.dagster.platform.publish
+        return repair_gaps(self.stores, self.sources, clock=self.clock, only=numbers, whatever=True, publish=publish)
 
     def bars(self) -> pl.DataFrame:
         return self.stores.bars.read([self.instrument.symbol], Timeframe.M1, Window(self.vendor.since, self.clock()))
@@ -413,7 +417,7 @@ def test_an_empty_answer_of_a_source_that_lies_is_not_believed(watched: Watched)
     truth = truth.filter(pl.col("time") != quiet)
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
     minute = Window(quiet, quiet + MINUTE)
-    assert watched.classes() == [(SlotClass.NO_TRADES, minute), (SlotClass.UNCONFIRMED, lie)]
+    assert watched.classes() == [(SlotClass.NO_TRADES, minute), (SlotClass.PENDING_CONFIRMATION, lie)]
     asked = len(watched.vendor.asked)
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
     assert len(watched.vendor.asked) == asked, "a backfill leaves it to its repair"
@@ -433,7 +437,7 @@ def test_a_silence_that_is_said_twice_is_proven(watched: Watched) -> None:
     silence = Window(at(0), at(1))
     watched.vendor.quiet = set(expected_times("24/7", Timeframe.M1, silence))
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
-    assert watched.classes() == [(SlotClass.UNCONFIRMED, silence)]
+    assert watched.classes() == [(SlotClass.PENDING_CONFIRMATION, silence)]
     watched.dagster.tick("gaps")
     watched.clock.now += CONFIRM_AFTER
     assert watched.dagster.until_quiet() == 1
@@ -454,7 +458,7 @@ def test_silence_takes_no_stored_bar_away(watched: Watched) -> None:
         Timeframe.M1,
         parts,
         clock=watched.clock,
-        again=True,
+        force=True,
     )
     assert watched.vendor.lies == [], "the lie was told"
     assert watched.bars().equals(before)
@@ -486,25 +490,25 @@ def test_a_second_source_exposes_the_lie_at_once_and_its_bars_say_whose_they_are
 def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over(
     watched: Watched, redis_url: str, instance: DagsterInstance
 ) -> None:
-    hole = Window(at(0), at(2))
+    gap = Window(at(0), at(2))
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
     with watched.stores.database.begin() as connection:
         statement = "DELETE FROM market_data.bars_1m WHERE time >= %s AND time < %s"
-        connection.exec_driver_sql(statement, (hole.start, hole.end))
+        connection.exec_driver_sql(statement, (gap.start, gap.end))
     watched.vendor.away = True
     live = LiveStore(redis_url)
     told = PlatformContext(
         watched.stores,
         watched.sources,
         watched.clock,
-        tell=lambda moment, alert: live.tell_alert(moment, alert.model_dump_json()) and None,
+        publish=lambda timestamp, alert: live.publish_alert(timestamp, alert.model_dump_json()) and None,
     )
     watched.dagster.platform = told
     watched.dagster.night()
     runs = watched.dagster.until_quiet()
     assert runs == ATTEMPTS
-    assert asked_of(watched.vendor, hole) == 1 + ATTEMPTS
-    assert watched.classes() == [(SlotClass.GIVEN_UP, hole)]
+    assert asked_of(watched.vendor, gap) == 1 + ATTEMPTS
+    assert watched.classes() == [(SlotClass.FAILED_PERMANENTLY, gap)]
     watched.dagster.night()
     assert watched.dagster.until_quiet() == 0, "nobody tries it again by itself"
     result = materialize([coverage, no_gap_left], instance=instance, resources={"platform": told})
@@ -513,7 +517,7 @@ def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over
     assert check.metadata["given up"].value == 1
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         first = [AlertMessage.model_validate_json(each["message"]).payload for _, each in redis.xrange("alerts")]
-        assert [(alert.event_type, alert.over) for alert in first] == [("gaps_given_up", False)]
+        assert [(alert.event_type, alert.over) for alert in first] == [("gaps_failed_permanently", False)]
         watched.vendor.away = False
         watched.repair([number for (number,) in rows_of(watched.stores, "SELECT id FROM market_data.gaps")])
         both = [AlertMessage.model_validate_json(each["message"]).payload for _, each in redis.xrange("alerts")]
@@ -523,35 +527,37 @@ def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over
 
 
 def test_another_source_takes_the_place_of_one_that_keeps_failing(watched: Watched) -> None:
-    hole = Window(at(0), at(1))
+    gap = Window(at(0), at(1))
     instrument = Instrument("ADAUSD", AssetClass.CRYPTO, "24/7", "vendor", fallback_sources=("other",))
     watched.stores.instruments.add(instrument)
     fill(watched.stores, watched.sources, [instrument], watched.clock)
-    watched.stores.coverage.withdraw("ADAUSD", Timeframe.M1, "vendor", [hole])
+    watched.stores.coverage.withdraw("ADAUSD", Timeframe.M1, "vendor", [gap])
     watched.vendor.away = True
     watched.dagster.tick("gaps")
     watched.clock.now += SETTLE
     assert watched.dagster.until_quiet() == 3
-    assert asked_of(watched.other, hole) == 1
+    assert asked_of(watched.other, gap) == 1
     assert watched.classes() == []
 
 
 def test_an_outage_is_its_own_repair_s_until_that_gives_up(watched: Watched) -> None:
-    hole = Window(at(0), at(1))
+    gap = Window(at(0), at(1))
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
-    watched.stores.coverage.withdraw("ADAUSD", Timeframe.M1, "vendor", [hole])
-    watched.stores.outages.opened("vendor", ["ADAUSD"], hole.start, "cut")
-    watched.stores.outages.closed("vendor", ["ADAUSD"], hole.end)
+    watched.stores.coverage.withdraw("ADAUSD", Timeframe.M1, "vendor", [gap])
+    watched.stores.outages.opened("vendor", ["ADAUSD"], gap.start, "cut")
+    watched.stores.outages.closed("vendor", ["ADAUSD"], gap.end)
     watched.find()
     assert rows_of(watched.stores, "SELECT FROM market_data.gaps") == []
     with watched.stores.database.begin() as connection:
-        connection.exec_driver_sql("UPDATE market_data.outages SET state = 'given_up', next_attempt_at = NULL")
+        connection.exec_driver_sql(
+            "UPDATE market_data.outages SET state = 'failed_permanently', next_attempt_at = NULL"
+        )
     watched.clock.now += HOUR
     watched.dagster.tick("gaps")
     watched.clock.now += SETTLE
     assert watched.dagster.until_quiet() == 1
     assert watched.classes() == []
-    assert [each.state for each in watched.stores.outages.all()] == [OutageState.GIVEN_UP]
+    assert [each.state for each in watched.stores.outages.all()] == [OutageState.FAILED_PERMANENTLY]
 
 
 # New symbols
@@ -601,8 +607,8 @@ def test_a_changed_and_an_extra_bar_are_noticed(watched: Watched) -> None:
             " close, volume, source, quality FROM market_data.bars_1m WHERE time = %s",
             (at(5),),
         )
-    found = find_gaps(watched.stores, watched.sources, [watched.instrument], clock=watched.clock, proof=Proof.ALL)
-    assert [each.window.start for each in found.vanished] == [at(0), at(5)]
+    found = detect_gaps(watched.stores, watched.sources, [watched.instrument], clock=watched.clock, proof=Proof.ALL)
+    assert [each.window.start for each in found.missing_or_modified] == [at(0), at(5)]
     watched.clock.now += SETTLE
     watched.dagster.until_quiet()
     assert watched.bars().drop("quality").equals(before.drop("quality"))

@@ -15,9 +15,9 @@ from trading_platform.domain.derived.features import FEATURE_SCHEMA
 from trading_platform.domain.market.bars import BAR_SCHEMA, mark_gaps
 from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window, partition_windows
-from trading_platform.sources.base import BarAnswer
+from trading_platform.sources.base import BarResponse
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.postgres.database import execute
@@ -34,7 +34,7 @@ SYMBOLS = ("AAA", "BBB")
 DAYS = sessions("XNYS", HISTORY)["session"].to_list()
 
 
-class Reach:
+class AvailableHistory:
     """A source that could be asked for the whole history; it has answered already."""
 
     name = "file"
@@ -42,10 +42,10 @@ class Reach:
     def longest_request(self, _timeframe: Timeframe) -> timedelta:
         return timedelta(days=36500)
 
-    def reach(self, _instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
+    def available_history(self, _instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         return (HISTORY,) if timeframe is Timeframe.D1 else ()
 
-    def bars(self, _instrument: Instrument, _timeframe: Timeframe, _window: Window) -> BarAnswer:
+    def bars(self, _instrument: Instrument, _timeframe: Timeframe, _window: Window) -> BarResponse:
         raise AssertionError("a check asks no source for bars")
 
 
@@ -60,7 +60,7 @@ class Platform:
             return execute(connection, statement, parameters)
 
     def check(self, asset: str, name: str, scopes: tuple[Scope, ...] = EVERYTHING) -> CheckResult:
-        found = verify_asset(self.stores, {"file": Reach()}, asset, scopes, clock=lambda: NOW, only={name})
+        found = verify_asset(self.stores, {"file": AvailableHistory()}, asset, scopes, clock=lambda: NOW, only={name})
         assert len(found) == 1
         return found[0]
 
@@ -141,15 +141,17 @@ def named(result: CheckResult) -> list[tuple[object, object]]:
 
 
 def test_clean_data_keeps_every_rule(platform: Platform) -> None:
-    results = verify(platform.stores, {"file": Reach()}, timeframes=[Timeframe.D1], clock=lambda: NOW)
+    results = verify(platform.stores, {"file": AvailableHistory()}, timeframes=[Timeframe.D1], clock=lambda: NOW)
     assert {result.asset for result in results} == {"ohlcv_1d", "indicators_1d", "corporate_actions", "features"}
-    about_actions = {"valid_terms", "split_in_prices", "on_session"}
+    about_actions = {"valid_terms", "split_in_prices", "ex_date_is_session"}
     nothing = about_actions | {
-        "tiers_agree"
+        "sources_agree"
     }  # nothing was told twice: tests/integration/workflows/bars/test_backfill_from_kraken.py
     assert {result.check for result in results if result.status is Status.EMPTY} == nothing
     assert {result.status for result in results if result.check not in nothing} == {Status.PASSED}
-    rows = {result.looked_at for result in results if result.check in ("ohlc_consistent", "complete", "matches_bars")}
+    rows = {
+        result.rows_checked for result in results if result.check in ("ohlc_consistent", "complete", "matches_bars")
+    }
     assert rows == {2 * len(DAYS)}
 
 
@@ -164,14 +166,14 @@ def test_clean_data_keeps_every_rule(platform: Platform) -> None:
         ("positive_prices", "high = 'NaN'"),
         ("positive_prices", "volume = -0.00000001"),
         ("positive_prices", "volume = 'NaN'"),
-        ("gap_review", "quality = 'traded', open = 200, high = 200"),
-        ("gap_review", "quality = 'traded', open = 50, low = 50"),
+        ("price_jump_review", "quality = 'traded', open = 200, high = 200"),
+        ("price_jump_review", "quality = 'traded', open = 50, low = 50"),
     ],
 )
 def test_a_broken_bar_is_found_by_its_rule(platform: Platform, check: str, what: str) -> None:
     change(platform, "bars_1d", what)
     result = platform.check("ohlcv_1d", check)
-    assert (result.status, result.offenders, result.looked_at) == (Status.FAILED, 1, 2 * len(DAYS))
+    assert (result.status, result.failing_rows, result.rows_checked) == (Status.FAILED, 1, 2 * len(DAYS))
     assert named(result) == [("AAA", DAY.isoformat())]
     assert "1 of" in result.description
     assert "To do" in result.description
@@ -186,7 +188,7 @@ def test_an_unknown_or_empty_volume_is_fine(platform: Platform, what: str) -> No
 def test_the_sample_is_short_and_the_count_is_not(platform: Platform) -> None:
     platform.sql("UPDATE market_data.bars_1d SET high = low - 1 WHERE symbol = 'BBB'")
     result = platform.check("ohlcv_1d", "ohlc_consistent")
-    assert result.offenders == len(DAYS)
+    assert result.failing_rows == len(DAYS)
     assert named(result) == [("BBB", day.isoformat()) for day in DAYS[:5]]
 
 
@@ -198,7 +200,7 @@ def test_a_bar_that_is_not_final_is_found_by_its_calendar(platform: Platform) ->
         times=[datetime(2021, 2, 26, tzinfo=UTC), datetime(2021, 3, 1, tzinfo=UTC), datetime(2031, 1, 2, tzinfo=UTC)],
     )
     result = platform.check("ohlcv_1d", "no_future_bar")
-    assert (result.status, result.offenders) == (Status.FAILED, 2)
+    assert (result.status, result.failing_rows) == (Status.FAILED, 2)
     assert [row["time"] for row in result.sample] == ["2021-03-01T00:00:00+00:00", "2031-01-02T00:00:00+00:00"]
 
 
@@ -208,7 +210,7 @@ def test_a_bar_of_a_symbol_without_instrument_is_judged_by_the_clock(platform: P
         " VALUES (%(t)s, 'GONE', 1, 1, 1, 1), ('2021-03-01', 'GONE', 1, 1, 1, 1)",
         t=NOW + timedelta(seconds=1),
     )
-    assert platform.check("ohlcv_1d", "no_future_bar").offenders == 1
+    assert platform.check("ohlcv_1d", "no_future_bar").failing_rows == 1
 
 
 def test_a_time_with_two_bars_is_found(platform: Platform) -> None:
@@ -218,7 +220,7 @@ def test_a_time_with_two_bars_is_found(platform: Platform) -> None:
     try:
         platform.sql("INSERT INTO market_data.bars_1d SELECT * FROM market_data.bars_1d WHERE time = %(t)s", t=DAY)
         result = platform.check("ohlcv_1d", "no_duplicate")
-        assert (result.status, result.offenders) == (Status.FAILED, 2)
+        assert (result.status, result.failing_rows) == (Status.FAILED, 2)
         assert named(result) == [(symbol, DAY.isoformat()) for symbol in SYMBOLS]
     finally:
         platform.sql("TRUNCATE market_data.bars_1d")
@@ -227,8 +229,8 @@ def test_a_time_with_two_bars_is_found(platform: Platform) -> None:
 
 def test_marked_gaps_are_a_warning_with_a_sample(platform: Platform) -> None:
     change(platform, "bars_1d", "quality = 'review', open = 200, high = 200")
-    result = platform.check("ohlcv_1d", "gap_review")
-    assert (result.status, result.severity, result.offenders) == (Status.WARN, Severity.WARN, 1)
+    result = platform.check("ohlcv_1d", "price_jump_review")
+    assert (result.status, result.severity, result.failing_rows) == (Status.WARN, Severity.WARN, 1)
     assert named(result) == [("AAA", DAY.isoformat())]
     assert "opened at 200 after a close of" in str(result.sample[0]["detail"])
 
@@ -236,22 +238,22 @@ def test_marked_gaps_are_a_warning_with_a_sample(platform: Platform) -> None:
 @pytest.mark.parametrize("quality", ["repaired", "no_trade"])
 def test_only_traded_bars_want_the_mark(platform: Platform, quality: str) -> None:
     change(platform, "bars_1d", f"quality = '{quality}', open = 200, high = 200")
-    assert platform.check("ohlcv_1d", "gap_review").status is Status.PASSED
+    assert platform.check("ohlcv_1d", "price_jump_review").status is Status.PASSED
 
 
 def test_a_gap_of_exactly_the_limit_needs_no_mark(platform: Platform) -> None:
     [[before]] = platform.sql("SELECT close FROM market_data.bars_1d WHERE symbol='AAA' AND time=%(t)s", t=DAYS[399])
     change(platform, "bars_1d", f"open = {before * Decimal('1.1')}, high = 999")
-    assert platform.check("ohlcv_1d", "gap_review").status is Status.PASSED
+    assert platform.check("ohlcv_1d", "price_jump_review").status is Status.PASSED
     change(platform, "bars_1d", f"open = {before * Decimal('1.1') + Decimal('0.00000001')}, high = 999")
-    assert platform.check("ohlcv_1d", "gap_review").offenders == 1
+    assert platform.check("ohlcv_1d", "price_jump_review").failing_rows == 1
 
 
 def test_the_gap_at_the_edge_of_a_window_is_seen(platform: Platform) -> None:
     """The close before the first bar of the window lies outside of it."""
     first = next(day for day in DAYS if day in YEAR_2019)
     change(platform, "bars_1d", "open = 300, high = 300", first)
-    result = platform.check("ohlcv_1d", "gap_review", (Scope(("AAA",), YEAR_2019),))
+    result = platform.check("ohlcv_1d", "price_jump_review", (Scope(("AAA",), YEAR_2019),))
     assert named(result) == [("AAA", first.isoformat())]
 
 
@@ -268,11 +270,11 @@ def test_schema_shows_expected_against_actual(platform: Platform) -> None:
     finally:
         for _, mend in spoilt:
             platform.sql(f"ALTER TABLE market_data.{mend}")
-    assert (bars.status, bars.offenders, bars.looked_at) == (Status.FAILED, 2, len(BAR_SCHEMA) + 1)
+    assert (bars.status, bars.failing_rows, bars.rows_checked) == (Status.FAILED, 2, len(BAR_SCHEMA) + 1)
     assert {"column": "extra", "expected": "absent", "actual": "integer"} in bars.sample
     assert {"column": "quality", "expected": "character varying", "actual": "text"} in bars.sample
     assert {"column": "open", "expected": "numeric(18,8)", "actual": "numeric(18,8)"} in bars.sample
-    assert (indicators.status, indicators.offenders) == (Status.FAILED, 2)
+    assert (indicators.status, indicators.failing_rows) == (Status.FAILED, 2)
     assert {"column": "rsi_14", "expected": "double precision", "actual": "absent"} in indicators.sample
     assert platform.check("ohlcv_1d", "schema").status is Status.PASSED
 
@@ -283,7 +285,7 @@ def test_a_check_that_cannot_be_evaluated_is_failed(platform: Platform) -> None:
         schema, rule = platform.check("ohlcv_5m", "schema"), platform.check("ohlcv_5m", "ohlc_consistent")
     finally:
         platform.sql("ALTER TABLE market_data.bars_5m RENAME COLUMN lowest TO low")
-    assert (schema.status, schema.offenders) == (Status.FAILED, 2)
+    assert (schema.status, schema.failing_rows) == (Status.FAILED, 2)
     assert rule.status is Status.FAILED
     assert "could not be evaluated" in rule.description
 
@@ -291,12 +293,12 @@ def test_a_check_that_cannot_be_evaluated_is_failed(platform: Platform) -> None:
 def test_complete_fails_for_what_nobody_answered(platform: Platform) -> None:
     platform.sql("DELETE FROM market_data.bars_1d WHERE symbol = 'BBB' AND time = %(t)s", t=DAY)
     warned = platform.check("ohlcv_1d", "complete")
-    assert (warned.status, warned.offenders, warned.counts["proven empty"]) == (Status.WARN, 1, 1)
+    assert (warned.status, warned.failing_rows, warned.counts["proven empty"]) == (Status.WARN, 1, 1)
     assert warned.sample[0]["symbol"] == "BBB"
 
     platform.stores.coverage.withdraw("BBB", Timeframe.D1, "file", [Window(DAY, DAY + timedelta(days=1))])
     failed = platform.check("ohlcv_1d", "complete")
-    assert (failed.status, failed.offenders, failed.looked_at) == (Status.FAILED, 1, 2 * len(DAYS))
+    assert (failed.status, failed.failing_rows, failed.rows_checked) == (Status.FAILED, 1, 2 * len(DAYS))
     assert failed.counts["missing"] == 1
     assert [row["symbol"] for row in failed.sample] == ["BBB"]
     assert failed.sample[0]["for example"] == DAY.isoformat()
@@ -305,12 +307,12 @@ def test_complete_fails_for_what_nobody_answered(platform: Platform) -> None:
 
 def test_complete_warns_of_refused_bars(platform: Platform) -> None:
     platform.sql("DELETE FROM market_data.bars_1d WHERE symbol = 'BBB' AND time = %(t)s", t=DAY)
-    refused = pl.DataFrame(
-        [(7, DAY, "ohlc_inconsistent", "low above high", "…", 1)], schema=REFUSED_SCHEMA, orient="row"
+    rejected = pl.DataFrame(
+        [(7, DAY, "ohlc_inconsistent", "low above high", "…", 1)], schema=REJECTED_SCHEMA, orient="row"
     )
-    platform.stores.quarantine.record(refused, source="file", symbol="BBB", timeframe="1d", origin="test")
+    platform.stores.quarantine.record(rejected, source="file", symbol="BBB", timeframe="1d", origin="test")
     result = platform.check("ohlcv_1d", "complete")
-    assert (result.status, result.counts["refused"], result.counts["proven empty"]) == (Status.WARN, 1, 0)
+    assert (result.status, result.counts["rejected"], result.counts["proven empty"]) == (Status.WARN, 1, 0)
 
 
 def test_complete_does_not_call_missing_what_nobody_asked_for(platform: Platform) -> None:
@@ -327,7 +329,7 @@ def test_complete_does_not_call_missing_what_nobody_asked_for(platform: Platform
     )
     result = platform.check("ohlcv_1d", "complete")
     assert result.status is Status.PASSED
-    assert result.looked_at == 2 * sum(day in asked for day in DAYS)
+    assert result.rows_checked == 2 * sum(day in asked for day in DAYS)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +347,7 @@ def test_complete_does_not_call_missing_what_nobody_asked_for(platform: Platform
 def test_an_indicator_outside_of_its_range_is_found(platform: Platform, column: str, value: str) -> None:
     change(platform, "indicators_1d", f"{column} = {value}")
     result = platform.check("indicators_1d", "in_range")
-    assert (result.status, result.offenders) == (Status.FAILED, 1)
+    assert (result.status, result.failing_rows) == (Status.FAILED, 1)
     assert named(result) == [("AAA", DAY.isoformat())]
     assert str(result.sample[0]["detail"]).startswith(f"{column} = ")
 
@@ -354,7 +356,7 @@ def test_indicators_without_bars_and_bars_without_indicators(platform: Platform)
     platform.sql("DELETE FROM market_data.indicators_1d WHERE symbol = 'AAA' AND time = %(t)s", t=DAY)
     platform.sql("DELETE FROM market_data.bars_1d WHERE symbol = 'BBB' AND time = %(t)s", t=DAY)
     result = platform.check("indicators_1d", "matches_bars")
-    assert (result.status, result.offenders) == (Status.FAILED, 2)
+    assert (result.status, result.failing_rows) == (Status.FAILED, 2)
     assert {row["symbol"]: row["detail"] for row in result.sample} == {
         "AAA": "a bar without indicators",
         "BBB": "indicators without a bar",
@@ -376,7 +378,7 @@ def test_a_feature_file_of_another_shape_is_found(platform: Platform) -> None:
     pl.read_parquet(file, hive_partitioning=False).drop("rsi_14").write_parquet(file)
     feature_file(platform, "BBB", "2019-06").write_bytes(b"PAR1 cut off")
     result = platform.check("features", "schema")
-    assert (result.status, result.offenders, result.looked_at) == (Status.FAILED, 2, 2 * 36)
+    assert (result.status, result.failing_rows, result.rows_checked) == (Status.FAILED, 2, 2 * 36)
     assert result.sample[0] == {
         "file": "symbol=AAA/2019-05/features.parquet",
         "expected": "rsi_14: Float64",
@@ -388,7 +390,7 @@ def test_a_feature_file_of_another_shape_is_found(platform: Platform) -> None:
 
 def test_features_of_another_type_fail_and_do_not_crash(platform: Platform) -> None:
     spoil(feature_file(platform, "AAA", "2019-05"), rsi_14=pl.lit("text"))
-    assert platform.check("features", "schema").offenders == 1
+    assert platform.check("features", "schema").failing_rows == 1
     result = platform.check("features", "available_at")
     assert result.status is Status.FAILED
     assert "could not be evaluated" in result.description
@@ -401,7 +403,7 @@ def test_many_missing_feature_values_are_a_warning(platform: Platform) -> None:
             feature_file(platform, "BBB", f"2019-{month:02d}"), macd_hist=pl.lit(None, dtype=pl.Float64)
         ).height
     result = platform.check("features", "nan_share")
-    assert (result.status, result.offenders) == (Status.WARN, rows)
+    assert (result.status, result.failing_rows) == (Status.WARN, rows)
     assert [(row["symbol"], row["feature"], row["missing"]) for row in result.sample] == [("BBB", "macd_hist", rows)]
     assert result.sample[0]["values"] == len(DAYS) - 33
 
@@ -412,7 +414,7 @@ def test_nan_counts_as_missing_and_a_few_are_fine(platform: Platform) -> None:
     scoped = platform.check("features", "nan_share", (Scope(("BBB",), YEAR_2019),))
     assert scoped.status is Status.PASSED
     may = Window(datetime(2019, 5, 1, tzinfo=UTC), datetime(2019, 6, 1, tzinfo=UTC))
-    assert platform.check("features", "nan_share", (Scope(("BBB",), may),)).offenders == 22
+    assert platform.check("features", "nan_share", (Scope(("BBB",), may),)).failing_rows == 22
 
 
 @pytest.mark.parametrize(
@@ -430,7 +432,7 @@ def test_a_row_of_features_that_may_not_be_read_is_found(
 ) -> None:
     frame = spoil(feature_file(platform, "AAA", "2019-05"), **columns)
     result = platform.check("features", "available_at")
-    assert (result.status, result.offenders, result.looked_at) == (Status.FAILED, frame.height, 2 * len(DAYS))
+    assert (result.status, result.failing_rows, result.rows_checked) == (Status.FAILED, frame.height, 2 * len(DAYS))
     assert said in str(result.sample[0]["detail"])
 
 
@@ -438,15 +440,15 @@ def test_a_scope_is_all_that_is_looked_at(platform: Platform) -> None:
     change(platform, "bars_1d", "high = low - 1")
     days_of_2019 = sum(day in YEAR_2019 for day in DAYS)
     other_symbol = platform.check("ohlcv_1d", "ohlc_consistent", (Scope(("BBB",), YEAR_2019),))
-    assert (other_symbol.status, other_symbol.looked_at) == (Status.PASSED, days_of_2019)
+    assert (other_symbol.status, other_symbol.rows_checked) == (Status.PASSED, days_of_2019)
     other_year = platform.check("ohlcv_1d", "ohlc_consistent", (Scope(("AAA",), Window(YEAR_2019.end, HISTORY.end)),))
     assert other_year.status is Status.PASSED
     both = (Scope(("BBB",), YEAR_2019), Scope(("AAA",), YEAR_2019))
-    assert platform.check("ohlcv_1d", "ohlc_consistent", both).looked_at == 2 * days_of_2019
-    assert platform.check("ohlcv_1d", "ohlc_consistent", both).offenders == 1
-    assert platform.check("ohlcv_1d", "complete", both).looked_at == 2 * days_of_2019
-    assert platform.check("indicators_1d", "matches_bars", both).looked_at == 2 * days_of_2019
-    assert platform.check("features", "available_at", both).looked_at == 2 * days_of_2019
+    assert platform.check("ohlcv_1d", "ohlc_consistent", both).rows_checked == 2 * days_of_2019
+    assert platform.check("ohlcv_1d", "ohlc_consistent", both).failing_rows == 1
+    assert platform.check("ohlcv_1d", "complete", both).rows_checked == 2 * days_of_2019
+    assert platform.check("indicators_1d", "matches_bars", both).rows_checked == 2 * days_of_2019
+    assert platform.check("features", "available_at", both).rows_checked == 2 * days_of_2019
 
 
 def test_nothing_stored_is_never_called_passed(platform: Platform) -> None:
@@ -460,7 +462,10 @@ def test_nothing_stored_is_never_called_passed(platform: Platform) -> None:
         for check in CHECKED_ASSETS[asset].checks:
             result = platform.check(asset, check.name, scopes)
             if check.name == "schema" and asset != "features":
-                assert (result.status, result.looked_at > 0) == (Status.PASSED, True)
+                assert (result.status, result.rows_checked > 0) == (Status.PASSED, True)
             else:
-                assert (result.status, result.looked_at, result.offenders) == (Status.EMPTY, 0, 0), (asset, check.name)
+                assert (result.status, result.rows_checked, result.failing_rows) == (Status.EMPTY, 0, 0), (
+                    asset,
+                    check.name,
+                )
                 assert "nothing was judged" in result.description

@@ -25,7 +25,7 @@ from trading_platform.stores.trading.ledger import Ledger
 from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.workflows.trading.publish_outbox import publish_outbox
 
-MOMENT = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
+TIMESTAMP = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
 
 COMMIT_AND_DIE = """
 import os, signal, sys
@@ -39,7 +39,7 @@ print(order.id, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
-TELL_AND_DIE = """
+PUBLISH_AND_DIE = """
 import os, signal, sys
 from trading_platform.stores.redis.order_stream import OrderStream
 from trading_platform.stores.trading.outbox import OutboxStore
@@ -136,8 +136,10 @@ def unmarked(database: Database) -> int:
 def a_life(ledger: Ledger, name: str) -> str:
     order = ledger.place(symbol="SPY", side="buy", order_type="limit", quantity="3", price="500", broker="ibkr")
     ledger.advance(order.id, "sent", broker_order_id=name)
-    ledger.record_fill(order.id, f"{name}-1", quantity="1", price="499.99999999", executed_at=MOMENT, commission="0.35")
-    ledger.record_fill(order.id, f"{name}-2", quantity="2", price="499.5", executed_at=MOMENT, commission="0.7")
+    ledger.record_fill(
+        order.id, f"{name}-1", quantity="1", price="499.99999999", executed_at=TIMESTAMP, commission="0.35"
+    )
+    ledger.record_fill(order.id, f"{name}-2", quantity="2", price="499.5", executed_at=TIMESTAMP, commission="0.7")
     return str(order.id)
 
 
@@ -164,7 +166,7 @@ def test_what_did_not_change_anything_is_not_told(database, redis, stream):
         ledger.place(symbol="SPY", side="buy", order_type="market", quantity="1", broker="ibkr", order_id=order.id)
         ledger.advance(order.id, "sent")
     for _ in range(3):
-        ledger.record_fill(order.id, "same", quantity="1", price="500", executed_at=MOMENT)
+        ledger.record_fill(order.id, "same", quantity="1", price="500", executed_at=TIMESTAMP)
     publish_outbox(OutboxStore(database), stream)
     assert [message.payload.order.status.value for message in on_stream(redis)] == ["pending", "sent", "filled"]
 
@@ -184,7 +186,7 @@ def test_killed_between_commit_and_publishing(database, database_url, redis, str
 @pytest.mark.parametrize("told", [1, 3, 4])
 def test_killed_between_publishing_and_noting_it(database, database_url, redis_url, redis, stream, listener, told):
     a_life(Ledger(database), f"killed-{told}")
-    died = run(TELL_AND_DIE, database_url, redis_url, str(told))
+    died = run(PUBLISH_AND_DIE, database_url, redis_url, str(told))
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert len(on_stream(redis)) == told
     assert unmarked(database) == 4

@@ -410,8 +410,8 @@ def test_what_comes_later_changes_nothing(seed: int, cut: int, calendars: tuple[
     }
     bars = pl.concat(bars_of(walk(140, seed + index), name) for index, name in enumerate(names))
     full = compute_features(bars, universe, names)
-    moment = EPOCH + timedelta(days=cut, hours=hour)
-    known = full.filter(pl.col("available_at") <= moment)
+    timestamp = EPOCH + timedelta(days=cut, hours=hour)
+    known = full.filter(pl.col("available_at") <= timestamp)
     then = bars.join(known.select("symbol", "time"), on=["symbol", "time"], how="semi")
     assert compute_features(then, universe, names).equals(known)
 

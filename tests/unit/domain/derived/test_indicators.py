@@ -231,10 +231,10 @@ steps = st.lists(st.integers(-400, 400), min_size=1, max_size=260)
 def walk(moves: list[int]) -> pl.DataFrame:
     """Bars from moves in hundredths of a percent, with a range of up to 2 %, on the price grid."""
     close = 100 * np.exp(np.cumsum(np.array(moves) / 10_000))
-    reach = 1 + np.abs(np.array(moves)) / 20_000
+    available_history = 1 + np.abs(np.array(moves)) / 20_000
     return bars_of(close.round(6).tolist()).with_columns(
-        high=pl.Series((close * reach).round(6) + 1e-6).cast(pl.Decimal(18, 8)),
-        low=pl.Series((close / reach).round(6)).cast(pl.Decimal(18, 8)),
+        high=pl.Series((close * available_history).round(6) + 1e-6).cast(pl.Decimal(18, 8)),
+        low=pl.Series((close / available_history).round(6)).cast(pl.Decimal(18, 8)),
     )
 
 

@@ -35,8 +35,8 @@ def walk(seed: int, size: int, symbol: str = "AAPL") -> pl.DataFrame:
 
 def as_traded(bars: pl.DataFrame, splits: Sequence[tuple[datetime, Fraction]]) -> pl.DataFrame:
     """What would have been traded: from each split on, prices divided and volumes multiplied."""
-    for moment, ratio in splits:
-        after = pl.col("time") >= moment
+    for timestamp, ratio in splits:
+        after = pl.col("time") >= timestamp
         price, volume = 1 / float(ratio), float(ratio)
         bars = bars.with_columns(
             *(
@@ -51,15 +51,15 @@ def as_traded(bars: pl.DataFrame, splits: Sequence[tuple[datetime, Fraction]]) -
     return bars
 
 
-def as_seen_at(bars: pl.DataFrame, splits: Splits, moment: datetime) -> pl.DataFrame:
+def as_seen_at(bars: pl.DataFrame, splits: Splits, timestamp: datetime) -> pl.DataFrame:
     """The bars until a day, adjusted for the splits until it."""
     actions = [
         CorporateAction(symbol, when, ActionKind.SPLIT, when, "file", ratio=ratio)
         for symbol, known in splits.items()
         for when, ratio in known
     ]
-    until = bars.filter(pl.col("time") <= moment)
-    return adjust_bars(until, actions, {}, Adjustment.SPLIT, moment, lambda action: action.ex_date)
+    until = bars.filter(pl.col("time") <= timestamp)
+    return adjust_bars(until, actions, {}, Adjustment.SPLIT, timestamp, lambda action: action.ex_date)
 
 
 def same(ours: pl.DataFrame, theirs: pl.DataFrame, names: Sequence[str], tolerance: float = 1e-9) -> None:
@@ -84,12 +84,12 @@ def test_each_day_is_computed_from_prices_as_they_looked_that_day():
     ours = compute_features(raw, UNIVERSE, ["AAPL", "IWM"], splits)
     ours_indicators = compute_indicators(raw, splits)
     for row in (20, 39, 40, 41, 55, 60, 61, 70, 71, 76, 89):  # before, at and after each split
-        moment = EPOCH + timedelta(days=row)
-        seen = as_seen_at(raw, splits, moment)
-        theirs = compute_features(seen, UNIVERSE, ["AAPL", "IWM"]).filter(pl.col("time") == moment)
-        same(ours.filter(pl.col("time") == moment), theirs, FEATURE_NAMES)
-        indicators = compute_indicators(seen).filter(pl.col("time") == moment)
-        same(ours_indicators.filter(pl.col("time") == moment), indicators, INDICATOR_NAMES)
+        timestamp = EPOCH + timedelta(days=row)
+        seen = as_seen_at(raw, splits, timestamp)
+        theirs = compute_features(seen, UNIVERSE, ["AAPL", "IWM"]).filter(pl.col("time") == timestamp)
+        same(ours.filter(pl.col("time") == timestamp), theirs, FEATURE_NAMES)
+        indicators = compute_indicators(seen).filter(pl.col("time") == timestamp)
+        same(ours_indicators.filter(pl.col("time") == timestamp), indicators, INDICATOR_NAMES)
 
 
 @given(

@@ -182,15 +182,15 @@ def test_every_bar_is_multiplied_by_what_came_between_it_and_the_moment(close, s
 @given(close=st.lists(PRICE, min_size=2, max_size=8), ratio=RATIO, at=st.integers(1, 7))
 def test_a_split_and_its_inverse_give_raw_prices_back(close, ratio, at):
     bars = bars_of([float(value) for value in close], volume=[float(n) for n in range(1, len(close) + 1)])
-    moment = EPOCH + timedelta(days=at)
-    once = adjusted(bars, [split(moment, ratio)])
-    back = adjusted(once, [split(moment, 1 / ratio)])
+    timestamp = EPOCH + timedelta(days=at)
+    once = adjusted(bars, [split(timestamp, ratio)])
+    back = adjusted(once, [split(timestamp, 1 / ratio)])
     for name, by in ((name, ratio) for name in PRICES):
         most = Decimal("0.5e-8") * (1 + Decimal(by.numerator) / Decimal(by.denominator))
         assert all(abs(ours - theirs) <= most for ours, theirs in zip(back[name], bars[name], strict=True))
     assert all(abs(a - b) <= Decimal("6e-8") for a, b in zip(back["volume"], bars["volume"], strict=True))
-    before = bars.filter(pl.col("time") < moment)
-    together = [split(moment, ratio), split(moment + timedelta(hours=1), 1 / ratio)]
+    before = bars.filter(pl.col("time") < timestamp)
+    together = [split(timestamp, ratio), split(timestamp + timedelta(hours=1), 1 / ratio)]
     assert adjusted(before, together).equals(before), "factors are multiplied exactly"
 
 
@@ -209,8 +209,8 @@ def test_what_was_not_known_does_not_count(close, at, known):
 
 def test_symbols_are_adjusted_each_by_its_own():
     bars = pl.concat([bars_of([8.0, 4.0], "AAA"), bars_of([9.0, 3.0], "BBB"), bars_of([1.0, 1.0], "CCC")])
-    moment = EPOCH + timedelta(days=1)
-    found = adjusted(bars, [split(moment, 2, "AAA"), split(moment, 3, "BBB")])
+    timestamp = EPOCH + timedelta(days=1)
+    found = adjusted(bars, [split(timestamp, 2, "AAA"), split(timestamp, 3, "BBB")])
     assert found["close"].to_list() == [Decimal(value) for value in (4, 4, 3, 3, 1, 1)]
     assert found["volume"].to_list() == [Decimal(value) for value in (2000, 1000, 3000, 1000, 1000, 1000)]
     assert found.schema == bars.schema
@@ -223,14 +223,16 @@ def test_an_unknown_volume_stays_unknown():
 
 def test_a_dividend_that_cannot_be_reckoned_with_is_said():
     bars = bars_of([8.0, 4.0])
-    moment = EPOCH + timedelta(days=1)
+    timestamp = EPOCH + timedelta(days=1)
     with pytest.raises(QualityError, match=r"a close of 8 on 2015-01-01"):
-        adjusted(bars, [dividend(moment, "8.00")], Adjustment.TOTAL_RETURN)
+        adjusted(bars, [dividend(timestamp, "8.00")], Adjustment.TOTAL_RETURN)
     with pytest.raises(QualityError, match="no daily bar before it"):
-        adjust_bars(bars, [dividend(moment, "1")], {}, Adjustment.TOTAL_RETURN, FAR, lambda action: action.ex_date)
-    stale = {("TEST", moment): (day("2014-12-01"), Decimal(8))}
+        adjust_bars(bars, [dividend(timestamp, "1")], {}, Adjustment.TOTAL_RETURN, FAR, lambda action: action.ex_date)
+    stale = {("TEST", timestamp): (day("2014-12-01"), Decimal(8))}
     with pytest.raises(QualityError, match="a close of 8 on 2014-12-01"):
-        adjust_bars(bars, [dividend(moment, "1")], stale, Adjustment.TOTAL_RETURN, FAR, lambda action: action.ex_date)
+        adjust_bars(
+            bars, [dividend(timestamp, "1")], stale, Adjustment.TOTAL_RETURN, FAR, lambda action: action.ex_date
+        )
     assert adjusted(bars, [dividend(EPOCH, "8")], Adjustment.TOTAL_RETURN).equals(bars), "no bar is before that one"
 
 
@@ -296,7 +298,7 @@ def test_a_table_is_read_by_the_names_of_its_columns(tmp_path):
         ("KO", "0.485 USD"),
     ]
     assert found.actions[0].known_at == datetime(2014, 6, 9, 4, tzinfo=UTC)
-    assert found.refused.is_empty()
+    assert found.rejected.is_empty()
 
 
 def test_what_cannot_be_an_action_is_refused_with_its_reason(tmp_path):
@@ -306,8 +308,8 @@ def test_what_cannot_be_an_action_is_refused_with_its_reason(tmp_path):
         "2014-06-09,split,seven,\n2014-06-09,dividend,,-1\n2014-06-09,split,,\n2014-06-09,split,7:1,\n"
         "2014-06-09,split,7:1,\n2014-06-09,split,1:1,\n",
     )
-    assert found.rows == len(found.actions) + found.refused.height == 9
-    assert found.refused.select("line", "reason").rows() == [
+    assert found.rows == len(found.actions) + found.rejected.height == 9
+    assert found.rejected.select("line", "reason").rows() == [
         (2, "unreadable_time"),
         (3, "unsupported"),
         (4, "out_of_range"),
@@ -324,7 +326,7 @@ def test_what_a_factor_file_cannot_mean_is_refused(tmp_path):
         tmp_path,
         "20140102,0.9,0.5,10\n20140101,0.9,0.5,10\nx,0.9,0.5,10\n20140301,1.0,0.5,10\n20140401,0.9,1,0\n20501231,1,1,0\n",
     )
-    assert found.refused.select("line", "reason").rows() == [
+    assert found.rejected.select("line", "reason").rows() == [
         (2, "out_of_range"),
         (3, "unreadable_time"),
         (4, "out_of_range"),
@@ -349,8 +351,8 @@ def test_a_split_and_a_dividend_of_one_day_count_in_the_new_shares(tmp_path):
 def test_a_file_of_something_else_is_refused_as_a_whole(tmp_path, text):
     found = reading(tmp_path, text)
     assert found.actions == ()
-    assert found.refused.height == 1
-    assert found.refused["line"].to_list() == [None]
+    assert found.rejected.height == 1
+    assert found.rejected["line"].to_list() == [None]
 
 
 @given(
@@ -375,7 +377,7 @@ def test_whatever_a_file_says_no_row_is_lost_and_nothing_breaks(tmp_path_factory
     path.write_text(text, encoding="utf-8", errors="replace")
     found = read_actions(open_contents(path)[0], "TEST", lambda _: "24/7")
     if found.format == "table":
-        assert len(found.actions) + found.refused["row_count"].sum() == found.rows
+        assert len(found.actions) + found.rejected["row_count"].sum() == found.rows
 
 
 def test_somebody_must_say_whose_actions_a_file_has(tmp_path):

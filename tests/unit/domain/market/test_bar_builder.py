@@ -47,7 +47,7 @@ def quote(seconds: float, bid: str | None, ask: str | None, symbol: str = "EURUS
 
 
 def builder(*, fill: bool = False) -> BarBuilder:
-    return BarBuilder("kraken", basis=BASIS, grace=GRACE, fill_silent=fill)
+    return BarBuilder("kraken", basis=BASIS, grace=GRACE, fill_no_trade=fill)
 
 
 @dataclass
@@ -105,8 +105,8 @@ def plainly(
     final_at = _when_final(events)
     for symbol, basis in BASIS.items():
         prices, close = _prices(events, symbol, basis), None
-        reach = 60 if fill and basis is Basis.TRADE else 1  # silent minutes follow a trade alone
-        late[symbol] = _late(events, symbol, final_at, prices, reach=reach)
+        available_history = 60 if fill and basis is Basis.TRADE else 1  # silent minutes follow a trade alone
+        late[symbol] = _late(events, symbol, final_at, prices, available_history=available_history)
         for minute, position in final_at.items():
             used = [each for each in prices if minute <= each[0] < minute + MINUTE and each[4] <= position]
             if _is_down(events[: position + 1], symbol, minute):
@@ -125,7 +125,7 @@ def plainly(
 
 
 def _late(
-    events: Sequence[Event], symbol: str, final_at: dict[datetime, int], prices: list[Any], reach: int
+    events: Sequence[Event], symbol: str, final_at: dict[datetime, int], prices: list[Any], available_history: int
 ) -> set[datetime]:
     """Minutes of which a price, or an outage, came to be known when they were final."""
     begins, found = min(final_at, default=datetime.max.replace(tzinfo=UTC)), set()
@@ -137,7 +137,7 @@ def _late(
         minute = time.replace(second=0, microsecond=0)
         ups = [event.time for event in events[:position] if isinstance(event, FeedUp) and symbol in event.symbols]
         if ups and minute + MINUTE > ups[0] and was_final(minute, position):
-            following = [minute + index * MINUTE for index in range(reach)]
+            following = [minute + index * MINUTE for index in range(available_history)]
             found |= {each for each in following if was_final(each, position)}
     down: datetime | None = datetime(1, 1, 1, tzinfo=UTC)
     for position, event in enumerate(events):
@@ -287,7 +287,7 @@ def test_cut_and_restarted_anywhere_it_is_the_same(
             position = data.draw(st.integers(0, 0 if made.read is None else made.read + 1))  # some are fed again
     assert told.final() == undisturbed
     counts = made.counts
-    assert counts.received == counts.accepted + counts.refused + counts.duplicates + counts.repeated
+    assert counts.received == counts.accepted + counts.rejected + counts.duplicates + counts.repeated
 
 
 @given(events=streams(), data=st.data())
@@ -415,9 +415,9 @@ def test_what_breaks_a_rule_is_refused_with_its_reason(event: Event, reason: Rea
     made = builder()
     made.add(UP, received=at(2))
     made.add(event, received=at(2))
-    assert [(each.event, each.reason) for each in made.take_refused()] == [(event, reason)]
-    assert made.take_refused() == []
-    assert (made.counts.received, made.counts.accepted, made.counts.refused) == (2, 1, 1)
+    assert [(each.event, each.reason) for each in made.take_rejected()] == [(event, reason)]
+    assert made.take_rejected() == []
+    assert (made.counts.received, made.counts.accepted, made.counts.rejected) == (2, 1, 1)
     assert made.watermark == NOON
 
 
@@ -425,7 +425,7 @@ def test_a_volume_that_does_not_fit_is_refused() -> None:
     made = builder()
     for event in (UP, trade(1, "1", "9E+15"), trade(2, "7", "9E+15"), Heartbeat(at(70))):
         made.add(event)
-    assert [each.reason for each in made.take_refused()] == [Reason.OUT_OF_RANGE]
+    assert [each.reason for each in made.take_rejected()] == [Reason.OUT_OF_RANGE]
     final = made.take_final()
     assert final is not None
     assert rows_of(final.bars) == [(NOON, "BTCUSD", *[Decimal(1)] * 4, Decimal("9E+15"))]

@@ -68,14 +68,14 @@ def plain_bars(
     found = []
     for number in range(60):
         inside = [row for row in rows if number * 60 <= row[0] < (number + 1) * 60]
-        moment = START + number * MINUTE
+        timestamp = START + number * MINUTE
         if inside:
             paid = [row[1] for row in inside]
             volume = sum((row[2] for row in inside), Decimal(0))
-            found.append((moment, paid[0], max(paid), min(paid), paid[-1], volume, "traded"))
+            found.append((timestamp, paid[0], max(paid), min(paid), paid[-1], volume, "traded"))
             last = paid[-1]
         elif fill and last is not None:
-            found.append((moment, last, last, last, last, Decimal(0), "no_trade"))
+            found.append((timestamp, last, last, last, last, Decimal(0), "no_trade"))
     return found
 
 

@@ -35,7 +35,7 @@ HOLIDAYS = {
 EARLY_CLOSES = {date(2024, 7, 3), date(2024, 11, 29), date(2024, 12, 24)}
 
 
-def moment(text: str) -> datetime:
+def timestamp(text: str) -> datetime:
     return datetime.fromisoformat(text + "+00:00")
 
 
@@ -72,7 +72,7 @@ def test_every_session_of_2024_keeps_the_hours_of_new_york_summer_and_winter() -
 )
 def test_both_changes_of_the_clock_move_the_open(day: str, opens: str) -> None:
     times = expected_times("XNYS", Timeframe.M1, day_window(date.fromisoformat(day)))
-    assert times[0] == moment(f"{day}T{opens}")
+    assert times[0] == timestamp(f"{day}T{opens}")
     assert times.len() == 390
 
 
@@ -155,13 +155,17 @@ def test_what_is_expected_of_neighbouring_windows_adds_up(
 
 
 def test_a_daily_bar_of_an_exchange_is_known_at_the_close_of_its_session() -> None:
-    days = [moment("2024-07-02T00:00"), moment("2024-07-03T00:00"), moment("2024-11-04T00:00")]
+    days = [timestamp("2024-07-02T00:00"), timestamp("2024-07-03T00:00"), timestamp("2024-11-04T00:00")]
     known = availability("XNYS", Timeframe.D1, pl.DataFrame({"time": days}))
-    assert known.to_list() == [moment("2024-07-02T20:00"), moment("2024-07-03T17:00"), moment("2024-11-04T21:00")]
+    assert known.to_list() == [
+        timestamp("2024-07-02T20:00"),
+        timestamp("2024-07-03T17:00"),
+        timestamp("2024-11-04T21:00"),
+    ]
 
 
 def test_a_daily_bar_without_a_session_is_known_at_the_end_of_its_day() -> None:
-    holiday = moment("2024-07-04T00:00")
+    holiday = timestamp("2024-07-04T00:00")
     for calendar in ("XNYS", "FX", "24/7"):
         known = availability(calendar, Timeframe.D1, pl.DataFrame({"time": [holiday]}))
         assert known.to_list() == [holiday + DAY]
@@ -169,22 +173,22 @@ def test_a_daily_bar_without_a_session_is_known_at_the_end_of_its_day() -> None:
 
 @pytest.mark.parametrize("timeframe", [Timeframe.M1, Timeframe.M5, Timeframe.H1])
 def test_an_intraday_bar_is_known_at_its_end(timeframe: Timeframe) -> None:
-    opens = moment("2024-07-02T19:00")
+    opens = timestamp("2024-07-02T19:00")
     assert availability("XNYS", timeframe, pl.DataFrame({"time": [opens]})).to_list() == [opens + timeframe.duration]
 
 
 def test_bars_are_final_when_their_session_or_day_has_ended() -> None:
-    tuesday, wednesday = moment("2024-07-02T00:00"), moment("2024-07-03T00:00")
-    assert last_closed("XNYS", Timeframe.D1, moment("2024-07-02T19:59")) == tuesday
-    assert last_closed("XNYS", Timeframe.D1, moment("2024-07-02T20:00")) == wednesday
-    assert last_closed("24/7", Timeframe.D1, moment("2024-07-02T23:59")) == tuesday
+    tuesday, wednesday = timestamp("2024-07-02T00:00"), timestamp("2024-07-03T00:00")
+    assert last_closed("XNYS", Timeframe.D1, timestamp("2024-07-02T19:59")) == tuesday
+    assert last_closed("XNYS", Timeframe.D1, timestamp("2024-07-02T20:00")) == wednesday
+    assert last_closed("24/7", Timeframe.D1, timestamp("2024-07-02T23:59")) == tuesday
     assert last_closed("24/7", Timeframe.D1, wednesday) == wednesday
-    assert last_closed("FX", Timeframe.H1, moment("2024-07-02T10:59")) == moment("2024-07-02T10:00")
-    assert last_closed("FX", Timeframe.M5, moment("2024-07-02T10:59")) == moment("2024-07-02T10:55")
+    assert last_closed("FX", Timeframe.H1, timestamp("2024-07-02T10:59")) == timestamp("2024-07-02T10:00")
+    assert last_closed("FX", Timeframe.M5, timestamp("2024-07-02T10:59")) == timestamp("2024-07-02T10:55")
 
 
 def test_friday_s_fx_bar_is_final_when_the_week_has_ended() -> None:
-    friday = moment("2024-07-05T00:00")
+    friday = timestamp("2024-07-05T00:00")
     assert last_closed("FX", Timeframe.D1, friday + timedelta(hours=20, minutes=59)) == friday
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_platform.domain.market.bars import TIME
-from trading_platform.domain.quality.completeness import account_for
+from trading_platform.domain.quality.completeness import count_by_partition
 from trading_platform.domain.time import Window
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ def within(given_spans: Sequence[tuple[int, int]]) -> set[int]:
 @given(
     slots=minutes,
     stored=minutes,
-    refused=minutes,
+    rejected=minutes,
     answered=st.lists(spans, max_size=3),
     reachable=st.lists(spans, max_size=2),
     cuts=st.sets(st.integers(1, END - 1), max_size=3),
@@ -45,19 +45,19 @@ def within(given_spans: Sequence[tuple[int, int]]) -> set[int]:
 def test_every_slot_is_counted_once_as_what_became_of_it(
     slots: set[int],
     stored: set[int],
-    refused: set[int],
+    rejected: set[int],
     answered: list[tuple[int, int]],
     reachable: list[tuple[int, int]],
     cuts: set[int],
 ) -> None:
     bounds = [0, *sorted(cuts), END]
     partitions = list(pairwise(bounds))
-    accounts = account_for(
+    accounts = count_by_partition(
         "BTCUSD",
         [window_of(span) for span in partitions],
         slots=series_of(slots),
         stored=series_of(stored),
-        refused=series_of(refused),
+        rejected=series_of(rejected),
         answered=[window_of(span) for span in answered],
         reachable=[window_of(span) for span in reachable],
     )
@@ -65,17 +65,17 @@ def test_every_slot_is_counted_once_as_what_became_of_it(
     for span, account in zip(partitions, accounts, strict=True):
         inside = set(range(*span))
         expected = {slot for slot in slots & inside if slot in asked or slot in stored}
-        missing = expected - stored - refused
+        missing = expected - stored - rejected
         assert account.window == window_of(span)
         assert account.expected == len(expected)
         assert account.stored == len(slots & stored & inside)
-        assert account.outside == len((stored - slots) & inside)
-        assert account.refused == len((expected - stored) & refused)
+        assert account.out_of_session == len((stored - slots) & inside)
+        assert account.rejected == len((expected - stored) & rejected)
         assert account.empty == len(missing & within(answered))
-        assert account.unaccounted == len(missing - within(answered))
+        assert account.missing == len(missing - within(answered))
         assert account.bars == len(stored & inside)
-        assert set(account.unaccounted_sample) <= {EPOCH + slot * MINUTE for slot in missing - within(answered)}
-        assert bool(account.unaccounted_sample) == bool(account.unaccounted)
+        assert set(account.missing_sample) <= {EPOCH + slot * MINUTE for slot in missing - within(answered)}
+        assert bool(account.missing_sample) == bool(account.missing)
         kept = sorted(stored & inside)
         assert (account.first, account.last) == (
             (EPOCH + kept[0] * MINUTE, EPOCH + kept[-1] * MINUTE) if kept else (None, None)
@@ -83,13 +83,13 @@ def test_every_slot_is_counted_once_as_what_became_of_it(
 
 
 def test_a_market_that_nobody_asked_about_expects_nothing() -> None:
-    (account,) = account_for(
+    (account,) = count_by_partition(
         "BTCUSD",
         [window_of((0, END))],
         slots=series_of(set(range(END))),
         stored=series_of(set()),
-        refused=series_of(set()),
+        rejected=series_of(set()),
         answered=[],
         reachable=[],
     )
-    assert (account.expected, account.unaccounted, account.bars) == (0, 0, 0)
+    assert (account.expected, account.missing, account.bars) == (0, 0, 0)

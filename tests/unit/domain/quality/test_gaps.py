@@ -38,38 +38,42 @@ sets = st.sets(st.integers(0, 30))
 
 @given(sets, sets, sets)
 def test_the_list_is_what_is_found_and_old_parts_keep_their_attempts(
-    known: set[int], missing: set[int], doubtful: set[int]
+    known: set[int], missing: set[int], suspect: set[int]
 ) -> None:
-    doubtful -= missing
+    suspect -= missing
     listed = [gap(int((each.start - START) / MINUTE), int((each.end - START) / MINUTE)) for each in disjoint(known)]
     found = [(each, GapKind.MISSING) for each in disjoint(missing)]
-    found += [(each, GapKind.UNCONFIRMED) for each in disjoint(doubtful)]
+    found += [(each, GapKind.PENDING_CONFIRMATION) for each in disjoint(suspect)]
     done = reconcile("ohlcv_1m", "X", Timeframe.M1, listed, found, NOW)
     after = [*done.kept, *done.new]
     for number in range(31):
-        moment = START + number * MINUTE
-        about = [each for each in after if moment in each.window]
-        assert len(about) == (number in missing or number in doubtful)
+        timestamp = START + number * MINUTE
+        about = [each for each in after if timestamp in each.window]
+        assert len(about) == (number in missing or number in suspect)
         if about and number in missing:
             assert about[0].kind is GapKind.MISSING
             assert about[0].attempts == (2 if number in known else 0)
             assert about[0].next_attempt_at == (listed[0].next_attempt_at if number in known else NOW + SETTLE)
         elif about:
-            assert (about[0].kind, about[0].attempts) == (GapKind.UNCONFIRMED, 0)
+            assert (about[0].kind, about[0].attempts) == (GapKind.PENDING_CONFIRMATION, 0)
             assert about[0].next_attempt_at == NOW + CONFIRM_AFTER
     assert set(done.gone) | set(done.kept) == set(listed)
     assert all(each.id == 0 for each in done.new)
 
 
 def test_nothing_found_anew_changes_nothing() -> None:
-    listed = [gap(0, 5), gap(9, 12, GapKind.UNCONFIRMED), replace(gap(20, 25, GapKind.VANISHED), attempts=5)]
+    listed = [
+        gap(0, 5),
+        gap(9, 12, GapKind.PENDING_CONFIRMATION),
+        replace(gap(20, 25, GapKind.MISSING_OR_MODIFIED), attempts=5),
+    ]
     found = [(each.window, each.kind) for each in listed]
     done = reconcile("ohlcv_1m", "X", Timeframe.M1, listed, found, NOW)
     assert (done.gone, done.new, done.kept) == ((), (), tuple(listed))
 
 
 def test_what_vanished_is_called_so_until_it_is_back() -> None:
-    listed = [gap(0, 5, GapKind.VANISHED)]
+    listed = [gap(0, 5, GapKind.MISSING_OR_MODIFIED)]
     done = reconcile("ohlcv_1m", "X", Timeframe.M1, listed, [(window(0, 5), GapKind.MISSING)], NOW)
     assert done.kept == tuple(listed)
 

@@ -14,10 +14,10 @@ from trading_platform.domain.market.calendars import expected_times
 from trading_platform.domain.quality.inactivity import (
     ALWAYS_USUAL,
     TIMES_USUAL,
-    customarily_silent,
-    doubtful_silences,
-    longest_silence,
-    usual_silence,
+    customarily_inactive,
+    longest_inactivity,
+    suspect_silences,
+    usual_inactivity,
 )
 from trading_platform.domain.time import Timeframe, Window
 
@@ -47,7 +47,7 @@ def by_hand(count: int, traded: set[int], usual: int) -> list[tuple[int, int]]:
 def test_doubtful_is_what_counting_minute_by_minute_finds(traded: set[int], usual: int) -> None:
     slots = minutes(*range(200))
     since = START + min(traded, default=0) * MINUTE
-    found = doubtful_silences(Timeframe.M1, slots, minutes(*sorted(traded)), since=since, usual=usual)
+    found = suspect_silences(Timeframe.M1, slots, minutes(*sorted(traded)), since=since, usual=usual)
     if traded:
         expected = [Window(START + a * MINUTE, START + b * MINUTE) for a, b in by_hand(200, traded, usual)]
         assert found == expected
@@ -55,41 +55,41 @@ def test_doubtful_is_what_counting_minute_by_minute_finds(traded: set[int], usua
     for number in range(200):
         run = 0 if number in traded else run + 1
         runs.append(run)
-    assert longest_silence(slots, minutes(*sorted(traded))) == max(runs)
+    assert longest_inactivity(slots, minutes(*sorted(traded))) == max(runs)
 
 
 def test_a_thin_coin_s_usual_silence_is_believed_and_a_busy_one_s_is_not() -> None:
     slots = minutes(*range(3000))
     busy = minutes(*(number for number in range(3000) if not 1000 <= number < 1015))
-    assert usual_silence(busy, slots) == 0
-    hole = [Window(START + 1000 * MINUTE, START + 1015 * MINUTE)]
-    assert doubtful_silences(Timeframe.M1, slots, busy, since=START, usual=0) == hole
+    assert usual_inactivity(busy, slots) == 0
+    gap = [Window(START + 1000 * MINUTE, START + 1015 * MINUTE)]
+    assert suspect_silences(Timeframe.M1, slots, busy, since=START, usual=0) == gap
     thin = minutes(*range(0, 3000, 8))
-    assert usual_silence(thin, slots) == 7
-    assert doubtful_silences(Timeframe.M1, slots, thin, since=START, usual=7) == []
+    assert usual_inactivity(thin, slots) == 7
+    assert suspect_silences(Timeframe.M1, slots, thin, since=START, usual=7) == []
 
 
 def test_one_quiet_minute_is_believed_and_one_session_without_a_bar_is_not() -> None:
     slots = minutes(*range(60))
     traded = minutes(*(number for number in range(60) if number != 30))
-    assert doubtful_silences(Timeframe.M1, slots, traded, since=START, usual=0) == []
+    assert suspect_silences(Timeframe.M1, slots, traded, since=START, usual=0) == []
     days = expected_times("XNYS", Timeframe.D1, Window(START, START + 28 * DAY))
     missing = days[7]
-    found = doubtful_silences(Timeframe.D1, days, days.filter(days != missing), since=days[0], usual=0)
+    found = suspect_silences(Timeframe.D1, days, days.filter(days != missing), since=days[0], usual=0)
     assert found == [Window(missing, missing + DAY)]
 
 
 def test_the_night_is_no_silence() -> None:
     week = Window(START, START + 5 * DAY)
     slots = expected_times("XNYS", Timeframe.M1, week)
-    assert usual_silence(slots, slots) == 0
-    assert longest_silence(slots, slots) == 0
+    assert usual_inactivity(slots, slots) == 0
+    assert longest_inactivity(slots, slots) == 0
 
 
 def test_before_it_was_first_seen_an_instrument_has_no_habits() -> None:
     slots = minutes(*range(100))
     since = START + 60 * MINUTE
-    found = doubtful_silences(Timeframe.M1, slots, minutes(60), since=since, usual=0)
+    found = suspect_silences(Timeframe.M1, slots, minutes(60), since=since, usual=0)
     assert found == [Window(START + 61 * MINUTE, START + 100 * MINUTE)]
 
 
@@ -98,8 +98,8 @@ def test_before_it_was_first_seen_an_instrument_has_no_habits() -> None:
     [("2017-12-25", True), ("2018-01-01", True), ("2017-12-24", True), ("2018-12-24", False), ("2018-12-26", False)],
 )
 def test_currencies_rest_on_christmas_and_new_year(day: str, silent: bool) -> None:  # noqa: FBT001
-    moment = datetime.fromisoformat(f"{day}T00:00:00+00:00")
-    slots = expected_times("FX", Timeframe.D1, Window(moment, moment + DAY))
+    timestamp = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+    slots = expected_times("FX", Timeframe.D1, Window(timestamp, timestamp + DAY))
     assert slots.len() == 1
-    assert (customarily_silent("FX", slots).len() == 1) is silent
-    assert customarily_silent("XNYS", slots).is_empty()
+    assert (customarily_inactive("FX", slots).len() == 1) is silent
+    assert customarily_inactive("XNYS", slots).is_empty()

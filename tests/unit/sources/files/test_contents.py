@@ -24,9 +24,9 @@ def refusals(path: Path) -> list[str]:
     for content in open_contents(path):
         reading = read_content(content, ImportOptions(), now=datetime(2026, 1, 1, tzinfo=UTC), zone_of=lambda _s: "UTC")
         assert reading.accepted + reading.quarantined == reading.rows
-        if reading.refused_whole:
-            assert reading.refused["reason"][0] == "unreadable_file"
-            found.append(reading.refused["detail"][0])
+        if reading.rejected_whole:
+            assert reading.rejected["reason"][0] == "unreadable_file"
+            found.append(reading.rejected["detail"][0])
     return found
 
 

@@ -12,7 +12,7 @@ from trading_platform.domain.market.events import FeedUp, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.contents import open_contents
 from trading_platform.sources.files.events import TickFile, read_ticks
-from trading_platform.sources.files.options import FileRefused, ImportOptions
+from trading_platform.sources.files.options import FileRejected, ImportOptions
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 
@@ -61,19 +61,19 @@ def test_rows_that_cannot_be_read_are_refused_and_all_are_counted(tmp_path: Path
         "2024-05-06T12:00:09Z,1.5,",
         "2024-05-06T12:00:10Z,1.5,2",
     )
-    assert ticks.refused.select("line", "reason").rows() == [
+    assert ticks.rejected.select("line", "reason").rows() == [
         (3, Reason.UNREADABLE_TIME.value),
         (4, Reason.UNREADABLE_NUMBER.value),
         (5, Reason.MISSING_VALUE.value),
     ]
-    assert ticks.refused["record"][1] == "2024-05-06T12:00:08Z,dear,2"
-    assert ticks.ticks.height + ticks.refused.height == ticks.rows == 5
+    assert ticks.rejected["record"][1] == "2024-05-06T12:00:08Z,dear,2"
+    assert ticks.ticks.height + ticks.rejected.height == ticks.rows == 5
 
 
 def test_a_file_without_a_readable_row_says_nothing(tmp_path: Path) -> None:
     ticks = written(tmp_path, "time,bid,ask", "2024-05-06T12:00:07Z,,", "2024-05-06T12:00:08Z,,")
     assert list(ticks.events()) == []
-    with pytest.raises(FileRefused):
+    with pytest.raises(FileRejected):
         written(tmp_path, "just", "words")
 
 

@@ -165,14 +165,14 @@ def test_told_format_that_does_not_fit_is_refused() -> None:
     reading = read(
         "SPY.csv", "Date,Open,High,Low,Close\n2020-01-02,1,1,1,1\n2020-01-03,1,1,1,1", format=FileFormat.BINANCE
     )
-    assert reading.refused_whole
-    assert (reading.refused["reason"][0], reading.quarantined) == ("unsupported", 2)
+    assert reading.rejected_whole
+    assert (reading.rejected["reason"][0], reading.quarantined) == ("unsupported", 2)
 
 
 def test_kraken_interval_in_the_name_is_believed_over_sparse_rows() -> None:
     data = "1381095240,10,12,9,11,5,3\n1381095540,10,12,9,11,5,3\n1381095840,10,12,9,11,5,3"
     assert read("XBTUSD_1.csv", data).timeframe is Timeframe.M1
-    assert read("XBTUSD_15.csv", data).refused["reason"][0] == "unsupported"
+    assert read("XBTUSD_15.csv", data).rejected["reason"][0] == "unsupported"
 
 
 def test_kraken_trades_become_minutes() -> None:
@@ -205,7 +205,7 @@ def test_one_sided_quotes_carry_the_other_side_on() -> None:
     data = "time_utc,bid,ask\n2020-01-02T10:00:00Z,,11\n2020-01-02T10:00:01Z,10,\n2020-01-02T10:00:02Z,,12\n"
     reading = read("KO.csv", data)
     assert (reading.accepted, reading.quarantined) == (2, 1)
-    assert reading.refused.select("line", "reason").row(0) == (2, "missing_value")
+    assert reading.rejected.select("line", "reason").row(0) == (2, "missing_value")
     assert reading.bars.select(PRICES).row(0) == (Decimal("10.5"), Decimal(11), Decimal("10.5"), Decimal(11))
 
 
@@ -252,15 +252,15 @@ def test_refused_rows_of_parquet_are_named_by_row_and_content() -> None:
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     reading = read("KO.parquet", buffer.getvalue())
-    assert reading.refused.select("line", "reason").rows() == [(2, "non_positive_price")]
-    assert '"open":-1.0' in reading.refused["record"][0]
+    assert reading.rejected.select("line", "reason").rows() == [(2, "non_positive_price")]
+    assert '"open":-1.0' in reading.rejected["record"][0]
 
 
 def test_line_numbers_are_those_of_the_file() -> None:
     data = "Date,Open,High,Low,Close\r\n\r\n2020-01-02,1,1,1,1\r\n\r\n2020-01-03,x,1,1,1\r\n2020-01-02,2,2,2,2\r\n"
     reading = read("KO.csv", data)
     assert reading.rows == 3
-    assert reading.refused.select("line", "reason", "record").rows() == [
+    assert reading.rejected.select("line", "reason", "record").rows() == [
         (3, "duplicate", "2020-01-02,1,1,1,1"),
         (5, "unreadable_number", "2020-01-03,x,1,1,1"),
     ]
@@ -271,14 +271,14 @@ def test_thousands_separators_are_refused_not_guessed() -> None:
     bare = "Date,Open,High,Low,Close,Volume\n2020-01-02,10,12,9,11,5\n2020-01-03,1,010,1,012,1,009,1,011,5\n"
     for data in (quoted, bare):
         reading = read("KO.csv", data, timeframe=Timeframe.D1)
-        assert (reading.accepted, reading.refused["reason"].to_list()) == (1, ["unreadable_number"])
+        assert (reading.accepted, reading.rejected["reason"].to_list()) == (1, ["unreadable_number"])
 
 
 def test_short_rows_are_refused() -> None:
     reading = read(
         "KO.csv", "Date,Open,High,Low,Close,Volume\n2020-01-02,10,12,9,11,5\n2020-01-03,10,12,9,11\n2020-01-06,10"
     )
-    assert (reading.accepted, reading.refused["reason"].to_list()) == (1, ["missing_value"] * 2)
+    assert (reading.accepted, reading.rejected["reason"].to_list()) == (1, ["missing_value"] * 2)
 
 
 def test_missing_volume_column_stays_null() -> None:
@@ -292,13 +292,13 @@ def test_missing_volume_column_stays_null() -> None:
 def test_running_and_future_bars_are_refused() -> None:
     data = "Date,Open,High,Low,Close\n2020-01-02,1,1,1,1\n2020-01-03,1,1,1,1\n2020-01-04,1,1,1,1\n"
     reading = read("KO.csv", data, now=utc("2020-01-03T12:00"))
-    assert reading.refused.select("line", "reason").rows() == [(3, "not_final"), (4, "future_time")]
+    assert reading.rejected.select("line", "reason").rows() == [(3, "not_final"), (4, "future_time")]
 
 
 def test_a_timeframe_longer_than_the_rows_is_refused() -> None:
     data = "\n".join(["time,open,high,low,close", *(f"2020-01-02 10:{m:02},1,1,1,1" for m in range(12))])
     reading = read("KO.csv", data, timeframe=Timeframe.M5)
-    assert (reading.refused["reason"][0], reading.quarantined, reading.accepted) == ("unsupported", 12, 0)
+    assert (reading.rejected["reason"][0], reading.quarantined, reading.accepted) == ("unsupported", 12, 0)
 
 
 def test_what_cannot_be_told_is_asked_for() -> None:
@@ -311,7 +311,7 @@ def test_what_cannot_be_told_is_asked_for() -> None:
 
 def test_dates_that_can_be_read_both_ways_are_asked_for() -> None:
     data = "date,open,high,low,close\n01/02/2020,1,1,1,1\n02/02/2020,1,1,1,1\n03/02/2020,1,1,1,1\n"
-    assert "--dates" in read("KO.csv", data).refused["detail"][0]
+    assert "--dates" in read("KO.csv", data).rejected["detail"][0]
     assert read("KO.csv", data, dates=DateOrder.DAY_FIRST).bars["time"][0] == utc("2020-02-01")
     told_by_a_day = read("KO.csv", data + "13/02/2020,1,1,1,1\n").bars["time"]
     assert told_by_a_day.to_list() == [utc(f"2020-02-{day:02}") for day in (1, 2, 3, 13)]
@@ -334,11 +334,11 @@ def test_dates_that_can_be_read_both_ways_are_asked_for() -> None:
 )
 def test_unreadable_content_is_refused_with_a_reason(data: bytes) -> None:
     reading = read("KO.csv", data)
-    assert reading.refused_whole
-    assert reading.refused["reason"][0] == "unreadable_file"
-    assert reading.refused["detail"][0]
+    assert reading.rejected_whole
+    assert reading.rejected["reason"][0] == "unreadable_file"
+    assert reading.rejected["detail"][0]
 
 
 def test_a_table_of_something_else_is_refused() -> None:
     reading = read("KO.csv", "text,label\nup it goes,1\ndown it goes,0\n")
-    assert (reading.refused["reason"][0], reading.quarantined) == ("unsupported", 2)
+    assert (reading.rejected["reason"][0], reading.quarantined) == ("unsupported", 2)

@@ -41,7 +41,7 @@ def check(name: str, data: bytes, options: ImportOptions) -> None:
     assert reading.accepted + reading.quarantined == reading.rows
     assert reading.bars.height <= reading.accepted
     assert reading.bars["time"].is_unique().all()
-    assert reading.refused["reason"].null_count() == 0
+    assert reading.rejected["reason"].null_count() == 0
 
 
 options = st.builds(
@@ -117,6 +117,6 @@ def test_every_record_is_counted_and_named_by_its_line(
     assert reading.rows == len(rows)
     assert reading.accepted + reading.quarantined == len(rows)
     physical = text.replace("\r\n", "\n").split("\n")
-    if not reading.refused_whole:
-        for line, record in reading.refused.select("line", "record").iter_rows():
+    if not reading.rejected_whole:
+        for line, record in reading.rejected.select("line", "record").iter_rows():
             assert physical[line - 1] == record

@@ -30,12 +30,12 @@ class QuarantineInMemory:
         self.broken = False
 
     def record(
-        self, refused: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
+        self, rejected: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
     ) -> int:
         if self.broken:
             raise StoreUnavailable("The database is away.")
         before = len(self.rows)
-        for row in refused.iter_rows(named=True):
+        for row in rejected.iter_rows(named=True):
             assert row["row_count"] > 0
             self.rows[source, symbol, timeframe, origin, row["line"], row["reason"], row["record"]] = row
         return len(self.rows) - before
@@ -108,8 +108,8 @@ def test_import_of_a_real_file_and_back(test_data: Path, stores: Stores) -> None
     assert stores.run(test_data / "daily/SPY_2008-2018_yahoo.csv").files[0].status is ImportStatus.UNCHANGED
     assert len(stores.coverage.withdrawn) == 1
     assert len(stores.quarantine.rows) == 2
-    answer = FileSource(stores.folder).bars(guess_instrument("SPY", "file"), Timeframe.D1, ALWAYS)
-    assert answer.bars.height == 2517
+    response = FileSource(stores.folder).bars(guess_instrument("SPY", "file"), Timeframe.D1, ALWAYS)
+    assert response.bars.height == 2517
 
 
 def test_unknown_symbol_is_registered_once_and_known_ones_are_left_alone(test_data: Path, tmp_path: Path) -> None:
@@ -125,11 +125,11 @@ def test_importing_again_changes_nothing(test_data: Path, stores: Stores) -> Non
     stores.run(*paths)
     files = {path: path.read_bytes() for path in stores.folder.rglob("*.parquet")}
     quarantined = dict(stores.quarantine.rows)
-    again = stores.run(*paths)
-    assert [file.status for file in again.files] == [ImportStatus.UNCHANGED, ImportStatus.REFUSED]
+    force = stores.run(*paths)
+    assert [file.status for file in force.files] == [ImportStatus.UNCHANGED, ImportStatus.REJECTED]
     assert {path: path.read_bytes() for path in stores.folder.rglob("*.parquet")} == files
     assert stores.quarantine.rows == quarantined
-    assert not again.every_file_usable
+    assert not force.every_file_usable
 
 
 def test_another_price_side_replaces_the_bars(test_data: Path, stores: Stores) -> None:
@@ -150,11 +150,11 @@ def test_days_in_separate_archives_make_one_history(test_data: Path, stores: Sto
     report = stores.run(*paths)
     assert report.every_file_usable
     btcusd = guess_instrument("BTCUSD", "file")
-    answer = FileSource(stores.folder).bars(btcusd, Timeframe.M1, ALWAYS)
-    assert answer.bars.height == sum(file.accepted for file in report.files)
-    assert answer.bars["time"].is_sorted()
+    response = FileSource(stores.folder).bars(btcusd, Timeframe.M1, ALWAYS)
+    assert response.bars.height == sum(file.accepted for file in report.files)
+    assert response.bars["time"].is_sorted()
     in_a_row = Window(datetime(2016, 10, 7, tzinfo=UTC), datetime(2016, 10, 10, tzinfo=UTC))
-    assert answer.answered[0] == in_a_row
+    assert response.answered[0] == in_a_row
 
 
 def test_missing_file_stops_before_anything_is_imported(test_data: Path, stores: Stores, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_members_of_an_archive_are_reported_each(test_data: Path, stores: Stores
     assert [(file.symbol, file.status) for file in report.files] == [
         ("KO", ImportStatus.IMPORTED),
         ("PEP", ImportStatus.IMPORTED),
-        ("README", ImportStatus.REFUSED),
+        ("README", ImportStatus.REJECTED),
     ]
 
 

@@ -73,18 +73,18 @@ def test_no_row_of_any_real_file_is_lost(test_data: Path) -> None:
 
 @pytest.mark.slow
 def test_which_real_files_are_refused_as_a_whole(test_data: Path) -> None:
-    refused = {}
+    rejected = {}
     for folder in FOLDERS:
         for path in sorted((test_data / folder).iterdir()):
             if path.is_file() and path.name != "quote_tick_data.csv":
-                refused.update((path.name, r.refused["detail"][0]) for r in read(path) if r.refused_whole)
+                rejected.update((path.name, r.rejected["detail"][0]) for r in read(path) if r.rejected_whole)
     expected = {"BTCUSD_monthly_2012-2024.csv", "EURUSD_oanda_1s_2014-05_quote.csv.gz"}
-    factor_files = {name for name in refused if name.endswith("factor_file.csv")}
-    seconds = {name for name in refused if name.startswith("forex_oanda_second")}
-    assert set(refused) == expected | factor_files | seconds
+    factor_files = {name for name in rejected if name.endswith("factor_file.csv")}
+    seconds = {name for name in rejected if name.startswith("forex_oanda_second")}
+    assert set(rejected) == expected | factor_files | seconds
     assert len(factor_files) == 3
     assert len(seconds) == 2
-    assert all("`trading-platform actions import` reads it" in refused[name] for name in factor_files)
+    assert all("`trading-platform actions import` reads it" in rejected[name] for name in factor_files)
 
 
 def test_yahoo_file_loses_exactly_its_two_broken_bars(test_data: Path) -> None:
@@ -98,8 +98,8 @@ def test_yahoo_file_loses_exactly_its_two_broken_bars(test_data: Path) -> None:
             broken[number] = line
     reading = read_one(path)
     assert len(broken) == 2
-    assert dict(zip(reading.refused["line"], reading.refused["record"], strict=True)) == broken
-    assert reading.refused["reason"].unique().to_list() == ["ohlc_inconsistent"]
+    assert dict(zip(reading.rejected["line"], reading.rejected["record"], strict=True)) == broken
+    assert reading.rejected["reason"].unique().to_list() == ["ohlc_inconsistent"]
     assert (reading.symbol, reading.timeframe, reading.format) == ("SPY", Timeframe.D1, "yahoo")
 
 
@@ -151,7 +151,7 @@ def test_deliberately_bad_file_equals_a_plain_classification(test_data: Path) ->
         later[row["date"]] += verdict == "accepted"
     reading = read_one(path, symbol="BAD")
     assert reading.accepted == verdicts.pop("accepted")
-    assert dict(reading.refused["reason"].value_counts().iter_rows()) == dict(verdicts)
+    assert dict(reading.rejected["reason"].value_counts().iter_rows()) == dict(verdicts)
     assert len(verdicts) >= 4
 
 
@@ -217,8 +217,8 @@ def test_hours_local_to_new_york_follow_its_clocks(test_data: Path) -> None:
     path = test_data / "hourly/SPY_lean_hour.csv.gz"
     with gzip.open(path, "rt") as file:
         local = [datetime.fromisoformat(row["time_local"]) for row in csv.DictReader(file)]
-    utc = [moment.replace(tzinfo=ZoneInfo("America/New_York")).astimezone(UTC) for moment in local]
-    assert {moment.hour for moment in utc if moment.minute == 0} >= {13, 14}
+    utc = [timestamp.replace(tzinfo=ZoneInfo("America/New_York")).astimezone(UTC) for timestamp in local]
+    assert {timestamp.hour for timestamp in utc if timestamp.minute == 0} >= {13, 14}
     assert read_one(path).bars["time"].to_list() == utc
 
 

@@ -14,7 +14,7 @@ from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.landing import Kept, LandingArea
-from trading_platform.sources.files.source import LONGEST_HOLE, FileSource
+from trading_platform.sources.files.source import LONGEST_GAP, FileSource
 
 KO = guess_instrument("KO", "file")
 
@@ -51,26 +51,26 @@ YEAR = Window(at("2020-01-01"), at("2021-01-01"))
 
 def test_nothing_imported_is_no_reach_and_no_answer(tmp_path: Path) -> None:
     source = FileSource(tmp_path / "imports")
-    assert source.reach(KO, Timeframe.D1) == ()
-    answer = source.bars(KO, Timeframe.D1, YEAR)
-    assert answer.bars.is_empty()
-    assert answer.bars.schema == pl.Schema(BAR_SCHEMA)
-    assert answer.answered == ()
+    assert source.available_history(KO, Timeframe.D1) == ()
+    response = source.bars(KO, Timeframe.D1, YEAR)
+    assert response.bars.is_empty()
+    assert response.bars.schema == pl.Schema(BAR_SCHEMA)
+    assert response.answered == ()
 
 
 def test_bars_come_back_as_they_were_kept(tmp_path: Path) -> None:
     kept = bars_at(days("2020-03-01", 5), "10.12345678")
     keep(LandingArea(tmp_path), kept, "a")
     source = FileSource(tmp_path)
-    assert source.reach(KO, Timeframe.D1) == (Window(at("2020-03-01"), at("2020-03-06")),)
-    answer = source.bars(KO, Timeframe.D1, YEAR)
-    assert answer.bars.equals(kept)
-    assert answer.answered == (Window(at("2020-03-01"), at("2020-03-06")),)
-    assert answer.refused.is_empty()
+    assert source.available_history(KO, Timeframe.D1) == (Window(at("2020-03-01"), at("2020-03-06")),)
+    response = source.bars(KO, Timeframe.D1, YEAR)
+    assert response.bars.equals(kept)
+    assert response.answered == (Window(at("2020-03-01"), at("2020-03-06")),)
+    assert response.rejected.is_empty()
     part = source.bars(KO, Timeframe.D1, Window(at("2020-03-02"), at("2020-03-04")))
     assert part.bars["time"].to_list() == days("2020-03-02", 2)
     assert part.answered == (Window(at("2020-03-02"), at("2020-03-04")),)
-    assert source.reach(KO, Timeframe.M1) == ()
+    assert source.available_history(KO, Timeframe.M1) == ()
 
 
 def test_the_file_imported_last_wins_whatever_its_name(tmp_path: Path) -> None:
@@ -100,27 +100,27 @@ def test_same_content_changes_nothing_and_other_options_replace_it(tmp_path: Pat
 
 def test_intraday_recordings_far_apart_are_answered_for_one_by_one(tmp_path: Path) -> None:
     first, second = at("2020-03-02T10:00"), at("2020-03-05T09:00")
-    later = second + LONGEST_HOLE + timedelta(days=2)
+    later = second + LONGEST_GAP + timedelta(days=2)
     keep(LandingArea(tmp_path), bars_at([first, second, later], "10", Timeframe.M1), "a")
     source = FileSource(tmp_path)
-    answer = source.bars(KO, Timeframe.M1, YEAR)
-    before, after = answer.answered
+    response = source.bars(KO, Timeframe.M1, YEAR)
+    before, after = response.answered
     assert first in before
     assert second in before
     assert later in after
     assert before.end < after.start
-    assert source.reach(KO, Timeframe.M1) == answer.answered
-    assert answer.note is not None
+    assert source.available_history(KO, Timeframe.M1) == response.answered
+    assert response.note is not None
 
 
 def test_hole_inside_a_recording_is_proven_empty(tmp_path: Path) -> None:
     times = [at("2020-03-02T10:00"), at("2020-03-02T23:59")]
     keep(LandingArea(tmp_path), bars_at(times, "10", Timeframe.M1), "a")
-    hole = Window(at("2020-03-02T12:00"), at("2020-03-02T13:00"))
-    answer = FileSource(tmp_path).bars(KO, Timeframe.M1, hole)
-    assert answer.bars.is_empty()
-    assert answer.answered == (hole,)
-    assert answer.note is None
+    gap = Window(at("2020-03-02T12:00"), at("2020-03-02T13:00"))
+    response = FileSource(tmp_path).bars(KO, Timeframe.M1, gap)
+    assert response.bars.is_empty()
+    assert response.answered == (gap,)
+    assert response.note is None
 
 
 def test_a_file_that_speaks_for_a_whole_day_answers_for_it(tmp_path: Path) -> None:
@@ -148,4 +148,4 @@ def test_landing_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 def test_symbols_do_not_mix(tmp_path: Path) -> None:
     keep(LandingArea(tmp_path), bars_at(days("2020-03-01", 2), "10"), "a")
     other: Instrument = guess_instrument("KOF", "file")
-    assert FileSource(tmp_path).reach(other, Timeframe.D1) == ()
+    assert FileSource(tmp_path).available_history(other, Timeframe.D1) == ()

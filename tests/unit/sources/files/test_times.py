@@ -28,35 +28,35 @@ def hours(day: str, *clock: int) -> list[str]:
 
 def test_hour_that_never_was_is_refused() -> None:
     reading = read(hours("2021-03-14", 0, 1, 2, 3, 4))
-    assert reading.refused.select("line", "reason").rows() == [(4, "unreadable_time")]
-    assert "set forward" in reading.refused["detail"][0]
-    assert [moment.hour for moment in reading.bars["time"]] == [5, 6, 7, 8]
+    assert reading.rejected.select("line", "reason").rows() == [(4, "unreadable_time")]
+    assert "set forward" in reading.rejected["detail"][0]
+    assert [timestamp.hour for timestamp in reading.bars["time"]] == [5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_hour_that_came_twice_is_both_hours(*, backwards: bool) -> None:
     clock = hours("2021-11-07", 0, 1, 1, 2)
     reading = read(clock[::-1] if backwards else clock)
-    assert [moment.hour for moment in reading.bars["time"]] == [4, 5, 6, 7]
+    assert [timestamp.hour for timestamp in reading.bars["time"]] == [4, 5, 6, 7]
     assert reading.quarantined == 0
     assert "2 in an hour that came twice" in reading.assumption
 
 
 def test_ambiguous_hour_given_once_is_the_first() -> None:
     reading = read(hours("2021-11-07", 0, 1, 2))
-    assert [moment.hour for moment in reading.bars["time"]] == [4, 5, 7]
+    assert [timestamp.hour for timestamp in reading.bars["time"]] == [4, 5, 7]
 
 
 def test_naive_times_are_utc_unless_the_column_or_the_user_says_otherwise() -> None:
     clock = hours("2021-06-01", 9, 10)
     plain = read(clock, column="datetime")
-    assert [moment.hour for moment in plain.bars["time"]] == [9, 10]
+    assert [timestamp.hour for timestamp in plain.bars["time"]] == [9, 10]
     assert "UTC" in plain.assumption
     told = read(clock, column="datetime", timezone="Europe/Berlin")
-    assert [moment.hour for moment in told.bars["time"]] == [7, 8]
+    assert [timestamp.hour for timestamp in told.bars["time"]] == [7, 8]
     assert "Europe/Berlin (as told)" in told.assumption
     local = read(clock)
-    assert [moment.hour for moment in local.bars["time"]] == [13, 14]
+    assert [timestamp.hour for timestamp in local.bars["time"]] == [13, 14]
     assert "America/New_York" in local.assumption
 
 
@@ -72,4 +72,4 @@ def test_seconds_milliseconds_microseconds_in_one_column() -> None:
 def test_impossible_times_are_refused_row_by_row() -> None:
     reading = read([*hours("2021-06-01", 9, 10), "2021-06-31T11:00:00", "never", "", "0017-01-01T00:00:00"])
     assert reading.accepted == 2
-    assert reading.refused["reason"].to_list() == ["unreadable_time"] * 4
+    assert reading.rejected["reason"].to_list() == ["unreadable_time"] * 4

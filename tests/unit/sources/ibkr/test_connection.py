@@ -24,7 +24,7 @@ def utc(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("moment", "window"),
+    ("timestamp", "window"),
     [
         ("2024-07-02 04:14:59", None),
         ("2024-07-02 04:15:00", ("2024-07-02 04:15", "2024-07-02 05:45")),
@@ -40,9 +40,9 @@ def utc(text: str) -> datetime:
         ("2024-11-03 05:30:00", ("2024-11-03 04:15", "2024-11-03 05:45")),  # and back at 06:00 UTC
     ],
 )
-def test_maintenance_is_in_local_time(moment: str, window: tuple[str, str] | None) -> None:
+def test_maintenance_is_in_local_time(timestamp: str, window: tuple[str, str] | None) -> None:
     expected = None if window is None else Window(utc(window[0]), utc(window[1]))
-    assert NORTH_AMERICA.around(utc(moment)) == expected
+    assert NORTH_AMERICA.around(utc(timestamp)) == expected
 
 
 def test_an_absence_over_midnight_and_a_week_end() -> None:

@@ -94,15 +94,15 @@ def _unit(unit: str) -> dict[str, int]:
 
 def test_a_request_pays_what_the_documentation_says() -> None:
     limit = HistoryLimit("DU1")
-    charges = limit.charges("101@SMART", "TRADES", "all of it")
-    assert [(charge.limit.name, charge.key, charge.weight) for charge in charges] == [
+    costs = limit.costs("101@SMART", "TRADES", "all of it")
+    assert [(cost.limit.name, cost.key, cost.weight) for cost in costs] == [
         ("ibkr:history", "DU1", 1),
         ("ibkr:contract", "DU1:101@SMART:TRADES", 1),
         ("ibkr:identical", "DU1:all of it", 1),
         ("ibkr:messages", "DU1", 1),
     ]
-    assert [charge.weight for charge in limit.charges("1@SMART", "BID_ASK", "r")] == [2, 2, 1, 1]
-    history = charges[0].limit
+    assert [cost.weight for cost in limit.costs("1@SMART", "BID_ASK", "r")] == [2, 2, 1, 1]
+    history = costs[0].limit
     assert (history.count, history.seconds >= 600) == (60, True)  # type: ignore[union-attr]
     assert (SAME_CONTRACT.count, SAME_CONTRACT.seconds >= 2) == (5, True)
     assert (IDENTICAL.count, IDENTICAL.seconds >= 15) == (1, True)
@@ -183,7 +183,10 @@ def test_it_is_there_only_where_it_is_configured(tmp_path: Path) -> None:
         source_of(without, instrument("IBM"))
     configured = Settings(_env_file=None, data_dir=tmp_path, ibkr_host="127.0.0.1", ibkr_port=9)  # type: ignore[call-arg]
     source = source_of(build_sources(configured, utc_now), instrument("IBM"))
-    assert (source.name, len(source.reach(instrument("IBM"), Timeframe.M1))) == ("ibkr", 1)  # and nobody was asked
+    assert (source.name, len(source.available_history(instrument("IBM"), Timeframe.M1))) == (
+        "ibkr",
+        1,
+    )  # and nobody was asked
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,7 @@ def test_it_is_there_only_where_it_is_configured(tmp_path: Path) -> None:
 )
 def test_bars_that_are_cut_otherwise_are_not_offered(asked: Instrument, theirs: str) -> None:
     source = IbkrSource(lambda: pytest.fail("nobody is asked"), clock=lambda: NOW)
-    assert [timeframe.value for timeframe in Timeframe if source.reach(asked, timeframe)] == theirs.split()
+    assert [timeframe.value for timeframe in Timeframe if source.available_history(asked, timeframe)] == theirs.split()
 
 
 def test_every_venue_is_a_calendar_with_a_currency() -> None:
@@ -273,9 +276,9 @@ def test_what_says_that_there_is_no_number_is_none(value: float) -> None:
 NOW = datetime(2024, 7, 1, 15, tzinfo=UTC)
 
 
-def bar(moment: datetime | date, **values: float) -> BarData:
+def bar(timestamp: datetime | date, **values: float) -> BarData:
     given_ = {"open": 1.5, "high": 1.6, "low": 1.4, "close": 1.5, "volume": 10.0, "barCount": 2, **values}
-    return BarData(date=moment, **given_)  # type: ignore[arg-type]
+    return BarData(date=timestamp, **given_)  # type: ignore[arg-type]
 
 
 def test_bars_that_cannot_be_one_are_refused_and_others_not() -> None:
@@ -296,7 +299,7 @@ def test_bars_that_cannot_be_one_are_refused_and_others_not() -> None:
     read = read_bars(raw, "IBM", Timeframe.M1, window, source="ibkr", now=NOW)
     assert read.bars.select("time", "quality").rows() == [(at(0), "traded"), (at(1), "no_trade")]
     reasons = [Reason.OHLC_INCONSISTENT, Reason.MISSING_VALUE, Reason.NON_POSITIVE_PRICE, Reason.OFF_GRID]
-    assert read.refused["reason"].to_list() == [reason.value for reason in reasons]
+    assert read.rejected["reason"].to_list() == [reason.value for reason in reasons]
 
 
 def test_a_running_bar_is_none() -> None:
@@ -312,7 +315,7 @@ def test_days_are_dates_and_hours_are_cut_as_ours() -> None:
     assert days["time"].to_list() == [datetime(2024, 7, 1, tzinfo=UTC)]
     half = datetime(2024, 7, 1, 13, 30, tzinfo=UTC)
     hours = raw_bars([bar(half), bar(half + timedelta(minutes=30))], Timeframe.H1, min_tick=None, has_volume=True)
-    assert [moment.hour for moment in hours["time"]] == [13, 14]
+    assert [timestamp.hour for timestamp in hours["time"]] == [13, 14]
 
 
 def tick(kind: int, value: float, size: float = 1.0) -> TickData:

@@ -20,7 +20,7 @@ from trading_platform.sources.kraken.account.history import PAGE, HistoryPage, c
 from trading_platform.sources.kraken.account.nonces import LocalNonces
 from trading_platform.sources.kraken.account.private import Credentials, KrakenPrivate
 from trading_platform.sources.kraken.account.source import holdings, parse_balances, parse_fill, parse_open_positions
-from trading_platform.sources.kraken.limits import COUNTERS, WEIGHTS, private_charges
+from trading_platform.sources.kraken.limits import COUNTERS, WEIGHTS, private_costs
 from trading_platform.sources.kraken.pairs import PairBook, common_asset, parse_asset_pairs
 
 SECRET = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg=="  # noqa: S105
@@ -193,10 +193,10 @@ def test_only_what_reads_can_be_asked():
 
 
 @pytest.mark.parametrize(
-    ("tier", "falls", "most"), [("starter", 0.33, 15), ("intermediate", 0.5, 20), ("pro", 1.0, 20)]
+    ("compared_with", "falls", "most"), [("starter", 0.33, 15), ("intermediate", 0.5, 20), ("pro", 1.0, 20)]
 )
 def test_counters_are_krakens(tier, falls, most):
     assert COUNTERS[tier] == (falls, most)
-    charge, _ = private_charges(tier, "print", "TradesHistory")
-    assert (charge.weight, charge.limit.per_second) == (2, falls)
-    assert charge.limit.burst < most
+    cost, _ = private_costs(tier, "print", "TradesHistory")
+    assert (cost.weight, cost.limit.per_second) == (2, falls)
+    assert cost.limit.burst < most

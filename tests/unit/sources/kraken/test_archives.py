@@ -16,11 +16,11 @@ from trading_platform.domain.market.bars import Quality
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import FileFormat, FileRefused, ImportOptions
+from trading_platform.sources.files.options import FileFormat, FileRejected, ImportOptions
 from trading_platform.sources.files.reading import FileReading, read_content
 from trading_platform.sources.kraken.archives.archive import hash_of, is_archive, members_of, read_member
 from trading_platform.sources.kraken.archives.rows import ArchiveMember
-from trading_platform.sources.kraken.landing_source import KrakenArchive, Tier
+from trading_platform.sources.kraken.landing_source import ArchiveKind, KrakenArchive
 
 NOW = datetime(2025, 3, 4, tzinfo=UTC)
 START = 1_740_000_000  # on the grid of a minute
@@ -54,12 +54,12 @@ WRONG = [
 @given(
     seed=st.integers(0, 10**6),
     count=st.integers(12, 90),
-    piece=st.integers(300, 4000),
+    chunk=st.integers(300, 4000),
     wrong=st.lists(st.tuples(st.integers(6, 89), st.sampled_from(WRONG)), max_size=3),
 )
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pieces_of_any_size_give_what_the_careful_way_gives(
-    *, tmp_path: Path, seed: int, count: int, piece: int, wrong: list[tuple[int, str]]
+    *, tmp_path: Path, seed: int, count: int, chunk: int, wrong: list[tuple[int, str]]
 ) -> None:
     chance = random.Random(seed)
     minutes = sorted(chance.sample(range(1, 3 * count + 1), count))
@@ -71,14 +71,14 @@ def test_pieces_of_any_size_give_what_the_careful_way_gives(
     options = ImportOptions(timeframe=Timeframe.M1, format=FileFormat.KRAKEN_OHLCVT)
     content = FileContent(path, None, path.read_bytes)
     expected = read_content(content, options, now=NOW, zone_of=lambda _: "UTC")
-    readings = list(read_member(whole, NOW, piece_bytes=piece))
+    readings = list(read_member(whole, NOW, chunk_bytes=chunk))
     assert bars_of(readings).select(VALUES).equals(expected.bars.select(VALUES))
     assert set(bars_of(readings)["source"]) == {"kraken"}
     assert sum(reading.rows for reading in readings) == expected.rows
     assert sum(reading.accepted for reading in readings) == expected.accepted
     columns = ["line", "reason", "record"]
-    refused = pl.concat([reading.refused for reading in readings]).select(columns)
-    assert refused.equals(expected.refused.select(columns))
+    rejected = pl.concat([reading.rejected for reading in readings]).select(columns)
+    assert rejected.equals(expected.rejected.select(columns))
     spans = [reading.span for reading in readings if reading.span is not None]
     assert Window.merge(spans) == [expected.span]
     assert sum((span.end - span.start for span in spans), timedelta(0)) == expected.span.end - expected.span.start  # type: ignore[union-attr]
@@ -86,16 +86,16 @@ def test_pieces_of_any_size_give_what_the_careful_way_gives(
 
 @pytest.mark.slow
 @given(
-    seed=st.integers(0, 10**6), count=st.integers(1, 120), piece=st.integers(400, 3000)
+    seed=st.integers(0, 10**6), count=st.integers(1, 120), chunk=st.integers(400, 3000)
 )  # a minute is at most a few of the smallest
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_minute_of_trades_is_cut(*, tmp_path: Path, seed: int, count: int, piece: int) -> None:
+def test_no_minute_of_trades_is_cut(*, tmp_path: Path, seed: int, count: int, chunk: int) -> None:
     chance = random.Random(seed)
     times = sorted(START + chance.randrange(0, 3600 * 10) / 10 for _ in range(count))
     rows = [f"{time:.4f},{chance.randint(10, 99) / 10},{chance.randint(1, 8) / 4}" for time in times]
     found = member(tmp_path, "XBTUSD.csv", rows)
-    assert (found.tier, found.timeframe, found.symbol) == (Tier.TRADES, Timeframe.M1, "BTCUSD")
-    bars = bars_of(list(read_member(found, NOW, piece_bytes=piece)))
+    assert (found.tier, found.timeframe, found.symbol) == (ArchiveKind.TRADES, Timeframe.M1, "BTCUSD")
+    bars = bars_of(list(read_member(found, NOW, chunk_bytes=chunk)))
     by_minute: dict[int, list[tuple[float, float]]] = {}
     for row in rows:
         time, price, quantity = map(float, row.split(","))
@@ -111,20 +111,20 @@ def test_no_minute_of_trades_is_cut(*, tmp_path: Path, seed: int, count: int, pi
 def test_rows_out_of_order_across_pieces_refuse_the_member(tmp_path: Path) -> None:
     chance = random.Random(1)
     rows = [bar_row(number, chance) for number in [*range(100), 50]]
-    with pytest.raises(FileRefused, match="order of time"):
-        list(read_member(member(tmp_path, "XBTUSD_1.csv", rows), NOW, piece_bytes=400))
+    with pytest.raises(FileRejected, match="order of time"):
+        list(read_member(member(tmp_path, "XBTUSD_1.csv", rows), NOW, chunk_bytes=400))
 
 
 def test_text_without_times_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
     garbled = member(tmp_path, "XBTUSD_1.csv", ["not a row at all"] * 2000)
-    with pytest.raises(FileRefused, match="order of time"):
-        list(read_member(garbled, NOW, piece_bytes=1000))
+    with pytest.raises(FileRejected, match="order of time"):
+        list(read_member(garbled, NOW, chunk_bytes=1000))
 
 
 def test_five_minutes_named_one_minute_are_refused(tmp_path: Path) -> None:
     chance = random.Random(2)
     rows = [bar_row(5 * number, chance) for number in range(60)]
-    with pytest.raises(FileRefused, match="grid of 5 minutes"):
+    with pytest.raises(FileRejected, match="grid of 5 minutes"):
         list(read_member(member(tmp_path, "XBTUSD_1.csv", rows), NOW))
 
 
@@ -133,7 +133,7 @@ def test_a_member_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("XBTUSD_1.csv", bytes(40 * 1024**2))
     (found,) = members_of(path)
-    with pytest.raises(FileRefused, match="times its size"):
+    with pytest.raises(FileRejected, match="times its size"):
         hash_of(found)
 
 
@@ -151,10 +151,10 @@ def test_members_are_known_by_their_names(tmp_path: Path) -> None:
             archive.writestr(name, "")
     found = [(one.name, one.symbol, one.tier, one.timeframe) for one in members_of(path)]
     assert found == [
-        ("XBTUSD_1.csv", "BTCUSD", Tier.OHLCVT, Timeframe.M1),
-        ("a/XDGUSD_1440.csv", "DOGEUSD", Tier.OHLCVT, Timeframe.D1),
-        ("ETHXBT_60.csv", "ETHBTC", Tier.OHLCVT, None),
-        ("XBTUSD.csv", "BTCUSD", Tier.TRADES, Timeframe.M1),
+        ("XBTUSD_1.csv", "BTCUSD", ArchiveKind.OHLCVT, Timeframe.M1),
+        ("a/XDGUSD_1440.csv", "DOGEUSD", ArchiveKind.OHLCVT, Timeframe.D1),
+        ("ETHXBT_60.csv", "ETHBTC", ArchiveKind.OHLCVT, None),
+        ("XBTUSD.csv", "BTCUSD", ArchiveKind.TRADES, Timeframe.M1),
     ]
     assert is_archive(path)
     assert not is_archive(tmp_path / "XBTUSD_1.csv")
@@ -173,20 +173,20 @@ def landed(area: LandingArea, name: str, minutes: list[int], price: int) -> None
 
 def test_the_finer_tier_wins_the_later_import_wins_and_both_are_told_again(tmp_path: Path) -> None:
     archive = KrakenArchive(tmp_path)
-    landed(archive.areas[Tier.OHLCVT], "first", [0, 1, 2, 5, 6], 10)
-    landed(archive.areas[Tier.OHLCVT], "later", [5, 9], 20)
-    landed(archive.areas[Tier.TRADES], "trades", [8, 12], 30)
+    landed(archive.areas[ArchiveKind.OHLCVT], "first", [0, 1, 2, 5, 6], 10)
+    landed(archive.areas[ArchiveKind.OHLCVT], "later", [5, 9], 20)
+    landed(archive.areas[ArchiveKind.TRADES], "trades", [8, 12], 30)
     (span,) = archive.spans("BTCUSD", Timeframe.M1)
     assert span == Window(datetime.fromtimestamp(START, UTC), datetime.fromtimestamp(START + 13 * 60, UTC))
-    (answer,) = archive.answers("BTCUSD", Timeframe.M1, span)
-    closes = [int(close) for close in answer.bars["close"]]
+    (response,) = archive.answers("BTCUSD", Timeframe.M1, span)
+    closes = [int(close) for close in response.bars["close"]]
     #        candles      none     later     earlier: no rows   trades, filled with their last price
     assert closes == [10, 10, 10, 10, 10, 20, 10, 10, 30, 30, 30, 30, 30]
-    traded = (answer.bars["quality"] == Quality.TRADED.value).to_list()
+    traded = (response.bars["quality"] == Quality.TRADED.value).to_list()
     assert [place for place, each in enumerate(traded) if each] == [0, 1, 2, 5, 6, 8, 12]
-    told = {telling.tier: [int(close) for close in telling.bars["close"]] for telling in answer.again}
+    told = {telling.tier: [int(close) for close in telling.bars["close"]] for telling in response.second_versions}
     assert told == {"earlier OHLCVT archive": [10], "OHLCVT archive": [10, 20]}
-    assert not any(telling.finer for telling in answer.again)
+    assert not any(telling.finer for telling in response.second_versions)
     half = Window(span.start + timedelta(minutes=4), span.start + timedelta(minutes=11))
     (part,) = archive.answers("BTCUSD", Timeframe.M1, half)
-    assert part.bars.equals(answer.bars[4:11])  # what is filled is told by the price before the window
+    assert part.bars.equals(response.bars[4:11])  # what is filled is told by the price before the window

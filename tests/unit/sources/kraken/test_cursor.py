@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from trading_platform.domain.errors import MalformedPayload, SourceError, SourceUnavailable
 from trading_platform.sources.kraken.cursor import Ask, FreshTrades, Read, follow_trades
-from trading_platform.sources.kraken.parse import TradesAnswer, parse_trades
+from trading_platform.sources.kraken.parse import TradesResponse, parse_trades
 
 ORIGIN = 1_762_795_433_000_000_000
 STEPS = st.sampled_from([0, 0, 0, 1, 100, 10**9])
 
 
-def exchange(times: list[int], *, includes_since: bool, page: int = 1000) -> Callable[[int], TradesAnswer]:
+def exchange(times: list[int], *, includes_since: bool, page: int = 1000) -> Callable[[int], TradesResponse]:
     """Pages of trades at these nanoseconds, as Kraken would cut them."""
 
-    def answer(since: int) -> TradesAnswer:
+    def response(since: int) -> TradesResponse:
         rows = [
             ["1.0", "1.0", Decimal(time).scaleb(-9), "b", "l", "", number]
             for number, time in enumerate(times, start=1)
@@ -30,7 +30,7 @@ def exchange(times: list[int], *, includes_since: bool, page: int = 1000) -> Cal
         last = times[rows[-1][6] - 1] if rows else since
         return parse_trades({"XBTUSD": rows, "last": str(last)})
 
-    return answer
+    return response
 
 
 def collect(ask: Ask, start: int, end: int, *, page_size: int = 1000) -> pl.DataFrame:
@@ -43,8 +43,8 @@ def collect(ask: Ask, start: int, end: int, *, page_size: int = 1000) -> pl.Data
     return pl.concat(found)
 
 
-def asking(answer: Callable[[int], TradesAnswer]) -> Callable[[int, Read], FreshTrades]:
-    return lambda since, read: read(answer(since))
+def asking(response: Callable[[int], TradesResponse]) -> Callable[[int, Read], FreshTrades]:
+    return lambda since, read: read(response(since))
 
 
 @given(
@@ -89,9 +89,9 @@ def test_a_hole_is_an_error_that_can_be_retried(missing: int) -> None:
     times = [ORIGIN + number for number in range(60)]
     whole = exchange(times, includes_since=False, page=20)
 
-    def holed(since: int) -> TradesAnswer:
-        answer = whole(since)
-        return TradesAnswer(answer.pair, answer.rows.filter(answer.rows["trade_id"] != missing), answer.last)
+    def holed(since: int) -> TradesResponse:
+        response = whole(since)
+        return TradesResponse(response.pair, response.rows.filter(response.rows["trade_id"] != missing), response.last)
 
     with pytest.raises(SourceUnavailable, match="hole") as caught:
         collect(asking(holed), ORIGIN, ORIGIN + 60)

@@ -34,10 +34,10 @@ def result_of(path: Path) -> dict[str, Any]:
 
 def test_trades_roll_up_to_the_recorded_candles_in_every_complete_minute(recorded: Path) -> None:
     candles = screen_bars(parse_ohlc(result_of(recorded / "http_ohlc.json")).rows, Timeframe.M1, LATER)
-    answer = parse_trades(result_of(recorded / "http_trades.json"))
-    screened = screen_trades(answer.rows, LATER)
-    assert candles.refused.is_empty()
-    assert screened.refused.is_empty()
+    response = parse_trades(result_of(recorded / "http_trades.json"))
+    screened = screen_trades(response.rows, LATER)
+    assert candles.rejected.is_empty()
+    assert screened.rejected.is_empty()
     trades = screened.accepted.select(TRADE_SCHEMA.keys())
     first, last = trades["time"][0], trades["time"][-1]
     # Complete are the minutes after the one the first trade lies in, before the one of the last.
@@ -59,27 +59,27 @@ def test_trades_roll_up_to_the_recorded_candles_in_every_complete_minute(recorde
 
 
 def test_the_last_row_of_ohlc_is_running_and_last_names_the_one_before(recorded: Path) -> None:
-    answer = parse_ohlc(result_of(recorded / "http_ohlc.json"))
-    assert answer.pair == "XBTUSDT"
-    assert answer.rows["time"][-2] == datetime.fromtimestamp(answer.last, UTC)
-    assert answer.rows["line"].to_list() == list(range(1, answer.rows.height + 1))
+    response = parse_ohlc(result_of(recorded / "http_ohlc.json"))
+    assert response.pair == "XBTUSDT"
+    assert response.rows["time"][-2] == datetime.fromtimestamp(response.last, UTC)
+    assert response.rows["line"].to_list() == list(range(1, response.rows.height + 1))
 
 
 def test_values_keep_every_digit_of_the_wire(recorded: Path) -> None:
     text = (recorded / "http_trades.json").read_text()
-    answer = parse_trades(result_of(recorded / "http_trades.json"))
-    row = answer.rows.row(0, named=True)
+    response = parse_trades(result_of(recorded / "http_trades.json"))
+    row = response.rows.row(0, named=True)
     assert (row["price"], row["quantity"], row["time_text"]) == ("105433.60000", "0.00027625", "1762795433.9717445")
     assert row["nanoseconds"] == 1762795433_971744500
     assert row["time"] == datetime(2025, 11, 10, 17, 23, 53, 971744, tzinfo=UTC)
-    assert f'"last": "{answer.last}"' in text
-    assert (answer.rows["trade_id"].diff().drop_nulls() == 1).all()
+    assert f'"last": "{response.last}"' in text
+    assert (response.rows["trade_id"].diff().drop_nulls() == 1).all()
 
 
 def test_a_time_just_below_a_minute_stays_in_it() -> None:
     row = ["1.0", "1.0", Decimal("1762795439.9999999"), "b", "l", "", 1]
-    answer = parse_trades({"XBTUSD": [row], "last": "1762795439999999900"})
-    assert answer.rows["time"][0] == datetime(2025, 11, 10, 17, 23, 59, 999999, tzinfo=UTC)
+    response = parse_trades({"XBTUSD": [row], "last": "1762795439999999900"})
+    assert response.rows["time"][0] == datetime(2025, 11, 10, 17, 23, 59, 999999, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_a_row_that_cannot_be_a_bar_is_refused_as_it_stood(row: list[Any], reaso
     good = [1762776960, "1", "1", "1", "1", "1", "1", 1]
     screened = screen_bars(parse_ohlc({"XBTUSD": [good, row], "last": 0}).rows, Timeframe.M1, LATER)
     assert screened.accepted.height == 1
-    assert screened.refused["reason"].to_list() == [reason.value]
-    assert screened.refused["line"].to_list() == [2]
-    assert str(row[0]) in screened.refused["record"][0]
+    assert screened.rejected["reason"].to_list() == [reason.value]
+    assert screened.rejected["line"].to_list() == [2]
+    assert str(row[0]) in screened.rejected["record"][0]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from trading_platform.domain.market.events import FeedDown, FeedUp, Heartbeat, Q
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.kraken.live.stream import PATIENCE, SETTLING, KrakenStream
 from trading_platform.sources.kraken.pairs import KrakenPair
-from trading_platform.sources.live import Backoff, LastTold, RefusedMessage
+from trading_platform.sources.live import Backoff, LastEvent, RejectedMessage
 
 START = datetime(2025, 3, 4, 15, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -43,9 +43,9 @@ class Followed:
         trades: dict[str, tuple[int, datetime]] | None = None,
     ) -> None:
         self.now = START
-        self.refused: list[RefusedMessage] = []
-        known = LastTold(since, trades or {})
-        self.stream = KrakenStream(pairs, clock=lambda: self.now, known=known, refused=self.refused.append)
+        self.rejected: list[RejectedMessage] = []
+        known = LastEvent(since, trades or {})
+        self.stream = KrakenStream(pairs, clock=lambda: self.now, known=known, rejected=self.rejected.append)
 
     def send(self, message: Any, after: timedelta = timedelta(0)) -> list[Any]:
         self.now += after
@@ -67,26 +67,26 @@ class Followed:
         return self.send({"channel": "trade", "type": "update", "data": rows})
 
 
-def ack(symbol: str, moment: datetime, channel: str = "trade") -> dict[str, Any]:
+def ack(symbol: str, timestamp: datetime, channel: str = "trade") -> dict[str, Any]:
     result = {"channel": channel, "symbol": SPELLINGS[symbol], "snapshot": True}
-    stamps = {"time_in": text(moment), "time_out": text(moment)}
+    stamps = {"time_in": text(timestamp), "time_out": text(timestamp)}
     return {"method": "subscribe", "result": result, "success": True, "req_id": 1, **stamps}
 
 
-def trade(symbol: str, number: int, moment: datetime) -> dict[str, Any]:
+def trade(symbol: str, number: int, timestamp: datetime) -> dict[str, Any]:
     return {
         "symbol": SPELLINGS[symbol], "side": "buy", "price": 100.5, "qty": 0.25,
-        "ord_type": "limit", "trade_id": number, "timestamp": text(moment),
+        "ord_type": "limit", "trade_id": number, "timestamp": text(timestamp),
     }  # fmt: skip
 
 
-def quote(of: str, moment: datetime, **changed: Any) -> dict[str, Any]:
+def quote(of: str, timestamp: datetime, **changed: Any) -> dict[str, Any]:
     row = {"symbol": SPELLINGS[of], "bid": 100.1, "ask": 100.3, "last": 100.2, "volume": 12.5}
-    return {"channel": "ticker", "type": "update", "data": [{**row, "timestamp": text(moment), **changed}]}
+    return {"channel": "ticker", "type": "update", "data": [{**row, "timestamp": text(timestamp), **changed}]}
 
 
-def text(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+def text(timestamp: datetime) -> str:
+    return f"{timestamp:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def ids(events: list[Any]) -> list[int | None]:
@@ -111,9 +111,9 @@ def test_numbers_stay_decimal_and_symbols_become_the_platforms() -> None:
         b'{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":105944.20,"ask":105944.3,'
         b'"last":0.10000000000000000001,"volume":163,"timestamp":"2025-03-04T15:00:01.123456789Z"}]}'
     )
-    moment = START + timedelta(seconds=1, microseconds=123456)
+    timestamp = START + timedelta(seconds=1, microseconds=123456)
     last = Decimal("0.10000000000000000001")
-    assert said == Quote("BTCUSD", moment, Decimal("105944.20"), Decimal("105944.3"), last, Decimal(163))
+    assert said == Quote("BTCUSD", timestamp, Decimal("105944.20"), Decimal("105944.3"), last, Decimal(163))
 
 
 def test_recorded_messages_are_understood(test_data: Path) -> None:
@@ -124,7 +124,7 @@ def test_recorded_messages_are_understood(test_data: Path) -> None:
     for name in names:
         feed.send((folder / f"ws_{name}.json").read_bytes())
     events = feed.send(HEARTBEAT, after=SETTLING)
-    assert not feed.refused
+    assert not feed.rejected
     assert feed.stream.counts.accepted == len(names) + 1
     (said,) = [event for event in events if isinstance(event, Quote)]
     assert (said.bid, said.ask, said.volume) == (Decimal("105944.20"), Decimal("105944.30"), Decimal("163.28908096"))
@@ -255,14 +255,14 @@ def test_a_message_lost_without_a_trace_before_a_kill_is_noticed_after_it(*, rea
     restored.add(FeedDown(restored.watermark, BOTH, "killed"))
     known = {symbol: gapless_of(state["series"][symbol]) for symbol in SPELLINGS}
     assert known["BTCUSD"] == (4, lost_at - 5 * SECOND)
-    again = Followed(since=final.until, trades={name: told for name, told in known.items() if told})
-    again.now = feed.now + 30 * SECOND
-    rows = [trade("BTCUSD", 5, lost_at), trade("BTCUSD", 6, again.now)]
-    again.stream.connected()
-    events = [event for symbol in SPELLINGS for event in again.send(ack(symbol, again.now))]
-    events += again.send({"channel": "trade", "type": "snapshot", "data": rows[0 if reaches_back else 1 :]})
-    events += again.send({"channel": "trade", "type": "snapshot", "data": [trade("ETHUSD", 1, START)]})
-    events += again.send(HEARTBEAT, after=90 * SECOND)
+    second_versions = Followed(since=final.until, trades={name: told for name, told in known.items() if told})
+    second_versions.now = feed.now + 30 * SECOND
+    rows = [trade("BTCUSD", 5, lost_at), trade("BTCUSD", 6, second_versions.now)]
+    second_versions.stream.connected()
+    events = [event for symbol in SPELLINGS for event in second_versions.send(ack(symbol, second_versions.now))]
+    events += second_versions.send({"channel": "trade", "type": "snapshot", "data": rows[0 if reaches_back else 1 :]})
+    events += second_versions.send({"channel": "trade", "type": "snapshot", "data": [trade("ETHUSD", 1, START)]})
+    events += second_versions.send(HEARTBEAT, after=90 * SECOND)
     for event in events:
         restored.add(event)
     found = restored.take_final()
@@ -301,11 +301,11 @@ def test_a_trade_that_stays_away_is_an_outage_between_its_neighbours() -> None:
 def test_a_hole_open_at_the_break_is_part_of_the_outage() -> None:
     feed = Followed()
     feed.subscribe(BTCUSD=[1], ETHUSD=[1])
-    hole = feed.now
+    gap = feed.now
     feed.now += 5 * SECOND
     feed.trade("BTCUSD", 3)
     downs = {symbol: event.time for event in feed.stream.broken("cut") for symbol in event.symbols}
-    assert downs == {"BTCUSD": hole, "ETHUSD": feed.now - PATIENCE}
+    assert downs == {"BTCUSD": gap, "ETHUSD": feed.now - PATIENCE}
     feed.now += SECOND
     events = feed.subscribe(BTCUSD=[1, 2, 3, 4], ETHUSD=[1])
     assert ids(events) == [2, 4]
@@ -349,19 +349,19 @@ def test_others_go_ahead_of_a_symbol_that_does_not_come_up() -> None:
     events = feed.send(HEARTBEAT, after=SETTLING)
     assert [event.symbols for event in events if isinstance(event, FeedUp)] == [{"BTCUSD"}]
     assert feed.stream.symbols_down == {"ETHUSD"}
-    again = [json.loads(request)["params"]["symbol"] for request in feed.stream.unanswered()]
-    assert again == [["ETH/USD"], ["ETH/USD"]]
-    refusal = {"method": "subscribe", "success": False, "error": "Already subscribed", "symbol": "ETH/USD"}
-    assert feed.send({**refusal, "req_id": 2}) == []
-    (up,) = feed.send({**refusal, "req_id": 1})
+    second_versions = [json.loads(request)["params"]["symbol"] for request in feed.stream.unanswered()]
+    assert second_versions == [["ETH/USD"], ["ETH/USD"]]
+    rejection = {"method": "subscribe", "success": False, "error": "Already subscribed", "symbol": "ETH/USD"}
+    assert feed.send({**rejection, "req_id": 2}) == []
+    (up,) = feed.send({**rejection, "req_id": 1})
     assert up.symbols == {"ETHUSD"}
 
 
 def test_a_refused_pair_is_told_and_does_not_hold_up_the_others() -> None:
     feed = Followed()
     feed.stream.connected()
-    refusal = {"error": "Currency pair not supported ETH/USD", "method": "subscribe", "success": False}
-    feed.send({**refusal, "symbol": "ETH/USD", "req_id": 1})
+    rejection = {"error": "Currency pair not supported ETH/USD", "method": "subscribe", "success": False}
+    feed.send({**rejection, "symbol": "ETH/USD", "req_id": 1})
     feed.send(ack("BTCUSD", feed.now))
     events = feed.send({"channel": "trade", "type": "snapshot", "data": [trade("BTCUSD", 1, feed.now)]})
     (down,) = [event for event in events if isinstance(event, FeedDown)]
@@ -409,12 +409,12 @@ def test_what_cannot_be_used_is_refused_with_its_reason(message: Any, reason: Re
     feed.subscribe(BTCUSD=[1], ETHUSD=[1])
     before = feed.stream.counts.accepted
     assert feed.send(message) == []
-    (refused,) = feed.refused
-    assert refused.reason is reason
-    assert refused.source == "kraken"
-    assert refused.record
+    (rejected,) = feed.rejected
+    assert rejected.reason is reason
+    assert rejected.source == "kraken"
+    assert rejected.record
     counts = feed.stream.counts
-    assert (counts.accepted, counts.refused, counts.received) == (before, 1, before + 1)
+    assert (counts.accepted, counts.rejected, counts.received) == (before, 1, before + 1)
     assert len(feed.send(quote("BTCUSD", feed.now))) == 1
 
 
@@ -443,8 +443,8 @@ def test_nothing_that_is_sent_fails(received: list[Any]) -> None:
     for message in received:
         feed.send(message, after=SECOND)
     counts = feed.stream.counts
-    assert counts.received == len(received) == counts.accepted + counts.refused
-    assert len(feed.refused) == counts.refused
+    assert counts.received == len(received) == counts.accepted + counts.rejected
+    assert len(feed.rejected) == counts.rejected
 
 
 def recorded(test_data: Path) -> list[bytes]:
@@ -494,11 +494,11 @@ def test_a_hundred_thousand_mangled_messages_leave_nothing_behind(test_data: Pat
     feed = Followed()
     told = 0
 
-    def count(_: RefusedMessage) -> None:
+    def count(_: RejectedMessage) -> None:
         nonlocal told
         told += 1
 
-    feed.stream._refused = count
+    feed.stream._rejected = count
     feed.stream.connected()
     tracemalloc.start()
     try:
@@ -515,9 +515,9 @@ def test_a_hundred_thousand_mangled_messages_leave_nothing_behind(test_data: Pat
     finally:
         tracemalloc.stop()
     counts = feed.stream.counts
-    assert counts.received == 100_000 == counts.accepted + counts.refused
-    assert counts.refused == told
-    assert min(counts.accepted, counts.refused) > 10_000
+    assert counts.received == 100_000 == counts.accepted + counts.rejected
+    assert counts.rejected == told
+    assert min(counts.accepted, counts.rejected) > 10_000
     assert late - early < 500_000
 
 
@@ -536,10 +536,10 @@ def test_waits_grow_to_a_minute_and_begin_anew_only_after_a_lasting_connection()
 @given(st.lists(st.floats(0, 120), min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_ten_minutes_see_few_attempts_however_connections_end(stands: list[float], chance: random.Random) -> None:
     """About 150 attempts in ten minutes are said to get an address banned."""
-    backoff, moment, attempts = Backoff(jitter=chance.random), 0.0, []
+    backoff, timestamp, attempts = Backoff(jitter=chance.random), 0.0, []
     for stood in stands * (400 // len(stands)):
-        attempts.append(moment)
+        attempts.append(timestamp)
         backoff.ended(stood)
-        moment += stood + backoff.next_wait()
+        timestamp += stood + backoff.next_wait()
     for index, first in enumerate(attempts):
         assert sum(1 for other in attempts[index : index + 200] if other < first + 600) <= 75

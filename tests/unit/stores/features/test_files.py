@@ -77,11 +77,11 @@ def test_replacing_says_what_it_did_and_touches_nothing_else(store: FeatureStore
     store.replace(rows(window("2024-01-01", "2024-05-01")), "AAPL", YEAR)
     untouched = store.directory / "symbol=AAPL" / "2024-01" / "features.parquet"
     before = untouched.stat()
-    again = pl.concat([rows(window("2024-01-01", "2024-02-01")), rows(window("2024-03-01", "2024-04-01"), value=2.0)])
-    assert store.replace(again, "AAPL", YEAR) == Replaced(("2024-03",), ("2024-01",), ("2024-02", "2024-04"))
+    force = pl.concat([rows(window("2024-01-01", "2024-02-01")), rows(window("2024-03-01", "2024-04-01"), value=2.0)])
+    assert store.replace(force, "AAPL", YEAR) == Replaced(("2024-03",), ("2024-01",), ("2024-02", "2024-04"))
     assert (untouched.stat().st_ino, untouched.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert sorted(path.name for path in (store.directory / "symbol=AAPL").iterdir()) == ["2024-01", "2024-03"]
-    assert store.read(["AAPL"], YEAR).equals(again)
+    assert store.read(["AAPL"], YEAR).equals(force)
 
 
 def test_a_part_of_a_month_keeps_the_rest_of_it(store: FeatureStore) -> None:

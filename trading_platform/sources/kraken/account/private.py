@@ -18,8 +18,8 @@ from trading_platform.domain.errors import ConfigurationError, RateLimited, Sour
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.sources.kraken.account.nonces import LocalNonces, Nonces
 from trading_platform.sources.kraken.http import Answer, Retries, envelope_of, open_api, unwrap
-from trading_platform.sources.kraken.limits import Tier, fingerprint_of, private_charges
-from trading_platform.sources.rate_limits import Budget, LocalBudget
+from trading_platform.sources.kraken.limits import ArchiveKind, fingerprint_of, private_costs
+from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 
 NONCE_ATTEMPTS = 10
 """How often a request whose nonce was overtaken on the way is sent again, with a new one."""
@@ -73,7 +73,7 @@ class KrakenPrivate:
         url: base URL, ``Settings.kraken_api_url``.
         credentials: of the account.
         tier: of the account.
-        budget: keeps to the key's call counter; by default this client's own.
+        rate_limiter: keeps to the key's call counter; by default this client's own.
         nonces: of the key; by default this client's own.
         retries: what to do about failures.
         timeout: seconds to connect, and seconds without a byte.
@@ -85,8 +85,8 @@ class KrakenPrivate:
         url: str,
         credentials: Credentials,
         *,
-        tier: Tier = "starter",
-        budget: Budget | None = None,
+        tier: ArchiveKind = "starter",
+        rate_limiter: RateLimiter | None = None,
         nonces: Nonces | None = None,
         retries: Retries | None = None,
         timeout: tuple[float, float] = (5.0, 30.0),
@@ -97,7 +97,7 @@ class KrakenPrivate:
         self._fingerprint = credentials.fingerprint
         self._tier = tier
         self._retries = retries or Retries()
-        self._budget = budget or LocalBudget(sleep=self._retries.sleep)
+        self._rate_limiter = rate_limiter or LocalRateLimiter(sleep=self._retries.sleep)
         self._timeout = timeout
         self._clock = clock
         self._sending = threading.Lock()
@@ -116,9 +116,9 @@ class KrakenPrivate:
         self._api.close()
 
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
-        charges = private_charges(self._tier, self._fingerprint, method)
+        costs = private_costs(self._tier, self._fingerprint, method)
         for attempt in range(1, NONCE_ATTEMPTS + 1):
-            self._budget.take(charges)
+            self._rate_limiter.take(costs)
             ask = partial(self._api.query_private, method, dict(parameters), timeout=self._timeout)
             with self._sending:  # else threads would overtake each other with their nonces
                 envelope = envelope_of(method, ask)
@@ -136,10 +136,10 @@ class _OvertakenError(SourceRejected):
 
 def _explain(method: str, message: str) -> SourceError | None:
     """What an error of a private endpoint means, where the words are not enough."""
-    refused = f"Kraken refuses {method}."
+    rejected = f"Kraken refuses {method}."
     if message.startswith(_INVALID_NONCE):
         return _OvertakenError(
-            refused,
+            rejected,
             expected="a larger nonce with each request of a key",
             received=f"{message}, {NONCE_ATTEMPTS} times",
             remedy="give each program a key of its own: another one uses this key, with larger nonces",
@@ -158,5 +158,5 @@ def _explain(method: str, message: str) -> SourceError | None:
     }
     for words, remedy in remedies.items():
         if message.startswith(words):
-            return SourceRejected(refused, received=message, remedy=remedy)
+            return SourceRejected(rejected, received=message, remedy=remedy)
     return None

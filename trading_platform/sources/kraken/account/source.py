@@ -236,5 +236,5 @@ def _malformed(method: str, number: str, entry: Any) -> MalformedPayload:
     )
 
 
-def _seconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _SECOND
+def _seconds(timestamp: datetime) -> int:
+    return (timestamp - _EPOCH) // _SECOND

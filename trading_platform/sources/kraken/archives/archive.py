@@ -24,12 +24,12 @@ from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import LARGEST_RATIO, check_exists
 from trading_platform.sources.files.names import FileName
-from trading_platform.sources.files.options import FileRefused, unreadable
+from trading_platform.sources.files.options import FileRejected, unreadable
 from trading_platform.sources.files.reading import FileReading
-from trading_platform.sources.kraken.archives.rows import ArchiveMember, check_kind, read_piece
-from trading_platform.sources.kraken.landing_source import Tier
+from trading_platform.sources.kraken.archives.rows import ArchiveMember, check_kind, read_chunk
+from trading_platform.sources.kraken.landing_source import ArchiveKind
 
-PIECE_BYTES = 8 * 1024**2
+CHUNK_BYTES = 8 * 1024**2
 """How much text is read at once: about 150,000 rows."""
 
 _BLOCK = 1024**2
@@ -49,7 +49,7 @@ def members_of(path: Path) -> list[ArchiveMember]:
 
     Raises:
         InvalidRequest: if there is no such file.
-        FileRefused: if it is no archive that can be read, or holds nothing of Kraken's.
+        FileRejected: if it is no archive that can be read, or holds nothing of Kraken's.
     """
     check_exists(path)
     try:
@@ -80,14 +80,14 @@ def _member(path: Path, member: str | None, name: str, packed: int, size: int) -
     if symbol is None or not about.is_krakens or not name.lower().endswith(".csv") or "__MACOSX/" in name:
         return None
     minutes = about.kraken_minutes
-    tier = Tier.TRADES if minutes is None else Tier.OHLCVT
+    kind = ArchiveKind.TRADES if minutes is None else ArchiveKind.OHLCVT
     timeframe = Timeframe.M1 if minutes is None else _TIMEFRAMES.get(minutes)
-    return ArchiveMember(path, member, symbol, tier, timeframe, packed, size)
+    return ArchiveMember(path, member, symbol, kind, timeframe, packed, size)
 
 
 @contextmanager
 def _opened(member: ArchiveMember) -> Iterator[IO[bytes]]:
-    """The member's bytes, unpacked; what is wrong with them comes as FileRefused."""
+    """The member's bytes, unpacked; what is wrong with them comes as FileRejected."""
     try:
         if member.name is None:
             with member.path.open("rb") as file:
@@ -107,7 +107,7 @@ def hash_of(member: ArchiveMember) -> str:
     """SHA-256 of the unpacked member, read to its end, so that damage shows before anything of it is kept.
 
     Raises:
-        FileRefused: if it is damaged, or unpacks to more than bars can.
+        FileRejected: if it is damaged, or unpacks to more than bars can.
     """
     digest, size = hashlib.sha256(), 0
     with _opened(member) as file:
@@ -120,7 +120,7 @@ def hash_of(member: ArchiveMember) -> str:
 
 
 def read_member(
-    member: ArchiveMember, now: datetime, *, piece_bytes: int = PIECE_BYTES, told: Callable[[int], None] | None = None
+    member: ArchiveMember, now: datetime, *, chunk_bytes: int = CHUNK_BYTES, told: Callable[[int], None] | None = None
 ) -> Iterator[FileReading]:
     """The rows of a member, screened, piece by piece; no bar is in two pieces.
 
@@ -130,43 +130,43 @@ def read_member(
     Args:
         member: which, of a timeframe.
         now: the present; rows that are later are refused.
-        piece_bytes: how much text to read at once.
+        chunk_bytes: how much text to read at once.
         told: is told how many bytes were read, after every piece.
 
     Raises:
-        FileRefused: if the member is not what its name says, or its rows are not in the order of time. What
+        FileRejected: if the member is not what its name says, or its rows are not in the order of time. What
             came before is then not to be kept.
     """
     if member.timeframe is None:
         raise InvalidRequest(f"{member.origin} has bars of a length that is not taken from archives.")
     line, read, end = 0, 0, None
-    for piece in _pieces(member, piece_bytes):
-        reading = read_piece(member, member.timeframe, piece, now)
+    for chunk in _chunks(member, chunk_bytes):
+        reading = read_chunk(member, member.timeframe, chunk, now)
         check_kind(reading, member, is_first=line == 0)
-        reading = replace(reading, refused=reading.refused.with_columns(pl.col("line") + line))
+        reading = replace(reading, rejected=reading.rejected.with_columns(pl.col("line") + line))
         if reading.span is not None:
             if end is not None and reading.span.start < end:
                 raise _unordered(reading.span.start)
             reading = replace(reading, span=Window(end or reading.span.start, reading.span.end))
             end = reading.span.end if reading.span else end
-        line += piece.count(b"\n")
-        read += len(piece)
+        line += chunk.count(b"\n")
+        read += len(chunk)
         if told is not None:
             told(read)
         yield reading
 
 
-def _pieces(member: ArchiveMember, piece_bytes: int) -> Iterator[bytes]:
+def _chunks(member: ArchiveMember, chunk_bytes: int) -> Iterator[bytes]:
     """Whole lines, cut where a minute ends."""
     left = b""
     with _opened(member) as file:
-        while block := file.read(piece_bytes):
+        while block := file.read(chunk_bytes):
             text = left + block
             cut = _end_of_a_minute(text)
             if cut:
                 yield text[:cut]
             left = text[cut:]
-            if len(left) > _LONGEST_MINUTE * piece_bytes:
+            if len(left) > _LONGEST_MINUTE * chunk_bytes:
                 raise unreadable("it has no rows with times in the order of time, as Kraken's have")
     if left.strip():
         yield left
@@ -194,8 +194,8 @@ def _minute(row: bytes) -> int | None:
         return None
 
 
-def _unordered(moment: datetime) -> FileRefused:
-    return FileRefused(
+def _unordered(timestamp: datetime) -> FileRejected:
+    return FileRejected(
         Reason.UNSUPPORTED,
-        f"its rows are not in the order of time: {moment.isoformat()} comes after later ones",
+        f"its rows are not in the order of time: {timestamp.isoformat()} comes after later ones",
     )

@@ -16,20 +16,20 @@ import polars as pl
 
 from trading_platform.domain.errors import QualityError
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
-from trading_platform.domain.quality.rules import REFUSED_SCHEMA, screen_bars, screen_trades
+from trading_platform.domain.quality.rules import REJECTED_SCHEMA, screen_bars, screen_trades
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.files.options import FileFormat, FileRefused
-from trading_platform.sources.files.reading import FileReading, refuse_unfinished, refused_early
+from trading_platform.sources.files.options import FileFormat, FileRejected
+from trading_platform.sources.files.reading import FileReading, reject_unfinished, rejected_early
 from trading_platform.sources.files.tables import extra_fields, lines_of, split_rows
-from trading_platform.sources.kraken.landing_source import Tier
+from trading_platform.sources.kraken.landing_source import ArchiveKind
 from trading_platform.sources.kraken.minutes import SOURCE
 
 _COLUMNS = {
-    Tier.OHLCVT: ("time_text", *PRICES, "volume", "count"),
-    Tier.TRADES: ("time_text", "price", "quantity"),
+    ArchiveKind.OHLCVT: ("time_text", *PRICES, "volume", "count"),
+    ArchiveKind.TRADES: ("time_text", "price", "quantity"),
 }
-_FORMATS = {Tier.OHLCVT: FileFormat.KRAKEN_OHLCVT, Tier.TRADES: FileFormat.KRAKEN_TRADES}
+_FORMATS = {ArchiveKind.OHLCVT: FileFormat.KRAKEN_OHLCVT, ArchiveKind.TRADES: FileFormat.KRAKEN_TRADES}
 _EARLIEST, _LATEST = 10**9, 4 * 10**9  # seconds since 1970: 2001 to 2096; what is outside is another unit, or no time
 _ENOUGH_ROWS = 50  # by chance, so many minutes do not all lie on a coarser grid
 
@@ -42,7 +42,7 @@ class ArchiveMember:
         path: the archive.
         name: the member's; None for a file by itself.
         symbol: whose bars, in the platform's spelling.
-        tier: which kind of archive.
+        kind: which kind of archive.
         timeframe: of the bars it gives; None where those are of a length that is not taken from archives.
         packed: bytes it takes in the archive.
         size: bytes once unpacked, as the archive says.
@@ -51,7 +51,7 @@ class ArchiveMember:
     path: Path
     name: str | None
     symbol: str
-    tier: Tier
+    kind: ArchiveKind
     timeframe: Timeframe | None
     packed: int
     size: int
@@ -62,57 +62,57 @@ class ArchiveMember:
         return str(self.path) if self.name is None else f"{self.path}!{self.name}"
 
 
-def read_piece(member: ArchiveMember, timeframe: Timeframe, piece: bytes, now: datetime) -> FileReading:
+def read_chunk(member: ArchiveMember, timeframe: Timeframe, chunk: bytes, now: datetime) -> FileReading:
     """The rows of a piece, screened.
 
     Raises:
         QualityError: if rows were lost on the way, which nothing may do.
     """
-    raw, text = _straight(member.tier, piece), pl.concat_str(_COLUMNS[member.tier], separator=",")
+    raw, text = _straight(member.kind, chunk), pl.concat_str(_COLUMNS[member.kind], separator=",")
     if raw is None:
-        raw, text = _careful(member.tier, piece), pl.col("text")
-    early = refused_early(raw)
+        raw, text = _careful(member.kind, chunk), pl.col("text")
+    early = rejected_early(raw)
     sound = raw.filter(pl.col("fault").is_null()).drop("fault")
-    if member.tier is Tier.OHLCVT:
-        screened = refuse_unfinished(screen_bars(sound, timeframe, now), timeframe, now)
+    if member.kind is ArchiveKind.OHLCVT:
+        screened = reject_unfinished(screen_bars(sound, timeframe, now), timeframe, now)
         bars = _as_bars(screened.accepted, member.symbol, timeframe)
     else:
         screened = screen_trades(sound, now)
         bars = final_bars(_bars_of_trades(screened.accepted, member.symbol), timeframe, now)
-    refused = pl.concat([early, screened.refused]).sort("line")
-    if screened.accepted.height + refused.height != raw.height:
+    rejected = pl.concat([early, screened.rejected]).sort("line")
+    if screened.accepted.height + rejected.height != raw.height:
         raise QualityError(
             f"Rows of {member.origin} were lost while it was read.",
             expected=f"accepted + quarantined = {raw.height} rows",
-            received=f"{screened.accepted.height} accepted, {refused.height} quarantined",
+            received=f"{screened.accepted.height} accepted, {rejected.height} quarantined",
             remedy="report this as a defect; nothing of the file was kept",
         )
-    if refused.height:
-        texts = raw.filter(pl.col("line").is_in(refused["line"].implode())).select("line", record=text)
-        refused = refused.drop("record").join(texts, on="line", how="left", maintain_order="left")
+    if rejected.height:
+        texts = raw.filter(pl.col("line").is_in(rejected["line"].implode())).select("line", record=text)
+        rejected = rejected.drop("record").join(texts, on="line", how="left", maintain_order="left")
     return FileReading(
         symbol=member.symbol,
         timeframe=timeframe,
-        format=_FORMATS[member.tier].value,
+        format=_FORMATS[member.kind].value,
         rows=raw.height,
         accepted=screened.accepted.height,
         bars=bars,
-        refused=refused.select(REFUSED_SCHEMA.keys()),
+        rejected=rejected.select(REJECTED_SCHEMA.keys()),
         span=Window(bars["time"][0], bars["time"][-1] + timeframe.duration) if bars.height else None,
         assumption="Kraken's own; minutes without a row had no trade" if timeframe.is_intraday else "Kraken's own",
     )
 
 
-def _straight(tier: Tier, piece: bytes) -> pl.DataFrame | None:
+def _straight(kind: ArchiveKind, chunk: bytes) -> pl.DataFrame | None:
     """The piece as raw rows; None where any row has not exactly its fields, or no time."""
-    columns = _COLUMNS[tier]
+    columns = _COLUMNS[kind]
     try:
         frame = pl.read_csv(
-            io.BytesIO(piece), has_header=False, new_columns=list(columns), infer_schema=False, quote_char=None
+            io.BytesIO(chunk), has_header=False, new_columns=list(columns), infer_schema=False, quote_char=None
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
-    lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
+    lines = chunk.count(b"\n") + (not chunk.endswith(b"\n"))
     if frame.shape != (lines, len(columns)) or any(frame.null_count().row(0)):
         return None
     frame = _timed(frame)
@@ -125,10 +125,10 @@ def _straight(tier: Tier, piece: bytes) -> pl.DataFrame | None:
     )
 
 
-def _careful(tier: Tier, piece: bytes) -> pl.DataFrame:
+def _careful(kind: ArchiveKind, chunk: bytes) -> pl.DataFrame:
     """The piece as raw rows, line by line, whatever it holds."""
-    columns = _COLUMNS[tier]
-    lines = lines_of(piece.decode("utf-8", "replace").replace("\0", "\ufffd"))
+    columns = _COLUMNS[kind]
+    lines = lines_of(chunk.decode("utf-8", "replace").replace("\0", "\ufffd"))
     fields = split_rows(lines["record"], ",", len(columns), quoted=False)
     fields.columns = list(columns)
     surplus = extra_fields(lines["record"], ",", len(columns), quoted=False)
@@ -167,15 +167,15 @@ def check_kind(reading: FileReading, member: ArchiveMember, *, is_first: bool) -
     """Whether the rows are of the kind that the member's name says: one by one they could all be refused."""
     few = reading.accepted * 2 < reading.rows and reading.rows >= _ENOUGH_ROWS
     if few or (is_first and reading.accepted == 0):
-        shown, why = reading.refused.select("record", "detail").row(0)
-        expected = ",".join("time" if name == "time_text" else name for name in _COLUMNS[member.tier])
+        shown, why = reading.rejected.select("record", "detail").row(0)
+        expected = ",".join("time" if name == "time_text" else name for name in _COLUMNS[member.kind])
         detail = (
-            f"most of its rows cannot be {expected} as in Kraken's {member.tier}: "
+            f"most of its rows cannot be {expected} as in Kraken's {member.kind}: "
             f"{str(shown)[:100]} ({why}), for example"
         )
-        raise FileRefused(Reason.UNSUPPORTED, detail, rows=reading.rows)
+        raise FileRejected(Reason.UNSUPPORTED, detail, rows=reading.rows)
     times = reading.bars["time"]
-    judged = is_first and member.tier is Tier.OHLCVT and member.timeframe is Timeframe.M1
+    judged = is_first and member.kind is ArchiveKind.OHLCVT and member.timeframe is Timeframe.M1
     if judged and times.len() >= _ENOUGH_ROWS and (times.dt.truncate("5m") == times).all():
         detail = "every row lies on the grid of 5 minutes or more, so these are not the 1m bars its name says"
-        raise FileRefused(Reason.UNSUPPORTED, detail, rows=reading.rows)
+        raise FileRejected(Reason.UNSUPPORTED, detail, rows=reading.rows)

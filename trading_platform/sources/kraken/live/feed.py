@@ -21,10 +21,10 @@ from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.live import (
     Backoff,
     EventBuffer,
-    LastTold,
+    LastEvent,
     MessageCounts,
-    RefusedMessage,
-    RefuseMessage,
+    RejectedMessage,
+    RejectMessage,
     until_closing,
 )
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 5.0
+INACTIVITY_SECONDS = 5.0
 """Kraken says something every second; a connection silent for so long is dead, closed or not."""
 
 _LARGEST_MESSAGE = 16 * 2**20
@@ -41,7 +41,7 @@ _HANDSHAKE_SECONDS = 10.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def _log_refused(message: RefusedMessage) -> None:
+def _log_rejected(message: RejectedMessage) -> None:
     log.warning("message refused (%s): %s", message.reason, message.detail)
 
 
@@ -57,7 +57,7 @@ class KrakenFeed(EventBuffer):
         clock: the receiver's clock.
         sleep: waits.
         known: what was told before a restart; what Kraken still knows of the time since is told at the start.
-        refused: told of messages that cannot be used; by default they are logged.
+        rejected: told of messages that cannot be used; by default they are logged.
         silence: seconds without any message after which a connection is given up.
         backoff: the waits between attempts to connect.
 
@@ -74,9 +74,9 @@ class KrakenFeed(EventBuffer):
         *,
         clock: Clock = utc_now,
         sleep: AsyncSleep = asyncio.sleep,
-        known: LastTold | None = None,
-        refused: RefuseMessage = _log_refused,
-        silence: float = SILENCE_SECONDS,
+        known: LastEvent | None = None,
+        rejected: RejectMessage = _log_rejected,
+        silence: float = INACTIVITY_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
         super().__init__()
@@ -86,12 +86,12 @@ class KrakenFeed(EventBuffer):
         self._sleep = sleep
         self._silence = silence
         self._backoff = backoff or Backoff()
-        self._stream = KrakenStream(pairs, clock=clock, known=known or LastTold(), refused=refused)
+        self._stream = KrakenStream(pairs, clock=clock, known=known or LastEvent(), rejected=rejected)
         self._connection: ClientConnection | None = None
         self._watchman: asyncio.Task[None] | None = None
         self._listening_since: datetime | None = None
         self._connected_at = clock()
-        self._was_silent = False
+        self._was_inactive = False
         self._wait: float | None = None
 
     @property
@@ -131,7 +131,7 @@ class KrakenFeed(EventBuffer):
         if self._connection is None or self._closing.is_set():
             await self._disconnect()
             return
-        self._was_silent = False
+        self._was_inactive = False
         self._connected_at = self._listening_since = self._clock()
         self._watchman = asyncio.create_task(self._watch(self._connection), name="kraken-feed-watch")
         await self._send(self._connection, self._stream.connected())
@@ -159,7 +159,7 @@ class KrakenFeed(EventBuffer):
         except ConnectionClosed as error:
             await self._disconnect()
             if not self._closing.is_set():
-                self._failed(f"silent for {self._silence:g} s" if self._was_silent else _why_closed(error))
+                self._failed(f"silent for {self._silence:g} s" if self._was_inactive else _why_closed(error))
             return
         finally:
             self._listening_since = None
@@ -182,9 +182,9 @@ class KrakenFeed(EventBuffer):
             listening = self._listening_since
             if listening is None:
                 continue
-            heard = max(filter(None, (listening, self._stream.last_message)))
-            if (self._clock() - heard).total_seconds() >= self._silence:
-                self._was_silent = True
+            received = max(filter(None, (listening, self._stream.last_message)))
+            if (self._clock() - received).total_seconds() >= self._silence:
+                self._was_inactive = True
                 connection.transport.abort()
                 return
 

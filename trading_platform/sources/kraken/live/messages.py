@@ -152,7 +152,7 @@ class MessageReader:
         symbol, stamp, volume = self._symbol(row), row.get("timestamp"), row.get("volume")
         return Quote(
             symbol,
-            now if stamp is None else _moment(stamp),
+            now if stamp is None else _timestamp(stamp),
             _price("bid", row["bid"]),
             _price("ask", row["ask"]),
             _price("last", row["last"]),
@@ -164,7 +164,7 @@ class MessageReader:
         if type(number) is not int or not 0 < number < _LARGEST_ID:
             raise UnusableMessageError(Reason.UNREADABLE_NUMBER, f"trade_id {str(number)[:50]!r}")
         price, quantity = _price("price", row["price"]), _quantity("qty", row["qty"])
-        return Trade(self._symbol(row), _moment(row["timestamp"]), price, quantity, number)
+        return Trade(self._symbol(row), _timestamp(row["timestamp"]), price, quantity, number)
 
     def _symbol(self, row: dict[str, Any]) -> str:
         symbol = self._symbols.get(row["symbol"])
@@ -180,8 +180,8 @@ class MessageReader:
         channel = result.get("channel") or numbered.get(message.get("req_id", 0))
         if error is None and type(channel) is not str:
             raise UnusableMessageError(Reason.MISSING_VALUE, "an acknowledgement without its channel")
-        moment = None if stamp is None else _moment(stamp)
-        return Acknowledgement(channel, self._symbols.get(spelling or ""), error, moment)
+        timestamp = None if stamp is None else _timestamp(stamp)
+        return Acknowledgement(channel, self._symbols.get(spelling or ""), error, timestamp)
 
 
 def _price(name: str, value: object) -> Decimal:
@@ -210,13 +210,13 @@ def _number(name: str, value: object, limit: Decimal) -> Decimal:
     return number
 
 
-def _moment(text: object) -> datetime:
+def _timestamp(text: object) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)  # type: ignore[arg-type]
-        if moment.tzinfo is not UTC:
-            moment = moment.astimezone(UTC) if moment.tzinfo else None  # type: ignore[assignment]
-        if moment is not None and _FIRST <= moment < _LAST:
-            return moment
+        timestamp = datetime.fromisoformat(text)  # type: ignore[arg-type]
+        if timestamp.tzinfo is not UTC:
+            timestamp = timestamp.astimezone(UTC) if timestamp.tzinfo else None  # type: ignore[assignment]
+        if timestamp is not None and _FIRST <= timestamp < _LAST:
+            return timestamp
     except (ValueError, TypeError, OverflowError):
         pass
     raise UnusableMessageError(Reason.UNREADABLE_TIME, f"time {str(text)[:50]!r}")

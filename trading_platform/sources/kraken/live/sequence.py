@@ -14,11 +14,11 @@ from trading_platform.domain.market.events import Trade
 from trading_platform.domain.market.trade_ids import SeenTradeIds
 
 _INSTANT = timedelta(microseconds=1)  # trades at the very time of the oldest known one may be missing
-_MOST_HOLES = 100
+_MOST_GAPS = 100
 
 
 @dataclass(slots=True)
-class Hole:
+class SequenceGap:
     """Trades that have not come.
 
     Attributes:
@@ -43,13 +43,13 @@ class Resumed:
     Attributes:
         since: since when all trades are known; the beginning of the outage itself if nothing is missing.
         fresh: the trades among those that are new.
-        doubtful: where trades are missing, the time of the last one before: a message that was lost without a
+        suspect: where trades are missing, the time of the last one before: a message that was lost without a
             trace before the outage would be among them, so from then on nothing is sure.
     """
 
     since: datetime
     fresh: list[Trade]
-    doubtful: datetime | None
+    suspect: datetime | None
 
 
 class TradeSequence:
@@ -60,7 +60,7 @@ class TradeSequence:
         known: number and time of the last trade before which every one was told, from before a restart.
     """
 
-    __slots__ = ("_newest", "_newest_time", "_patience", "_seen", "holes")
+    __slots__ = ("_newest", "_newest_time", "_patience", "_seen", "gaps")
 
     def __init__(self, patience: timedelta, known: tuple[int, datetime] | None = None) -> None:
         self._patience = patience
@@ -69,7 +69,7 @@ class TradeSequence:
         if known is not None:
             self._newest, self._newest_time = known
         self._seen = SeenTradeIds([[0, self._newest]] if self._newest is not None else [])
-        self.holes: list[Hole] = []
+        self.gaps: list[SequenceGap] = []
 
     def take(self, trade: Trade, now: datetime) -> bool:
         """Notes a trade that came as it happened; False if it had come before.
@@ -87,16 +87,16 @@ class TradeSequence:
             self._fill(number)
         else:
             if number > self._newest + 1:
-                hole = Hole(self._newest + 1, number - 1, self._newest_time, trade.time, now + self._patience)
-                self.holes.append(hole)
+                gap = SequenceGap(self._newest + 1, number - 1, self._newest_time, trade.time, now + self._patience)
+                self.gaps.append(gap)
             self._newest, self._newest_time = number, trade.time
         return True
 
-    def overdue(self, now: datetime) -> list[Hole]:
+    def overdue(self, now: datetime) -> list[SequenceGap]:
         """The holes that will not be filled any more, which are forgotten with this."""
-        excess = len(self.holes) - _MOST_HOLES
-        lost = [hole for index, hole in enumerate(self.holes) if hole.deadline <= now or index < excess]
-        self.holes = [hole for hole in self.holes if hole not in lost]
+        excess = len(self.gaps) - _MOST_GAPS
+        lost = [gap for index, gap in enumerate(self.gaps) if gap.deadline <= now or index < excess]
+        self.gaps = [gap for gap in self.gaps if gap not in lost]
         return lost
 
     def broken(self, down: datetime) -> datetime:
@@ -105,16 +105,16 @@ class TradeSequence:
         Args:
             down: until when all had come, holes excepted.
         """
-        if not self.holes:
+        if not self.gaps:
             return down
-        first = min(self.holes, key=lambda hole: hole.first)
+        first = min(self.gaps, key=lambda gap: gap.first)
         self._newest, self._newest_time = first.first - 1, first.before
-        self.holes = []
+        self.gaps = []
         return min(down, first.before)
 
     def complete(self, trade: Trade) -> Trade:
         """A trade that was taken, marked if every one before it was, too."""
-        return trade if self.holes else replace(trade, gapless=True)
+        return trade if self.gaps else replace(trade, gapless=True)
 
     def resume(self, snapshot: Iterable[Trade], down: datetime) -> Resumed:
         """Goes on with the last trades before a subscription.
@@ -127,31 +127,31 @@ class TradeSequence:
         first, last = _number(run[0]), _number(run[-1])
         if self._newest is not None and last < self._newest:
             self._seen = SeenTradeIds()  # they are numbered anew: it is another exchange, or another count
-        doubtful = None
+        suspect = None
         if self._newest is None:
             since = down if run[0].time < down else run[0].time + _INSTANT
         elif first <= self._newest + 1 and last >= self._newest:
             since = down
         else:
-            since, doubtful = max(run[0].time, down) + _INSTANT, self._newest_time
+            since, suspect = max(run[0].time, down) + _INSTANT, self._newest_time
         fresh = [trade for trade in run if self._seen.add(_number(trade))]
         if self._newest is None:  # the last one in any case: the count goes on from it
             fresh = [trade for trade in fresh if trade.time >= down] or fresh[-1:]
         self._newest, self._newest_time = last, run[-1].time
-        return Resumed(since, [replace(trade, gapless=True) for trade in fresh], doubtful)
+        return Resumed(since, [replace(trade, gapless=True) for trade in fresh], suspect)
 
     def restart(self) -> datetime | None:
         """Goes on without a snapshot: the next trade is the first of a new count. Gives the time of the last one."""
-        doubtful, self._newest, self._newest_time = self._newest_time, None, None
-        self.holes = []
-        return doubtful
+        suspect, self._newest, self._newest_time = self._newest_time, None, None
+        self.gaps = []
+        return suspect
 
     def _fill(self, number: int) -> None:
-        for index, hole in enumerate(self.holes):
-            if hole.first <= number <= hole.last:
-                parts = ((hole.first, number - 1), (number + 1, hole.last))
-                rest = [Hole(a, b, hole.before, hole.after, hole.deadline) for a, b in parts if a <= b]
-                self.holes[index : index + 1] = rest
+        for index, gap in enumerate(self.gaps):
+            if gap.first <= number <= gap.last:
+                parts = ((gap.first, number - 1), (number + 1, gap.last))
+                rest = [SequenceGap(a, b, gap.before, gap.after, gap.deadline) for a, b in parts if a <= b]
+                self.gaps[index : index + 1] = rest
                 return
 
 

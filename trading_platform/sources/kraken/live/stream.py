@@ -31,9 +31,9 @@ from trading_platform.sources.kraken.live.messages import (
     Trades,
     UnusableMessageError,
 )
-from trading_platform.sources.kraken.live.sequence import Hole, TradeSequence
+from trading_platform.sources.kraken.live.sequence import SequenceGap, TradeSequence
 from trading_platform.sources.kraken.pairs import KrakenPair
-from trading_platform.sources.live import LastTold, MessageCounts, RefusedMessage, RefuseMessage
+from trading_platform.sources.live import LastEvent, MessageCounts, RejectedMessage, RejectMessage
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class KrakenStream:
         clock: the receiver's clock.
         known: until when all was told before, as far as that is known: of trades that the first snapshot has, those
             before it are not told again.
-        refused: told of messages that cannot be used.
+        rejected: told of messages that cannot be used.
         patience: see :data:`PATIENCE`.
         settling: see :data:`SETTLING`.
     """
@@ -67,8 +67,8 @@ class KrakenStream:
         pairs: Iterable[KrakenPair],
         *,
         clock: Clock,
-        known: LastTold,
-        refused: RefuseMessage,
+        known: LastEvent,
+        rejected: RejectMessage,
         patience: timedelta = PATIENCE,
         settling: timedelta = SETTLING,
     ) -> None:
@@ -76,7 +76,7 @@ class KrakenStream:
         self._reader = MessageReader({spelling: symbol for symbol, spelling in self._spellings.items()})
         self._sequences = {symbol: TradeSequence(patience, known.trades.get(symbol)) for symbol in self._spellings}
         self._clock = clock
-        self._refused = refused
+        self._on_rejected = rejected
         self._patience = patience
         self._settling = settling
         since = known.until or clock()
@@ -86,7 +86,7 @@ class KrakenStream:
         self._told: dict[str, str] = {}
         self._acknowledged: dict[str, datetime] = {}
         self._rejected: set[str] = set()
-        self._with_holes: set[str] = set()
+        self._with_gaps: set[str] = set()
         self._held: list[Event] | None = None
         self._deadline: datetime | None = None
         self._ahead = _NONE
@@ -129,9 +129,9 @@ class KrakenStream:
         try:
             message = self._reader.read(data, now - self._ahead)
         except UnusableMessageError as error:
-            self.counts.refused += 1
+            self.counts.rejected += 1
             record = data[:_RECORD_LENGTH].decode("utf-8", "replace")
-            self._refused(RefusedMessage("kraken", now, error.reason, error.detail, record))
+            self._on_rejected(RejectedMessage("kraken", now, error.reason, error.detail, record))
             return self._passed(now, [])
         self.counts.accepted += 1
         if isinstance(message, Quotes):
@@ -161,7 +161,7 @@ class KrakenStream:
                 continue
             self._told[symbol] = reason
             downs.setdefault(self._down[symbol], set()).add(symbol)
-        self._with_holes.clear()
+        self._with_gaps.clear()
         events.extend(FeedDown(time, frozenset(symbols), reason) for time, symbols in sorted(downs.items()))
         return events
 
@@ -186,8 +186,8 @@ class KrakenStream:
                 events.append(sequence.complete(trade))
             else:
                 self.counts.duplicates += 1
-            if sequence.holes:
-                self._with_holes.add(trade.symbol)
+            if sequence.gaps:
+                self._with_gaps.add(trade.symbol)
         return events
 
     def _snapshot(self, trades: list[Trade]) -> list[Event]:
@@ -204,24 +204,26 @@ class KrakenStream:
             since = resumed.since
             if self._held is None:  # others went ahead: minutes of the outage are final
                 since = max(since, self._acknowledged.get(symbol, since))
-            events += [*_doubt(symbol, resumed.doubtful), self._up(symbol, since), *resumed.fresh]
+            events += [*_doubt(symbol, resumed.suspect), self._up(symbol, since), *resumed.fresh]
         return events
 
-    def _answer(self, answer: Acknowledgement, now: datetime) -> list[Event]:
-        if answer.time is not None:
-            ahead = max(now - answer.time, _NONE)
+    def _answer(self, response: Acknowledgement, now: datetime) -> list[Event]:
+        if response.time is not None:
+            ahead = max(now - response.time, _NONE)
             self._ahead = min(ahead, self._ahead) if self._ahead_known else ahead
             self._ahead_known = True
-        repeated = answer.error is not None and answer.error.startswith(_ALREADY)
-        if answer.error is not None and not repeated:
-            log.warning("Kraken refuses a subscription of %s: %s", answer.symbol or "an unknown symbol", answer.error)
-        if answer.symbol is None or answer.channel == "ticker":
+        repeated = response.error is not None and response.error.startswith(_ALREADY)
+        if response.error is not None and not repeated:
+            log.warning(
+                "Kraken refuses a subscription of %s: %s", response.symbol or "an unknown symbol", response.error
+            )
+        if response.symbol is None or response.channel == "ticker":
             return []
-        if answer.error is not None and not repeated:
-            return self._reject(answer.symbol, answer.error)
-        self._acknowledged.setdefault(answer.symbol, answer.time or now)
-        if repeated and answer.symbol in self._down:  # its snapshot was lost, and no other comes
-            return self._up_without_snapshot(answer.symbol, now)
+        if response.error is not None and not repeated:
+            return self._reject(response.symbol, response.error)
+        self._acknowledged.setdefault(response.symbol, response.time or now)
+        if repeated and response.symbol in self._down:  # its snapshot was lost, and no other comes
+            return self._up_without_snapshot(response.symbol, now)
         return []
 
     def _reject(self, symbol: str, error: str) -> list[Event]:
@@ -249,9 +251,9 @@ class KrakenStream:
 
     def _up_without_snapshot(self, symbol: str, known: datetime) -> list[Event]:
         """All is told from the subscription on, but nothing of what was before."""
-        doubtful = self._sequences[symbol].restart()
+        suspect = self._sequences[symbol].restart()
         since = max(self._acknowledged.get(symbol, known + _INSTANT), self._down[symbol] + _INSTANT)
-        return [*_doubt(symbol, doubtful), self._up(symbol, since)]
+        return [*_doubt(symbol, suspect), self._up(symbol, since)]
 
     def _passed(self, now: datetime, events: list[Event]) -> list[Event]:
         """The events to be told now, those that were held back and those of lost trades included."""
@@ -264,7 +266,7 @@ class KrakenStream:
                 for symbol in [symbol for symbol in self._acknowledged if symbol in self._down]:
                     self._held.extend(self._up_without_snapshot(symbol, now))
             events = self._release()
-        if self._with_holes:
+        if self._with_gaps:
             events.extend(self._losses(now))
         return events
 
@@ -275,25 +277,25 @@ class KrakenStream:
 
     def _losses(self, now: datetime) -> list[Event]:
         events: list[Event] = []
-        for symbol in sorted(self._with_holes):
+        for symbol in sorted(self._with_gaps):
             sequence = self._sequences[symbol]
-            for hole in sequence.overdue(now):
-                events.extend(self._loss(symbol, hole))
-            if not sequence.holes:
-                self._with_holes.discard(symbol)
+            for gap in sequence.overdue(now):
+                events.extend(self._loss(symbol, gap))
+            if not sequence.gaps:
+                self._with_gaps.discard(symbol)
         return events
 
-    def _loss(self, symbol: str, hole: Hole) -> tuple[Event, Event]:
-        missing = hole.last - hole.first + 1
+    def _loss(self, symbol: str, gap: SequenceGap) -> tuple[Event, Event]:
+        missing = gap.last - gap.first + 1
         self.counts.lost += missing
-        reason = f"{missing} trades from number {hole.first} on did not come"
+        reason = f"{missing} trades from number {gap.first} on did not come"
         one = frozenset({symbol})
         return (
-            FeedDown(hole.before, one, reason),
-            FeedUp(max(hole.after, hole.before) + _INSTANT, one),
+            FeedDown(gap.before, one, reason),
+            FeedUp(max(gap.after, gap.before) + _INSTANT, one),
         )
 
 
-def _doubt(symbol: str, doubtful: datetime | None) -> list[Event]:
+def _doubt(symbol: str, suspect: datetime | None) -> list[Event]:
     """That a symbol's outage began, for all one can know, earlier than was told."""
-    return [] if doubtful is None else [FeedDown(doubtful, frozenset({symbol}), "trades were missed")]
+    return [] if suspect is None else [FeedDown(suspect, frozenset({symbol}), "trades were missed")]

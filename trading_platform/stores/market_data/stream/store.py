@@ -316,8 +316,8 @@ def _touched(bars: pl.DataFrame, answered: Mapping[str, Sequence[Window]]) -> di
     return {symbol: Window.merge(windows) for symbol, windows in touched.items()}
 
 
-def _day(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+def _day(timestamp: datetime) -> datetime:
+    return timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _days(window: Window) -> Iterable[Window]:

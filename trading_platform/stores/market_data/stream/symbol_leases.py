@@ -19,7 +19,7 @@ _FEW = 5  # symbols that a sentence can still name
 
 
 @contextmanager
-def claimed(database: Database, source: str, symbols: Iterable[str], *, sleep: Sleep = time.sleep) -> Iterator[None]:
+def leased(database: Database, source: str, symbols: Iterable[str], *, sleep: Sleep = time.sleep) -> Iterator[None]:
     """Makes sure that no other process streams these symbols of a source, for the length of the block.
 
     A server that goes away in between forgets the claim, and nothing else: two processes that write the same
@@ -39,7 +39,7 @@ def claimed(database: Database, source: str, symbols: Iterable[str], *, sleep: S
     for wait in (*_WAITS, None):
         with database.session() as connection:
             taken = [
-                row[0] for row in execute(connection, query("market_data/stream/claim"), _parameters(source, wanted))
+                row[0] for row in execute(connection, query("market_data/stream/lease"), _parameters(source, wanted))
             ]
             if not taken:
                 yield
@@ -50,7 +50,7 @@ def claimed(database: Database, source: str, symbols: Iterable[str], *, sleep: S
         f"{', '.join(taken[:_FEW])} {'is' if len(taken) == 1 else 'are'} being streamed by another process.",
         expected="symbols of its own for each process",
         received=f"{len(taken)} of {len(wanted)} symbols of {source} that are taken",
-        remedy="stop the other process, or give each its own symbols or share (`--share 1/2`, `--share 2/2`)",
+        remedy="stop the other process, or give each its own symbols or share (`--shard 1/2`, `--shard 2/2`)",
     )
 
 

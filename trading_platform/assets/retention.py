@@ -1,4 +1,4 @@
-"""The asset ``lifecycle``: bars and indicators kept as long as the rules say, and no longer.
+"""The asset ``retention``: bars and indicators kept as long as the rules say, and no longer.
 
 The work is :mod:`trading_platform.workflows.bars.apply_retention`; its neighbour in the group is ``audit_archive``.
 """
@@ -6,10 +6,10 @@ The work is :mod:`trading_platform.workflows.bars.apply_retention`; its neighbou
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, TableRecord, asset
 
 from trading_platform.assets.metadata import OWNERS
-from trading_platform.failures import STEP_RETRIES, told_to_dagster
+from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.market_data.retention import TableStatus
-from trading_platform.workflows.bars.apply_retention import keep_lifecycle
+from trading_platform.workflows.bars.apply_retention import apply_retention
 
 
 @asset(
@@ -20,10 +20,10 @@ from trading_platform.workflows.bars.apply_retention import keep_lifecycle
     kinds={"postgres"},
     retry_policy=STEP_RETRIES,
 )
-def lifecycle(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
+def retention(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
     """Does what is due."""
-    with told_to_dagster():
-        report = keep_lifecycle(platform.stores, clock=platform.clock)
+    with dagster_failures():
+        report = apply_retention(platform.stores, clock=platform.clock)
     for said in report.policies:
         context.log.info("Policy changed: %s", said)
     for dropped in report.dropped:

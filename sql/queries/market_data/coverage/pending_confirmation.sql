@@ -7,6 +7,6 @@ CROSS JOIN LATERAL (
     SELECT range_agg(answered) AS answered FROM market_data.coverage AS known
     WHERE known.symbol = doubtful.symbol AND known.timeframe = doubtful.timeframe) AS anybody
 CROSS JOIN LATERAL unnest(
-    (doubtful.unconfirmed - anybody.answered) * (SELECT market_data.held(%(timeframe)s::text, %(present)s::timestamptz))) AS span
-WHERE doubtful.symbol = ANY(%(symbols)s) AND doubtful.timeframe = %(timeframe)s::text AND doubtful.unconfirmed <> '{}'
+    (doubtful.pending_confirmation - anybody.answered) * (SELECT market_data.held(%(timeframe)s::text, %(present)s::timestamptz))) AS span
+WHERE doubtful.symbol = ANY(%(symbols)s) AND doubtful.timeframe = %(timeframe)s::text AND doubtful.pending_confirmation <> '{}'
 ORDER BY 1, 2, 3
