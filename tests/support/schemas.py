@@ -79,11 +79,11 @@ def shape(url: str) -> dict[str, list[str]]:
     """The columns of every table of the platform; the catalog of features, which follows the code, is left out."""
     found: dict[str, list[str]] = {}
     statement = """
-        SELECT c.oid::regclass::text, attname FROM pg_class AS c
+        SELECT nspname || '.' || relname, attname FROM pg_class AS c
         JOIN pg_namespace AS n ON n.oid = relnamespace
             AND nspname IN ('market_data', 'config', 'trading', 'audit', 'features', 'news')
         JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-        WHERE relkind IN ('r', 'p', 'v') AND NOT relispartition AND c.oid::regclass::text <> 'features.catalog'
+        WHERE relkind IN ('r', 'p', 'v') AND NOT relispartition AND nspname || '.' || relname <> 'features.catalog'
         ORDER BY 1, attnum
         """
     for table, column in rows(url, statement):

@@ -69,9 +69,11 @@ class Server:
             url = on_database(self.url, name)
             for each in REVISIONS[: REVISIONS.index(revision) + 1]:
                 bring_to(url, each)
-                with psycopg.connect(url) as connection:
-                    connection.execute((FIXTURES / f"rows_{each}.sql").read_bytes())
-            assert all(contents(url).values()), "a table without rows says nothing"
+                if (FIXTURES / f"rows_{each}.sql").exists():
+                    with psycopg.connect(url) as connection:
+                        connection.execute((FIXTURES / f"rows_{each}.sql").read_bytes())
+            empty = [table for table, found in contents(url).items() if not found]
+            assert not empty, f"tables without rows say nothing: {empty}"
         return self.states[revision]
 
 
@@ -110,13 +112,56 @@ def test_from_nothing_and_then_no_further(server: Server):
         assert catalog(url) == made
 
 
-@pytest.mark.parametrize("revision", REVISIONS[:2])
+RENAMED_TABLES = {
+    "market_data.derivations": "market_data.input_versions",
+    "market_data.resume_points": "market_data.checkpoints",
+    "market_data.overlaps": "market_data.source_comparisons",
+    "market_data.overlap_differences": "market_data.conflicting_versions",
+    "config.lifecycle": "config.retention",
+}
+RENAMED_COLUMNS = {
+    "market_data.coverage": {"unconfirmed": "pending_confirmation"},
+    "market_data.coverage_requests": {"refused": "rejected"},
+    "market_data.source_comparisons": {"tier": "compared_with"},
+    "market_data.conflicting_versions": {"tier": "compared_with", "heard": "received"},
+}
+RENAMED_STATES = {
+    "market_data.outages": {"given_up": "failed_permanently"},
+    "market_data.gaps": {
+        "given_up": "failed_permanently",
+        "unconfirmed": "pending_confirmation",
+        "vanished": "missing_or_modified",
+    },
+}
+
+
+def renamed_columns(columns: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Where the columns of an earlier schema are since revision 0009."""
+    tables = {RENAMED_TABLES.get(table, table): names for table, names in columns.items()}
+    return {
+        table: [RENAMED_COLUMNS.get(table, {}).get(name, name) for name in names] for table, names in tables.items()
+    }
+
+
+def renamed_rows(rows_of: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Rows of an earlier schema as they are to read since revision 0009."""
+    tables = {RENAMED_TABLES.get(table, table): lines for table, lines in rows_of.items()}
+    return {table: sorted(_renamed_states(line, table) for line in lines) for table, lines in tables.items()}
+
+
+def _renamed_states(line: str, table: str) -> str:
+    for before, after in RENAMED_STATES.get(table, {}).items():
+        line = line.replace(before, after)
+    return line
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0008"])
 def test_rows_of_an_earlier_schema_are_all_there_afterwards(server: Server, revision: str):
     with new_database(server.url) as fresh:
         upgrade(fresh)
         wanted = timeless(catalog(fresh))
     with new_database(server.url, server.state(revision)) as url:
-        columns, before = shape(url), contents(url)
+        columns, before = renamed_columns(shape(url)), renamed_rows(contents(url))
         assert sum(map(len, before.values())) > 10_000
         assert {"market_data.ohlcv", "market_data.indicators"} <= set(before)
         assert upgrade(url) == (revision, REVISIONS[-1])
