@@ -21,16 +21,16 @@ from trading_platform.assets.retention import retention
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.checks.coverage_checks import no_gap_left
-from trading_platform.checks.retention_checks import on_time
+from trading_platform.checks.retention_checks import retention_on_time
 from trading_platform.resources.dagster_platform import platform_resource
 from trading_platform.schedules.maintenance import maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
-from trading_platform.sensors.backfill_new_symbols import history
-from trading_platform.sensors.recompute_after_split import restated
-from trading_platform.sensors.repair_gaps import gaps
-from trading_platform.sensors.repair_outages import outages
+from trading_platform.sensors.backfill_new_symbols import backfill_new_symbols
+from trading_platform.sensors.recompute_after_split import recompute_after_split
+from trading_platform.sensors.repair_gaps import repair_gaps
+from trading_platform.sensors.repair_outages import repair_outages
 from trading_platform.sensors.streamed_bars import streamed_bars
-from trading_platform.sensors.sync_symbol_partitions import universe
+from trading_platform.sensors.sync_symbol_partitions import sync_symbol_partitions
 
 
 def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> Definitions:
@@ -42,18 +42,25 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     """
     return Definitions(
         assets=[*bar_assets, *indicator_assets, corporate_actions, features, audit_archive, retention, coverage],
-        asset_checks=[*asset_checks, archive_checks, on_time, no_gap_left],
+        asset_checks=[*asset_checks, archive_checks, retention_on_time, no_gap_left],
         jobs=[
             jobs.intraday,
             jobs.daily,
-            jobs.actions,
+            jobs.corporate_actions,
             jobs.maintenance,
-            jobs.repair_outage,
+            jobs.repair_outages_job,
             jobs.repair_gaps_job,
             jobs.indicators_live,
         ],
         schedules=[*refresh_schedules, maintenance_schedule],
-        sensors=[universe, streamed_bars, outages, restated, gaps, history],
+        sensors=[
+            sync_symbol_partitions,
+            streamed_bars,
+            repair_outages,
+            recompute_after_split,
+            repair_gaps,
+            backfill_new_symbols,
+        ],
         resources={"platform": platform_resource, **(resource_overrides or {})},
         executor=in_process_executor,
     )

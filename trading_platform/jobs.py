@@ -22,8 +22,8 @@ from trading_platform.failures import dagster_failures
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
-from trading_platform.workflows.gaps.repair_gaps import repair_gaps
-from trading_platform.workflows.gaps.repair_outages import repair_outages
+from trading_platform.workflows.gaps import repair_gaps as gaps
+from trading_platform.workflows.gaps import repair_outages as outages
 
 _FEW = 3  # failures that a sentence can still name
 _INTRADAY = [
@@ -44,8 +44,8 @@ daily = define_asset_job(
     description="Daily bars, their indicators and the features, a symbol and year at a time.",
 )
 
-actions = define_asset_job(
-    "actions",
+corporate_actions = define_asset_job(
+    "corporate_actions",
     AssetSelection.assets("corporate_actions"),
     description="Splits and dividends, of all symbols that somebody can be asked about.",
 )
@@ -58,11 +58,13 @@ maintenance = define_asset_job(
 
 
 @op(config_schema={"outages": [int]}, description="Asks the source for the minutes of some outages that are over.")
-def repair(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+def repair_outages(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """Repairs what of it is due; fails if any is not repaired, which is then due again later or given up."""
     with dagster_failures():
         numbers = context.op_config["outages"]
-        done = repair_outages(platform.stores, platform.sources, clock=platform.clock, only=numbers, limit=len(numbers))
+        done = outages.repair_outages(
+            platform.stores, platform.sources, clock=platform.clock, only=numbers, limit=len(numbers)
+        )
     for each in done:
         context.log.info("Outage %d of %s: %s, %s", each.outage.id, each.outage.symbol, each.state, each.note)
     failed = [each for each in done if each.state is not OutageState.REPAIRED]
@@ -73,18 +75,22 @@ def repair(context: OpExecutionContext, platform: ResourceParam[PlatformContext]
         )
 
 
-@job(description="Asks the source for the minutes that a feed was down.", executor_def=in_process_executor)
-def repair_outage() -> None:
+@job(
+    name="repair_outages",
+    description="Asks the source for the minutes that a feed was down.",
+    executor_def=in_process_executor,
+)
+def repair_outages_job() -> None:
     """One run a disconnection: its outages of all symbols, each with attempts of its own."""
-    repair()
+    repair_outages()
 
 
 @op(config_schema={"gaps": [int]}, description="Asks for what is missing, and makes again what hangs on it.")
-def fill(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+def repair_gaps(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """Repairs what of it is due; fails if some of it is given up, which ``trading-platform gaps`` then lists."""
     with dagster_failures():
         numbers = context.op_config["gaps"]
-        done = repair_gaps(
+        done = gaps.repair_gaps(
             platform.stores,
             platform.sources,
             clock=platform.clock,
@@ -105,7 +111,7 @@ def fill(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) 
 @job(name="repair_gaps", description="Repairs gaps in what is stored.", executor_def=in_process_executor)
 def repair_gaps_job() -> None:
     """One run some gaps, each with attempts of its own."""
-    fill()
+    repair_gaps()
 
 
 @op(description="Computes the indicators of the bars that have come since the last ones.")

@@ -35,7 +35,7 @@ SYMBOL = "symbol"
 TIME = "time"
 
 symbols = DynamicPartitionsDefinition(name="symbols")
-"""The universe as Dagster sees it; the sensor ``universe`` keeps it like ``config.instruments``."""
+"""The universe as Dagster sees it; the sensor ``sync_symbol_partitions`` keeps it like ``config.instruments``."""
 
 INTRADAY_START = datetime(2013, 1, 1, tzinfo=UTC)
 """First month of intraday partitions: 500 symbols stay below Dagster's 100,000 partitions an asset."""

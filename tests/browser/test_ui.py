@@ -183,7 +183,7 @@ def test_checks_tell_what_they_looked_at(page: Page, address: str):
         "no_future_bar",
         "no_duplicate",
         "price_jump_review",
-        "complete",
+        "completeness",
     ):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     expect(page.get_by_text("looked at", exact=True).first).to_be_visible()

@@ -1,7 +1,7 @@
 """The asset ``coverage``: what is stored held against what was committed and what the calendars expect, each night.
 
-The work is :mod:`trading_platform.workflows.gaps.detect_gaps`; what it finds is repaired by the sensor ``gaps``. Its
-neighbours in the group are ``retention`` and ``audit_archive``.
+The work is :mod:`trading_platform.workflows.gaps.detect_gaps`; what it finds is repaired by the sensor ``repair_gaps``.
+Its neighbours in the group are ``retention`` and ``audit_archive``.
 """
 
 from collections import Counter

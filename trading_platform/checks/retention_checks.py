@@ -13,7 +13,7 @@ from trading_platform.workflows.bars.apply_retention import overdue
     "does not make partitions by itself, tomorrow has one.",
     retry_policy=STEP_RETRIES,
 )
-def on_time(platform: ResourceParam[PlatformContext]) -> AssetCheckResult:
+def retention_on_time(platform: ResourceParam[PlatformContext]) -> AssetCheckResult:
     """Looks at chunks and partitions."""
     tables = platform.stores.retention.status(platform.clock())
     late = overdue(tables, clock=platform.clock)

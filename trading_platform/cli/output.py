@@ -35,7 +35,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, 
     """A table of text; columns named in ``right`` hold numbers."""
     made = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        made.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(number(cell) for cell in row))
     return made

@@ -60,8 +60,8 @@ def partitions_due(timeframe: Timeframe, timestamp: datetime) -> list[Window]:
     return [present]
 
 
-daily_close = _refresh(
-    "daily_close", "30 18 * * 1-5", "Europe/Berlin", Timeframe.D1, "Daily bars after the European close: this year."
+eu_close = _refresh(
+    "eu_close", "30 18 * * 1-5", "Europe/Berlin", Timeframe.D1, "Daily bars after the European close: this year."
 )
 us_close = _refresh(
     "us_close", "30 16 * * 1-5", "America/New_York", Timeframe.D1, "Daily bars after the close in New York: this year."
@@ -73,9 +73,9 @@ intraday_refresh = _refresh(
     "intraday_refresh", "5 * * * *", "UTC", Timeframe.M1, "Minute, five-minute and hourly bars, hourly: this month."
 )
 
-actions_refresh = ScheduleDefinition(
-    name="actions_refresh",
-    job_name=jobs.actions.name,
+corporate_actions_refresh = ScheduleDefinition(
+    name="corporate_actions_refresh",
+    job_name=jobs.corporate_actions.name,
     cron_schedule="0 6 * * 1-5",
     execution_timezone="America/New_York",
     default_status=DefaultScheduleStatus.STOPPED,
@@ -91,4 +91,4 @@ indicators_live = ScheduleDefinition(
     description="Indicators of the newest 1m, 5m and 1h bars, every five minutes, where a stream writes them.",
 )
 
-refresh_schedules = [daily_close, us_close, crypto_close, intraday_refresh, actions_refresh, indicators_live]
+refresh_schedules = [eu_close, us_close, crypto_close, intraday_refresh, corporate_actions_refresh, indicators_live]

@@ -1,4 +1,4 @@
-"""The sensor ``history``: an instrument that was added backfills itself.
+"""The sensor ``backfill_new_symbols``: an instrument that was added backfills itself.
 
 A symbol of which nobody was ever asked for minutes, or for days, gets a run of the job ``intraday``, then of ``daily``,
 over all that its source has, by ranges of partitions as ``trading-platform backfill`` makes them. What was requested is
@@ -33,7 +33,7 @@ INTERVAL_SECONDS = 60
 SYMBOLS_A_TICK = 5
 """How many new symbols get their runs at a time: whoever adds a thousand does not start a thousand runs at once."""
 
-_TAG = "history"
+_TAG = "backfill_new_symbols"
 _KINDS = ([each for each in Timeframe if each.is_intraday], [Timeframe.D1])
 _UNFINISHED = [
     DagsterRunStatus.QUEUED,
@@ -49,7 +49,7 @@ _UNFINISHED = [
     default_status=DefaultSensorStatus.RUNNING,
     description="Starts the backfill of an instrument's whole history when it is new.",
 )
-def history(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
+def backfill_new_symbols(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
     """Asks for the runs of a few new symbols that Dagster knows as partitions already, in turn."""
     known = list(context.instance.get_dynamic_partitions(str(symbols.name)))
     universe = platform.stores.instruments.all()

@@ -1,4 +1,4 @@
-"""The sensor ``restated``: what a new, corrected or removed split touches is computed anew.
+"""The sensor ``recompute_after_split``: what a new, corrected or removed split touches is computed anew.
 
 It looks at nothing but splits that have changed since its last look, and asks for exactly the partitions whose
 features or indicators were computed across others than there are now.
@@ -33,7 +33,7 @@ RUNS_A_TICK = 20
     default_status=DefaultSensorStatus.RUNNING,
     description="Computes anew the daily features and indicators that a new, corrected or removed split touches.",
 )
-def restated(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
+def recompute_after_split(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
     """One short query where no split has changed."""
     version = platform.stores.corporate_actions.version_of_splits()
     if version == context.cursor:
@@ -52,6 +52,6 @@ def restated(context: SensorEvaluationContext, platform: ResourceParam[PlatformC
         )
         for start, end in ranges[:RUNS_A_TICK]
     ]
-    left = len(ranges) > RUNS_A_TICK or not set(stale) <= set(known)  # the sensor `universe` adds these
+    left = len(ranges) > RUNS_A_TICK or not set(stale) <= set(known)  # the sensor `sync_symbol_partitions` adds these
     said = None if requests else "No partition was computed across a split that has changed."
     return SensorResult(run_requests=requests, cursor=context.cursor if left else version, skip_reason=said)

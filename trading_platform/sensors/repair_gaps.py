@@ -1,4 +1,4 @@
-"""The sensor ``gaps``: finds what is missing and starts the runs that repair it.
+"""The sensor ``repair_gaps``: finds what is missing and starts the runs that repair it.
 
 A tick looks at a few symbols, in turn, so that each is looked at hourly: coverage against the calendars, and the last
 two days of what is stored against what was committed. The asset ``coverage`` looks at everything each night. What is
@@ -54,7 +54,7 @@ class _Cursor:
     default_status=DefaultSensorStatus.RUNNING,
     description="Looks hourly for what is missing, and starts the runs that repair it.",
 )
-def gaps(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
+def repair_gaps(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
     """Looks at the next symbols of this hour's round, and asks for runs for what is due."""
     cursor = _look(platform, _Cursor.parse(context.cursor))
     due = platform.stores.gaps.due(platform.clock(), GAPS_A_RUN * RUNS_A_TICK)
@@ -91,6 +91,6 @@ def _request(due: Sequence[Gap]) -> RunRequest:
     attempts = ",".join(f"{gap.id}-{gap.attempts}-{gap.next_attempt_at:%Y%m%dT%H%M%S}" for gap in due)
     return RunRequest(
         run_key=hashlib.sha256(attempts.encode()).hexdigest()[:32],
-        run_config={"ops": {jobs.fill.name: {"config": {"gaps": [gap.id for gap in due]}}}},
+        run_config={"ops": {jobs.repair_gaps.name: {"config": {"gaps": [gap.id for gap in due]}}}},
         tags={"gaps": str(len(due)), "symbols": ", ".join(sorted({gap.symbol for gap in due})[:10])},
     )

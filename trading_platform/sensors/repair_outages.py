@@ -1,4 +1,4 @@
-"""The sensor ``outages``: a run of the job ``repair_outage`` for each disconnection that is over.
+"""The sensor ``repair_outages``: a run of the job ``repair_outages`` for each disconnection that is over.
 
 What hit many symbols at once is one run; each of its outages has attempts of its own
 (:mod:`trading_platform.workflows.gaps.repair_outages`). A tick is one short query.
@@ -29,12 +29,14 @@ RUNS_A_TICK = 5
 
 
 @sensor(
-    job_name=jobs.repair_outage.name,
+    job_name=jobs.repair_outages_job.name,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
     description="Starts a repair for each outage of a feed that is over: its minutes are asked for from the source.",
 )
-def outages(_context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult | SkipReason:
+def repair_outages(
+    _context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]
+) -> SensorResult | SkipReason:
     """Asks for a run for what is due; the same attempt at the same outage is never asked for twice."""
     due = platform.stores.outages.due(platform.clock(), OUTAGES_A_TICK)
     if not due:
@@ -50,6 +52,6 @@ def _request(found: list[Outage]) -> RunRequest:
     return RunRequest(
         # With the time it fell due, because the attempts of one that goes on again are counted anew.
         run_key=f"{first.id}-{first.attempts}-{first.next_attempt_at:%Y%m%dT%H%M%S.%f}",
-        run_config={"ops": {jobs.repair.name: {"config": {"outages": [each.id for each in found]}}}},
+        run_config={"ops": {jobs.repair_outages.name: {"config": {"outages": [each.id for each in found]}}}},
         tags={"source": found[0].source, "outage": str(found[0].window())},
     )

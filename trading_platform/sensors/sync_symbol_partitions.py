@@ -1,4 +1,4 @@
-"""The sensor ``universe``: Dagster's partitions ``symbols`` follow the table ``config.instruments``.
+"""The sensor ``sync_symbol_partitions``: Dagster's partitions ``symbols`` follow the table ``config.instruments``.
 
 An instrument that somebody adds can be materialized within half a minute, without a deployment.
 It remembers nothing between ticks: it compares the two lists as they are (one short query each), so
@@ -29,7 +29,7 @@ _FEW = 10  # symbols that a sentence can still name
     default_status=DefaultSensorStatus.RUNNING,
     description="Keeps the partitions `symbols` like the universe, `config.instruments`.",
 )
-def universe(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
+def sync_symbol_partitions(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
     """Asks Dagster to add the symbols it lacks and to delete those that left the universe.
 
     What was materialized of a deleted symbol stays on record and shows again if it comes back.

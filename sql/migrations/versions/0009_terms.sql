@@ -73,6 +73,14 @@ ALTER TABLE market_data.gaps ADD CONSTRAINT gaps_kind_check
 ALTER TABLE market_data.gaps ADD CONSTRAINT gaps_failed_permanently_in_an_incident
     CHECK (state <> 'failed_permanently' OR incident IS NOT NULL);
 
+UPDATE audit.system_events
+SET event_type = CASE event_type
+    WHEN 'fill_refused' THEN 'fill_rejected'
+    WHEN 'gaps_given_up' THEN 'gaps_failed_permanently'
+    WHEN 'bars_vanished' THEN 'bars_missing_or_modified'
+    ELSE 'outage_failed_permanently' END
+WHERE event_type IN ('fill_refused', 'gaps_given_up', 'bars_vanished', 'outage_given_up');
+
 -- Comments -------------------------------------------------------------------------------------------
 
 COMMENT ON TABLE market_data.input_versions IS 'From which version of the bars each partition of roll-ups, indicators and features was computed';

@@ -97,7 +97,7 @@ def test_every_check_is_evaluated_and_none_that_blocks_fails(first: dict[str, An
         assert {(check["asset"], check["check"]) for check in run["checks"]} == defined
         assert run["error"] is None
         failed = {check["check"] for check in run["checks"] if not check["passed"] and check["severity"] == "ERROR"}
-        assert failed <= ({"complete"} if set(run["symbols"]) & set(MISSING) else set())
+        assert failed <= ({"completeness"} if set(run["symbols"]) & set(MISSING) else set())
 
 
 def test_every_partition_is_materialized(first: dict[str, Any], ours: Installation) -> None:

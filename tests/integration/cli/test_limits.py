@@ -45,11 +45,11 @@ def test_streamers_and_commands_take_from_one_budget(ours: Installation, redis_u
         over = utc_now() - timedelta(minutes=5)
         platform.stores.outages.opened("kraken", ["BTCUSD"], over - timedelta(minutes=1), "a cut")
         platform.stores.outages.closed("kraken", ["BTCUSD"], over)
-    first = ours.start("stream", "--for", "8", "--json", more=slow)
+    first = ours.start("stream", "--duration", "8", "--json", more=slow)
     assert finish(first, timeout=120).code == 0, "its repair, for which there is no slot, kept it"
     (public,) = [line for line in ours.run("limits", "--json", more=slow).json if line["limit"] == "kraken:public"]
     assert public["waiting"] == 1, "what the repair did not take"
-    second = ours.start("stream", "--for", "2", "--json", more=slow)  # may ask 1,000 s after the first
+    second = ours.start("stream", "--duration", "2", "--json", more=slow)  # may ask 1,000 s after the first
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         found = ours.run("limits", "--json", more=slow)

@@ -88,7 +88,7 @@ def test_what_cannot_be_streamed_is_said_with_what_to_do(ours: Installation) -> 
 
 def test_a_pair_that_kraken_does_not_list(ours: Installation) -> None:
     add(ours, "NOSUCHUSD")
-    found = ours.run("stream", "NOSUCHUSD", "--for", "5")
+    found = ours.run("stream", "NOSUCHUSD", "--duration", "5")
     assert found.code in (1, 2)
     assert "lists no pair" in found.text
 
@@ -118,14 +118,14 @@ def test_processes_share_the_universe_and_no_symbol_is_streamed_twice(ours: Inst
     assert ["BTCUSD" in shard for shard in shares] != ["ETHUSD" in shard for shard in shares]
     both = [ours.start("stream", "--shard", str(shard), "--json") for shard in shares]
     wait_for_quotes(ours, {"BTCUSD", "ETHUSD"}, *both)
-    third = ours.run("stream", "ETHUSD", "--for", "5")
+    third = ours.run("stream", "ETHUSD", "--duration", "5")
     assert third.code == 2
     assert "ETHUSD is being streamed by another process" in third.text
     assert {redis.get("circuit:feed:1/2"), redis.get("circuit:feed:2/2")} == {"closed"}
     assert all(ended(process)["quotes_written"] for process in both)
     streams = rows(ours.database_url, "SELECT stream FROM market_data.stream_positions ORDER BY stream")
     assert streams == [("kraken 1/2",), ("kraken 2/2",)]
-    alone = ours.run("stream", "ETHUSD", "--for", "2")
+    alone = ours.run("stream", "ETHUSD", "--duration", "2")
     assert alone.code == 0, alone.text
 
 

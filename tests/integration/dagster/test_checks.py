@@ -147,7 +147,11 @@ def test_a_run_of_partitions_evaluates_every_check_over_its_partitions(
     expected = {(key.asset_key.to_user_string(), key.name) for key in keys}
     assert set(found) == {key for key in expected if key[0] in ("ohlcv_1d", "indicators_1d", "features")}
     assert all(one.passed for one in found.values())
-    for asset, check in (("ohlcv_1d", "ohlc_consistent"), ("ohlcv_1d", "complete"), ("indicators_1d", "matches_bars")):
+    for asset, check in (
+        ("ohlcv_1d", "ohlc_consistent"),
+        ("ohlcv_1d", "completeness"),
+        ("indicators_1d", "matches_bars"),
+    ):
         assert rows_checked(found[asset, check]) == 2 * sessions_in(2020, 2021)
     assert rows_checked(found["features", "available_at"]) == 2 * sessions_in(2020, 2021)
     assert stores.bars.spans(SYMBOLS, Timeframe.D1)["stored"].sum() == 3 * sessions_in(2020, 2021)
@@ -182,7 +186,7 @@ def test_a_blocking_check_stops_what_would_be_computed_from_it(
         ("BBB", "2020-03-04T00:00:00+00:00"),
     ]
     assert "To do" in (broken.description or "")
-    assert found["ohlcv_1d", "complete"].passed
+    assert found["ohlcv_1d", "completeness"].passed
     assert not any(asset != "ohlcv_1d" for asset, _ in found)
     assert stores.indicators.read(SYMBOLS, Timeframe.D1, HISTORY).is_empty()
     assert stores.features.symbols() == []
@@ -197,7 +201,7 @@ def test_a_warning_stops_nothing(definitions: Definitions, instance: DagsterInst
     result = run_daily(definitions, instance, "AAA|2020", "AAA|2020")
     assert result.success
     found = evaluations(result)
-    for check in ("price_jump_review", "complete"):
+    for check in ("price_jump_review", "completeness"):
         assert (found["ohlcv_1d", check].passed, found["ohlcv_1d", check].severity) == (
             False,
             AssetCheckSeverity.WARN,

@@ -76,7 +76,15 @@ def test_every_asset_says_what_it_is():
 
 def test_every_job_resolves():
     jobs = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert jobs == {"intraday", "daily", "actions", "maintenance", "repair_outage", "repair_gaps", "indicators_live"}
+    assert jobs == {
+        "intraday",
+        "daily",
+        "corporate_actions",
+        "maintenance",
+        "repair_outages",
+        "repair_gaps",
+        "indicators_live",
+    }
     covered = [
         key.to_user_string() for name in jobs for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
     ]
@@ -86,17 +94,24 @@ def test_every_job_resolves():
 def test_only_what_keeps_order_runs_by_itself():
     repository = defs.get_repository_def()
     assert {found.name: found.execution_timezone for found in repository.schedule_defs} == {
-        "daily_close": "Europe/Berlin",
+        "eu_close": "Europe/Berlin",
         "us_close": "America/New_York",
         "crypto_close": "UTC",
         "intraday_refresh": "UTC",
-        "actions_refresh": "America/New_York",
+        "corporate_actions_refresh": "America/New_York",
         "indicators_live": "UTC",
         "maintenance": "UTC",
     }
     running = DefaultScheduleStatus.RUNNING
     assert {found.name for found in repository.schedule_defs if found.default_status is running} == {"maintenance"}
-    for name in ("universe", "streamed_bars", "outages", "restated", "gaps", "history"):
+    for name in (
+        "sync_symbol_partitions",
+        "streamed_bars",
+        "repair_outages",
+        "recompute_after_split",
+        "repair_gaps",
+        "backfill_new_symbols",
+    ):
         assert defs.resolve_sensor_def(name).default_status is DefaultSensorStatus.RUNNING
 
 
@@ -216,7 +231,7 @@ def add(stores: Stores, *symbols: str) -> None:
 
 def tick_sensor(instance: DagsterInstance, stores: Stores) -> bool:
     """One tick as the daemon does it: what it asked for is applied; returns whether that was anything."""
-    sensor = defs.resolve_sensor_def("universe")
+    sensor = defs.resolve_sensor_def("sync_symbol_partitions")
     platform = PlatformContext(stores, {})
     result = sensor.evaluate_tick(build_sensor_context(instance, resources={"platform": platform}))
     for request in result.dynamic_partitions_requests or ():
@@ -276,7 +291,7 @@ def span(request: RunRequest | str) -> tuple[str, str]:
     )
 
 
-@pytest.mark.parametrize("name", ["daily_close", "us_close", "crypto_close", "intraday_refresh"])
+@pytest.mark.parametrize("name", ["eu_close", "us_close", "crypto_close", "intraday_refresh"])
 def test_a_schedule_without_symbols_says_so(name: str, instance: DagsterInstance):
     assert "no symbols" in str(tick_schedule(name, instance, datetime(2024, 3, 4, 12, tzinfo=UTC)))
 
@@ -287,7 +302,7 @@ NEW_YORK, BERLIN = ZoneInfo("America/New_York"), ZoneInfo("Europe/Berlin")
 @pytest.mark.parametrize(
     ("name", "timestamp", "first", "last"),
     [
-        ("daily_close", datetime(2024, 3, 4, 18, 30, tzinfo=BERLIN), "ADAUSD|2024", "BTCUSD|2024"),
+        ("eu_close", datetime(2024, 3, 4, 18, 30, tzinfo=BERLIN), "ADAUSD|2024", "BTCUSD|2024"),
         ("us_close", datetime(2024, 12, 31, 16, 30, tzinfo=NEW_YORK), "ADAUSD|2024", "BTCUSD|2024"),
         ("crypto_close", datetime(2024, 1, 1, 0, 10, tzinfo=UTC), "ADAUSD|2023", "BTCUSD|2024"),
         ("crypto_close", datetime(2024, 1, 2, 0, 10, tzinfo=UTC), "ADAUSD|2024", "BTCUSD|2024"),

@@ -184,7 +184,7 @@ def down(stores: Stores, first: int, end: int, symbols: tuple[str, ...] = UNIVER
 
 def numbers(request: object) -> list[int]:
     assert isinstance(request, RunRequest)
-    found: list[int] = request.run_config["ops"]["repair"]["config"]["outages"]
+    found: list[int] = request.run_config["ops"]["repair_outages"]["config"]["outages"]
     return found
 
 
@@ -195,7 +195,7 @@ def keyed(requests: list[AssetMaterialization | AssetObservation | RunRequest]) 
 def test_a_disconnection_is_one_run_and_each_attempt_has_its_key(
     stores: Stores, instance: DagsterInstance, clock: Time
 ) -> None:
-    daemon = Daemon("outages", instance, PlatformContext(stores, {}, clock))
+    daemon = Daemon("repair_outages", instance, PlatformContext(stores, {}, clock))
     assert daemon.tick() == []
     down(stores, 10, 12)
     down(stores, 30, 31, ("BTCUSD",))
@@ -216,7 +216,7 @@ def test_a_disconnection_is_one_run_and_each_attempt_has_its_key(
 def test_an_outage_that_goes_on_again_is_asked_for_again(
     stores: Stores, instance: DagsterInstance, clock: Time
 ) -> None:
-    daemon = Daemon("outages", instance, PlatformContext(stores, {}, clock))
+    daemon = Daemon("repair_outages", instance, PlatformContext(stores, {}, clock))
     down(stores, 10, 12)
     before = keyed(daemon.tick())
     down(stores, 10, 20)
@@ -228,13 +228,13 @@ def test_an_outage_that_goes_on_again_is_asked_for_again(
 def test_a_tick_asks_for_few_runs(stores: Stores, instance: DagsterInstance, clock: Time) -> None:
     for number in range(20):
         down(stores, 2 * number, 2 * number + 1)
-    requests = Daemon("outages", instance, PlatformContext(stores, {}, clock)).tick()
+    requests = Daemon("repair_outages", instance, PlatformContext(stores, {}, clock)).tick()
     assert len(requests) == 5
     assert sum(len(numbers(request)) for request in requests) == 10
 
 
 def run(request: RunRequest, instance: DagsterInstance, platform: PlatformContext):
-    job = build_definitions(resource_overrides={"platform": platform}).resolve_job_def("repair_outage")
+    job = build_definitions(resource_overrides={"platform": platform}).resolve_job_def("repair_outages")
     return job.execute_in_process(instance=instance, run_config=request.run_config, raise_on_error=False)
 
 
@@ -245,7 +245,7 @@ def test_the_run_repairs_and_the_next_tick_finds_nothing(
     with running_exchange(SeededMarket(7, UNIVERSE), clock=clock) as url:
         settings = Settings(_env_file=None, data_dir=tmp_path, kraken_api_url=url, kraken_requests_per_second=1000)  # type: ignore[call-arg]
         platform = PlatformContext(stores, build_sources(settings, clock), clock)
-        daemon = Daemon("outages", instance, platform)
+        daemon = Daemon("repair_outages", instance, platform)
         (request,) = daemon.tick()
         assert run(request, instance, platform).success
     assert {each.state for each in stores.outages.all()} == {OutageState.REPAIRED}
@@ -260,7 +260,7 @@ def test_a_run_that_could_not_repair_fails_and_comes_again(
     stores.instruments.add(Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "nobody"))
     down(stores, 10, 12, ("BTCUSD",))
     platform = PlatformContext(stores, {}, clock)
-    daemon = Daemon("outages", instance, platform)
+    daemon = Daemon("repair_outages", instance, platform)
     (request,) = daemon.tick()
     result = run(request, instance, platform)
     assert not result.success

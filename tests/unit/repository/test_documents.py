@@ -33,6 +33,8 @@ def commands() -> dict[str, str]:
     found = {}
     root = typer.main.get_command(app)
     for name, command in root.commands.items():
+        if command.hidden:  # the former name of another
+            continue
         for part, inner in getattr(command, "commands", {"": command}).items():
             found[f"{name} {part}".strip()] = inner.help or ""
     return found

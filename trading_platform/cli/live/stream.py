@@ -41,13 +41,17 @@ def stream(
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(help="NUMBER/OF: this process's part of the symbols, where several share them: 1/4 to 4/4."),
+        typer.Option(
+            "--shard", "--share", help="NUMBER/OF: this process's part of the symbols among several: 1/4 to 4/4."
+        ),
     ] = None,
     basis: Annotated[
         Basis | None, typer.Option(help="Make bars of this side of the quotes, or their middle; by default of trades.")
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Record what the feed says, for `replay`.")] = None,
-    seconds: Annotated[float | None, typer.Option("--for", min=1, help="Stop by itself after so many seconds.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--duration", "--for", min=1, help="Stop after this many seconds.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON at the end.")] = False,
 ) -> None:
     """Stream quotes to Redis and one-minute bars to the database, until Ctrl-C or SIGTERM.

@@ -61,7 +61,9 @@ def backfill(
     ] = None,
     start: Annotated[str | None, typer.Option(help="First moment; whole partitions that it touches are done.")] = None,
     end: Annotated[str | None, typer.Option(help="Last moment, not included.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Ask and compute anew, whatever is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "--again", help="Ask and compute again, whatever is stored.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Bring bars, indicators and features up to what the sources have.

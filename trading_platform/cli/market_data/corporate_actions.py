@@ -1,4 +1,4 @@
-"""``actions``: splits and dividends, imported, listed, corrected.
+"""``corporate-actions``: splits and dividends, imported, listed, corrected.
 
 What they do to prices is in docs/corporate-actions.md.
 """
@@ -25,7 +25,8 @@ actions = typer.Typer(help="Splits and dividends, by which bars are adjusted whe
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.add_typer(actions, name="actions")
+    app.add_typer(actions, name="corporate-actions")
+    app.add_typer(actions, name="actions", hidden=True)  # what it was called; gone with version 0.2
 
 
 @actions.command("import")
@@ -40,7 +41,7 @@ def import_actions(
 
     Ends with 1 if a file gave none and had refused rows.
 
-    Example: trading-platform actions import aapl_factor_file.csv --symbol AAPL
+    Example: trading-platform corporate-actions import aapl_factor_file.csv --symbol AAPL
     """
     from trading_platform.resources.platform import open_platform
     from trading_platform.sources.files.contents import check_exists
@@ -77,7 +78,7 @@ def fetch(
 
     Ends with 1 if a symbol could not be had.
 
-    Example: trading-platform actions fetch AAPL
+    Example: trading-platform corporate-actions fetch AAPL
     """
     from trading_platform.resources.platform import open_platform
     from trading_platform.workflows.corporate_actions.fetch_actions import fetch_actions, with_actions
@@ -106,7 +107,7 @@ def list_actions(
     symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all by default.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show splits and dividends. Example: trading-platform actions list AAPL."""
+    """Show splits and dividends. Example: trading-platform corporate-actions list AAPL."""
     from trading_platform.resources.platform import open_platform
 
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
@@ -128,7 +129,7 @@ def list_actions(
         ]
         out.print(table("Corporate actions", columns, rows))
     else:
-        out.print("None are stored. `trading-platform actions import FILE` brings them in.")
+        out.print("None are stored. `trading-platform corporate-actions import FILE` brings them in.")
 
 
 @actions.command()
@@ -138,7 +139,7 @@ def remove(
     kind: Annotated[str, typer.Argument(help="split or dividend.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Take out an action that is wrong. Example: trading-platform actions remove AAPL 2014-06-09 split."""
+    """Take out an action that is wrong. Example: trading-platform corporate-actions remove AAPL 2014-06-09 split."""
     from trading_platform.domain.market.corporate_actions import ActionKind
     from trading_platform.resources.platform import open_platform
 
@@ -154,7 +155,7 @@ def remove(
             f"{symbol.upper()} has no {kind} on {date:%Y-%m-%d}.",
             expected="an action that is stored",
             received=f"{symbol.upper()} {date:%Y-%m-%d} {kind}",
-            remedy=f"`trading-platform actions list {symbol.upper()}` shows them",
+            remedy=f"`trading-platform corporate-actions list {symbol.upper()}` shows them",
         )
     if json:
         print_json({"removed": [symbol.upper(), f"{date:%Y-%m-%d}", kind]})

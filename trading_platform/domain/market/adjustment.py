@@ -179,7 +179,7 @@ def _apply(bars: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
             "An adjusted price or volume is too large to be kept.",
             expected=f"prices below {10**10:,}, volumes below {10**16:,}",
             received="splits that lead beyond them",
-            remedy="see `trading-platform actions list`, and remove the split that is wrong",
+            remedy="see `trading-platform corporate-actions list`, and remove the split that is wrong",
         ) from None
 
 

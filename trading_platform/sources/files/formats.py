@@ -230,7 +230,9 @@ def _by_position(table: Table, name: FileName, told: FileFormat | None) -> Layou
         return lean
     if width == 4 and mostly(_DAY) and told is None:  # noqa: PLR2004
         raise FileRejected(
-            Reason.UNSUPPORTED, "a factor file, not bars: `trading-platform actions import` reads it", rows=table.height
+            Reason.UNSUPPORTED,
+            "a factor file, not bars: `trading-platform corporate-actions import` reads it",
+            rows=table.height,
         )
     for format_, columns, pattern, kind in _HEADERLESS:
         if len(columns) == width and mostly(pattern) and told in (None, format_):

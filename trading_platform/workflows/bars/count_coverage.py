@@ -1,7 +1,7 @@
 """Accounts for stored bars, many symbols at once: what was expected, and what became of it.
 
 The reckoning is :func:`trading_platform.domain.quality.completeness.count_by_partition`; here what it needs is read.
-Backfills report it, ``trading-platform coverage`` shows it, the check ``complete`` judges it.
+Backfills report it, ``trading-platform coverage`` shows it, the check ``completeness`` judges it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Asks vendors for splits and dividends, symbol by symbol, and stores what is new.
 
 Files are imported in :mod:`trading_platform.workflows.corporate_actions.import_actions`. What a new split touches is
-made anew where features and indicators are computed next; the sensor ``restated`` asks for it at once.
+made anew where features and indicators are computed next; the sensor ``recompute_after_split`` asks for it at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The use case behind ``trading-platform actions import``: a file's splits and dividends into the database.
+"""The use case behind ``trading-platform corporate-actions import``: a file's splits and dividends into the database.
 
 How the file is read is in :mod:`trading_platform.sources.files.actions`; vendors are asked in
 :mod:`trading_platform.workflows.corporate_actions.fetch_actions`.

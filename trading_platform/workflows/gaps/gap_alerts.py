@@ -19,7 +19,7 @@ from trading_platform.stores.stores import Stores
 
 COMPONENT = "repair_gaps"
 FAILED_PERMANENTLY = "gaps_failed_permanently"
-MISSING_OR_MODIFIED = "bars_vanished"
+MISSING_OR_MODIFIED = "bars_missing_or_modified"
 _FEW = 5  # gaps that a sentence can still name
 
 PublishAlert = Callable[[datetime, AlertState], None]

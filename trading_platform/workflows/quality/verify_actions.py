@@ -18,7 +18,7 @@ from trading_platform.workflows.quality.check_results import Check, CheckResult,
 from trading_platform.workflows.quality.verify_bars import bars_in, rows_of
 
 _AROUND = timedelta(days=30)
-_CORRECT = "`trading-platform actions list` shows them, `actions import` corrects one, `actions remove` takes one out"
+_CORRECT = "`trading-platform corporate-actions list` shows them, `corporate-actions import` corrects one, `corporate-actions remove` takes one out"
 
 
 def _actions_in(examination: Examination) -> list[CorporateAction]:
@@ -109,11 +109,11 @@ ACTION_CHECKS: tuple[Check, ...] = (
         blocking=False,
     ),
     Check(
-        "explained",
+        "price_jumps_explained",
         "A price that opened at two thirds or three halves of the close before has a split that says why.",
         partial(
             _rule,
-            name="explained",
+            name="price_jumps_explained",
             wrong="opened at two thirds of the close before or less, or half as much again, and no split says why",
             remedy="look each up: a split is missing, a price is wrong, or the market did it",
             severity=Severity.WARN,

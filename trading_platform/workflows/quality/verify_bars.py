@@ -25,7 +25,7 @@ from trading_platform.workflows.quality.check_results import (
     finding,
     schema_finding,
 )
-from trading_platform.workflows.quality.verify_completeness import check_complete
+from trading_platform.workflows.quality.verify_completeness import check_completeness
 
 _AGAIN = "find out who wrote them, then replace them with `trading-platform backfill --force`"
 
@@ -178,9 +178,9 @@ BAR_CHECKS: tuple[Check, ...] = (
         blocking=False,
     ),
     Check(
-        "complete",
+        "completeness",
         "Every bar the calendar expects is stored, proven empty, or refused with its reason.",
-        check_complete,
+        check_completeness,
         blocking=False,
     ),
 )

@@ -36,8 +36,8 @@ def accounts_of(examination: Examination) -> Iterator[CoverageCount]:
         )
 
 
-def check_complete(examination: Examination) -> CheckResult:
-    """The check ``complete``: an error where bars are unaccounted for, a warning where some are empty or refused."""
+def check_completeness(examination: Examination) -> CheckResult:
+    """The check ``completeness``: an error where bars are unaccounted for, a warning where some are empty or refused."""
     accounts = list(accounts_of(examination))
     expected = sum(account.expected for account in accounts)
     counts = {

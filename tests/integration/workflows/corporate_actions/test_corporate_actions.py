@@ -262,7 +262,7 @@ def test_refused_rows_are_quarantined_with_their_reason(command: Command, ours: 
     table.write_text("a,b\n1,2\n")
     assert command("actions", "import", table).code == 1
     assert command("actions", "remove", "IWM", "2005-06-09", "split").code == 0
-    with pytest.raises(InvalidRequest, match="actions list IWM"):
+    with pytest.raises(InvalidRequest, match="corporate-actions list IWM"):
         command("actions", "remove", "IWM", "2005-06-09", "split")
 
 
@@ -397,12 +397,14 @@ def test_an_action_that_cannot_be_right_is_found(
 
 def test_a_jump_needs_a_split_that_says_why(client: Platform, platform: PlatformContext) -> None:
     assert client.corporate_actions("AAPL").height == 39
-    assert checked(platform, "explained").status is Status.PASSED, "the bar of the split is marked for review"
+    assert checked(platform, "price_jumps_explained").status is Status.PASSED, (
+        "the bar of the split is marked for review"
+    )
     store = platform.stores.corporate_actions
     for instead in (None, split("AAPL", SPLIT, 3)):
         store.remove("AAPL", SPLIT, ActionKind.SPLIT)
         store.save([instead] if instead else [], platform.clock())
-        found = checked(platform, "explained")
+        found = checked(platform, "price_jumps_explained")
         assert (found.status, offending(found)) == (Status.WARN, [("AAPL", "2014-06-09")])
         assert "-86 %" in str(found.sample[0]["detail"])
         to_look_at = checked(platform, "price_jump_review", "ohlcv_1d")
@@ -432,7 +434,7 @@ def tick(
 ) -> tuple[list[RunRequest], str | None]:
     definitions = build_definitions(resource_overrides={"platform": platform})
     context = build_sensor_context(instance, cursor=cursor, definitions=definitions, resources={"platform": platform})
-    result = definitions.resolve_sensor_def("restated").evaluate_tick(context)
+    result = definitions.resolve_sensor_def("recompute_after_split").evaluate_tick(context)
     return list(result.run_requests or ()), result.cursor
 
 

@@ -211,9 +211,9 @@ class Dagster:
         """Ticks on, five minutes at a time, until nothing is listed as open; how many runs that took."""
         runs = 0
         for _ in range(ticks):
-            for name, job in (("outages", "repair_outage"), ("gaps", "repair_gaps")):
+            for name, job in ("repair_outages", "repair_gaps"):
                 for request in self.tick(name):
-                    self.run(job, request)
+                    self.run(name, request)
                     runs += 1
             if not rows_of(self.platform.stores, "SELECT FROM market_data.gaps WHERE state = 'open'"):
                 return runs
@@ -421,9 +421,9 @@ def test_an_empty_answer_of_a_source_that_lies_is_not_believed(watched: Watched)
     asked = len(watched.vendor.asked)
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
     assert len(watched.vendor.asked) == asked, "a backfill leaves it to its repair"
-    watched.dagster.tick("gaps")
+    watched.dagster.tick("repair_gaps")
     watched.clock.now += CONFIRM_AFTER - MINUTE
-    assert watched.dagster.tick("gaps") == []
+    assert watched.dagster.tick("repair_gaps") == []
     assert watched.dagster.until_quiet() == 1
     assert watched.classes() == [(SlotClass.NO_TRADES, minute)]
     assert watched.bars().drop("quality").equals(truth.drop("quality"))
@@ -438,7 +438,7 @@ def test_a_silence_that_is_said_twice_is_proven(watched: Watched) -> None:
     watched.vendor.quiet = set(expected_times("24/7", Timeframe.M1, silence))
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
     assert watched.classes() == [(SlotClass.PENDING_CONFIRMATION, silence)]
-    watched.dagster.tick("gaps")
+    watched.dagster.tick("repair_gaps")
     watched.clock.now += CONFIRM_AFTER
     assert watched.dagster.until_quiet() == 1
     assert watched.classes() == [(SlotClass.NO_TRADES, silence)]
@@ -471,7 +471,7 @@ def test_a_second_source_exposes_the_lie_at_once_and_its_bars_say_whose_they_are
     instrument = Instrument("ADAUSD", AssetClass.CRYPTO, "24/7", "vendor", fallback_sources=("other",))
     watched.stores.instruments.add(instrument)
     fill(watched.stores, watched.sources, [instrument], watched.clock)
-    watched.dagster.tick("gaps")
+    watched.dagster.tick("repair_gaps")
     watched.clock.now += CONFIRM_AFTER / 2
     (listed,) = watched.find(timeframes=[Timeframe.M1])
     (done,) = watched.repair([listed.id])
@@ -533,7 +533,7 @@ def test_another_source_takes_the_place_of_one_that_keeps_failing(watched: Watch
     fill(watched.stores, watched.sources, [instrument], watched.clock)
     watched.stores.coverage.withdraw("ADAUSD", Timeframe.M1, "vendor", [gap])
     watched.vendor.away = True
-    watched.dagster.tick("gaps")
+    watched.dagster.tick("repair_gaps")
     watched.clock.now += SETTLE
     assert watched.dagster.until_quiet() == 3
     assert asked_of(watched.other, gap) == 1
@@ -553,7 +553,7 @@ def test_an_outage_is_its_own_repair_s_until_that_gives_up(watched: Watched) -> 
             "UPDATE market_data.outages SET state = 'failed_permanently', next_attempt_at = NULL"
         )
     watched.clock.now += HOUR
-    watched.dagster.tick("gaps")
+    watched.dagster.tick("repair_gaps")
     watched.clock.now += SETTLE
     assert watched.dagster.until_quiet() == 1
     assert watched.classes() == []
@@ -565,11 +565,11 @@ def test_an_outage_is_its_own_repair_s_until_that_gives_up(watched: Watched) -> 
 
 def test_a_new_symbol_backfills_itself_once(watched: Watched) -> None:
     dagster = watched.dagster
-    assert dagster.tick("history") == [], "it is no partition yet"
-    dagster.tick("universe")
+    assert dagster.tick("backfill_new_symbols") == [], "it is no partition yet"
+    dagster.tick("sync_symbol_partitions")
     jobs = []
-    while requests := dagster.tick("history"):
-        assert dagster.tick("history") == [], "each is asked for once"
+    while requests := dagster.tick("backfill_new_symbols"):
+        assert dagster.tick("backfill_new_symbols") == [], "each is asked for once"
         for request in requests:
             jobs.append(request.job_name)
             assert dagster.run("", request)
@@ -578,7 +578,7 @@ def test_a_new_symbol_backfills_itself_once(watched: Watched) -> None:
     assert days.height == 9, "made of the minutes"
     assert watched.bars().height == (PRESENT - watched.vendor.since) // MINUTE
     assert watched.classes() == []
-    assert dagster.tick("history") == []
+    assert dagster.tick("backfill_new_symbols") == []
     assert dagster.instance.get_dynamic_partitions(str(symbol_partitions.name)) == ["ADAUSD"]
 
 

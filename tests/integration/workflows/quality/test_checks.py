@@ -150,7 +150,7 @@ def test_clean_data_keeps_every_rule(platform: Platform) -> None:
     assert {result.check for result in results if result.status is Status.EMPTY} == nothing
     assert {result.status for result in results if result.check not in nothing} == {Status.PASSED}
     rows = {
-        result.rows_checked for result in results if result.check in ("ohlc_consistent", "complete", "matches_bars")
+        result.rows_checked for result in results if result.check in ("ohlc_consistent", "completeness", "matches_bars")
     }
     assert rows == {2 * len(DAYS)}
 
@@ -292,12 +292,12 @@ def test_a_check_that_cannot_be_evaluated_is_failed(platform: Platform) -> None:
 
 def test_complete_fails_for_what_nobody_answered(platform: Platform) -> None:
     platform.sql("DELETE FROM market_data.bars_1d WHERE symbol = 'BBB' AND time = %(t)s", t=DAY)
-    warned = platform.check("ohlcv_1d", "complete")
+    warned = platform.check("ohlcv_1d", "completeness")
     assert (warned.status, warned.failing_rows, warned.counts["proven empty"]) == (Status.WARN, 1, 1)
     assert warned.sample[0]["symbol"] == "BBB"
 
     platform.stores.coverage.withdraw("BBB", Timeframe.D1, "file", [Window(DAY, DAY + timedelta(days=1))])
-    failed = platform.check("ohlcv_1d", "complete")
+    failed = platform.check("ohlcv_1d", "completeness")
     assert (failed.status, failed.failing_rows, failed.rows_checked) == (Status.FAILED, 1, 2 * len(DAYS))
     assert failed.counts["missing"] == 1
     assert [row["symbol"] for row in failed.sample] == ["BBB"]
@@ -311,7 +311,7 @@ def test_complete_warns_of_refused_bars(platform: Platform) -> None:
         [(7, DAY, "ohlc_inconsistent", "low above high", "…", 1)], schema=REJECTED_SCHEMA, orient="row"
     )
     platform.stores.quarantine.record(rejected, source="file", symbol="BBB", timeframe="1d", origin="test")
-    result = platform.check("ohlcv_1d", "complete")
+    result = platform.check("ohlcv_1d", "completeness")
     assert (result.status, result.counts["rejected"], result.counts["proven empty"]) == (Status.WARN, 1, 0)
 
 
@@ -327,7 +327,7 @@ def test_complete_does_not_call_missing_what_nobody_asked_for(platform: Platform
         a=asked.start,
         b=asked.end,
     )
-    result = platform.check("ohlcv_1d", "complete")
+    result = platform.check("ohlcv_1d", "completeness")
     assert result.status is Status.PASSED
     assert result.rows_checked == 2 * sum(day in asked for day in DAYS)
 
@@ -446,7 +446,7 @@ def test_a_scope_is_all_that_is_looked_at(platform: Platform) -> None:
     both = (Scope(("BBB",), YEAR_2019), Scope(("AAA",), YEAR_2019))
     assert platform.check("ohlcv_1d", "ohlc_consistent", both).rows_checked == 2 * days_of_2019
     assert platform.check("ohlcv_1d", "ohlc_consistent", both).failing_rows == 1
-    assert platform.check("ohlcv_1d", "complete", both).rows_checked == 2 * days_of_2019
+    assert platform.check("ohlcv_1d", "completeness", both).rows_checked == 2 * days_of_2019
     assert platform.check("indicators_1d", "matches_bars", both).rows_checked == 2 * days_of_2019
     assert platform.check("features", "available_at", both).rows_checked == 2 * days_of_2019
 

@@ -84,7 +84,7 @@ def test_which_real_files_are_refused_as_a_whole(test_data: Path) -> None:
     assert set(rejected) == expected | factor_files | seconds
     assert len(factor_files) == 3
     assert len(seconds) == 2
-    assert all("`trading-platform actions import` reads it" in rejected[name] for name in factor_files)
+    assert all("`trading-platform corporate-actions import` reads it" in rejected[name] for name in factor_files)
 
 
 def test_yahoo_file_loses_exactly_its_two_broken_bars(test_data: Path) -> None:
