@@ -18,7 +18,10 @@ from trading_platform.workflows.quality.check_results import Check, CheckResult,
 from trading_platform.workflows.quality.verify_bars import bars_in, rows_of
 
 _AROUND = timedelta(days=30)
-_CORRECT = "`trading-platform corporate-actions list` shows them, `corporate-actions import` corrects one, `corporate-actions remove` takes one out"
+_CORRECT = (
+    "`trading-platform corporate-actions list` shows them, `corporate-actions import` corrects one, "
+    "`corporate-actions remove` deletes it"
+)
 
 
 def _actions_in(examination: Examination) -> list[CorporateAction]:

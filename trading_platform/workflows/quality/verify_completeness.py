@@ -37,7 +37,7 @@ def accounts_of(examination: Examination) -> Iterator[CoverageCount]:
 
 
 def check_completeness(examination: Examination) -> CheckResult:
-    """The check ``completeness``: an error where bars are unaccounted for, a warning where some are empty or refused."""
+    """The check ``completeness``: an error where bars are missing, a warning where some are empty or rejected."""
     accounts = list(accounts_of(examination))
     expected = sum(account.expected for account in accounts)
     counts = {

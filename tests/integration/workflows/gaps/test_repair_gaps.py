@@ -211,7 +211,7 @@ class Dagster:
         """Ticks on, five minutes at a time, until nothing is listed as open; how many runs that took."""
         runs = 0
         for _ in range(ticks):
-            for name, job in ("repair_outages", "repair_gaps"):
+            for name in ("repair_outages", "repair_gaps"):
                 for request in self.tick(name):
                     self.run(name, request)
                     runs += 1
