@@ -94,7 +94,7 @@ def test_no_minute_of_trades_is_cut(*, tmp_path: Path, seed: int, count: int, ch
     times = sorted(START + chance.randrange(0, 3600 * 10) / 10 for _ in range(count))
     rows = [f"{time:.4f},{chance.randint(10, 99) / 10},{chance.randint(1, 8) / 4}" for time in times]
     found = member(tmp_path, "XBTUSD.csv", rows)
-    assert (found.tier, found.timeframe, found.symbol) == (ArchiveKind.TRADES, Timeframe.M1, "BTCUSD")
+    assert (found.kind, found.timeframe, found.symbol) == (ArchiveKind.TRADES, Timeframe.M1, "BTCUSD")
     bars = bars_of(list(read_member(found, NOW, chunk_bytes=chunk)))
     by_minute: dict[int, list[tuple[float, float]]] = {}
     for row in rows:
@@ -149,7 +149,7 @@ def test_members_are_known_by_their_names(tmp_path: Path) -> None:
             "__MACOSX/XBTUSD_1.csv",
         ):
             archive.writestr(name, "")
-    found = [(one.name, one.symbol, one.tier, one.timeframe) for one in members_of(path)]
+    found = [(one.name, one.symbol, one.kind, one.timeframe) for one in members_of(path)]
     assert found == [
         ("XBTUSD_1.csv", "BTCUSD", ArchiveKind.OHLCVT, Timeframe.M1),
         ("a/XDGUSD_1440.csv", "DOGEUSD", ArchiveKind.OHLCVT, Timeframe.D1),
@@ -184,7 +184,7 @@ def test_the_finer_tier_wins_the_later_import_wins_and_both_are_told_again(tmp_p
     assert closes == [10, 10, 10, 10, 10, 20, 10, 10, 30, 30, 30, 30, 30]
     traded = (response.bars["quality"] == Quality.TRADED.value).to_list()
     assert [place for place, each in enumerate(traded) if each] == [0, 1, 2, 5, 6, 8, 12]
-    told = {telling.tier: [int(close) for close in telling.bars["close"]] for telling in response.second_versions}
+    told = {telling.kind: [int(close) for close in telling.bars["close"]] for telling in response.second_versions}
     assert told == {"earlier OHLCVT archive": [10], "OHLCVT archive": [10, 20]}
     assert not any(telling.finer for telling in response.second_versions)
     half = Window(span.start + timedelta(minutes=4), span.start + timedelta(minutes=11))
