@@ -34,7 +34,7 @@ from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.events import Quote
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.time import Timeframe, utc_now
+from trading_platform.domain.time import Clock, Timeframe, utc_now
 from trading_platform.domain.trading.positions import Position
 from trading_platform.settings import Settings, load_settings
 from trading_platform.stores.audit.journal import AuditStore
@@ -65,9 +65,10 @@ class Platform:
             bars = platform.bars("SPY", "1d", "2020-01-01", "2024-01-01")
     """
 
-    def __init__(self, stores: Stores, redis: RedisUrl | None = None) -> None:
+    def __init__(self, stores: Stores, redis: RedisUrl | None = None, *, clock: Clock = utc_now) -> None:
         self._stores = stores
         self._redis = redis
+        self._clock = clock
         self._resources = ExitStack()
         self._connecting = threading.Lock()
         self._subscriptions: WeakSet[Subscription] = WeakSet()
@@ -165,12 +166,12 @@ class Platform:
     @cached_property
     def signals(self) -> Signals:
         """Tells strategies' signals and reads the last ones."""
-        return Signals(self._live, utc_now)
+        return Signals(self._live, self._clock)
 
     @cached_property
     def regime(self) -> Regime:
         """Notes and reads the regime of the market."""
-        return Regime(self._live, utc_now)
+        return Regime(self._live, self._clock)
 
     @cached_property
     def circuit(self) -> Circuit:
@@ -180,7 +181,7 @@ class Platform:
     @cached_property
     def alerts(self) -> Alerts:
         """Tells alerts."""
-        return Alerts(self._live, self._audit, utc_now)
+        return Alerts(self._live, self._audit, self._clock)
 
     @property
     def session(self) -> dict[str, str]:
@@ -279,7 +280,7 @@ class Platform:
         length = Timeframe.parse(timeframe)
         instruments = self._instruments(symbols)
         bars = self._stores.bars.read(list(instruments), length, as_window(start, end))
-        timestamp = utc_now() if as_of is None else as_timestamp(as_of)
+        timestamp = self._clock() if as_of is None else as_timestamp(as_of)
         known = bars if as_of is None else _known_by(bars, instruments, length, timestamp)
         return adjusted_bars(self._stores, known, instruments, length, how, timestamp)
 
@@ -311,7 +312,7 @@ class Platform:
                 remedy="say how many bars of each symbol you want, or read a window with bars()",
             )
         names = _names(symbols)
-        now = utc_now()
+        now = self._clock()
         bars = self._stores.bars.last(names, length, count, now)
         if bars["symbol"].n_unique() < len(names):
             self._instruments(names)
@@ -346,7 +347,7 @@ class Platform:
             InvalidRequest: unknown symbol.
         """
         names = list(self.instruments()) if symbols is None else _names(symbols)
-        prices = self._stores.bars.latest_prices(names, utc_now())
+        prices = self._stores.bars.latest_prices(names, self._clock())
         if prices.height < len(names) and symbols is not None:
             self._instruments(names)
         return prices

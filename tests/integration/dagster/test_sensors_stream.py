@@ -36,7 +36,7 @@ from trading_platform.workflows.derived.compute_indicators import compute_indica
 from trading_platform.workflows.gaps.repair_outages import FIRST_WAIT
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-START = month_window(datetime.now(UTC)).start - timedelta(days=5)
+START = datetime(2026, 10, 27, tzinfo=UTC)
 MONTH = f"{START:%Y-%m}"
 NOWHERE = "http://127.0.0.1:9"
 UNIVERSE = ("BTCUSD", "ETHUSD")

@@ -48,8 +48,8 @@ from trading_platform.cli.live.stream import open_stream, run_until_stopped
 from trading_platform.cli.live.stream_feeds import Wanted
 from trading_platform.domain.time import utc_now
 from trading_platform.settings import load_settings
-start, speed = datetime.fromisoformat(sys.argv[1]), float(sys.argv[2])
-clock = lambda: start + (utc_now() - start) * speed
+start, began, speed = *map(datetime.fromisoformat, sys.argv[1:3]), float(sys.argv[3])
+clock = lambda: start + (utc_now() - began) * speed
 with open_stream(load_settings(), Wanted(), clock=clock) as process:
     print("ready", flush=True)
     asyncio.run(run_until_stopped(process))
@@ -57,13 +57,15 @@ with open_stream(load_settings(), Wanted(), clock=clock) as process:
 
 
 class Clock:
-    """Shows the time the exchange and the process have."""
+    """Shows the time the exchange and the process have: of one and the same day, whenever it is run."""
+
+    start = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
     def __init__(self) -> None:
-        self.start = datetime.now(UTC)
+        self.began = datetime.now(UTC)
 
     def __call__(self) -> datetime:
-        return self.start + (datetime.now(UTC) - self.start) * SPEED
+        return self.start + (datetime.now(UTC) - self.began) * SPEED
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def streaming(made: Installation, clock: Clock, url: str, redis_url: str) -> Ite
         "REDIS_URL": redis_url,
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", STREAM, clock.start.isoformat(), str(SPEED)],
+        [sys.executable, "-c", STREAM, clock.start.isoformat(), clock.began.isoformat(), str(SPEED)],
         env=environment() | made.environment() | addresses,
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
@@ -153,7 +155,7 @@ def check(platform: PlatformContext) -> None:
     assert len({outage.down_at for outage in outages}) > KILLS / 2
     streamed = total = 0
     for symbol in SYMBOLS:
-        (covered,) = platform.stores.coverage.answered_by_any([symbol], Timeframe.M1)[symbol]
+        (covered,) = platform.stores.coverage.answered_by_any([symbol], Timeframe.M1, platform.clock())[symbol]
         window = Window(covered.start, until)
         assert covered.end >= until
         assert window.end - window.start > timedelta(minutes=2 * KILLS)

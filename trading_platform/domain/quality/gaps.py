@@ -6,7 +6,7 @@ How gaps are found is :mod:`trading_platform.workflows.gaps.detect_gaps`, how th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -51,7 +51,7 @@ class Gap:
         found_at: when it was found, or its kind changed.
         tried_at: when a repair last began.
         next_attempt_at: when the next is due; None if it was given up.
-        note: what came of the last attempt.
+        note: what came of the last attempt; None before the first, and from the begin of one until its end.
         incident: which alert told of it.
     """
 
@@ -68,6 +68,11 @@ class Gap:
     next_attempt_at: datetime | None
     note: str | None
     incident: str | None
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether a repair has begun that has not said what came of it: it is under way, or has died."""
+        return self.attempts > 0 and self.note is None
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,14 @@ def reconcile(
     known: Sequence[Gap],
     found: Iterable[tuple[Window, GapKind]],
     now: datetime,
+    over: Collection[int] = (),
 ) -> Reconciled:
     """Brings the list of gaps of one dataset and symbol up to what is found now.
 
     What is left of a gap keeps its attempts, so that a source that gives a little each time is not asked for
-    ever. What became doubtful begins anew: then it is asked for a confirmation.
+    ever. What became doubtful begins anew: then it is asked for a confirmation. A gap that is being tried stays
+    until its repair is over, whatever is found: its bars may be there again, and what is computed from them not yet.
+    One whose repair has died falls due, and is tried again.
 
     Args:
         dataset: of the new ones.
@@ -105,12 +113,16 @@ def reconcile(
         known: as listed, disjoint.
         found: what is missing now, disjoint.
         now: the present.
+        over: the numbers of those whose repair is over.
     """
     present = list(found)
     gone: list[Gap] = []
     new: list[Gap] = []
     kept: list[Gap] = []
     for gap in known:
+        if gap.is_tried and gap.id not in over:
+            kept.append(gap)
+            continue
         chunks = [
             _chunk(gap, part, kind, now)
             for window, kind in present

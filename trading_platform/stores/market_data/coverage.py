@@ -90,21 +90,24 @@ class CoverageStore:
             found.setdefault(source, []).append(Window(start, end))
         return found
 
-    def answered_by_any(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
+    def answered_by_any(
+        self, symbols: Sequence[str], timeframe: Timeframe, present: datetime
+    ) -> dict[str, list[Window]]:
         """For each symbol the windows that any source has answered for, still held, disjoint and in order."""
-        return self._by_symbol("market_data/coverage/answered_by_any", symbols, timeframe)
+        return self._by_symbol("market_data/coverage/answered_by_any", symbols, timeframe, present)
 
-    def expired_by_any(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
+    def expired_by_any(
+        self, symbols: Sequence[str], timeframe: Timeframe, present: datetime
+    ) -> dict[str, list[Window]]:
         """For each symbol the windows whose bars were dropped because of their age, disjoint and in order."""
-        return self._by_symbol("market_data/coverage/expired_by_any", symbols, timeframe)
+        return self._by_symbol("market_data/coverage/expired_by_any", symbols, timeframe, present)
 
-    def _by_symbol(self, name: str, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, list[Window]]:
+    def _by_symbol(
+        self, name: str, symbols: Sequence[str], timeframe: Timeframe, present: datetime
+    ) -> dict[str, list[Window]]:
+        given = {"symbols": list(symbols), "timeframe": timeframe.value, "present": present}
         with self._database.begin() as connection:
-            rows = execute(
-                connection,
-                query(name),
-                {"symbols": list(symbols), "timeframe": timeframe.value},
-            )
+            rows = execute(connection, query(name), given)
         found: dict[str, list[Window]] = {}
         for symbol, start, end in rows:
             found.setdefault(symbol, []).append(Window(start, end))

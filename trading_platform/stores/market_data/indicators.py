@@ -7,6 +7,7 @@ narrow shape of the document is the view ``market_data.indicators``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,27 @@ _KEY = ("time", "symbol", "timeframe")
 def indicators_table(timeframe: Timeframe) -> str:
     """The table that holds the indicators of a timeframe."""
     return f"market_data.indicators_{timeframe.value}"
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A partition with bars that have no indicators.
+
+    Attributes:
+        symbol: whose.
+        window: the partition.
+        first: the open of the first such bar.
+        inside: the open of the first such bar that is later than the first indicators of the symbol; None without any.
+        latest: of which bar the last indicators of the symbol are; None without any.
+        begun: whether the partition has any indicators.
+    """
+
+    symbol: str
+    window: Window
+    first: datetime
+    inside: datetime | None
+    latest: datetime | None
+    begun: bool
 
 
 class IndicatorStore:
@@ -63,24 +85,23 @@ class IndicatorStore:
         statement = query("market_data/indicators/last_times").replace("{table}", indicators_table(timeframe))
         return dict(self._database.rows(statement, {"symbols": list(symbols), "since": since}))
 
-    def lacking(
-        self, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None = None
-    ) -> dict[str, list[Window]]:
-        """For each symbol the partitions with fewer indicators than bars, in order.
+    def lacking(self, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None = None) -> list[Lacking]:
+        """The partitions with bars that have no indicators, by symbol and time.
 
         Args:
             symbols: whose.
             timeframe: of which bars.
-            since: where to begin to count; None means all of history.
+            since: the first bars to look at; None means all of history.
         """
         statement = query("market_data/indicators/missing").replace("{table}", indicators_table(timeframe))
         statement = statement.replace("{bars}", bars_table(timeframe))
         unit = "month" if timeframe.is_intraday else "year"
         given = {"symbols": list(symbols), "since": since or _BEGINNING, "unit": unit}
-        found: dict[str, list[Window]] = {}
-        for symbol, start, end in self._database.rows(statement, given):
-            found.setdefault(symbol, []).append(Window(start, end))
-        return found
+        with self._database.begin() as connection:
+            # Bars are held against indicators in memory: on disk, millions of them would take several times as long.
+            execute(connection, "SELECT set_config('work_mem', '128MB', TRUE)")
+            rows = execute(connection, statement, given)
+        return [Lacking(symbol, Window(start, end), *rest) for symbol, start, end, *rest in rows]
 
     def replace(
         self,

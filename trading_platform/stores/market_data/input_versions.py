@@ -81,6 +81,16 @@ class InputVersionStore:
             )
         return {(symbol, start): Derived(*made) for symbol, start, *made in rows}
 
+    def computed_at(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], datetime]:
+        """When the partitions of a dataset were last computed, by (symbol, start of the partition)."""
+        with self._database.begin() as connection:
+            rows = execute(
+                connection,
+                query("market_data/input_versions/computed_at"),
+                {"dataset": dataset, "symbols": list(symbols)},
+            )
+        return {(symbol, start): timestamp for symbol, start, timestamp in rows}
+
     def delete(self, dataset: str, symbol: str, partitions: Sequence[Window]) -> None:
         """Forgets from what some partitions of a dataset were computed, so that they are computed again."""
         given = {"dataset": dataset, "symbol": symbol, "starts": [window.start for window in partitions]}

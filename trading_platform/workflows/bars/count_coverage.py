@@ -109,8 +109,8 @@ def _account_batch(
     whole = _whole(sorted(window for symbol in symbols for window in closed[symbol]))
     stored = _by_symbol(stores.bars.times(symbols, timeframe, whole))
     rejected = _by_symbol(stores.quarantine.times(symbols, timeframe, whole))
-    answered = stores.coverage.answered_by_any(symbols, timeframe)
-    expired = stores.coverage.expired_by_any(symbols, timeframe)
+    answered = stores.coverage.answered_by_any(symbols, timeframe, clock())
+    expired = stores.coverage.expired_by_any(symbols, timeframe, clock())
     pending_confirmation = pending_windows(stores, sources, symbols, timeframe, clock)
     for instrument in instruments:
         symbol = instrument.symbol

@@ -38,6 +38,21 @@ def stale_roll_ups(
     }
 
 
+def bars_of(calendar: str, timeframe: Timeframe, minutes: Window) -> list[Window]:
+    """Where the longer bars are that hold some minutes.
+
+    The minutes of a day east of Greenwich may be of the day before, and of the year before.
+    """
+    dates = session_dates(calendar, minutes) if timeframe is Timeframe.D1 else None
+    if dates is None:
+        return [minutes]
+    return [
+        Window(session, session + timeframe.duration)
+        for session, opens, closes in dates.iter_rows()
+        if minutes.intersect(Window(opens, closes))
+    ]
+
+
 def roll_up_bars(
     stores: Stores,
     instrument: Instrument,
@@ -57,8 +72,9 @@ def roll_up_bars(
     """
     symbol = instrument.symbol
     stale = stale_roll_ups(stores, symbol, timeframe, partitions, force=force)
-    end = last_closed(instrument.calendar, timeframe, clock())
-    answered = stores.coverage.answered_by_any([symbol], Timeframe.M1).get(symbol, [])
+    now = clock()
+    end = last_closed(instrument.calendar, timeframe, now)
+    answered = stores.coverage.answered_by_any([symbol], Timeframe.M1, now).get(symbol, [])
     changes = []
     for partition, present in stale.items():
         inside = rollable(answered, instrument.calendar, timeframe, partition, end)

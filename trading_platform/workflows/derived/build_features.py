@@ -48,6 +48,16 @@ def inputs_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
     return sorted({symbol} | peers | {name for name in benchmark if name})
 
 
+def dependents_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
+    """Whose features are computed from a symbol's bars, among others: the reverse of :func:`inputs_of`."""
+    own = universe[symbol]
+    return sorted(
+        other.symbol
+        for other in universe.values()
+        if symbol in (other.symbol, other.benchmark) or (other.sector is not None and other.sector == own.sector)
+    )
+
+
 def stale_features(
     stores: Stores,
     universe: Mapping[str, Instrument],

@@ -128,7 +128,7 @@ def compute_indicators_of(
     rows: dict[tuple[str, Window], int] = {}
     done = 0
     for batch, windows in _batches(stale, timeframe):
-        made = {window: _compute(stores, batch, timeframe, window) for window in Window.merge(windows)}
+        made = {window: _compute(stores, batch, timeframe, window, clock()) for window in Window.merge(windows)}
         for computed in made.values():
             stores.indicators.prepare(timeframe, computed["time"])
         with stores.database.begin() as connection:
@@ -174,7 +174,7 @@ def compute_new_indicators(
         if start >= now:
             continue
         window = Window(start, now)
-        computed = _compute(stores, names, timeframe, window)
+        computed = _compute(stores, names, timeframe, window, now)
         if computed.is_empty():
             continue
         stores.indicators.prepare(timeframe, computed["time"])
@@ -184,11 +184,13 @@ def compute_new_indicators(
     return counted
 
 
-def _compute(stores: Stores, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+def _compute(
+    stores: Stores, symbols: Sequence[str], timeframe: Timeframe, window: Window, present: datetime
+) -> pl.DataFrame:
     """The indicators of a window, with the warm-up before it."""
     bars = stores.bars.read_with_history(symbols, timeframe, window, WARM_UP)
     computed = compute_indicators(bars, splits_between(stores, bars, timeframe)).filter(pl.col("time") >= window.start)
-    expired = stores.coverage.expired_by_any(symbols, timeframe)
+    expired = stores.coverage.expired_by_any(symbols, timeframe, present)
     shortened = [symbol for symbol, gone in expired.items() if gone[0].start < window.end]
     if not shortened:
         return computed

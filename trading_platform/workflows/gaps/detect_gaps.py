@@ -8,7 +8,7 @@ thing known is the business of a backfill. Repairs are :mod:`trading_platform.wo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -63,6 +63,7 @@ def detect_gaps(
     clock: Clock,
     timeframes: Sequence[Timeframe] = tuple(Timeframe),
     proof: Proof = Proof.NONE,
+    repaired: Collection[int] = (),
     publish: PublishAlert = unpublished,
     progress: Progress = silent,
 ) -> Found:
@@ -75,6 +76,7 @@ def detect_gaps(
         clock: the present.
         timeframes: which.
         proof: what of the stored bars is compared with what was committed; what differs becomes work.
+        repaired: the numbers of gaps whose repair is over; others that are being tried stay on the list.
         publish: is told of incidents that are over.
         progress: told after each timeframe.
     """
@@ -84,7 +86,7 @@ def detect_gaps(
         if instruments:
             missing_or_modified, lost = verify_bar_integrity(stores, instruments, timeframe, proof, clock)
             found.missing_or_modified += missing_or_modified
-            over += _list_bars(stores, sources, instruments, timeframe, lost, clock, found)
+            over += _list_bars(stores, sources, instruments, timeframe, lost, repaired, clock, found)
             if proof is not Proof.NONE:
                 over += _list_indicators(stores, instruments, timeframe, proof, clock, found)
         progress("gaps", number, len(timeframes))
@@ -102,13 +104,14 @@ def _list_bars(
     instruments: Sequence[Instrument],
     timeframe: Timeframe,
     lost: Mapping[str, Sequence[Window]],
+    repaired: Collection[int],
     clock: Clock,
     found: Found,
 ) -> list[str]:
     """Lists the gaps of one timeframe; the incidents that are over."""
     symbols, now, dataset = [instrument.symbol for instrument in instruments], clock(), bars_dataset(timeframe)
-    answered = stores.coverage.answered_by_any(symbols, timeframe)
-    expired = stores.coverage.expired_by_any(symbols, timeframe)
+    answered = stores.coverage.answered_by_any(symbols, timeframe, now)
+    expired = stores.coverage.expired_by_any(symbols, timeframe, now)
     suspect: dict[str, list[Window]] = {}
     for each in stores.coverage.pending_confirmation(symbols, timeframe, now):
         suspect.setdefault(each.symbol, []).append(each.window)
@@ -116,7 +119,7 @@ def _list_bars(
     known: dict[str, list[Gap]] = {}
     for gap in stores.gaps.of(symbols, [dataset]):
         known.setdefault(gap.symbol, []).append(gap)
-    minutes = _minutes_known(stores, symbols) if timeframe is not Timeframe.M1 else {}
+    minutes = _minutes_known(stores, symbols, now) if timeframe is not Timeframe.M1 else {}
     outages = _at_work(stores, now) if timeframe is Timeframe.M1 else {}
     over: list[str] = []
     for instrument in instruments:
@@ -137,7 +140,7 @@ def _list_bars(
             kept = [*(gap.window for gap in listed), *gone]
             missing = _wanted(stores, sources, instrument, timeframe, unanswered, kept, minutes.get(symbol, []), now)
             windows = _kinds(instrument, timeframe, missing, unbelieved, gone)
-        change = reconcile(dataset, symbol, timeframe, listed, windows, now)
+        change = reconcile(dataset, symbol, timeframe, listed, windows, now, repaired)
         over += stores.gaps.apply(dataset, symbol, timeframe, change)
     found.gaps += stores.gaps.of(symbols, [dataset])
     return over
@@ -207,10 +210,10 @@ def _kinds(
     ]
 
 
-def _minutes_known(stores: Stores, symbols: Sequence[str]) -> dict[str, list[Window]]:
+def _minutes_known(stores: Stores, symbols: Sequence[str], now: datetime) -> dict[str, list[Window]]:
     """For each symbol where its minutes were ever answered for: there, longer bars can or could be made."""
-    answered = stores.coverage.answered_by_any(symbols, Timeframe.M1)
-    expired = stores.coverage.expired_by_any(symbols, Timeframe.M1)
+    answered = stores.coverage.answered_by_any(symbols, Timeframe.M1, now)
+    expired = stores.coverage.expired_by_any(symbols, Timeframe.M1, now)
     return {symbol: Window.merge([*answered.get(symbol, []), *expired.get(symbol, [])]) for symbol in symbols}
 
 
@@ -237,7 +240,10 @@ def _list_indicators(
     clock: Clock,
     found: Found,
 ) -> list[str]:
-    """Lists the partitions whose indicators were made of the present bars and are not all there."""
+    """Lists the partitions that have lost indicators.
+
+    A look at what is recent lists what it finds and takes nothing off: a partition reaches back further than it looks.
+    """
     now, dataset = clock(), indicators_dataset(timeframe)
     symbols = [instrument.symbol for instrument in instruments]
     since = now - RECENT if proof is Proof.RECENT else None
@@ -248,7 +254,9 @@ def _list_indicators(
     over: list[str] = []
     for symbol in sorted({*lacking, *known}):
         windows = lacking.get(symbol, ())
-        listed = [gap for gap in known.get(symbol, []) if since is None or gap.window.end > since]
+        listed = known.get(symbol, [])
+        if since is not None:
+            listed = [gap for gap in listed if any(gap.window.intersect(window) for window in windows)]
         change = reconcile(
             dataset, symbol, timeframe, listed, [(window, GapKind.MISSING_OR_MODIFIED) for window in windows], now
         )

@@ -106,8 +106,8 @@ def _runs(
     slots = expected_times(instrument.calendar, timeframe, span)
     stored = stores.bars.times([symbol], timeframe, span)["time"]
     rejected = stores.quarantine.times([symbol], timeframe, span)["time"].cast(TIME)
-    answered = stores.coverage.answered_by_any([symbol], timeframe).get(symbol, [])
-    expired = stores.coverage.expired_by_any([symbol], timeframe).get(symbol, [])
+    answered = stores.coverage.answered_by_any([symbol], timeframe, clock()).get(symbol, [])
+    expired = stores.coverage.expired_by_any([symbol], timeframe, clock()).get(symbol, [])
     suspect = pending_windows(stores, sources, [symbol], timeframe, clock).get(symbol, [])
     listed = {state: [gap.window for gap in gaps if gap.state is state] for state in GapState}
     classes = [

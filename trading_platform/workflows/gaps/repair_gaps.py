@@ -6,7 +6,7 @@ the business of :mod:`trading_platform.workflows.gaps.repair_outages`; what that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.gap_alerts import PublishAlert, fail_permanently, unpublished
 from trading_platform.workflows.gaps.recompute_derived import recompute_derived
-from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset
+from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset, missing_indicators
 from trading_platform.workflows.progress import Progress, silent
 
 ATTEMPTS = 6
@@ -94,10 +94,7 @@ def repair_gaps(
         instrument = universe.get(gap.symbol)
         notes[gap.id] = _try(stores, sources, instrument, gap, clock) if instrument else "it has left the universe"
         progress("gaps", number + 1, len(taken))
-    known = [gap for gap in taken if gap.symbol in universe]
-    recompute_derived(
-        stores, sources, [universe[symbol] for symbol in sorted({gap.symbol for gap in known})], known, clock, progress
-    )
+    _remake(stores, sources, universe, [gap for gap in taken if gap.symbol in universe], clock, progress)
     return _settle(stores, sources, universe, taken, notes, clock, publish)
 
 
@@ -107,14 +104,11 @@ def repair_gaps(
 def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
     """Does what can be done for one gap; in words."""
     if gap.dataset == indicators_dataset(gap.timeframe):
-        parts = partition_windows(gap.timeframe, gap.window)
-        stores.input_versions.delete(gap.dataset, gap.symbol, parts)
         return "computed again"
     try:
         if is_rolled_up(sources, instrument, gap.timeframe):
             parts = partition_windows(gap.timeframe, gap.window)
-            stores.input_versions.delete(gap.dataset, gap.symbol, parts)
-            roll_up_bars(stores, instrument, gap.timeframe, parts, clock=clock)
+            roll_up_bars(stores, instrument, gap.timeframe, parts, clock=clock, again=True)
             return "made again of the minutes that there are"
         return _ask_all(stores, sources, instrument, gap, clock)
     except (SourceError, InvalidRequest, ConfigurationError) as error:
@@ -133,7 +127,7 @@ def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap,
         if rank == 0 and suspect and is_recorded(source):
             said.append(f"{name} would answer the same again")
             continue
-        left = _left(stores, gap)
+        left = _left(stores, gap, clock)
         try:
             for window in left:
                 fill_window(
@@ -144,7 +138,7 @@ def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap,
             if error.retryable and gap.attempts < BEFORE_FALLBACK:
                 break
             continue
-        left = _left(stores, gap)
+        left = _left(stores, gap, clock)
         said.append(f"{name} was asked" if not left else f"{name} has nothing of {', '.join(map(str, left[:3]))}")
         if not left:
             break
@@ -158,9 +152,32 @@ def _confirms(gap: Gap, rank: int, now: datetime) -> list[Window]:
     return [gap.window] if rank or now - gap.found_at >= CONFIRM_AFTER else []
 
 
-def _left(stores: Stores, gap: Gap) -> list[Window]:
-    answered = stores.coverage.answered_by_any([gap.symbol], gap.timeframe).get(gap.symbol, [])
+def _left(stores: Stores, gap: Gap, clock: Clock) -> list[Window]:
+    answered = stores.coverage.answered_by_any([gap.symbol], gap.timeframe, clock()).get(gap.symbol, [])
     return gap.window.subtract(answered)
+
+
+# What hangs on them
+
+
+def _remake(
+    stores: Stores,
+    sources: Sources,
+    universe: Mapping[str, Instrument],
+    taken: Sequence[Gap],
+    clock: Clock,
+    progress: Progress,
+) -> None:
+    """Makes again what was computed from the bars of some gaps, and the indicators that are gaps themselves."""
+    changed: dict[tuple[str, Timeframe], list[Window]] = {}
+    lost: dict[tuple[str, Timeframe], list[Window]] = {}
+    for gap in taken:
+        kind = lost if gap.dataset == indicators_dataset(gap.timeframe) else changed
+        kind.setdefault((gap.symbol, gap.timeframe), []).append(gap.window)
+    if any(timeframe is Timeframe.M1 for _, timeframe in changed):
+        stores.retention.refresh_hours(clock())
+    instruments = [universe[symbol] for symbol in sorted({gap.symbol for gap in taken})]
+    recompute_derived(stores, sources, instruments, changed, clock, lost=lost, progress=progress)
 
 
 # What came of it
@@ -181,7 +198,13 @@ def _settle(
     symbols = sorted({gap.symbol for gap in taken if gap.symbol in universe})
     timeframes = sorted({gap.timeframe for gap in taken}, key=list(Timeframe).index)
     detect_gaps(
-        stores, sources, [universe[symbol] for symbol in symbols], clock=clock, timeframes=timeframes, publish=publish
+        stores,
+        sources,
+        [universe[symbol] for symbol in symbols],
+        clock=clock,
+        timeframes=timeframes,
+        repaired=[gap.id for gap in taken],
+        publish=publish,
     )
     _delete_computed(stores, taken, clock)
     datasets = sorted({gap.dataset for gap in taken})
@@ -199,7 +222,11 @@ def _settle(
             if chunk.kind is GapKind.PENDING_CONFIRMATION and gap.kind is not GapKind.PENDING_CONFIRMATION:
                 continue  # asked for the first time just now: its confirmation is due later
             instrument = universe.get(gap.symbol)
-            if instrument is None or gap.attempts >= ATTEMPTS or _is_hopeless(stores, sources, instrument, chunk):
+            if (
+                instrument is None
+                or gap.attempts >= ATTEMPTS
+                or _is_hopeless(stores, sources, instrument, chunk, clock)
+            ):
                 hopeless.setdefault(instrument.source if instrument else "nobody", {})[chunk] = note
                 state = GapState.FAILED_PERMANENTLY.value
             else:
@@ -210,14 +237,14 @@ def _settle(
     return repairs
 
 
-def _is_hopeless(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap) -> bool:
+def _is_hopeless(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> bool:
     """Whether trying again cannot help: only records were asked, or the minutes of a longer bar are gone."""
     names = [instrument.source, *instrument.fallback_sources]
     asked: list[BarSource] = [sources[name] for name in names if name in sources]
     if gap.dataset != bars_dataset(gap.timeframe):
         return False
     if is_rolled_up(sources, instrument, gap.timeframe):
-        gone = stores.coverage.expired_by_any([gap.symbol], Timeframe.M1).get(gap.symbol, [])
+        gone = stores.coverage.expired_by_any([gap.symbol], Timeframe.M1, clock()).get(gap.symbol, [])
         return bool(within(gone, gap.window))
     return all(is_recorded(source) for source in asked)
 
@@ -227,7 +254,7 @@ def _delete_computed(stores: Stores, taken: Sequence[Gap], clock: Clock) -> None
     for gap in taken:
         if gap.dataset == indicators_dataset(gap.timeframe):
             listed = [each for each in stores.gaps.of([gap.symbol], [gap.dataset]) if each.id == gap.id]
-            lacking = stores.indicators.lacking([gap.symbol], gap.timeframe, gap.window.start).get(gap.symbol, [])
+            lacking = missing_indicators(stores, [gap.symbol], gap.timeframe, gap.window.start).get(gap.symbol, [])
             found = [(part, GapKind.MISSING_OR_MODIFIED) for part in within(lacking, gap.window)]
-            change = reconcile(gap.dataset, gap.symbol, gap.timeframe, listed, found, clock())
+            change = reconcile(gap.dataset, gap.symbol, gap.timeframe, listed, found, clock(), [gap.id])
             stores.gaps.apply(gap.dataset, gap.symbol, gap.timeframe, change)

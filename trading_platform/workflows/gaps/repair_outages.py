@@ -8,18 +8,17 @@ died in the middle is tried again, and what is stored is not asked for again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError, TradingPlatformError
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.market_data.outages import Outage, OutageState
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import Sources, is_rolled_up, repair_window, source_of, unanswered
-from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
+from trading_platform.workflows.bars.backfill_bars import Sources, repair_window, source_of, unanswered
+from trading_platform.workflows.gaps.recompute_derived import recompute_derived
 
 ATTEMPTS = 6
 """How often to try; with the waits between them that is about half an hour of a source being away."""
@@ -87,7 +86,7 @@ def repair_outages(
 
 
 def _together(stores: Stores, wanted: Sequence[int]) -> list[list[int]]:
-    """The outages of one symbol after the other, a few at once: longer bars are made anew once for all of them."""
+    """The outages of one symbol after the other, a few at once: what follows from bars is made again once for all."""
     symbols = stores.outages.symbols(wanted)
     by_symbol: dict[str, list[int]] = {}
     for number in wanted:
@@ -110,13 +109,9 @@ def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: 
     asked = [(outage, _ask(stores, sources, instrument, outage, clock)) for outage in outages]
     if any(isinstance(response, _Answer) and response.changed for _, response in asked):
         stores.retention.refresh_hours(clock())
-    # Whatever was had, and by whom: a repair that was cut off may have stored minutes and no longer bars.
+    # Whatever was had, and by whom: a repair that was cut off may have stored minutes and nothing that hangs on them.
     windows = Window.merge(_window(outage) for outage in outages)
-    with suppress(ConfigurationError):  # of a source that there is not, which is each outage's failure
-        for timeframe in (Timeframe.M5, Timeframe.H1, Timeframe.D1):
-            if is_rolled_up(sources, instrument, timeframe):
-                partitions = sorted({each for window in windows for each in partition_windows(timeframe, window)})
-                roll_up_bars(stores, instrument, timeframe, partitions, clock=clock)
+    recompute_derived(stores, sources, [instrument], {(symbol, Timeframe.M1): windows}, clock)
     return [
         _mark(stores, outage, response, clock)
         if isinstance(response, _Answer)

@@ -6,13 +6,15 @@ the bars.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.gaps import SETTLE
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
 from trading_platform.stores.market_data.fingerprints import Difference
+from trading_platform.stores.market_data.indicators import Lacking
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.derived import compute_indicators
 from trading_platform.workflows.gaps.gap_alerts import alert_missing_or_modified
@@ -78,23 +80,37 @@ def verify_bar_integrity(
 def missing_indicators(
     stores: Stores, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None
 ) -> dict[str, list[Window]]:
-    """For each symbol the partitions whose indicators were made of the present bars and are not all there.
+    """For each symbol the partitions that lack indicators which were there once, or should have been.
+
+    That a partition is stale by the record excuses no more than bars that came after it was computed: nobody may
+    be about to compute it. What nobody has computed yet is the business of a backfill.
 
     Args:
         stores: what there is.
         symbols: whose.
         timeframe: of which bars.
-        since: where to begin to count; None means all of history.
+        since: the first bars to look at; None means all of history.
     """
     lacking = stores.indicators.lacking(symbols, timeframe, since)
-    return {symbol: _computed(stores, symbol, timeframe, windows) for symbol, windows in lacking.items()}
+    names = sorted({each.symbol for each in lacking})
+    if not names:
+        return {}
+    computed_at = stores.input_versions.computed_at(indicators_dataset(timeframe), names)
+    partitions = sorted({each.window for each in lacking})
+    stale = compute_indicators.stale_indicators(stores, names, timeframe, partitions)
+    found: dict[str, list[Window]] = {}
+    for each in lacking:
+        is_stale = each.window in stale.get(each.symbol, {})
+        if _is_lost(each, computed_at.get((each.symbol, each.window.start)), timeframe, is_stale=is_stale):
+            found.setdefault(each.symbol, []).append(each.window)
+    return found
 
 
-def _computed(stores: Stores, symbol: str, timeframe: Timeframe, windows: Iterable[Window]) -> list[Window]:
-    """Those partitions that are up to date by the record: what is missing in others comes with their computation."""
-    partitions = sorted({part for window in windows for part in partition_windows(timeframe, window)})
-    if not partitions:
-        return []
-    made = stores.input_versions.read(indicators_dataset(timeframe), [symbol])
-    stale = compute_indicators.stale_indicators(stores, [symbol], timeframe, partitions).get(symbol, {})
-    return [window for window in partitions if (symbol, window.start) in made and window not in stale]
+def _is_lost(lacking: Lacking, computed_at: datetime | None, timeframe: Timeframe, *, is_stale: bool) -> bool:
+    """Whether a bar without indicators is more than one that has come since the last computation."""
+    latest = lacking.latest
+    if computed_at is None:  # by steps that no record tells of (compute_new_indicators), if at all
+        return lacking.begun and lacking.inside is not None and latest is not None and lacking.inside < latest
+    # A bar may be stored some time after it has ended.
+    was_there = lacking.first + timeframe.duration + SETTLE <= computed_at
+    return not is_stale or was_there or (latest is not None and lacking.first < latest)

@@ -41,9 +41,8 @@ def test_a_decision_comes_back_as_it_was(database, audit):
     assert recorded.signals == {"rsi_14": 27.5, "price": "500.10000001", "at": OLD.isoformat(), "news": None}
     assert audit.decisions(order_id=order.id) == [recorded]
     assert audit.decisions(symbol="SPY", decision_type="exit") == []
-    now = datetime.now(UTC)
-    assert abs(recorded.timestamp - now) < timedelta(minutes=1)
-    assert partition_of(database, "decisions", recorded.id) == f"audit.decisions_{now:%Y_%m}"
+    assert abs(recorded.timestamp - datetime.now(UTC)) < timedelta(minutes=1)
+    assert partition_of(database, "decisions", recorded.id) == f"audit.decisions_{recorded.timestamp:%Y_%m}"
 
 
 def test_events_are_read_by_severity_and_window(audit):

@@ -32,7 +32,7 @@ from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.gaps.repair_outages import AT_MOST, ATTEMPTS, FIRST_WAIT, repair_outages
 
 MINUTE, HOUR, SECOND = timedelta(minutes=1), timedelta(hours=1), timedelta(seconds=1)
-START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 6 * HOUR
+START = datetime(2026, 11, 25, 6, tzinfo=UTC)
 WHOLE = Window(START, START + HOUR)
 BTC = Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken")
 

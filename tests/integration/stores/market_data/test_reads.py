@@ -17,13 +17,13 @@ from trading_platform.client import Platform
 from trading_platform.domain.errors import InvalidRequest, StoreUnavailable
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.domain.time import Timeframe, utc_now
+from trading_platform.domain.time import Timeframe
 from trading_platform.stores.market_data.bars import LATEST_PRICE_SCHEMA, bars_table
 from trading_platform.stores.postgres.database import Database, copy_frame
 from trading_platform.stores.postgres.sql import query
 from trading_platform.stores.stores import Stores, open_stores
 
-NOW = utc_now().replace(second=0, microsecond=0)
+NOW = datetime(2026, 11, 26, 14, 37, tzinfo=UTC)
 MIDNIGHT = NOW.replace(hour=0, minute=0)
 DAY = timedelta(days=1)
 YEARS_AGO = datetime(2013, 10, 4, 13, 30, tzinfo=UTC)
@@ -112,7 +112,7 @@ def stores(url: str, stored: pl.DataFrame, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def platform(stores: Stores) -> Platform:
-    return Platform(stores)
+    return Platform(stores, clock=lambda: NOW)
 
 
 def expected_last(stored: pl.DataFrame, symbols: Sequence[str], timeframe: str, count: int) -> pl.DataFrame:

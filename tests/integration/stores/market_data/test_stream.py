@@ -36,7 +36,7 @@ from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - 9 * DAY
+START = datetime(2026, 11, 18, tzinfo=UTC)
 BTC = Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken")
 ETH = Instrument("ETHUSD", AssetClass.CRYPTO, "24/7", "kraken")
 SPY = Instrument("SPY", AssetClass.ETF, "XNYS", "ibkr")

@@ -413,7 +413,7 @@ def test_an_agent_keeps_the_ledger_and_ingest_tells_of_it(server: Server, redis_
 
 
 def test_ingest_keeps_market_data_and_the_others_read_them(server: Server, tmp_path: Path) -> None:
-    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
+    start = datetime(2026, 11, 24, tzinfo=UTC)
     bar = pl.DataFrame(
         [(start, "BTCUSD", "1m", *[Decimal(100)] * 4, Decimal(1), "file", "traded")], schema=BAR_SCHEMA, orient="row"
     )

@@ -7,30 +7,39 @@ called are sensors, jobs and assets, at the times of a clock that the test moves
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
-import psycopg
 import pytest
 from dagster import DagsterInstance, RunRequest, build_sensor_context, materialize
-from psycopg import sql
 from redis import Redis
+from repair_market import (
+    DAY,
+    HOUR,
+    MINUTE,
+    TABLES,
+    Time,
+    Vendor,
+    bars_of,
+    delete_windows,
+    fill,
+    opened_empty,
+    qualities,
+    rows_of,
+    snapshot,
+    stop_feed,
+)
 
 from trading_platform.assets.coverage import coverage
 from trading_platform.checks.coverage_checks import no_gap_left
 from trading_platform.definitions import build_definitions
-from trading_platform.domain.errors import SourceRejected, SourceUnavailable
-from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.calendars import expected_times
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.messages import AlertMessage
 from trading_platform.domain.quality.gaps import CONFIRM_AFTER, SETTLE, Gap, SlotClass
-from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.partitions import symbols as symbol_partitions
 from trading_platform.resources.platform import PlatformContext, build_sources
@@ -38,122 +47,29 @@ from trading_platform.settings import Settings
 from trading_platform.simulator.faults import Fault, Faults
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
-from trading_platform.sources.base import BarResponse
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.stores.redis.live import LiveStore
-from trading_platform.stores.stores import Stores, open_stores
+from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.derived.build_features import build_features
-from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.gap_report import gap_report
 from trading_platform.workflows.gaps.repair_gaps import ATTEMPTS, GapRepair, repair_gaps
 from trading_platform.workflows.gaps.verify_integrity import Proof
 
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SCALE = int(os.environ.get("REPAIR_SCALE", "1"))
 """How much more of everything than a quick run has: 10 is a long one."""
 
-PRESENT = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - 2 * DAY
-TABLES = [f"{kind}_{length}" for kind in ("bars", "indicators") for length in ("1m", "5m", "1h", "1d")]
-
-
-@dataclass
-class Time:
-    """A clock that stands until it is moved."""
-
-    now: datetime = PRESENT
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@dataclass
-class Vendor:
-    """The far side of a network: a vendor of bars that can be away, lie and have holes.
-
-    Every expected bar of every instrument has a price that follows from its time, but for ``quiet`` ones.
-    """
-
-    name: str = "vendor"
-    since: datetime = PRESENT - 30 * DAY
-    timeframes: tuple[Timeframe, ...] = (Timeframe.M1,)
-    quiet: set[datetime] = field(default_factory=set)
-    gaps: list[Window] = field(default_factory=list)
-    lies: list[Window] = field(default_factory=list)
-    away: bool = False
-    clock: Time = field(default_factory=Time)
-    asked: list[tuple[str, Timeframe, Window]] = field(default_factory=list)
-
-    def longest_request(self, timeframe: Timeframe) -> timedelta:
-        return timedelta(days=31) if timeframe.is_intraday else timedelta(days=3660)
-
-    def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
-        del instrument
-        return (Window(self.since, self.clock().replace(second=0)),) if timeframe in self.timeframes else ()
-
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
-        self.asked.append((instrument.symbol, timeframe, window))
-        if self.away:
-            raise SourceUnavailable("The vendor does not answer.")
-        if timeframe not in self.timeframes or any(gap.intersect(window) for gap in self.gaps):
-            raise SourceRejected("The vendor has nothing of that window.")
-        lies = [lie for lie in self.lies if lie.intersect(window)]
-        for lie in lies:
-            self.lies.remove(lie)
-        times = [
-            time
-            for time in expected_times(instrument.calendar, timeframe, window)
-            if time not in self.quiet and not any(time in lie for lie in lies)
-        ]
-        return BarResponse(
-            bars_of(instrument.symbol, timeframe, times, self.name), empty_rejected(), (window,), "a test"
-        )
-
-
-def bars_of(symbol: str, timeframe: Timeframe, times: Sequence[datetime], source: str) -> pl.DataFrame:
-    seed = sum(map(ord, symbol))
-    steps = [int(time.timestamp() // 60) for time in times]
-    price = [Decimal(100_00 + (step * 7919 + seed) % 997) / 100 for step in steps]
-    return pl.DataFrame(
-        {
-            "time": list(times),
-            "symbol": [symbol] * len(times),
-            "timeframe": [timeframe.value] * len(times),
-            "open": price,
-            "high": [value + 1 for value in price],
-            "low": [value - 1 for value in price],
-            "close": [value + Decimal((step * 31) % 100 - 50) / 100 for value, step in zip(price, steps, strict=True)],
-            "volume": [Decimal(step % 1000) for step in steps],
-            "source": [source] * len(times),
-            "quality": ["traded"] * len(times),
-        },
-        schema=BAR_SCHEMA,
-    )
+PRESENT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def clock() -> Time:
-    return Time()
+    return Time(PRESENT)
 
 
 @pytest.fixture
 def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
-    with open_stores(database_url, tmp_path / "features", may_upgrade=True) as opened:
-        with psycopg.connect(database_url) as connection:
-            rest = [
-                "coverage",
-                "coverage_requests",
-                "input_versions",
-                "fingerprints",
-                "gaps",
-                "outages",
-                "stream_positions",
-            ]
-            names = [*(("market_data", table) for table in [*TABLES, *rest, "quarantine"])]
-            names += [("config", "instruments"), ("audit", "system_events")]
-            tables = sql.SQL(", ").join(sql.Identifier(*name) for name in names)
-            connection.execute(sql.SQL("TRUNCATE {}").format(tables))
+    with opened_empty(database_url, tmp_path / "features") as opened:
         yield opened
 
 
@@ -222,78 +138,6 @@ class Dagster:
         raise AssertionError(f"still open: {left[:10]}")
 
 
-def rows_of(stores: Stores, statement: str) -> list[tuple[object, ...]]:
-    return stores.database.rows(statement)
-
-
-def snapshot(stores: Stores) -> dict[str, list[str]]:
-    """Every row of bars and indicators as text, but for the quality, which :func:`qualities` has."""
-    found = {}
-    for table in TABLES:
-        statement = "SELECT (to_jsonb(t) - 'quality')::text FROM market_data.{} AS t ORDER BY symbol, time"
-        found[table] = [text for (text,) in rows_of(stores, statement.format(table))]
-    return found
-
-
-def qualities(stores: Stores) -> dict[tuple[str, str, datetime], tuple[str, str]]:
-    """Source and quality of every bar."""
-    one = "SELECT timeframe, symbol, time, source, quality FROM market_data.bars_{}"
-    statement = " UNION ALL ".join(one.format(length) for length in ("1m", "5m", "1h", "1d"))
-    return {tuple(key): (source, quality) for *key, source, quality in rows_of(stores, statement)}
-
-
-def fill(stores: Stores, sources: dict[str, object], instruments: Sequence[Instrument], clock: Time) -> None:
-    """What the jobs ``intraday`` and ``daily`` do, with what the sources have."""
-    symbols = [instrument.symbol for instrument in instruments]
-    for timeframe in Timeframe:
-        for instrument in instruments:
-            own = sources[instrument.source]
-            available_history = own.available_history(instrument, timeframe) or own.available_history(
-                instrument, Timeframe.M1
-            )
-            if not available_history:
-                continue
-            parts = partition_windows(timeframe, Window(available_history[0].start, available_history[-1].end))
-            report = backfill_bars(stores, sources, [instrument], timeframe, parts, clock=clock)
-            assert not report.failures
-            compute_indicators_of(stores, [instrument.symbol], timeframe, parts, clock=clock)
-    universe = stores.instruments.all()
-    build_features(
-        stores, universe, symbols, partition_windows(Timeframe.D1, Window(PRESENT - 3650 * DAY, PRESENT)), clock=clock
-    )
-
-
-def delete_windows(url: str, share: float, seed: int) -> dict[str, int]:
-    """Deletes that share of the rows of every table, in random windows scattered over symbols and time."""
-    chance = random.Random(seed)
-    deleted = {}
-    with psycopg.connect(url) as connection:
-        for table in TABLES:
-            name = sql.Identifier("market_data", table)
-            select = sql.SQL("SELECT symbol, time FROM {} ORDER BY symbol, time").format(name)
-            stored = connection.execute(select).fetchall()
-            wanted, gone = max(3, int(len(stored) * share)), 0
-            while gone < wanted:
-                first = chance.randrange(len(stored))
-                symbol, start = stored[first]
-                last = min(first + chance.randrange(1, max(2, wanted // 4)), len(stored)) - 1
-                end = stored[last][1] if stored[last][0] == symbol else start
-                delete = sql.SQL("DELETE FROM {} WHERE symbol = %s AND time BETWEEN %s AND %s").format(name)
-                gone += connection.execute(delete, (symbol, start, end)).rowcount
-            deleted[table] = gone
-    return deleted
-
-
-def stop_feed(stores: Stores, symbol: str, hour: Window) -> None:
-    """Leaves the database as a feed does that was away: its minutes are not there, and an outage is noted."""
-    with stores.database.begin() as connection:
-        delete = "DELETE FROM market_data.bars_1m WHERE symbol = %s AND time >= %s AND time < %s"
-        connection.exec_driver_sql(delete, (symbol, hour.start, hour.end))
-    stores.coverage.withdraw(symbol, Timeframe.M1, "kraken", [hour])
-    stores.outages.opened("kraken", [symbol], hour.start, "cut")
-    stores.outages.closed("kraken", [symbol], hour.end)
-
-
 def exchange_settings(tmp_path: Path, url: str) -> Settings:
     return Settings(_env_file=None, data_dir=tmp_path, kraken_api_url=url, kraken_requests_per_second=1000)
 
@@ -301,8 +145,8 @@ def exchange_settings(tmp_path: Path, url: str) -> Settings:
 def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_nothing(
     stores: Stores, database_url: str, instance: DagsterInstance, clock: Time, tmp_path: Path
 ) -> None:
-    vendors = Vendor(clock=clock, since=PRESENT - 20 * SCALE * DAY)
-    archive = Vendor("archive", since=PRESENT - 3650 * DAY, timeframes=(Timeframe.D1,), clock=clock)
+    vendors = Vendor(clock, since=PRESENT - 20 * SCALE * DAY)
+    archive = Vendor(clock, since=PRESENT - 3650 * DAY, name="archive", timeframes=(Timeframe.D1,))
     instruments = [
         Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken"),
         Instrument("MMM", AssetClass.EQUITY, "XNYS", "vendor"),
@@ -319,7 +163,7 @@ def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_noth
         assert all(before.values())
         clock.now += HOUR
         deleted = delete_windows(database_url, 0.01, seed=11)
-        stop_feed(stores, "BTCUSD", Window(PRESENT - 5 * HOUR, PRESENT - 4 * HOUR))
+        stop_feed(stores, "BTCUSD", "kraken", Window(PRESENT - 5 * HOUR, PRESENT - 4 * HOUR))
         vendors.lies = [Window(vendors.since, PRESENT)]  # the next answer is empty, whatever it is for
         lost = set(kinds) - set(qualities(stores))
         assert min(deleted.values()) >= 3
@@ -358,7 +202,7 @@ def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_noth
 @pytest.fixture
 def vendor(clock: Time) -> Vendor:
     """A vendor of ten days of minutes of a market that never closes."""
-    return Vendor(clock=clock, since=PRESENT - 10 * DAY)
+    return Vendor(clock, since=PRESENT - 10 * DAY)
 
 
 @dataclass
@@ -392,7 +236,7 @@ class Watched:
 
 @pytest.fixture
 def watched(stores: Stores, instance: DagsterInstance, clock: Time, vendor: Vendor) -> Watched:
-    other = Vendor("other", since=vendor.since, clock=clock)
+    other = Vendor(clock, since=vendor.since, name="other")
     instrument = Instrument("ADAUSD", AssetClass.CRYPTO, "24/7", "vendor")
     stores.instruments.add(instrument)
     sources: dict[str, object] = {"vendor": vendor, "other": other}

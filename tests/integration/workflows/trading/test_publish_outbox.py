@@ -34,7 +34,8 @@ from trading_platform.stores.trading.ledger import Ledger
 from trading_platform.stores.postgres.database import Database
 ledger = Ledger(Database(sys.argv[1]))
 order = ledger.place(symbol="SPY", side="buy", order_type="market", quantity="2", broker="ibkr")
-ledger.record_fill(order.id, "die-" + str(order.id), quantity="2", price="500.25", executed_at=datetime.now(UTC))
+moment = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
+ledger.record_fill(order.id, "die-" + str(order.id), quantity="2", price="500.25", executed_at=moment)
 print(order.id, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
