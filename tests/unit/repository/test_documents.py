@@ -54,15 +54,101 @@ def test_the_readme_begins_with_two_commands():
     assert readme.index("make demo") < readme.index("make test") < readme.index("trading-platform import")
 
 
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+"""A link to a file of the repository; a heading in it is left out."""
+
+
+def links(document: Path) -> list[str]:
+    return LINK.findall(document.read_text(encoding="utf-8"))
+
+
+def pages() -> list[Path]:
+    """The documents for readers: README, CONTRIBUTING, the changelog, and all of docs/."""
+    return [path for path in tracked() if path.suffix == ".md"]
+
+
 def test_links_between_documents_lead_somewhere():
     broken = [
         f"{document.relative_to(REPOSITORY)}: {target}"
         for document in tracked()
         if document.suffix == ".md"
-        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
+        for target in links(document)
         if not (document.parent / target).exists()
     ]
     assert not broken, broken
+
+
+def test_every_page_is_reachable_from_the_index():
+    docs = REPOSITORY / "docs"
+    reached: set[Path] = set()
+    waiting = [docs / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            reached.add(page)
+            targets = {(page.parent / target).resolve() for target in links(page)}
+            waiting.extend(target for target in targets if target.suffix == ".md" and target.is_relative_to(docs))
+    unreachable = {path for path in tracked() if path.suffix == ".md" and path.is_relative_to(docs)} - reached
+    assert not unreachable, f"no link leads from docs/index.md to {sorted(map(str, unreachable))}"
+
+
+def test_the_readme_leads_to_the_index():
+    assert "docs/index.md" in links(REPOSITORY / "README.md")
+
+
+UNAVAILABLE = re.compile(
+    r"§|data[- ]architecture\b|\b(?:the|user's|original) (?:user's |data )?(?:document|design|spec|specification)\b",
+    re.IGNORECASE,
+)
+"""What cites a document that a reader of the repository does not have. ``its file specification`` does not."""
+
+GENERATED = "docs/schema.md"
+"""Written from the comments in the database, which are held to their own words."""
+
+
+def test_no_page_cites_a_document_that_the_reader_does_not_have():
+    cited = [
+        f"{page.relative_to(REPOSITORY)}:{number}: {line.strip()}"
+        for page in pages()
+        if str(page.relative_to(REPOSITORY)) != GENERATED
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
+        if UNAVAILABLE.search(line)
+    ]
+    assert not cited, "state the rule instead: " + "; ".join(cited)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("Tables are those of the data architecture (§2).", True),
+        ("as the document has them", True),
+        ("The user's document names the tables.", True),
+        ("as the design says", True),
+        ("by the spec", True),
+        ("a small JSON document that is stored with the bars", False),
+        ("HistData: its file specification", False),
+        ("docs/architecture.md", False),
+    ],
+)
+def test_a_citation_is_more_than_a_word(*, line: str, found: bool):
+    assert bool(UNAVAILABLE.search(line)) is found
+
+
+PATH = re.compile(
+    r"`((?:trading_platform|tests|sql|benchmarks|docs|assets|checks|cli|client|domain|embedded|resources|schedules|"
+    r"sensors|simulator|sources|stores|streaming|workflows)/[\w./-]+)`"
+)
+"""A path of the repository in a page, from its root or from the package; without placeholders."""
+
+
+def test_paths_in_documents_exist():
+    missing = [
+        f"{page.relative_to(REPOSITORY)}: {path}"
+        for page in pages()
+        for path in PATH.findall(page.read_text(encoding="utf-8"))
+        if not any((root / path).exists() for root in (REPOSITORY, REPOSITORY / "trading_platform"))
+    ]
+    assert not missing, missing
 
 
 def test_the_changelog_begins_with_what_is_unreleased():
