@@ -95,7 +95,8 @@ class RecordingHeader:
                 basis = {symbol: Basis(name) for symbol, name in fields["symbols"].items()}
                 grace = timedelta(seconds=fields["grace_seconds"])
                 started = time_of_text(fields["started"])
-                return cls(fields["source"], started, basis, grace, fields["fill_no_trade"] is True)
+                fill = fields["fill_no_trade" if "fill_no_trade" in fields else "fill_silent"]  # its former name
+                return cls(fields["source"], started, basis, grace, fill is True)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             known = False
         if not known:

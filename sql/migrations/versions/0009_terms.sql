@@ -77,9 +77,10 @@ UPDATE audit.system_events
 SET event_type = CASE event_type
     WHEN 'fill_refused' THEN 'fill_rejected'
     WHEN 'gaps_given_up' THEN 'gaps_failed_permanently'
+    WHEN 'feed_silent' THEN 'feed_inactive'
     WHEN 'bars_vanished' THEN 'bars_missing_or_modified'
     ELSE 'outage_failed_permanently' END
-WHERE event_type IN ('fill_refused', 'gaps_given_up', 'bars_vanished', 'outage_given_up');
+WHERE event_type IN ('fill_refused', 'gaps_given_up', 'bars_vanished', 'feed_silent', 'outage_given_up');
 
 -- Comments -------------------------------------------------------------------------------------------
 

@@ -23,7 +23,14 @@ from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.streaming.recorded_events import Recorded
-from trading_platform.streaming.recording import MEMBER_EVENTS, NOT_RECORDED, Recording, RecordingWriter, is_recording
+from trading_platform.streaming.recording import (
+    MEMBER_EVENTS,
+    NOT_RECORDED,
+    Recording,
+    RecordingHeader,
+    RecordingWriter,
+    is_recording,
+)
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 BASIS = {"BTCUSD": Basis.TRADE, "EURUSD": Basis.MID}
@@ -82,6 +89,14 @@ def test_the_header_tells_source_symbols_and_basis(tmp_path: Path) -> None:
     assert is_recording(path)
     first = gzip.decompress(path.read_bytes()).splitlines()[0]
     assert json.loads(first)["version"] == 1
+
+
+@pytest.mark.parametrize("fills", [True, False])
+def test_a_header_with_the_former_name_of_its_filling_is_read(tmp_path: Path, *, fills: bool) -> None:
+    line = RecordingHeader("kraken", NOON, BASIS, timedelta(seconds=5), fills).as_line()
+    former = line.replace(b'"fill_no_trade"', b'"fill_silent"')
+    assert former != line
+    assert RecordingHeader.of_line(former, tmp_path).fill_no_trade is fills
 
 
 def test_reading_goes_on_after_an_offset(tmp_path: Path) -> None:

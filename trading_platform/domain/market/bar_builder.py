@@ -43,7 +43,7 @@ _LATE_ALLOWANCE = timedelta(hours=1)
 """So far, at most, silent minutes after a late trade are asked for again with its own."""
 
 _ZERO = Decimal(0)
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +271,7 @@ class BarBuilder:
         Raises:
             InvalidRequest: if it is the state of another source, basis, grace or version.
         """
+        state = _of_present_version(state)
         self._check_state(state)
         self._read = state["read"]
         self._since = self._until = timestamp_of(state["until"])
@@ -478,6 +479,23 @@ def _frame(rows: Iterable[tuple[Any, ...]], source: str) -> pl.DataFrame:
     data = {"time": time, "symbol": symbol, "volume": volume, "quality": quality, **values}
     data |= {name: (value,) * len(ordered) for name, value in constants.items()}
     return pl.DataFrame({name: data[name] for name in BAR_SCHEMA}, schema=BAR_SCHEMA)
+
+
+def _of_present_version(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state of version 1, in which three keys had other names, in the form of the present version."""
+    if state.get("version") != 1:
+        return state
+    return {
+        **state,
+        "version": _STATE_VERSION,
+        "fill_no_trade": state["fill_silent"],
+        "counts": _renamed(state["counts"], "refused", "rejected"),
+        "series": {symbol: _renamed(kept, "told_until", "emitted_until") for symbol, kept in state["series"].items()},
+    }
+
+
+def _renamed(values: Mapping[str, Any], before: str, after: str) -> dict[str, Any]:
+    return {after if name == before else name: value for name, value in values.items()}
 
 
 def _windows_as_text(windows: Iterable[Window]) -> list[list[str]]:

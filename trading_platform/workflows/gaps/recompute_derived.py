@@ -55,7 +55,7 @@ def recompute_derived(
             gone = (lost or {}).get((instrument.symbol, timeframe), ())
             partitions = sorted({part for window in gone for part in partition_windows(timeframe, window)})
             if partitions:
-                compute_indicators_of(stores, [instrument.symbol], timeframe, partitions, clock=clock, again=True)
+                compute_indicators_of(stores, [instrument.symbol], timeframe, partitions, clock=clock, force=True)
             if first is not None:
                 _compute(stores, instrument, timeframe, first, clock)
         progress("computed again", number, len(instruments))

@@ -108,7 +108,7 @@ def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clo
     try:
         if is_rolled_up(sources, instrument, gap.timeframe):
             parts = partition_windows(gap.timeframe, gap.window)
-            roll_up_bars(stores, instrument, gap.timeframe, parts, clock=clock, again=True)
+            roll_up_bars(stores, instrument, gap.timeframe, parts, clock=clock, force=True)
             return "made again of the minutes that there are"
         return _ask_all(stores, sources, instrument, gap, clock)
     except (SourceError, InvalidRequest, ConfigurationError) as error:

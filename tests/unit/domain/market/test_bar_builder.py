@@ -460,6 +460,24 @@ def test_state_is_refused_while_minutes_wait_and_belongs_to_its_bars() -> None:
     assert list(fewer.state()["series"]) == ["BTCUSD"]
 
 
+def test_a_state_of_version_1_is_restored() -> None:
+    made = builder()
+    made.add(UP)
+    made.add(Trade("BTCUSD", at(30), Decimal(7), Decimal(2), 1))
+    made.add(Heartbeat(at(130)))
+    made.take_final()
+    state = made.state()
+    former = json.loads(json.dumps(state))
+    former["version"] = 1
+    former["fill_silent"] = former.pop("fill_no_trade")
+    former["counts"]["refused"] = former["counts"].pop("rejected")
+    for series in former["series"].values():
+        series["told_until"] = series.pop("emitted_until")
+    restored = builder()
+    restored.restore(former)
+    assert restored.state() == state
+
+
 def test_a_closed_stream_leaves_nothing_open() -> None:
     made = builder()
     for event in (UP, trade(1, "3"), trade(61, "4")):
