@@ -249,7 +249,7 @@ class AuditStore:
     def _require_archived_months(self, archive: AuditArchive, wanted: RowQuery, live: int) -> None:
         if live < wanted.limit and not archive.windows(wanted.table):
             newest = self._newest_archived(wanted.table)
-            if newest is not None and wanted.reaches(month_window(parse_timestamp(f"{newest}-01"))):
+            if newest is not None and wanted.overlaps(month_window(parse_timestamp(f"{newest}-01"))):
                 raise self._archive_missing(archive, wanted.table, newest)
 
     def _newest_archived(self, table: AuditTable) -> str | None:

@@ -62,7 +62,7 @@ def _roll_up(
     if timeframe is Timeframe.M1 or minutes is None or not is_rolled_up(sources, instrument, timeframe):
         return own
     window = Window(minutes, max(clock(), minutes + timeframe.duration))
-    made = set(stores.input_versions.made(bars_dataset(timeframe), instrument.symbol))
+    made = set(stores.input_versions.computed_partitions(bars_dataset(timeframe), instrument.symbol))
     # The minutes of a day east of Greenwich may be of the year before.
     parts = [part for part in partition_windows(timeframe, window) if part.start in made or minutes in part]
     roll_up_bars(stores, instrument, timeframe, parts, clock=clock)
@@ -89,6 +89,6 @@ def _compute(stores: Stores, instrument: Instrument, timeframe: Timeframe, first
 def _made(
     stores: Stores, dataset: str, symbol: str, timeframe: Timeframe, first: datetime, clock: Clock
 ) -> list[Window]:
-    made = set(stores.input_versions.made(dataset, symbol))
+    made = set(stores.input_versions.computed_partitions(dataset, symbol))
     window = Window(first, max(clock(), first + timeframe.duration))
     return [part for part in partition_windows(timeframe, window) if part.start in made]

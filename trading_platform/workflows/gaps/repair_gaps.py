@@ -227,7 +227,7 @@ def _delete_computed(stores: Stores, taken: Sequence[Gap], clock: Clock) -> None
     for gap in taken:
         if gap.dataset == indicators_dataset(gap.timeframe):
             listed = [each for each in stores.gaps.of([gap.symbol], [gap.dataset]) if each.id == gap.id]
-            lacking = stores.indicators.lacking([gap.symbol], gap.timeframe, gap.window.start).get(gap.symbol, [])
+            lacking = stores.indicators.missing([gap.symbol], gap.timeframe, gap.window.start).get(gap.symbol, [])
             found = [(part, GapKind.MISSING_OR_MODIFIED) for part in within(lacking, gap.window)]
             change = reconcile(gap.dataset, gap.symbol, gap.timeframe, listed, found, clock())
             stores.gaps.apply(gap.dataset, gap.symbol, gap.timeframe, change)

@@ -86,7 +86,7 @@ def missing_indicators(
         timeframe: of which bars.
         since: where to begin to count; None means all of history.
     """
-    lacking = stores.indicators.lacking(symbols, timeframe, since)
+    lacking = stores.indicators.missing(symbols, timeframe, since)
     return {symbol: _computed(stores, symbol, timeframe, windows) for symbol, windows in lacking.items()}
 
 
