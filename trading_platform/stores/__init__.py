@@ -1,1 +1,1 @@
-"""What the platform keeps, one module a store. SQL stands in ``sql/queries/<store>/<verb>.sql``."""
+"""Persistence: one module per store. Its SQL is in ``sql/queries/<schema>/<store>/<verb>.sql``."""

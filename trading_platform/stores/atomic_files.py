@@ -1,6 +1,6 @@
-"""Files that are replaced whole or not at all, and locks that die with their holder.
+"""Atomic replacement of files, and file locks that the system releases when their holder dies.
 
-Used by the stores that keep files: :mod:`trading_platform.stores.features.files`,
+Used by the stores of files: :mod:`trading_platform.stores.features.files`,
 :mod:`trading_platform.stores.audit.archive`.
 """
 
@@ -21,10 +21,12 @@ _SUFFIX = ".tmp"
 
 @contextmanager
 def exclusive(lock: Path) -> Iterator[None]:
-    """Holds a lock among processes and threads for the body; the system drops it when its holder dies.
+    """Holds an exclusive lock against other processes and threads for the body.
+
+    The system releases the lock when its holder dies.
 
     Args:
-        lock: the file that stands for it; made with its folders, and never removed.
+        lock: the lock file; created with its folders, and never removed.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("ab") as file:
@@ -33,16 +35,16 @@ def exclusive(lock: Path) -> Iterator[None]:
 
 
 def replace_file(path: Path, content: bytes) -> set[Path]:
-    """Makes ``content`` what is in ``path``; a crash at any moment leaves the old file or the new one.
+    """Replaces the content of ``path`` atomically; a crash at any time leaves the old file or the new one.
 
-    The caller holds the lock that keeps other writers away.
+    The caller holds the lock that excludes other writers.
 
     Returns:
-        The folders whose entries changed: the new file survives a loss of power for certain once
-        they were given to :func:`persist_folders`, be it together with those of other files.
+        The folders with changed entries. The new file is certain to survive a loss of power once they have been
+        passed to :func:`persist_folders`, alone or together with those of other files.
 
     Raises:
-        OSError: if it cannot be written; the old file is then as it was, and nothing else is left.
+        OSError: if it cannot be written; the old file is then unchanged, and nothing else is left behind.
     """
     changed = _make_folder(path.parent) | {path.parent}
     draft = path.with_name(f".{path.name}{_SUFFIX}")
@@ -59,7 +61,7 @@ def replace_file(path: Path, content: bytes) -> set[Path]:
 
 
 def _make_folder(folder: Path) -> set[Path]:
-    """The folders that got a new entry by it."""
+    """Creates a folder and its missing parents; returns the folders that gained an entry."""
     if folder.exists():
         return set()
     changed = _make_folder(folder.parent)
@@ -68,7 +70,7 @@ def _make_folder(folder: Path) -> set[Path]:
 
 
 def persist_folders(folders: Iterable[Path]) -> None:
-    """Returns when the folders' present entries would survive a loss of power."""
+    """Flushes the entries of folders to disk, so that they survive a loss of power."""
     for folder in folders:
         with suppress(FileNotFoundError):  # emptied and removed since
             handle = os.open(folder, os.O_RDONLY)
@@ -79,9 +81,9 @@ def persist_folders(folders: Iterable[Path]) -> None:
 
 
 def remove_drafts(folder: Path) -> int:
-    """Removes what killed writers left in a folder; returns how many files that were.
+    """Removes the drafts that killed writers left in a folder; returns how many.
 
-    The caller holds the lock under which they were written, so that no draft is somebody's.
+    The caller holds the lock under which drafts are written, so that none is in use.
     """
     drafts = list(folder.glob(f".*{_SUFFIX}"))
     for draft in drafts:
@@ -90,12 +92,12 @@ def remove_drafts(folder: Path) -> int:
 
 
 @contextmanager
-def explained(directory: Path) -> Iterator[None]:
-    """Turns the system's failures in the body into the platform's.
+def os_errors_as_store_errors(directory: Path) -> Iterator[None]:
+    """Converts an ``OSError`` raised in the body to an error of the platform.
 
     Raises:
-        StoreFull: if there is no space left, or no quota.
-        StoreError: if the system refuses for another reason.
+        StoreFull: if the disk or the quota is exhausted.
+        StoreError: for any other error of the system.
     """
     try:
         yield
@@ -107,7 +109,7 @@ def explained(directory: Path) -> Iterator[None]:
                 remedy="free space on that disk, or move the store to a larger one, then run this again",
             ) from error
         raise StoreError(
-            f"The system does not let us use {directory}.",
+            f"The folder {directory} cannot be used.",
             received=str(error),
             remedy="correct the permissions or the path, then run this again",
         ) from error
@@ -115,10 +117,10 @@ def explained(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
-    """A file for the body to write, which is to take the place of ``path``; gone at the end unless it did.
+    """A draft file for the body to write, which is to replace ``path``; removed at the end unless it did.
 
-    For files too large for :func:`replace_file`. The body gives it to :func:`put_in_place` when it is
-    content with it. The caller holds the lock that keeps other writers away.
+    For files too large for :func:`replace_file`. The body passes it to :func:`put_in_place` once it is complete.
+    The caller holds the lock that excludes other writers.
     """
     persist_folders(_make_folder(path.parent))
     draft = path.with_name(f".{path.name}{_SUFFIX}")
@@ -129,10 +131,10 @@ def drafted(path: Path) -> Iterator[Path]:
 
 
 def put_in_place(draft: Path, path: Path) -> None:
-    """Makes a written draft what is in ``path``, for good when this returns.
+    """Replaces ``path`` by a written draft; the replacement is durable when this returns.
 
     Raises:
-        OSError: if it cannot be; the old file is then as it was.
+        OSError: if it cannot be replaced; the old file is then unchanged.
     """
     with draft.open("rb") as file:
         os.fsync(file.fileno())

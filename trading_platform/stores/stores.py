@@ -1,4 +1,4 @@
-"""All stores over one database and one feature folder, opened together."""
+"""All stores of one database and one feature folder, opened together."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from trading_platform.stores.schema import ensure_schema
 
 @dataclass(frozen=True)
 class Stores:
-    """What workflows read from and write to.
+    """The stores that workflows read and write.
 
     Attributes:
-        database: as the role whose work it is.
-        owner_if_configured: as the owner of the schema; None where only a role is configured.
+        database: the database, with the role of the process.
+        owner_if_configured: the database as the owner of the schema; None if only a role is configured.
     """
 
     database: Database
@@ -60,7 +60,7 @@ class Stores:
 
     @property
     def owner(self) -> Database:
-        """As the owner of the schema, for what changes tables: lifecycle, archive, upgrades.
+        """The database as the owner of the schema, for work that changes tables: retention, archive, upgrades.
 
         Raises:
             ConfigurationError: if only a role is configured.
@@ -79,15 +79,15 @@ def open_stores(
     owner_url: str | None = None,
     may_upgrade: bool = False,
 ) -> Iterator[Stores]:
-    """The stores over a database and a feature folder; closed on leaving.
+    """Opens the stores of a database and a feature folder, and closes them on leaving.
 
     Args:
-        database_url: which database; it must be at the newest schema.
-        features_directory: where the feature files are.
-        archive_directory: where archived audit rows are; None means ``archive`` beside the feature files.
-        owner_url: the same database as the owner of its schema; None means that ``database_url`` is that,
-            unless it is a role's.
-        may_upgrade: bring the schema up to date first, if need be.
+        database_url: URL of the database; its schema must be the newest.
+        features_directory: folder of the feature files.
+        archive_directory: folder of archived audit rows; None means ``archive`` beside the feature files.
+        owner_url: URL of the same database as the owner of its schema; None means ``database_url``, unless that
+            belongs to a role.
+        may_upgrade: bring the schema up to date first, if needed.
 
     Raises:
         ConfigurationError: if the schema is not the newest and may not be upgraded.

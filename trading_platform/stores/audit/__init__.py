@@ -1,1 +1,1 @@
-"""The schema ``audit``: decisions and system events, and the archive that old months move to."""
+"""The schema ``audit``: decisions and system events, and the archive to which old months move."""

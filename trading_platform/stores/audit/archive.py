@@ -1,4 +1,4 @@
-"""The archive of audit rows older than a year: Parquet files of a table and month each.
+"""The archive of audit rows older than a year: one Parquet file per table and month.
 
 ::
 
@@ -8,8 +8,8 @@
     {directory}/audit/.lock
 
 A file is only ever replaced whole, by one that has all its rows and more. ``months.json`` lists the files
-that must be there. What is in a file: :mod:`trading_platform.stores.audit.archive_files`. How rows come
-here from the database: :mod:`trading_platform.workflows.audit.archive_audit`.
+that must exist. Format of a file: :mod:`trading_platform.stores.audit.archive_files`.
+:mod:`trading_platform.workflows.audit.archive_audit` moves the rows here from the database.
 """
 
 from __future__ import annotations
@@ -29,13 +29,20 @@ from trading_platform.domain.time import Clock, Window, month_window
 from trading_platform.stores.atomic_files import (
     drafted,
     exclusive,
-    explained,
+    os_errors_as_store_errors,
     persist_folders,
     put_in_place,
     remove_drafts,
     replace_file,
 )
-from trading_platform.stores.audit.archive_files import Record, damaged, named, read_frames, read_record, write_rows
+from trading_platform.stores.audit.archive_files import (
+    Record,
+    damaged,
+    read_errors,
+    read_frames,
+    read_record,
+    write_rows,
+)
 from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, AuditTable, Manifest, Row, manifest_of
 from trading_platform.stores.audit.archive_merge import Merge
 
@@ -43,7 +50,7 @@ _NAME = re.compile(r"((?!0000)\d{4})-(0[1-9]|1[0-2])\.parquet")
 _READ_ATTEMPTS = 3
 
 Filter = Callable[[pl.LazyFrame], pl.LazyFrame]
-"""What is wanted of a file; what can be is left to the Parquet reader."""
+"""Selects rows of a file; the Parquet reader evaluates as much of it as it can."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,10 @@ class ArchivedMonth:
     """One file of the archive.
 
     Attributes:
-        table: whose rows it has.
+        table: the table of its rows.
         window: its month.
-        path: where it is.
-        record: what it says of itself.
+        path: path of the file.
+        record: its metadata.
         size: in bytes.
     """
 
@@ -73,10 +80,10 @@ def month_name(window: Window) -> str:
 class AuditArchive:
     """Archived audit rows on disk.
 
-    Readers need no lock: they see each file as it was before or after a replacement, never between.
+    Readers need no lock: they see each file as it was before or after a replacement, never in between.
 
     Args:
-        directory: where the archive is; made when first written to.
+        directory: folder of the archive; created by the first write.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -85,19 +92,19 @@ class AuditArchive:
         self._list = self._root / "months.json"
 
     def windows(self, table: AuditTable) -> list[Window]:
-        """The months that are archived, newest first; no file of theirs is opened, nor need it be there still.
+        """The archived months, newest first: listed months and existing files; no file is opened.
 
         Raises:
-            StoreError: if the folder cannot be looked into.
+            StoreError: if the folder cannot be read.
         """
-        with explained(self.directory):
+        with os_errors_as_store_errors(self.directory):
             names = self._listed()[table] | {path.name for path in _entries(self._root / table)}
         found = [match for name in names if (match := _NAME.fullmatch(name))]
         starts = [datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC) for match in found]
         return [month_window(start) for start in sorted(starts, reverse=True)]
 
     def _listed(self) -> dict[AuditTable, set[str]]:
-        """The files that were ever written, so that one that is gone is missed."""
+        """The names of all files ever written, so that a missing one is detected."""
         try:
             listed = json.loads(self._list.read_bytes())
             return {table: set(listed.get(table, [])) for table in AuditTable}
@@ -114,7 +121,7 @@ class AuditArchive:
             persist_folders(replace_file(self._list, text.encode()))
 
     def months(self, table: AuditTable | None = None) -> list[ArchivedMonth]:
-        """What every file says of itself, by table and month; only the ends of files are read.
+        """The metadata of every file, by table and month; only the footers of the files are read.
 
         Raises:
             StoreError: naming the file that cannot be used.
@@ -123,28 +130,28 @@ class AuditArchive:
         return [self.month(each, window) for each in tables for window in reversed(self.windows(each))]
 
     def month(self, table: AuditTable, window: Window) -> ArchivedMonth:
-        """What one file says of itself.
+        """The metadata of one file.
 
         Raises:
-            StoreError: naming it, if it cannot be used or is that of another month.
+            StoreError: naming the file, if it cannot be used or has the rows of another month.
         """
         path = self.path(table, window)
         record = read_record(path)
         if (record.table, record.month) != (table, month_name(window)):
             raise damaged(path, f"the rows of {record.table} {record.month}")
-        with named(path):
+        with read_errors(path):
             return ArchivedMonth(table, window, path, record, path.stat().st_size)
 
     def path(self, table: AuditTable, window: Window) -> Path:
-        """Where a month's file is, or would be."""
+        """The path of a month's file, whether it exists or not."""
         return self._root / table / f"{month_name(window)}.parquet"
 
     def read(self, table: AuditTable, windows: Sequence[Window], wanted: Filter) -> pl.DataFrame:
         """Rows of some months, in the order of the months given.
 
         Args:
-            table: whose rows.
-            windows: months there are files of.
+            table: the table of the rows.
+            windows: archived months.
             wanted: applied to each month's rows.
 
         Raises:
@@ -159,33 +166,33 @@ class AuditArchive:
             before = _identity(path)
             try:
                 self.month(table, window)
-                with named(path):
+                with read_errors(path):
                     return wanted(pl.scan_parquet(path, hive_partitioning=False)).collect()
             except StoreError:
-                if attempt == _READ_ATTEMPTS or _identity(path) == before:  # else it was replaced meanwhile
+                if attempt == _READ_ATTEMPTS or _identity(path) == before:  # else it has been replaced in the meantime
                     raise
         raise AssertionError("the last attempt returns or raises")
 
     def verified(self, table: AuditTable, window: Window) -> Manifest:
-        """Reads a whole file and holds it to what it says of itself.
+        """Reads a whole file and compares its rows with its manifest.
 
         Raises:
             StoreError: naming the file and what differs.
         """
         record = self.month(table, window).record
         path = self.path(table, window)
-        _hold(path, record.manifest, _manifest_in(path, table))
+        _require_equal(path, record.manifest, _manifest_in(path, table))
         return record.manifest
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Keeps other writers away for the body, and removes what killed ones left.
+        """Excludes other writers for the body, and removes the drafts of killed ones.
 
         Raises:
-            StoreFull: if the body runs out of space; no file is changed by what it had under way.
-            StoreError: if the system refuses for another reason.
+            StoreFull: if the body runs out of space; the interrupted write changes no file.
+            StoreError: for any other error of the system.
         """
-        with explained(self.directory), exclusive(self._root / ".lock"):
+        with os_errors_as_store_errors(self.directory), exclusive(self._root / ".lock"):
             for folder in (self._root, *(self._root / table for table in AuditTable)):
                 remove_drafts(folder)
             yield
@@ -200,28 +207,28 @@ class AuditArchive:
         clock: Clock,
         reached: Callable[[str], None],
     ) -> ArchivedMonth:
-        """Adds rows to a month's file, which is made if there is none; the file has every row once.
+        """Adds rows to a month's file, which is created if there is none; the file has every row once.
 
-        The new file is read back from disk and held to ``live`` and to the tally of the old one before it
-        takes its place. Where the old one has all the rows already it is left as it is, and verified.
+        The new file is read back from disk and compared with ``live`` and the manifest of the old file before it
+        replaces that. If the old file has all the rows already, it is verified and left unchanged.
 
         Args:
-            table: whose rows.
+            table: the table of the rows.
             window: their month.
-            live: the tally of the rows, computed by the database.
+            live: the manifest of the rows, computed by the database.
             batches: the rows, by (time, id).
-            clock: says when it was archived.
-            reached: told after each stage: ``written``, ``verified``, ``in place``.
+            clock: source of the time of archiving.
+            reached: called after each stage: ``written``, ``verified``, ``in place``.
 
         Raises:
-            StoreError: if the old file is damaged, what is on disk differs from what was asked for, or the
+            StoreError: if the old file is damaged, the file on disk differs from the rows to archive, or the
                 same id and time have two contents; the old file stays.
         """
         path = self.path(table, window)
-        known = path.exists() or path.name in self._listed()[table]
-        before = self.month(table, window).record.manifest if known else Manifest()
+        exists = path.exists() or path.name in self._listed()[table]
+        before = self.month(table, window).record.manifest if exists else Manifest()
         merge = Merge(table, path)
-        with explained(self.directory), drafted(path) as draft:
+        with os_errors_as_store_errors(self.directory), drafted(path) as draft:
 
             def record() -> Record:
                 together = before.plus(live).less_common(merge.common)
@@ -230,7 +237,7 @@ class AuditArchive:
             frames = read_frames(path, table) if before.rows else iter(())
             write_rows(draft, table, merge.batches(frames, batches), record)
             reached("written")
-            _hold(path, before, merge.archived)
+            _require_equal(path, before, merge.archived)
             expected = record().manifest
             _verify(draft, table, expected)
             reached("verified")
@@ -244,7 +251,7 @@ class AuditArchive:
 def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except FileNotFoundError:  # nothing was ever archived
+    except FileNotFoundError:  # nothing has been archived yet
         return []
 
 
@@ -255,7 +262,7 @@ def _manifest_in(path: Path, table: AuditTable) -> Manifest:
     return total
 
 
-def _hold(path: Path, expected: Manifest, found: Manifest) -> None:
+def _require_equal(path: Path, expected: Manifest, found: Manifest) -> None:
     if found != expected:
         raise damaged(path, expected.differences(found))
 
@@ -264,10 +271,10 @@ def _verify(draft: Path, table: AuditTable, expected: Manifest) -> None:
     found = _manifest_in(draft, table)
     if found != expected or read_record(draft).manifest != expected:
         raise StoreError(
-            f"What was written to {draft} is not what was to be archived.",
+            f"The file written to {draft} does not have the rows to archive.",
             expected=f"{expected.rows:,} rows with the checksum {expected.checksum}",
-            received=expected.differences(found) or "another record of it",
-            remedy="examine the disk; nothing was taken out of the database",
+            received=expected.differences(found) or "other metadata",
+            remedy="examine the disk; nothing was deleted from the database",
         )
 
 

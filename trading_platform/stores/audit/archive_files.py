@@ -1,7 +1,7 @@
-"""Parquet files of archived audit rows: written and read in pieces, with a record of what they hold.
+"""Parquet files of archived audit rows: written and read in batches, with metadata about their content.
 
-Columns and checksum stand in :mod:`trading_platform.stores.audit.archive_manifest`; which files there are is the
-business of :mod:`trading_platform.stores.audit.archive`.
+Columns and checksum are defined in :mod:`trading_platform.stores.audit.archive_manifest`;
+:mod:`trading_platform.stores.audit.archive` manages the set of files.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = 1
-"""Of the columns and of what is recorded about them; a reader refuses a newer one."""
+"""Version of the columns and the metadata; a reader rejects any other."""
 
 BATCH_ROWS = 20_000
-"""How many rows are in memory at once; also the size of a row group."""
+"""Rows in memory at once; also the size of a row group."""
 
 _RECORD = b"trading_platform.audit_archive"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a file says of itself.
+    """The metadata of a file.
 
     Attributes:
-        table: whose rows it has.
-        month: of which month, as ``2024-05``.
+        table: the table of its rows.
+        month: their month, as ``2024-05``.
         manifest: of its rows.
         archived_at: when it was written, UTC.
     """
@@ -48,30 +48,32 @@ class Record:
     archived_at: datetime
 
     def as_json(self) -> str:
-        """As it stands in the file."""
-        said = {"version": SCHEMA_VERSION, "table": self.table.value, "month": self.month, **self.manifest.as_dict()}
-        return json.dumps(said | {"archived_at": self.archived_at.isoformat()})
+        """The metadata as the file stores it."""
+        fields = {"version": SCHEMA_VERSION, "table": self.table.value, "month": self.month, **self.manifest.as_dict()}
+        return json.dumps(fields | {"archived_at": self.archived_at.isoformat()})
 
     @classmethod
     def from_json(cls, text: bytes) -> Record:
-        """The other way round.
+        """Parses the result of :meth:`as_json`.
 
         Raises:
-            ValueError, KeyError, TypeError: if it is not one.
+            ValueError, KeyError, TypeError: if the text is not such a record.
         """
-        said = json.loads(text)
-        if said["version"] != SCHEMA_VERSION:
-            raise ValueError(f"schema version {said['version']}, this program knows {SCHEMA_VERSION}")
-        checksum = said["checksum"]
+        fields = json.loads(text)
+        if fields["version"] != SCHEMA_VERSION:
+            raise ValueError(f"schema version {fields['version']}, this program reads {SCHEMA_VERSION}")
+        checksum = fields["checksum"]
         manifest = Manifest(
-            said["rows"],
-            _timestamp(said["first"]),
-            _timestamp(said["last"]),
-            said["lowest_id"],
-            said["highest_id"],
+            fields["rows"],
+            _timestamp(fields["first"]),
+            _timestamp(fields["last"]),
+            fields["lowest_id"],
+            fields["highest_id"],
             (int(checksum[:16], 16), int(checksum[16:], 16)),
         )
-        return cls(AuditTable(said["table"]), said["month"], manifest, datetime.fromisoformat(said["archived_at"]))
+        return cls(
+            AuditTable(fields["table"]), fields["month"], manifest, datetime.fromisoformat(fields["archived_at"])
+        )
 
 
 def _timestamp(text: str | None) -> datetime | None:
@@ -79,13 +81,13 @@ def _timestamp(text: str | None) -> datetime | None:
 
 
 def write_rows(path: Path, table: AuditTable, batches: Iterable[Sequence[Row]], record: Callable[[], Record]) -> None:
-    """Writes a file, a batch at a time.
+    """Writes a file, one batch at a time.
 
     Args:
-        path: where to.
-        table: whose rows they are.
+        path: path of the file.
+        table: the table of the rows.
         batches: the rows, some thousands at once.
-        record: what the file is to say of itself, asked after the last batch.
+        record: gives the metadata of the file; called after the last batch.
 
     Raises:
         OSError: if it cannot be written.
@@ -110,14 +112,14 @@ def _arrow_schema(table: AuditTable) -> pa.Schema:
 
 
 def read_frames(path: Path, table: AuditTable) -> Iterator[pl.DataFrame]:
-    """A file's rows, some thousands at once, in their order.
+    """The rows of a file in their order, some thousands at once.
 
     Raises:
-        StoreError: naming the file, if it cannot be read or has not the table's columns.
+        StoreError: naming the file, if it cannot be read or does not have the columns of the table.
     """
     import pyarrow.parquet as pq
 
-    with named(path), pq.ParquetFile(path) as file:
+    with read_errors(path), pq.ParquetFile(path) as file:
         expected = _arrow_schema(table)
         if not file.schema_arrow.equals(expected):
             raise damaged(path, f"the columns {', '.join(file.schema_arrow.names)}")
@@ -128,32 +130,32 @@ def read_frames(path: Path, table: AuditTable) -> Iterator[pl.DataFrame]:
 
 
 def rows_of(frame: pl.DataFrame) -> list[Row]:
-    """A frame's rows in the form in which :func:`write_rows` takes them."""
+    """The rows of a frame in the form that :func:`write_rows` takes."""
     return frame.with_columns(pl.col("timestamp").cast(pl.Int64)).rows()
 
 
 def read_record(path: Path) -> Record:
-    """What a file says of itself; only its end is read, and its number of rows held to it.
+    """The metadata of a file; only the footer is read, and its number of rows compared with the manifest.
 
     Raises:
-        StoreError: naming the file, if it cannot be read or does not have the rows it says.
+        StoreError: naming the file, if it cannot be read or does not have the number of rows in its manifest.
     """
     import pyarrow.parquet as pq
 
-    with named(path):
+    with read_errors(path):
         footer = pq.read_metadata(path)
         try:
             record = Record.from_json((footer.metadata or {})[_RECORD])
         except (ValueError, KeyError, TypeError) as error:
-            raise damaged(path, f"a record of its content that cannot be used ({error})") from None
+            raise damaged(path, f"metadata that cannot be used ({error})") from None
     if footer.num_rows != record.manifest.rows:
-        raise damaged(path, f"{footer.num_rows:,} rows instead of the {record.manifest.rows:,} it says it has")
+        raise damaged(path, f"{footer.num_rows:,} rows instead of the {record.manifest.rows:,} in its manifest")
     return record
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
-    """Failures to read a file as the platform's error with its name."""
+def read_errors(path: Path) -> Iterator[None]:
+    """Converts a failure to read a file to an error of the platform that names the file."""
     import pyarrow as pa
 
     try:
@@ -163,10 +165,10 @@ def named(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, received: str) -> StoreError:
-    """The error for an archived file that is not as it must be."""
+    """The error for an archived file with invalid content."""
     return StoreError(
         f"The audit archive's file {path} cannot be used.",
-        expected="the Parquet file that the platform wrote, whole and unchanged",
+        expected="the Parquet file that the platform wrote, complete and unchanged",
         received=received,
-        remedy="put it back from a backup; do not delete it, its rows are in the database no longer",
+        remedy="restore it from a backup; do not delete it, the database no longer has its rows",
     )

@@ -1,9 +1,9 @@
-"""What is archived, and what tells one set of archived rows from another: columns, counts, checksum.
+"""Archived tables with their columns, and the manifest of a set of archived rows: counts and checksum.
 
-The checksum of a set of rows is the sum of their digests, in two halves of 64 bits, so that it depends
-on every byte of every row but not on their order, and those of two disjoint sets add up. A row's
-digest is the SHA-256 of its values as text, each with its length in characters before it (``3:abc``)
-and ``-`` for NULL. ``sql/queries/audit/archive/digest_*.sql`` says the same in the database.
+The checksum of a set of rows is the sum of their digests, in two halves of 64 bits: it depends on every byte
+of every row but not on their order, and the checksums of two disjoint sets add up. The digest of a row is the
+SHA-256 of its values as text, each preceded by its length in characters (``3:abc``), and ``-`` for NULL.
+``sql/queries/audit/archive/digest_*.sql`` computes the same in the database.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import polars as pl
 _HALF = 1 << 64
 
 Row = tuple[Any, ...]
-"""One row in the order of the columns; the time in microseconds since 1970."""
+"""One row in the order of the columns; the time in microseconds since 1970-01-01 UTC."""
 
 
 class AuditTable(StrEnum):
-    """The tables that are archived, all of schema ``audit``."""
+    """The archived tables, all in the schema ``audit``."""
 
     DECISIONS = "decisions"
     EVENTS = "system_events"
@@ -52,15 +52,15 @@ ARCHIVE_SCHEMAS: dict[AuditTable, dict[str, pl.DataType]] = {
         "metadata": pl.String(),
     },
 }
-"""Columns of each table's files: those of the table, ids of decisions, enums and JSON as PostgreSQL writes them."""
+"""Columns of each table's files: those of the table; UUIDs, enums and JSON as the text PostgreSQL writes."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What tells one set of rows from another without keeping them.
+    """Counts, bounds and checksum that identify a set of rows.
 
     Attributes:
-        rows: how many.
+        rows: number of rows.
         first: earliest time; None without rows.
         last: latest time.
         lowest_id: smallest id, in the table's order.
@@ -81,7 +81,7 @@ class Manifest:
         return "".join(f"{half:016x}" for half in self.halves)
 
     def plus(self, other: Manifest) -> Manifest:
-        """Of both sets together, which have no row in common."""
+        """The manifest of the union of two disjoint sets."""
         return Manifest(
             self.rows + other.rows,
             _least(self.first, other.first),
@@ -92,14 +92,14 @@ class Manifest:
         )
 
     def less_common(self, common: Manifest) -> Manifest:
-        """Where :meth:`plus` has counted the ``common`` rows of two sets twice: counted once."""
+        """Corrects the result of :meth:`plus` for rows that both sets have: counts the ``common`` rows once."""
         halves = (-common.halves[0], -common.halves[1])
         return Manifest(
             self.rows - common.rows, self.first, self.last, self.lowest_id, self.highest_id, _sum(self.halves, halves)
         )
 
     def as_dict(self) -> dict[str, object]:
-        """For people and machines, as the file records it."""
+        """The manifest as the file stores it."""
         return {
             "rows": self.rows,
             "first": self.first.isoformat() if self.first else None,
@@ -110,7 +110,7 @@ class Manifest:
         }
 
     def differences(self, other: Manifest) -> str:
-        """What ``other`` has that differs, in words; empty where nothing does."""
+        """Text that lists the differences of ``other``; empty if there are none."""
         mine, theirs = self.as_dict(), other.as_dict()
         return ", ".join(
             f"{name} {theirs[name]} instead of {mine[name]}" for name in mine if mine[name] != theirs[name]
@@ -130,13 +130,13 @@ def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
 
 
 def manifest_of_digest(row: Row) -> Manifest:
-    """The tally from the one row of ``sql/queries/audit/archive/digest_*.sql``."""
+    """The manifest from the one row of ``sql/queries/audit/archive/digest_*.sql``."""
     rows, first, last, lowest, highest, one, two = row
     return Manifest(rows, first, last, lowest, highest, (int(one) % _HALF, int(two) % _HALF))
 
 
 def manifest_of(frame: pl.DataFrame) -> Manifest:
-    """The tally of rows as a file has them."""
+    """The manifest of rows read from a file."""
     if frame.is_empty():
         return Manifest()
     digests = [hashlib.sha256(text.encode()).digest() for text in frame.select(_canonical(frame.schema)).to_series()]

@@ -1,4 +1,4 @@
-"""Puts rows of the database and rows of an archived file together, each row once, a batch at a time."""
+"""Merges rows of the database with rows of an archived file, each row once, one batch at a time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, Audi
 
 
 class Merge:
-    """One merging of two sorted sets of rows.
+    """One merge of two sorted sets of rows.
 
     Args:
-        table: whose rows they are.
+        table: the table of the rows.
         path: the archived file, for messages.
 
     Attributes:
-        archived: tally of the rows the file gave, once all were taken.
-        common: tally of the rows that both sides had, once all were taken.
+        archived: manifest of the rows of the file, once all were read.
+        common: manifest of the rows that both sides have, once all were read.
     """
 
     def __init__(self, table: AuditTable, path: Path) -> None:
@@ -31,25 +31,25 @@ class Merge:
         self.common = Manifest()
         self._table = table
         self._path = path
-        self._waiting: list[Row] = []
+        self._duplicates: list[Row] = []
 
     def batches(self, archived: Iterable[pl.DataFrame], live: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
-        """The rows of both, by (time, id).
+        """The rows of both sides, by (time, id).
 
         Raises:
-            StoreError: if both have a row of the same key with different content.
+            StoreError: if both sides have a row with the same key and different content.
         """
         files = chain.from_iterable(map(self._counted, archived))
-        rows = self._once(heapq.merge(files, chain.from_iterable(live), key=_key))
+        rows = self._deduplicated(heapq.merge(files, chain.from_iterable(live), key=_key))
         while batch := list(islice(rows, BATCH_ROWS)):
             yield batch
-        self._settle()
+        self._count_duplicates()
 
     def _counted(self, frame: pl.DataFrame) -> list[Row]:
         self.archived = self.archived.plus(manifest_of(frame))
         return rows_of(frame)
 
-    def _once(self, rows: Iterator[Row]) -> Iterator[Row]:
+    def _deduplicated(self, rows: Iterator[Row]) -> Iterator[Row]:
         previous: Row | None = None
         for row in rows:
             if previous is not None and _key(previous) == _key(row):
@@ -61,7 +61,7 @@ class Merge:
     def _drop(self, kept: Row, row: Row) -> None:
         if kept != row:
             raise StoreError(
-                f"The database has another row than the audit archive's file {self._path} under the same key.",
+                f"The database and the audit archive's file {self._path} have different rows under the same key.",
                 expected=f"id {kept[0]} with its archived content",
                 received=", ".join(
                     name
@@ -69,18 +69,18 @@ class Merge:
                     if one != other
                 )
                 + " differs",
-                remedy=f"find out who changed audit.{self._table}, then give one of the two rows another id",
+                remedy=f"find out what changed audit.{self._table}, then give one of the two rows another id",
             )
-        self._waiting.append(row)
-        if len(self._waiting) >= BATCH_ROWS:
-            self._settle()
+        self._duplicates.append(row)
+        if len(self._duplicates) >= BATCH_ROWS:
+            self._count_duplicates()
 
-    def _settle(self) -> None:
+    def _count_duplicates(self) -> None:
         schema = dict(ARCHIVE_SCHEMAS[self._table])
         texts = schema | {"timestamp": pl.Int64()}
-        frame = pl.DataFrame(self._waiting, schema=texts, orient="row").cast({"timestamp": schema["timestamp"]})
+        frame = pl.DataFrame(self._duplicates, schema=texts, orient="row").cast({"timestamp": schema["timestamp"]})
         self.common = self.common.plus(manifest_of(frame))
-        self._waiting = []
+        self._duplicates = []
 
 
 def _key(row: Row) -> tuple[int, str | int]:

@@ -1,6 +1,6 @@
-"""Archived rows beside those still in the database, as the same dataclasses.
+"""Reads archived rows together with those still in the database, as the same dataclasses.
 
-Used by :mod:`trading_platform.stores.audit.journal`, which knows what its callers filter by.
+Used by :mod:`trading_platform.stores.audit.journal`, which builds the filters.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _Record = TypeVar("_Record", bound=_AuditRow)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which rows of a table somebody asks for.
+class RowQuery:
+    """A query for rows of one table.
 
     Attributes:
-        table: whose rows.
-        start: earliest time; None: from the first.
-        end: first time not wanted; None: to the last.
-        conditions: further ones.
-        limit: how many, the newest.
-        ids_descend: the order among rows of the same time.
+        table: the table.
+        start: earliest time, inclusive; None: from the first row.
+        end: latest time, exclusive; None: to the last row.
+        conditions: further conditions.
+        limit: maximum number of rows; the newest are returned.
+        ids_descend: whether ids descend among rows of the same time.
     """
 
     table: AuditTable
@@ -49,12 +49,12 @@ class Wanted:
     limit: int
     ids_descend: bool
 
-    def reaches(self, window: Window) -> bool:
-        """Whether a month can have such rows."""
+    def overlaps(self, window: Window) -> bool:
+        """Whether a month can have matching rows."""
         return (self.start is None or window.end > self.start) and (self.end is None or window.start < self.end)
 
-    def of(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """The newest such rows of a month."""
+    def apply(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """The newest matching rows of a month."""
         bounds = [pl.col("timestamp") >= self.start] if self.start else []
         bounds += [pl.col("timestamp") < self.end] if self.end else []
         return (
@@ -68,9 +68,9 @@ class ArchivedRows(Generic[_Record]):
     """Archived rows of one table as dataclasses.
 
     Args:
-        archive: where they are.
-        record: the dataclass; its fields are named as the columns.
-        parsers: how a text becomes a field's value, where it is not left as it is.
+        archive: the archive.
+        record: the dataclass; its fields have the names of the columns.
+        parsers: conversions of text to the value of a field; other fields are taken unchanged.
     """
 
     def __init__(self, archive: AuditArchive, record: type[_Record], parsers: Mapping[str, Any]) -> None:
@@ -78,22 +78,21 @@ class ArchivedRows(Generic[_Record]):
         self._record = record
         self._parsers = parsers
 
-    def added_to(self, live: Sequence[_Record], wanted: Wanted) -> list[_Record]:
-        """The newest rows of both, each once; a month is opened only where it can have some of them.
+    def added_to(self, live: Sequence[_Record], wanted: RowQuery) -> list[_Record]:
+        """The newest rows of both, each once; a month's file is opened only if it can have some of them.
 
-        The live ones must have been read before: a row that is archived meanwhile is then in both, and
-        not in neither.
+        Read the live rows first: a row that is archived in the meantime is then in both, and cannot be missed.
 
         Raises:
-            StoreError: naming the file that would be needed and cannot be used.
+            StoreError: naming a file that is needed and cannot be used.
         """
         found = {(row.timestamp, row.id): row for row in live}
         for window in self._archive.windows(wanted.table):
-            if not wanted.reaches(window):
+            if not wanted.overlaps(window):
                 continue
             if len(found) >= wanted.limit and window.end <= self._last_wanted(found, wanted.limit):
                 break
-            for row in self._archive.read(wanted.table, [window], wanted.of).iter_rows(named=True):
+            for row in self._archive.read(wanted.table, [window], wanted.apply).iter_rows(named=True):
                 built = self._build(row)
                 found.setdefault((built.timestamp, built.id), built)
         rows = sorted(found.values(), key=lambda row: row.id, reverse=wanted.ids_descend)
@@ -113,7 +112,7 @@ class ArchivedRows(Generic[_Record]):
 
 
 def _utc(timestamp: datetime) -> datetime:
-    """The same moment, its zone as the driver of the database gives it."""
+    """The same timestamp in UTC, as the database driver returns it."""
     return timestamp.astimezone(UTC)
 
 

@@ -1,6 +1,6 @@
-"""Old months of the audit tables in the database: found, counted, read, and taken out.
+"""Finds, counts, reads and deletes old months of the audit tables in the database.
 
-All of it as the owner of the schema. Where the rows go: :mod:`trading_platform.stores.audit.archive`.
+All of it works as the owner of the schema. The rows go to :mod:`trading_platform.stores.audit.archive`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 LOCK_ATTEMPTS = 20
 LOCK_PAUSE = 0.05
-"""A lock is asked for so often, with so many seconds between, and never waited for: whoever waits for an
-exclusive lock holds up all who come after, and could be waiting for one who waits for us."""
+"""A lock is tried this often, with this many seconds in between, and never waited for: a transaction that waits
+for an exclusive lock blocks all later ones, and could deadlock with one that waits for it."""
 
 
 class Removal(StrEnum):
-    """What came of taking a month out of the database."""
+    """Outcome of deleting a month from the database."""
 
     DONE = "done"
     CHANGED = "changed"
@@ -38,10 +38,10 @@ class Removal(StrEnum):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a month's rows are.
+    """The relation that holds a month's rows.
 
     Attributes:
-        name: the relation, as SQL takes it.
+        name: of the relation, quoted for SQL.
         default: whether it is the default partition, which has rows of other months too.
     """
 
@@ -50,7 +50,7 @@ class _Place:
 
 
 class AuditSource:
-    """The audit tables as the archive's source.
+    """The audit tables as the source of the archive.
 
     Args:
         database: as the owner of the schema.
@@ -60,7 +60,7 @@ class AuditSource:
         self._database = database
 
     def due(self, table: AuditTable, before: datetime) -> list[Window]:
-        """The months that end at ``before`` or earlier and have a partition, or rows in the default one; in order."""
+        """The months that end at ``before`` or earlier and have a partition or rows in the default one; in order."""
         with self._database.begin() as connection:
             parted = [window for window in _partitions(connection, table) if window.end <= before]
             months = execute(
@@ -71,17 +71,17 @@ class AuditSource:
         return sorted({*parted, *(month_window(month) for (month,) in months)})
 
     def partitions(self, table: AuditTable) -> list[Window]:
-        """The months that have a partition, in order."""
+        """The months with a partition, in order."""
         with self._database.begin() as connection:
             return list(_partitions(connection, table))
 
     def archived(self) -> list[tuple[str, str]]:
-        """Table and month (2024-05) of what the events of the last year say was archived."""
+        """Table and month (2024-05) of each archived month, from the events of the last year."""
         with self._database.begin() as connection:
             return [(table, month) for table, month in execute(connection, query("audit/archive/archived_months"))]
 
     def overdue(self, table: AuditTable, before: datetime) -> tuple[int, datetime | None]:
-        """How many rows older than ``before`` the table has, and the time of the oldest."""
+        """Number of rows older than ``before`` in the table, and the time of the oldest."""
         with self._database.begin() as connection:
             statement = query("audit/archive/overdue").format(place=f"audit.{table}")
             rows, oldest = execute(connection, statement, {"before": before})[0]
@@ -89,7 +89,7 @@ class AuditSource:
 
     @contextmanager
     def reading(self, table: AuditTable, window: Window) -> Iterator[tuple[Manifest, Iterator[Sequence[Row]]]]:
-        """A month's tally, and its rows by (time, id), some thousands at once: both of the same moment."""
+        """A month's manifest, and its rows by (time, id), some thousands at once, both from one snapshot."""
         import psycopg
 
         bounds = {"first": window.start, "after": window.end}
@@ -109,20 +109,21 @@ class AuditSource:
         sleep: Sleep,
         before_commit: Callable[[Connection], None],
     ) -> Removal:
-        """Takes a month's rows out, in one transaction, if they are those expected.
+        """Deletes a month's rows in one transaction, if they match the expected manifest.
 
-        Nobody can change them from the moment they are counted until they are gone; others can read them
-        meanwhile, and write other months, but for the moment of the removal itself.
+        The rows are locked against writes from the count until the deletion. Other transactions can read them
+        and write other months in the meantime, except while the rows are being deleted.
 
         Args:
-            table: whose rows.
+            table: the table of the rows.
             window: their month.
-            expected: their tally.
+            expected: their manifest.
             sleep: waits between attempts at a lock.
-            before_commit: does what is to be committed together with it.
+            before_commit: does what is to be committed in the same transaction.
 
         Returns:
-            ``CHANGED`` if they are not those expected, ``BUSY`` if somebody holds a lock; nothing was done then.
+            ``CHANGED`` if the rows differ from the manifest, ``BUSY`` if another transaction holds a lock;
+            nothing was deleted then.
         """
         with self._database.begin() as connection:
             place = _place(connection, table, window)
@@ -163,7 +164,7 @@ def _digest(connection: Connection, table: AuditTable, window: Window, place: st
 
 
 def _locked(connection: Connection, what: str, sleep: Sleep) -> bool:
-    """Whether the lock was free within the attempts; held until the transaction ends."""
+    """Whether the lock was acquired within the attempts; held until the transaction ends."""
     from psycopg.errors import LockNotAvailable
 
     for _ in range(LOCK_ATTEMPTS):
@@ -178,10 +179,10 @@ def _locked(connection: Connection, what: str, sleep: Sleep) -> bool:
 
 
 def _drop(connection: Connection, table: AuditTable, place: _Place, sleep: Sleep) -> bool:
-    """Drops a partition; False if the locks that takes are not to be had.
+    """Drops a partition; False if the locks for it are not available.
 
-    Dropped as it is and not detached first: a detached table gets the foreign key to the orders for itself, and
-    for that the orders would have to be locked.
+    It is not detached first: a detached table gets a foreign key to the orders of its own, which would require
+    a lock on the orders.
     """
     tables = f"ONLY audit.{table}, ONLY {_default(table)}, ONLY {place.name}"
     if not _locked(connection, f"{tables} IN ACCESS EXCLUSIVE MODE", sleep):

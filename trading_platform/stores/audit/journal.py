@@ -1,8 +1,8 @@
-"""Decisions and system events (data-architecture §2.3), a partition a month.
+"""Decisions and system events, one partition per month.
 
-Months without a partition go to a default one, so nothing is lost; :meth:`AuditStore.ensure_partitions`
-makes the missing ones and moves there what came before them. Months older than a year are in
-:mod:`trading_platform.stores.audit.archive`, and are read from there.
+Rows of a month without a partition go to the default one, so nothing is lost;
+:meth:`AuditStore.ensure_partitions` creates the missing partitions and moves their rows there. Months older than
+a year are read from :mod:`trading_platform.stores.audit.archive`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import month_window, parse_timestamp
 from trading_platform.stores.audit.archive import AuditArchive
 from trading_platform.stores.audit.archive_manifest import AuditTable
-from trading_platform.stores.audit.archive_reading import DECISION_PARSERS, EVENT_PARSERS, ArchivedRows, Wanted
+from trading_platform.stores.audit.archive_reading import DECISION_PARSERS, EVENT_PARSERS, ArchivedRows, RowQuery
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.records import checked_text, checked_time, choice, fetch, json_text
 from trading_platform.stores.postgres.sql import query
@@ -34,18 +34,18 @@ _NAME = 50  # characters of the VARCHAR(50) columns
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision, as ``audit.decisions`` has it.
+    """One decision: a row of ``audit.decisions``.
 
     Attributes:
-        id: the decision.
+        id: id of the decision.
         timestamp: when it was taken, UTC.
         decision_type: entry, exit, skip, …
         symbol: instrument; None for the whole portfolio.
-        signals: the signals it was taken on; decimals and times come back as text.
-        risk_check: what the validation of risk said.
-        final_action: what was done.
-        reasoning: why, in words.
-        order_id: the order that came of it, if one did.
+        signals: the signals it is based on; decimals and times are read back as text.
+        risk_check: result of the risk check.
+        final_action: the action taken.
+        reasoning: the reasons, as text.
+        order_id: the resulting order, if any.
     """
 
     id: UUID
@@ -61,16 +61,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class SystemEvent:
-    """One event, as ``audit.system_events`` has it.
+    """One event: a row of ``audit.system_events``.
 
     Attributes:
-        id: running number.
+        id: sequential number.
         timestamp: when it happened, UTC.
         event_type: kind of event.
-        severity: how bad it is.
-        component: who says so.
-        message: what happened, in words.
-        metadata: further data; decimals and times come back as text.
+        severity: severity of the event.
+        component: the component that logged it.
+        message: what happened, as text.
+        metadata: further data; decimals and times are read back as text.
     """
 
     id: int
@@ -86,8 +86,8 @@ class AuditStore:
     """The tables ``audit.decisions`` and ``audit.system_events``.
 
     Args:
-        database: where they are.
-        archive: where their old months are; without it only what is in the database is read.
+        database: the database.
+        archive: the archive of old months; without it only the database is read.
     """
 
     def __init__(self, database: Database, archive: AuditArchive | None = None) -> None:
@@ -107,10 +107,10 @@ class AuditStore:
         timestamp: datetime | None = None,
         decision_id: UUID | None = None,
     ) -> Decision:
-        """Writes a decision; its time is now and its id a new one unless given.
+        """Records a decision; its time defaults to now and its id to a new one.
 
         Raises:
-            InvalidRequest: if a text is too long, a value has no form in JSON, or the order is unknown.
+            InvalidRequest: if a text is too long, a value cannot be written as JSON, or the order does not exist.
         """
         from psycopg.errors import ForeignKeyViolation
 
@@ -143,10 +143,10 @@ class AuditStore:
         order_id: UUID | None = None,
         limit: int = 1000,
     ) -> list[Decision]:
-        """Decisions of a half-open window, newest first, archived ones too.
+        """Decisions in a half-open window, newest first, including archived ones.
 
         Raises:
-            StoreError: naming the archived file that would be needed and cannot be used.
+            StoreError: naming an archived file that is needed and cannot be used.
         """
         equal = {"symbol": symbol, "decision_type": decision_type, "order_id": order_id}
         bounds = _window(start, end)
@@ -154,8 +154,8 @@ class AuditStore:
             live = fetch(connection, Decision, query("audit/journal/decisions"), {**bounds, **equal, "limit": limit})
         if self._archive is None:
             return live
-        wanted = Wanted(AuditTable.DECISIONS, **bounds, conditions=_equal(equal), limit=limit, ids_descend=False)
-        self._pass_over_nothing(self._archive, wanted, len(live))
+        wanted = RowQuery(AuditTable.DECISIONS, **bounds, conditions=_equal(equal), limit=limit, ids_descend=False)
+        self._require_archived_months(self._archive, wanted, len(live))
         return ArchivedRows(self._archive, Decision, DECISION_PARSERS).added_to(live, wanted)
 
     def log(
@@ -168,10 +168,10 @@ class AuditStore:
         metadata: Mapping[str, Any] | None = None,
         timestamp: datetime | None = None,
     ) -> SystemEvent:
-        """Writes a system event; its time is now unless given.
+        """Records a system event; its time defaults to now.
 
         Raises:
-            InvalidRequest: for an unknown severity, a text that is too long, a value without a form in JSON.
+            InvalidRequest: for an unknown severity, a text that is too long, a value that cannot be written as JSON.
         """
         with self._database.begin() as connection:
             return self.add_event(
@@ -216,10 +216,10 @@ class AuditStore:
         at_least: str = Severity.INFO,
         limit: int = 1000,
     ) -> list[SystemEvent]:
-        """System events of a half-open window that are at least so severe, newest first, archived ones too.
+        """System events in a half-open window, of a severity of at least ``at_least``, newest first, archived ones too.
 
         Raises:
-            StoreError: naming the archived file that would be needed and cannot be used.
+            StoreError: naming an archived file that is needed and cannot be used.
         """
         equal = {"event_type": event_type, "component": component}
         lowest = choice(Severity, at_least, "severity")
@@ -231,26 +231,26 @@ class AuditStore:
             return live
         severe = [severity.value for severity in list(Severity)[list(Severity).index(lowest) :]]
         matching = [*_equal(equal), pl.col("severity").is_in(severe)]
-        wanted = Wanted(AuditTable.EVENTS, **bounds, conditions=matching, limit=limit, ids_descend=True)
-        self._pass_over_nothing(self._archive, wanted, len(live))
+        wanted = RowQuery(AuditTable.EVENTS, **bounds, conditions=matching, limit=limit, ids_descend=True)
+        self._require_archived_months(self._archive, wanted, len(live))
         parsers = {**EVENT_PARSERS, "severity": Severity}
         return ArchivedRows(self._archive, SystemEvent, parsers).added_to(live, wanted)
 
     def require_archive(self, archive: AuditArchive, table: AuditTable) -> None:
-        """Makes sure that an archive without any month of a table is the right one.
+        """Verifies that an archive without any month of a table is the right one.
 
         Raises:
-            StoreError: if months were archived that are not where ``archive`` is.
+            StoreError: if months of the table were archived elsewhere.
         """
         newest = None if archive.windows(table) else self._newest_archived(table)
         if newest is not None:
-            raise self._not_there(archive, table, newest)
+            raise self._archive_missing(archive, table, newest)
 
-    def _pass_over_nothing(self, archive: AuditArchive, wanted: Wanted, live: int) -> None:
+    def _require_archived_months(self, archive: AuditArchive, wanted: RowQuery, live: int) -> None:
         if live < wanted.limit and not archive.windows(wanted.table):
             newest = self._newest_archived(wanted.table)
-            if newest is not None and wanted.reaches(month_window(parse_timestamp(f"{newest}-01"))):
-                raise self._not_there(archive, wanted.table, newest)
+            if newest is not None and wanted.overlaps(month_window(parse_timestamp(f"{newest}-01"))):
+                raise self._archive_missing(archive, wanted.table, newest)
 
     def _newest_archived(self, table: AuditTable) -> str | None:
         with self._database.begin() as connection:
@@ -258,16 +258,16 @@ class AuditStore:
         return None if newest is None else str(newest)
 
     @staticmethod
-    def _not_there(archive: AuditArchive, table: AuditTable, newest: str) -> StoreError:
+    def _archive_missing(archive: AuditArchive, table: AuditTable, newest: str) -> StoreError:
         return StoreError(
             f"The audit archive is not in {archive.directory}.",
             expected=f"files of audit.{table} up to {newest}",
             received="none",
-            remedy="set ARCHIVE_DIR to where the archive is",
+            remedy="set ARCHIVE_DIR to the folder of the archive",
         )
 
     def ensure_partitions(self, since: datetime | None = None, months_ahead: int = 3) -> list[str]:
-        """Makes the missing months of both tables, from ``since`` (now) on; names what it made."""
+        """Creates the missing monthly partitions of both tables from ``since`` (default: now); returns their names."""
         row = {"since": checked_time(since, "first month") if since else None, "months_ahead": months_ahead}
         with self._database.begin() as connection:
             return [name for (name,) in execute(connection, query("audit/journal/ensure_partitions"), row)]
@@ -278,7 +278,7 @@ def _optional_json(value: Mapping[str, Any] | None, name: str) -> str | None:
 
 
 def _equal(values: Mapping[str, object]) -> list[pl.Expr]:
-    """Conditions on archived columns; None: any value."""
+    """Equality conditions on archived columns; None matches any value."""
     return [pl.col(name) == str(value) for name, value in values.items() if value is not None]
 
 

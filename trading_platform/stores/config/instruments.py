@@ -1,4 +1,4 @@
-"""The universe: which instruments the platform keeps data for (``config.instruments``).
+"""The universe: the instruments for which the platform stores data (``config.instruments``).
 
 Configuration, not code: adding a symbol needs no deployment.
 """
@@ -15,7 +15,7 @@ from trading_platform.domain.market.instruments import AssetClass, Instrument, c
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.sql import query
 
-_FEW = 20  # symbols that a message can still name
+_FEW = 20  # symbols that a message can list
 
 _SELECT = """
 SELECT symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallback_sources FROM config.instruments"""
@@ -28,19 +28,19 @@ class InstrumentStore:
         self._database = database
 
     def all(self) -> dict[str, Instrument]:
-        """Every instrument, by symbol, in order."""
+        """All instruments by symbol, in order."""
         return {row[0]: _instrument(row) for row in self._database.rows(f"{_SELECT} ORDER BY symbol")}
 
     def get(self, symbol: str) -> Instrument | None:
-        """The instrument of that symbol, if the universe has it."""
+        """The instrument with that symbol, if the universe has it."""
         rows = self._database.rows(f"{_SELECT} WHERE symbol = %(symbol)s", {"symbol": symbol})
         return _instrument(rows[0]) if rows else None
 
     def require(self, symbols: Sequence[str]) -> dict[str, Instrument]:
-        """The instruments of these symbols.
+        """The instruments with these symbols.
 
         Raises:
-            InvalidRequest: naming each symbol that the universe does not have, and those that look like it.
+            InvalidRequest: naming each symbol that the universe does not have, and similar ones that it has.
         """
         rows = self._database.rows(f"{_SELECT} WHERE symbol = ANY(%(symbols)s)", {"symbols": list(symbols)})
         found = {row[0]: _instrument(row) for row in rows}
@@ -59,7 +59,7 @@ class InstrumentStore:
         return {symbol: found[symbol] for symbol in symbols}
 
     def add(self, instrument: Instrument) -> bool:
-        """Adds an instrument, or changes the one of that symbol; True if it is new."""
+        """Adds an instrument or changes the one with that symbol; True if it is new."""
         values = {
             **asdict(instrument),
             "asset_class": instrument.asset_class.value,
@@ -69,7 +69,7 @@ class InstrumentStore:
             return bool(execute(connection, query("config/instruments/save"), values)[0][0])
 
     def remove(self, symbol: str) -> bool:
-        """Takes an instrument out of the universe; its data stays. True if it was in."""
+        """Removes an instrument from the universe; its data stays. True if it was in the universe."""
         check_symbol(symbol)
         with self._database.begin() as connection:
             return bool(

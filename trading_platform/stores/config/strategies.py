@@ -1,4 +1,4 @@
-"""Strategies and risk limits (data-architecture §2.2); the universe is in ``stores.instruments``."""
+"""Strategies and risk limits; the universe is in :mod:`trading_platform.stores.config.instruments`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from trading_platform.stores.postgres.sql import query
 
 @dataclass(frozen=True)
 class Strategy:
-    """One strategy, as ``config.strategies`` has it.
+    """One strategy: a row of ``config.strategies``.
 
     Attributes:
         id: short name.
-        name: name for people.
+        name: display name.
         enabled: whether it runs.
-        params: its parameters; decimals and times come back as text.
+        params: its parameters; decimals and times are read back as text.
         allowed_symbols: symbols it may trade; None for all.
         regime_filter: market regimes it runs in; None for all.
-        max_positions: how many positions it may hold at once; None for no limit.
+        max_positions: maximum number of simultaneous positions; None for no limit.
         created_at: when it was added, UTC.
         updated_at: when it last changed, UTC.
     """
@@ -45,14 +45,14 @@ class Strategy:
 
 @dataclass(frozen=True)
 class RiskLimit:
-    """One limit, as ``config.risk_limits`` has it.
+    """One limit: a row of ``config.risk_limits``.
 
     Attributes:
         key: its name.
         value: the limit.
-        description: what it limits, in words.
+        description: what it limits, as text.
         updated_at: when it last changed, UTC.
-        updated_by: who changed it.
+        updated_by: the user or application that changed it.
     """
 
     key: str
@@ -79,10 +79,10 @@ class StrategyStore:
         regime_filter: Sequence[str] | None = None,
         max_positions: int | None = None,
     ) -> Strategy:
-        """Adds a strategy, or replaces the one of that id.
+        """Adds a strategy or replaces the one with that id.
 
         Raises:
-            InvalidRequest: if a text is too long, a symbol is none, or a parameter has no form in JSON.
+            InvalidRequest: if a text is too long, a symbol is invalid, or a parameter cannot be written as JSON.
         """
         if max_positions is not None and max_positions < 0:
             raise InvalidRequest(
@@ -106,10 +106,10 @@ class StrategyStore:
             return fetch(connection, Strategy, query("config/strategies/save_strategy"), row)[0]
 
     def enable(self, strategy_id: str, *, enabled: bool = True) -> Strategy:
-        """Switches a strategy on or off.
+        """Enables or disables a strategy.
 
         Raises:
-            InvalidRequest: if there is none of that id.
+            InvalidRequest: if there is no strategy with that id.
         """
         row = {"id": strategy_id, "enabled": enabled}
         with self._database.begin() as connection:
@@ -119,13 +119,13 @@ class StrategyStore:
         return found[0]
 
     def get(self, strategy_id: str) -> Strategy | None:
-        """The strategy of that id, if there is one."""
+        """The strategy with that id, if there is one."""
         with self._database.begin() as connection:
             found = fetch(connection, Strategy, query("config/strategies/strategies"), {"id": strategy_id})
         return found[0] if found else None
 
     def all(self) -> list[Strategy]:
-        """Every strategy, by id."""
+        """All strategies, by id."""
         with self._database.begin() as connection:
             return fetch(connection, Strategy, query("config/strategies/strategies"), {"id": None})
 
@@ -139,10 +139,10 @@ class RiskLimitStore:
     def set(
         self, key: str, value: Decimal | int | str, *, description: str | None = None, by: str | None = None
     ) -> RiskLimit:
-        """Sets a limit; who did it is the session's application name or user unless given.
+        """Sets a limit; ``by`` defaults to the session's application name or user.
 
         Raises:
-            InvalidRequest: if a text is too long, or the value is no amount.
+            InvalidRequest: if a text is too long or the value is not an amount.
         """
         row = {
             "key": checked_text(key, "limit's name", 50),
@@ -154,18 +154,18 @@ class RiskLimitStore:
             return fetch(connection, RiskLimit, query("config/strategies/save_risk_limit"), row)[0]
 
     def get(self, key: str) -> RiskLimit | None:
-        """The limit of that name, if there is one."""
+        """The limit with that name, if there is one."""
         with self._database.begin() as connection:
             found = fetch(connection, RiskLimit, query("config/strategies/risk_limits"), {"key": key})
         return found[0] if found else None
 
     def all(self) -> list[RiskLimit]:
-        """Every limit, by name."""
+        """All limits, by name."""
         with self._database.begin() as connection:
             return fetch(connection, RiskLimit, query("config/strategies/risk_limits"), {"key": None})
 
     def remove(self, key: str) -> bool:
-        """Takes a limit away; True if there was one."""
+        """Deletes a limit; True if there was one."""
         with self._database.begin() as connection:
             return bool(
                 execute(connection, "DELETE FROM config.risk_limits WHERE key = %(key)s RETURNING key", {"key": key})

@@ -1,7 +1,7 @@
-"""The catalog of features (data-architecture §6.1): the table ``features.catalog``, filled from the code.
+"""The catalog of features: the table ``features.catalog``, filled from the definitions in code.
 
-The same entries stand in ``_metadata/feature_catalog.json`` beside the feature files, written by
-:mod:`trading_platform.stores.features.files`. What is defined: :mod:`trading_platform.domain.derived.features`.
+:mod:`trading_platform.stores.features.files` writes the same entries to ``_metadata/feature_catalog.json`` beside
+the feature files. The definitions are in :mod:`trading_platform.domain.derived.features`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ CATALOG_SCHEMA: dict[str, pl.DataType] = {
     "lookback_days": pl.Int32(),
     "updated_at": TIME,
 }
-"""One row a feature. ``lookback_days`` are trading days; ``updated_at`` is when the entry last changed."""
+"""One row per feature. ``lookback_days`` are trading days; ``updated_at`` is when the entry last changed."""
 
 
 def catalog_entry(spec: FeatureSpec) -> dict[str, Any]:
-    """What the catalog says of a feature, by column; ``updated_at`` is its keeper's."""
+    """The catalog entry of a feature, by column, without ``updated_at``, which the store sets."""
     return {
         "feature_name": spec.name,
         "description": spec.description,
@@ -47,7 +47,7 @@ def catalog_entry(spec: FeatureSpec) -> dict[str, Any]:
 
 
 def publish_catalog(connection: Connection, specs: Iterable[FeatureSpec] = FEATURES.values()) -> list[str]:
-    """As :meth:`FeatureCatalogStore.publish`, inside a transaction; other publishers wait until it ends."""
+    """As :meth:`FeatureCatalogStore.publish`, in the caller's transaction; other publishers wait until it ends."""
     entries = json_text([catalog_entry(spec) for spec in specs], "feature catalog")
     execute(connection, query("features/catalog/lock_catalog"))
     return [name for (name,) in execute(connection, query("features/catalog/publish_catalog"), {"entries": entries})]
@@ -60,13 +60,13 @@ class FeatureCatalogStore:
         self._database = database
 
     def publish(self, specs: Iterable[FeatureSpec] = FEATURES.values()) -> list[str]:
-        """Makes these definitions the whole catalog.
+        """Replaces the catalog by these definitions.
 
-        Entries that are as they were are not touched, those no longer defined are removed. Several
-        processes may do it at once.
+        Unchanged entries are not written; entries that are no longer defined are deleted. Concurrent calls
+        from several processes are safe.
 
         Returns:
-            The names of the features whose entry is new, changed or gone, in order.
+            The names of the features with a new, changed or deleted entry, in order.
         """
         with self._database.begin() as connection:
             return publish_catalog(connection, specs)

@@ -1,4 +1,4 @@
-"""The feature store: Parquet files of one symbol and month each, and their catalog (data-architecture §6.1).
+"""The feature store: one Parquet file per symbol and month, and their catalog.
 
 ::
 
@@ -6,8 +6,8 @@
     {directory}/_metadata/feature_catalog.json
     {directory}/_metadata/locks/AAPL
 
-A file is only ever replaced whole, by a rename; a writer holds its symbol's lock meanwhile. What
-the columns mean stands in :mod:`trading_platform.domain.derived.features`.
+A file is only ever replaced whole, by a rename; the writer holds the lock of the symbol. The columns are defined
+in :mod:`trading_platform.domain.derived.features`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_SCHE
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.time import Clock, Window, month_window, utc_now
-from trading_platform.stores.atomic_files import exclusive, explained, persist_folders, remove_drafts, replace_file
+from trading_platform.stores.atomic_files import (
+    exclusive,
+    os_errors_as_store_errors,
+    persist_folders,
+    remove_drafts,
+    replace_file,
+)
 from trading_platform.stores.features.catalog import catalog_entry
 
 _FILE = "features.parquet"
@@ -36,12 +42,12 @@ _KEYS = ("time", "symbol", "available_at")
 
 @dataclass(frozen=True)
 class Replaced:
-    """What a replacement did to the months it touched, each as ``2024-01``.
+    """Outcome of a replacement for the months it touched, each as ``2024-01``.
 
     Attributes:
-        written: months whose file is new or has other rows than before.
-        unchanged: months whose file held exactly these rows already.
-        removed: months that have no rows any more.
+        written: months with a new file or changed rows.
+        unchanged: months with exactly these rows already.
+        removed: months that no longer have rows.
     """
 
     written: tuple[str, ...]
@@ -50,13 +56,13 @@ class Replaced:
 
 
 class FeatureStore:
-    """Features on disk, a file a symbol and month.
+    """Features on disk, one file per symbol and month.
 
-    Readers need no lock: they see each file as it was before or after a replacement, never between.
+    Readers need no lock: they see each file as it was before or after a replacement, never in between.
 
     Args:
-        directory: where the store is; made when first written to.
-        clock: stamps ``updated_at`` in the catalog.
+        directory: folder of the store; created by the first write.
+        clock: source of ``updated_at`` in the catalog.
     """
 
     def __init__(self, directory: Path, clock: Clock = utc_now) -> None:
@@ -64,26 +70,26 @@ class FeatureStore:
         self._clock = clock
 
     def replace(self, frame: pl.DataFrame, symbol: str, window: Window) -> Replaced:
-        """Makes ``frame`` everything the store has of a symbol in a window.
+        """Replaces all features of a symbol in a window by ``frame``.
 
-        Rows of the same months outside the window stay as they are. Months are replaced one after
-        the other, each at once; files that would not change are left alone.
+        Rows of the same months outside the window stay unchanged. Months are replaced one after the other, each
+        atomically; files that would not change are not written.
 
         Args:
-            frame: frame of ``FEATURE_SCHEMA``, only of this symbol and inside the window.
-            symbol: whose features.
-            window: what the frame is the whole truth of.
+            frame: frame of ``FEATURE_SCHEMA``, with rows of this symbol in the window only.
+            symbol: the symbol.
+            window: the window to replace.
 
         Raises:
-            InvalidRequest: if a row is of another symbol, outside the window or there twice.
-            StoreFull: if no space is left; the month under way is as it was.
+            InvalidRequest: if a row is of another symbol, outside the window or duplicated.
+            StoreFull: if no space is left; the month being written is then unchanged.
             StoreError: if a file cannot be read or written.
         """
         _check(frame, check_symbol(symbol), window)
         parts = _by_month(frame)
         outcome: dict[str, list[str]] = {"written": [], "unchanged": [], "removed": []}
         changed: set[Path] = set()
-        with explained(self.directory), exclusive(self._lock(symbol)):
+        with os_errors_as_store_errors(self.directory), exclusive(self._lock(symbol)):
             self._remove_drafts(symbol)
             try:
                 for month in _months_touched(window):
@@ -98,21 +104,21 @@ class FeatureStore:
         """The features of some symbols in a window.
 
         Args:
-            symbols: whose; those the store has nothing of give no rows.
-            window: of bars' times.
-            names: which features; None means all.
+            symbols: the symbols; those without features give no rows.
+            window: window of the times of the bars.
+            names: the features; None means all.
 
         Returns:
-            Frame of ``FEATURE_SCHEMA`` with the features asked for, sorted by (symbol, time). A
-            feature that is younger than a file is NULL in its rows.
+            Frame of ``FEATURE_SCHEMA`` with the requested features, sorted by (symbol, time). A feature that was
+            added after a file was written is NULL in its rows.
 
         Raises:
-            InvalidRequest: if there is no feature of that name, or a symbol cannot be one.
+            InvalidRequest: if there is no feature with a given name, or a symbol is invalid.
             StoreError: if a file cannot be read.
         """
         columns = [*_KEYS, *_check_names(names)]
         touched = set(_months_touched(window))
-        with explained(self.directory):
+        with os_errors_as_store_errors(self.directory):
             contents = [
                 content
                 for symbol in sorted(set(symbols))
@@ -128,37 +134,37 @@ class FeatureStore:
         return scanned.filter(inside).select(columns).sort("symbol", "time").collect()
 
     def months(self, symbol: str) -> list[str]:
-        """The months the store has of a symbol, each as ``2024-01``, in order."""
+        """The stored months of a symbol, each as ``2024-01``, in order."""
         return sorted(file.parent.name for file in self._folder(symbol).glob(f"*/{_FILE}"))
 
     def symbols(self) -> list[str]:
-        """The symbols the store has features of, in order."""
+        """The symbols with stored features, in order."""
         return sorted(
             {file.parent.parent.name.removeprefix("symbol=") for file in self.directory.glob(f"symbol=*/*/{_FILE}")}
         )
 
     def clean(self) -> int:
-        """Removes what killed writers left behind; returns how many files that were.
+        """Removes the drafts that killed writers left behind; returns how many.
 
-        Each replacement does so for its symbol.
+        Each replacement does this for its symbol.
         """
-        with explained(self.directory):
+        with os_errors_as_store_errors(self.directory):
             return sum(self._clean(folder.name.removeprefix("symbol=")) for folder in self.directory.glob("symbol=*"))
 
     def write_catalog(self) -> Path:
-        """Brings ``_metadata/feature_catalog.json`` up to date with the features the code knows.
+        """Brings ``_metadata/feature_catalog.json`` up to date with the definitions in code.
 
-        ``updated_at`` is when an entry last changed; where none did, the file is left alone.
+        ``updated_at`` is when an entry last changed; if no entry changed, the file is not written.
 
         Returns:
-            Where it is.
+            Path of the catalog.
 
         Raises:
-            StoreFull: if no space is left; the catalog is as it was.
+            StoreFull: if no space is left; the catalog is then unchanged.
             StoreError: if it cannot be written.
         """
         path = self.directory / "_metadata" / "feature_catalog.json"
-        with explained(self.directory), exclusive(self._lock("_catalog")):
+        with os_errors_as_store_errors(self.directory), exclusive(self._lock("_catalog")):
             remove_drafts(path.parent)
             before = _read_catalog(path)
             entries = [_entry(spec, before.get(spec.name), self._clock) for spec in FEATURES.values()]
@@ -185,8 +191,8 @@ class FeatureStore:
 
 
 def _check(frame: pl.DataFrame, symbol: str, window: Window) -> None:
-    """Refuses a frame that cannot be the truth of this symbol and window."""
-    expected = f"rows of {symbol} in {window}, one a time, with the columns of FEATURE_SCHEMA"
+    """Rejects a frame that is not valid for this symbol and window."""
+    expected = f"rows of {symbol} in {window}, one per time, with the columns of FEATURE_SCHEMA"
     received = None
     if dict(frame.schema) != FEATURE_SCHEMA:
         received = f"columns {dict(frame.schema)}"
@@ -195,13 +201,13 @@ def _check(frame: pl.DataFrame, symbol: str, window: Window) -> None:
     elif not frame["time"].is_between(window.start, window.end, closed="left").all():
         received = f"rows from {frame['time'].min()!s} to {frame['time'].max()!s}"
     elif frame["time"].is_duplicated().any():
-        received = "several rows of one time"
+        received = "several rows with the same time"
     if received is not None:
         raise InvalidRequest(
             "These features cannot be stored.",
             expected=expected,
             received=received,
-            remedy="store one symbol at a time, and only what lies in the window",
+            remedy="store one symbol at a time, and only rows in the window",
         )
 
 
@@ -231,9 +237,9 @@ def _months_touched(window: Window) -> list[str]:
 
 
 def _replace_month(file: Path, rows: pl.DataFrame | None, window: Window, changed: set[Path]) -> str:
-    """Puts ``rows`` in place of a month's rows inside the window; says what that came to.
+    """Replaces a month's rows in the window by ``rows``; returns ``written``, ``unchanged`` or ``removed``.
 
-    Folders whose entries changed by it are added to ``changed``.
+    Adds the folders with changed entries to ``changed``.
     """
     before = _read(file)
     after = rows
@@ -243,7 +249,7 @@ def _replace_month(file: Path, rows: pl.DataFrame | None, window: Window, change
             after = outside if rows is None else pl.concat([outside, rows]).sort("time")
     if after is None:
         file.unlink(missing_ok=True)
-        with suppress(OSError):  # something of somebody else's is in there: not ours to remove
+        with suppress(OSError):  # it contains files that this store did not write
             file.parent.rmdir()
         changed |= {file.parent, file.parent.parent}
         return "removed"
@@ -256,7 +262,7 @@ def _replace_month(file: Path, rows: pl.DataFrame | None, window: Window, change
 
 
 def _read(file: Path) -> pl.DataFrame | None:
-    """A month's rows; None where there is no file."""
+    """The rows of a month; None if there is no file."""
     content = _content(file)
     if content is None:
         return None
@@ -270,7 +276,7 @@ def _read(file: Path) -> pl.DataFrame | None:
 
 
 def _content(file: Path) -> bytes | None:
-    """The whole file from one opening, so that a replacement meanwhile cannot mix two; None where there is none."""
+    """The whole file, read from one handle, so that a concurrent replacement cannot mix two; None without a file."""
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -279,14 +285,14 @@ def _content(file: Path) -> bytes | None:
         raise StoreError(
             f"{file} is damaged.",
             expected="a Parquet file",
-            received=f"{len(content)} bytes without Parquet's marks at both ends",
-            remedy="delete the file and build the features of that month again",
+            received=f"{len(content)} bytes without the Parquet magic number at both ends",
+            remedy="delete the file and rebuild the features of that month",
         )
     return content
 
 
 def _read_catalog(path: Path) -> dict[str, dict[str, Any]]:
-    """The entries as they stand; none where there is no catalog or it cannot be read, as it is made from the code."""
+    """The stored entries; none if the catalog is missing or unreadable, since it is rebuilt from the code."""
     try:
         return {entry["feature_name"]: entry for entry in json.loads(path.read_bytes())["features"]}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -294,7 +300,7 @@ def _read_catalog(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _entry(spec: FeatureSpec, before: dict[str, Any] | None, clock: Clock) -> dict[str, Any]:
-    said = {**catalog_entry(spec), "warm_up_bars": spec.warm_up}
-    if before is not None and before == {**said, "updated_at": before.get("updated_at")}:
+    entry = {**catalog_entry(spec), "warm_up_bars": spec.warm_up}
+    if before is not None and before == {**entry, "updated_at": before.get("updated_at")}:
         return before
-    return {**said, "updated_at": clock().isoformat()}
+    return {**entry, "updated_at": clock().isoformat()}

@@ -1,1 +1,1 @@
-"""The schema ``market_data``: bars, indicators, corporate actions, and what is known about their completeness."""
+"""The schema ``market_data``: bars, indicators, corporate actions, and the records about their completeness."""

@@ -1,7 +1,7 @@
 """Reads and writes bars.
 
-A new question about bars becomes a method here and a file in ``sql/queries/market_data/bars``. Which bars to
-fetch is the business of :mod:`trading_platform.workflows.bars.backfill_bars`.
+A new query of bars is a method here and a file in ``sql/queries/market_data/bars``.
+:mod:`trading_platform.workflows.bars.backfill_bars` decides which bars to fetch.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ LATEST_PRICE_SCHEMA: dict[str, pl.DataType] = {
     "timeframe": pl.String(),
     "price": PRICE,
 }
-"""A price: the close of the bar that opened at ``time``."""
+"""One row per symbol; the price is the close of the bar that opened at ``time``."""
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-_AHEAD = timedelta(days=1)  # a clock may be behind, but no bar is of tomorrow; partitions reach further
+_AHEAD = timedelta(days=1)  # a clock may be slow, but no bar is from tomorrow; partitions extend further
 _RECENT = timedelta(days=7)  # spans every weekend and all but the longest holidays
 _FRESH = timedelta(hours=1)
 _OPEN_SHARE = 6  # an exchange with sessions is open for about a fifth of a week
@@ -54,7 +54,7 @@ class BarStore:
         self._partitions = PartitionMaker(database)
 
     def prepare(self, timeframe: Timeframe, bars: pl.DataFrame) -> None:
-        """Makes room for bars that a transaction is about to store; to be called before it begins."""
+        """Creates the partitions for bars that a transaction is about to store; call it before the transaction."""
         self._partitions.ensure(bars_table(timeframe), bars["time"])
 
     def read(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
@@ -74,16 +74,16 @@ class BarStore:
         )
 
     def last(self, symbols: Sequence[str], timeframe: Timeframe, count: int, now: datetime) -> pl.DataFrame:
-        """The last ``count`` bars of each symbol, as many as there are; none of one outside the universe.
+        """The last ``count`` bars of each symbol, or fewer if it has fewer; none for symbols outside the universe.
 
-        Looked for where they are if the market went on until now, and for the symbols that have fewer
-        there, in all their history.
+        Searches the recent window that holds them if the market has traded until now, then the whole history of the
+        symbols with fewer bars in that window.
 
         Args:
-            symbols: whose bars.
-            timeframe: their length.
-            count: how many of each, 1 or more.
-            now: the present; a bar that opens later than a day from it is not looked for.
+            symbols: the symbols.
+            timeframe: length of the bars.
+            count: number of bars per symbol, 1 or more.
+            now: current time; bars that open more than a day later are not considered.
 
         Returns:
             Frame of ``BAR_SCHEMA``, sorted by (symbol, time).
@@ -105,14 +105,14 @@ class BarStore:
         )
 
     def latest_prices(self, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
-        """The newest known price of each symbol; those without any bar or outside the universe give no row.
+        """The latest price of each symbol; symbols without bars or outside the universe give no row.
 
-        A minute that opened within the last hour is taken as it is; for other symbols the newest bar of
-        any timeframe counts, the finest of those that opened together.
+        It is the close of a 1m bar that opened within the last hour; without one, the close of the newest bar of
+        any timeframe, of the shortest timeframe where several opened at the same time.
 
         Args:
-            symbols: whose prices.
-            now: the present; a bar that opens later than a day from it is not looked for.
+            symbols: the symbols.
+            now: current time; bars that open more than a day later are not considered.
 
         Returns:
             Frame of ``LATEST_PRICE_SCHEMA``, sorted by symbol.
@@ -125,8 +125,8 @@ class BarStore:
             (query("market_data/bars/latest_prices_of_any"), None),
         ):
             found.append(self._database.read_few(statement, _until(wanted, now, span), LATEST_PRICE_SCHEMA))
-            known = set(found[-1]["symbol"])
-            wanted = [symbol for symbol in wanted if symbol not in known]
+            priced = set(found[-1]["symbol"])
+            wanted = [symbol for symbol in wanted if symbol not in priced]
             if not wanted:
                 break
         return pl.concat(found).sort("symbol")
@@ -140,13 +140,13 @@ class BarStore:
         )
 
     def traded_before(self, symbol: str, timeframe: Timeframe, timestamp: datetime, count: int) -> pl.Series:
-        """The opens of the last bars before ``timestamp`` that trades made, in order, up to ``count``."""
+        """The opens of the last bars with trades before ``timestamp``, in order, up to ``count``."""
         given = {"symbol": symbol, "timestamp": timestamp, "count": count}
         found = self._database.read(_for("market_data/bars/traded_before", timeframe), given, {"time": TIME})
         return found["time"].sort()
 
     def closes(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
-        """``symbol``, ``time`` and ``close`` (float, for drawing only): one bar a day, or a week of daily bars."""
+        """``symbol``, ``time`` and ``close`` (float, for charts only): one bar per day, of daily bars one per week."""
         step = "1 day" if timeframe.is_intraday else "7 days"
         return self._database.read(
             _for("market_data/bars/closes", timeframe),
@@ -155,19 +155,27 @@ class BarStore:
         )
 
     def spans(self, symbols: Sequence[str], timeframe: Timeframe) -> pl.DataFrame:
-        """``symbol``, ``first``, ``last`` (times of bars) and ``stored`` (how many), for symbols that have any."""
+        """``symbol``, ``first``, ``last`` (times of bars) and ``stored`` (their number), for symbols with bars."""
         return self._database.read(_for("market_data/bars/spans", timeframe), {"symbols": list(symbols)}, _SPAN_SCHEMA)
 
     def history_begins(
-        self, timeframe: Timeframe, asked: Sequence[tuple[str, datetime, int]]
+        self, timeframe: Timeframe, needs: Sequence[tuple[str, datetime, int]]
     ) -> dict[tuple[str, datetime, int], datetime]:
-        """Where the last bars before a moment begin, for each ``(symbol, moment, how many)``; absent without any."""
+        """The open of the first of the last ``count`` bars before a timestamp.
+
+        Args:
+            timeframe: length of the bars.
+            needs: ``(symbol, timestamp, count)`` of each history.
+
+        Returns:
+            The open by need; needs without any bar are left out.
+        """
         parameters = {
-            "symbols": [symbol for symbol, _, _ in asked],
-            "timestamps": [timestamp for _, timestamp, _ in asked],
-            "counts": [count for _, _, count in asked],
+            "symbols": [symbol for symbol, _, _ in needs],
+            "timestamps": [timestamp for _, timestamp, _ in needs],
+            "counts": [count for _, _, count in needs],
         }
-        rows = self._database.rows(_for("market_data/bars/history_begins", timeframe), parameters) if asked else []
+        rows = self._database.rows(_for("market_data/bars/history_begins", timeframe), parameters) if needs else []
         return {(symbol, timestamp, count): begin for symbol, timestamp, count, begin in rows if begin is not None}
 
     def previous_close(
@@ -180,7 +188,7 @@ class BarStore:
         return rows[0][0] if rows else None
 
     def read_within(self, connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
-        """As :meth:`read`, of one symbol, as the caller's transaction sees it."""
+        """As :meth:`read`, for one symbol, in the caller's transaction."""
         return read_frame(
             connection, _for("market_data/bars/read", timeframe), _window_parameters([symbol], window), BAR_SCHEMA
         )
@@ -188,19 +196,22 @@ class BarStore:
     def replace(
         self, connection: Connection, symbol: str, timeframe: Timeframe, window: Window, bars: pl.DataFrame
     ) -> bool:
-        """Makes ``bars`` the whole truth of one symbol's window, in the caller's transaction.
+        """Replaces all bars of one symbol in a window by ``bars``, in the caller's transaction.
+
+        The bar that follows the window is re-marked for review, because the close before it may have changed.
 
         Args:
             connection: the transaction.
-            symbol: whose bars.
-            timeframe: their length.
-            window: what is replaced; bars outside it are an error of the caller.
+            symbol: the symbol.
+            timeframe: length of the bars.
+            window: the window to replace.
             bars: frame of ``BAR_SCHEMA``, sorted by time.
-
-        The bar that follows the window is judged anew, because the close before it may have changed.
 
         Returns:
             Whether anything changed; equal bars are not written again.
+
+        Raises:
+            ValueError: if a bar is of another symbol or outside the window.
         """
         outside = bars.filter(
             ~pl.col("time").is_between(window.start, window.end, closed="left") | (pl.col("symbol") != symbol)
@@ -242,7 +253,7 @@ def _until(symbols: Sequence[str], now: datetime, span: timedelta | None) -> dic
 
 
 def _span_of(timeframe: Timeframe, count: int) -> timedelta | None:
-    """How far back that many bars reach in a market with sessions; None for all of history."""
+    """How far back that many bars extend in a market with sessions; None for the whole history."""
     try:
         return _RECENT + count * timeframe.duration * (_OPEN_SHARE if timeframe.is_intraday else 2)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Where requests of many pages go on, so that what was had is not asked for again.
+"""Checkpoints of paged requests, so that an interrupted request continues where it stopped.
 
 Written together with the bars of each page (:mod:`trading_platform.workflows.bars.backfill_bars`).
 """
@@ -25,7 +25,7 @@ class CheckpointStore:
         self._database = database
 
     def read(self, symbol: str, timeframe: Timeframe, source: str) -> Checkpoint | None:
-        """Where the last request for these bars goes on, if it was one of many pages."""
+        """The checkpoint of the last paged request for these bars, if there is one."""
         key = {"symbol": symbol, "timeframe": timeframe.value, "source": source}
         with self._database.begin() as connection:
             rows = execute(connection, query("market_data/checkpoints/read"), key)
@@ -40,7 +40,7 @@ class CheckpointStore:
         point: Checkpoint,
         updated_at: datetime,
     ) -> None:
-        """Keeps where to go on, in the transaction of the bars before it."""
+        """Saves a checkpoint, in the transaction that stores the bars before it."""
         execute(
             connection,
             query("market_data/checkpoints/save"),

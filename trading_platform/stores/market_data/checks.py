@@ -1,7 +1,7 @@
-"""Asks the live tables what breaks a rule: the statements in ``sql/checks/<table>__<rule>.sql``.
+"""Queries the live tables for rows that fail a rule, by the statements in ``sql/checks/<table>__<rule>.sql``.
 
-A new rule over stored rows is a file there and an entry in :mod:`trading_platform.workflows.quality.verify_bars`
-or one of its neighbours, which judge the answers. Rules over rows on their way in are in
+A new rule for stored rows is a file there and an entry in :mod:`trading_platform.workflows.quality.verify_bars`
+or one of its neighbours, which evaluate the results. Rules for incoming rows are in
 :mod:`trading_platform.domain.quality.rules`.
 """
 
@@ -23,7 +23,7 @@ from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.sql import query, sql_directory
 
 SAMPLE_ROWS = 5
-"""Offending rows that an answer carries: enough to see what is wrong, few enough to read."""
+"""Failing rows in a result: enough to see what is wrong, few enough to read."""
 
 _FAILING_ROWS: dict[str, pl.DataType] = {
     "failing_rows": pl.Int64(),
@@ -35,11 +35,11 @@ _FAILING_ROWS: dict[str, pl.DataType] = {
 
 @dataclass(frozen=True)
 class Scope:
-    """What a check looks at.
+    """The rows that a check examines.
 
     Attributes:
-        symbols: whose rows; None means all there are.
-        window: of which time; None means all of it.
+        symbols: symbols of the rows; None means all.
+        window: window of their times; None means all.
     """
 
     symbols: tuple[str, ...] | None = None
@@ -47,7 +47,7 @@ class Scope:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """``symbols``, ``start`` and ``end`` as the statements want them."""
+        """``symbols``, ``start`` and ``end`` as the statements take them."""
         return {
             "symbols": None if self.symbols is None else list(self.symbols),
             "start": self.window.start if self.window else "-infinity",
@@ -57,7 +57,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class FailingRows:
-    """How many rows break a rule, and the first few: frame of ``symbol``, ``time``, ``detail``."""
+    """How many rows fail a rule, and the first few: frame of ``symbol``, ``time``, ``detail``."""
 
     count: int
     sample: pl.DataFrame
@@ -65,12 +65,12 @@ class FailingRows:
 
 @cache
 def rule(name: str) -> str:
-    """The statement in ``sql/checks/<name>.sql``: ``symbol``, ``time`` and ``detail`` of the offending rows."""
+    """The statement in ``sql/checks/<name>.sql``: ``symbol``, ``time`` and ``detail`` of the failing rows."""
     return (sql_directory() / "checks" / f"{name}.sql").read_text(encoding="utf-8")
 
 
 class CheckStore:
-    """Read-only questions about the live tables."""
+    """Read-only queries of the live tables."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -83,13 +83,13 @@ class CheckStore:
         parts: Mapping[str, str],
         parameters: Mapping[str, object] | None = None,
     ) -> FailingRows:
-        """What breaks a rule in a scope, in one round trip.
+        """The rows of a scope that fail a rule, in one round trip.
 
         Args:
             name: the file of the rule.
-            scope: where to look.
-            parts: what stands for the names in braces, such as ``table``; never text of a user.
-            parameters: what the rule wants beside the scope.
+            scope: the rows to examine.
+            parts: replacements for the names in braces, such as ``table``; never user input.
+            parameters: further parameters of the rule.
         """
         found = self._database.read(
             _filled(query("market_data/checks/failing_rows").replace("{rule}", rule(name)), parts),
@@ -100,19 +100,19 @@ class CheckStore:
         return FailingRows(count, found.drop("failing_rows"))
 
     def count(self, table: str, scope: Scope) -> int:
-        """How many rows of a table are in a scope."""
+        """Number of rows of a table in a scope."""
         found = self._database.read(
             _filled(query("market_data/checks/count"), {"table": table}), scope.parameters, {"count": pl.Int64()}
         )
         return int(found["count"][0])
 
     def columns(self, table: str) -> dict[str, str]:
-        """The columns of a live table and their types; none where there is no such table."""
+        """The columns of a live table and their types; empty if there is no such table."""
         with self._database.begin() as connection:
             return dict(execute(connection, query("market_data/checks/columns"), {"table": table}))
 
     def known_spans(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, Window]:
-        """From when to when each symbol was asked for, answered for or stored; absent where it never was."""
+        """For each symbol the span of its requests, coverage and stored bars; symbols without any are left out."""
         statement = _filled(query("market_data/checks/known_spans"), {"table": bars_table(timeframe)})
         parameters = {"symbols": list(symbols), "timeframe": timeframe.value, "duration": timeframe.duration}
         with self._database.begin() as connection:
@@ -120,14 +120,14 @@ class CheckStore:
         return {symbol: Window(start, end) for symbol, start, end in rows}
 
     def bars_before(self, symbols: Sequence[str], timeframe: Timeframe, timestamp: datetime) -> dict[str, int]:
-        """How many bars each symbol has before a moment; absent where it has none."""
+        """Number of bars of each symbol before ``timestamp``; symbols without any are left out."""
         statement = _filled(query("market_data/checks/bars_before"), {"table": bars_table(timeframe)})
         with self._database.begin() as connection:
             return dict(execute(connection, statement, {"symbols": list(symbols), "timestamp": timestamp}))
 
 
 def feature_files(store: FeatureStore, symbols: Sequence[str], window: Window) -> Iterator[tuple[str, Path]]:
-    """The feature files of some symbols that touch a window, each with its name inside the store."""
+    """The feature files of some symbols that overlap a window, each with its path relative to the store."""
     first, last = f"{window.start:%Y-%m}", f"{window.end:%Y-%m-%dT%H:%M}"
     for symbol in symbols:
         for month in store.months(symbol):
@@ -137,7 +137,7 @@ def feature_files(store: FeatureStore, symbols: Sequence[str], window: Window) -
 
 
 def file_schema(file: Path) -> dict[str, pl.DataType] | None:
-    """The columns and types of a Parquet file, from its footer; None if it has none that can be read."""
+    """The columns and types of a Parquet file, from its footer; None if the footer cannot be read."""
     try:
         return dict(pl.read_parquet_schema(file))
     except (pl.exceptions.PolarsError, OSError):
@@ -145,7 +145,7 @@ def file_schema(file: Path) -> dict[str, pl.DataType] | None:
 
 
 def database_types(schema: Mapping[str, pl.DataType]) -> dict[str, str]:
-    """The types that the columns of a frame have in the database, spelled as PostgreSQL spells them."""
+    """The database types for the columns of a frame, in PostgreSQL's spelling."""
     return {name: _database_type(dtype) for name, dtype in schema.items()}
 
 

@@ -1,7 +1,7 @@
-"""What was heard twice of one source, and where the two tellings differ.
+"""Bars that one source has sent twice, and those of them with conflicting versions.
 
-Compared is by :mod:`trading_platform.domain.quality.conflicting_versions`; the check ``sources_agree`` shows what is
-found here.
+:mod:`trading_platform.domain.quality.conflicting_versions` compares the versions; the check ``sources_agree`` reports
+the conflicts.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ class ConflictingVersionStore:
         origin: str,
         compared_at: datetime,
     ) -> None:
-        """Keeps what came of a comparison; what was known of the same bars and tier before gives way to it.
+        """Records the result of a comparison; it replaces earlier results for the same bars and kind.
 
         Args:
-            connection: the transaction, that of the bars where any are replaced.
-            comparison: what came of it.
-            symbol: whose bars.
-            timeframe: their length.
-            source: who said both.
-            kind: where it was heard the second time.
-            replaced: whether what was heard has taken the place of what was stored, where they differ.
-            origin: what was asked or read.
-            compared_at: when.
+            connection: the transaction; the one that replaces bars, if any are replaced.
+            comparison: the result.
+            symbol: the symbol.
+            timeframe: length of the bars.
+            source: source of both versions.
+            kind: origin of the second version, such as an archive.
+            replaced: whether the second version has replaced the stored bars where they differ.
+            origin: the request or the file.
+            compared_at: time of the comparison.
         """
         if not comparison.compared:
             return
@@ -71,7 +71,7 @@ class ConflictingVersionStore:
     def withdraw(
         self, connection: Connection, symbol: str, timeframe: Timeframe, source: str, changed: Sequence[Window]
     ) -> None:
-        """Forgets what was compared with bars that have changed since."""
+        """Deletes the results of comparisons with bars that have changed since."""
         parameters = {
             "symbol": symbol,
             "timeframe": timeframe.value,
@@ -81,7 +81,7 @@ class ConflictingVersionStore:
         execute(connection, query("market_data/conflicting_versions/withdraw"), parameters)
 
     def compared(self, timeframe: Timeframe, scope: Scope) -> dict[str, int]:
-        """How many bars of a timeframe were compared in a scope, by the tier they were heard from again."""
+        """Number of bars compared in a scope, by the origin of the second version."""
         parameters = {**scope.parameters, "timeframe": timeframe.value, "duration": timeframe.duration}
         with self._database.begin() as connection:
             return dict(execute(connection, query("market_data/conflicting_versions/compared"), parameters))

@@ -1,6 +1,6 @@
-"""Keeps splits and dividends (``market_data.corporate_actions``).
+"""Stores splits and dividends (``market_data.corporate_actions``).
 
-What adjusting by them means is in :mod:`trading_platform.domain.market.corporate_actions`; who brings them in is in
+The adjustment is defined in :mod:`trading_platform.domain.market.corporate_actions`. The actions come from
 :mod:`trading_platform.workflows.corporate_actions.import_actions` and
 :mod:`trading_platform.workflows.corporate_actions.fetch_actions`.
 """
@@ -22,11 +22,12 @@ from trading_platform.stores.postgres.sql import query
 
 @dataclass(frozen=True)
 class Saved:
-    """What became of actions that were to be stored.
+    """Outcome of storing actions.
 
     Attributes:
-        changed: new, or not as they were.
-        kept: there already, as they are; or imported by a person, which weighs more than what a vendor says.
+        changed: actions that are new or were changed.
+        kept: actions that were stored with equal content already, or that a user has imported, which takes
+            precedence over vendors.
     """
 
     changed: tuple[CorporateAction, ...]
@@ -42,7 +43,7 @@ class CorporateActionStore:
     def read(
         self, symbols: Sequence[str] | None = None, kinds: Iterable[ActionKind] = tuple(ActionKind)
     ) -> list[CorporateAction]:
-        """Actions of some symbols (None: of all), sorted by symbol and date."""
+        """Actions of some symbols (None: all), sorted by symbol and date."""
         parameters = {
             "symbols": None if symbols is None else list(symbols),
             "kinds": [kind.value for kind in kinds],
@@ -50,7 +51,7 @@ class CorporateActionStore:
         return [_action(row) for row in self._database.rows(query("market_data/corporate_actions/read"), parameters)]
 
     def splits(self, symbols: Sequence[str]) -> Splits:
-        """The splits of these symbols, by the dates of their sessions; symbols without any are left out."""
+        """The splits of these symbols, with the dates of their sessions; symbols without splits are left out."""
         found: dict[str, list[tuple[datetime, Fraction]]] = {}
         for action in self.read(symbols, (ActionKind.SPLIT,)):
             if action.ratio is not None:
@@ -58,12 +59,12 @@ class CorporateActionStore:
         return found
 
     def version_of_splits(self) -> str:
-        """A text that is another one whenever a split was stored, changed or removed."""
+        """A text that changes whenever a split is stored, changed or removed."""
         version: str = self._database.rows(query("market_data/corporate_actions/version_of_splits"))[0][0]
         return version
 
     def closes_before(self, actions: Sequence[CorporateAction]) -> Closes:
-        """By symbol and ex-date, the last daily bar before: its date and raw close; absent where there is none."""
+        """By symbol and ex-date, date and raw close of the last daily bar before it; without one it is left out."""
         parameters = {
             "symbols": [action.symbol for action in actions],
             "dates": [action.ex_date for action in actions],
@@ -72,11 +73,11 @@ class CorporateActionStore:
         return {(symbol, ex_date): (time, close) for symbol, ex_date, time, close in rows}
 
     def save(self, actions: Iterable[CorporateAction], changed_at: datetime) -> Saved:
-        """Stores actions, all or none; one that is there already is not written again.
+        """Stores actions, all or none; an unchanged one is not written again.
 
         Args:
-            actions: new ones, or corrections of those of the same symbol, date and kind.
-            changed_at: the present.
+            actions: new actions, or corrections of those with the same symbol, date and kind.
+            changed_at: current time.
         """
         changed: list[CorporateAction] = []
         kept: list[CorporateAction] = []
@@ -88,7 +89,7 @@ class CorporateActionStore:
         return Saved(tuple(changed), tuple(kept))
 
     def remove(self, symbol: str, ex_date: datetime, kind: ActionKind) -> bool:
-        """Forgets an action; False if there is none."""
+        """Deletes an action; False if there is none."""
         with self._database.begin() as connection:
             parameters = {"symbol": symbol, "ex_date": ex_date, "kind": kind.value}
             return bool(execute(connection, query("market_data/corporate_actions/remove"), parameters))

@@ -1,7 +1,7 @@
-"""What was asked of whom for which window, and what came of it.
+"""Requests to sources, their outcomes, and the coverage that follows from them.
 
-Coverage is what a source has *answered* for; the highest stored time is never taken for it. The
-work list is what should be there minus this (:mod:`trading_platform.workflows.bars.backfill_bars`).
+Coverage is the time for which a source has *answered*; it is never inferred from the last stored bar. A backfill
+requests the expected time minus coverage (:mod:`trading_platform.workflows.bars.backfill_bars`).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 ROLLED_UP = "ohlcv_1m"
-"""The source that coverage names for bars rolled up from 1m bars."""
+"""The name of the source, in coverage, of bars rolled up from 1m bars."""
 
 
 class Outcome(StrEnum):
-    """What came of asking a source for a window."""
+    """Outcome of a request to a source."""
 
     STORED = "stored"
     EMPTY = "empty"
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """One question put to a source, for the record."""
+    """One request to a source, with its outcome."""
 
     symbol: str
     timeframe: Timeframe
@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class FailedWindow:
-    """A window nobody has answered for, and why the last attempt failed."""
+    """A window that no source has answered for, and why the last attempt failed."""
 
     symbol: str
     source: str
@@ -61,7 +61,7 @@ class FailedWindow:
 
 @dataclass(frozen=True)
 class SuspectWindows:
-    """A window of which a source said that there is nothing, where there usually is something."""
+    """A window with an empty response from a source although the instrument usually trades then."""
 
     symbol: str
     source: str
@@ -75,11 +75,11 @@ class CoverageStore:
         self._database = database
 
     def answered(self, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
-        """For each source, the disjoint windows it has answered for and that are still held, in order."""
+        """For each source, the disjoint windows that it has answered for and that are within retention, in order."""
         return self._by_source("market_data/coverage/answered", symbol, timeframe)
 
     def settled(self, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
-        """For each source, the disjoint windows it need not be asked for again, dropped since or not, in order."""
+        """For each source, the disjoint windows that need no further request, even if dropped since, in order."""
         return self._by_source("market_data/coverage/settled", symbol, timeframe)
 
     def _by_source(self, name: str, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
@@ -116,7 +116,7 @@ class CoverageStore:
     def pending_confirmation(
         self, symbols: Sequence[str], timeframe: Timeframe, present: datetime
     ) -> list[SuspectWindows]:
-        """What sources have answered with nothing, that nobody believes yet and no other has answered for, in order."""
+        """Empty responses that are not yet confirmed and that no other source has answered for, in order."""
         given = {"symbols": list(symbols), "timeframe": timeframe.value, "present": present}
         with self._database.begin() as connection:
             rows = execute(connection, query("market_data/coverage/pending_confirmation"), given)
@@ -129,13 +129,13 @@ class CoverageStore:
         answered: Sequence[Window] = (),
         pending_confirmation: Sequence[Window] = (),
     ) -> None:
-        """Keeps a request, and adds to what its source has answered for.
+        """Records a request, and adds to the coverage of its source.
 
         Args:
             connection: the transaction.
-            request: what was asked and what came of it.
-            answered: what is believed of the answer; a slot without a bar there is proven empty.
-            pending_confirmation: what was answered with nothing and has to be confirmed first
+            request: the request and its outcome.
+            answered: the accepted part of the response; a slot without a bar in it is confirmed empty.
+            pending_confirmation: empty responses that have to be confirmed first
                 (:mod:`trading_platform.domain.quality.inactivity`).
         """
         if answered or pending_confirmation:
@@ -170,9 +170,9 @@ class CoverageStore:
         )
 
     def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
-        """Forgets that a source has answered for some windows, so that it is asked again.
+        """Removes windows from the coverage of a source, so that they are requested again.
 
-        For what changes behind our back: a file imported later holds other bars for the same time.
+        Needed when data changes outside a request: a file imported later has other bars for the same time.
         """
         with self._database.begin() as connection:
             execute(
@@ -187,12 +187,12 @@ class CoverageStore:
             )
 
     def record_failure(self, request: Request) -> None:
-        """Keeps a failed request, in a transaction of its own."""
+        """Records a failed request, in a transaction of its own."""
         with self._database.begin() as connection:
             self.record(connection, request)
 
     def ever_asked(self) -> dict[Timeframe, set[str]]:
-        """For each timeframe the symbols of the universe of which anybody was ever asked anything."""
+        """For each timeframe, the symbols of the universe with at least one request."""
         given = {"timeframes": [timeframe.value for timeframe in Timeframe]}
         with self._database.begin() as connection:
             rows = execute(connection, query("market_data/coverage/ever_asked"), given)
@@ -202,7 +202,7 @@ class CoverageStore:
         return found
 
     def failures(self, symbols: Sequence[str], timeframe: Timeframe) -> list[FailedWindow]:
-        """The windows whose last attempt failed and that nobody has answered for since."""
+        """The windows with a failed last attempt that no source has answered for since."""
         with self._database.begin() as connection:
             rows = execute(
                 connection,
@@ -216,6 +216,6 @@ class CoverageStore:
 
 
 def multirange(windows: Sequence[Window]) -> str:
-    """Windows as PostgreSQL's ``tstzmultirange``."""
+    """Windows as a PostgreSQL ``tstzmultirange``."""
     spans = ",".join(f"[{window.start.isoformat()},{window.end.isoformat()})" for window in windows)
     return f"{{{spans}}}"

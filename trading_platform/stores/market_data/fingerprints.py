@@ -1,9 +1,9 @@
-"""What was committed of bars in each period, so that lost and changed rows are noticed.
+"""Fingerprints of the bars committed in each period, by which missing and modified rows are detected.
 
-A fingerprint is a count and a sum over the bars of a period (``sql/migrations/versions/0008_repair.sql``),
-written in the transaction that writes the bars and by what changes, never by reading anew what else is
-stored: a row that missing_or_modified is still counted when its neighbour is written. Who acts on a difference:
-:mod:`trading_platform.workflows.gaps.detect_gaps`.
+A fingerprint is the count and the checksum of the bars of a period (``sql/migrations/versions/0008_repair.sql``).
+It is written in the transaction that writes the bars, from the change alone, never by reading the other stored bars:
+so a missing row is still counted when its neighbour is written. :mod:`trading_platform.workflows.gaps.detect_gaps`
+acts on differences.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ PERIODS = {
     Timeframe.H1: timedelta(days=7),
     Timeframe.D1: timedelta(days=28),
 }
-"""Span of a fingerprint, as ``market_data.fingerprint_period`` has it: what is asked for anew at least, and 20 to
-288 bars, so that the table stays small beside the bars."""
+"""Span of a fingerprint, as in ``market_data.fingerprint_period``: the least that is requested again, and 20 to
+288 bars, so that the table stays small compared with the bars."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = ("open", "high", "low", "close", "volume")
@@ -37,14 +37,14 @@ _NUMBERS = ("open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True)
 class Difference:
-    """A period whose stored bars are not those that were committed.
+    """A period in which the stored bars differ from the committed ones.
 
     Attributes:
-        symbol: whose bars.
-        timeframe: their length.
+        symbol: the symbol.
+        timeframe: length of the bars.
         window: the period.
-        committed: how many bars there should be.
-        stored: how many there are; where both are equal, some have other values.
+        committed: number of bars committed.
+        stored: number of bars stored; if both are equal, some bars have other values.
     """
 
     symbol: str
@@ -58,7 +58,7 @@ class FingerprintStore:
     """The table ``market_data.fingerprints``.
 
     Args:
-        database: where; as the role ``ingest`` to write.
+        database: the database; with the role ``ingest`` to write.
     """
 
     def __init__(self, database: Database) -> None:
@@ -67,15 +67,15 @@ class FingerprintStore:
     def differing(
         self, symbols: Sequence[str], timeframe: Timeframe, window: Window, present: datetime
     ) -> list[Difference]:
-        """The periods that begin in a window and are not stored as they were committed, in order.
+        """The periods of a window in which the stored bars differ from the committed ones, in order.
 
-        What was dropped because of its age is no difference.
+        Bars dropped because of their age are no difference.
 
         Args:
-            symbols: whose bars.
-            timeframe: their length.
-            window: where to look, cut outwards to whole periods.
-            present: by which it is judged what must still be held.
+            symbols: the symbols.
+            timeframe: length of the bars.
+            window: the window, extended to whole periods.
+            present: current time, which determines what is within retention.
         """
         with self._database.begin() as connection:
             return _differing(connection, symbols, timeframe, window, present)
@@ -83,12 +83,13 @@ class FingerprintStore:
     def withdraw(
         self, symbol: str, timeframe: Timeframe, differences: Sequence[Difference], present: datetime
     ) -> tuple[list[Difference], list[Window]]:
-        """Makes work of what differs: coverage lets go of it, and its fingerprint becomes that of what is there.
+        """Removes differing periods from coverage, and sets their fingerprints to those of the stored bars.
 
-        Looked at again with writers kept off, and all or nothing, so that what is forgotten is always work.
+        The periods are compared again with writers locked out, and all changes are made in one transaction, so that
+        every period that loses its coverage becomes a gap.
 
         Returns:
-            Those that differ indeed, and for which time in them somebody had answered.
+            The periods that do differ, and the windows in them that a source had answered for.
         """
         span = Window(differences[0].window.start, max(each.window.end for each in differences))
         with self._database.begin() as connection:
@@ -101,22 +102,22 @@ class FingerprintStore:
             windows = Window.merge(each.window for each in found)
             spans = ",".join(f"[{each.start.isoformat()},{each.end.isoformat()})" for each in windows)
             given = {"symbol": symbol, "timeframe": timeframe.value, "windows": f"{{{spans}}}"}
-            known = [
+            answered = [
                 Window(*span) for span in execute(connection, query("market_data/fingerprints/withdrawable"), given)
             ]
             execute(connection, query("market_data/fingerprints/withdraw"), given)
             for window in windows:
                 _write_whole(connection, symbol, timeframe, window, window)
-        return found, known
+        return found, answered
 
     def expire(self, present: datetime) -> int:
-        """Forgets what was dropped because of its age; how many periods."""
+        """Deletes the fingerprints of periods dropped because of their age; returns how many."""
         with self._database.begin() as connection:
             return int(execute(connection, query("market_data/fingerprints/expire"), {"present": present})[0][0])
 
 
 def delete(connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> None:
-    """Before the bars of a window are replaced: takes them out of the periods that reach beyond it."""
+    """Before the bars of a window are replaced: subtracts them from the periods that extend beyond it."""
     inner = _inner(timeframe, window)
     edges = window.subtract([inner] if inner else [])
     if edges:
@@ -130,19 +131,19 @@ def delete(connection: Connection, symbol: str, timeframe: Timeframe, window: Wi
 
 
 def insert(connection: Connection, symbol: str, timeframe: Timeframe, window: Window) -> None:
-    """After the bars of a window were replaced: whole periods are what is there now, others gain it."""
+    """After the bars of a window were replaced: recomputes whole periods and adds the bars to partial ones."""
     _write_whole(connection, symbol, timeframe, window, _inner(timeframe, window))
 
 
 def changing(timeframe: Timeframe, bars: pl.DataFrame) -> tuple[str, dict[str, Any]]:
-    """The statement to run before bars are added, or replace stored ones of their time, in one transaction."""
+    """The statement to run before bars are inserted or replace stored ones, in the same transaction."""
     parameters: dict[str, Any] = {name: bars[name].to_list() for name in ("time", "symbol")}
     parameters |= {name: bars[name].cast(pl.String).to_list() for name in _NUMBERS}
     return _for("market_data/fingerprints/change", timeframe), {**parameters, "timeframe": timeframe.value}
 
 
 def periods(timeframe: Timeframe, window: Window) -> Window:
-    """The whole periods that a window touches."""
+    """The whole periods that a window overlaps."""
     length = PERIODS[timeframe]
     first = window.start - (window.start - _EPOCH) % length
     return Window(first, window.end + (_EPOCH - window.end) % length)
@@ -183,7 +184,7 @@ def _write_whole(
 
 
 def _inner(timeframe: Timeframe, window: Window) -> Window | None:
-    """The whole periods inside a window."""
+    """The whole periods within a window; None if there is none."""
     length = PERIODS[timeframe]
     first = window.start + (_EPOCH - window.start) % length
     last = window.end - (window.end - _EPOCH) % length

@@ -1,6 +1,6 @@
-"""The list of gaps and of what was done about each (``market_data.gaps``).
+"""The list of gaps and of the repairs of each (``market_data.gaps``).
 
-What a gap is and how the list is kept: :mod:`trading_platform.domain.quality.gaps`.
+:mod:`trading_platform.domain.quality.gaps` defines gaps and reconciles the list.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class GapStore:
     """The table ``market_data.gaps``.
 
     Args:
-        database: where; as the role ``ingest`` to write.
+        database: the database; with the role ``ingest`` to write.
     """
 
     def __init__(self, database: Database) -> None:
@@ -33,24 +33,24 @@ class GapStore:
         return self._read("market_data/gaps/of", {"symbols": list(symbols), "datasets": list(datasets)})
 
     def due(self, now: datetime, limit: int) -> list[Gap]:
-        """The gaps to repair now, those that have waited longest first."""
+        """The gaps due for repair, those that have waited longest first."""
         return self._read("market_data/gaps/due", {"now": now, "limit": limit})
 
     def begin(self, ids: Sequence[int], now: datetime, at_most: timedelta, *, whatever: bool = False) -> list[Gap]:
-        """Takes gaps for an attempt, so that nobody else does; those that are not due are left out.
+        """Claims gaps for a repair attempt, so that no other process repairs them; gaps that are not due are left out.
 
         Args:
-            ids: which.
-            now: the present.
-            at_most: how long an attempt may take until it counts as failed and is due again.
-            whatever: take them due or not, given up or not.
+            ids: ids of the gaps.
+            now: current time.
+            at_most: duration after which an unfinished attempt counts as failed and is due again.
+            whatever: claim them even if they are not due or have failed permanently.
         """
         return self._read(
             "market_data/gaps/begin", {"ids": list(ids), "now": now, "again_at": now + at_most, "whatever": whatever}
         )
 
     def apply(self, dataset: str, symbol: str, timeframe: Timeframe, change: Reconciled) -> list[str]:
-        """Makes the list what it was reconciled to; the incidents that are over with it."""
+        """Applies a reconciliation to the list; returns the incidents that it resolves."""
         if not change.gone and not change.new:
             return []
         new = change.new
@@ -74,18 +74,18 @@ class GapStore:
             execute(connection, query("market_data/gaps/delete"), {"ids": [gap.id for gap in change.gone]})
             if new:
                 execute(connection, query("market_data/gaps/save"), values)
-            going_on = (
+            unresolved = (
                 execute(connection, query("market_data/gaps/incidents"), {"incidents": incidents}) if incidents else []
             )
-        return [name for name in incidents if (name,) not in going_on]
+        return [name for name in incidents if (name,) not in unresolved]
 
     def failed(self, gap: Gap, note: str, again_at: datetime) -> None:
-        """Notes that an attempt failed, and when the next is due."""
+        """Records that an attempt failed, and when the next one is due."""
         with self._database.begin() as connection:
             execute(connection, query("market_data/gaps/failed"), {"id": gap.id, "note": note, "again_at": again_at})
 
     def fail_permanently(self, connection: Connection, gap: Gap, note: str, incident: str) -> None:
-        """Notes that nobody will try again by itself, in the caller's transaction."""
+        """Records that a gap has failed permanently and is not retried, in the caller's transaction."""
         execute(
             connection, query("market_data/gaps/fail_permanently"), {"id": gap.id, "note": note, "incident": incident}
         )

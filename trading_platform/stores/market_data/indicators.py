@@ -1,7 +1,7 @@
-"""Reads and writes indicators, one column an indicator.
+"""Reads and writes indicators, one column per indicator.
 
-What they mean and how they are computed stands in :mod:`trading_platform.domain.derived.indicators`; the
-narrow shape of the document is the view ``market_data.indicators``.
+They are defined in :mod:`trading_platform.domain.derived.indicators`; the view ``market_data.indicators`` has them
+in narrow form, one value per row.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class IndicatorStore:
         self._partitions = PartitionMaker(database)
 
     def prepare(self, timeframe: Timeframe, times: pl.Series) -> None:
-        """Makes room for rows of these times that a transaction is about to store; to be called before it begins."""
+        """Creates the partitions for rows that a transaction is about to store; call it before the transaction."""
         self._partitions.ensure(indicators_table(timeframe), times)
 
     def read(
@@ -81,7 +81,7 @@ class IndicatorStore:
         )
 
     def last_times(self, symbols: Sequence[str], timeframe: Timeframe, since: datetime) -> dict[str, datetime]:
-        """The opens of the last bars that have indicators, of the symbols that have any at or after ``since``."""
+        """For each symbol with indicators at or after ``since``, the open of the last bar that has them."""
         statement = query("market_data/indicators/last_times").replace("{table}", indicators_table(timeframe))
         return dict(self._database.rows(statement, {"symbols": list(symbols), "since": since}))
 
@@ -111,7 +111,7 @@ class IndicatorStore:
         window: Window,
         indicators: pl.DataFrame,
     ) -> None:
-        """Makes ``indicators`` (frame of ``INDICATOR_SCHEMA``) the whole truth of the symbols' window."""
+        """Replaces all indicators of the symbols in a window by ``indicators`` (frame of ``INDICATOR_SCHEMA``)."""
         execute(
             connection, query("market_data/indicators/lock"), {"symbols": sorted(symbols), "timeframe": timeframe.value}
         )

@@ -1,9 +1,8 @@
-"""From which version of the bars each computed partition was made, so that only stale ones are made again.
+"""The input versions of each computed partition, so that only stale partitions are recomputed.
 
-The version of a symbol's bars before a moment is the number of the last request that changed any
-of them (``market_data.coverage_requests``), that of several symbols the sum of theirs; a partition
-is stale when that, the version of the code that computes it, or the splits it is computed across are
-not what it was made from.
+The version of a symbol's bars before a timestamp is the number of the last request that changed any of them
+(``market_data.coverage_requests``); the version of several symbols is the sum of theirs. A partition is stale when
+this version, the version of the code, or the splits it is computed across differ from those it was computed from.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BarVersions:
-    """When the bars of some symbols last changed, by the start of what each change touched."""
+    """The changes of the bars of some symbols: start of the changed window and version of each."""
 
     changes: Mapping[str, Sequence[tuple[datetime, int]]]
 
     def before(self, symbols: Sequence[str], timestamp: datetime) -> int:
-        """The version of these symbols' bars before ``timestamp``; 0 where there never were any.
+        """The version of these symbols' bars before ``timestamp``; 0 if there never were any.
 
-        The sum of each symbol's last change, and not the highest of all: of two symbols' changes
-        the one with the lower number may be committed later, and must not go unnoticed.
+        It is the sum of each symbol's last change, not the maximum: of the changes of two symbols, the one with
+        the lower number may be committed later, and must still change the version.
         """
         return sum(
             max((version for start, version in self.changes.get(symbol, ()) if start < timestamp), default=0)
@@ -41,11 +40,11 @@ class BarVersions:
 
 @dataclass(frozen=True)
 class Derived:
-    """What a partition was computed from.
+    """The input versions of a partition.
 
     Attributes:
-        input_version: of the bars.
-        code_version: of what computes.
+        input_version: version of the bars.
+        code_version: version of the computing code.
         splits: fingerprint of the splits it is computed across; empty for none.
     """
 
@@ -61,7 +60,7 @@ class InputVersionStore:
         self._database = database
 
     def bar_versions(self, symbols: Sequence[str], timeframe: Timeframe) -> BarVersions:
-        """The present versions of the symbols' bars."""
+        """The current versions of the symbols' bars."""
         with self._database.begin() as connection:
             rows = execute(
                 connection,
@@ -74,12 +73,12 @@ class InputVersionStore:
         return BarVersions(changes)
 
     def read(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], Derived]:
-        """What the partitions of a dataset were computed from, by (symbol, start of the partition)."""
+        """The input versions of the partitions of a dataset, by (symbol, start of the partition)."""
         with self._database.begin() as connection:
             rows = execute(
                 connection, query("market_data/input_versions/read"), {"dataset": dataset, "symbols": list(symbols)}
             )
-        return {(symbol, start): Derived(*made) for symbol, start, *made in rows}
+        return {(symbol, start): Derived(*versions) for symbol, start, *versions in rows}
 
     def computed_at(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], datetime]:
         """When the partitions of a dataset were last computed, by (symbol, start of the partition)."""
@@ -92,13 +91,13 @@ class InputVersionStore:
         return {(symbol, start): timestamp for symbol, start, timestamp in rows}
 
     def delete(self, dataset: str, symbol: str, partitions: Sequence[Window]) -> None:
-        """Forgets from what some partitions of a dataset were computed, so that they are computed again."""
+        """Deletes the input versions of some partitions of a dataset, so that they are recomputed."""
         given = {"dataset": dataset, "symbol": symbol, "starts": [window.start for window in partitions]}
         with self._database.begin() as connection:
             execute(connection, query("market_data/input_versions/delete"), given)
 
-    def made(self, dataset: str, symbol: str) -> list[datetime]:
-        """The starts of the partitions of a dataset that were ever computed, in order."""
+    def computed_partitions(self, dataset: str, symbol: str) -> list[datetime]:
+        """The starts of the partitions of a dataset that have been computed, in order."""
         return sorted(start for _, start in self.read(dataset, [symbol]))
 
     def record(
@@ -108,7 +107,7 @@ class InputVersionStore:
         derived: Mapping[tuple[str, Window], tuple[Derived, int]],
         computed_at: datetime,
     ) -> None:
-        """Notes from what partitions were computed, with the rows each has."""
+        """Records the input versions of partitions, and the number of rows of each."""
         from trading_platform.stores.postgres.database import driver
 
         rows = [
@@ -116,13 +115,13 @@ class InputVersionStore:
                 "dataset": dataset,
                 "symbol": symbol,
                 "partition_start": window.start,
-                "input_version": made.input_version,
-                "code_version": made.code_version,
-                "splits": made.splits,
+                "input_version": versions.input_version,
+                "code_version": versions.code_version,
+                "splits": versions.splits,
                 "row_count": row_count,
                 "computed_at": computed_at,
             }
-            for (symbol, window), (made, row_count) in derived.items()
+            for (symbol, window), (versions, row_count) in derived.items()
         ]
         with driver(connection).cursor() as cursor:
             cursor.executemany(query("market_data/input_versions/record").encode(), rows)

@@ -1,7 +1,7 @@
-"""When what happened to an instrument was not told by its feed, and what became of it.
+"""Outages: intervals in which a feed did not deliver an instrument's events, and their repairs.
 
-Written by the live path as feeds go down and come up; repaired by
-:mod:`trading_platform.workflows.gaps.repair_outages`.
+The live path writes them as feeds go down and come up; :mod:`trading_platform.workflows.gaps.repair_outages`
+repairs them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 LATE_EVENTS = "late events"
-"""The reason of a minute that was final when something more was told of it."""
+"""The reason of an outage of a minute for which events arrived after it was final."""
 
 _MINUTE = Timeframe.M1.duration
 
 
 class OutageState(StrEnum):
-    """Where an outage is in its life."""
+    """State of an outage."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -41,15 +41,15 @@ class Outage:
 
     Attributes:
         id: its number.
-        source: whose feed.
-        symbol: which instrument.
-        down_at: since when nothing was told, at the latest, UTC.
-        up_at: until when; None while it goes on.
-        reason: why, in words.
-        state: where it is in its life.
-        attempts: how often a repair has begun.
-        next_attempt_at: when to try to repair it; while it is being repaired, when to take that for failed.
-        note: what came of the last attempt.
+        source: source of the feed.
+        symbol: the instrument.
+        down_at: start, UTC: no event was received after this.
+        up_at: end, UTC; None while it goes on.
+        reason: its cause, as text.
+        state: its state.
+        attempts: number of repair attempts begun.
+        next_attempt_at: when the next attempt is due; during a repair, when that counts as failed.
+        note: outcome of the last attempt.
         repaired_at: when it was repaired.
     """
 
@@ -66,7 +66,7 @@ class Outage:
     repaired_at: datetime | None
 
     def window(self) -> Window | None:
-        """The whole minutes that it touches; None while it goes on."""
+        """The whole minutes that it overlaps; None while it goes on."""
         if self.up_at is None:
             return None
         start = self.down_at.replace(second=0, microsecond=0)
@@ -78,40 +78,40 @@ class OutageStore:
     """The table ``market_data.outages``.
 
     Args:
-        database: where; as the role ``ingest`` to write.
+        database: the database; with the role ``ingest`` to write.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def opened(self, source: str, symbols: Iterable[str], down_at: datetime, reason: str) -> int:
-        """Notes that nothing is told of some symbols any more; says of how many that is new.
+        """Records that the feeds of some symbols are down; returns how many were up before.
 
-        Saying it again while they are down changes nothing. An outage from the very same moment that is over,
-        repaired or not, goes on: a stream that died after it came up begins again from there, and what it
-        heard meanwhile is lost. A repair then asks for what has not been answered for since.
+        Repeating the call while they are down changes nothing. An outage with the same start that has ended,
+        repaired or not, is reopened: a stream that died after the feed came up starts again from there, and the
+        events it received in the meantime are lost. A repair then requests what no source has answered for since.
 
         Args:
-            source: whose feed.
-            symbols: which.
-            down_at: since when at the latest.
-            reason: why, in words.
+            source: source of the feed.
+            symbols: the symbols.
+            down_at: start of the outage at the latest.
+            reason: its cause, as text.
         """
         given = {"source": source, "symbols": sorted(set(symbols)), "down_at": down_at, "reason": reason}
         return self._write("market_data/outages/open", given)
 
     def closed(self, source: str, symbols: Iterable[str], up_at: datetime) -> int:
-        """Notes that feeds are up again; says how many were down. They are due when the last minute has ended."""
+        """Records that feeds are up; returns how many were down. Repairs are due once the last minute has ended."""
         return self._write(
             "market_data/outages/close", {"source": source, "symbols": sorted(set(symbols)), "up_at": up_at}
         )
 
     def due(self, now: datetime, limit: int = 100) -> list[Outage]:
-        """The outages to repair now, in the order in which they fell due."""
+        """The outages due for repair, in the order in which they fell due."""
         return self._read("market_data/outages/due", {"now": now, "limit": limit})
 
     def all(self, states: Sequence[OutageState] = tuple(OutageState), limit: int = 1000) -> list[Outage]:
-        """The outages in some states, the newest first."""
+        """The outages in some states, newest first."""
         return self._read(
             "market_data/outages/in_states", {"states": [state.value for state in states], "limit": limit}
         )
@@ -121,33 +121,33 @@ class OutageStore:
         return self._read("market_data/outages/since", {"after": after, "limit": limit})
 
     def symbols(self, numbers: Sequence[int]) -> dict[int, str]:
-        """The symbol of each of these outages, by number; one that is not there is left out."""
+        """The symbol of each of these outages, by number; unknown numbers are left out."""
         return dict(self._database.rows(query("market_data/outages/symbols"), {"ids": list(numbers)}))
 
     def begin(self, outage_id: int, now: datetime, at_most: timedelta) -> Outage | None:
-        """Takes an outage that is due for repair, so that nobody else does.
+        """Claims an outage that is due for repair, so that no other process repairs it.
 
         Args:
-            outage_id: which.
-            now: the present.
-            at_most: how long a repair may take until it counts as failed and is due again.
+            outage_id: number of the outage.
+            now: current time.
+            at_most: duration after which an unfinished repair counts as failed and is due again.
 
         Returns:
-            The outage, its attempt counted; None if it is not due, because somebody else is at it or was.
+            The outage, with this attempt counted; None if it is not due, as when another process has claimed it.
         """
         found = self._read("market_data/outages/begin", {"id": outage_id, "now": now, "again_at": now + at_most})
         return found[0] if found else None
 
     def repaired(self, connection: Connection, outage: Outage, now: datetime, note: str) -> None:
-        """Notes that its minutes are stored, in the caller's transaction."""
+        """Records that its minutes are stored, in the caller's transaction."""
         execute(connection, query("market_data/outages/repaired"), {"id": outage.id, "now": now, "note": note})
 
     def failed(self, outage: Outage, note: str, again_at: datetime) -> None:
-        """Notes that an attempt failed, and when the next is due."""
+        """Records that an attempt failed, and when the next one is due."""
         self._write("market_data/outages/failed", {"id": outage.id, "note": note, "again_at": again_at})
 
     def failed_permanently(self, connection: Connection, outage: Outage, note: str) -> None:
-        """Notes that nobody will try again, in the caller's transaction."""
+        """Records that an outage has failed permanently and is not retried, in the caller's transaction."""
         execute(connection, query("market_data/outages/failed_permanently"), {"id": outage.id, "note": note})
 
     def _read(self, name: str, parameters: dict[str, object]) -> list[Outage]:

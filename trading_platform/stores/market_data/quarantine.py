@@ -1,4 +1,4 @@
-"""Keeps every refused row with its reason, so that nothing is lost (data-architecture §8.1, requirement DQ2)."""
+"""Stores every rejected row with its reason, so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class QuarantineStore:
     def record(
         self, rejected: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
     ) -> int:
-        """Keeps refused rows (frame of ``REJECTED_SCHEMA``); the same rows a second time change nothing.
+        """Stores rejected rows (frame of ``REJECTED_SCHEMA``); storing the same rows again changes nothing.
 
         Returns:
-            How many were not known before.
+            How many of them are new.
         """
         with self._database.begin() as connection:
             return self.add(connection, rejected, source=source, symbol=symbol, timeframe=timeframe, origin=origin)
@@ -80,7 +80,7 @@ class QuarantineStore:
             timeframe=pl.lit(timeframe, dtype=pl.String()),
             origin=pl.lit(origin),
         ).select(_STAGING.keys())
-        # PostgreSQL's text cannot hold a NUL, which a damaged file may well have.
+        # PostgreSQL's text cannot hold a NUL, which a damaged file may have.
         staged = staged.with_columns(pl.col("record", "detail", "origin").str.replace_all("\x00", "\\0", literal=True))
         copy_frame(connection, "quarantine_staging", staged)
         with driver(connection).cursor() as cursor:
@@ -90,7 +90,7 @@ class QuarantineStore:
         return added
 
     def read(self, symbol: str | None = None, timeframe: Timeframe | None = None, limit: int = 1000) -> pl.DataFrame:
-        """Refused rows, newest first, with where they stood and why."""
+        """Rejected rows, newest first, with their position in the origin and the reason."""
         return self._database.read(
             query("market_data/quarantine/read"),
             {"symbol": symbol, "timeframe": timeframe.value if timeframe else None, "limit": limit},
@@ -98,7 +98,7 @@ class QuarantineStore:
         )
 
     def times(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
-        """``symbol`` and ``time`` of the refused bars in the window."""
+        """``symbol`` and ``time`` of the rejected bars in the window."""
         return self._database.read(
             query("market_data/quarantine/times"),
             {

@@ -1,7 +1,7 @@
-"""How long bars, indicators and the hourly aggregate live (data-architecture §3.1, §3.3).
+"""Retention of bars, indicators and the hourly aggregate.
 
-The rules are rows of ``config.retention``; the work on chunks and partitions is done in the database
-(``sql/migrations/versions/0004_lifecycle.sql``): by TimescaleDB's policies, or by what is called here.
+The rules are rows of ``config.retention``. Functions of the database work on chunks and partitions
+(``sql/migrations/versions/0004_lifecycle.sql``): by TimescaleDB's policies, or called from here.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from trading_platform.stores.postgres.roles import needs_owner
 from trading_platform.stores.postgres.sql import query
 
 GRACE = timedelta(days=2)
-"""How long something may be due: policies and the scheduled asset run once a day, and may be late."""
+"""How long work may be due before it is overdue: policies and the scheduled asset run once a day, perhaps late."""
 
 
 @dataclass(frozen=True)
 class TableStatus:
-    """What one table holds, and what is due.
+    """Content of one table, and the retention work that is due.
 
     Attributes:
-        table: in ``market_data``.
-        timeframe: whose rule it follows.
-        rows: how many it has.
+        table: table in ``market_data``.
+        timeframe: timeframe of the rule it follows.
+        rows: number of rows.
         first: time of the first row, UTC.
         last: time of the last row, UTC.
-        bytes: on disk, indexes included.
-        chunk: span of a chunk or partition, in words.
-        chunks: how many there are.
-        compressed: how many of them are compressed; None where the database cannot.
-        compress_after: age at which one is compressed, in words.
-        keep: age at which one is dropped, in words; None: never.
-        due_to_compress: chunks that are old enough and are not compressed; None where the database cannot.
-        due_to_drop: chunks that are past their keep and still there.
-        overdue: chunks that have been due for one or the other for more than ``GRACE``.
-        newest_end: where the newest chunk ends; None without any.
-        next_compression: when the policy runs next.
-        next_retention: when the policy runs next.
+        bytes: size on disk, including indexes.
+        chunk: span of a chunk or partition, as text.
+        chunks: number of chunks or partitions.
+        compressed: number of compressed chunks; None where the database cannot compress.
+        compress_after: age at which a chunk is compressed, as text.
+        keep: age at which a chunk is dropped, as text; None: never.
+        due_to_compress: number of chunks to be compressed; None where the database cannot compress.
+        due_to_drop: number of chunks to be dropped.
+        overdue: number of chunks that have been due for either for more than ``GRACE``.
+        newest_end: end of the newest chunk; None without any.
+        next_compression: next run of the compression policy.
+        next_retention: next run of the retention policy.
     """
 
     table: str
@@ -66,7 +66,7 @@ class TableStatus:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A partition that was past its keep."""
+    """A partition that was dropped because of its age."""
 
     table: str
     window: Window
@@ -74,11 +74,12 @@ class Dropped:
 
 
 class RetentionStore:
-    """The life of the tables in ``config.retention``.
+    """Retention of the tables in ``config.retention``.
 
     Args:
-        database: as the role at work.
-        owner: as the owner of the schema, who alone may change tables; None where only a role is configured.
+        database: the database, with the role of the process.
+        owner: the database as the owner of the schema, who alone may change tables; None if only a role is
+            configured.
     """
 
     def __init__(self, database: Database, owner: Database | None) -> None:
@@ -92,31 +93,31 @@ class RetentionStore:
         return self._owner_if_configured
 
     def uses_timescaledb(self) -> bool:
-        """Whether TimescaleDB keeps the rules by policies of its own."""
+        """Whether TimescaleDB enforces the rules by its policies."""
         with self._database.begin() as connection:
             return bool(execute(connection, "SELECT market_data.uses_timescaledb()")[0][0])
 
     def kept_by(self) -> str:
-        """Who keeps the rules, in words."""
+        """Text that names what enforces the rules."""
         with self._database.begin() as connection:
             found = execute(connection, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
         if self.uses_timescaledb():
             return f"the policies of TimescaleDB {found[0][0]}"
-        return "the asset `lifecycle`, which the schedule `maintenance` runs each night"
+        return "the asset `retention`, which the schedule `maintenance` runs each night"
 
     def note_expired(self, present: datetime) -> None:
-        """Brings coverage in line with what was dropped, which is neither held nor proven empty any more."""
+        """Updates coverage for dropped bars: their time is no longer within retention nor confirmed empty."""
         with self._database.begin() as connection:
             execute(connection, query("market_data/retention/note_expired"), {"present": present})
 
     def still_held(self, timeframe: Timeframe, windows: Sequence[Window], present: datetime) -> bool:
-        """Whether no bar of some windows has been dropped; asked after reading them, it says that all were read."""
-        asked = {"timeframe": timeframe.value, "windows": multirange(windows), "present": present}
+        """Whether no bar of some windows has been dropped; called after reading them, it proves the read complete."""
+        parameters = {"timeframe": timeframe.value, "windows": multirange(windows), "present": present}
         with self._database.begin() as connection:
-            return bool(execute(connection, query("market_data/retention/still_held"), asked)[0][0])
+            return bool(execute(connection, query("market_data/retention/still_held"), parameters)[0][0])
 
     def held(self, timeframe: Timeframe, window: Window, present: datetime) -> list[Window]:
-        """The parts of a window whose bars are there if they ever were: not past their keep, or not dropped yet."""
+        """The parts of a window within retention or not dropped yet: bars stored there are still stored."""
         given = {"timeframe": timeframe.value, "start": window.start, "end": window.end, "present": present}
         with self._database.begin() as connection:
             return [
@@ -124,21 +125,21 @@ class RetentionStore:
             ]
 
     def ensure_policies(self) -> list[str]:
-        """Makes TimescaleDB's policies those of the rules; what it changed, in words."""
+        """Brings TimescaleDB's policies in line with the rules; returns the changes, as text."""
         with self._owner.begin() as connection:
-            return [said for (said,) in execute(connection, "SELECT market_data.ensure_policies()")]
+            return [change for (change,) in execute(connection, "SELECT market_data.ensure_policies()")]
 
     def make_partitions_ahead(self, present: datetime) -> int:
-        """Makes the present partitions and the next two of each table; how many. TimescaleDB needs none."""
+        """Creates the current and the next two partitions of each table; returns how many. TimescaleDB needs none."""
         with self._owner.begin() as connection:
             made = execute(connection, "SELECT market_data.make_partitions_ahead(%(present)s)", {"present": present})
         return made[0][0] or 0
 
     def refresh_hours(self, present: datetime) -> None:
-        """Brings ``market_data.ohlcv_1h`` up to the 1m bars, but for hours whose minutes were dropped.
+        """Refreshes ``market_data.ohlcv_1h`` from the 1m bars, except hours with dropped minutes.
 
-        TimescaleDB lets its owner do that alone; where only a role is configured its policy does, for
-        what is younger than the policy looks back.
+        With TimescaleDB only the owner may do this; if only a role is configured, TimescaleDB's policy refreshes
+        the hours in its own window.
         """
         if not self.uses_timescaledb():
             with self._database.begin() as connection:
@@ -148,7 +149,9 @@ class RetentionStore:
             return
         with self._owner.begin() as connection:
             spans = execute(connection, query("market_data/retention/refreshable"), {"present": present})
-        with self._owner.autocommit() as connection:  # it commits step by step, and insists on doing so
+        with (
+            self._owner.autocommit() as connection
+        ):  # the procedure commits step by step and cannot run in a transaction
             for start, end in spans:
                 execute(
                     connection,
@@ -157,13 +160,13 @@ class RetentionStore:
                 )
 
     def drop_expired(self, present: datetime) -> list[Dropped]:
-        """Drops the partitions that are past their keep; nothing where TimescaleDB's policies do it."""
+        """Drops the partitions beyond retention; nothing where TimescaleDB's policies do it."""
         with self._owner.begin() as connection:
             rows = execute(connection, "SELECT * FROM market_data.drop_expired(%(present)s)", {"present": present})
         return [Dropped(table, Window(start, end), count) for table, start, end, count in rows]
 
     def status(self, present: datetime) -> list[TableStatus]:
-        """What each table holds and what is due, by timeframe."""
+        """Content of each table and the work that is due, by timeframe."""
         timescaledb = self.uses_timescaledb()
         with self._owner.begin() as connection:
             rules = execute(connection, query("market_data/retention/tables"), {"present": present, "grace": GRACE})
@@ -213,5 +216,5 @@ class RetentionStore:
 
 
 def _words(interval: str) -> str:
-    """An interval as PostgreSQL writes it, in full words."""
+    """An interval as PostgreSQL writes it, with months spelled out."""
     return re.sub(r"\bmon(s?)\b", r"month\1", interval)

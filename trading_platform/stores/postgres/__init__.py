@@ -1,4 +1,4 @@
-"""What every store in PostgreSQL stands on: connections, COPY, migrations, roles, records, partitions.
+"""Shared basis of the stores in PostgreSQL: connections, COPY, migrations, roles, records, partitions.
 
-No table of its own.
+It owns no tables.
 """

@@ -1,7 +1,7 @@
 """One PostgreSQL database: connections, transactions, and frames in and out by COPY.
 
-Stores take a :class:`Database`; what they say in SQL stands in ``sql/queries``. A method that
-writes takes the connection of a transaction, so that bars, coverage and quarantine commit together.
+Stores take a :class:`Database`; their SQL is in ``sql/queries``. A method that writes takes the connection of a
+transaction, so that bars, coverage and quarantine commit together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Database:
         url: a libpq URL, ``postgresql://user:password@host/database``.
 
     Raises:
-        ConfigurationError: if it is not one.
+        ConfigurationError: if the URL is invalid.
     """
 
     def __init__(self, url: str) -> None:
@@ -54,14 +54,14 @@ class Database:
         address = parsed.difference_update_query(["options"]).set(drivername="postgresql+psycopg")
         options = {"options": " ".join([*given, "-c timezone=UTC"])}
         self._engine = create_engine(address, pool_pre_ping=True, pool_size=4, connect_args=options)
-        # A read is one statement and can be sent again: it needs neither a transaction nor the question
-        # whether the server is there, each of which would cost as much time on the way as the read itself.
+        # A read is one statement and can be sent again: it needs neither a transaction nor a ping, each of which
+        # would cost a round trip, as long as the read itself.
         self._readers = create_engine(
             address, pool_size=4, pool_reset_on_return=None, connect_args={**options, "autocommit": True}
         )
 
     def close(self) -> None:
-        """Gives all connections back to the server."""
+        """Closes all connections."""
         self._engine.dispose()
         self._readers.dispose()
 
@@ -70,9 +70,9 @@ class Database:
         """A transaction: committed on leaving, rolled back when anything is raised inside.
 
         Raises:
-            StoreUnavailable: if the server is away or goes away.
+            StoreUnavailable: if the server cannot be reached or the connection is lost.
             StoreFull: if it has no space left.
-            StoreError: for anything else it refuses.
+            StoreError: if it rejects a statement for another reason.
         """
         import psycopg
         from sqlalchemy.exc import DBAPIError
@@ -86,7 +86,7 @@ class Database:
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
-        """A connection on which each statement commits by itself, for those that refuse to be part of a transaction.
+        """A connection in autocommit mode, for statements that cannot run in a transaction.
 
         Raises:
             StoreUnavailable, StoreFull, StoreError: as :meth:`begin`.
@@ -103,7 +103,7 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
-        """A connection of its own that ends with the block, and with it whatever the server keeps for a session.
+        """A connection that is closed at the end of the block, which also ends its session on the server.
 
         Raises:
             StoreUnavailable, StoreFull, StoreError: as :meth:`begin`.
@@ -117,10 +117,10 @@ class Database:
     def read(self, statement: str, parameters: Mapping[str, Any], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
         """The rows of a query as a frame of ``schema``, by COPY in one round trip.
 
-        The query's columns must come in the schema's order; times come in UTC.
+        The columns of the query must be in the order of the schema; times are in UTC.
 
         Raises:
-            StoreUnavailable, StoreError: as :meth:`begin`. A connection that died unused is replaced once.
+            StoreUnavailable, StoreError: as :meth:`begin`. A connection that died while idle is replaced once.
         """
         return self._reading(lambda raw: _frame(_copied(raw, statement, parameters), schema))
 
@@ -129,13 +129,13 @@ class Database:
     ) -> pl.DataFrame:
         """As :meth:`read`, for up to some thousands of rows: faster for these, slower for more.
 
-        The parameters travel beside the statement; the server plans it for their values, and leaves out
-        the partitions that they exclude.
+        The parameters are sent separately from the statement; the server plans it for their values and skips the
+        partitions that they exclude.
         """
         return self._reading(lambda raw: _frame_of_rows(_fetched(raw, statement, parameters), schema))
 
     def rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """The rows of a query, for few of them.
+        """The rows of a query, for small results.
 
         Raises:
             StoreUnavailable, StoreError: as :meth:`read`.
@@ -153,7 +153,7 @@ class Database:
                 _raise_interruption(error)
                 if not _lost(error):
                     raise
-                self._readers.dispose()  # what took one connection away has taken the others too
+                self._readers.dispose()  # what broke one connection has broken the others too
                 return self._with_reader(work)
         except (DBAPIError, psycopg.Error) as error:
             _raise_interruption(error)
@@ -164,19 +164,19 @@ class Database:
         try:
             result = work(reader.driver_connection)  # type: ignore[arg-type]
         except BaseException:
-            reader.invalidate()  # an interrupted one may still have an answer under way
+            reader.invalidate()  # an interrupted one may still have a response in flight
             raise
         reader.close()
         return result
 
 
 def _lost(error: psycopg.OperationalError) -> bool:
-    """Whether the connection is gone, and not only the statement refused; one that just broke has no code."""
+    """Whether the connection is lost, rather than the statement rejected; a broken connection has no SQLSTATE."""
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def _raise_interruption(error: BaseException | None) -> None:
-    """Raises Ctrl-C, or what Dagster makes of it, anew where undoing the transaction has failed after it."""
+    """Raises Ctrl-C, or Dagster's form of it, again if the rollback after it has failed."""
     while error is not None:
         if not isinstance(error, Exception):
             raise error
@@ -227,13 +227,13 @@ def _copied(raw: psycopg.Connection[Any], statement: str, parameters: Mapping[st
 
 
 def _fetched(raw: psycopg.Connection[Any], statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """The rows, numbers and times as the texts they come in, from which a frame is made faster than from objects."""
+    """The rows, with numbers and times as text, from which a frame is built faster than from Python objects."""
     from psycopg.types.string import TextLoader
 
     with raw.cursor() as cursor:
         for name in ("numeric", "timestamptz"):
             cursor.adapters.register_loader(name, TextLoader)
-        # Not prepared: the general plan that the server would come to opens every partition.
+        # Not prepared: the generic plan that the server would choose opens every partition.
         return cursor.execute(statement.encode(), parameters, prepare=False).fetchall()
 
 
@@ -277,39 +277,39 @@ def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns:
 
 
 def store_error(error: Exception) -> StoreError:
-    """The platform's error for one of the driver's: psycopg, or psycopg2 as Dagster uses it."""
+    """The platform's error for a driver's error: of psycopg, or of psycopg2, which Dagster uses."""
     from sqlalchemy.exc import DBAPIError
 
     original = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    said = str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__
+    text = str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__
     if state == _NO_SPACE:
         return StoreFull(
-            "The database has no space left; the transaction was undone.",
-            received=said,
-            remedy="free disk space where the database keeps its files, then run the same again",
+            "The database has no space left; the transaction was rolled back.",
+            received=text,
+            remedy="free disk space where the database stores its files, then run the same again",
         )
-    kinds = {kind.__name__ for kind in type(original).__mro__}  # of the DB API, the same in every driver
+    kinds = {kind.__name__ for kind in type(original).__mro__}  # class names of the DB API, the same in every driver
     away = bool(kinds & {"OperationalError", "InterfaceError"}) or (state or "").startswith(("08", "57P"))
-    if away and state is None and _rejected_login(original, said):
+    if away and state is None and _rejected_login(original, text):
         return StoreUnavailable(
-            "The database refuses the login.",
-            received=said,
+            "The database rejects the login.",
+            received=text,
             remedy="check the user and password in DATABASE_URL, and INGEST_PASSWORD, AGENT_PASSWORD or"
-            " DASHBOARD_PASSWORD; `trading-platform db upgrade` makes the roles and gives them these passwords",
+            " DASHBOARD_PASSWORD; `trading-platform db upgrade` creates the roles and sets these passwords",
             retryable=False,
         )
     if away:
         return StoreUnavailable(
-            "The database does not answer; what was under way left nothing behind.",
-            received=said,
+            "The database does not answer; the open transaction was not committed.",
+            received=text,
             remedy="see `trading-platform doctor`; run the same again when the server is back",
         )
-    return StoreError("The database refused a statement.", received=said, remedy="see `trading-platform doctor`")
+    return StoreError("The database rejected a statement.", received=text, remedy="see `trading-platform doctor`")
 
 
-def _rejected_login(error: object, said: str) -> bool:
-    """Whether a server that is there did not let us in; the driver has no code for what fails before the login."""
+def _rejected_login(error: object, text: str) -> bool:
+    """Whether a reachable server rejected the login; the driver has no SQLSTATE for failures before the login."""
     attempt = getattr(error, "pgconn", None)
-    asked = bool(attempt and (attempt.needs_password or attempt.used_password))
-    return asked or re.search(r'FATAL: .*\brole "', said) is not None
+    password_requested = bool(attempt and (attempt.needs_password or attempt.used_password))
+    return password_requested or re.search(r'FATAL: .*\brole "', text) is not None

@@ -1,8 +1,8 @@
 """Brings a database to the schema in ``sql/migrations``, with Alembic.
 
-Revisions are ordered and only go forward; each is a SQL file with a few lines of Python beside it.
-All that are due run in one transaction, so an interrupted upgrade leaves nothing behind, and an
-advisory lock lets one process at a time do it. Callers go through :mod:`trading_platform.stores.schema`.
+Revisions are ordered and only go forward; each is a SQL file with a few lines of Python beside it. All due revisions
+run in one transaction, so an interrupted upgrade changes nothing, and an advisory lock lets only one process upgrade
+at a time. Callers use :mod:`trading_platform.stores.schema`.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-_LOCK = 7_406_001  # any number that nothing else of ours locks
+_LOCK = 7_406_001  # key of the advisory lock; no other lock of the platform uses it
 
 
 def upgrade(database: Database, publish: Callable[[Connection], object]) -> tuple[str | None, str]:
-    """Runs every revision that is due, and publishes what tables have from the code.
+    """Runs every due revision, and publishes definitions from the code to tables.
 
     Args:
-        database: which, as the owner of its schema.
-        publish: brings tables up to date that repeat definitions of the code; runs in the same transaction.
+        database: the database, as the owner of its schema.
+        publish: updates the tables that repeat definitions of the code; runs in the same transaction.
 
     Returns:
-        The revision before and the one after; equal when nothing was due.
+        The revision before and the one after; equal if nothing was due.
 
     Raises:
         ConfigurationError: if the database is at a revision that this version does not know, or its user
-            may not do what is due.
+            lacks a privilege for the upgrade.
     """
     try:
         with database.begin() as connection:
@@ -59,7 +59,7 @@ def _upgrade(connection: Connection, publish: Callable[[Connection], object]) ->
 
 
 def _explain_privileges(error: StoreError) -> None:
-    """Raises what an administrator has to do, if the user who upgrades lacks the right to."""
+    """Raises an error with the statements for an administrator, if the user lacks a privilege."""
     from psycopg.errors import InsufficientPrivilege
 
     rejected = getattr(error.__cause__, "orig", error.__cause__)
@@ -74,13 +74,13 @@ def _explain_privileges(error: StoreError) -> None:
 
 
 def current(database: Database) -> str | None:
-    """The revision the database is at, or None where nothing was ever run."""
+    """The revision of the database, or None if no revision was ever run."""
     with database.begin() as connection:
         return _current(connection)
 
 
 def head() -> str:
-    """The newest revision there is: the number that the last file begins with."""
+    """The newest revision: the number at the start of the last file's name."""
     return _revisions()[-1]
 
 
@@ -92,15 +92,15 @@ def check_known(revision: str | None) -> None:
     """Raises a :class:`ConfigurationError` if this version of the platform does not know a revision."""
     if revision is not None and revision not in _revisions():
         raise ConfigurationError(
-            "The database's schema is newer than this version of the platform, or another program's.",
+            "The database's schema is newer than this version of the platform, or belongs to another program.",
             expected=f"revision {head()}",
             received=f"revision {revision}",
-            remedy="use the version of the platform that made it, or another database",
+            remedy="use the version of the platform that created it, or another database",
         )
 
 
 def run_sql_beside(revision_file: str) -> None:
-    """Runs the SQL file that has the name of this revision; called by the revisions themselves."""
+    """Runs the SQL file with the name of this revision; called by the revisions."""
     from alembic import op
 
     statements = Path(revision_file).with_suffix(".sql").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Partitions for what is about to be written, where the database does not make them by itself.
+"""Creates the partitions for rows about to be written, where the database does not create them itself.
 
-TimescaleDB makes a chunk at the first row; on plain PostgreSQL a row without a partition waits in the
-table's default one until :meth:`trading_platform.stores.market_data.retention.RetentionStore.make_partitions_ahead`.
-Nothing is wrong with that but its speed, so :class:`PartitionMaker` asks for them before a write.
+TimescaleDB creates a chunk for its first row. In plain PostgreSQL a row without a partition waits in the table's
+default one until :meth:`trading_platform.stores.market_data.retention.RetentionStore.make_partitions_ahead` runs.
+That is correct but slow, so :class:`PartitionMaker` creates the partitions before a write.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from trading_platform.stores.postgres.sql import query
 
 
 class PartitionMaker:
-    """Makes the partitions of a table that some rows belong to.
+    """Creates the partitions that given rows belong to.
 
     Args:
-        database: which; what is known of it is remembered, so that asking again costs nothing.
+        database: the database; known partitions are cached, so that a repeated call costs nothing.
     """
 
     def __init__(self, database: Database) -> None:
@@ -28,14 +28,14 @@ class PartitionMaker:
         self._known: set[tuple[str, int]] = set()
 
     def ensure(self, table: str, times: pl.Series) -> None:
-        """Makes what is missing for rows of these times, in a transaction of its own.
+        """Creates the missing partitions for rows with these times, in a transaction of its own.
 
-        To be called before the transaction that writes, because making a partition waits until nobody
-        uses the table's default one. Where that takes too long the rows wait there.
+        Call it before the transaction that writes, because creating a partition waits until no transaction uses
+        the table's default one. If that takes too long, the rows go to the default partition.
 
         Args:
             table: ``schema.table``.
-            times: of the rows, UTC.
+            times: times of the rows, UTC.
         """
         from psycopg.errors import LockNotAvailable
 
@@ -58,7 +58,7 @@ class PartitionMaker:
         self._known.update((name, start) for start in missing)
 
     def _span(self, table: str) -> int | None:
-        """Seconds of a partition of the table; None where the database makes them."""
+        """Span of a partition of the table in seconds; None where the database creates them itself."""
         if self._spans is None:
             with self._database.begin() as connection:
                 self._spans = dict(execute(connection, query("market_data/retention/partition_spans")))

@@ -1,6 +1,6 @@
-"""Rows of the small tables as dataclasses, and what goes into them checked while it has a name.
+"""Rows of the small tables as dataclasses, and validation of their input with errors that name the field.
 
-Used by the ledger, audit and configuration stores; bars and indicators travel as frames
+Used by the ledger, audit and configuration stores; bars and indicators are read as frames
 (:mod:`trading_platform.stores.postgres.database`).
 """
 
@@ -36,7 +36,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 def fetch(
     connection: Connection, record: type[_Record], statement: str, parameters: Mapping[str, Any] | None = None
 ) -> list[_Record]:
-    """Runs a statement; its rows as dataclasses of the same field names, enums included."""
+    """Runs a statement; returns its rows as dataclasses with the same field names, enums converted."""
     with driver(connection).cursor() as cursor:
         cursor.execute(statement.encode(), parameters)
         columns = [column.name for column in cursor.description or ()]
@@ -60,7 +60,7 @@ def _enums(record: type[_Dataclass]) -> dict[str, type[StrEnum]]:
 
 
 def choice(kind: type[_Choice], value: str, name: str) -> _Choice:
-    """The member of an enum that a text names.
+    """The member of an enum with this value.
 
     Raises:
         InvalidRequest: if there is none.
@@ -72,15 +72,15 @@ def choice(kind: type[_Choice], value: str, name: str) -> _Choice:
             f"There is no {name} {value!r}.",
             expected=f"one of {', '.join(kind)}",
             received=repr(value),
-            remedy="choose one of the listed ones",
+            remedy="choose one of the listed values",
         ) from None
 
 
 def checked_text(value: str, name: str, limit: int | None = None) -> str:
-    """A text that a column can hold.
+    """Validates a text for a column.
 
     Raises:
-        InvalidRequest: if it is empty, longer than ``limit``, or has a NUL character.
+        InvalidRequest: if it is empty, longer than ``limit``, or contains a NUL character.
     """
     if not value or (limit is not None and len(value) > limit) or "\x00" in value:
         size = f"1 to {limit} characters" if limit else "at least one character"
@@ -94,7 +94,7 @@ def checked_text(value: str, name: str, limit: int | None = None) -> str:
 
 
 def checked_time(value: datetime, name: str) -> datetime:
-    """A moment in UTC.
+    """A timestamp converted to UTC.
 
     Raises:
         InvalidRequest: if it has no time zone.
@@ -110,10 +110,10 @@ def checked_time(value: datetime, name: str) -> datetime:
 
 
 def json_text(value: object, name: str) -> str:
-    """JSON for a JSONB column: decimals, ids and times as text, so that no digit is lost.
+    """JSON for a JSONB column, with decimals, ids and times as text, so that no digit is lost.
 
     Raises:
-        InvalidRequest: if it holds what JSON has no form for, NaN and infinity among it.
+        InvalidRequest: if a value cannot be written as JSON, such as NaN and infinity.
     """
     try:
         text = json.dumps(value, default=_plain, allow_nan=False)
@@ -122,10 +122,10 @@ def json_text(value: object, name: str) -> str:
             f"The {name} cannot be written as JSON.",
             expected="objects, lists, texts, finite numbers, decimals, times, true, false and null",
             received=str(error),
-            remedy="replace such values, a missing one by None",
+            remedy="replace such values, a missing value by None",
         ) from None
     if "\\u0000" in text:
-        raise InvalidRequest(f"The {name} has a NUL character.", remedy="leave it out; the database cannot hold it")
+        raise InvalidRequest(f"The {name} has a NUL character.", remedy="remove it; the database cannot store it")
     return text
 
 
@@ -134,4 +134,4 @@ def _plain(value: object) -> str:
         return str(value)
     if isinstance(value, datetime):
         return checked_time(value, "time").isoformat()
-    raise TypeError(f"a {type(value).__name__} has no form in JSON")
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")

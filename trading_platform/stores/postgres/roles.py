@@ -1,9 +1,9 @@
-"""The three roles of the database, and the URL with which a process works as one of them.
+"""The three roles of the database, and the URL by which a process works as one of them.
 
-What each may do is granted by the migration ``0003_roles`` and written down in ``docs/roles.md``. A URL
-of the owner of the schema becomes a role's by the role's own password where one is configured, by its
-name alone where the server trusts whoever reaches it (the embedded one), and else by ``SET ROLE`` at
-the beginning of each connection. Connections themselves: :mod:`trading_platform.stores.postgres.database`.
+The migration ``0003_roles`` grants their privileges; ``docs/roles.md`` documents them. A URL of the owner of the
+schema is converted to a role's URL: with the role's password if one is configured, without a password if the server
+trusts local connections (the embedded one), and otherwise with ``SET ROLE`` at the beginning of each connection.
+Connections are made in :mod:`trading_platform.stores.postgres.database`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _CONCURRENTLY = "XX000"  # internal_error: "tuple concurrently updated", which h
 
 
 class Role(StrEnum):
-    """Who works on the database.
+    """Roles of the database.
 
     Attributes:
-        INGEST: batch work and the streamer: market data, news, the feature catalog.
-        AGENT: the bot: reads market data, keeps the ledger.
+        INGEST: batch work and the streamer: writes market data, news and the feature catalog.
+        AGENT: the bot: reads market data and writes the ledger.
         DASHBOARD: reads everything and writes nothing.
     """
 
@@ -40,7 +40,7 @@ class Role(StrEnum):
 
 
 def role_of(url: str) -> Role | None:
-    """The role that connections of a URL work as; None for any other user, such as the owner of the schema."""
+    """The role of connections with a URL; None for any other user, such as the owner of the schema."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     _, taken, name = query.get("options", "").rpartition(_SET_ROLE)
@@ -49,17 +49,17 @@ def role_of(url: str) -> Role | None:
 
 
 def as_role(url: str, role: Role, password: str | None = None, *, trusted: bool = False) -> str:
-    """The URL with which a process works as a role.
+    """The URL by which a process works as a role.
 
     Args:
         url: libpq URL as configured: of the owner of the schema, or of a role already.
-        role: whose work it is. What ``dashboard`` may read the others may read of market data, too, so
-            a URL of any of the three will do for it.
-        password: the role's own, where one is configured.
-        trusted: the server asks nobody for a password, as the embedded one.
+        role: the role needed. For ``dashboard`` the URL of any of the three roles is accepted, because all of
+            them may read market data.
+        password: the role's password, if one is configured.
+        trusted: the server requires no passwords, as the embedded one.
 
     Raises:
-        ConfigurationError: if the URL is another role's.
+        ConfigurationError: if the URL belongs to another role.
     """
     given = role_of(url)
     if given is not None:
@@ -77,16 +77,16 @@ def as_role(url: str, role: Role, password: str | None = None, *, trusted: bool 
         query["options"] = f"{query.get('options', '')} {_SET_ROLE}{role}".strip()
         return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
     login = str(role) if password is None else f"{role}:{quote(password, safe='')}"
-    kept = {name: value for name, value in query.items() if name not in ("user", "password")}
+    options = {name: value for name, value in query.items() if name not in ("user", "password")}
     server = f"{login}@{parts.netloc.rpartition('@')[2]}"
-    return urlunsplit(parts._replace(netloc=server, query=urlencode(kept, quote_via=quote)))
+    return urlunsplit(parts._replace(netloc=server, query=urlencode(options, quote_via=quote)))
 
 
 def as_owner(url: str) -> str:
-    """The URL itself, for what only the owner of the schema may do: upgrades, lifecycle, archive.
+    """The URL itself, for work that only the owner of the schema may do: upgrades, retention, archive.
 
     Raises:
-        ConfigurationError: if it is one of the three roles'.
+        ConfigurationError: if the URL belongs to one of the three roles.
     """
     if role_of(url) is not None:
         raise needs_owner()
@@ -94,7 +94,7 @@ def as_owner(url: str) -> str:
 
 
 def needs_owner() -> ConfigurationError:
-    """What to say where only a role is configured and the owner of the schema is needed."""
+    """The error for work that needs the owner of the schema while only a role is configured."""
     return ConfigurationError(
         "This needs the owner of the database's schema.",
         expected="DATABASE_URL with the user that owns the database",
@@ -104,24 +104,24 @@ def needs_owner() -> ConfigurationError:
 
 
 def set_passwords(owner_url: str, passwords: Mapping[Role, str], sleep: Sleep = time.sleep) -> None:
-    """Gives roles the passwords that are configured, where they do not have them already.
+    """Sets the configured passwords of roles that do not have them yet.
 
-    A password leaves this process only as its SCRAM verifier, so that no log of the server can show it.
+    A password leaves this process only as its SCRAM verifier, so that no log of the server can contain it.
 
     Args:
         owner_url: libpq URL of the owner of the schema.
-        passwords: by role.
-        sleep: waits while another process changes the same role; an argument so that tests own time.
+        passwords: passwords by role.
+        sleep: waits while another process changes the same role; an argument so that tests control time.
 
     Raises:
-        ConfigurationError: if the owner may not set it and it is not the role's password.
-        StoreUnavailable: if the server is away.
+        ConfigurationError: if the role has another password and the owner may not change it.
+        StoreUnavailable: if the server cannot be reached.
     """
     import psycopg
 
     for role, password in passwords.items():
-        works, asked = _login(as_role(owner_url, role, password))
-        if works and asked:
+        works, used_password = _login(as_role(owner_url, role, password))
+        if works and used_password:
             continue
         try:
             with psycopg.connect(owner_url, autocommit=True, connect_timeout=10) as connection:
@@ -136,7 +136,7 @@ def set_passwords(owner_url: str, passwords: Mapping[Role, str], sleep: Sleep = 
 
 
 def _login(url: str) -> tuple[bool, bool]:
-    """Whether the URL connects, and whether the server asked for its password."""
+    """Whether the URL connects, and whether the server required its password."""
     import psycopg
 
     try:
@@ -162,11 +162,11 @@ def _set_password(connection: Connection, role: Role, password: str, sleep: Slee
             return
 
 
-def _may_not_set(role: Role, said: str) -> ConfigurationError:
+def _may_not_set(role: Role, message: str) -> ConfigurationError:
     variable = f"{role.upper()}_PASSWORD"
     return ConfigurationError(
-        f"The role {role} does not have the password in {variable}, and it may not be set.",
-        expected="its password, or an owner of the schema that may change the role",
-        received=said.strip().splitlines()[0],
+        f"The role {role} does not have the password in {variable}, and this user may not set it.",
+        expected="the password of the role, or an owner of the schema that may change the role",
+        received=message.strip().splitlines()[0],
         remedy=f"correct {variable}, or let an administrator set it, in psql with: \\password {role}",
     )

@@ -1,4 +1,4 @@
-"""Finds the SQL files, in a checkout and in an installed package alike."""
+"""Locates the SQL files, in a checkout and in an installed package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PACKAGE = Path(__file__).parents[2]
 
 
 def sql_directory() -> Path:
-    """The folder ``sql`` of the checkout, or the copy that an installed package carries."""
+    """The folder ``sql`` of the checkout, or its copy in an installed package."""
     packaged = _PACKAGE / "sql"
     return packaged if packaged.is_dir() else _PACKAGE.parent / "sql"
 

@@ -1,1 +1,1 @@
-"""Live state, channels, rate limiters and nonces in Redis. Nothing here is the only copy."""
+"""Live state, channels, rate limiters and nonces in Redis. None of it is the only copy."""

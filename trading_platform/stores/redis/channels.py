@@ -1,8 +1,8 @@
-"""Reads what was told on the channels: four from their streams, where nothing is forgotten, quotes as they pass.
+"""Reads the messages of the channels: four from their Redis streams, without loss, and quotes by pub/sub.
 
-A stream is read from a number on, whatever happens meanwhile; that nothing is missed and nothing comes
-twice follows from the numbers, which have no gaps. Quotes come by pub/sub, which forgets them for who
-is not there: the numbers in them show it, and the next quote supersedes the missed one anyway.
+A stream is read from a sequence number on, across interruptions; the numbers have no gaps, so no message is missed or
+read twice. Quotes come by pub/sub, which does not store them for absent subscribers: their numbers show what was
+missed, and the next quote supersedes the missed one anyway.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _LONGEST_BACKOFF = 1.0
 
 
 class Published(NamedTuple):
-    """A message as it came.
+    """A message as it was received.
 
     Attributes:
-        channel: on which channel.
-        seq: its number; None on a channel without a stream, where the text alone has it.
+        channel: its channel.
+        seq: its number; None on a channel without a stream, where only the text contains it.
         text: the message.
     """
 
@@ -43,20 +43,20 @@ class Published(NamedTuple):
 
 
 class ChannelReader:
-    """Reads channels from a position on, over restarts of Redis.
+    """Reads channels from a position on, across restarts of Redis.
 
-    Not for several threads at once, but for :meth:`close`.
+    Not thread-safe, except for :meth:`close`.
 
     Args:
         url: a Redis URL.
-        streams: channels read from their streams, each with the number after which to begin: 0 for all
-            that is kept, None for what is told from now on.
-        quotes: whether quotes are heard as well.
-        sleep: waits while Redis is away; an argument so that tests own time.
+        streams: channels to read from their streams, each with the number after which to begin: 0 for all
+            stored messages, None for new messages only.
+        quotes: whether to receive quotes as well.
+        sleep: waits while Redis is unavailable; an argument so that tests control time.
 
     Raises:
-        StoreUnavailable: if Redis does not answer for some five seconds; later it is waited for.
-        StoreError: if a stream ends before the number it is to be read after.
+        StoreUnavailable: if Redis does not answer for about five seconds; later outages are waited out.
+        StoreError: if a stream ends before the number after which to read it.
     """
 
     def __init__(self, url: str, streams: Mapping[str, int | None], *, quotes: bool, sleep: Sleep = time.sleep) -> None:
@@ -68,9 +68,9 @@ class ChannelReader:
         self._sleep = sleep
         self._quotes = quotes
         self._pubsub: PubSub | None = None
-        self._newest: dict[str, str] = {}  # last text read of each stream, to be known again
+        self._newest: dict[str, str] = {}  # last text read of each stream, by which the stream is recognised
         self._failures = 0
-        self._rows_checked = -1.0
+        self._streams_read_at = -1.0
         self._reading = threading.Lock()
         self._closed = False
         self.position: dict[str, int] = {}
@@ -86,18 +86,18 @@ class ChannelReader:
         return self._closed
 
     def close(self) -> None:
-        """Gives the connections back; a :meth:`read` under way ends first."""
+        """Closes the connections, after a :meth:`read` in progress has ended."""
         self._closed = True
         with self._reading:
             self._drop_pubsub()
             self._redis.close()
 
     def read(self, wait: float) -> list[Published]:
-        """What was told since, waiting up to ``wait`` seconds for something; nothing while Redis is away.
+        """The messages since the last call, after waiting up to ``wait`` seconds; none while Redis is unavailable.
 
         Raises:
-            StoreError: if messages are gone that were not read, or the stream is another. The next call
-                goes on after what is gone; a stream that is another stays an error.
+            StoreError: if unread messages are lost, or the stream was replaced. After a loss the next call
+                continues behind the lost messages; a replaced stream stays an error.
         """
         with self._reading:
             if self._closed:
@@ -113,20 +113,20 @@ class ChannelReader:
 
     def _read(self, wait: float) -> list[Published]:
         if self._failures:
-            self._know_again()
+            self._verify_streams()
             if self._quotes:
-                self._listen(self.position)
-            self._failures, self._rows_checked = 0, -1.0
+                self._subscribe(self.position)
+            self._failures, self._streams_read_at = 0, -1.0
         if not self._quotes:
             return self._from_streams(wait)
         return self._from_both(wait)
 
     def _open(self, streams: Mapping[str, int | None], attempts: int = 8) -> None:
-        """Finds out where to begin, over a restart of some five seconds."""
+        """Determines where to begin, across a restart of about five seconds."""
         try:
             with redis_errors():
                 if self._quotes:
-                    self._listen(streams)
+                    self._subscribe(streams)
                 last = {channel: self._last(channel) for channel in streams}
         except StoreUnavailable:
             if attempts == 1:
@@ -138,50 +138,50 @@ class ChannelReader:
             _check(self.position, last)
 
     def _from_streams(self, wait: float) -> list[Published]:
-        """Whole batches of the streams; what is told while nobody waits is there the next time."""
+        """The next batch of each stream; messages published between two calls are in the next one."""
         ids = {channel: f"{seq}-18446744073709551615" for channel, seq in self.position.items()}
         found: list[Any] = self._redis.xread(ids, count=BATCH, block=max(1, int(wait * 1000)) if wait else None)  # type: ignore[assignment,arg-type]
         if not found:
-            self._know_again()
+            self._verify_streams()
         taken: list[Published] = []
         for channel, entries in found or ():
             self._take(taken, channel, entries)
         return taken
 
     def _take(self, taken: list[Published], channel: str, entries: Sequence[tuple[str, Mapping[str, str]]]) -> None:
-        """Adds entries up to the first gap; a gap with nothing read before it is an error, once."""
+        """Adds entries up to the first gap in the numbers; a gap at the beginning is reported once, as an error."""
         for identifier, fields in entries:
             seq, position = int(identifier.partition("-")[0]), self.position[channel]
             if position and seq > position + 1:
                 if not taken:
                     self.position[channel] = seq - 1
                     self._newest.pop(channel, None)
-                    raise _gone(channel, position + 1, seq - 1)
+                    raise _messages_lost(channel, position + 1, seq - 1)
                 break
             taken.append(Published(channel, seq, fields.get(FIELD, "")))
             self.position[channel], self._newest[channel] = seq, taken[-1].text
 
     def _from_both(self, wait: float) -> list[Published]:
-        """Quotes as they pass; a message of another channel says that its stream has something."""
-        assert self._pubsub is not None  # noqa: S101 - for the type checker: it listens whenever quotes are wanted
+        """Quotes by pub/sub; a message of another channel signals that its stream has new entries."""
+        assert self._pubsub is not None  # noqa: S101 - for the type checker: subscribed if quotes are requested
         received = self._pubsub.get_message(timeout=wait)
         quotes: list[Published] = []
-        look = False
+        has_entries = False
         while received is not None:
             if received["type"] == "message" and received["channel"] == QUOTES:
                 quotes.append(Published(QUOTES, None, received["data"]))
-            look = look or received["channel"] in self.position
+            has_entries = has_entries or received["channel"] in self.position
             received = self._pubsub.get_message(timeout=0) if len(quotes) < BATCH else None
         now = time.monotonic()
-        if self.position and (look or now - self._rows_checked >= 1.0):
-            self._rows_checked = now
+        if self.position and (has_entries or now - self._streams_read_at >= 1.0):
+            self._streams_read_at = now
             published = self._from_streams(0)
             if len(published) >= BATCH:
-                self._rows_checked = -1.0
+                self._streams_read_at = -1.0
             return [*published, *quotes]
         return quotes
 
-    def _listen(self, streams: Mapping[str, object]) -> None:
+    def _subscribe(self, streams: Mapping[str, object]) -> None:
         self._drop_pubsub()
         self._pubsub = self._redis.pubsub()  # type: ignore[no-untyped-call]
         self._pubsub.subscribe(QUOTES, *streams)
@@ -193,22 +193,22 @@ class ChannelReader:
 
     def _drop_pubsub(self) -> None:
         if self._pubsub is not None:
-            with suppress(Exception):  # its connection is broken already
+            with suppress(Exception):  # the connection is broken already
                 self._pubsub.close()
             self._pubsub = None
 
-    def _know_again(self) -> None:
-        """Makes sure that the streams are those that were read so far."""
+    def _verify_streams(self) -> None:
+        """Verifies that the streams are those that were read so far."""
         for channel, position in self.position.items():
             text = self._newest.get(channel)
             there: list[Any] = self._redis.xrange(channel, f"{position}-0", f"{position}-0") if text else []  # type: ignore[assignment]
             if there and there[0][1].get(FIELD) == text:
                 continue
             if there or self._last(channel) < position:
-                raise _set_back(channel, position)
+                raise _stream_replaced(channel, position)
 
     def _last(self, channel: str) -> int:
-        """Number of the last message that was ever told in a stream."""
+        """Number of the last message ever published to a stream."""
         if not self._redis.exists(channel):
             return 0
         info: Any = self._redis.xinfo_stream(channel)
@@ -222,22 +222,22 @@ def _backoff(failures: int) -> float:
 def _check(position: Mapping[str, int], last: Mapping[str, int]) -> None:
     for channel, seq in position.items():
         if seq > last[channel]:
-            raise _set_back(channel, seq)
+            raise _stream_replaced(channel, seq)
 
 
-def _gone(channel: str, first: int, last: int) -> StoreError:
+def _messages_lost(channel: str, first: int, last: int) -> StoreError:
     return StoreError(
-        f"Messages of {channel} are gone that were not read.",
+        f"Unread messages of {channel} are lost.",
         expected=f"numbers {first} to {last}",
         received=f"a stream that begins with {last + 1}",
-        remedy="take the present state from where it is kept, and read on; keep more entries or come more often",
+        remedy="reload the current state from its store, then read on; keep more entries or read more often",
     )
 
 
-def _set_back(channel: str, position: int) -> StoreError:
+def _stream_replaced(channel: str, position: int) -> StoreError:
     return StoreError(
         f"The stream {channel} is not the one that was read.",
         expected=f"message {position} in it, or later ones",
         received="a stream that ends before it or has another message there",
-        remedy="Redis was emptied or set back: subscribe anew, with after=0 for all that it has",
+        remedy="Redis was emptied or restored: subscribe again, with after=0 for all stored messages",
     )

@@ -1,9 +1,8 @@
-"""The live state in Redis: quotes, signals, regime, circuits, positions and the session, as the data architecture's §4.
+"""The live state in Redis: quotes, signals, regime, circuit breakers, positions and the session.
 
-:class:`LiveStore` is for agents and everything else that waits, :class:`AsyncLiveStore` for the streamer;
-both make the calls of :mod:`trading_platform.stores.redis.live_scripts`. Messages that were told are read by
-:mod:`trading_platform.stores.redis.channels`; the channel ``orders`` is told by
-:mod:`trading_platform.stores.redis.order_stream`.
+:class:`LiveStore` is the blocking client, for agents and commands, :class:`AsyncLiveStore` that of the streamer; both
+run the scripts of :mod:`trading_platform.stores.redis.live_scripts`. :mod:`trading_platform.stores.redis.channels`
+reads published messages; :mod:`trading_platform.stores.redis.order_stream` publishes to the channel ``orders``.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
     from redis.commands.core import AsyncScript, Script
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """What redis-py raises inside, as the platform's own.
+    """Converts errors of redis-py in the body to errors of the platform.
 
     Raises:
         StoreUnavailable: if Redis does not answer.
         StoreFull: if it has no memory left.
-        StoreError: for anything else it refuses.
+        StoreError: if it rejects a command for another reason.
     """
     from redis.exceptions import ConnectionError as Disconnected
     from redis.exceptions import OutOfMemoryError, RedisError
@@ -47,21 +46,21 @@ def redis_errors() -> Iterator[None]:
         remedy = "see `trading-platform doctor`"
         raise StoreUnavailable("Redis does not answer.", received=str(error), remedy=remedy) from error
     except OutOfMemoryError as error:
-        remedy = "give Redis more memory, or look what else fills it"
+        remedy = "give Redis more memory, or find out what else fills it"
         raise StoreFull("Redis has no memory left.", received=str(error), remedy=remedy) from error
     except RedisError as error:
-        raise StoreError("Redis refused a command.", received=str(error), remedy="see Redis's log") from error
+        raise StoreError("Redis rejected a command.", received=str(error), remedy="see Redis's log") from error
 
 
 class LiveStore:
-    """The live state, for those who wait for an answer.
+    """The live state, as a blocking client.
 
-    A call that finds Redis away is made again for some five seconds, so that a restart goes unnoticed.
-    What was told before the connection broke is not told again: each telling has an id that Redis knows.
+    A call is retried for about five seconds while Redis is unavailable, so that a restart goes unnoticed. A message
+    that was published before the connection broke is not published twice: Redis remembers the id of each publication.
 
     Args:
         url: a Redis URL.
-        kept: about how many entries each stream keeps.
+        kept: approximate number of entries that each stream keeps.
     """
 
     def __init__(self, url: str, *, kept: int = KEPT) -> None:
@@ -75,55 +74,55 @@ class LiveStore:
         self._scripts: dict[str, Script] = {}
 
     def close(self) -> None:
-        """Gives the connections back."""
+        """Closes the connections."""
         self._redis.close()
 
     def write_quotes(self, quotes: Iterable[Quote]) -> int:
-        """Writes and tells quotes in one round trip; how many were not older than those there."""
-        return self._make(scripts.write_quotes(quotes))
+        """Writes and publishes quotes in one round trip; returns how many were not older than the stored ones."""
+        return self._run(scripts.write_quotes(quotes))
 
     def quotes(self, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
-        """The quotes of the last minute, by symbol: of these symbols, or all."""
-        return {} if symbols is not None and not symbols else self._make(scripts.read_quotes(symbols))
+        """The quotes of the last minute by symbol, of these symbols or all."""
+        return {} if symbols is not None and not symbols else self._run(scripts.read_quotes(symbols))
 
     def publish_signal(self, ts: datetime, payload: str, strategy: str, symbol: str, fields: Mapping[str, str]) -> int:
-        """Tells a signal and notes it for five minutes; its number.
+        """Publishes a signal and stores it for five minutes; returns its number.
 
         Args:
-            ts: when it came about.
-            payload: of the message, in JSON.
-            strategy: whose it is.
-            symbol: of what.
-            fields: of the hash ``signal:{strategy}:{symbol}``; the number is added.
+            ts: time of the signal.
+            payload: payload of the message, JSON.
+            strategy: strategy that emits it.
+            symbol: symbol it is about.
+            fields: fields of the hash ``signal:{strategy}:{symbol}``; the number is added.
         """
         publication = uuid4().hex
-        return self._make(scripts.publish_signal(publication, ts, payload, strategy, symbol, fields, self._kept))
+        return self._run(scripts.publish_signal(publication, ts, payload, strategy, symbol, fields, self._kept))
 
     def signal(self, strategy: str, symbol: str) -> dict[str, str]:
         """The hash of a strategy's last signal; empty if there was none within five minutes."""
-        return self._make(scripts.read_signal(strategy, symbol))
+        return self._run(scripts.read_signal(strategy, symbol))
 
     def publish_alert(self, ts: datetime, payload: str) -> int:
-        """Tells an alert, ``payload`` in JSON; its number."""
-        return self._make(scripts.publish_alert(uuid4().hex, ts, payload, self._kept))
+        """Publishes an alert with a JSON ``payload``; returns its number."""
+        return self._run(scripts.publish_alert(uuid4().hex, ts, payload, self._kept))
 
     def set_regime(self, ts: datetime, regime: str) -> bool:
-        """Notes the regime for a minute; whether it is another than was told last, and so was told."""
-        return self._make(scripts.set_regime(uuid4().hex, ts, regime, self._kept))
+        """Stores the regime for one minute and publishes it if it has changed; returns whether it was published."""
+        return self._run(scripts.set_regime(uuid4().hex, ts, regime, self._kept))
 
     def regime(self) -> str | None:
-        """The regime that was noted within the last minute."""
-        return self._make(scripts.read_regime())
+        """The regime stored within the last minute."""
+        return self._run(scripts.read_regime())
 
     def circuit(self, component: str) -> str | None:
-        """State of a circuit, ``open`` or ``closed``; None if nobody watches there."""
-        return self._make(scripts.read_circuit(component))
+        """State of a circuit breaker, ``open`` or ``closed``; None if the component has none."""
+        return self._run(scripts.read_circuit(component))
 
     def session(self) -> dict[str, str]:
-        """The session's state."""
-        return self._make(scripts.read_session())
+        """The state of the session."""
+        return self._run(scripts.read_session())
 
-    def _make(self, call: Call[_Answer]) -> _Answer:
+    def _run(self, call: Call[_Response]) -> _Response:
         script = self._scripts.get(call.script)
         if script is None:
             script = self._scripts[call.script] = self._redis.register_script(call.script)
@@ -132,12 +131,12 @@ class LiveStore:
 
 
 class AsyncLiveStore:
-    """The live state, for the streamer: what Redis does not take at once is its caller's to keep.
+    """The live state, as an asynchronous client for the streamer; the caller retries what Redis did not accept.
 
     Args:
         url: a Redis URL.
-        kept: about how many entries each stream keeps.
-        timeout: seconds after which Redis counts as away.
+        kept: approximate number of entries that each stream keeps.
+        timeout: seconds after which Redis counts as unavailable.
     """
 
     def __init__(self, url: str, *, kept: int = KEPT, timeout: float = 2.0) -> None:
@@ -146,10 +145,10 @@ class AsyncLiveStore:
         from redis.backoff import NoBackoff
         from redis.exceptions import ConnectionError as Disconnected
 
-        # One more attempt is for connections that Redis closed since the last call.
+        # One retry, for connections that Redis closed since the last call.
         retry = Retry(NoBackoff(), 1, supported_errors=(Disconnected,))
-        # Its own timeouts are off: up to Python 3.11 they go by asyncio.wait_for, which loses a cancellation
-        # that comes together with the answer, and whoever cancelled waits for ever.
+        # The client's own timeouts are off: up to Python 3.11 they use asyncio.wait_for, which loses a cancellation
+        # that arrives together with the response, so that the canceller waits for ever.
         self._redis: AsyncRedis = Redis.from_url(
             url, decode_responses=True, socket_timeout=None, socket_connect_timeout=None, retry=retry
         )
@@ -158,47 +157,47 @@ class AsyncLiveStore:
         self._scripts: dict[str, AsyncScript] = {}
 
     async def close(self) -> None:
-        """Gives the connections back."""
+        """Closes the connections."""
         await self._redis.aclose()
 
     async def write_quotes(self, quotes: Iterable[Quote]) -> int:
         """As :meth:`LiveStore.write_quotes`."""
-        return await self._make(scripts.write_quotes(quotes))
+        return await self._run(scripts.write_quotes(quotes))
 
     async def publish_alert(self, ts: datetime, payload: str, publication: str) -> int:
-        """As :meth:`LiveStore.publish_alert`; the same ``publication`` is told once, for ten minutes."""
-        return await self._make(scripts.publish_alert(publication, ts, payload, self._kept))
+        """As :meth:`LiveStore.publish_alert`; within ten minutes the same ``publication`` is published once."""
+        return await self._run(scripts.publish_alert(publication, ts, payload, self._kept))
 
     async def set_circuit(self, ts: datetime, component: str, state: str, payload: str, publication: str) -> bool:
-        """Notes a circuit's state, and tells the alert if it changed; whether it did.
+        """Stores the state of a circuit breaker and publishes the alert if it changed; returns whether it changed.
 
         Args:
-            ts: since when.
-            component: whose circuit.
-            state: ``open`` or ``closed``; nobody is alerted to the first ``closed``.
-            payload: of the alert, in JSON.
-            publication: the same one is told once, for ten minutes.
+            ts: start of the state.
+            component: component of the circuit breaker.
+            state: ``open`` or ``closed``; the first ``closed`` publishes no alert.
+            payload: payload of the alert, JSON.
+            publication: id of the publication; within ten minutes the same one is published once.
         """
-        return await self._make(scripts.set_circuit(publication, ts, component, state, payload, self._kept))
+        return await self._run(scripts.set_circuit(publication, ts, component, state, payload, self._kept))
 
     async def circuit(self, component: str) -> str | None:
         """As :meth:`LiveStore.circuit`."""
-        return await self._make(scripts.read_circuit(component))
+        return await self._run(scripts.read_circuit(component))
 
     async def write_positions(self, positions: Mapping[str, Mapping[str, str]], *, whole: bool) -> None:
         """Writes the hashes ``position:{symbol}``.
 
         Args:
-            positions: columns by symbol; one without columns is deleted.
-            whole: these are all; what else is there is deleted.
+            positions: columns by symbol; a symbol without columns is deleted.
+            whole: these are all positions; others are deleted.
         """
-        await self._make(scripts.write_positions(positions, whole=whole))
+        await self._run(scripts.write_positions(positions, whole=whole))
 
     async def write_session(self, fields: Mapping[str, str]) -> None:
-        """Writes fields of the session's state, beside those that are there."""
-        await self._make(scripts.write_session(fields))
+        """Sets fields of the session's state; other fields stay."""
+        await self._run(scripts.write_session(fields))
 
-    async def _make(self, call: Call[_Answer]) -> _Answer:
+    async def _run(self, call: Call[_Response]) -> _Response:
         script = self._scripts.get(call.script)
         if script is None:
             script = self._scripts[call.script] = self._redis.register_script(call.script)

@@ -1,4 +1,4 @@
-"""Nonces of a key that several processes use, kept in Redis."""
+"""Nonces of an API key that several processes share, stored in Redis."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ return text
 
 
 class RedisNonces:
-    """Each nonce is larger than all that were given before to anybody, also after Redis's clock was set back.
+    """Generates increasing nonces: each is larger than all before it in any process, even if Redis's clock is set back.
 
-    While Redis does not answer, they are the clock's; what is known of the last one is told to Redis afterwards.
+    While Redis does not answer, nonces come from the fallback; the last one is sent to Redis afterwards.
 
     Args:
         url: a Redis URL.
-        name: tells the key without being it.
-        fallback: nonces of this process alone.
+        name: identifies the key without revealing it.
+        fallback: generates nonces from this process's clock.
     """
 
     def __init__(self, url: str, name: str, fallback: Callable[[], int]) -> None:
@@ -50,11 +50,11 @@ class RedisNonces:
         self._last = 0
 
     def close(self) -> None:
-        """Gives the connection back."""
+        """Closes the connection."""
         self._redis.close()
 
     def __call__(self) -> int:
-        """The next one."""
+        """The next nonce."""
         try:
             with redis_errors():
                 found = int(cast("str", self._script([self._key], [self._last + 1])))

@@ -1,7 +1,7 @@
-"""The Redis channel and stream ``orders``: each number is told once, whoever tells it how often.
+"""The Redis channel and stream ``orders``: each sequence number is published once, however often it is sent.
 
-A message is appended to the stream under the id ``<seq>-0`` and published on the channel by one
-script, which Redis runs as a whole: a second attempt finds the id taken and does neither.
+One script, which Redis runs atomically, appends a message to the stream under the id ``<seq>-0`` and publishes it on
+the channel; a second attempt finds the id taken and does neither.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from redis import Redis
 
 NAME = "orders"
-"""Of the channel and of the stream."""
+"""Name of the channel and of the stream."""
 
 FIELD = "message"
-"""Of a stream entry, the one that holds the message."""
+"""The field of a stream entry with the message."""
 
 KEPT = 100_000
-"""About how many entries the stream keeps; the outbox has all of the last 30 days."""
+"""Approximate number of entries that the stream keeps; the outbox has all of the last 30 days."""
 
 _PUBLISH = """
 local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], ARGV[1], 'message', ARGV[2])
@@ -40,7 +40,7 @@ return 1
 
 
 class OrderStream:
-    """Tells messages of orders.
+    """Publishes messages about orders.
 
     Args:
         url: a Redis URL.
@@ -52,18 +52,18 @@ class OrderStream:
         self._redis: Redis = Redis.from_url(url, decode_responses=True, socket_timeout=10)
 
     def close(self) -> None:
-        """Gives the connection back."""
+        """Closes the connection."""
         self._redis.close()
 
     def publish(self, seq: int, message: str) -> bool:
-        """Appends and publishes a message, unless this number was told already.
+        """Appends and publishes a message, unless its number was published already.
 
         Returns:
-            Whether it is told only now.
+            Whether this call published it.
 
         Raises:
             StoreUnavailable: if Redis does not answer.
-            StoreError: if the stream is beyond this number with something else in its place.
+            StoreError: if the stream has another message under this number, or is past it without it.
         """
         from redis.exceptions import ConnectionError as Disconnected
         from redis.exceptions import RedisError
@@ -73,17 +73,17 @@ class OrderStream:
             response = self._redis.eval(_PUBLISH, 1, NAME, f"{seq}-0", message, str(KEPT))
         except (Disconnected, TimedOut) as error:
             raise StoreUnavailable(
-                "Redis does not answer; what was not told yet is told later.",
+                "Redis does not answer; unpublished messages will be published later.",
                 received=str(error),
                 remedy="see `trading-platform doctor`",
             ) from error
         except RedisError as error:
-            raise StoreError("Redis refused a message.", received=str(error), remedy="see Redis's log") from error
+            raise StoreError("Redis rejected a message.", received=str(error), remedy="see Redis's log") from error
         if response == -1:
             raise StoreError(
                 f"The stream {NAME} is ahead of the ledger: it has another message where number {seq} belongs.",
-                expected="one ledger to a Redis database, and neither set back behind the other",
-                received=f"number {seq}, which the stream does not take",
+                expected="one ledger per Redis database, and neither restored to an earlier state than the other",
+                received=f"number {seq}, which the stream does not accept",
                 remedy=f"if this Redis served another ledger or this ledger was restored, delete the stream {NAME}",
             )
         return bool(response == 1)

@@ -1,8 +1,8 @@
-"""The script by which Redis gives slots: the arithmetic of :mod:`trading_platform.domain.rate_limits`, in Lua.
+"""The script by which Redis reserves slots: the arithmetic of :mod:`trading_platform.domain.rate_limits`, in Lua.
 
-A limit of one key is a hash. ``limit`` says in JSON whose limit it is; ``book`` is what was given of it: when it
-was last looked at, the bucket's level and when that was reckoned, then moment and weight of each slot. Moments are
-microseconds of Redis's own clock. A hash expires when nothing in it has an effect any more.
+A limit of one key is a hash. The field ``limit`` identifies the limit and the key in JSON. The field ``book`` has the
+reservations: the time of the last access, the level of the bucket and the time of that level, then time and weight of
+each slot. Times are microseconds of Redis's clock. A hash expires when its content no longer has an effect.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ local function drain(book, level, elapsed)
     return math.max(0, level - math.max(0, elapsed) * book.per_second / SECOND)
 end
 
--- How many slots come before a moment, or at it if it counts.
-local function before(slots, moment, counts)
+-- Number of slots before a timestamp, and at it if it counts.
+local function before(slots, timestamp, counts)
     local low, high = 1, #slots + 1
     while low < high do
         local middle = math.floor((low + high) / 2)
         local slot = slots[middle][1]
-        if slot < moment or (counts and slot == moment) then low = middle + 1 else high = middle end
+        if slot < timestamp or (counts and slot == timestamp) then low = middle + 1 else high = middle end
     end
     return low - 1
 end
@@ -34,10 +34,10 @@ local function run(book, first, last)
     return level, at
 end
 
-local function forget(book, count)
-    local kept = {}
-    for i = count + 1, #book.slots do kept[#kept + 1] = book.slots[i] end
-    book.slots = kept
+local function drop(book, count)
+    local rest = {}
+    for i = count + 1, #book.slots do rest[#rest + 1] = book.slots[i] end
+    book.slots = rest
 end
 
 local function read(key, kind, first, second, weight, now)
@@ -45,7 +45,7 @@ local function read(key, kind, first, second, weight, now)
     local text = redis.call('HGET', key, 'book')
     if text then for number in string.gmatch(text, '%S+') do numbers[#numbers + 1] = tonumber(number) end end
     local seen, level, at = numbers[1] or now, numbers[2] or 0, numbers[3] or now
-    local back = math.max(0, seen - now)  -- the clock was set back: what was given is as long ago as it was
+    local back = math.max(0, seen - now)  -- the clock was set back: shift the reservations by the same amount
     for i = 4, #numbers, 2 do slots[#slots + 1] = {numbers[i] - back, numbers[i + 1]} end
     local book = {key = key, weight = weight, level = level, at = at - back, slots = slots}
     if kind == 'rate' then
@@ -53,41 +53,41 @@ local function read(key, kind, first, second, weight, now)
         local past = before(slots, now, true)
         level, at = run(book, 1, past)
         book.level, book.at = drain(book, level, now - at), now
-        forget(book, past)
+        drop(book, past)
     else
         book.count, book.length = first, math.ceil(second * SECOND)
-        forget(book, before(slots, now - book.length, true))
+        drop(book, before(slots, now - book.length, true))
     end
     return book
 end
 
-local function in_bucket(book, moment)
+local function in_bucket(book, timestamp)
     local level, at, passed = book.level, book.at, 0
     while true do
-        while passed < #book.slots and book.slots[passed + 1][1] <= moment do
+        while passed < #book.slots and book.slots[passed + 1][1] <= timestamp do
             passed = passed + 1
             local slot = book.slots[passed]
             level, at = drain(book, level, slot[1] - at) + slot[2], slot[1]
         end
-        local here = drain(book, level, moment - at) + book.weight
+        local here = drain(book, level, timestamp - at) + book.weight
         if here > book.burst + EPSILON then
-            moment = moment + math.ceil((here - book.burst) / book.per_second * SECOND)
+            timestamp = timestamp + math.ceil((here - book.burst) / book.per_second * SECOND)
         else
-            local fits, last = true, moment
+            local fits, last = true, timestamp
             for i = passed + 1, #book.slots do
                 local slot = book.slots[i]
                 here, last = drain(book, here, slot[1] - last) + slot[2], slot[1]
                 if here > book.burst + EPSILON then
-                    moment, fits = slot[1], false
+                    timestamp, fits = slot[1], false
                     break
                 end
             end
-            if fits then return moment end
+            if fits then return timestamp end
         end
     end
 end
 
-local function in_interval(book, moment)
+local function in_interval(book, timestamp)
     local slots, sums = book.slots, {[0] = 0}
     for i = 1, #slots do sums[i] = sums[i - 1] + slots[i][2] end
     local function full(start)
@@ -96,17 +96,17 @@ local function in_interval(book, moment)
     local fits
     repeat
         fits = true
-        for i = before(slots, moment - book.length, true) + 1, before(slots, moment) do
+        for i = before(slots, timestamp - book.length, true) + 1, before(slots, timestamp) do
             if full(slots[i][1]) then
-                moment, fits = slots[i][1] + book.length, false
+                timestamp, fits = slots[i][1] + book.length, false
                 break
             end
         end
-        if fits and full(moment) then
-            moment, fits = slots[before(slots, moment) + 1][1] + book.length, false
+        if fits and full(timestamp) then
+            timestamp, fits = slots[before(slots, timestamp) + 1][1] + book.length, false
         end
     until fits
-    return moment
+    return timestamp
 end
 
 local function write(book, now, limit)
@@ -130,18 +130,18 @@ for i, key in ipairs(KEYS) do
     local of = 5 * (i - 1)
     books[i] = read(key, ARGV[of + 1], tonumber(ARGV[of + 2]), tonumber(ARGV[of + 3]), tonumber(ARGV[of + 4]), now)
 end
-local moment, found = -1, now
-while moment ~= found do
-    moment = found
+local timestamp, found = -1, now
+while timestamp ~= found do
+    timestamp = found
     for _, book in ipairs(books) do
         if book.per_second then found = in_bucket(book, found) else found = in_interval(book, found) end
     end
 end
 for i, book in ipairs(books) do
-    table.insert(book.slots, before(book.slots, moment, true) + 1, {moment, book.weight})
+    table.insert(book.slots, before(book.slots, timestamp, true) + 1, {timestamp, book.weight})
     write(book, now, ARGV[5 * i])
 end
-return string.format('%.0f', moment - now)
+return string.format('%.0f', timestamp - now)
 """
-"""Takes charges together: KEYS their hashes, ARGV five of each (kind, its two numbers, weight, whose in JSON).
-Answers how many microseconds ahead the slot is."""
+"""Reserves several costs together: KEYS are their hashes, ARGV has five values for each (kind, its two numbers, weight,
+limit and key in JSON). Returns how many microseconds ahead the slot is."""

@@ -1,8 +1,8 @@
-"""One budget of requests an account, in Redis: shared by the streamer, Dagster's runs and commands.
+"""Rate limiters in Redis, one per account, shared by the streamer, Dagster's runs and commands.
 
-Each taking is one script that Redis runs as a whole (:mod:`trading_platform.stores.redis.rate_limiter_script`): it
-gives the earliest slot that all limits allow and notes it, so processes that wait have distinct slots and none is
-overtaken for ever. What was given is kept as durably as Redis keeps anything.
+Each reservation is one script that Redis runs atomically (:mod:`trading_platform.stores.redis.rate_limiter_script`): it
+reserves the earliest slot that all limits allow, so waiting processes have distinct slots and none is starved.
+Reservations are as durable as Redis's own data.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ log = logging.getLogger(__name__)
 
 PREFIX = "limit:"
 PARTS = 4
-"""Without Redis a process keeps to one part in so many: the streamer, two of Dagster's runs and a command."""
+"""Without Redis a process uses one of this many parts of a limit: the streamer, two of Dagster's runs, a command."""
 RETRY_SECONDS = 5.0
-"""How long Redis, once it did not answer, is left alone."""
+"""How long Redis is not called after it did not answer."""
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Reserving(Protocol):
-    """A budget that says how long to wait instead of waiting."""
+    """A rate limiter that returns the time to wait instead of waiting."""
 
     def reserve(self, costs: Sequence[Cost]) -> float:
-        """Takes the charges at the first moment at which all fit; how many seconds ahead that is."""
+        """Reserves the costs at the earliest time at which all fit; returns how many seconds ahead that is."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a limit stands for one key.
+    """Current state of a limit for one key.
 
     Attributes:
-        limit: which.
-        key: whose.
-        left: how much can be taken at once.
-        waiting: how much was promised for later.
-        full_at: when all of it can be taken again, UTC; None if it can now.
+        limit: the limit.
+        key: the key.
+        left: weight that is available now.
+        waiting: weight that is reserved for later.
+        full_at: when the whole limit is available again, UTC; None if it is now.
     """
 
     limit: Limit
@@ -64,15 +64,15 @@ class Standing:
 
 
 class RedisRateLimiter:
-    """Keeps to limits together with all who use the same Redis.
+    """Enforces limits together with all processes that use the same Redis.
 
-    While Redis does not answer, each process keeps by itself to a quarter of each limit (:data:`PARTS`), and begins
-    as if nothing of that was left; a warning says so. What it takes meanwhile is put down in Redis
-    afterwards. A process that dies while it waits leaves its slot unused.
+    While Redis does not answer, each process uses a quarter of each limit by itself (:data:`PARTS`), and begins as if
+    that quarter were used up; it logs a warning. What it uses in the meantime is recorded in Redis afterwards. A
+    process that dies while it waits leaves its slot unused.
 
     Args:
         url: a Redis URL.
-        fallback: keeps the process to its part while Redis is away; nobody else's.
+        fallback: enforces the process's part while Redis is unavailable; not shared with other processes.
         monotonic: a clock in seconds that never goes back.
         sleep: waits.
     """
@@ -100,7 +100,7 @@ class RedisRateLimiter:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Gives the connections back."""
+        """Closes the connections."""
         self._redis.close()
 
     def take(self, costs: Sequence[Cost]) -> float:
@@ -128,7 +128,7 @@ class RedisRateLimiter:
         return self._monotonic() - began
 
     def standings(self) -> list[Standing]:
-        """How each limit stands of which something is taken, by name and key.
+        """The state of each limit with reservations, by name and key.
 
         Raises:
             StoreUnavailable: if Redis does not answer.
@@ -141,29 +141,28 @@ class RedisRateLimiter:
         return [_standing(limit, book, now) for limit, book in hashes if limit and book]
 
     def _shared(self, costs: Sequence[Cost]) -> float | None:
-        """Takes the charges of Redis; the seconds to wait, or None if it does not answer."""
+        """Reserves the costs in Redis; returns the seconds to wait, or None if it does not answer."""
         if self._monotonic() < self._away_until:
             return None
         try:
             with self._lock:
                 while (debt := self._alone.debt()) is not None:
-                    self._ask([debt])
+                    self._reserve([debt])
                     self._alone.pay(debt)
-            wait = self._ask(costs)
+            wait = self._reserve(costs)
         except StoreError as error:
             self._away_until = self._monotonic() + RETRY_SECONDS
             if self._alone.begin():
                 log.warning(
-                    "Limits of sources cannot be shared: %s This process keeps to a quarter of each until Redis "
-                    "answers.",
+                    "Limits of sources cannot be shared: %s This process uses a quarter of each until Redis answers.",
                     error.message,
                 )
             return None
         if self._alone.end():
-            log.warning("Redis answers again: limits of sources are shared as before.")
+            log.warning("Redis answers again: limits of sources are shared again.")
         return wait
 
-    def _ask(self, costs: Sequence[Cost]) -> float:
+    def _reserve(self, costs: Sequence[Cost]) -> float:
         keys = [f"{PREFIX}{cost.limit.name}:{cost.key}" for cost in costs]
         arguments = [argument for cost in costs for argument in _arguments(cost)]
         with redis_errors():
@@ -171,52 +170,52 @@ class RedisRateLimiter:
 
 
 class _Alone:
-    """What a process does by itself while Redis is away, and what it owes Redis for it."""
+    """Rate limiting by the process alone while Redis is unavailable, and the costs to record in Redis afterwards."""
 
     def __init__(self, fallback: Reserving) -> None:
         self._fallback = fallback
         self._active = False
-        self._known: set[tuple[str, str]] = set()
+        self._prefilled: set[tuple[str, str]] = set()
         self._owed: dict[tuple[Limit, str], int] = {}
         self._lock = threading.Lock()
 
     def begin(self) -> bool:
-        """From now on alone; whether that is new."""
+        """Starts to work alone; returns whether that is new."""
         with self._lock:
             is_new, self._active = not self._active, True
             return is_new
 
     def end(self) -> bool:
-        """No more alone; whether that is new."""
+        """Stops working alone; returns whether that is new."""
         with self._lock:
             is_new, self._active = self._active, False
-            self._known.clear()
+            self._prefilled.clear()
             return is_new
 
     def reserve(self, costs: Sequence[Cost]) -> float:
-        """Takes the charges of this process's parts; the seconds to wait."""
+        """Reserves the costs in this process's parts; returns the seconds to wait."""
         parts = [share(cost, PARTS) for cost in costs]
         with self._lock:
             for part in parts:
-                if (part.limit.name, part.key) not in self._known:  # as if others had just taken all of it
-                    self._known.add((part.limit.name, part.key))
+                if (part.limit.name, part.key) not in self._prefilled:  # as if others had just used all of it
+                    self._prefilled.add((part.limit.name, part.key))
                     self._fallback.reserve([Cost(part.limit, part.key, int(part.limit.most))])
             return self._fallback.reserve(parts)
 
     def owe(self, costs: Sequence[Cost]) -> None:
-        """Notes what was taken."""
+        """Records used costs that Redis does not have yet."""
         with self._lock:
             for cost in costs:
                 weight = self._owed.get((cost.limit, cost.key), 0) + cost.weight
                 self._owed[cost.limit, cost.key] = min(weight, int(cost.limit.most))
 
     def debt(self) -> Cost | None:
-        """Something that was taken and that Redis does not know."""
+        """A used cost that Redis does not have yet; None if there is none."""
         with self._lock:
             return next((Cost(limit, key, weight) for (limit, key), weight in self._owed.items()), None)
 
     def pay(self, debt: Cost) -> None:
-        """Redis knows it now."""
+        """Removes a cost that was recorded in Redis."""
         with self._lock:
             self._owed.pop((debt.limit, debt.key), None)
 
@@ -226,21 +225,21 @@ def _arguments(cost: Cost) -> tuple[str | float, ...]:
     kind, first, second = (
         ("rate", limit.per_second, limit.burst) if isinstance(limit, Rate) else ("within", limit.count, limit.seconds)
     )
-    whose = {"name": limit.name, "key": cost.key, "kind": kind, "first": first, "second": second}
-    return kind, first, second, cost.weight, json.dumps(whose)
+    description = {"name": limit.name, "key": cost.key, "kind": kind, "first": first, "second": second}
+    return kind, first, second, cost.weight, json.dumps(description)
 
 
-def _standing(described: str, written: str, now: int) -> Standing:
-    whose = json.loads(described)
-    kind = Rate if whose["kind"] == "rate" else Within
-    limit = kind(whose["name"], whose["first"], whose["second"])
-    _, level, at, *slots = written.split()
+def _standing(description: str, reservations: str, now: int) -> Standing:
+    fields = json.loads(description)
+    kind = Rate if fields["kind"] == "rate" else Within
+    limit = kind(fields["name"], fields["first"], fields["second"])
+    _, level, at, *slots = reservations.split()
     book = Book(float(level), int(at), list(zip(map(int, slots[::2]), map(int, slots[1::2]), strict=True)))
     book.settle(limit, now)
     full_at = book.full_at(limit, now)
     return Standing(
         limit,
-        whose["key"],
+        fields["key"],
         book.left(limit, now),
         book.ahead(now),
         _EPOCH + timedelta(microseconds=full_at) if full_at > now else None,

@@ -1,4 +1,4 @@
 """The schema ``trading``: orders, fills, positions and the outbox.
 
-What happened is in :mod:`trading_platform.stores.audit.journal`.
+Decisions and system events are in :mod:`trading_platform.stores.audit.journal`.
 """

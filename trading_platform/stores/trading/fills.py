@@ -1,7 +1,6 @@
-"""A fill's way through the ledger: the fill itself, its order, its position, inside one transaction.
+"""Books a fill in the ledger: the fill itself, its order and its position, in one transaction.
 
-:mod:`trading_platform.stores.trading.ledger` opens the transaction, has locked the order, and keeps what is
-refused here.
+:mod:`trading_platform.stores.trading.ledger` opens the transaction, locks the order, and records rejected fills.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class FillRejected(InvalidRequest):
-    """A fill that cannot be right; it is kept as an error in ``audit.system_events``."""
+    """An invalid fill; it is recorded as an error in ``audit.system_events``."""
 
 
 @dataclass(frozen=True)
 class RecordedFill:
-    """What came of recording a fill.
+    """Outcome of recording a fill.
 
     Attributes:
-        fill: as it is in the ledger.
-        order: after it.
-        position: after it.
-        is_new: False if it had been recorded before, and nothing changed.
+        fill: the fill as stored in the ledger.
+        order: the order after the fill.
+        position: the position after the fill.
+        is_new: False if the fill had been recorded before, so that nothing changed.
     """
 
     fill: Fill
@@ -45,25 +44,25 @@ class RecordedFill:
 
 
 def book(connection: Connection, order: Order, fill: Fill, broker_fill_id: str) -> RecordedFill:
-    """Writes a fill of a locked order, once, and brings order, position and outbox up to it.
+    """Records a fill of a locked order once, and updates order, position and outbox.
 
     Raises:
-        FillRejected: if it cannot be right; the transaction must then not be committed.
+        FillRejected: if the fill is invalid; the transaction must then not be committed.
     """
-    known = fetch(connection, Fill, query("trading/ledger/trade"), {"id": fill.id})
-    if not known:
+    stored = fetch(connection, Fill, query("trading/ledger/trade"), {"id": fill.id})
+    if not stored:
         _reject_impossible(order, fill)
-        # Somebody may be writing it this moment under another order, whose lock says nothing of this one.
+        # Another transaction may be inserting it under another order, which this order's lock does not exclude.
         if not execute(connection, query("trading/ledger/insert_trade"), asdict(fill)):
-            known = fetch(connection, Fill, query("trading/ledger/trade"), {"id": fill.id})
-    if known:
-        return _known_before(connection, order, known[0], fill)
+            stored = fetch(connection, Fill, query("trading/ledger/trade"), {"id": fill.id})
+    if stored:
+        return _recorded_before(connection, order, stored[0], fill)
     filled = _fill_order(connection, order, fill, broker_fill_id)
     return RecordedFill(fill, filled, _fill_position(connection, fill), is_new=True)
 
 
 def save_position(connection: Connection, symbol: str, holding: Holding, price: Decimal) -> Position:
-    """Writes a locked position as it is at a price."""
+    """Saves a locked position, valued at a price."""
     shown = {
         "symbol": symbol,
         "quantity": holding.quantity,
@@ -82,7 +81,7 @@ def _reject_impossible(order: Order, fill: Fill) -> None:
             f"Order {order.id} was rejected and cannot be filled.",
             expected="no fill",
             received=f"{fill.quantity} at {fill.price}",
-            remedy="ask the broker which is true, and place the order that it filled",
+            remedy="find out from the broker which is true, and place the order that it filled",
         )
     if fill.quantity > order.open_quantity:
         raise FillRejected(
@@ -93,22 +92,23 @@ def _reject_impossible(order: Order, fill: Fill) -> None:
         )
 
 
-def _known_before(connection: Connection, order: Order, known: Fill, fill: Fill) -> RecordedFill:
-    if known != fill:
-        pairs = zip(asdict(known).items(), asdict(fill).values(), strict=True)
+def _recorded_before(connection: Connection, order: Order, stored: Fill, fill: Fill) -> RecordedFill:
+    if stored != fill:
+        pairs = zip(asdict(stored).items(), asdict(fill).values(), strict=True)
         differing = [(name, was, now) for (name, was), now in pairs if was != now]
         raise FillRejected(
             "This fill is in the ledger with other content.",
             expected=", ".join(f"{name} {was}" for name, was, _ in differing),
             received=", ".join(f"{name} {now}" for name, _, now in differing),
-            remedy="find out which is right; a fill that was written down is not changed",
+            remedy="find out which is right; a recorded fill is never changed",
         )
-    found = fetch(connection, Position, query("trading/ledger/positions"), {"symbol": known.symbol, "open_only": False})
-    return RecordedFill(known, order, found[0], is_new=False)
+    conditions = {"symbol": stored.symbol, "open_only": False}
+    found = fetch(connection, Position, query("trading/ledger/positions"), conditions)
+    return RecordedFill(stored, order, found[0], is_new=False)
 
 
 def _fill_order(connection: Connection, order: Order, fill: Fill, broker_fill_id: str) -> Order:
-    if order.status is OrderStatus.PENDING:  # what was filled was sent, whether or not anybody said so
+    if order.status is OrderStatus.PENDING:  # a filled order was sent, whether or not that was recorded
         sent = {"id": order.id, "status": OrderStatus.SENT, "broker_order_id": order.broker_order_id}
         before, order = order, fetch(connection, Order, query("trading/ledger/advance_order"), sent)[0]
         enqueue(connection, order, before)
@@ -116,7 +116,7 @@ def _fill_order(connection: Connection, order: Order, fill: Fill, broker_fill_id
         connection, query("trading/ledger/order_totals"), {"order_id": order.id}
     )[0]
     if not fits_amount(commission):
-        raise FillRejected(f"The commission of order {order.id} is too large to hold.", remedy="check the fill")
+        raise FillRejected(f"The commission of order {order.id} is too large to store.", remedy="check the fill")
     after = order.filled_to(quantity, worth, commission, last)
     if after.status is not order.status:
         check_step(order.id, order.status, after.status)
@@ -126,7 +126,7 @@ def _fill_order(connection: Connection, order: Order, fill: Fill, broker_fill_id
 
 
 def _fill_position(connection: Connection, fill: Fill) -> Position:
-    """Carries a fill through its position, and once more those executed after it."""
+    """Applies a fill to its position, and reapplies the fills executed after it."""
     key = {"symbol": fill.symbol, "executed_at": fill.executed_at, "id": fill.id}
     execute(connection, query("trading/ledger/make_position"), key)
     position = fetch(connection, Position, query("trading/ledger/lock_position"), key)[0]
@@ -145,7 +145,7 @@ def _fill_position(connection: Connection, fill: Fill) -> Position:
 def _fitting(holding: Holding, price: Decimal, fill: Fill) -> Holding:
     if not holding.fits(price):
         raise FillRejected(
-            f"With this fill the position in {fill.symbol} would be too large to hold.",
+            f"With this fill the position in {fill.symbol} would be too large to store.",
             expected="quantity and profit below 10,000,000,000",
             received=f"{fill.quantity} at {fill.price}",
             remedy="check the fill",

@@ -1,10 +1,9 @@
-"""Orders, fills and positions: the ledger (data-architecture §2.1).
+"""Orders, fills and positions: the ledger.
 
-Whatever changes an order writes what is to be told of it into the outbox in the same transaction
-(:mod:`trading_platform.workflows.trading.publish_outbox` tells it afterwards). Rows are locked in one order
-everywhere, the order's, then the fill's, then the position's, each at most once, so that two
-transactions can never wait for each other. What a fill does to a position:
-:mod:`trading_platform.domain.trading.positions`.
+Each change of an order writes a message to the outbox in the same transaction
+(:mod:`trading_platform.workflows.trading.publish_outbox` publishes it afterwards). Rows are always locked in the same
+sequence, order, fill, position, each at most once, so that transactions cannot deadlock. The effect of a fill on a
+position is defined in :mod:`trading_platform.domain.trading.positions`.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _COMPONENT = "ledger"
 
 
 class Ledger:
-    """The tables ``trading.orders``, ``trades``, ``positions``, and what hangs on them."""
+    """The tables ``trading.orders``, ``trades``, ``positions`` and those that depend on them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -63,20 +62,20 @@ class Ledger:
         strategy_id: str | None = None,
         order_id: UUID | None = None,
     ) -> Order:
-        """Writes down an order, pending.
+        """Records a new order, as pending.
 
         Args:
             symbol: instrument.
             side: ``buy`` or ``sell``.
             order_type: ``market``, ``limit`` or ``stop_limit``.
-            quantity: how much.
+            quantity: quantity to trade.
             broker: ``ibkr`` or ``kraken``.
-            price: limit price; none for a market order.
-            strategy_id: the strategy that wants it; None for a person.
-            order_id: with it, placing the same order twice is placing it once.
+            price: limit price; None for a market order.
+            strategy_id: the strategy that places it; None for a manual order.
+            order_id: makes the call idempotent: placing the same order twice records it once.
 
         Raises:
-            InvalidRequest: if it could not be an order, its strategy is unknown, or the id is taken by another.
+            InvalidRequest: if the order is invalid, its strategy is unknown, or the id belongs to another order.
         """
         from psycopg.errors import ForeignKeyViolation
 
@@ -101,20 +100,19 @@ class Ledger:
             if placed:
                 enqueue(connection, placed[0], None)
                 return placed[0]
-            known = fetch(connection, Order, query("trading/ledger/order"), {"id": order_id})[0]
-        return _same_order(known, ordered)
+            stored = fetch(connection, Order, query("trading/ledger/order"), {"id": order_id})[0]
+        return _same_order(stored, ordered)
 
     def advance(self, order_id: UUID, status: str, broker_order_id: str | None = None) -> Order:
-        """Moves an order to ``sent``, ``cancelled`` or ``rejected``; being there already is no error.
+        """Changes the status of an order to ``sent``, ``cancelled`` or ``rejected``; repeating it is no error.
 
         Args:
-            order_id: which order.
-            status: where to.
-            broker_order_id: the broker's own name for it, once known.
+            order_id: id of the order.
+            status: the new status.
+            broker_order_id: the broker's id of the order, once known.
 
         Raises:
-            InvalidRequest: for an unknown order, a step that its life does not have, and a status that
-                only a fill brings about.
+            InvalidRequest: for an unknown order, an invalid transition, and a status that only a fill can cause.
         """
         wanted = choice(OrderStatus, status, "status")
         if wanted in BY_FILLS:
@@ -131,12 +129,12 @@ class Ledger:
             adds_name = order.broker_order_id is None and broker_order_id is not None
             if order.status is wanted and not adds_name and broker_order_id in (None, order.broker_order_id):
                 return order
-            if order.status is not wanted or not adds_name:  # a name alone is no step
+            if order.status is not wanted or not adds_name:  # adding the broker's id alone is no transition
                 check_step(order_id, order.status, wanted)
             return _move(connection, order, wanted, broker_order_id)
 
     def cancel(self, order_id: UUID) -> Order:
-        """Moves an order to ``cancelled``; fills the broker reports later still count."""
+        """Changes the status of an order to ``cancelled``; fills that the broker reports later are still booked."""
         return self.advance(order_id, OrderStatus.CANCELLED)
 
     def record_fill(
@@ -150,25 +148,25 @@ class Ledger:
         commission: Decimal | int | str = 0,
         broker_order_id: str | None = None,
     ) -> RecordedFill:
-        """Writes down a fill, exactly once whoever reports it how often; order and position follow.
+        """Records a fill exactly once, however often it is reported, and updates order and position.
 
-        A pending order has been sent, evidently, and becomes so first; a cancelled one stays cancelled
-        and a warning is logged. Fills may come in any order of time.
+        A pending order is marked as sent first; a cancelled order stays cancelled, and a warning is logged. Fills
+        may be reported in any order of time.
 
         Args:
-            order_id: which order it fills.
-            broker_fill_id: the broker's id for the fill (IBKR's execution id, Kraken's trade id).
-            quantity: how much was executed.
-            price: at what price.
-            executed_at: when, aware.
-            commission: what the broker took, in the currency of the price; negative is a rebate.
-            broker_order_id: the broker's own name for the order, if the report has it; kept if not known yet.
+            order_id: id of the order it fills.
+            broker_fill_id: the broker's id of the fill (IBKR's execution id, Kraken's trade id).
+            quantity: executed quantity.
+            price: price of the execution.
+            executed_at: time of the execution, timezone-aware.
+            commission: commission of the broker, in the currency of the price; negative is a rebate.
+            broker_order_id: the broker's id of the order, if the report has it; stored if not known yet.
 
         Raises:
-            FillRejected: for an unknown or rejected order, more than was ordered, another name of the order,
-                the same fill with other content, or a position too large to hold; the fill is then in
+            FillRejected: for an unknown or rejected order, more than was ordered, another broker's id of the order,
+                the same fill with other content, or a position too large to store; the fill is then recorded in
                 ``audit.system_events``.
-            InvalidRequest: if it could not be a fill.
+            InvalidRequest: if a value is invalid.
         """
         size, paid = amount(quantity, "quantity", positive=True), amount(price, "price", positive=True)
         fee, timestamp = amount(commission, "commission"), checked_time(executed_at, "time of execution")
@@ -191,18 +189,18 @@ class Ledger:
                 )
                 recorded = book(connection, order, fill, broker_fill_id)
                 if recorded.is_new and order.status is OrderStatus.CANCELLED:
-                    self._warn_of_late(connection, recorded)
+                    self._log_fill_after_cancel(connection, recorded)
                 return recorded
         except FillRejected as rejection:
             reported = {"quantity": size, "price": paid, "commission": fee, "executed_at": timestamp}
-            self._keep_rejected(rejection, {"order_id": order_id, "broker_fill_id": broker_fill_id, **reported})
+            self._log_rejected(rejection, {"order_id": order_id, "broker_fill_id": broker_fill_id, **reported})
             raise
 
     def mark(self, symbol: str, price: Decimal | int | str) -> Position | None:
-        """Notes the last known price of a symbol; its position with it, None where there never was one.
+        """Marks the position in a symbol to the last price; returns it, or None if there never was one.
 
         Raises:
-            InvalidRequest: for a price that is none, or so high that the profit cannot be held.
+            InvalidRequest: for an invalid price, or one so high that the profit cannot be stored.
         """
         last = amount(price, "price", positive=True)
         with self._database.begin() as connection:
@@ -217,7 +215,7 @@ class Ledger:
             return save_position(connection, symbol, holding, last)
 
     def get(self, order_id: UUID) -> Order | None:
-        """An order, if there is one of that id."""
+        """The order with that id, if there is one."""
         with self._database.begin() as connection:
             found = fetch(connection, Order, query("trading/ledger/order"), {"id": order_id})
         return found[0] if found else None
@@ -237,28 +235,28 @@ class Ledger:
             return fetch(connection, Order, query("trading/ledger/orders"), conditions)
 
     def fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> list[Fill]:
-        """Fills of an order or symbol, in the order of their execution."""
+        """Fills of an order or symbol, in order of execution."""
         with self._database.begin() as connection:
             return fetch(connection, Fill, query("trading/ledger/trades"), {"order_id": order_id, "symbol": symbol})
 
     def positions(self, symbol: str | None = None, *, open_only: bool = False) -> dict[str, Position]:
-        """Positions by symbol; closed ones too, for what they earned, unless ``open_only``."""
+        """Positions by symbol; closed ones too, for their realized profit, unless ``open_only``."""
         conditions = {"symbol": symbol, "open_only": open_only}
         with self._database.begin() as connection:
             found = fetch(connection, Position, query("trading/ledger/positions"), conditions)
         return {position.symbol: position for position in found}
 
-    def _warn_of_late(self, connection: Connection, recorded: RecordedFill) -> None:
+    def _log_fill_after_cancel(self, connection: Connection, recorded: RecordedFill) -> None:
         self._audit.add_event(
             connection,
             event_type="fill_after_cancel",
             severity=Severity.WARNING,
             component=_COMPONENT,
-            message=f"Order {recorded.order.id} was filled although it is cancelled; the fill counts.",
+            message=f"Order {recorded.order.id} was filled although it is cancelled; the fill is booked.",
             metadata={"fill": asdict(recorded.fill)},
         )
 
-    def _keep_rejected(self, rejection: FillRejected, reported: dict[str, object]) -> None:
+    def _log_rejected(self, rejection: FillRejected, reported: dict[str, object]) -> None:
         self._audit.log(
             event_type="fill_rejected",
             severity=Severity.ERROR,
@@ -269,7 +267,7 @@ class Ledger:
 
 
 def _to_fill(connection: Connection, order_id: UUID, broker_order_id: str | None) -> Order:
-    """The order, locked, with the broker's name for it where the fill is the first to say it."""
+    """The order, locked, with the broker's id of it if the fill is the first to report that."""
     found = fetch(connection, Order, query("trading/ledger/lock_order"), {"id": order_id})
     if not found:
         raise FillRejected(
@@ -278,10 +276,10 @@ def _to_fill(connection: Connection, order_id: UUID, broker_order_id: str | None
     order = found[0]
     if broker_order_id is not None and order.broker_order_id not in (None, broker_order_id):
         raise FillRejected(
-            f"The fill is of another order than {order_id}, by the broker's name for it.",
+            f"The fill belongs to another order than {order_id}, by the broker's id of the order.",
             expected=order.broker_order_id,
             received=broker_order_id,
-            remedy="record the fill for the order that has this name",
+            remedy="record the fill for the order with this broker's id",
         )
     return replace(order, broker_order_id=order.broker_order_id or broker_order_id)
 
@@ -300,22 +298,22 @@ def _move(connection: Connection, order: Order, status: OrderStatus, broker_orde
     return after
 
 
-def _same_order(known: Order, ordered: dict[str, object]) -> Order:
-    differing = [name for name, value in ordered.items() if getattr(known, name) != value]
+def _same_order(stored: Order, ordered: dict[str, object]) -> Order:
+    differing = [name for name, value in ordered.items() if getattr(stored, name) != value]
     if differing:
         raise InvalidRequest(
-            f"There is another order {known.id} already.",
-            expected=", ".join(f"{name} {getattr(known, name)}" for name in differing),
+            f"There is another order {stored.id} already.",
+            expected=", ".join(f"{name} {getattr(stored, name)}" for name in differing),
             received=", ".join(f"{name} {ordered[name]}" for name in differing),
             remedy="give a new order an id of its own",
         )
-    return known
+    return stored
 
 
 def _no_strategy(strategy_id: str | None) -> InvalidRequest:
     return InvalidRequest(
         f"There is no strategy {strategy_id!r}.",
-        expected="one of config.strategies, or none for an order of a person",
+        expected="one of config.strategies, or None for a manual order",
         received=repr(strategy_id),
         remedy="save the strategy first",
     )

@@ -1,7 +1,7 @@
-"""What is to be told of orders, written with what it tells of and told after the commit.
+"""The transactional outbox: messages about orders, written with the change and published after the commit.
 
-Numbers are given by the publisher and not when writing, because transactions commit in another
-order than they begin: so they have no gaps, and one that is seen means that all before it were.
+The publisher assigns sequence numbers, not the writer, because transactions commit in another order than they begin:
+so the numbers have no gaps, and a visible number implies that all before it were assigned.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 KEPT_FOR = timedelta(days=30)
-"""How long what was told can still be read here."""
+"""How long published messages stay in the table."""
 
 
 @dataclass(frozen=True)
 class Unpublished:
-    """One numbered message that was not told yet.
+    """A numbered message that is not published yet.
 
     Attributes:
         seq: its number.
-        created_at: when what it tells happened, UTC.
-        payload: what it tells, decimals and times as text.
+        created_at: time of the change, UTC.
+        payload: content, with decimals and times as text.
     """
 
     seq: int
@@ -47,7 +47,7 @@ def enqueue(
     fill: Fill | None = None,
     broker_fill_id: str | None = None,
 ) -> None:
-    """Writes what happened to an order into the outbox, in the transaction in which it happens."""
+    """Writes a message about a change of an order to the outbox, in the transaction of the change."""
     payload = {
         "order": asdict(order),
         "previous_status": before.status if before else None,
@@ -58,44 +58,44 @@ def enqueue(
 
 
 class OutboxStore:
-    """The table ``trading.outbox``, as its publisher uses it."""
+    """The table ``trading.outbox``, for its publisher."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def number(self) -> None:
-        """Gives numbers to all that was committed since."""
+        """Assigns numbers to all committed messages without one."""
         with self.database.begin() as connection:
             self.lock(connection)
             execute(connection, query("trading/outbox/number"))
 
     def lock(self, connection: Connection) -> None:
-        """Waits until no other publisher is at work; none is until the transaction ends."""
+        """Waits for other publishers, and excludes them until the transaction ends."""
         execute(connection, query("trading/outbox/lock"))
 
     def unpublished(self, connection: Connection, limit: int) -> list[Unpublished]:
-        """The next messages to tell, in order."""
+        """The next messages to publish, in order."""
         return fetch(connection, Unpublished, query("trading/outbox/unpublished"), {"limit": limit})
 
     def mark(self, connection: Connection, numbers: Sequence[int]) -> None:
-        """Notes that these were told."""
+        """Marks these messages as published."""
         execute(connection, query("trading/outbox/mark"), {"numbers": list(numbers)})
 
     def prune(self, age: timedelta = KEPT_FOR) -> int:
-        """Removes what was told longer ago than ``age``, by the database's clock.
+        """Deletes the messages that were published longer ago than ``age``, by the database's clock.
 
-        What was not told stays however old it is, and so does the newest number, from which numbering
-        goes on. Safe while others write, number and tell.
+        Unpublished messages stay, however old, and so does the newest number, from which numbering continues. It
+        is safe while other processes write, number and publish.
 
         Returns:
-            How many messages were removed.
+            Number of deleted messages.
 
         Raises:
             InvalidRequest: if ``age`` is negative.
         """
         if age < timedelta():
             raise InvalidRequest(
-                "Messages cannot be pruned by an age before their telling.",
+                "Messages cannot be pruned by a negative age.",
                 expected="an age of 0 or more",
                 received=str(age),
                 remedy="give a positive age",

@@ -128,7 +128,7 @@ def _sources_agree(examination: Examination) -> CheckResult:
     for scope in examination.scopes:
         for kind, bars in examination.stores.conflicting_versions.compared(examination.timeframe, scope).items():
             compared[kind] = compared.get(kind, 0) + bars
-    different, sample = find_in_bars(examination, "bars__tiers_agree", {"timeframe": examination.timeframe.value})
+    different, sample = find_in_bars(examination, "bars__sources_agree", {"timeframe": examination.timeframe.value})
     return finding(
         rows_checked=sum(compared.values()),
         failing_rows=different,

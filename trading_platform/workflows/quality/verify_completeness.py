@@ -63,8 +63,8 @@ def check_completeness(examination: Examination) -> CheckResult:
         rows_checked=expected,
         failing_rows=counts["proven empty"] + counts["pending_confirmation"] + counts["rejected"],
         what="expected bars",
-        wrong=f"have no bar: {counts['proven empty']:,} proven empty, {counts['unconfirmed']:,} not confirmed yet, "
-        f"{counts['refused']:,} refused",
+        wrong=f"have no bar: {counts['proven empty']:,} confirmed empty, "
+        f"{counts['pending_confirmation']:,} pending confirmation, {counts['rejected']:,} rejected",
         remedy="`trading-platform gaps` lists them; refused rows are in market_data.quarantine with their reasons",
         severity=Severity.WARN,
         sample=_sample(

@@ -1,6 +1,6 @@
-"""The rules that stored indicators are held to; each is a function from an examination to its finding.
+"""The rules for stored indicators; each is a function from an examination to its result.
 
-The ranges are those that :mod:`trading_platform.domain.derived.indicators` declares.
+:mod:`trading_platform.domain.derived.indicators` declares the ranges.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from trading_platform.workflows.quality.check_results import Check, CheckResult,
 from trading_platform.workflows.quality.verify_bars import bars_in, rows_of
 
 ROUNDING = 1e-9
-"""How far a value may lie outside of its range: 100 · a / a is not always 100 in floating point."""
+"""Tolerance of the range: 100 · a / a is not always 100 in floating point."""
 
 
 def _schema(examination: Examination) -> CheckResult:
@@ -23,22 +23,22 @@ def _schema(examination: Examination) -> CheckResult:
 
 def _in_range(examination: Examination) -> CheckResult:
     table = indicators_table(examination.timeframe)
-    outside = {name: _out_of_session(spec) for name, spec in INDICATORS.items()}
-    which = ", ".join(f"CASE WHEN {rule} THEN '{name} = ' || {name} END" for name, rule in outside.items())
-    parts = {"table": table, "out_of_session": " OR ".join(outside.values()), "which": f"concat_ws(', ', {which})"}
+    conditions = {name: _out_of_range(spec) for name, spec in INDICATORS.items()}
+    which = ", ".join(f"CASE WHEN {rule} THEN '{name} = ' || {name} END" for name, rule in conditions.items())
+    parts = {"table": table, "out_of_range": " OR ".join(conditions.values()), "which": f"concat_ws(', ', {which})"}
     found = [examination.live.failing_rows("indicators__in_range", scope, parts=parts) for scope in examination.scopes]
     return finding(
         rows_checked=sum(examination.live.count(table, scope) for scope in examination.scopes),
         failing_rows=sum(one.count for one in found),
         what="rows of indicators",
-        wrong="have a value that is not finite or lies outside of its mathematical range",
-        remedy="look at the bars beneath; if they are right, compute the rows again and report the formula",
+        wrong="have a value that is not finite or lies outside its mathematical range",
+        remedy="check the bars they were computed from; if those are right, recompute the rows and report the formula",
         sample=rows_of(one.sample for one in found),
     )
 
 
-def _out_of_session(spec: IndicatorSpec) -> str:
-    """The condition under which a value cannot be; in PostgreSQL NaN is greater than infinity."""
+def _out_of_range(spec: IndicatorSpec) -> str:
+    """The condition that an impossible value meets; in PostgreSQL NaN is greater than infinity."""
     lowest, highest = spec.range
     below = f"{spec.name} = '-Infinity'" if lowest is None else f"{spec.name} < {lowest - ROUNDING}"
     above = f"{spec.name} >= 'Infinity'" if highest is None else f"{spec.name} > {highest + ROUNDING}"
@@ -54,7 +54,7 @@ def _matches_bars(examination: Examination) -> CheckResult:
         rows_checked=bars_in(examination),
         failing_rows=sum(one.count for one in found),
         what="bars",
-        wrong="do not match the rows of indicators: one is there without the other",
+        wrong="do not match the rows of indicators: one exists without the other",
         remedy="materialize the indicators of these partitions",
         sample=rows_of(one.sample for one in found),
     )
@@ -62,12 +62,12 @@ def _matches_bars(examination: Examination) -> CheckResult:
 
 INDICATOR_CHECKS: tuple[Check, ...] = (
     Check("schema", "The table has the declared columns and types.", _schema, blocking=True),
-    Check("in_range", "Every value is finite and inside its mathematical range.", _in_range, blocking=True),
+    Check("in_range", "Every value is finite and within its mathematical range.", _in_range, blocking=True),
     Check(
         "matches_bars",
-        "Every bar has its row of indicators, and no row is without a bar.",
+        "Every bar has its row of indicators, and every row of indicators has its bar.",
         _matches_bars,
         blocking=True,
     ),
 )
-"""All rules of an asset ``indicators_*``."""
+"""All rules for an asset ``indicators_*``."""

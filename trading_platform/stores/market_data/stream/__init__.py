@@ -1,1 +1,1 @@
-"""How the live stream writes to the schema ``market_data``: bars, coverage and its position in one transaction."""
+"""The writes of the live stream to the schema ``market_data``: bars, coverage and position in one transaction."""

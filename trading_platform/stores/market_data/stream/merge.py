@@ -1,4 +1,4 @@
-"""Which bars of a stream are to be written, given what is stored where they belong."""
+"""Determines which bars of a stream to write, given the stored ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEY = ["symbol", "time"]
 
 
 def stored_around(connection: Connection, timeframe: Timeframe, bars: pl.DataFrame) -> pl.DataFrame:
-    """What is stored where these bars belong, with the bar before and the one after, of each symbol."""
+    """The stored bars in the span of these bars, with the bar before and the bar after, for each symbol."""
     if bars.is_empty():
         return bars.clear()
     spans = bars.group_by("symbol").agg(first=pl.col("time").min(), last=pl.col("time").max()).sort("symbol")
@@ -35,22 +35,22 @@ def stored_around(connection: Connection, timeframe: Timeframe, bars: pl.DataFra
     return pl.concat([stored, further]).sort(_KEY)
 
 
-def without_kept(stored: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
-    """The minutes without those whose stored bar is to stay: a repaired one, or one of another source."""
+def without_protected(stored: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """The bars without those that must not replace the stored bar: a repaired one, or one from another source."""
     repaired = stored.filter(pl.col("quality") == Quality.REPAIRED.value)
     others = stored.join(bars, on=[*_KEY, "source"], how="anti")
     return bars.join(pl.concat([repaired, others]), on=_KEY, how="anti")
 
 
 def differences(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """The bars to write, so that what is stored and what is new stand as they should beside each other."""
+    """The bars to write: the new ones, and stored neighbours with a changed review mark."""
     merged = pl.concat([stored.join(new, on=_KEY, how="anti"), new]).sort(_KEY)
-    # The first of a symbol is judged by what came before it, which is not here; or there is nothing before it.
+    # The first bar of a symbol keeps its mark: the bar before it is not in the frame, or there is none.
     is_first = pl.col("time") == pl.col("time").min().over("symbol")
     review = pl.col("quality") == Quality.REVIEW.value
     plain = pl.when(review & ~is_first).then(pl.lit(Quality.TRADED.value)).otherwise(pl.col("quality"))
-    judged = mark_gaps(merged.with_columns(quality=plain))
-    return judged.join(stored, on=list(BAR_SCHEMA), how="anti", nulls_equal=True)
+    marked = mark_gaps(merged.with_columns(quality=plain))
+    return marked.join(stored, on=list(BAR_SCHEMA), how="anti", nulls_equal=True)
 
 
 def _for(name: str, timeframe: Timeframe) -> str:

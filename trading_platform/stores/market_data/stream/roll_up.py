@@ -1,6 +1,6 @@
-"""Longer bars of what a stream stores: which may have ended with a commit, and what they are then.
+"""Rolls up the minutes of a stream: determines which longer bars a commit may have completed, and computes them.
 
-The rule is that of :mod:`trading_platform.workflows.bars.roll_up_bars`, which finds nothing to change afterwards.
+The rule is that of :mod:`trading_platform.workflows.bars.roll_up_bars`, which has nothing to change afterwards.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A longer bar that has ended and may be made.
+    """A longer bar that has ended and may be complete.
 
     Attributes:
-        symbol: whose.
+        symbol: its symbol.
         timeframe: its length.
         calendar: of the instrument; None for one outside the universe.
-        bar: its interval; of a daily bar the UTC day that it is stamped with.
-        minutes: in which its 1m bars are; of a daily bar of a market that closes the session, which may begin on
+        bar: its interval; for a daily bar, the UTC day of its timestamp.
+        minutes: interval of its 1m bars; for a daily bar of a market with sessions, the session, which may begin on
             the day before.
     """
 
@@ -49,11 +49,11 @@ class Candidate:
 def candidates(
     calendars: Mapping[str, str | None], touched: Mapping[str, Sequence[Window]], until: datetime
 ) -> list[Candidate]:
-    """The longer bars that hold a touched minute and whose last minute is before ``until``.
+    """The longer bars that contain a touched minute and end at ``until`` or before.
 
     Args:
-        calendars: the calendar of each symbol; None for one that has no daily bars because nobody knows it.
-        touched: for each symbol, where minutes may have changed.
+        calendars: the calendar of each symbol; None for one outside the universe, which gets no daily bars.
+        touched: for each symbol, the windows in which minutes may have changed.
         until: all minutes before this are final.
     """
     alike: dict[tuple[str | None, tuple[Window, ...]], list[str]] = {}
@@ -70,7 +70,7 @@ def candidates(
 def _intervals(
     calendar: str | None, timeframe: Timeframe, window: Window, until: datetime
 ) -> Iterable[tuple[Window, Window]]:
-    """Of each longer bar its own interval and that of its minutes."""
+    """The interval of each longer bar and that of its minutes."""
     if timeframe is Timeframe.D1 and calendar is None:
         return
     if timeframe is Timeframe.D1 and calendar != ALWAYS_OPEN:
@@ -90,29 +90,29 @@ def _intervals(
 def roll_up_candidates(
     connection: Connection, possible: Sequence[Candidate]
 ) -> dict[Timeframe, tuple[pl.DataFrame, dict[str, list[Window]]]]:
-    """Makes those of some longer bars whose minutes have all been answered for.
+    """Computes those candidates for which coverage of all minutes is complete.
 
     Args:
         connection: the transaction that has stored the minutes.
-        possible: which.
+        possible: the candidates.
 
     Returns:
         For each timeframe the bars, a frame of ``BAR_SCHEMA`` sorted by (symbol, time), and for each symbol
-        the intervals that are complete; one without a bar in it is proven empty.
+        the complete intervals; one without a bar in it is confirmed empty.
     """
     complete = _complete(connection, possible)
     if not complete:
         return {}
     minutes = _minutes(connection, complete)
-    made = {}
+    rolled_up = {}
     for timeframe in (Timeframe.M5, Timeframe.H1, Timeframe.D1):
         of_length = [each for each in complete if each.timeframe is timeframe]
         if of_length:
             whole: dict[str, list[Window]] = {}
             for each in of_length:
                 whole.setdefault(each.symbol, []).append(each.bar)
-            made[timeframe] = _rolled_up(minutes, timeframe, of_length), whole
-    return made
+            rolled_up[timeframe] = _rolled_up(minutes, timeframe, of_length), whole
+    return rolled_up
 
 
 def _complete(connection: Connection, possible: Sequence[Candidate]) -> list[Candidate]:
@@ -131,7 +131,7 @@ def _complete(connection: Connection, possible: Sequence[Candidate]) -> list[Can
 
 
 def _minutes(connection: Connection, complete: Sequence[Candidate]) -> pl.DataFrame:
-    """The 1m bars that some longer bars are made of, and some more."""
+    """The 1m bars in a span that includes those of the given longer bars."""
     parameters = {
         "symbols": sorted({each.symbol for each in complete}),
         "start": min(each.minutes.start for each in complete),
@@ -149,14 +149,14 @@ def _rolled_up(minutes: pl.DataFrame, timeframe: Timeframe, complete: Sequence[C
         orient="row",
     )
     if timeframe.is_intraday:
-        made = [roll_up(minutes, timeframe)]
+        rolled_up = [roll_up(minutes, timeframe)]
     else:
         days = Window(min(each.bar.start for each in complete), max(each.bar.end for each in complete))
         symbols: dict[str, set[str]] = {}
         for each in complete:
             symbols.setdefault(str(each.calendar), set()).add(each.symbol)
-        made = [
+        rolled_up = [
             roll_up(minutes.filter(pl.col("symbol").is_in(names)), timeframe, session_dates(calendar, days))
             for calendar, names in symbols.items()
         ]
-    return pl.concat([empty_bars(), *made]).join(wanted, on=["symbol", "time"], how="semi").sort("symbol", "time")
+    return pl.concat([empty_bars(), *rolled_up]).join(wanted, on=["symbol", "time"], how="semi").sort("symbol", "time")

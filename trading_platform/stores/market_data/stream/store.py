@@ -1,8 +1,9 @@
-"""Stores what a live stream has found final: bars, what it proves, longer bars and its position, all or nothing.
+"""Stores the final minutes of a live stream: bars, coverage, longer bars and position in one transaction.
 
-The only writer of the live path. A backfill replaces whole windows (:mod:`trading_platform.stores.market_data.bars`);
-here minutes are added as they end, and nothing is written that is there already. Longer bars are
-:mod:`trading_platform.stores.market_data.stream.roll_up`, outages :mod:`trading_platform.stores.market_data.outages`.
+This is the only writer of the live path. A backfill replaces whole windows
+(:mod:`trading_platform.stores.market_data.bars`); here minutes are added as they end, and unchanged bars are not
+written. Longer bars are computed in :mod:`trading_platform.stores.market_data.stream.roll_up`, outages stored in
+:mod:`trading_platform.stores.market_data.outages`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from trading_platform.stores.market_data import fingerprints
 from trading_platform.stores.market_data.bars import bars_table
 from trading_platform.stores.market_data.coverage import ROLLED_UP, multirange
 from trading_platform.stores.market_data.outages import LATE_EVENTS
-from trading_platform.stores.market_data.stream.merge import differences, stored_around, without_kept
+from trading_platform.stores.market_data.stream.merge import differences, stored_around, without_protected
 from trading_platform.stores.market_data.stream.roll_up import Candidate, candidates, roll_up_candidates
 from trading_platform.stores.postgres.database import Database, execute, execute_together
 from trading_platform.stores.postgres.partitions import PartitionMaker
@@ -40,7 +41,7 @@ class StreamPosition:
     """How far a stream is stored.
 
     Attributes:
-        position: where in its input it goes on, in the words of whoever committed it.
+        position: where it continues in its input, in the format of the stream that committed it.
         until: all minutes before this are final.
     """
 
@@ -53,9 +54,9 @@ class Committed:
     """What a commit changed.
 
     Attributes:
-        bars: how many bars of each timeframe were added or became others; none for what was there already.
-        symbols: whose.
-        withdrawn: for each symbol the minutes that are to be repaired because events came late.
+        bars: number of bars of each timeframe that were added or changed.
+        symbols: their symbols.
+        withdrawn: for each symbol the minutes to be repaired because events arrived late.
     """
 
     bars: Mapping[Timeframe, int] = field(default_factory=dict)
@@ -65,13 +66,13 @@ class Committed:
 
 @dataclass(frozen=True)
 class Written:
-    """What streams have written of one symbol's minute bars on one day.
+    """The minute bars of one symbol that streams have written on one day.
 
     Attributes:
-        version: moves on whenever one of the bars changes.
-        symbol: whose.
-        window: from midnight UTC to the end of what is stored.
-        stored: how many bars streams have added.
+        version: increases whenever one of the bars changes.
+        symbol: the symbol.
+        window: from midnight UTC to the end of the stored minutes.
+        stored: number of bars that streams have added.
     """
 
     version: int
@@ -81,8 +82,8 @@ class Written:
 
 
 @dataclass
-class _Told:
-    """What is told of the bars of one timeframe: where they changed and where the source has answered."""
+class _Changes:
+    """The changes of one commit to the bars of one timeframe, and the windows the source has answered for."""
 
     timeframe: Timeframe
     source: str
@@ -91,7 +92,7 @@ class _Told:
     added: pl.DataFrame
 
     def requests(self) -> dict[tuple[str, datetime], list[Any]]:
-        """End of what was told, bars added and whether any changed, for each symbol and day."""
+        """For each symbol and day: the end of the data, the number of bars added, and whether any bar changed."""
         found: dict[tuple[str, datetime], list[Any]] = {}
         for symbol, windows in self.answered.items():
             for window in windows:
@@ -107,10 +108,10 @@ class _Told:
 
 
 class StreamStore:
-    """Bars, coverage and position of live streams.
+    """Bars, coverage and positions of live streams.
 
     Args:
-        database: where; as the role ``ingest``.
+        database: the database, with the role ``ingest``.
     """
 
     def __init__(self, database: Database) -> None:
@@ -121,22 +122,22 @@ class StreamStore:
         """How far a stream is stored; None before its first commit.
 
         Raises:
-            StoreUnavailable, StoreError: if the database does not answer, or refuses.
+            StoreUnavailable, StoreError: if the database is unavailable or rejects the statement.
         """
         rows = self._database.rows(query("market_data/stream/position"), {"stream": stream})
         return StreamPosition(rows[0][0], rows[0][1]) if rows else None
 
     def positions_of(self, source: str) -> dict[str, StreamPosition]:
-        """How far the live streams of a source are stored, by name: that of all its symbols, and those of shares.
+        """How far the live streams of a source are stored, by name: the stream of all its symbols and those of shards.
 
         Raises:
-            StoreUnavailable, StoreError: if the database does not answer, or refuses.
+            StoreUnavailable, StoreError: if the database is unavailable or rejects the statement.
         """
         rows = self._database.rows(query("market_data/stream/positions_of"), {"source": source})
         return {stream: StreamPosition(position, until) for stream, position, until in rows}
 
     def written_since(self, version: int, limit: int) -> list[Written]:
-        """The days whose minute bars streams have changed since a version, in the order of their versions."""
+        """The days on which streams have changed minute bars since a version, in the order of their versions."""
         rows = self._database.rows(query("market_data/stream/written_since"), {"after": version, "rows": limit})
         return [Written(number, symbol, Window(start, end), stored) for number, symbol, start, end, stored in rows]
 
@@ -154,58 +155,58 @@ class StreamStore:
     ) -> Committed:
         """Stores final minutes and the position in the input that follows them, in one transaction.
 
-        Committing the same again changes nothing, whether the answer to the first commit was lost or the
-        process died: no bar is written twice, and no version moves on from which indicators are computed.
+        Committing the same again changes nothing, whether the response to the first commit was lost or the
+        process died: no bar is written twice, and no version increases that indicators are computed from.
 
-        A bar that is stored already is replaced only by one of the same source that differs, and never if it
-        is ``repaired``: what somebody asked a source for afterwards is the whole truth of that minute. A minute
-        without a bar takes nothing away. Each new bar, and the one after it, is judged by the close before
-        it (``review``), as a backfill judges it.
+        A stored bar is replaced only by a different one from the same source, and never if it is ``repaired``: a
+        repair is authoritative for its minute. A minute without a bar deletes nothing. Each new bar and the one
+        after it are marked for review by the close before it, as in a backfill.
 
-        A longer bar is made, or made again, when its last minute is before ``until`` and all of its minutes,
-        or for daily bars of an exchange those of its session, have been answered for by anybody. It is left
-        alone where a source has given that longer bar itself.
+        A longer bar is computed, or recomputed, once it has ended at ``until`` or before and any source has
+        answered for all of its minutes, or for daily bars of an exchange for those of its session. It is not
+        computed if a source has supplied that longer bar itself.
 
-        Minutes with late events are taken out of what ``source`` has answered for and noted as outages that
-        are over, so that they are asked for anew; that is skipped if the position is the stored one already.
+        Minutes with late events are removed from the coverage of ``source`` and recorded as outages that have
+        ended, so that they are requested again; this is skipped if the position is the stored one already.
 
         Args:
-            stream: name of the stream, whose position this is.
-            source: name of the bars' source; ``answered`` counts for it.
+            stream: name of the stream.
+            source: name of the source of the bars and of ``answered``.
             bars: final bars, a frame of ``BAR_SCHEMA``, 1m, sorted by (symbol, time).
-            answered: for each symbol whole minutes in which its feed was up; there a minute without a bar is
-                proven empty.
+            answered: for each symbol the whole minutes in which its feed was up; a minute without a bar in them
+                is confirmed empty.
             until: all minutes before this are final.
-            position: what the reader of the input needs to go on, as JSON can hold it.
-            now: the present, for the record.
-            late: symbols and times of events that came when their minute was final.
+            position: where the reader continues in its input; must be serializable as JSON.
+            now: current time, recorded with the commit.
+            late: symbols and times of events that arrived after their minute was final.
 
         Raises:
-            StoreUnavailable, StoreError: nothing was stored then, unless the connection was lost while the
-                commit was on its way; committing the same again is right in either case.
+            StoreUnavailable, StoreError: nothing is stored then, unless the connection was lost during the
+                commit; committing the same again is correct in either case.
         """
-        known = {symbol: Window.merge(windows) for symbol, windows in answered.items() if windows}
+        covered = {symbol: Window.merge(windows) for symbol, windows in answered.items() if windows}
         minutes = _late_minutes(late)
-        symbols = sorted({*known, *bars["symbol"].unique(), *minutes})
+        symbols = sorted({*covered, *bars["symbol"].unique(), *minutes})
         for timeframe in Timeframe:
             self._partitions.ensure(bars_table(timeframe), bars["time"].dt.truncate(timeframe.value))
         with self._database.begin() as connection:
             calendars = _lock(connection, symbols)
-            told = [_prepare(connection, Timeframe.M1, source, bars, known)]
-            *_, moved = execute_together(connection, *_writing(told, now), _keeping(stream, position, until, now))
-            told += _longer(connection, candidates(calendars, _touched(bars, known), until))
-            if told[1:]:
-                execute_together(connection, *_writing(told[1:], now))
+            changes = [_changes(connection, Timeframe.M1, source, bars, covered)]
+            save_position = _save_position(stream, position, until, now)
+            *_, moved = execute_together(connection, *_statements(changes, now), save_position)
+            changes += _longer_bars(connection, candidates(calendars, _touched(bars, covered), until))
+            if changes[1:]:
+                execute_together(connection, *_statements(changes[1:], now))
             withdrawn = _withdraw(connection, source, minutes, now) if moved else {}
         return Committed(
-            {each.timeframe: each.changed.height for each in told if each.changed.height},
-            frozenset(symbol for each in told for symbol in each.changed["symbol"].unique()),
+            {each.timeframe: each.changed.height for each in changes if each.changed.height},
+            frozenset(symbol for each in changes for symbol in each.changed["symbol"].unique()),
             withdrawn,
         )
 
 
 def _lock(connection: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
-    """Keeps other writers off the minutes of some symbols; their calendars, None for those outside the universe."""
+    """Locks the minutes of some symbols against other writers; returns their calendars, None outside the universe."""
     _, found = execute_together(
         connection,
         (query("market_data/stream/lock"), {"symbols": list(symbols), "timeframes": [Timeframe.M1.value]}),
@@ -214,44 +215,44 @@ def _lock(connection: Connection, symbols: Sequence[str]) -> dict[str, str | Non
     return dict.fromkeys(symbols) | dict(found)
 
 
-def _prepare(
+def _changes(
     connection: Connection,
     timeframe: Timeframe,
     source: str,
     bars: pl.DataFrame,
     answered: Mapping[str, Sequence[Window]],
-) -> _Told:
-    """What is to be written of the bars of one timeframe."""
+) -> _Changes:
+    """The changes to the bars of one timeframe."""
     stored = stored_around(connection, timeframe, bars)
-    changed = differences(stored, bars if timeframe is not Timeframe.M1 else without_kept(stored, bars))
-    return _Told(timeframe, source, answered, changed, changed.join(stored, on=_KEY, how="anti"))
+    changed = differences(stored, bars if timeframe is not Timeframe.M1 else without_protected(stored, bars))
+    return _Changes(timeframe, source, answered, changed, changed.join(stored, on=_KEY, how="anti"))
 
 
-def _longer(connection: Connection, possible: Sequence[Candidate]) -> list[_Told]:
-    """What is to be written of longer bars, once their minutes are."""
+def _longer_bars(connection: Connection, possible: Sequence[Candidate]) -> list[_Changes]:
+    """The changes to longer bars; call it after their minutes are written."""
     if not possible:
         return []
     names = sorted({each.timeframe.value for each in possible})
     symbols = sorted({each.symbol for each in possible})
     execute(connection, query("market_data/stream/lock"), {"symbols": symbols, "timeframes": names})
-    made = roll_up_candidates(connection, possible)
-    return [_prepare(connection, timeframe, ROLLED_UP, bars, whole) for timeframe, (bars, whole) in made.items()]
+    rolled_up = roll_up_candidates(connection, possible)
+    return [_changes(connection, timeframe, ROLLED_UP, bars, whole) for timeframe, (bars, whole) in rolled_up.items()]
 
 
-def _writing(told: Sequence[_Told], now: datetime) -> list[tuple[str, dict[str, Any]]]:
-    """The statements that write bars, add to coverage and to the record of requests, for all timeframes."""
-    answers = [(each, symbol, windows) for each in told for symbol, windows in each.answered.items()]
-    requests = [(each, key, row) for each in told for key, row in each.requests().items()]
+def _statements(changes: Sequence[_Changes], now: datetime) -> list[tuple[str, dict[str, Any]]]:
+    """The statements that write bars, coverage and requests, for all timeframes."""
+    coverage = [(each, symbol, windows) for each in changes for symbol, windows in each.answered.items()]
+    requests = [(each, key, row) for each in changes for key, row in each.requests().items()]
     statements = []
-    for each in told:
+    for each in changes:
         if each.changed.height:
             statements += [fingerprints.changing(each.timeframe, each.changed), _upsert(each.timeframe, each.changed)]
-    if answers:
+    if coverage:
         parameters: dict[str, Any] = {
-            "symbols": [symbol for _, symbol, _ in answers],
-            "timeframes": [each.timeframe.value for each, _, _ in answers],
-            "sources": [each.source for each, _, _ in answers],
-            "answered": [multirange(windows) for _, _, windows in answers],
+            "symbols": [symbol for _, symbol, _ in coverage],
+            "timeframes": [each.timeframe.value for each, _, _ in coverage],
+            "sources": [each.source for each, _, _ in coverage],
+            "answered": [multirange(windows) for _, _, windows in coverage],
         }
         statements.append((query("market_data/stream/add_answered"), parameters))
     if requests:
@@ -276,8 +277,10 @@ def _upsert(timeframe: Timeframe, bars: pl.DataFrame) -> tuple[str, dict[str, An
     }
 
 
-def _keeping(stream: str, position: Mapping[str, Any], until: datetime, now: datetime) -> tuple[str, dict[str, Any]]:
-    """The statement that keeps the position, and gives a row if it was another."""
+def _save_position(
+    stream: str, position: Mapping[str, Any], until: datetime, now: datetime
+) -> tuple[str, dict[str, Any]]:
+    """The statement that saves the position; it returns a row if the stored one was different."""
     parameters = {"stream": stream, "position": json.dumps(position), "until": until, "updated_at": now}
     return query("market_data/stream/keep_position"), parameters
 
@@ -307,7 +310,7 @@ def _late_minutes(late: Iterable[tuple[str, datetime]]) -> dict[str, list[Window
 
 
 def _touched(bars: pl.DataFrame, answered: Mapping[str, Sequence[Window]]) -> dict[str, list[Window]]:
-    """Where something may have changed, of each symbol."""
+    """For each symbol, the windows in which something may have changed."""
     touched = {symbol: list(windows) for symbol, windows in answered.items()}
     for symbol, time in bars.select(_KEY).iter_rows():
         windows = touched.setdefault(symbol, [])

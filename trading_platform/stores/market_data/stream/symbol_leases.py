@@ -1,6 +1,6 @@
-"""Which process streams which symbols: each symbol of a source is one process's, as long as that is alive.
+"""Symbol leases: each symbol of a source is streamed by one process at a time, as long as that is alive.
 
-Where streams are kept is :mod:`trading_platform.stores.market_data.stream.store`.
+:mod:`trading_platform.stores.market_data.stream.store` stores what the streams deliver.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from trading_platform.domain.time import Sleep
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.sql import query
 
-_WAITS = (0.5, 1.0, 2.0)  # seconds between attempts: the server notices a killed process not quite at once
-_FEW = 5  # symbols that a sentence can still name
+_WAITS = (0.5, 1.0, 2.0)  # seconds between attempts: the server needs some time to detect a killed process
+_FEW = 5  # symbols that a message can list
 
 
 @contextmanager
 def leased(database: Database, source: str, symbols: Iterable[str], *, sleep: Sleep = time.sleep) -> Iterator[None]:
-    """Makes sure that no other process streams these symbols of a source, for the length of the block.
+    """Holds leases of these symbols of a source for the block, so that no other process streams them.
 
-    A server that goes away in between forgets the claim, and nothing else: two processes that write the same
-    minutes do not harm each other.
+    If the server restarts in between, the leases are lost without further harm: two processes that write the
+    same minutes do not corrupt each other's bars.
 
     Args:
-        database: where the streams are kept.
-        source: whose feed.
-        symbols: which.
-        sleep: waits for a claim that may be about to end.
+        database: the database that the streams are stored in.
+        source: source of the feed.
+        symbols: the symbols.
+        sleep: waits for a lease that may be about to end.
 
     Raises:
         InvalidRequest: naming the symbols that another process streams.
-        StoreUnavailable, StoreError: if the database does not answer, or refuses.
+        StoreUnavailable, StoreError: if the database is unavailable or rejects the statement.
     """
     wanted = sorted(symbols)
     for wait in (*_WAITS, None):
@@ -48,9 +48,9 @@ def leased(database: Database, source: str, symbols: Iterable[str], *, sleep: Sl
             sleep(wait)
     raise InvalidRequest(
         f"{', '.join(taken[:_FEW])} {'is' if len(taken) == 1 else 'are'} being streamed by another process.",
-        expected="symbols of its own for each process",
-        received=f"{len(taken)} of {len(wanted)} symbols of {source} that are taken",
-        remedy="stop the other process, or give each its own symbols or share (`--shard 1/2`, `--shard 2/2`)",
+        expected="distinct symbols for each process",
+        received=f"{len(taken)} of {len(wanted)} symbols of {source} leased by another process",
+        remedy="stop the other process, or give each its own symbols or shard (`--shard 1/2`, `--shard 2/2`)",
     )
 
 

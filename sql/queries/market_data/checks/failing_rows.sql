@@ -1,8 +1,8 @@
--- The first rows that a rule of sql/checks names, and how many it names in all; the rule's statement is put in below.
+-- The first rows that fail a rule of sql/checks, and how many fail in all. {rule} is the statement of the rule.
 -- Parameters: those of the rule, and limit integer.
 SELECT count(*) OVER () AS failing_rows, symbol, time, detail
 FROM (
 {rule}
-) AS offender
+) AS failing
 ORDER BY symbol, time
 LIMIT %(limit)s
