@@ -489,7 +489,7 @@ def test_the_asset_asks_yahoo_and_keeps_what_was_imported(
         result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "1 of 3 symbols could not be had; the others are stored. IWM" in str(
+    assert "1 of 3 symbols could not be fetched; the others are stored. IWM" in str(
         failure.step_failure_data.user_failure_data
     )
     stored = platform.stores.corporate_actions
