@@ -268,7 +268,7 @@ class Platform:
             adjust: ``raw``, prices as traded; ``split``, prices and volumes split-adjusted as of ``as_of``;
                 ``total_return``, prices adjusted for dividends as well.
             as_of: point in time of the read: leaves out bars that had not closed by then, and ignores corporate
-                actions that were not known by then; None means now.
+                actions that were not known or not in force by then; None means now.
 
         Returns:
             Columns ``time`` (open, UTC), ``symbol``, ``timeframe``, ``open``, ``high``, ``low``,
