@@ -1,4 +1,4 @@
-# Everything a newcomer needs. `make` alone says what there is.
+# The common tasks. `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -10,20 +10,20 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-# Rebuilt when what it is made from changes; uv installs in seconds what pip does in a minute.
+# Rebuilt when its inputs change; uv installs in seconds, pip in a minute.
 .venv/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=python3.12 make … chooses another."; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Making .venv failed. On Debian: apt-get install python3-venv"; rm -rf .venv; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is required; choose one with PYTHON=python3.12 make …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Creating .venv failed. On Debian: apt-get install python3-venv"; rm -rf .venv; exit 1; }
 	@echo "Installing into .venv (once, about a minute) …"
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-demo: .venv/.installed ## See the platform work on an invented market, in about a minute
+demo: .venv/.installed ## Run the platform on an invented market, in about a minute
 	@$(BIN)/trading-platform demo
 
-test: .venv/.installed ## Run every test
+test: .venv/.installed ## Run all tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 unit: .venv/.installed ## Run the tests that need no server

@@ -1,7 +1,7 @@
-"""The only place that assembles the platform for Dagster.
+"""Assembles the platform for Dagster; no other module does.
 
-``build_definitions`` takes replacements by keyword and returns a fresh object, so that a test or a
-command hands in its own resources and gets the real graph.
+``build_definitions`` takes replacements by keyword and returns a new object, so that a test or a command can run
+the real graph with its own resources.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
     """The platform's assets, checks, jobs, schedules and sensors.
 
     Args:
-        resource_overrides: resources to use instead of those the environment configures; ``platform``
+        resource_overrides: resources to use instead of those that the environment configures; ``platform``
             may be an open :class:`~trading_platform.resources.platform.PlatformContext`.
     """
     return Definitions(

@@ -1,7 +1,7 @@
-"""Turns the platform's failures into Dagster's, once: what may be retried is said by the error itself.
+"""Maps the platform's errors to Dagster failures; the error itself defines whether a retry can help.
 
-Dagster has three retry mechanisms; ours is the one of the failed step: a retryable error lets the
-step try again by :data:`STEP_RETRIES`, any other one ends the run (``allow_retries=False``).
+Dagster has three retry mechanisms; the platform uses the one of the step: a retryable error lets Dagster retry the
+step by :data:`STEP_RETRIES`, any other error ends the run (``allow_retries=False``).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from trading_platform.domain.errors import TradingPlatformError
 
 STEP_RETRIES = RetryPolicy(max_retries=3, delay=2, backoff=Backoff.EXPONENTIAL, jitter=Jitter.PLUS_MINUS)
-"""Bounded: what three more attempts over about a quarter of a minute do not mend, a person must see."""
+"""Bounded: three retries take about a quarter of a minute; a failure that remains needs a person."""
 
 
 def as_failure(error: TradingPlatformError) -> Failure:
-    """The Dagster failure for one of our errors."""
+    """The Dagster failure for an error of the platform."""
     return Failure(
         description=str(error),
         metadata={key: MetadataValue.text(str(value)) for key, value in error.as_dict().items() if value is not None},
@@ -27,15 +27,15 @@ def as_failure(error: TradingPlatformError) -> Failure:
     )
 
 
-INTERRUPTED = "The run was interrupted. What was finished is stored; running it again goes on from there."
-"""What the failure of a step says that was ended by a person or by Dagster."""
+INTERRUPTED = "The run was interrupted. Finished work is stored; the next run continues from there."
+"""Description of the failure of a step that a person or Dagster interrupted."""
 
 
 @contextmanager
 def dagster_failures() -> Iterator[None]:
-    """Lets a step fail in Dagster's way for any of our errors: tried again only where that can help.
+    """Raises a Dagster failure for any error of the platform; Dagster retries it only where a retry can help.
 
-    Never after an interruption, which a retry policy would otherwise answer with another attempt.
+    An interrupted step is never retried, whatever the retry policy.
     """
     try:
         yield
@@ -48,13 +48,12 @@ def dagster_failures() -> Iterator[None]:
 def as_failures(errors: Sequence[tuple[str, TradingPlatformError]], *, kept: int) -> Failure:
     """The Dagster failure of a run in which some symbols failed and ``kept`` partitions were stored.
 
-    It is final: sources have tried again by themselves for as long as that made sense.
+    Dagster does not retry it: the sources have already retried within their own limits.
     """
     lines = [f"- **{symbol}**: {error}" for symbol, error in errors]
     names = ", ".join(symbol for symbol, _ in errors[:10])
     return Failure(
-        description=f"{len(errors)} symbols failed ({names}); {kept} partitions are stored and stay. "
-        f"First: {errors[0][1]}",
-        metadata={"failed": MetadataValue.md("\n".join(lines)), "partitions kept": MetadataValue.int(kept)},
+        description=f"{len(errors)} symbols failed ({names}); {kept} partitions are stored. First: {errors[0][1]}",
+        metadata={"failed": MetadataValue.md("\n".join(lines)), "partitions stored": MetadataValue.int(kept)},
         allow_retries=False,
     )

@@ -1,8 +1,8 @@
-"""The jobs a person, a schedule, a sensor or ``trading-platform backfill`` starts.
+"""The jobs that a person, a schedule, a sensor or ``trading-platform backfill`` starts.
 
-One a kind of partition, and maintenance. The two that go with the live path are plain ops: to record
-partitions every few minutes would cost more than the work. All run in one process: a step of its own
-costs about six seconds of start-up, ours take less.
+There is one job for each kind of partition, and further ones for maintenance and repairs. Repairs and
+``indicators_live`` are plain ops: recording partitions every few minutes would cost more than the work. All steps of
+a job run in one process: starting a process takes about six seconds, longer than the steps.
 """
 
 from dagster import (
@@ -25,7 +25,7 @@ from trading_platform.workflows.derived.compute_indicators import compute_new_in
 from trading_platform.workflows.gaps import repair_gaps as gaps
 from trading_platform.workflows.gaps import repair_outages as outages
 
-_FEW = 3  # failures that a sentence can still name
+_FEW = 3  # failures that a message names
 _INTRADAY = [
     name
     for timeframe in Timeframe
@@ -36,30 +36,33 @@ _INTRADAY = [
 intraday = define_asset_job(
     "intraday",
     AssetSelection.assets(*_INTRADAY),
-    description="Bars and indicators of 1m, 5m and 1h, a symbol and month at a time.",
+    description="1m, 5m and 1h bars and their indicators, partitioned by symbol and month.",
 )
 daily = define_asset_job(
     "daily",
     AssetSelection.assets("ohlcv_1d", "indicators_1d", "features"),
-    description="Daily bars, their indicators and the features, a symbol and year at a time.",
+    description="Daily bars, their indicators and the features, partitioned by symbol and year.",
 )
 
 corporate_actions = define_asset_job(
     "corporate_actions",
     AssetSelection.assets("corporate_actions"),
-    description="Splits and dividends, of all symbols that somebody can be asked about.",
+    description="Splits and dividends of all symbols that have a source for them.",
 )
 
 maintenance = define_asset_job(
     "maintenance",
     AssetSelection.groups("maintenance"),
-    description="The life of bars and indicators, what is missing of them, and the archive of decisions and events.",
+    description="Retention of bars and indicators, detection of gaps, and the archive of decisions and system events.",
 )
 
 
-@op(config_schema={"outages": [int]}, description="Asks the source for the minutes of some outages that are over.")
+@op(config_schema={"outages": [int]}, description="Requests the minutes of some ended outages from the source.")
 def repair_outages(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
-    """Repairs what of it is due; fails if any is not repaired, which is then due again later or given up."""
+    """Repairs the outages that are due; fails if any is not repaired.
+
+    An outage that is not repaired is due again later or has failed permanently.
+    """
     with dagster_failures():
         numbers = context.op_config["outages"]
         done = outages.repair_outages(
@@ -77,17 +80,20 @@ def repair_outages(context: OpExecutionContext, platform: ResourceParam[Platform
 
 @job(
     name="repair_outages",
-    description="Asks the source for the minutes that a feed was down.",
+    description="Requests the minutes of ended feed outages from the source.",
     executor_def=in_process_executor,
 )
 def repair_outages_job() -> None:
-    """One run a disconnection: its outages of all symbols, each with attempts of its own."""
+    """One run for each disconnection, with its outages of all symbols; each outage counts its own attempts."""
     repair_outages()
 
 
-@op(config_schema={"gaps": [int]}, description="Asks for what is missing, and makes again what hangs on it.")
+@op(
+    config_schema={"gaps": [int]},
+    description="Requests missing data from the sources and recomputes what is derived from it.",
+)
 def repair_gaps(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
-    """Repairs what of it is due; fails if some of it is given up, which ``trading-platform gaps`` then lists."""
+    """Repairs the gaps that are due; fails if any has failed permanently (``trading-platform gaps`` lists these)."""
     with dagster_failures():
         numbers = context.op_config["gaps"]
         done = gaps.repair_gaps(
@@ -102,21 +108,23 @@ def repair_gaps(context: OpExecutionContext, platform: ResourceParam[PlatformCon
     for each in done:
         gap = each.gap
         context.log.info("%s of %s, %s: %s, %s", gap.dataset, gap.symbol, gap.window, each.state, each.note)
-    lost = [each for each in done if each.state == GapState.FAILED_PERMANENTLY.value]
-    if lost:
-        described = "; ".join(f"{each.gap.symbol} {each.gap.window}: {each.note}" for each in lost[:_FEW])
-        raise Failure(description=f"{len(lost)} of {len(done)} gaps are given up. {described}", allow_retries=False)
+    failed = [each for each in done if each.state == GapState.FAILED_PERMANENTLY.value]
+    if failed:
+        described = "; ".join(f"{each.gap.symbol} {each.gap.window}: {each.note}" for each in failed[:_FEW])
+        raise Failure(
+            description=f"{len(failed)} of {len(done)} gaps failed permanently. {described}", allow_retries=False
+        )
 
 
-@job(name="repair_gaps", description="Repairs gaps in what is stored.", executor_def=in_process_executor)
+@job(name="repair_gaps", description="Repairs gaps in stored bars and indicators.", executor_def=in_process_executor)
 def repair_gaps_job() -> None:
-    """One run some gaps, each with attempts of its own."""
+    """One run repairs several gaps; each gap counts its own attempts."""
     repair_gaps()
 
 
-@op(description="Computes the indicators of the bars that have come since the last ones.")
+@op(description="Computes the indicators of the bars that were stored since the last run.")
 def compute_new(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
-    """All symbols of the universe, 1m, 5m and 1h."""
+    """Computes them for all symbols of the universe, for 1m, 5m and 1h."""
     with dagster_failures():
         symbols = list(platform.stores.instruments.all())
         for timeframe in Timeframe:
@@ -127,7 +135,7 @@ def compute_new(context: OpExecutionContext, platform: ResourceParam[PlatformCon
 
 @job(description="Indicators of the newest intraday bars, all symbols.", executor_def=in_process_executor)
 def indicators_live() -> None:
-    """Tells Dagster of no partition; the hourly job ``intraday`` does."""
+    """Records no partition in Dagster; the hourly job ``intraday`` does."""
     compute_new()
 
 

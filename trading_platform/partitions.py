@@ -1,9 +1,9 @@
-"""How the platform's work is sliced, in one place: symbol × time.
+"""The partitions of the assets: symbol × time.
 
-Intraday assets have a partition a symbol and month, daily ones a symbol and year, because every
-partition costs Dagster some 3 ms of bookkeeping in a run (docs/architecture.md, partitions). The
-unit of *work* is finer and is not Dagster's business: coverage says what is missing. Dagster sorts
-dimensions by name, so ``symbol`` leads and the whole history of one symbol is one contiguous range.
+Intraday assets have one partition for each symbol and month, daily assets one for each symbol and year, because every
+partition costs Dagster some 3 ms of bookkeeping in a run (docs/architecture.md, partitions). The unit of *work* is
+finer and unknown to Dagster: coverage holds what is missing. Dagster sorts dimensions by name, so ``symbol`` comes
+first and the whole history of one symbol is one contiguous range.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from dagster import (
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Timeframe, Window, month_window, partition_windows, year_window
 
-# Partitions of two dimensions and backfill policies carry a beta mark; the lock file pins the release
-# they were tested with, and a person at a terminal has nothing to do about it.
+# Dagster marks two-dimensional partitions and backfill policies as beta. The lock file pins the release that they
+# were tested with, and the warning is of no use to a person at a terminal.
 warnings.filterwarnings("ignore", category=BetaWarning)
 
 SYMBOL = "symbol"
 TIME = "time"
 
 symbols = DynamicPartitionsDefinition(name="symbols")
-"""The universe as Dagster sees it; the sensor ``sync_symbol_partitions`` keeps it like ``config.instruments``."""
+"""The universe in Dagster; the sensor ``sync_symbol_partitions`` syncs it with ``config.instruments``."""
 
 INTRADAY_START = datetime(2013, 1, 1, tzinfo=UTC)
-"""First month of intraday partitions: 500 symbols stay below Dagster's 100,000 partitions an asset."""
+"""First month of intraday partitions: 500 symbols stay below Dagster's limit of 100,000 partitions per asset."""
 
 DAILY_START = datetime(1990, 1, 1, tzinfo=UTC)
 """First year of daily partitions: where the exchange calendars begin."""
@@ -62,12 +62,12 @@ months_of_year = MultiPartitionMapping(
 
 
 def partitions_of(timeframe: Timeframe) -> MultiPartitionsDefinition:
-    """The slices of the assets of a timeframe."""
+    """The partitions of the assets of a timeframe."""
     return intraday if timeframe.is_intraday else daily
 
 
 def first_window(timeframe: Timeframe) -> Window:
-    """The first partition there is of a timeframe."""
+    """The window of the first partition of a timeframe."""
     return month_window(INTRADAY_START) if timeframe.is_intraday else year_window(DAILY_START)
 
 
@@ -85,7 +85,7 @@ def window_of(timeframe: Timeframe, key: str) -> Window:
     """The window of a time partition's name.
 
     Raises:
-        InvalidRequest: if it is not one.
+        InvalidRequest: if ``key`` is not a partition of the timeframe.
     """
     try:
         timestamp = datetime.strptime(key, "%Y-%m" if timeframe.is_intraday else "%Y").replace(tzinfo=UTC)
@@ -94,37 +94,37 @@ def window_of(timeframe: Timeframe, key: str) -> Window:
             f"{key!r} is not a partition of {timeframe} bars.",
             expected="2024-01" if timeframe.is_intraday else "2024",
             received=repr(key),
-            remedy="write it in this form",
+            remedy="write the partition in the expected form",
         ) from None
     return month_window(timestamp) if timeframe.is_intraday else year_window(timestamp)
 
 
 def work_of(timeframe: Timeframe, keys: Iterable[str]) -> list[tuple[list[str], list[Window]]]:
-    """Partition keys as rectangles: symbols that need the same windows, together.
+    """Groups partition keys into pairs of symbols and windows: symbols that need the same windows come together.
 
-    Dagster may hand any selection to a run; a rectangle is what workflows take.
+    Dagster may pass any selection of partitions to a run; workflows take symbols × windows.
     """
     by_symbol: dict[str, list[Window]] = {}
     for key in keys:
         symbol, _, time = str(key).partition("|")
         by_symbol.setdefault(symbol, []).append(window_of(timeframe, time))
-    alike: dict[tuple[Window, ...], list[str]] = {}
+    by_windows: dict[tuple[Window, ...], list[str]] = {}
     for symbol, windows in by_symbol.items():
-        alike.setdefault(tuple(sorted(windows)), []).append(symbol)
-    return [(names, list(windows)) for windows, names in alike.items()]
+        by_windows.setdefault(tuple(sorted(windows)), []).append(symbol)
+    return [(names, list(windows)) for windows, names in by_windows.items()]
 
 
 def ranges_of(
     known: Sequence[str], wanted: Mapping[str, Sequence[Window]], timeframe: Timeframe
 ) -> list[tuple[MultiPartitionKey, MultiPartitionKey]]:
-    """The fewest partition ranges, each one run, that hold exactly the wanted partitions.
+    """The fewest partition ranges that hold exactly the wanted partitions; each range is one run.
 
-    The corners of a range span the cross product of contiguous symbols and contiguous times.
+    A range holds all combinations of the symbols and the times between its two corners.
 
     Args:
         known: the dynamic partitions ``symbols``, in Dagster's order.
-        wanted: for each symbol the partitions, in any order.
-        timeframe: of the assets.
+        wanted: the partitions of each symbol, in any order.
+        timeframe: timeframe of the assets.
     """
     blocks: dict[Window, list[str]] = {}
     for symbol in known:

@@ -1,7 +1,7 @@
 """The platform's configuration: one object, read from the environment and ``.env``, validated once.
 
-With nothing set it is the embedded stack in ``./data``. Names are those of the user's document
-(data-architecture §9.5) where it has them; ``.env.example`` lists them all.
+With nothing set, the platform uses embedded servers and stores everything in ``./data``. ``.env.example`` lists all
+settings.
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ class Settings(BaseSettings):
     """Every setting of the platform.
 
     Attributes:
-        data_dir: where everything lives that the platform keeps on disk.
-        database_url: a PostgreSQL to use; None means the embedded one in ``data_dir``.
+        data_dir: folder of everything that the platform stores on disk.
+        database_url: address of a PostgreSQL server; None means the embedded one in ``data_dir``.
         dagster_database_url: Dagster's own database; None means database ``dagster`` on the same server.
-        redis_url: a Redis to use; None means the embedded one.
-        ingest_password, agent_password, dashboard_password: with which the three roles of the database log
-            in; None means that the user of ``database_url`` works as the role.
-        features_directory: the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
-        archive_directory: the audit archive, ``data_dir/archive`` unless set (ARCHIVE_DIR).
+        redis_url: address of a Redis server; None means the embedded one.
+        ingest_password, agent_password, dashboard_password: passwords of the three roles of the database; None
+            means that the user of ``database_url`` assumes the role.
+        features_directory: folder of the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
+        archive_directory: folder of the audit archive, ``data_dir/archive`` unless set (ARCHIVE_DIR).
         kraken_api_url: address of Kraken's REST, or of the local exchange.
         kraken_ws_url: address of Kraken's WebSocket v2, or of the local exchange's.
-        kraken_live: how quotes and trades come from Kraken, by ``websocket`` or, where that cannot be had, quotes alone
-            by ``polling`` its REST each second.
-        kraken_requests_per_second: budget of public requests, of all processes together.
-        kraken_history_days: for how many days before now minutes are rebuilt from Kraken's trades without being
-            told to; `backfill --start` goes further.
-        kraken_api_key: opens an account at Kraken, to be read; None if there is none.
-        kraken_api_secret: signs its requests.
-        kraken_tier: of the account, which its limits go by.
-        kraken_account: what the platform calls the account.
-        ibkr_host, ibkr_port: where TWS or the gateway of Interactive Brokers is; without a host it is not used.
-        ibkr_client_id: the first of sixteen client numbers of which each connection takes one that is free.
-        ibkr_account: whose positions and executions count; None: the only account of the login.
-        ibkr_timezone: the gateway's zone: whose midnight executions begin at, and whose time it tells without a zone.
-        ibkr_history_requests: budget of requests for bars in any ten minutes.
-        ibkr_market_data_lines: how many instruments may be followed live.
-        ibkr_maintenance: when it is expected to be away
+        kraken_live: feed of live data from Kraken: ``websocket`` gives trades and quotes; ``polling`` requests quotes
+            alone by REST each second, where a WebSocket is not possible.
+        kraken_requests_per_second: rate limit of public requests, of all processes together.
+        kraken_history_days: days before now for which minutes are rebuilt from Kraken's trades by default;
+            `backfill --start` goes further back.
+        kraken_api_key: key of an account at Kraken, which is only read; None if there is none.
+        kraken_api_secret: secret that signs the account's requests.
+        kraken_tier: tier of the account, which determines its rate limits.
+        kraken_account: the platform's name of the account.
+        ibkr_host, ibkr_port: address of TWS or IB Gateway; without a host Interactive Brokers is not used.
+        ibkr_client_id: the first of sixteen client numbers; each connection takes a free one.
+        ibkr_account: account of the positions and executions; None means the only account of the login.
+        ibkr_timezone: the gateway's time zone: executions are available from its midnight, and times that the gateway
+            sends without a zone are in it.
+        ibkr_history_requests: rate limit of requests for bars in any ten minutes.
+        ibkr_market_data_lines: maximum number of instruments with live data.
+        ibkr_maintenance: windows in which the gateway is expected to be unavailable
             (:func:`trading_platform.sources.ibkr.maintenance.parse_maintenance`).
         yahoo_api_url: address of Yahoo's prices.
-        yahoo_actions: ask Yahoo for the splits and dividends of all shares and funds, and not only of those
-            whose bars come from it.
+        yahoo_actions: fetch the splits and dividends of all shares and funds from Yahoo, and not only of those
+            with bars from Yahoo.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
@@ -91,41 +92,41 @@ class Settings(BaseSettings):
         return self.data_dir.expanduser().resolve()
 
     def role_passwords(self) -> dict[str, str]:
-        """The configured passwords of the database's roles, by role, in clear: not to be printed."""
+        """The configured passwords of the database's roles, by role, in clear text; never print them."""
         secrets = {"ingest": self.ingest_password, "agent": self.agent_password, "dashboard": self.dashboard_password}
         return {role: secret.get_secret_value() for role, secret in secrets.items() if secret is not None}
 
     @cached_property
     def features_directory(self) -> Path:
-        """Where the feature store's files are."""
+        """Folder of the feature store."""
         return (self.features_dir or self.root / "features").expanduser().resolve()
 
     @cached_property
     def archive_directory(self) -> Path:
-        """Where decisions and events older than a year are."""
+        """Folder of the audit archive: decisions and system events older than a year."""
         return (self.archive_dir or self.root / "archive").expanduser().resolve()
 
     @cached_property
     def logs_directory(self) -> Path:
-        """Where log files are."""
+        """Folder of the log files."""
         return (self.logs_dir or self.root / "logs").expanduser().resolve()
 
     @cached_property
     def yahoo_directory(self) -> Path:
-        """Where yfinance keeps its cookies and time zones."""
+        """Folder in which yfinance caches its cookies and time zones."""
         return self.root / "yahoo"
 
     @cached_property
     def imports_directory(self) -> Path:
-        """Where imported files are kept in the platform's own form."""
+        """Folder of the landing area: imported rows in the platform's own format."""
         return self.root / "imports"
 
 
 def load_settings() -> Settings:
-    """The settings as the environment has them now.
+    """Reads the settings from the environment and ``.env``.
 
     Raises:
-        ConfigurationError: naming each variable that is wrong and what it should be.
+        ConfigurationError: names each variable with an invalid value, and what is expected.
     """
     try:
         return Settings()

@@ -168,7 +168,7 @@ def test_partitions_of_a_large_universe_load_within_three_seconds(page: Page, ad
 
 def test_a_partition_tells_its_rows_and_draws_its_chart(page: Page, address: str):
     page.goto(f"{address}/assets/ohlcv_1d?view=partitions&partition=BTCUSD%7C{YEAR}", wait_until="domcontentloaded")
-    for name in ("expected", "proven empty", "rejected", "first", "last"):
+    for name in ("expected", "confirmed empty", "rejected", "first", "last"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     chart = page.locator("img[src^='data:image/svg']").first
     expect(chart).to_be_visible()
@@ -186,5 +186,5 @@ def test_checks_tell_what_they_looked_at(page: Page, address: str):
         "completeness",
     ):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
-    expect(page.get_by_text("looked at", exact=True).first).to_be_visible()
+    expect(page.get_by_text("rows checked", exact=True).first).to_be_visible()
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()

@@ -1,1 +1,1 @@
-"""The platform's assets, thin: partition in, workflow called, report out as metadata."""
+"""The platform's assets, thin: each takes partitions, calls a workflow and records its report as metadata."""

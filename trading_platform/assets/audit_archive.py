@@ -1,6 +1,6 @@
-"""The asset ``audit_archive``: decisions and events older than a year, as files.
+"""The asset ``audit_archive``: decisions and system events older than a year, in Parquet files.
 
-The work is :mod:`trading_platform.workflows.audit.archive_audit`, the rules
+The workflow is :mod:`trading_platform.workflows.audit.archive_audit`, the rules are in
 :mod:`trading_platform.workflows.quality.verify_archive`.
 """
 
@@ -16,8 +16,8 @@ from trading_platform.workflows.quality.verify_archive import ASSET
 @asset(
     name=ASSET,
     group_name="maintenance",
-    description="Decisions and system events older than a year: moved from the database to Parquet files, a table "
-    "and month each, and verified before they are dropped. Makes the partitions of the next months too.",
+    description="Moves decisions and system events older than a year from the database to Parquet files, one for each "
+    "table and month. Verifies a file before the rows are dropped. Also creates the partitions of the next months.",
     owners=OWNERS,
     kinds={"postgres", "parquet"},
     retry_policy=STEP_RETRIES,
@@ -35,7 +35,7 @@ def audit_archive(context: AssetExecutionContext, platform: ResourceParam[Platfo
     return MaterializeResult(
         metadata={
             "rows archived": MetadataValue.int(sum(month.rows for month in report.months)),
-            "partitions made": MetadataValue.int(len(report.partitions_made)),
+            "partitions created": MetadataValue.int(len(report.partitions_made)),
             **_months(report.months),
         }
     )

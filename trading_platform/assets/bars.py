@@ -1,6 +1,6 @@
 """The assets ``ohlcv_1m``, ``ohlcv_5m``, ``ohlcv_1h`` and ``ohlcv_1d``: final OHLCV bars in TimescaleDB.
 
-What is fetched and how stands in :mod:`trading_platform.workflows.bars.backfill_bars`.
+The workflow is :mod:`trading_platform.workflows.bars.backfill_bars`.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ BAR_COLUMNS = {
     "low": "lowest price",
     "close": "last price",
     "volume": "traded quantity; NULL where the source has none",
-    "source": "who gave the bar",
+    "source": "name of the source of the bar",
     "quality": "traded, no_trade, repaired or review",
 }
 
@@ -101,25 +101,25 @@ def _describe(
 ) -> None:
     closes = _daily_closes(platform, timeframe, symbols, Window(windows[0].start, windows[-1].end))
     described = {}
-    for account in report.accounts:
-        drawn = [value for time, value in closes.get(account.symbol, ()) if time in account.window]
-        described[partition_key(account.symbol, timeframe, account.window)] = {
-            **_account_metadata(account),
-            **partition_metadata(account.bars, account.first, account.last, drawn),
+    for count in report.accounts:
+        drawn = [value for time, value in closes.get(count.symbol, ()) if time in count.window]
+        described[partition_key(count.symbol, timeframe, count.window)] = {
+            **_coverage_metadata(count),
+            **partition_metadata(count.bars, count.first, count.last, drawn),
         }
     describe_partitions(context, described)
 
 
-def _account_metadata(account: CoverageCount) -> dict[str, MetadataValue]:
+def _coverage_metadata(count: CoverageCount) -> dict[str, MetadataValue]:
     return {
-        name: MetadataValue.int(count)
-        for name, count in (
-            ("expected", account.expected),
-            ("proven empty", account.empty),
-            ("pending_confirmation", account.pending_confirmation),
-            ("rejected", account.rejected),
-            ("missing", account.missing),
-            ("outside sessions", account.out_of_session),
+        name: MetadataValue.int(bars)
+        for name, bars in (
+            ("expected", count.expected),
+            ("confirmed empty", count.empty),
+            ("pending confirmation", count.pending_confirmation),
+            ("rejected", count.rejected),
+            ("missing", count.missing),
+            ("out of session", count.out_of_session),
         )
     }
 
@@ -135,25 +135,25 @@ def _daily_closes(
 
 
 def _fail_where_failed(context: AssetExecutionContext, timeframe: Timeframe, reports: Sequence[BackfillReport]) -> None:
-    """Keeps the partitions that succeeded on record, then fails the run for those that did not.
+    """Records the partitions that succeeded, then fails the run if any partition failed.
 
-    A single run cannot mark one partition failed by itself (dagster-io/dagster#21072).
+    Dagster cannot mark one partition of a single run as failed (dagster-io/dagster#21072).
     """
     failed = {failure.symbol: failure.error for report in reports for failure in report.failures}
     if not failed:
         return
-    kept = 0
+    stored = 0
     for report in reports:
-        for account in report.accounts:
-            key = partition_key(account.symbol, timeframe, account.window)
-            if account.symbol in failed:
-                said = {"error": MetadataValue.text(str(failed[account.symbol]))}
-                context.log_event(AssetObservation(context.asset_key, partition=key, metadata=said))
+        for count in report.accounts:
+            key = partition_key(count.symbol, timeframe, count.window)
+            if count.symbol in failed:
+                error = {"error": MetadataValue.text(str(failed[count.symbol]))}
+                context.log_event(AssetObservation(context.asset_key, partition=key, metadata=error))
             else:
                 metadata = {
-                    **_account_metadata(account),
-                    **partition_metadata(account.bars, account.first, account.last),
+                    **_coverage_metadata(count),
+                    **partition_metadata(count.bars, count.first, count.last),
                 }
                 context.log_event(AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
-                kept += 1
-    raise as_failures(list(failed.items()), kept=kept)
+                stored += 1
+    raise as_failures(list(failed.items()), kept=stored)

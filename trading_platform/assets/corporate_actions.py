@@ -1,7 +1,7 @@
-"""The asset ``corporate_actions``: splits and dividends, from who can be asked for them.
+"""The asset ``corporate_actions``: splits and dividends from the configured sources.
 
-The work is :mod:`trading_platform.workflows.corporate_actions.fetch_actions`. It has no partitions: an answer is a
-symbol's whole history, and the table says what changed.
+The workflow is :mod:`trading_platform.workflows.corporate_actions.fetch_actions`. The asset has no partitions: a
+response holds a symbol's whole history, and the metadata table shows what changed.
 """
 
 from dagster import (
@@ -23,20 +23,20 @@ from trading_platform.workflows.corporate_actions.fetch_actions import FetchedAc
 _FEW = 3  # failures that a sentence can still name
 
 _COLUMNS = {
-    "ex_date": "midnight UTC of the date of the first session whose prices have it behind them",
+    "ex_date": "midnight UTC of the first session that trades without the dividend or after the split",
     "kind": "split or dividend",
-    "new_shares": "of a split: how many new shares …",
-    "old_shares": "… there are for how many old ones",
-    "amount": "of a dividend: cash per share as shares are on the ex-date",
+    "new_shares": "of a split: number of new shares …",
+    "old_shares": "… for this number of old shares",
+    "amount": "of a dividend: cash per share, in shares as they are on the ex-date",
     "currency": "of the amount",
-    "source": "who told",
-    "known_at": "from when on it may be used, UTC",
+    "source": "name of the source",
+    "known_at": "time from which a point-in-time read uses it, UTC",
 }
 
 
 @asset(
     group_name="corporate_actions",
-    description="Splits and cash dividends, by which raw bars are adjusted when they are read.",
+    description="Splits and cash dividends. Bars are stored raw and adjusted by these when they are read.",
     owners=OWNERS,
     kinds={"postgres"},
     retry_policy=STEP_RETRIES,
@@ -47,7 +47,7 @@ _COLUMNS = {
 def corporate_actions(
     context: AssetExecutionContext, platform: ResourceParam[PlatformContext]
 ) -> MaterializeResult[None]:
-    """Asks for those of every share and fund that has a source of them; fails once all were asked, if any failed."""
+    """Fetches the actions of every share and fund that has a source; if any failed, fails after all were requested."""
     with dagster_failures():
         instruments = with_actions(platform.stores.instruments.all(), platform.action_sources)
         done = fetch_actions(
@@ -63,7 +63,7 @@ def corporate_actions(
     if failed:
         named = "; ".join(f"{one.symbol}: {one.error}" for one in failed[:_FEW])
         raise Failure(
-            description=f"{len(failed)} of {len(done)} symbols could not be had; the others are stored. {named}",
+            description=f"{len(failed)} of {len(done)} symbols could not be fetched; the others are stored. {named}",
             metadata={"symbols": MetadataValue.table([_record(one) for one in done])},
             allow_retries=any(one.error is not None and one.error.retryable for one in failed),
         )

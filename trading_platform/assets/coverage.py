@@ -1,7 +1,7 @@
-"""The asset ``coverage``: what is stored held against what was committed and what the calendars expect, each night.
+"""The asset ``coverage``: compares stored data each night with what was committed and with the market calendars.
 
-The work is :mod:`trading_platform.workflows.gaps.detect_gaps`; what it finds is repaired by the sensor ``repair_gaps``.
-Its neighbours in the group are ``retention`` and ``audit_archive``.
+The workflow is :mod:`trading_platform.workflows.gaps.detect_gaps`. The sensor ``repair_gaps`` repairs what it finds.
+The other assets of the group are ``retention`` and ``audit_archive``.
 """
 
 from collections import Counter
@@ -36,16 +36,16 @@ _COLUMNS = TableSchema(
 
 @asset(
     group_name="maintenance",
-    description="Which bars and indicators are missing: everything stored is compared with what was committed, and "
-    "coverage with the calendars. Lost rows become work for the sensor `gaps`. A map a timeframe shows the share "
-    "of the expected bars that is accounted for.",
+    description="Finds missing bars and indicators: compares everything stored with what was committed, and coverage "
+    "with the calendars. The sensor `repair_gaps` repairs missing or modified rows. One map for each timeframe shows "
+    "the share of the expected bars that is stored, rejected or confirmed empty.",
     owners=OWNERS,
     kinds={"postgres", "polars"},
     deps=["retention"],
     retry_policy=STEP_RETRIES,
 )
 def coverage(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
-    """Looks at everything."""
+    """Checks everything that is stored."""
     stores, sources, clock = platform.stores, platform.sources, platform.clock
     with dagster_failures():
         stores.fingerprints.expire(clock())
@@ -53,16 +53,16 @@ def coverage(context: AssetExecutionContext, platform: ResourceParam[PlatformCon
         found = detect_gaps(stores, sources, universe, clock=clock, proof=Proof.ALL, publish=platform.publish)
         maps = coverage_maps(stores, sources, universe, clock=clock)
     for each in found.missing_or_modified:
-        said = (each.symbol, each.timeframe, each.window, each.committed, each.stored)
-        context.log.warning("%s %s %s: %d bars were committed, %d are stored, or others", *said)
+        values = (each.symbol, each.timeframe, each.window, each.committed, each.stored)
+        context.log.warning("%s %s %s: missing or modified; %d bars were committed, %d are stored", *values)
     counts = Counter(gap.state.value for gap in found.gaps)
     return MaterializeResult(
         metadata={
             **{f"{timeframe} by {unit}": MetadataValue.md(drawn) for (timeframe, unit), drawn in maps.items()},
             "gaps": MetadataValue.table([_record(gap) for gap in found.gaps[:_SHOWN]], _COLUMNS),
             "open": MetadataValue.int(counts["open"]),
-            "given up": MetadataValue.int(counts["failed_permanently"]),
-            "periods not as committed": MetadataValue.int(len(found.missing_or_modified)),
+            "failed permanently": MetadataValue.int(counts["failed_permanently"]),
+            "periods missing or modified": MetadataValue.int(len(found.missing_or_modified)),
         }
     )
 

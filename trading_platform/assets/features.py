@@ -1,6 +1,6 @@
 """The asset ``features``: the feature store's Parquet files.
 
-Definitions stand in :mod:`trading_platform.domain.derived.features`, the work in
+Features are defined in :mod:`trading_platform.domain.derived.features`. The workflow is
 :mod:`trading_platform.workflows.derived.build_features`.
 """
 
@@ -10,8 +10,8 @@ from trading_platform.assets.metadata import (
     OWNERS,
     column_schema,
     describe_partitions,
+    log_up_to_date,
     partition_metadata,
-    say_up_to_date,
 )
 from trading_platform.domain.derived.features import FEATURE_SCHEMA, FEATURES
 from trading_platform.domain.time import Timeframe
@@ -21,14 +21,14 @@ from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.derived.build_features import CODE_VERSION, build_features
 
 _COLUMNS = {
-    "available_at": "the first moment the values could be known, UTC; reads as of a time join on it",
+    "available_at": "first time at which the values could be known, UTC; point-in-time reads use it",
     **{name: f"{spec.description}: {spec.computation}" for name, spec in FEATURES.items()},
 }
 
 
 @asset(
     group_name="features",
-    description="Point-in-time features of daily bars, one Parquet file a symbol and month.",
+    description="Point-in-time features of daily bars, one Parquet file for each symbol and month.",
     owners=OWNERS,
     kinds={"parquet", "polars"},
     deps=["ohlcv_1d", "corporate_actions"],
@@ -39,7 +39,7 @@ _COLUMNS = {
     metadata={"dagster/column_schema": column_schema(FEATURE_SCHEMA, _COLUMNS, {"time", "symbol", "available_at"})},
 )
 def features(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
-    """Builds what is stale of the run's partitions."""
+    """Builds those partitions of the run that are out of date."""
     with dagster_failures():
         for symbols, windows in work_of(Timeframe.D1, context.partition_keys):
             report = build_features(
@@ -58,4 +58,4 @@ def features(context: AssetExecutionContext, platform: ResourceParam[PlatformCon
                     for (symbol, window), rows in report.rows.items()
                 },
             )
-            say_up_to_date(context, report.up_to_date)
+            log_up_to_date(context, report.up_to_date)

@@ -1,6 +1,6 @@
 """The assets ``indicators_1m``, ``indicators_5m``, ``indicators_1h`` and ``indicators_1d``.
 
-Formulas stand in :mod:`trading_platform.domain.derived.indicators`, the work in
+Formulas are in :mod:`trading_platform.domain.derived.indicators`. The workflow is
 :mod:`trading_platform.workflows.derived.compute_indicators`.
 """
 
@@ -10,8 +10,8 @@ from trading_platform.assets.metadata import (
     OWNERS,
     column_schema,
     describe_partitions,
+    log_up_to_date,
     partition_metadata,
-    say_up_to_date,
 )
 from trading_platform.domain.derived.indicators import INDICATOR_SCHEMA, INDICATORS
 from trading_platform.domain.time import Timeframe
@@ -59,7 +59,7 @@ def _indicator_asset(timeframe: Timeframe) -> AssetsDefinition:
                         for (symbol, window), rows in report.rows.items()
                     },
                 )
-                say_up_to_date(context, report.up_to_date)
+                log_up_to_date(context, report.up_to_date)
 
     return indicators
 

@@ -1,6 +1,6 @@
-"""What a partition's materialization tells a person: rows, span, a small chart.
+"""Metadata of a partition's materialization: row count, time span, a small chart.
 
-Also holds the table contracts that several assets and checks share.
+Also holds the column schemas that several assets and checks share.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _TYPES: dict[type[pl.DataType] | pl.DataType, str] = {
 
 _SHARED = {
     "time": "open of the bar, UTC; midnight UTC of the session's date for daily bars",
-    "symbol": "the platform's spelling",
+    "symbol": "symbol in the platform's spelling",
     "timeframe": "1m, 5m, 1h or 1d",
 }
-"""Columns that every table has."""
+"""Descriptions of the columns that every table has."""
 
 
 def column_schema(schema: Mapping[str, pl.DataType], descriptions: Mapping[str, str], key: set[str]) -> TableSchema:
-    """A frame's schema as Dagster shows it."""
+    """The column schema of a frame, for display in Dagster."""
     return TableSchema(
         columns=[
             TableColumn(
@@ -70,26 +70,26 @@ def partition_metadata(
 def describe_partitions(
     context: AssetExecutionContext, described: Mapping[MultiPartitionKey, Mapping[str, Any]]
 ) -> None:
-    """Adds metadata to partitions of the run, all at once.
+    """Adds metadata to many partitions of the run at once.
 
-    What ``context.add_asset_metadata`` does for one: but that lists all partitions of the run anew
-    from Dagster's database each time, which at some hundreds costs more than the work itself.
+    ``context.add_asset_metadata`` does this for one partition, but lists all partitions of the run from Dagster's
+    database on every call. At some hundreds of partitions this costs more than the work itself.
 
     Args:
-        context: of the asset.
-        described: metadata by partition; only partitions of the run.
+        context: context of the asset.
+        described: metadata by partition; only partitions of the run are allowed.
     """
     step = context.get_step_execution_context()
-    metadata = dict(step._metadata_accumulator.per_output_metadata)  # noqa: SLF001 - no public way adds many at once
-    for key, said in described.items():
-        metadata[AssetMetadataHandle(asset_key=context.asset_key, partition_key=key)] = dict(said)
+    metadata = dict(step._metadata_accumulator.per_output_metadata)  # noqa: SLF001 - Dagster has no public method that adds many at once
+    for key, values in described.items():
+        metadata[AssetMetadataHandle(asset_key=context.asset_key, partition_key=key)] = dict(values)
     step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=metadata)  # noqa: SLF001
 
 
-def say_up_to_date(context: AssetExecutionContext, up_to_date: int) -> None:
-    """Tells whoever reads the run that some partitions needed nothing."""
+def log_up_to_date(context: AssetExecutionContext, up_to_date: int) -> None:
+    """Logs how many partitions were up to date and not touched."""
     if up_to_date:
-        context.log.info("%d partitions were up to date and were left as they are", up_to_date)
+        context.log.info("%d partitions were up to date and were not touched", up_to_date)
 
 
 def _type_name(dtype: pl.DataType) -> str:

@@ -1,6 +1,6 @@
-"""The asset ``retention``: bars and indicators kept as long as the rules say, and no longer.
+"""The asset ``retention``: drops bars and indicators that are older than their table's retention.
 
-The work is :mod:`trading_platform.workflows.bars.apply_retention`; its neighbour in the group is ``audit_archive``.
+The workflow is :mod:`trading_platform.workflows.bars.apply_retention`. ``audit_archive`` is in the same group.
 """
 
 from dagster import AssetExecutionContext, MaterializeResult, MetadataValue, ResourceParam, TableRecord, asset
@@ -14,24 +14,25 @@ from trading_platform.workflows.bars.apply_retention import apply_retention
 
 @asset(
     group_name="maintenance",
-    description="How long bars and indicators live: partitions made ahead, the hourly aggregate refreshed, what is "
-    "past its keep dropped. With TimescaleDB its own policies compress and drop; they are made what the rules say.",
+    description="Applies the retention of bars and indicators: creates partitions ahead, refreshes the hourly "
+    "aggregate, drops what is older than its retention. With TimescaleDB, its own policies compress and drop; this "
+    "asset sets them from the table `config.retention`.",
     owners=OWNERS,
     kinds={"postgres"},
     retry_policy=STEP_RETRIES,
 )
 def retention(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
-    """Does what is due."""
+    """Applies what is due."""
     with dagster_failures():
         report = apply_retention(platform.stores, clock=platform.clock)
-    for said in report.policies:
-        context.log.info("Policy changed: %s", said)
+    for change in report.policies:
+        context.log.info("Policy changed: %s", change)
     for dropped in report.dropped:
-        context.log.info("Dropped of %s: %s, %d rows", dropped.table, dropped.window, dropped.rows)
+        context.log.info("Dropped from %s: %s, %d rows", dropped.table, dropped.window, dropped.rows)
     return MaterializeResult(
         metadata={
             "tables": MetadataValue.table([_record(table) for table in report.tables]),
-            "partitions made": MetadataValue.int(report.partitions),
+            "partitions created": MetadataValue.int(report.partitions),
             "partitions dropped": MetadataValue.int(len(report.dropped)),
             "rows dropped": MetadataValue.int(sum(dropped.rows for dropped in report.dropped)),
             "messages pruned": MetadataValue.int(report.pruned),

@@ -1,1 +1,1 @@
-"""The platform's asset checks, thin: scope in, workflow called, findings out."""
+"""The platform's asset checks, thin: each takes a scope, calls a workflow and returns its findings."""

@@ -1,6 +1,6 @@
-"""The asset checks of ``audit_archive``, one multi-check like those of the other assets.
+"""The asset checks of ``audit_archive``, in one multi-check like those of the other assets.
 
-The rules stand in :mod:`trading_platform.workflows.quality.verify_archive`.
+The rules are in :mod:`trading_platform.workflows.quality.verify_archive`.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from trading_platform.workflows.quality.verify_archive import ARCHIVE_CHECKS, AS
 def archive_checks(
     _context: AssetCheckExecutionContext, platform: ResourceParam[PlatformContext]
 ) -> Iterator[AssetCheckResult]:
-    """Judges the archive as it is now."""
+    """Checks the archive as it is now."""
     with dagster_failures():
         results = verify_archive(platform.stores.owner, platform.stores.archive, clock=platform.clock)
     for result in results:

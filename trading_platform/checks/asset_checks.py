@@ -1,7 +1,7 @@
-"""One multi-check an asset, so that all rules of an asset cost one step.
+"""One multi-check for each asset, so that all rules of an asset run in one step.
 
-The rules stand in :mod:`trading_platform.workflows.quality.verify` and its neighbours; what they mean to a
-reader is in docs/checks.md. In a run of partitions just these are looked at, else everything.
+The rules are in :mod:`trading_platform.workflows.quality.verify` and the modules beside it; docs/checks.md explains
+them. A run of partitions checks only these partitions; any other run checks everything.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from trading_platform.workflows.quality.verify import CHECKED_ASSETS, EVERYTHING
 def _checks_of(checked: CheckedAsset) -> AssetChecksDefinition:
     @multi_asset_check(
         name=f"{checked.asset}_checks",
-        description=f"All rules of {checked.asset}; one of them can be run alone.",
+        description=f"All rules of {checked.asset}; each can be run alone.",
         specs=[
             AssetCheckSpec(check.name, asset=checked.asset, description=check.description, blocking=check.blocking)
             for check in checked.checks
@@ -59,7 +59,7 @@ asset_checks = [_checks_of(checked) for checked in CHECKED_ASSETS.values()]
 
 
 def scopes_of(context: AssetCheckExecutionContext, timeframe: Timeframe) -> tuple[Scope, ...]:
-    """What a run's checks look at: its partitions, or everything in a run that has none."""
+    """The scopes that a run checks: its partitions, or everything if the run has none."""
     if not (context.has_partition_key or context.has_partition_key_range):
         return EVERYTHING
     return tuple(
@@ -70,7 +70,7 @@ def scopes_of(context: AssetCheckExecutionContext, timeframe: Timeframe) -> tupl
 
 
 def as_asset_check_result(result: CheckResult) -> AssetCheckResult:
-    """A finding as Dagster shows it."""
+    """The result of a check as a Dagster asset check result."""
     return AssetCheckResult(
         passed=result.passed,
         asset_key=result.asset,
@@ -78,8 +78,8 @@ def as_asset_check_result(result: CheckResult) -> AssetCheckResult:
         severity=AssetCheckSeverity.WARN if result.severity is Severity.WARN else AssetCheckSeverity.ERROR,
         description=result.description,
         metadata={
-            "looked at": MetadataValue.int(result.rows_checked),
-            "failing_rows": MetadataValue.int(result.failing_rows),
+            "rows checked": MetadataValue.int(result.rows_checked),
+            "failing rows": MetadataValue.int(result.failing_rows),
             **{name: MetadataValue.int(count) for name, count in result.counts.items()},
             **({"sample": MetadataValue.table([_record(row) for row in result.sample])} if result.sample else {}),
         },

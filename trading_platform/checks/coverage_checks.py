@@ -1,4 +1,4 @@
-"""The check of the asset ``coverage``: the standing list of what is missing and could not be had."""
+"""The check of the asset ``coverage``: no gap is open, and none has failed permanently."""
 
 from dagster import AssetCheckResult, AssetCheckSeverity, MetadataValue, ResourceParam, TableRecord, asset_check
 
@@ -13,36 +13,39 @@ _SHOWN = 20
 
 @asset_check(
     asset="coverage",
-    description="No gap was given up: what no source could give after all its attempts is listed until it is there.",
+    description="No gap is open or has failed permanently. A gap fails permanently when no source could fill it "
+    "after all attempts; it stays listed until its bars are stored.",
     retry_policy=STEP_RETRIES,
 )
 def no_gap_left(platform: ResourceParam[PlatformContext]) -> AssetCheckResult:
-    """Reads the list; an error as long as something is given up, a warning while repairs are under way."""
+    """Reads the list of gaps: an error if any has failed permanently, a warning while repairs are under way."""
     with dagster_failures():
         symbols = list(platform.stores.instruments.all())
         datasets = [name(timeframe) for timeframe in Timeframe for name in (bars_dataset, indicators_dataset)]
         gaps = platform.stores.gaps.of(symbols, datasets)
-    lost = [gap for gap in gaps if gap.state is GapState.FAILED_PERMANENTLY]
-    open_ones = len(gaps) - len(lost)
-    if lost:
-        said = f"{len(lost)} gaps are given up. To do: another source (`instruments add … --fallback`) or a file, then"
-        said += " `trading-platform repair`."
-    elif open_ones:
-        said = f"{open_ones} gaps are being repaired."
+    failed = [gap for gap in gaps if gap.state is GapState.FAILED_PERMANENTLY]
+    open_count = len(gaps) - len(failed)
+    if failed:
+        description = (
+            f"{len(failed)} gaps failed permanently. To do: add another source (`instruments add … --fallback`) or "
+            "import a file, then run `trading-platform repair`."
+        )
+    elif open_count:
+        description = f"{open_count} gaps are being repaired."
     else:
-        said = f"{len(symbols)} symbols have no gap."
+        description = f"{len(symbols)} symbols have no gap."
     rows = [
         TableRecord({"asset": gap.dataset, "symbol": gap.symbol, "window": str(gap.window), "note": gap.note or ""})
-        for gap in lost[:_SHOWN]
+        for gap in failed[:_SHOWN]
     ]
     return AssetCheckResult(
         passed=not gaps,
-        severity=AssetCheckSeverity.ERROR if lost else AssetCheckSeverity.WARN,
-        description=said,
+        severity=AssetCheckSeverity.ERROR if failed else AssetCheckSeverity.WARN,
+        description=description,
         metadata={
-            "looked at": MetadataValue.int(len(symbols)),
-            "failing_rows": MetadataValue.int(len(gaps)),
-            "given up": MetadataValue.int(len(lost)),
+            "symbols checked": MetadataValue.int(len(symbols)),
+            "gaps": MetadataValue.int(len(gaps)),
+            "failed permanently": MetadataValue.int(len(failed)),
             **({"sample": MetadataValue.table(rows)} if rows else {}),
         },
     )

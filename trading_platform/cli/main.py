@@ -1,6 +1,6 @@
-"""Puts the commands together and turns failures into words and exit codes.
+"""Registers the commands, and turns failures into messages and exit codes.
 
-Exit codes: 0 done, 1 something failed or is broken, 2 the request cannot be, 130 interrupted.
+Exit codes: 0 done, 1 something failed or is broken, 2 the request is invalid, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from trading_platform.settings import load_settings
 
 FAILED, CANNOT_BE, INTERRUPTED = 1, 2, 130
 
-# Every wrong use of the command line; Typer names only this one kind of it in public.
+# The base class of all usage errors; Typer makes only this subclass public.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 app = typer.Typer(
     name="trading-platform",
-    help="The data platform of a trading bot: bars, indicators and features one can trust.",
+    help="The data platform of a trading bot: verified bars, indicators and features.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -62,7 +62,9 @@ def main() -> None:
     """Runs the command line; never shows a traceback."""
     as_json = "--json" in sys.argv
     try:
-        code = app(standalone_mode=not as_json)  # by itself Typer ends the process, and tells of wrong usage as text
+        code = app(
+            standalone_mode=not as_json
+        )  # in standalone mode Typer ends the process and prints usage errors as text
     except SystemExit as ended:
         code = ended.code
     except UsageError as error:
@@ -75,11 +77,11 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         code = 0
-    except Exception as error:  # noqa: BLE001 - the last resort: a person gets words, the file gets the traceback
+    except Exception as error:  # noqa: BLE001 - the last resort: a message for the person, the traceback in a file
         _print_fault(error, as_json=as_json)
         code = FAILED
     if code == INTERRUPTED:
-        err.print("Interrupted. What was finished is stored; the same command goes on from there.")
+        err.print("Interrupted. Finished work is stored; run the same command again to continue.")
     raise SystemExit(code)
 
 
@@ -87,7 +89,7 @@ def _print_fault(error: Exception, *, as_json: bool) -> None:
     where = _keep_traceback()
     print_error(
         TradingPlatformError(
-            f"The command failed in a way it should not: {type(error).__name__}: {error}",
+            f"The command failed with an unexpected error: {type(error).__name__}: {error}",
             remedy=f"report it with {where}" if where else "report it",
         ),
         as_json=as_json,
@@ -95,7 +97,7 @@ def _print_fault(error: Exception, *, as_json: bool) -> None:
 
 
 def _as_invalid_request(error: typer.BadParameter) -> InvalidRequest:
-    """A wrong option or argument, for machines; a person gets Typer's own words."""
+    """The error of a wrong option or argument, for JSON output; a person gets Typer's own message."""
     command = error.ctx.command_path if error.ctx else "trading-platform"
     return InvalidRequest(error.format_message(), remedy=f"see {command} --help")
 

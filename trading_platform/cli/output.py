@@ -1,4 +1,4 @@
-"""How commands speak: tables and progress for a person on standard error or output, JSON for machines.
+"""Output of commands: tables and progress for a person, JSON for machines.
 
 Results go to standard output, progress and errors to standard error, so that ``--json`` can be piped.
 """
@@ -20,29 +20,29 @@ from rich.table import Table
 from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.workflows.progress import Progress
 
-_WIDE = 140  # columns where no terminal limits them, as in a pipe or a log
+_WIDE = 140  # columns where there is no terminal, as in a pipe or a log
 
 out = Console(width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output; times as ISO 8601, decimals as text."""
+    """Prints one JSON document on standard output; times as ISO 8601, decimals as text."""
     out.print_json(json.dumps(value, default=str)) if out.is_terminal else print(json.dumps(value, default=str))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:
     """A table of text; columns named in ``right`` hold numbers."""
-    made = Table(title=title, title_justify="left", header_style="bold")
+    result = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
-        made.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold")
+        result.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(number(cell) for cell in row))
-    return made
+        result.add_row(*(number(cell) for cell in row))
+    return result
 
 
 def number(cell: Any) -> str:
-    """A cell as text: thousands grouped, nothing for None."""
+    """A cell as text: thousands grouped, empty for None."""
     if cell is None:
         return ""
     if isinstance(cell, bool):
@@ -51,7 +51,7 @@ def number(cell: Any) -> str:
 
 
 def print_error(error: TradingPlatformError, *, as_json: bool) -> None:
-    """An error in its parts: what happened, expected, received, to do."""
+    """Prints the parts of an error: what happened, expected, received, to do."""
     if as_json:
         print_json(error.as_dict())
         return
@@ -64,11 +64,11 @@ def print_error(error: TradingPlatformError, *, as_json: bool) -> None:
 
 @contextmanager
 def progress_bars(*, quiet: bool) -> Iterator[Progress]:
-    """A progress function that draws one bar a kind of work, on a terminal."""
+    """Yields a progress function that draws one bar for each kind of work; it draws nothing without a terminal."""
     if quiet or not err.is_terminal:
         yield lambda _what, _done, _total: None
         return
-    # A descriptor of its own: Dagster turns standard error into a file for as long as a step runs.
+    # A separate descriptor, because Dagster redirects standard error to a file while a step runs.
     with (
         os.fdopen(os.dup(sys.stderr.fileno()), "w") as screen,
         Bars(
@@ -90,7 +90,7 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
 
 
 def as_rows(items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[list[Any]]:
-    """Mappings as rows of these columns."""
+    """The values of these columns, as one row for each mapping."""
     return [[item.get(column) for column in columns] for item in items]
 
 

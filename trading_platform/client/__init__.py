@@ -1,4 +1,4 @@
-"""What the bot's agents import: ``from trading_platform.client import Platform``."""
+"""The client for the bot's agents: ``from trading_platform.client import Platform``."""
 
 from trading_platform.client.platform import Platform
 

@@ -1,7 +1,7 @@
-"""``Platform.archive``: decisions and events older than a year, many at once.
+"""``Platform.archive``: decisions and system events older than a year, read in bulk.
 
-A few of them, together with newer ones, are had more simply by ``Platform.decisions.list`` and
-``Platform.events.list``, which read the archive where they must.
+For a few rows, or together with newer ones, ``Platform.decisions.list`` and ``Platform.events.list`` are simpler: they
+read the archive where needed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _MONTHS: dict[str, pl.DataType] = {
 
 
 class Archive:
-    """Reads the archive; nothing of it can be changed from here."""
+    """Reads the archive; it has no methods that change it."""
 
     def __init__(self, archive: AuditArchive) -> None:
         self._archive = archive
 
     def months(self) -> pl.DataFrame:
-        """What is archived, a row a table and month.
+        """The archived months: one row for each table and month.
 
         Returns:
             ``table``, ``month`` (2024-05), ``rows``, ``first`` and ``last`` (times of the rows, UTC),
             ``bytes`` (size of the file), ``archived_at``.
 
         Raises:
-            StoreError: naming the file that cannot be used.
+            StoreError: names the file that cannot be read.
         """
         rows = [
             (
@@ -60,8 +60,8 @@ class Archive:
             The columns of ``audit.decisions``; ids and JSON as text, ``timestamp`` in UTC.
 
         Raises:
-            InvalidRequest: if the window is none.
-            StoreError: naming the file that cannot be used.
+            InvalidRequest: if the window is invalid.
+            StoreError: names the file that cannot be read.
         """
         return self._read(AuditTable.DECISIONS, start, end)
 
@@ -72,8 +72,8 @@ class Archive:
             The columns of ``audit.system_events``; severity and JSON as text, ``timestamp`` in UTC.
 
         Raises:
-            InvalidRequest: if the window is none.
-            StoreError: naming the file that cannot be used.
+            InvalidRequest: if the window is invalid.
+            StoreError: names the file that cannot be read.
         """
         return self._read(AuditTable.EVENTS, start, end)
 

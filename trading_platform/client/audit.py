@@ -1,4 +1,4 @@
-"""``Platform.decisions`` and ``Platform.events``: what agents leave for those who answer for them."""
+"""``Platform.decisions`` and ``Platform.events``: the audit trail of the agents."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class Decisions:
         Args:
             decision_type: entry, exit, skip, …
             symbol: instrument; None for the whole portfolio.
-            signals: the signals it was taken on, as they are now.
-            risk_check: what the validation of risk said.
-            final_action: what is done.
-            reasoning: why, in words.
-            order_id: the order that comes of it.
-            timestamp: when it was taken; now by default.
-            decision_id: an id of your own; a new one by default.
+            signals: the signals that led to it, with their present values.
+            risk_check: result of the risk check.
+            final_action: the action taken.
+            reasoning: the reason, as text.
+            order_id: the order that results from it.
+            timestamp: time of the decision; now by default.
+            decision_id: an id chosen by the caller; a new one by default.
 
         Raises:
-            InvalidRequest: if a text is too long, a value has no form in JSON, or the order is unknown.
+            InvalidRequest: if a text is too long, a value cannot be written as JSON, or the order is unknown.
         """
         return self._store.record(
             decision_type=decision_type,
@@ -71,7 +71,7 @@ class Decisions:
         """Decisions of a half-open window, newest first; those older than a year come from the archive.
 
         Raises:
-            StoreError: naming the archived file that would be needed and cannot be used.
+            StoreError: names the archive file that is needed and cannot be read.
         """
         return self._store.decisions(
             start=start, end=end, symbol=symbol, decision_type=decision_type, order_id=order_id, limit=limit
@@ -99,13 +99,13 @@ class Events:
         Args:
             event_type: kind of event.
             severity: ``info``, ``warning``, ``error`` or ``critical``.
-            component: who says so.
-            message: what happened, in words.
+            component: component that reports the event.
+            message: what happened, as text.
             metadata: further data.
-            timestamp: when it happened; now by default.
+            timestamp: time of the event; now by default.
 
         Raises:
-            InvalidRequest: for an unknown severity, a text that is too long, a value without a form in JSON.
+            InvalidRequest: for an unknown severity, a text that is too long, or a value that cannot be written as JSON.
         """
         return self._store.log(
             event_type=event_type,
@@ -126,12 +126,12 @@ class Events:
         at_least: str = Severity.INFO,
         limit: int = 1000,
     ) -> Sequence[SystemEvent]:
-        """System events of a half-open window that are at least so severe, newest first.
+        """System events of a half-open window with at least this severity, newest first.
 
         Those older than a year come from the archive.
 
         Raises:
-            StoreError: naming the archived file that would be needed and cannot be used.
+            StoreError: names the archive file that is needed and cannot be read.
         """
         return self._store.events(
             start=start, end=end, event_type=event_type, component=component, at_least=at_least, limit=limit

@@ -1,4 +1,4 @@
-"""``Platform.signals``, ``.regime``, ``.circuit``, ``.alerts``: what agents tell each other through Redis."""
+"""``Platform.signals``, ``.regime``, ``.circuit``, ``.alerts``: messages and state that agents share in Redis."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from trading_platform.stores.redis.live import LiveStore
 
 Store = Callable[[], "LiveStore"]
-"""Gives the live state, which is connected to at the first use."""
+"""Returns the live store; its first call connects to Redis."""
 
 
 class Signals:
-    """Tells signals and reads the last ones.
+    """Publishes signals and reads the last ones.
 
     ::
 
@@ -42,23 +42,23 @@ class Signals:
         reason: str | None = None,
         data: Mapping[str, Any] | None = None,
     ) -> int:
-        """Tells a signal on the channel and stream ``signals`` and notes it for five minutes.
+        """Publishes a signal on the channel and stream ``signals``, and stores it for five minutes.
 
         Args:
-            strategy: whose signal.
-            symbol: of which instrument.
+            strategy: strategy that gives the signal.
+            symbol: instrument of the signal.
             direction: ``long``, ``short`` or ``flat``.
-            strength: how sure the strategy is, 0 to 1.
-            price: at which price it thought so.
-            reason: why, in words.
-            data: whatever else is to be known, in JSON; decimals and times become text.
+            strength: confidence of the strategy, 0 to 1.
+            price: price that the signal is based on.
+            reason: the reason, as text.
+            data: further data, written as JSON; decimals and times become text.
 
         Returns:
-            The signal's number in the stream.
+            The signal's sequence number in the stream.
 
         Raises:
-            InvalidRequest: naming the value that cannot be told.
-            StoreUnavailable: if Redis does not answer for five seconds.
+            InvalidRequest: names the invalid value.
+            StoreUnavailable: if Redis does not respond within five seconds.
         """
         from trading_platform.domain.messages import SignalState, checked
 
@@ -79,7 +79,7 @@ class Signals:
         return self._store().publish_signal(now, state.model_dump_json(), strategy, symbol, fields)
 
     def last(self, strategy: str, symbol: str) -> SignalMessage | None:
-        """A strategy's last signal for a symbol, unless that was more than five minutes ago."""
+        """A strategy's last signal for a symbol; None if it is older than five minutes."""
         from trading_platform.domain.messages import SignalMessage, SignalState
 
         fields = self._store().signal(strategy, symbol)
@@ -91,17 +91,18 @@ class Signals:
 
 
 class Regime:
-    """Notes and reads the regime of the market."""
+    """Stores and reads the market regime."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     def set(self, regime: str) -> bool:
-        """Notes the regime for a minute: note it again before that as long as it holds.
+        """Stores the regime for one minute; store it again within that minute for as long as it holds.
 
         Returns:
-            Whether it is another than the one told last; then it is told on the channel and stream ``regime``.
+            Whether it differs from the regime published last; then it is published on the channel and stream
+            ``regime``.
 
         Raises:
             InvalidRequest: if it is not 1 to 50 letters, digits, dots, dashes and underscores.
@@ -112,7 +113,7 @@ class Regime:
         return self._store().set_regime(self._clock(), regime)
 
     def get(self) -> str | None:
-        """The regime; None if none was noted within the last minute."""
+        """The regime; None if none was stored within the last minute."""
         return self._store().regime()
 
 
@@ -123,12 +124,12 @@ class Circuit:
         self._store = store
 
     def get(self, component: str) -> str | None:
-        """``open`` (do not rely on the component), ``closed`` (it works), None if nobody watches it."""
+        """``open`` (do not rely on the component), ``closed`` (it works), or None if no process monitors it."""
         return self._store().circuit(component)
 
 
 class Alerts:
-    """Tells alerts."""
+    """Publishes alerts."""
 
     def __init__(self, store: Store, audit: AuditStore, clock: Clock) -> None:
         self._store = store
@@ -146,23 +147,23 @@ class Alerts:
         incident: str | None = None,
         over: bool = False,
     ) -> int:
-        """Tells an alert on the channel and stream ``alerts`` and writes it to the system events.
+        """Publishes an alert on the channel and stream ``alerts``, and writes it to the system events.
 
         Args:
             event_type: kind of event.
             severity: ``info``, ``warning``, ``error`` or ``critical``.
-            component: who says so.
-            message: what happened, in words.
+            component: component that reports the alert.
+            message: what happened, as text.
             metadata: further data.
-            incident: a name of your own, the same for the alert and for the word that it is over.
-            over: that it is over.
+            incident: a name chosen by the caller, the same for an alert and for the message that it is over.
+            over: whether the incident is over.
 
         Returns:
-            The alert's number in the stream.
+            The alert's sequence number in the stream.
 
         Raises:
-            InvalidRequest: naming the value that cannot be told.
-            StoreUnavailable: if a store does not answer; the event may have been written then.
+            InvalidRequest: names the invalid value.
+            StoreUnavailable: if a store does not respond; the system event may have been written nevertheless.
         """
         from trading_platform.domain.messages import AlertState, checked
 

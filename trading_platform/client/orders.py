@@ -1,4 +1,4 @@
-"""``Platform.orders``: what the bot's agents do with orders."""
+"""``Platform.orders``: orders and fills in the ledger."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from trading_platform.stores.trading.fills import RecordedFill
 from trading_platform.stores.trading.ledger import Ledger
 
 Amount = Decimal | int | str
-"""A decimal, a whole number, or either as text; floats are refused, because they have lost digits."""
+"""A decimal, a whole number, or either as text; floats are rejected, because they have lost digits."""
 
 
 class Orders:
-    """Places orders, moves them on, and records what the broker did with them.
+    """Places orders, changes their status, and records their fills.
 
     ::
 
         order = platform.orders.place("BTCUSD", "buy", "limit", "0.5", broker="kraken", price="64000")
         platform.orders.advance(order.id, "sent", broker_order_id="OXYZ12-ABCDE-FGHIJK")
-        platform.orders.record_fill(order.id, "TXYZ12-…", quantity="0.2", price="63990.5", executed_at=moment)
+        platform.orders.record_fill(order.id, "TXYZ12-…", quantity="0.2", price="63990.5", executed_at=executed_at)
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -40,20 +40,20 @@ class Orders:
         strategy_id: str | None = None,
         order_id: UUID | None = None,
     ) -> Order:
-        """Writes down an order, pending; sending it to the broker is the agent's business.
+        """Records a new order with status pending; the agent sends it to the broker.
 
         Args:
             symbol: instrument.
             side: ``buy`` or ``sell``.
             order_type: ``market``, ``limit`` or ``stop_limit``.
-            quantity: how much, at most eight decimals.
+            quantity: ordered quantity, at most eight decimals.
             broker: ``ibkr`` or ``kraken``.
             price: limit price; none for a market order.
-            strategy_id: the strategy that wants it; None for a person.
-            order_id: an id of your own: placing the same order again with it changes nothing.
+            strategy_id: the strategy that places it; None for a person.
+            order_id: an id chosen by the caller: placing the same order again with it changes nothing.
 
         Raises:
-            InvalidRequest: if it could not be an order, its strategy is unknown, or the id is another order's.
+            InvalidRequest: if the order is invalid, its strategy is unknown, or the id belongs to another order.
         """
         return self._ledger.place(
             symbol=symbol,
@@ -67,15 +67,15 @@ class Orders:
         )
 
     def advance(self, order_id: UUID, status: str, broker_order_id: str | None = None) -> Order:
-        """Moves an order to ``sent``, ``cancelled`` or ``rejected``; being there already is no error.
+        """Sets the status ``sent``, ``cancelled`` or ``rejected``; setting the present status again is no error.
 
         Raises:
-            InvalidRequest: for an unknown order or a step that its life does not have.
+            InvalidRequest: for an unknown order, or a status that cannot follow the present one.
         """
         return self._ledger.advance(order_id, status, broker_order_id)
 
     def cancel(self, order_id: UUID) -> Order:
-        """Moves an order to ``cancelled``; a fill that the broker reports later still counts."""
+        """Sets the status ``cancelled``; a fill that the broker reports later still counts."""
         return self._ledger.cancel(order_id)
 
     def record_fill(
@@ -89,21 +89,21 @@ class Orders:
         commission: Amount = 0,
         broker_order_id: str | None = None,
     ) -> RecordedFill:
-        """Writes down a fill, exactly once whoever reports it how often; order and position follow at once.
+        """Records a fill exactly once, however often it is reported; updates the order and position in the same step.
 
         Args:
-            order_id: which order it fills.
-            broker_fill_id: the broker's id for the fill (IBKR's execution id, Kraken's trade id).
-            quantity: how much was executed.
-            price: at what price.
-            executed_at: when, with its zone; fills may come in any order of time.
-            commission: what the broker took, in the currency of the price; negative is a rebate.
-            broker_order_id: the broker's own name for the order, if the report has it; kept if not known yet.
+            order_id: the filled order.
+            broker_fill_id: the broker's id of the fill (IBKR's execution id, Kraken's trade id).
+            quantity: executed quantity.
+            price: execution price.
+            executed_at: execution time, with its zone; fills may arrive in any order of time.
+            commission: the broker's commission, in the currency of the price; a rebate is negative.
+            broker_order_id: the broker's id of the order, if the report has it; stored if not stored yet.
 
         Raises:
-            FillRejected: for an unknown or rejected order, more than was ordered, another name of the order,
-                or the same fill with other content; what was reported is kept in the system events.
-            InvalidRequest: if it could not be a fill.
+            FillRejected: for an unknown or rejected order, a quantity above the ordered one, another broker's id of
+                the order, or the same fill with other content; the report is stored in the system events.
+            InvalidRequest: if the fill is invalid.
         """
         return self._ledger.record_fill(
             order_id,
@@ -116,7 +116,7 @@ class Orders:
         )
 
     def get(self, order_id: UUID) -> Order | None:
-        """An order, if there is one of that id."""
+        """The order of an id; None if there is none."""
         return self._ledger.get(order_id)
 
     def list(

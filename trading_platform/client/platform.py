@@ -1,8 +1,8 @@
-"""Reads bars, indicators and features, as they are or as they were known at a time, and keeps the ledger.
+"""Reads bars, indicators and features, current or point-in-time, and records orders, fills and decisions.
 
-The one class agents use. It needs neither Dagster nor any source. Market data are written by the
-platform alone; orders, fills, decisions and events by the agents, through this. What is live (quotes,
-signals, messages) is in Redis, which is connected to when it is first asked for.
+Agents use this class alone. It needs neither Dagster nor any source. The platform writes market data; agents write
+orders, fills, decisions and events through this class. Live data (quotes, signals, messages) is in Redis; the first
+use connects to it.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     from trading_platform.stores.redis.live import LiveStore
 
 Adjust = Literal["raw", "split", "total_return"]
-"""How bars are read."""
+"""The adjustment of bars."""
 
 RedisUrl = Callable[[], AbstractContextManager[str]]
-"""Makes Redis run for the length of the block; gives its URL."""
+"""Runs Redis until the block ends; yields its URL."""
 
-_MOST_BARS = 10_000_000  # of a symbol; twenty years of minutes
+_MOST_BARS = 10_000_000  # per symbol; twenty years of minutes
 
 
 class Platform:
@@ -76,13 +76,13 @@ class Platform:
     @classmethod
     @contextmanager
     def connect(cls, settings: Settings | None = None) -> Iterator[Platform]:
-        """Opens the platform that the environment (or ``settings``) configures; closed on leaving.
+        """Opens the platform that the environment (or ``settings``) configures; closes it on exit.
 
-        It works as the role ``agent`` of the database; a DATABASE_URL of that role is all it needs.
+        It assumes the role ``agent`` of the database; a DATABASE_URL of that role is all it needs.
 
         Raises:
-            ConfigurationError: if the settings cannot be used, or DATABASE_URL is another role's.
-            StoreUnavailable: if the database does not answer.
+            ConfigurationError: if the settings are invalid, or the user of DATABASE_URL is another role.
+            StoreUnavailable: if the database does not respond.
         """
         from trading_platform.embedded.stack import running_stack, url_as
 
@@ -112,7 +112,7 @@ class Platform:
 
     @cached_property
     def orders(self) -> Orders:
-        """Places orders, moves them on, records their fills."""
+        """Places orders, changes their status, records their fills."""
         return Orders(self._ledger)
 
     @cached_property
@@ -141,26 +141,29 @@ class Platform:
         return RiskLimitStore(self._stores.database)
 
     def positions(self, symbol: str | None = None, *, open_only: bool = False) -> dict[str, Position]:
-        """Positions by symbol; closed ones too, for what they earned, unless ``open_only``."""
+        """Positions by symbol; with closed ones, for their realised profit, unless ``open_only``."""
         return self._ledger.positions(symbol, open_only=open_only)
 
     def mark_price(self, symbol: str, price: Decimal | int | str) -> Position | None:
-        """Notes the last known price of a symbol; its position with it, None where there never was one.
+        """Stores the last known price of a symbol with its position.
+
+        Returns:
+            The position with the price; None if the symbol never had one.
 
         Raises:
-            InvalidRequest: for a price that is none.
+            InvalidRequest: for an invalid price.
         """
         return self._ledger.mark(symbol, price)
 
     def quote(self, symbol: str) -> Quote | None:
-        """What is bid and asked now; None if nothing was heard of the symbol for a minute.
+        """The newest quote of a symbol; None if no quote was received for a minute.
 
-        Its ``time`` is when that was so; how old a quote may be is for you to decide.
+        ``time`` is the time of the quote; the caller decides how old it may be.
         """
         return self.quotes([symbol]).get(symbol)
 
     def quotes(self, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
-        """Quotes of the last minute by symbol: of these symbols, or all; one without a quote is left out."""
+        """Quotes of the last minute by symbol, for these symbols or all; symbols without a quote are left out."""
         return self._live().quotes(symbols)
 
     @cached_property
@@ -185,21 +188,21 @@ class Platform:
 
     @property
     def session(self) -> dict[str, str]:
-        """The state of the whole system, as the streamer writes it; empty if none ever ran."""
+        """The state of the whole system, written by the streamer; empty if none ever ran."""
         return self._live().session()
 
     def subscribe(self, *channels: str, after: int | Mapping[str, int] | None = None) -> Subscription:
-        """Messages of channels (docs/messages.md), one after the other; close it, or use it in a ``with``.
+        """Subscribes to channels (docs/messages.md); close the subscription, or use it in a ``with`` statement.
 
         Args:
             *channels: of ``quotes``, ``signals``, ``orders``, ``alerts`` and ``regime``.
-            after: number of the last message that was seen, by channel if there are several; 0 for all
-                that is kept; None for what is told from now on. Quotes are not kept.
+            after: sequence number of the last message received, by channel if there are several; 0 for all
+                retained messages; None for messages published from now on. Quotes are not retained.
 
         Raises:
-            InvalidRequest: for an unknown channel or a number that cannot be.
+            InvalidRequest: for an unknown channel or an invalid number.
             StoreError: if a stream ends before that number.
-            StoreUnavailable: if Redis does not answer.
+            StoreUnavailable: if Redis does not respond.
         """
         from trading_platform.stores.redis.channels import ChannelReader
 
@@ -209,7 +212,7 @@ class Platform:
         return subscription
 
     def disconnect_redis(self) -> None:
-        """Ends all subscriptions and gives Redis back; :meth:`connect` does so on leaving."""
+        """Ends all subscriptions and releases Redis; :meth:`connect` does so on exit."""
         for subscription in list(self._subscriptions):
             subscription.close()
         with self._connecting:
@@ -261,12 +264,12 @@ class Platform:
         Args:
             symbols: one or several.
             timeframe: ``1m``, ``5m``, ``1h`` or ``1d``.
-            start: first moment, included.
-            end: last moment, not included.
-            adjust: ``raw``, prices as they were traded; ``split``, prices and volumes in the shares of ``as_of``;
-                ``total_return``, prices less the dividends since, too.
-            as_of: leave out bars that had not closed by then, and adjust for nothing that came later; None
-                means now.
+            start: start of the window, included.
+            end: end of the window, not included.
+            adjust: ``raw``, prices as traded; ``split``, prices and volumes split-adjusted as of ``as_of``;
+                ``total_return``, prices adjusted for dividends as well.
+            as_of: point in time of the read: leaves out bars that had not closed by then, and ignores corporate
+                actions that were not known or not in force by then; None means now.
 
         Returns:
             Columns ``time`` (open, UTC), ``symbol``, ``timeframe``, ``open``, ``high``, ``low``,
@@ -274,7 +277,8 @@ class Platform:
 
         Raises:
             InvalidRequest: unknown symbol, timeframe or adjustment, or an end before the start.
-            QualityError: if bars cannot be adjusted for a dividend, as where the close before it is missing.
+            QualityError: if bars cannot be adjusted for a dividend, for example because the close before it is
+                missing.
         """
         how = parse_adjustment(adjust)
         length = Timeframe.parse(timeframe)
@@ -292,7 +296,7 @@ class Platform:
         Args:
             symbols: one or several.
             timeframe: ``1m``, ``5m``, ``1h`` or ``1d``.
-            count: how many bars of each symbol; one with fewer gives those it has, however old they are.
+            count: number of bars of each symbol; a symbol with fewer bars returns all of them, however old.
             adjust: as for :meth:`bars`, as of now.
 
         Returns:
@@ -300,16 +304,16 @@ class Platform:
 
         Raises:
             InvalidRequest: unknown symbol, timeframe or adjustment, or a count below 1.
-            QualityError: as :meth:`bars`.
+            QualityError: as raised by :meth:`bars`.
         """
         how = parse_adjustment(adjust)
         length = Timeframe.parse(timeframe)
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_BARS:
             raise InvalidRequest(
-                "That many bars cannot be read.",
+                "This number of bars cannot be read.",
                 expected=f"a whole number from 1 to {_MOST_BARS:,}",
                 received=repr(count),
-                remedy="say how many bars of each symbol you want, or read a window with bars()",
+                remedy="give the number of bars of each symbol, or read a window with bars()",
             )
         names = _names(symbols)
         now = self._clock()
@@ -331,17 +335,17 @@ class Platform:
         return actions_frame(self._stores.corporate_actions.read(None if symbols is None else _names(symbols)))
 
     def latest_prices(self, symbols: str | Sequence[str] | None = None) -> pl.DataFrame:
-        """The newest price that the stored bars know of each symbol.
+        """The newest price of each symbol in the stored bars.
 
-        The close of a minute that opened within the last hour, where there is one; else that of the
-        newest bar of any timeframe, the finest of those that opened together.
+        It is the close of the newest minute that opened within the last hour, if there is one; else the close of the
+        newest bar of any timeframe, and among bars with the same open that of the shortest timeframe.
 
         Args:
             symbols: one or several; None means the whole universe.
 
         Returns:
             ``symbol``, ``time`` (the bar's open, UTC), ``timeframe``, ``price`` (decimal), sorted by
-            symbol. A symbol without any bar has no row: look at ``time`` before you trust a price.
+            symbol. A symbol without any bar has no row. Check ``time`` before you trust a price.
 
         Raises:
             InvalidRequest: unknown symbol.
@@ -360,7 +364,7 @@ class Platform:
         end: Timestamp,
         names: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """Indicators of a half-open window, a column each; NULL while warming up.
+        """Indicators of a half-open window, one column each; NULL while warming up.
 
         Returns:
             ``time``, ``symbol``, ``timeframe`` and the named indicators (all by default) as floats.
@@ -380,14 +384,14 @@ class Platform:
         names: Sequence[str] | None = None,
         as_of: Timestamp | None = None,
     ) -> pl.DataFrame:
-        """Features of a half-open window of days, a column each.
+        """Features of a half-open window of days, one column each.
 
         Args:
             symbols: one or several.
             start: first day, included.
             end: last day, not included.
             names: which features; all by default.
-            as_of: leave out rows that could not be known by then.
+            as_of: point in time of the read: leaves out rows that could not be known by then.
 
         Returns:
             ``time``, ``symbol``, ``available_at`` and the features as floats.
@@ -400,7 +404,7 @@ class Platform:
         return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
 
     def feature_catalog(self) -> pl.DataFrame:
-        """What each feature means: a row a feature, sorted by name.
+        """The definition of each feature: one row for each, sorted by name.
 
         Returns:
             ``feature_name``, ``description``, ``data_type``, ``category``, ``computation``, ``dependencies`` (a
@@ -415,9 +419,7 @@ class Platform:
 def _names(symbols: str | Sequence[str]) -> list[str]:
     names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
     if not names:
-        raise InvalidRequest(
-            "No symbol was asked for.", expected="at least one symbol", remedy="name the symbols you want"
-        )
+        raise InvalidRequest("No symbol was given.", expected="at least one symbol", remedy="name the symbols you want")
     return names
 
 
@@ -433,10 +435,10 @@ def _known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -
     return list(known if names is None else names)
 
 
-def _known_by(
+def _closed_by(
     bars: pl.DataFrame, instruments: dict[str, Instrument], timeframe: Timeframe, timestamp: datetime
 ) -> pl.DataFrame:
-    """The bars that had closed by a moment, each by its own market's calendar."""
+    """The bars that had closed by a timestamp, each by its own market's calendar."""
     parts = [
         part.filter(availability(instruments[symbol].calendar, timeframe, part) <= timestamp)
         for (symbol,), part in bars.partition_by("symbol", as_dict=True).items()

@@ -1,4 +1,4 @@
-"""``Platform.subscribe``: messages as they are told, and those that were told while nobody listened."""
+"""``Platform.subscribe``: messages as they are published, and those that were published before."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from trading_platform.stores.redis.channels import ChannelReader, Published
 
 _WAIT = 0.5
-"""Seconds of one wait, after which a subscription looks whether it was closed."""
+"""Seconds of one wait, after which a subscription checks whether it was closed."""
 
 _Clock = Callable[[], float]
 
 
 class Subscription:
-    """Messages of some channels, one after the other; ends when it is closed.
+    """Iterates over the messages of some channels; ends when it is closed.
 
     ::
 
@@ -29,13 +29,14 @@ class Subscription:
                 act_on(message)
                 last_seen = messages.position
 
-    The messages of ``signals``, ``orders``, ``alerts`` and ``regime`` are read from their streams: in the
-    order of their numbers, none missed, none twice, over restarts of Redis. Those of ``quotes`` are heard
-    while they pass. Of several channels no order between them is kept. For one thread, but for :meth:`close`.
+    The messages of ``signals``, ``orders``, ``alerts`` and ``regime`` are read from their streams: in the order of
+    their sequence numbers, each exactly once, across restarts of Redis. Those of ``quotes`` are received only while
+    subscribed. The order between channels is not preserved. A subscription is for one thread; only :meth:`close` may
+    be called from another.
 
     Attributes:
-        position: number of the last message that was handed out of each stream, to be given to
-            ``subscribe(after=…)`` by who comes back.
+        position: sequence number of the last message returned from each stream; pass it to ``subscribe(after=…)`` to
+            continue from there.
     """
 
     def __init__(self, reader: ChannelReader, monotonic: _Clock) -> None:
@@ -69,9 +70,9 @@ class Subscription:
         """The next message; None when ``timeout`` seconds have passed or the subscription was closed.
 
         Raises:
-            StoreError: if messages are gone that were not read, if Redis was emptied or set back, or if a
-                message does not have its channel's form. After the first and the last of these the next
-                call goes on behind them.
+            StoreError: if messages were removed before they were read, if Redis was emptied or restored to an older
+                state, or if a message does not match its channel's schema. After the first and the last of these the
+                next call continues with the message that follows.
         """
         from trading_platform.domain.messages import read_message
 
@@ -95,10 +96,10 @@ class Subscription:
 
 
 def positions_of(channels: Sequence[str], after: int | Mapping[str, int] | None) -> tuple[dict[str, int | None], bool]:
-    """What a subscription reads: streams with the number after which they begin, and whether it hears quotes.
+    """The streams that a subscription reads, with the number after which each begins, and whether it receives quotes.
 
     Raises:
-        InvalidRequest: for no channel, an unknown one, or a number that cannot be.
+        InvalidRequest: for no channel, an unknown one, or an invalid number.
     """
     from trading_platform.domain.messages import MESSAGES, check_channel
 
@@ -107,7 +108,7 @@ def positions_of(channels: Sequence[str], after: int | Mapping[str, int] | None)
     given = dict(after) if isinstance(after, Mapping) else {} if after is None else dict.fromkeys(streams, after)
     if not names:
         raise InvalidRequest(
-            "No channel was asked for.", expected=f"some of {', '.join(MESSAGES)}", remedy="name the channels you want"
+            "No channel was given.", expected=f"some of {', '.join(MESSAGES)}", remedy="name the channels you want"
         )
     if isinstance(after, int) and len(streams) != 1:
         raise InvalidRequest(
@@ -120,8 +121,8 @@ def positions_of(channels: Sequence[str], after: int | Mapping[str, int] | None)
         if name not in streams or isinstance(seq, bool) or not isinstance(seq, int) or seq < 0:
             raise InvalidRequest(
                 "A subscription cannot begin there.",
-                expected=f"numbers from 0 on, for {', '.join(streams) or 'no channel: quotes are not kept'}",
+                expected=f"numbers from 0 on, for {', '.join(streams) or 'no channel: quotes are not retained'}",
                 received=f"{seq!r} for {name}",
-                remedy="give the position of the subscription that you go on with",
+                remedy="pass the position of the subscription to continue",
             )
     return {name: given.get(name) for name in streams}, "quotes" in names

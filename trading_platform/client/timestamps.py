@@ -1,4 +1,4 @@
-"""How agents name a moment."""
+"""Timestamps as agents write them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Timestamp = datetime | date | str
 
 
 def as_timestamp(value: Timestamp) -> datetime:
-    """The moment in UTC.
+    """The timestamp in UTC.
 
     Raises:
-        InvalidRequest: if the text is none, or a time of day has no zone.
+        InvalidRequest: if the text is no timestamp, or a time of day has no zone.
     """
     if isinstance(value, datetime):
         return parse_timestamp(value.isoformat())
@@ -24,9 +24,9 @@ def as_timestamp(value: Timestamp) -> datetime:
 
 
 def as_window(start: Timestamp, end: Timestamp) -> Window:
-    """The half-open window between two moments.
+    """The half-open window between two timestamps.
 
     Raises:
-        InvalidRequest: if one is none, or the end is not after the start.
+        InvalidRequest: if one is invalid, or the end is not after the start.
     """
     return Window(as_timestamp(start), as_timestamp(end))

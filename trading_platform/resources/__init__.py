@@ -1,1 +1,1 @@
-"""Configuration and secrets made into ready sources and stores."""
+"""Opens sources and stores from the configuration and its secrets."""

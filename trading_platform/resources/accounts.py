@@ -1,4 +1,4 @@
-"""The brokers' accounts that the settings name, opened to be read."""
+"""Opens the configured brokers' accounts, read-only."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from trading_platform.sources.base import BrokerAccount
 
 @contextmanager
 def open_accounts(settings: Settings, *, clock: Clock = utc_now) -> Iterator[Mapping[str, BrokerAccount]]:
-    """Every account the settings have a key for, by its broker's name; closed on leaving.
+    """Opens every account with configured access, by its broker's name; closes them on exit.
 
-    Requests are limited together with all other processes of the installation, and so are nonces.
+    All processes of the installation share the rate limits and the nonces.
 
     Raises:
-        ConfigurationError: if a key cannot be used.
+        ConfigurationError: if the configuration of an account is incomplete or invalid.
     """
     with ExitStack() as opened:
         rate_limiter = SharedRateLimiter(settings, opened)
@@ -49,7 +49,7 @@ def _kraken(settings: Settings, rate_limiter: SharedRateLimiter, opened: ExitSta
 
     if settings.kraken_api_key is None or settings.kraken_api_secret is None:
         raise ConfigurationError(
-            "Kraken's key has one part only.",
+            "Kraken's API key is incomplete.",
             expected="KRAKEN_API_KEY and KRAKEN_API_SECRET, both or none",
             received="the key" if settings.kraken_api_key else "the secret",
             remedy="set both in the environment or in .env",

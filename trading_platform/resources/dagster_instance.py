@@ -1,6 +1,6 @@
 """Opens Dagster's instance for commands, the same one that ``dagster dev`` uses.
 
-Its database and files are where the settings say (:mod:`trading_platform.resources.dagster_storage`).
+The settings define its database and files (:mod:`trading_platform.resources.dagster_storage`).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def instance_directory() -> Path:
-    """Where ``dagster.yaml`` is: in the checkout, or in an installed package."""
+    """The folder of ``dagster.yaml``: in the checkout, or in an installed package."""
     return _PACKAGE if (_PACKAGE / "dagster.yaml").exists() else _PACKAGE.parent
 
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """Dagster's instance: that of DAGSTER_HOME where it is set, else the platform's own.
+    """Dagster's instance: that of DAGSTER_HOME if set, else the platform's own.
 
     Raises:
-        StoreUnavailable: if Dagster's database does not answer, now or in the body.
+        StoreUnavailable: if Dagster's database does not respond, here or in the body.
         StoreFull: if it has no space left.
     """
     from dagster import DagsterInstance
@@ -49,7 +49,7 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
 
 @contextmanager
 def _database_errors_explained() -> Iterator[None]:
-    """Turns what Dagster lets through of its database's drivers into the platform's errors."""
+    """Maps errors of Dagster's database drivers to the platform's errors."""
     import psycopg
     import psycopg2
     from dagster_postgres.utils import DagsterPostgresException

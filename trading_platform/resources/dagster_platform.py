@@ -8,8 +8,8 @@ from trading_platform.resources.platform import PlatformContext, open_platform
 from trading_platform.settings import load_settings
 
 
-@resource(description="Stores and sources as the environment configures them; see .env.example.")
+@resource(description="Stores and sources, configured by the environment; see .env.example.")
 def platform_resource(_context: InitResourceContext) -> Iterator[PlatformContext]:
-    """The platform of the environment (:mod:`trading_platform.settings`), open for the length of a run."""
+    """The platform that the environment configures (:mod:`trading_platform.settings`), open during a run."""
     with open_platform(load_settings()) as platform:
         yield platform

@@ -1,9 +1,9 @@
-"""Where Dagster keeps its own records: the classes that ``dagster.yaml`` names.
+"""Storage of Dagster's own records: the classes that ``dagster.yaml`` names.
 
-``dagster.yaml`` cannot know where the embedded server is, nor start it, so it names these classes
-and they ask the settings. Every Dagster process (webserver, daemon, code server, each run) loads
-them; each then holds a lease on the embedded PostgreSQL for as long as it lives, and the last one
-out stops the server. The platform's own stores are the neighbours in :mod:`trading_platform.resources`.
+``dagster.yaml`` can neither know the address of the embedded server nor start it. The classes it names read the
+settings instead. Every Dagster process (webserver, daemon, code server, each run) loads them and holds a lease on the
+embedded PostgreSQL until it ends; the last process to end stops the server. The platform's own stores are opened by
+the other modules of :mod:`trading_platform.resources`.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ from trading_platform.embedded.stack import running_stack
 from trading_platform.settings import Settings, load_settings
 
 EVENT_BATCH_SIZE = "1000"
-"""How many events of one run Dagster writes at once; one by one they take more than twice as long."""
+"""Number of events of one run that Dagster writes at once; single writes take more than twice as long."""
 
 TABLE_LOCK = 0x7472_6164
-"""Key of the advisory lock under which one process at a time may make Dagster's tables."""
+"""Key of the advisory lock that lets one process at a time create Dagster's tables."""
 
 
 @cache
 def _database_url_for_life(settings: Settings) -> str:
-    """Dagster's database, on a stack that is held until this process ends."""
+    """Address of Dagster's database; this process holds a lease on its server until it ends."""
     uses = ExitStack()
     endpoints = uses.enter_context(running_stack(settings, need_redis=False))
     atexit.register(uses.close)
     if not endpoints.dagster_database_url:
         raise ConfigurationError(
             "Dagster's own database is not configured.",
-            expected="DAGSTER_DATABASE_URL, because DATABASE_URL is that of a role",
-            remedy="set DAGSTER_DATABASE_URL to a database and user of Dagster's own",
+            expected="DAGSTER_DATABASE_URL, because the user of DATABASE_URL is one of the platform's roles",
+            remedy="set DAGSTER_DATABASE_URL to a database and user for Dagster alone",
         )
     return endpoints.dagster_database_url
 
 
 class PlatformStorage(DagsterPostgresStorage):
-    """Dagster's runs, events and schedules in the database that the settings name, or the embedded one.
+    """Dagster's runs, events and schedules, in the configured database or the embedded one.
 
     Raises:
-        ConfigurationError, StoreUnavailable, StoreFull: as
+        ConfigurationError, StoreUnavailable, StoreFull: as raised by
             :func:`trading_platform.embedded.stack.running_stack`.
     """
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
-        # Read by Dagster from the environment at every write; here, because every process comes by
-        # before its first one.
+        # Dagster reads it from the environment at every write. It is set here because every process creates its
+        # storage before its first write.
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH_SIZE)
         url = _database_url_for_life(load_settings())
         with psycopg.connect(url.replace("+psycopg2", "", 1)) as connection:
@@ -69,20 +69,19 @@ class PlatformStorage(DagsterPostgresStorage):
         self._keep_connections(url)
 
     def _keep_connections(self, url: str) -> None:
-        """Lets each of the three storages keep one connection between statements.
+        """Lets each of the three storages keep one connection open between statements.
 
-        By default Dagster opens one for each, which makes writing an event some seven times as slow. A
-        kept connection is asked whether it still lives before it is used, so that a server that was
-        restarted meanwhile is met as before.
+        By default Dagster opens a connection for each statement, which makes writing an event some seven times as
+        slow. An open connection is tested before each use, so that a restart of the server does no harm.
         """
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            storage._engine = create_pg_engine(  # noqa: SLF001 - the constructor leaves no choice of pool
+            storage._engine = create_pg_engine(  # noqa: SLF001 - the constructor offers no choice of pool
                 url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=20, pool_pre_ping=True
             )
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """No configuration: the settings have it."""
+        """Takes no configuration from ``dagster.yaml``; the settings have it."""
         return {}
 
     @classmethod
@@ -96,11 +95,11 @@ class PlatformStorage(DagsterPostgresStorage):
 
 
 class PlatformArtifactStorage(LocalArtifactStorage):
-    """Files of Dagster's own, under ``<data_dir>/dagster`` and not in a temporary home."""
+    """Dagster's own files, under ``<data_dir>/dagster`` and not in a temporary folder."""
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """No configuration: the settings have it."""
+        """Takes no configuration from ``dagster.yaml``; the settings have it."""
         return {}
 
     @classmethod
@@ -110,15 +109,15 @@ class PlatformArtifactStorage(LocalArtifactStorage):
         config_value: Mapping[str, Any],  # noqa: ARG003 - Dagster's signature
     ) -> Self:
         """Called by Dagster."""
-        return cls(str(_made(load_settings().root / "dagster")), inst_data)
+        return cls(str(_ensured(load_settings().root / "dagster")), inst_data)
 
 
 class PlatformComputeLogs(LocalComputeLogManager):
-    """What steps print, under the logs directory of the settings."""
+    """The output of steps, under the configured log folder."""
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
-        """No configuration: the settings have it."""
+        """Takes no configuration from ``dagster.yaml``; the settings have it."""
         return {}
 
     @classmethod
@@ -128,9 +127,9 @@ class PlatformComputeLogs(LocalComputeLogManager):
         config_value: Mapping[str, Any],  # noqa: ARG003 - Dagster's signature
     ) -> Self:
         """Called by Dagster."""
-        return cls(str(_made(load_settings().logs_directory / "runs")), inst_data=inst_data)
+        return cls(str(_ensured(load_settings().logs_directory / "runs")), inst_data=inst_data)
 
 
-def _made(folder: Path) -> Path:
+def _ensured(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder

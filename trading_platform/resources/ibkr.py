@@ -1,4 +1,4 @@
-"""Interactive Brokers as the settings have it: where the gateway is, who asks within which limits, who is told."""
+"""Opens the configured Interactive Brokers gateway within its rate limits, and logs its absences."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 
 def gateway_of(settings: Settings) -> Gateway:
-    """Where TWS or the gateway is.
+    """The configured address of TWS or IB Gateway.
 
     Raises:
-        ConfigurationError: if it is not said.
+        ConfigurationError: if IBKR_HOST is not set.
     """
     if settings.ibkr_host is None:
         raise ConfigurationError(
-            "It is not configured where Interactive Brokers' TWS or gateway is.",
+            "The address of Interactive Brokers' TWS or gateway is not configured.",
             expected="IBKR_HOST, such as 127.0.0.1",
             received="nothing",
             remedy="set IBKR_HOST (.env.example explains it)",
@@ -45,10 +45,10 @@ def gateway_of(settings: Settings) -> Gateway:
 
 
 def open_client(settings: Settings, rate_limiter: RateLimiter, clock: Clock) -> IbkrClient:
-    """A client of the configured gateway; it connects when it is first asked.
+    """A client of the configured gateway; it connects at its first request.
 
     Raises:
-        ConfigurationError: if none is configured, or ``IBKR_MAINTENANCE`` cannot be read.
+        ConfigurationError: if no gateway is configured, or ``IBKR_MAINTENANCE`` is malformed.
     """
     gateway = gateway_of(settings)
     return IbkrClient(
@@ -61,19 +61,19 @@ def open_client(settings: Settings, rate_limiter: RateLimiter, clock: Clock) -> 
 
 
 def log_absences(database: Database) -> OnAbsence:
-    """Puts absences of Interactive Brokers that matter into the system events, without holding up the feed."""
+    """Writes relevant absences of Interactive Brokers to the system events, without blocking the feed."""
     audit = AuditStore(database)
 
     def write(absence: Absence | None) -> None:
-        message = "Interactive Brokers is there again." if absence is None else f"{absence}."
+        message = "Interactive Brokers is available again." if absence is None else f"{absence}."
         severity = Severity.INFO if absence is None else Severity(absence.severity.value)
         try:
             audit.log(event_type="source_away", severity=severity, component="ibkr", message=message)
         except StoreError as error:
-            log.warning("not among the system events, for they cannot be written: %s (%s)", message, error)
+            log.warning("The system event could not be written: %s (%s)", message, error)
 
     def publish(absence: Absence | None) -> None:
-        log.warning("Interactive Brokers: %s", absence or "there again")
+        log.warning("Interactive Brokers: %s", absence or "available again")
         asyncio.get_running_loop().run_in_executor(None, write, absence)
 
     return publish

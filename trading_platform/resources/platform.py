@@ -1,7 +1,7 @@
-"""What an asset needs to do its work: stores, sources, the clock, and whom to tell of progress.
+"""Opens what a run or command works with: stores, sources, the clock and the progress callback.
 
-Everything is opened when a run or command starts and closed when it ends; nothing is read at
-import. Dagster's view of it is :mod:`trading_platform.resources.dagster_platform`.
+Everything is opened when a run or command starts and closed when it ends; nothing is read at import.
+:mod:`trading_platform.resources.dagster_platform` makes it a Dagster resource.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PlatformContext:
-    """The open platform, as workflows want it."""
+    """The open platform: the stores and sources that workflows take."""
 
     stores: Stores
     sources: Mapping[str, BarSource]
@@ -43,7 +43,7 @@ class PlatformContext:
     progress: Progress = silent
     force: bool = False
     rate_limiter: RateLimiter = field(default_factory=LocalRateLimiter)
-    abort: Callable[[], None] = lambda: None  # ends all waits for the budget, as the process is to end
+    abort: Callable[[], None] = lambda: None  # ends all waits for the rate limiter when the process is to end
     action_sources: ActionSources = field(default_factory=dict)
     publish: PublishAlert = unpublished
 
@@ -51,25 +51,25 @@ class PlatformContext:
         """The instruments of these symbols, in their order.
 
         Raises:
-            InvalidRequest: naming the symbols that the universe does not have.
+            InvalidRequest: names the symbols that are not in the universe.
         """
         return list(self.stores.instruments.require(symbols).values())
 
 
 def build_yahoo(settings: Settings, rate_limiter: RateLimiter | None = None) -> YahooClient:
-    """Who asks Yahoo."""
+    """The client of Yahoo, as configured."""
     from trading_platform.sources.yahoo.client import YahooClient
 
     return YahooClient(settings.yahoo_api_url, cache_directory=settings.yahoo_directory, rate_limiter=rate_limiter)
 
 
 def build_sources(settings: Settings, clock: Clock, rate_limiter: RateLimiter | None = None) -> dict[str, BarSource]:
-    """Every source there is, by name.
+    """All available sources, by name.
 
     Args:
         settings: addresses, folders and limits.
-        clock: tells the time.
-        rate_limiter: keeps to the limits; by default one that nobody shares.
+        clock: returns the current time.
+        rate_limiter: enforces the rate limits; by default each source gets one of its own.
     """
     from trading_platform.sources.files.source import FileSource
     from trading_platform.sources.kraken.client import connect
@@ -102,7 +102,7 @@ def _ibkr(settings: Settings, clock: Clock, rate_limiter: RateLimiter) -> BarSou
 
 
 def _close(sources: Mapping[str, BarSource]) -> None:
-    """Ends the connections of the sources that keep one."""
+    """Closes the connections of the sources that hold one."""
     for source in sources.values():
         close = getattr(source, "close", None)
         if close is not None:
@@ -110,7 +110,7 @@ def _close(sources: Mapping[str, BarSource]) -> None:
 
 
 def build_action_sources(settings: Settings, sources: Mapping[str, BarSource]) -> dict[str, ActionSource]:
-    """Who is asked for splits and dividends, by the source of an instrument's bars."""
+    """The sources of splits and dividends, by the source of an instrument's bars."""
     from trading_platform.sources.yahoo.source import YahooSource
 
     (yahoo,) = (source for source in sources.values() if isinstance(source, YahooSource))
@@ -118,9 +118,9 @@ def build_action_sources(settings: Settings, sources: Mapping[str, BarSource]) -
 
 
 def alert_publisher(settings: Settings) -> PublishAlert:
-    """Tells alerts on the channel ``alerts``, on a connection of their own: they are rare.
+    """Returns a function that publishes alerts on the channel ``alerts``.
 
-    Where Redis is away or cannot be, the alert is in the system events all the same.
+    Alerts are rare, so each opens a connection of its own. Without Redis an alert is in the system events only.
     """
 
     def publish(timestamp: datetime, alert: AlertState) -> None:
@@ -131,7 +131,7 @@ def alert_publisher(settings: Settings) -> PublishAlert:
             with running_stack(settings) as endpoints, closing(LiveStore(endpoints.redis_url)) as live:
                 live.publish_alert(timestamp, alert.model_dump_json())
         except (StoreError, ConfigurationError) as error:
-            _log.warning("An alert could not be told on the channel alerts: %s", error)
+            _log.warning("An alert could not be published on the channel alerts: %s", error)
 
     return publish
 
@@ -145,18 +145,18 @@ def open_platform(
     progress: Progress = silent,
     force: bool = False,
 ) -> Iterator[PlatformContext]:
-    """The platform over the configured servers, or over the embedded ones where none are configured.
+    """Opens the platform on the configured servers, or on the embedded ones where none are configured.
 
     Args:
-        settings: which servers, and where files are.
-        role: as whom to work on the database; ``dashboard`` for what only reads.
-        clock: tells the time.
-        progress: is told how far the work is.
-        force: derive anew what is up to date.
+        settings: addresses of servers and folders of files.
+        role: role to assume in the database; ``dashboard`` for work that only reads.
+        clock: returns the current time.
+        progress: receives the progress of the work.
+        force: fetch and compute again what is up to date.
 
     Raises:
-        ConfigurationError: if the settings do not allow it, or DATABASE_URL is another role's.
-        StoreUnavailable: if the database does not answer.
+        ConfigurationError: if the settings do not allow it, or the user of DATABASE_URL is another role.
+        StoreUnavailable: if the database does not respond.
     """
     from trading_platform.embedded.stack import running_stack, url_as
 
@@ -172,7 +172,7 @@ def open_platform(
         shared_rate_limiter(settings) as rate_limiter,
     ):
         if role is Role.INGEST:
-            stores.retention.note_expired(clock())  # TimescaleDB's policies drop whenever they are due
+            stores.retention.note_expired(clock())  # TimescaleDB's policies drop rows at any time
         sources = build_sources(settings, clock, rate_limiter)
         actions = build_action_sources(settings, sources)
         try:

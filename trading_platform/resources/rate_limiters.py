@@ -1,6 +1,6 @@
-"""The budget of requests that a command or run shares with all others of the same installation.
+"""The rate limiter that all commands and runs of an installation share.
 
-Which limits there are is declared beside the sources; :mod:`trading_platform.stores.redis.rate_limiters` keeps to them.
+The sources declare the limits; :mod:`trading_platform.stores.redis.rate_limiters` enforces them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class SharedRateLimiter:
-    """The budget in the configured Redis or the embedded one, opened by the first request to a vendor.
+    """The rate limiter in the configured Redis or the embedded one, opened by the first request to a source.
 
-    A command that asks no vendor starts no Redis for it. Where there can be none, because no server
-    program is installed, the process keeps to the limits by itself, and says so.
+    A command without such a request starts no Redis for it. If no Redis is available, because no server program is
+    installed, the process enforces the limits for itself alone and logs a warning.
 
     Args:
-        settings: which Redis.
-        opened: keeps what was opened, and ends it.
+        settings: address of Redis.
+        opened: closes what the rate limiter opened.
     """
 
     def __init__(self, settings: Settings, opened: ExitStack) -> None:
@@ -42,19 +42,19 @@ class SharedRateLimiter:
         self._lock = threading.Lock()
 
     def take(self, costs: Sequence[Cost]) -> float:
-        """As :meth:`RateLimiter.take`.
+        """Does the same as :meth:`RateLimiter.take`.
 
         Raises:
-            WaitAborted: after :meth:`give_up`, where it would wait.
+            WaitAborted: if it would have to wait after :meth:`abort`.
         """
         return self._ready().take(costs)
 
     def abort(self) -> None:
-        """Ends all waits, in whatever thread, so that the process can end; there are none any more."""
+        """Ends all waits in all threads, so that the process can end; later waits end at once."""
         self._ending.set()
 
     def redis_url(self) -> str | None:
-        """The Redis that is shared, for what else those who ask a vendor share; None if there is none."""
+        """The address of the shared Redis, for other state that requests to a source share; None without Redis."""
         self._ready()
         return self._url
 
@@ -71,7 +71,10 @@ class SharedRateLimiter:
         try:
             self._url = self._opened.enter_context(running_redis(self._settings))
         except TradingPlatformError as error:
-            log.warning("Limits of sources are kept by this process alone, without others: %s", error.message)
+            log.warning(
+                "This process enforces the rate limits by itself, not together with others: %s",
+                error.message,
+            )
             return LocalRateLimiter(sleep=self._sleep)
         rate_limiter = RedisRateLimiter(self._url, LocalRateLimiter(), sleep=self._sleep)
         self._opened.callback(rate_limiter.close)
@@ -84,13 +87,13 @@ class SharedRateLimiter:
 
 @contextmanager
 def shared_rate_limiter(settings: Settings) -> Iterator[SharedRateLimiter]:
-    """The budget of an installation; what it opened is closed on leaving."""
+    """The rate limiter of an installation; closes on exit what it opened."""
     with ExitStack() as opened:
         yield SharedRateLimiter(settings, opened)
 
 
 def declared_limits(settings: Settings) -> list[Cost]:
-    """A request of each kind that the settings allow, for its limit and whose it is."""
+    """One cost for each kind of request that the settings allow, with its limit and key."""
     from trading_platform.sources.kraken.limits import fingerprint_of, private_costs, public_cost
     from trading_platform.sources.yahoo.limits import costs as yahoo_costs
 
@@ -103,11 +106,11 @@ def declared_limits(settings: Settings) -> list[Cost]:
 
 
 def standings(settings: Settings) -> list[Standing]:
-    """How every limit stands: those that something is taken of, and those that are declared.
+    """The state of every rate limit: of those in use, and of those that are declared.
 
     Raises:
-        ConfigurationError: if there can be no Redis here.
-        StoreUnavailable: if it does not answer.
+        ConfigurationError: if no Redis is available on this machine.
+        StoreUnavailable: if Redis does not respond.
     """
     from trading_platform.embedded.stack import running_redis
     from trading_platform.stores.redis.rate_limiters import RedisRateLimiter, Standing

@@ -1,1 +1,1 @@
-"""When the jobs run by themselves."""
+"""The schedules of the jobs."""

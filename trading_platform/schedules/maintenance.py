@@ -1,4 +1,4 @@
-"""When the database is kept in order: each night, on by default, because it deletes what the rules say is too old."""
+"""The nightly schedule ``maintenance``; on by default, because retention must be applied."""
 
 from dagster import DefaultScheduleStatus, ScheduleDefinition
 
@@ -10,5 +10,5 @@ maintenance_schedule = ScheduleDefinition(
     cron_schedule="30 3 * * *",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Retention, partitions ahead, the hourly aggregate, the audit archive: each night.",
+    description="Each night: retention, new partitions, the hourly aggregate, detection of gaps, the audit archive.",
 )

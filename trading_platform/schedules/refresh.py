@@ -1,9 +1,9 @@
-"""When bars, indicators and features are brought up to date: after each market's close, and hourly.
+"""Schedules that bring bars, indicators and features up to date: after each market's close, and hourly.
 
-A tick asks for all symbols × the present partition in one run, by the range tags. That is cheap
-where nothing is new: coverage says what is missing, and the rest is left alone. ``indicators_live``
-follows the stream instead, a window every five minutes. All schedules are off until somebody turns
-them on in the UI: the first asks sources for data, the other is of use only where a stream runs.
+A tick requests all symbols × the current partition in one run, by range tags. A run is cheap where nothing is new:
+only what coverage has as missing is requested from the sources. ``indicators_live`` computes every five minutes the
+indicators of the bars that a stream wrote. All schedules are off until a person turns them on in the UI:
+``indicators_live`` is useful only where a stream runs, and the others send requests to the sources.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def _refresh(name: str, cron: str, timezone: str, timeframe: Timeframe, descript
         description=description,
     )
     def refresh(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-        known = context.instance.get_dynamic_partitions(str(symbols.name))
-        if not known:
+        present = context.instance.get_dynamic_partitions(str(symbols.name))
+        if not present:
             return SkipReason("There are no symbols yet: `trading-platform instruments add` adds one.")
         partitions = partitions_due(timeframe, context.scheduled_execution_time)
         return RunRequest(
             tags={
-                "dagster/asset_partition_range_start": str(partition_key(known[0], timeframe, partitions[0])),
-                "dagster/asset_partition_range_end": str(partition_key(known[-1], timeframe, partitions[-1])),
+                "dagster/asset_partition_range_start": str(partition_key(present[0], timeframe, partitions[0])),
+                "dagster/asset_partition_range_end": str(partition_key(present[-1], timeframe, partitions[-1])),
             }
         )
 
@@ -49,28 +49,41 @@ def _refresh(name: str, cron: str, timezone: str, timeframe: Timeframe, descript
 
 
 def partitions_due(timeframe: Timeframe, timestamp: datetime) -> list[Window]:
-    """The partition that holds a moment, and the one before it while its last bars may still come.
+    """The partition that holds a timestamp, and on its first day also the one before it.
 
-    That is on the first day, in UTC, of a month (intraday) or a year (daily).
+    Until the end of the first day, in UTC, of a month (intraday) or a year (daily), the last bars of the partition
+    before may still arrive.
     """
     now = timestamp.astimezone(UTC)
-    present = month_window(now) if timeframe.is_intraday else year_window(now)
-    if now - present.start < timedelta(days=1):
-        return partition_windows(timeframe, Window(present.start - timedelta(days=1), present.end))
-    return [present]
+    current = month_window(now) if timeframe.is_intraday else year_window(now)
+    if now - current.start < timedelta(days=1):
+        return partition_windows(timeframe, Window(current.start - timedelta(days=1), current.end))
+    return [current]
 
 
 eu_close = _refresh(
-    "eu_close", "30 18 * * 1-5", "Europe/Berlin", Timeframe.D1, "Daily bars after the European close: this year."
+    "eu_close",
+    "30 18 * * 1-5",
+    "Europe/Berlin",
+    Timeframe.D1,
+    "Daily bars of the current year, after the close of European markets.",
 )
 us_close = _refresh(
-    "us_close", "30 16 * * 1-5", "America/New_York", Timeframe.D1, "Daily bars after the close in New York: this year."
+    "us_close",
+    "30 16 * * 1-5",
+    "America/New_York",
+    Timeframe.D1,
+    "Daily bars of the current year, after the close in New York.",
 )
 crypto_close = _refresh(
-    "crypto_close", "10 0 * * *", "UTC", Timeframe.D1, "Daily bars of markets that never close, after midnight UTC."
+    "crypto_close",
+    "10 0 * * *",
+    "UTC",
+    Timeframe.D1,
+    "Daily bars of the current year of 24/7 markets, after midnight UTC.",
 )
 intraday_refresh = _refresh(
-    "intraday_refresh", "5 * * * *", "UTC", Timeframe.M1, "Minute, five-minute and hourly bars, hourly: this month."
+    "intraday_refresh", "5 * * * *", "UTC", Timeframe.M1, "1m, 5m and 1h bars of the current month, every hour."
 )
 
 corporate_actions_refresh = ScheduleDefinition(
@@ -88,7 +101,7 @@ indicators_live = ScheduleDefinition(
     cron_schedule="*/5 * * * *",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.STOPPED,
-    description="Indicators of the newest 1m, 5m and 1h bars, every five minutes, where a stream writes them.",
+    description="Indicators of the newest 1m, 5m and 1h bars every five minutes; of use where a stream writes bars.",
 )
 
 refresh_schedules = [eu_close, us_close, crypto_close, intraday_refresh, corporate_actions_refresh, indicators_live]

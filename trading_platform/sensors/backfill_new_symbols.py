@@ -1,8 +1,8 @@
-"""The sensor ``backfill_new_symbols``: an instrument that was added backfills itself.
+"""The sensor ``backfill_new_symbols``: backfills new symbols.
 
-A symbol of which nobody was ever asked for minutes, or for days, gets a run of the job ``intraday``, then of ``daily``,
-over all that its source has, by ranges of partitions as ``trading-platform backfill`` makes them. What was requested is
-not requested again: the keys of the runs see to that.
+A symbol for which no source was ever asked for intraday or for daily bars gets runs of the job ``intraday``, then of
+``daily``, over the available history of its source, in the same ranges of partitions as ``trading-platform backfill``.
+Run keys ensure that no run is requested twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from trading_platform.workflows.bars.plan_backfill import available_history_of
 
 INTERVAL_SECONDS = 60
 SYMBOLS_A_TICK = 5
-"""How many new symbols get their runs at a time: whoever adds a thousand does not start a thousand runs at once."""
+"""Number of new symbols that get runs in one tick, so that adding a thousand does not start a thousand runs."""
 
 _TAG = "backfill_new_symbols"
 _KINDS = ([each for each in Timeframe if each.is_intraday], [Timeframe.D1])
@@ -47,31 +47,31 @@ _UNFINISHED = [
     jobs=[jobs.intraday, jobs.daily],
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts the backfill of an instrument's whole history when it is new.",
+    description="Backfills the available history of new symbols.",
 )
 def backfill_new_symbols(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
-    """Asks for the runs of a few new symbols that Dagster knows as partitions already, in turn."""
-    known = list(context.instance.get_dynamic_partitions(str(symbols.name)))
+    """Requests the runs of a few new symbols, in turn; only of symbols that are partitions already."""
+    present = list(context.instance.get_dynamic_partitions(str(symbols.name)))
     universe = platform.stores.instruments.all()
-    asked = platform.stores.coverage.ever_asked()
-    lacking = {
-        symbol: [kind for kind in _KINDS if not any(symbol in asked[timeframe] for timeframe in kind)]
-        for symbol in known
+    requested = platform.stores.coverage.ever_asked()
+    missing = {
+        symbol: [kind for kind in _KINDS if not any(symbol in requested[timeframe] for timeframe in kind)]
+        for symbol in present
         if symbol in universe
     }
-    new = [symbol for symbol, kinds in lacking.items() if kinds]
+    new = [symbol for symbol, kinds in missing.items() if kinds]
     after = context.cursor or ""
     turn = sorted(new, key=lambda symbol: (symbol <= after, symbol))[:SYMBOLS_A_TICK]
     requests = [
         request
         for symbol in turn
         if not _is_under_way(context.instance, symbol)
-        for request in _first(platform, universe[symbol], lacking[symbol], known)
+        for request in _first_runs(platform, universe[symbol], missing[symbol], present)
     ]
     return SensorResult(
         run_requests=requests,
         cursor=turn[-1] if turn else after,
-        skip_reason=None if requests else f"{len(new)} symbols lack history; nothing can be begun for them now.",
+        skip_reason=None if requests else f"{len(new)} symbols lack history; no run can be started for them now.",
     )
 
 
@@ -79,22 +79,22 @@ def _is_under_way(instance: DagsterInstance, symbol: str) -> bool:
     return bool(instance.get_runs_count(RunsFilter(tags={_TAG: symbol}, statuses=_UNFINISHED)))
 
 
-def _first(
-    platform: PlatformContext, instrument: Instrument, kinds: list[list[Timeframe]], known: list[str]
+def _first_runs(
+    platform: PlatformContext, instrument: Instrument, kinds: list[list[Timeframe]], present: list[str]
 ) -> list[RunRequest]:
-    """The runs of the first kind of partition that anything can be had of: days may be made of minutes."""
+    """The runs of the first kind of partition that has any available history: daily bars may be rolled up from 1m."""
     for timeframes in kinds:
         try:
-            found = list(_requests(platform, instrument, timeframes, known))
+            found = list(_requests(platform, instrument, timeframes, present))
         except TradingPlatformError:
-            continue  # the source does not say what it has; the next round asks again
+            continue  # the source's available history is unknown now; the next tick requests it again
         if found:
             return found
     return []
 
 
 def _requests(
-    platform: PlatformContext, instrument: Instrument, timeframes: list[Timeframe], known: list[str]
+    platform: PlatformContext, instrument: Instrument, timeframes: list[Timeframe], present: list[str]
 ) -> Iterator[RunRequest]:
     available = [
         available_history
@@ -115,7 +115,7 @@ def _requests(
         }
     )
     job = jobs.job_for(timeframes[0])
-    for start, end in ranges_of(known, {instrument.symbol: windows}, timeframes[0]):
+    for start, end in ranges_of(present, {instrument.symbol: windows}, timeframes[0]):
         yield RunRequest(
             job_name=job,
             run_key=f"{_TAG}-{job}-{start}-{end}",

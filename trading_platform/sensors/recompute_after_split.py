@@ -1,7 +1,7 @@
-"""The sensor ``recompute_after_split``: what a new, corrected or removed split touches is computed anew.
+"""The sensor ``recompute_after_split``: recomputes what a new, corrected or removed split affects.
 
-It looks at nothing but splits that have changed since its last look, and asks for exactly the partitions whose
-features or indicators were computed across others than there are now.
+It acts only when splits have changed since its last tick, and requests exactly the partitions of which the features
+or indicators were computed with other splits than are stored now.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from trading_platform.workflows.derived.build_features import partitions_touched
 
 INTERVAL_SECONDS = 300
 RUNS_A_TICK = 20
-"""What is left is taken up by the next tick."""
+"""The next tick requests the remaining runs."""
 
 
 @sensor(
     job_name=jobs.daily.name,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Computes anew the daily features and indicators that a new, corrected or removed split touches.",
+    description="Recomputes the daily features and indicators that a new, corrected or removed split affects.",
 )
 def recompute_after_split(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
-    """One short query where no split has changed."""
+    """Requests runs for the affected partitions; one short query if no split has changed."""
     version = platform.stores.corporate_actions.version_of_splits()
     if version == context.cursor:
         return SensorResult(skip_reason="No split has changed.")
-    known = context.instance.get_dynamic_partitions(str(symbols.name))
+    present = context.instance.get_dynamic_partitions(str(symbols.name))
     window = Window(DAILY_START, platform.clock())
     stale = partitions_touched_by_split(
         platform.stores, platform.stores.instruments.all(), partition_windows(Timeframe.D1, window)
     )
-    ranges = ranges_of(known, stale, Timeframe.D1)
+    ranges = ranges_of(present, stale, Timeframe.D1)
     requests = [
         RunRequest(
             run_key=f"{version}|{start}|{end}",
@@ -52,6 +52,6 @@ def recompute_after_split(context: SensorEvaluationContext, platform: ResourcePa
         )
         for start, end in ranges[:RUNS_A_TICK]
     ]
-    left = len(ranges) > RUNS_A_TICK or not set(stale) <= set(known)  # the sensor `sync_symbol_partitions` adds these
-    said = None if requests else "No partition was computed across a split that has changed."
-    return SensorResult(run_requests=requests, cursor=context.cursor if left else version, skip_reason=said)
+    left = len(ranges) > RUNS_A_TICK or not set(stale) <= set(present)  # the sensor `sync_symbol_partitions` adds these
+    reason = None if requests else "No partition was computed with a split that has changed."
+    return SensorResult(run_requests=requests, cursor=context.cursor if left else version, skip_reason=reason)

@@ -1,8 +1,8 @@
-"""The sensor ``repair_gaps``: finds what is missing and starts the runs that repair it.
+"""The sensor ``repair_gaps``: detects gaps and starts the runs that repair them.
 
-A tick looks at a few symbols, in turn, so that each is looked at hourly: coverage against the calendars, and the last
-two days of what is stored against what was committed. The asset ``coverage`` looks at everything each night. What is
-due is asked for by runs of the job ``repair_gaps``, each attempt once.
+A tick checks a few symbols, in turn, so that each is checked hourly: coverage against the calendars, and the last two
+days of stored data against what was committed. The asset ``coverage`` checks everything each night. Gaps that are due
+are repaired by runs of the job ``repair_gaps``; each attempt is requested once.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from trading_platform.workflows.gaps.verify_integrity import Proof
 
 INTERVAL_SECONDS = 60
 SYMBOLS_A_TICK = 25
-"""How many symbols a tick looks at: 1,500 an hour, each in some hundredths of a second."""
+"""Number of symbols that a tick checks: 1,500 an hour, each in some hundredths of a second."""
 GAPS_A_RUN = 100
 RUNS_A_TICK = 3
-"""What is left waits for the next tick, so that a restored backup does not bury the machine in runs."""
+"""The rest waits for the next tick, so that a restored backup does not overload the machine with runs."""
 
 
 @dataclass(frozen=True)
 class _Cursor:
-    """The hour of the present round, and the last symbol looked at in it; empty when the round is done."""
+    """The hour of the current round and the last symbol checked in it; ``after`` is empty when the round is done."""
 
     hour: str = ""
     after: str = ""
@@ -52,22 +52,22 @@ class _Cursor:
     job_name=jobs.repair_gaps_job.name,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Looks hourly for what is missing, and starts the runs that repair it.",
+    description="Detects gaps every hour and starts the runs that repair them.",
 )
 def repair_gaps(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
-    """Looks at the next symbols of this hour's round, and asks for runs for what is due."""
-    cursor = _look(platform, _Cursor.parse(context.cursor))
+    """Checks the next symbols of this hour's round, and requests runs for the gaps that are due."""
+    cursor = _check_next(platform, _Cursor.parse(context.cursor))
     due = platform.stores.gaps.due(platform.clock(), GAPS_A_RUN * RUNS_A_TICK)
     requests = [_request(due[start : start + GAPS_A_RUN]) for start in range(0, len(due), GAPS_A_RUN)]
     return SensorResult(
         run_requests=requests,
         cursor=json.dumps(asdict(cursor)),
-        skip_reason=None if requests else "No gap is to be repaired.",
+        skip_reason=None if requests else "No gap is due for repair.",
     )
 
 
-def _look(platform: PlatformContext, cursor: _Cursor) -> _Cursor:
-    """Looks at the next few symbols; where the round is now."""
+def _check_next(platform: PlatformContext, cursor: _Cursor) -> _Cursor:
+    """Checks the next few symbols; returns the position of the round."""
     hour = f"{platform.clock():%Y-%m-%dT%H}"
     if cursor.hour != hour:
         cursor = _Cursor(hour) if cursor.done or not cursor.hour else _Cursor(hour, cursor.after)

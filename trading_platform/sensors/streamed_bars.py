@@ -1,8 +1,8 @@
-"""The sensor ``streamed_bars``: Dagster takes notice of what the live path writes, without a run.
+"""The sensor ``streamed_bars``: records in Dagster what the live path writes, without a run.
 
-Hourly it records a materialization of each partition of ``ohlcv_1m`` that streams have changed since
-it last looked; a gap in what they told it records at once, as an observation. What a minute costs
-Dagster would cost it more than the minute's work, so more often is left to who reads the tables.
+Once an hour it records a materialization of each partition of ``ohlcv_1m`` that streams have changed since the last
+time. It records a new outage at once, as an observation. Recording each minute in Dagster would cost more than the
+work of that minute; readers that need it earlier read the tables.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from trading_platform.stores.market_data.stream.store import Written
 INTERVAL_SECONDS = 60
 DAYS_A_TICK = 1_000
 GAPS_A_TICK = 100
-"""What is left is taken up by the next tick, a minute later."""
+"""The next tick, a minute later, records the rest."""
 ASSET = "ohlcv_1m"
 
 
 @dataclass(frozen=True)
 class _Cursor:
-    """What was taken notice of: the last version of bars, the last outage, the hour of the last look."""
+    """What was recorded: the last version of bars, the last outage, the hour of the last check for bars."""
 
     version: int = 0
     outage: int = 0
@@ -54,34 +54,34 @@ class _Cursor:
 @sensor(
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Records hourly which partitions of `ohlcv_1m` streams have written, and gaps at once.",
+    description="Records every hour the partitions of `ohlcv_1m` that streams have written, and outages at once.",
 )
 def streamed_bars(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
-    """Looks for outages in each tick, and once an hour for bars."""
+    """Checks for outages in each tick, and for bars once an hour."""
     cursor = _Cursor.parse(context.cursor)
-    known = set(context.instance.get_dynamic_partitions(str(symbols.name)))
+    present = set(context.instance.get_dynamic_partitions(str(symbols.name)))
     hour = f"{platform.clock():%Y-%m-%dT%H}"
     gaps = platform.stores.outages.since(cursor.outage, GAPS_A_TICK)
     written: list[Written] = []
     if hour != cursor.hour:
         written = platform.stores.stream.written_since(cursor.version, DAYS_A_TICK)
     left = len(written) == DAYS_A_TICK
-    made = _materializations(written, known)
-    observed = [_observation(gap) for gap in gaps if _has_partition(gap, known)]
+    materialized = _materializations(written, present)
+    observed = [_observation(gap) for gap in gaps if _has_partition(gap, present)]
     after = _Cursor(
         version=written[-1].version if written else cursor.version,
         outage=gaps[-1].id if gaps else cursor.outage,
         hour=cursor.hour if left else hour,
     )
-    # A tick that starts no run counts as skipped; the reason is what the UI shows of it.
-    said = f"Partitions written by streams: {len(made)}; gaps: {len(observed)}."
-    return SensorResult(asset_events=[*made, *observed], cursor=str(after), skip_reason=said)
+    # A tick that starts no run counts as skipped; the UI shows this reason.
+    reason = f"Partitions written by streams: {len(materialized)}; gaps: {len(observed)}."
+    return SensorResult(asset_events=[*materialized, *observed], cursor=str(after), skip_reason=reason)
 
 
-def _materializations(written: list[Written], known: set[str]) -> list[AssetMaterialization]:
+def _materializations(written: list[Written], present: set[str]) -> list[AssetMaterialization]:
     partitions: dict[tuple[str, Window], list[Written]] = {}
     for each in written:
-        if each.symbol in known and each.window.start >= INTRADAY_START:
+        if each.symbol in present and each.window.start >= INTRADAY_START:
             partitions.setdefault((each.symbol, month_window(each.window.start)), []).append(each)
     return [
         AssetMaterialization(
@@ -97,8 +97,8 @@ def _materializations(written: list[Written], known: set[str]) -> list[AssetMate
     ]
 
 
-def _has_partition(gap: Outage, known: set[str]) -> bool:
-    return gap.symbol in known and gap.down_at >= INTRADAY_START
+def _has_partition(gap: Outage, present: set[str]) -> bool:
+    return gap.symbol in present and gap.down_at >= INTRADAY_START
 
 
 def _observation(gap: Outage) -> AssetObservation:

@@ -1,1 +1,1 @@
-"""The live process: what feeds say, on its way into Redis and the database."""
+"""The live process: from feeds to Redis and the database."""

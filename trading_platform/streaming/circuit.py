@@ -1,7 +1,7 @@
-"""Tells of silence: the circuit breaker ``circuit:feed``, alerts, and the system events (data architecture §8).
+"""Reports inactivity of feeds: the circuit breaker ``circuit:feed``, alerts, and system events.
 
-What is silence is judged by :mod:`trading_platform.domain.quality.feed_watchdog`. One alert when it begins, one when
-it is over; what a store does not take now waits, in order, for the next second.
+:mod:`trading_platform.domain.quality.feed_watchdog` decides what counts as inactivity. There is one alert when it
+begins and one when it is over. An alert that a store cannot take now is retried in order, once a second.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from trading_platform.stores.audit.journal import AuditStore
 
 COMPONENT = "feed"
 EVERY = 1.0
-"""Seconds between two judgements."""
+"""Seconds between two checks."""
 
 OPEN, CLOSED = "open", "closed"
 
 
 class CircuitStore(Protocol):
-    """Where circuits and alerts are."""
+    """The store of circuits and alerts."""
 
     async def circuit(self, component: str) -> str | None:
-        """State of a circuit."""
+        """The state of a circuit."""
 
     async def set_circuit(self, ts: datetime, component: str, state: str, payload: str, publication: str) -> bool:
-        """Notes a circuit's state and tells the alert if it changed."""
+        """Stores a circuit's state, and publishes the alert if the state changed."""
 
     async def publish_alert(self, ts: datetime, payload: str, publication: str) -> int:
-        """Tells an alert; the same telling once."""
+        """Publishes an alert; at most once for each publication id."""
 
 
 @dataclass(slots=True)
-class _Word:
-    """What is to be told of a silence.
+class _PendingAlert:
+    """An alert about an inactivity that is to be published and logged.
 
     Attributes:
-        ts: when it was noticed.
-        inactivity: of what.
+        ts: time of detection.
+        inactivity: the inactivity.
         alert: the alert.
-        publication: the id under which Redis takes it once.
-        logged: whether the system events have it.
+        publication: id by which Redis ignores a second publication.
+        logged: whether it is in the system events.
     """
 
     ts: datetime
@@ -62,15 +62,15 @@ class _Word:
 
 
 class FeedGuard:
-    """Watches a feed until it is cancelled.
+    """Monitors a feed until it is cancelled.
 
     Args:
         live: circuits and alerts in Redis.
         audit: the system events.
-        trading: gives the symbols whose market is open at a moment.
-        component: whose circuit it is.
-        clock: the receiver's.
-        sleep: waits between two judgements.
+        trading: returns the symbols with an open market at a timestamp.
+        component: component of the circuit.
+        clock: the receiver's clock.
+        sleep: waits between two checks.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class FeedGuard:
         sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
         self.error: StoreError | None = None
-        """Why the last word was not told; None if it was."""
+        """Why the last alert was not published; None if it was."""
         self._live = live
         self._audit = audit
         self._trading = trading
@@ -92,69 +92,69 @@ class FeedGuard:
         self._clock = clock
         self._sleep = sleep
         self._watch = FeedWatchdog()
-        self._words: deque[_Word] = deque()
-        self._opened: _Word | None = None  # that the circuit is open, once it is
+        self._pending: deque[_PendingAlert] = deque()
+        self._opened: _PendingAlert | None = None  # the alert that opened the circuit, while it is open
         self._began = False
 
     def observe(self, event: Event) -> None:
-        """Takes notice of an event of the feed; trades and quotes are data, heartbeats are not."""
+        """Registers an event of the feed; trades and quotes count as data, heartbeats do not."""
         if isinstance(event, Trade | Quote):
             self._watch.seen(event.symbol, self._clock())
 
     async def run(self) -> None:
-        """Judges once a second and tells what is to be told."""
+        """Checks once a second and publishes the alerts."""
         while True:
             await self.tick()
             await self._sleep(EVERY)
 
     async def tick(self) -> None:
-        """One judgement; what stores do not take waits for the next one."""
+        """One check; alerts that a store cannot take wait for the next one."""
         try:
             now = self._clock()
             await self._keep_circuit(now)
             for inactivity in self._watch.judge(now, self._trading(now)):
-                self._words.append(_Word(now, inactivity, self._alert(inactivity), uuid4().hex))
-            while self._words:
-                await self._tell(self._words[0])
-                self._words.popleft()
+                self._pending.append(_PendingAlert(now, inactivity, self._alert(inactivity), uuid4().hex))
+            while self._pending:
+                await self._publish(self._pending[0])
+                self._pending.popleft()
             self.error = None
         except StoreError as error:
             self.error = error
 
     async def _keep_circuit(self, now: datetime) -> None:
-        """Goes on from the circuit as the last watcher left it; writes it anew where Redis has lost it."""
-        there = await self._live.circuit(self._component)
+        """Resumes from the stored state of the circuit; writes it again if Redis has lost it."""
+        stored = await self._live.circuit(self._component)
         if not self._began:
-            self._watch.resume(is_open=there == OPEN)
+            self._watch.resume(is_open=stored == OPEN)
             self._began = True
-        if there is not None:
+        if stored is not None:
             return
         if self._opened is None:
             await self._live.set_circuit(now, self._component, CLOSED, "", uuid4().hex)
         else:
-            await self._tell(self._opened)
+            await self._publish(self._opened)
 
-    async def _tell(self, word: _Word) -> None:
-        payload = word.alert.model_dump_json()
-        if word.inactivity.symbol is None:
-            state = CLOSED if word.inactivity.over else OPEN
-            self._opened = word if state == OPEN else None
-            await self._live.set_circuit(word.ts, self._component, state, payload, word.publication)
+    async def _publish(self, pending: _PendingAlert) -> None:
+        payload = pending.alert.model_dump_json()
+        if pending.inactivity.symbol is None:
+            state = CLOSED if pending.inactivity.over else OPEN
+            self._opened = pending if state == OPEN else None
+            await self._live.set_circuit(pending.ts, self._component, state, payload, pending.publication)
         else:
-            await self._live.publish_alert(word.ts, payload, word.publication)
-        if not word.logged:
-            await asyncio.to_thread(self._log, word)
-            word.logged = True
+            await self._live.publish_alert(pending.ts, payload, pending.publication)
+        if not pending.logged:
+            await asyncio.to_thread(self._log, pending)
+            pending.logged = True
 
-    def _log(self, word: _Word) -> None:
-        alert = word.alert
+    def _log(self, pending: _PendingAlert) -> None:
+        alert = pending.alert
         self._audit.log(
             event_type=alert.event_type,
             severity=alert.severity,
             component=alert.component,
             message=alert.message,
             metadata={**alert.metadata, "incident": alert.incident, "over": alert.over},
-            timestamp=word.ts,
+            timestamp=pending.ts,
         )
 
     def _alert(self, inactivity: Inactivity) -> AlertState:
@@ -162,7 +162,7 @@ class FeedGuard:
         kind, severity = ("symbol_silent", Severity.WARNING) if inactivity.symbol else ("feed_inactive", Severity.ERROR)
         message = f"No data of {name} since {inactivity.since:%Y-%m-%d %H:%M:%S} UTC."
         if inactivity.over is not None:
-            message = f"Data of {name} come again since {inactivity.over:%Y-%m-%d %H:%M:%S} UTC."
+            message = f"Data of {name} is received again since {inactivity.over:%Y-%m-%d %H:%M:%S} UTC."
         return AlertState(
             event_type=kind,
             severity=severity if inactivity.over is None else Severity.INFO,

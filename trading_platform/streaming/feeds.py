@@ -1,7 +1,7 @@
-"""What a live process follows: of each source which symbols, and which bars are made of what it tells.
+"""The feeds of a live process: the symbols of each source, and the basis of their bars.
 
-Who opens the feeds is the command (:mod:`trading_platform.cli.live.stream_feeds`); what becomes of their events
-is :mod:`trading_platform.streaming.pipeline`.
+The command opens the feeds (:mod:`trading_platform.cli.live.stream_feeds`);
+:mod:`trading_platform.streaming.pipeline` processes their events.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
     from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 
 MakeFeed = Callable[["LastEvent", "RejectMessage"], "LiveFeed"]
-"""Opens a feed; is given what is stored of what it told before, and what to call with messages that cannot be used."""
+"""Opens a feed. Its arguments are the last stored events, and a callback for messages that are rejected."""
 
 
 def never(_timestamp: datetime) -> bool:
-    """Of a source that is always expected to be there."""
+    """Returns False: for a source that is always expected to be available."""
     return False
 
 
 @dataclass(frozen=True)
 class FeedPlan:
-    """One feed and what it is followed for.
+    """One feed: its symbols, and the bars that are built from its events.
 
     Attributes:
-        source: whose feed it is.
-        stream: under which name its position is kept: the source's, with a share's behind it (:class:`Share`).
-        basis: the symbols of which bars are made, and of what.
+        source: name of the source.
+        stream: name under which the position is stored: the source's name, followed by that of a shard
+            (:class:`Shard`).
+        basis: the symbols with bars, each with the price that its bars are built from.
         make: opens the feed.
-        quoted: symbols of which only quotes are passed on: nothing that trades are to be seen in is told of them.
-        fill_no_trade: give a minute without trades a bar at the last price, as the source itself does.
-        away: whether the source is expected to be away at a moment; its silence is alerted only after that.
+        quoted: symbols with quotes alone, because the feed has no trades of them; they get no bars.
+        fill_no_trade: whether a minute without trades gets a bar at the last price, as the source itself does.
+        away: whether the source is expected to be unavailable at a timestamp; inactivity raises no alert then.
     """
 
     source: str
@@ -51,7 +52,7 @@ class FeedPlan:
 
     @property
     def symbols(self) -> frozenset[str]:
-        """All that is followed."""
+        """All symbols of the feed."""
         return self.quoted | self.basis.keys()
 
 
@@ -60,8 +61,8 @@ class Shard:
     """The part of the universe that one of several processes streams.
 
     Attributes:
-        number: which, from 1.
-        of: how many there are.
+        number: number of the shard, from 1.
+        of: number of shards.
     """
 
     number: int
@@ -69,23 +70,23 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """A share as the command line has it, ``2/4``.
+        """Parses a shard as written on the command line, ``2/4``.
 
         Raises:
-            InvalidRequest: if it is not one.
+            InvalidRequest: if the text is no shard.
         """
         number, _, of = text.partition("/")
         if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of):
             return cls(int(number), int(of))
         raise InvalidRequest(
-            "There is no such share.",
+            "The shard is invalid.",
             expected="NUMBER/OF, such as 1/4 to 4/4 for four processes",
             received=repr(text),
-            remedy="give each process a number of its own, from 1 to how many there are",
+            remedy="give each process a number of its own, from 1 to the number of processes",
         )
 
     def __contains__(self, symbol: object) -> bool:
-        """Whether a symbol falls into it: the same everywhere, and whatever else is in the universe."""
+        """Whether a symbol belongs to the shard; depends on the symbol alone, not on the rest of the universe."""
         return zlib.crc32(str(symbol).encode()) % self.of == self.number - 1
 
     def __str__(self) -> str:
@@ -93,13 +94,13 @@ class Shard:
 
 
 def stream_name(source: str, symbols: Iterable[str], everything: Iterable[str], shard: Shard | None) -> str:
-    """Under which name a position is kept, the same at each start for the same part of a source's symbols.
+    """The name under which a position is stored: the same at each start for the same symbols of a source.
 
     Args:
-        source: whose feed.
-        symbols: what is followed of it.
-        everything: what could be.
-        shard: of which share it is.
+        source: name of the source.
+        symbols: symbols that the feed follows.
+        everything: all symbols of the source.
+        shard: the shard of the symbols, if any.
     """
     followed = sorted(symbols)
     if shard is not None:

@@ -1,9 +1,9 @@
-"""The way of a live feed's events: quotes to their sink, final minutes to the database, outages noted.
+"""Processes a live feed's events: quotes to their sink, final minutes and outages to the database.
 
-The feed is read without waiting for the database: what is to be written stands in a queue, in order,
-and is tried again for as long as the database is away. When the queue is full the feed is read no
-further, so that memory is bounded; a source that then hangs up makes an outage, which is repaired.
-What runs around it: :mod:`trading_platform.streaming.supervisor`.
+The feed is read without waiting for the database: writes wait in a queue, in order, and are retried for as long as
+the database is unavailable. When the queue is full, the feed is not read, so that memory is bounded; if the source
+then disconnects, there is an outage, which is repaired. :mod:`trading_platform.streaming.supervisor` runs the
+pipeline.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from trading_platform.stores.market_data.stream.store import StreamPosition, Str
 from trading_platform.streaming.feeds import FeedPlan
 
 QUEUE_LENGTH = 2_000
-"""Writes that may wait for the database: more than a day of minutes."""
+"""Maximum number of writes that wait for the database: more than a day of minutes."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
-"""Seconds between attempts at a database that is away; each pause is twice the one before."""
+"""Seconds between attempts while the database is unavailable; each pause is twice the one before."""
 
 LAST_ATTEMPTS = 10.0
-"""Seconds for which a database that is away is waited for after the feed has ended."""
+"""Seconds of waiting for an unavailable database after the feed has ended."""
 
 NOT_RUNNING = "the stream was not running"
 
@@ -46,7 +46,7 @@ OnEvent = Callable[[Event, datetime], None]
 
 @dataclass(frozen=True)
 class PipelineStores:
-    """Where a pipeline writes."""
+    """The stores that a pipeline writes to."""
 
     stream: StreamStore
     outages: OutageStore
@@ -55,16 +55,16 @@ class PipelineStores:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a pipeline is, for whoever watches.
+    """The progress of a pipeline, for display.
 
     Attributes:
-        events: how many came.
-        quotes: how many of them were quotes.
-        minutes: bars of minutes that were stored.
+        events: number of events received.
+        quotes: number of quotes among them.
+        minutes: number of minute bars stored.
         until: all minutes before it are stored.
-        waiting: writes that wait for the database.
-        failing: why the last write failed; None while all is well.
-        last_event: when the last event came, by the receiver's clock.
+        waiting: number of writes that wait for the database.
+        failing: why the last write failed; None if it succeeded.
+        last_event: time of the last event, by the receiver's clock.
     """
 
     events: int = 0
@@ -77,44 +77,44 @@ class Progress:
 
 
 def last_events(stream: StreamStore, plan: FeedPlan) -> LastEvent:
-    """What a feed had told of its symbols when it was last heard, by this process or another, as far as stored."""
+    """The last stored events of a feed's symbols, written by this process or another."""
     positions = stream.positions_of(plan.source)
     own = positions.get(plan.stream)
     trades: dict[str, tuple[int, datetime]] = {}
-    for kept in positions.values():
-        for symbol in plan.symbols & kept.position["series"].keys():
-            known = gapless_of(kept.position["series"][symbol])
-            if known is not None and (symbol not in trades or known[1] > trades[symbol][1]):
-                trades[symbol] = known
+    for stored in positions.values():
+        for symbol in plan.symbols & stored.position["series"].keys():
+            trade = gapless_of(stored.position["series"][symbol])
+            if trade is not None and (symbol not in trades or trade[1] > trades[symbol][1]):
+                trades[symbol] = trade
     return LastEvent(own.until if own else None, trades)
 
 
 def last_event(positions: Iterable[StreamPosition], symbols: frozenset[str]) -> dict[datetime, frozenset[str]]:
-    """Until when something was told of each symbol, as far as live streams' positions know it.
+    """The time until which events of each symbol were received, from the positions of live streams.
 
-    A symbol may have moved from one process's share to another's: the latest word counts.
+    A symbol may have moved from one process's shard to another's: the latest position counts.
     """
     latest: dict[str, datetime] = {}
-    for kept in positions:
-        timestamp = timestamp_of(kept.position["watermark"])
-        for symbol in symbols & kept.position["series"].keys():
+    for stored in positions:
+        timestamp = timestamp_of(stored.position["watermark"])
+        for symbol in symbols & stored.position["series"].keys():
             if timestamp is not None:
                 latest[symbol] = max(timestamp, latest.get(symbol, timestamp))
     return {since: frozenset(one for one in latest if latest[one] == since) for since in sorted(set(latest.values()))}
 
 
 class Pipeline:
-    """One feed's way into the platform.
+    """Takes the events of one feed into the platform.
 
     Args:
-        plan: what the feed is followed for.
-        builder: makes the bars; goes on from the stored position.
-        stores: where to write.
-        on_event: called with each event and when it came, in order, before anything else: a recording, a circuit
-            breaker.
-        on_quote: called with each quote; must not wait.
+        plan: the feed, its symbols and the basis of their bars.
+        builder: builds the bars; resumes from the stored position.
+        stores: the stores to write to.
+        on_event: called with each event and its time of receipt, in order, before anything else: for a recording or
+            a circuit breaker.
+        on_quote: called with each quote; must not block.
         clock: the receiver's clock.
-        sleep: waits between attempts at a database that is away.
+        sleep: waits between attempts while the database is unavailable.
     """
 
     def __init__(
@@ -143,15 +143,15 @@ class Pipeline:
         self._patience: float | None = None
 
     def reject(self, message: RejectedMessage) -> None:
-        """Keeps a message that cannot be used in the quarantine; for the feed to call."""
+        """Quarantines a message that cannot be used; the feed calls it."""
         self._unusable.append(message)
 
     async def run(self, feed: AsyncIterator[Event]) -> None:
-        """Takes in a feed until it ends, and leaves when all of it is stored.
+        """Processes a feed until it ends; returns when all of it is stored.
 
         Raises:
-            StoreError: if the database refuses something, which trying again would not change, or stays away
-                for long after the feed has ended. What was not stored is an outage for the next start.
+            StoreError: if the database rejects a write, so that a retry cannot help, or stays unavailable for too long
+                after the feed has ended. What was not stored becomes an outage at the next start.
         """
         await self._persist(self._resume)
         self._writer = asyncio.create_task(self._write_all())
@@ -167,16 +167,16 @@ class Pipeline:
             await self._writer
 
     def _resume(self) -> None:
-        """Goes on from what is stored; that nothing was told since is noted, of each symbol since it last was."""
-        kept = self._stores.stream.positions_of(self._plan.source)
-        own = kept.get(self._plan.stream)
+        """Resumes from the stored position; opens an outage for each symbol from its last stored event."""
+        positions = self._stores.stream.positions_of(self._plan.source)
+        own = positions.get(self._plan.stream)
         if own is not None:
-            with suppress(InvalidRequest):  # bars of another basis or grace begin anew
+            with suppress(InvalidRequest):  # with another basis or grace the bars start from nothing
                 self._builder.restore(own.position)
                 self.progress.until = own.until
         if self._builder.watermark is not None:
             self._builder.add(FeedDown(self._builder.watermark, self._symbols, NOT_RUNNING))
-        for since, symbols in last_event(kept.values(), self._symbols).items():
+        for since, symbols in last_event(positions.values(), self._symbols).items():
             self._stores.outages.opened(self._plan.source, symbols, since, NOT_RUNNING)
 
     async def _take(self, event: Event) -> None:
@@ -206,7 +206,7 @@ class Pipeline:
             await self._put(lambda: self._commit(final, state))
 
     async def _store_state(self) -> None:
-        """What the unfinished minutes have so far; the next start finds less to ask for again."""
+        """Stores the unfinished minutes, so that the next start has less to request again."""
         until = self._builder.until
         if until is None:
             return
@@ -215,7 +215,7 @@ class Pipeline:
         await self._put(lambda: self._commit(empty, state))
 
     async def _put(self, write: Callable[[], None] | None) -> None:
-        """Hands over a write, waiting for room; not for a writer that has ended, who says why when it is awaited."""
+        """Queues a write and waits for room, unless the writer has ended; awaiting the writer raises its error."""
         if self._writes.full() and self._writer is not None:
             placed = asyncio.ensure_future(self._writes.put(write))
             await asyncio.wait({placed, self._writer}, return_when=asyncio.FIRST_COMPLETED)
@@ -230,7 +230,7 @@ class Pipeline:
             self.progress.waiting = self._writes.qsize()
 
     async def _persist(self, write: Callable[[], None]) -> None:
-        """Does a write, however long the database is away; each is such that doing it again changes nothing."""
+        """Retries a write for as long as the database is unavailable; each write is idempotent."""
         pause = FIRST_PAUSE
         while True:
             try:

@@ -1,8 +1,8 @@
-"""Keeps ``position:{symbol}`` in Redis in step with ``trading.positions``: told of changes, and looking for itself.
+"""Syncs ``position:{symbol}`` in Redis with ``trading.positions``: by notifications of changes, and by full reads.
 
-PostgreSQL tells on its channel ``positions`` which symbol has changed, so a change is in Redis some
-milliseconds after its commit. What is told while the mirror is away is lost; a look at the whole table
-every five seconds makes up for it, and for whatever Redis lost.
+PostgreSQL notifies on its channel ``positions`` which symbol has changed, so a change is in Redis some milliseconds
+after its commit. Notifications during a disconnection are lost; a read of the whole table every five seconds corrects
+that, and whatever Redis has lost.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
     from psycopg.rows import DictRow
 
 CHANNEL = "positions"
-"""Of PostgreSQL, on which the symbols of changed positions are told."""
+"""PostgreSQL's notification channel for the symbols of changed positions."""
 
 EVERY = 5.0
-"""Seconds between two looks at the whole table (data architecture §4.1)."""
+"""Seconds between two reads of the whole table."""
 
 PAUSE = 0.5
-"""Seconds between two attempts while a server is away."""
+"""Seconds between two attempts while a server is unavailable."""
 
 
 class PositionWriter(Protocol):
-    """Where positions are mirrored."""
+    """The store that positions are synced to."""
 
     async def write_positions(self, positions: Mapping[str, Mapping[str, str]], *, whole: bool) -> None:
-        """Writes positions by symbol; without columns: deletes. Whole: what else is there goes."""
+        """Writes positions by symbol; deletes those without columns, and with ``whole`` all that are not given."""
 
 
 class PositionSync:
-    """Mirrors positions until it is cancelled.
+    """Syncs positions until it is cancelled.
 
     Args:
         database_url: libpq URL of a user that may read ``trading.positions``: any of the roles.
         writer: the live store.
-        every: seconds between two looks at the whole table.
-        sleep: waits while a server is away.
+        every: seconds between two reads of the whole table.
+        sleep: waits while a server is unavailable.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class PositionSync:
         sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
         self.looks = 0
-        """How often the whole table was mirrored."""
+        """Number of syncs of the whole table."""
         self.error: StoreError | None = None
-        """Why the mirror stands still; None while it does not."""
+        """Why the sync does not progress; None while it does."""
         self._url = database_url
         self._writer = writer
         self._every = every
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Mirrors; over restarts of PostgreSQL and Redis."""
+        """Syncs, across restarts of PostgreSQL and Redis."""
         import psycopg
 
         while True:
@@ -76,7 +76,9 @@ class PositionSync:
             except StoreError as error:
                 self.error = error
             except psycopg.Error as error:
-                self.error = StoreUnavailable("PostgreSQL does not tell of positions.", received=str(error).strip())
+                self.error = StoreUnavailable(
+                    "The positions cannot be read from PostgreSQL.", received=str(error).strip()
+                )
             await self._sleep(PAUSE)
 
     async def _sync(self) -> None:
@@ -94,12 +96,12 @@ class PositionSync:
                 await self._follow(connection)
 
     async def _follow(self, connection: AsyncConnection[DictRow]) -> None:
-        """Mirrors what is told until it is time to look at everything again."""
+        """Syncs changed positions until the next read of the whole table is due."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._every
         while (left := end - loop.time()) > 0:
-            changed = {told.payload async for told in connection.notifies(timeout=left, stop_after=1)}
-            changed |= {told.payload async for told in connection.notifies(timeout=0)}
+            changed = {notification.payload async for notification in connection.notifies(timeout=left, stop_after=1)}
+            changed |= {notification.payload async for notification in connection.notifies(timeout=0)}
             if changed:
                 await self._write(connection, sorted(changed))
 

@@ -1,9 +1,9 @@
-"""The live process, put together: what ``trading-platform stream`` runs.
+"""The live process: what ``trading-platform stream`` runs.
 
-The feeds' pipelines are the main parts; around them quotes go to Redis, positions are mirrored there,
-orders' changes are told, silence is noticed, outages are repaired and the session's state is kept. Each of
-these is started again when it fails (:mod:`trading_platform.streaming.supervisor`). On the signal to stop
-the feeds are closed, what they said is stored, and the others leave.
+The feeds' pipelines are the main parts. The other parts write quotes to Redis, sync positions to it, publish changes
+of orders, detect inactivity, repair outages and update the session's state. A part that fails is restarted
+(:mod:`trading_platform.streaming.supervisor`). On the signal to stop, the feeds are closed, their events are stored,
+and the other parts end.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ COMPONENT = "streamer"
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a stream works with.
+    """The stores, sources and callbacks of a stream.
 
     Attributes:
-        stores: the database, as ``ingest``.
-        sources: where outages are repaired from.
+        stores: the database, in the role ``ingest``.
+        sources: sources from which outages are repaired.
         live: Redis.
-        orders: who tells the changes of orders.
+        orders: publishes the changes of orders.
         clock: the receiver's clock.
-        database_url: libpq URL of the database, as ``ingest``; positions are listened to there.
-        on_event: called with each event and when it came, in order, as to record it.
-        abort: called at the end, for requests that wait until a source may be asked.
+        database_url: libpq URL of the database, in the role ``ingest``; for notifications of positions.
+        on_event: called with each event and its time of receipt, in order, for example to record it.
+        abort: called at the end; aborts requests that wait for a rate limiter.
     """
 
     stores: Stores
@@ -70,24 +70,24 @@ class Surroundings:
 
 
 class StreamProcess:
-    """Some feeds and what belongs to them.
+    """Runs feeds and the parts around them.
 
     Args:
         plans: the feeds, each of another source.
-        around: what to work with.
-        part: name of the part of the universe that is followed; empty for the whole of it. Several processes that
-            share the universe have a circuit and a state of their own.
+        around: stores, sources and callbacks.
+        part: name of the part of the universe that is followed; empty for the whole of it. Each of several processes
+            that share the universe has its own circuit and state.
 
     Attributes:
-        sink: where quotes go.
-        supervisor: the parts that run.
+        sink: writes the quotes.
+        supervisor: runs the parts.
         latest: the newest quote of each symbol.
-        progress: how far each feed is, by source.
+        progress: progress of each feed, by source.
     """
 
     def __init__(self, plans: Sequence[FeedPlan], around: Surroundings, *, part: str = "") -> None:
         self.sink = QuoteSink(around.live, clock=around.clock)
-        self.supervisor = Supervisor(self._tell)
+        self.supervisor = Supervisor(self._log_failure)
         self.latest: dict[str, Quote] = {}
         self.progress: dict[str, Progress] = {}
         self._plans = plans
@@ -101,7 +101,7 @@ class StreamProcess:
         self._guard = FeedGuard(around.live, self._audit, self._trading, component=component, clock=around.clock)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Streams until ``stop`` is set; returns when all that was said is stored."""
+        """Streams until ``stop`` is set; returns when all received events are stored."""
         feeds: dict[str, Part] = {f"feed {plan.source}": partial(self._feed, plan, stop) for plan in self._plans}
         around: dict[str, Part] = {
             "quotes": self.sink.run,
@@ -114,7 +114,7 @@ class StreamProcess:
         try:
             await self.supervisor.run({**feeds, **around}, stop, main=list(feeds))
         finally:
-            self._around.abort()  # a repair that waits in a thread would keep the process until it had its answer
+            self._around.abort()  # a repair that waits in a thread would hold up the process until its response
             await self._around.live.close()
 
     async def _feed(self, plan: FeedPlan, stop: asyncio.Event) -> None:
@@ -154,7 +154,7 @@ class StreamProcess:
         self.sink.offer(quote)
 
     def _trading(self, now: datetime) -> list[str]:
-        """The symbols whose market is open and whose source is expected to be there."""
+        """The symbols with an open market and a source that is expected to be available."""
         away = {symbol for plan in self._plans if plan.away(now) for symbol in plan.symbols}
         return [
             symbol
@@ -181,7 +181,7 @@ class StreamProcess:
             await asyncio.sleep(SESSION_PAUSE)
 
     def _state(self, began: datetime) -> Mapping[str, str]:
-        """The fields of the session; those of a process with a part of the universe say which."""
+        """The fields of the session; a process with a part of the universe adds its name to each."""
         progress = list(self.progress.values())
         late = len(progress) < len(self._plans) or any(each.failing for each in progress)
         until = [each.until for each in progress if each.until]
@@ -194,15 +194,15 @@ class StreamProcess:
         }
         return {f"{name}:{self._part}": value for name, value in state.items()} if self._part else state
 
-    def _tell(self, part: PartState, error: Exception) -> None:
-        """A part has failed: the log of events says so, unless the database is what failed."""
+    def _log_failure(self, part: PartState, error: Exception) -> None:
+        """Writes a part's failure to the system events, unless the database itself has failed."""
 
         def log() -> None:
             self._audit.log(
                 event_type="part_failed",
                 severity=Severity.ERROR,
                 component=COMPONENT,
-                message=f"The part {part.name} failed and is started again: {part.error}",
+                message=f"The part {part.name} failed and is restarted: {part.error}",
                 metadata={"part": part.name, "restarts": part.restarts, "error": type(error).__name__},
             )
 

@@ -1,8 +1,8 @@
-"""Between the feed and Redis: takes every quote at once, and writes of each symbol what is newest when Redis is ready.
+"""Between the feed and Redis: takes every quote at once, and writes each symbol's newest when Redis is ready.
 
-Under pressure quotes are conflated: what was not written when the next one of the symbol comes is
-superseded by it, side by side. So what waits is never more than a quote a symbol, however long Redis is
-away. Trades do not come here: each of them counts.
+Under load quotes are conflated: a quote that is not yet written is superseded by the symbol's next one, field by
+field. So at most one quote per symbol waits, however long Redis is unavailable. Trades do not pass here, because each
+of them counts.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 
 PAUSE = 0.02
-"""Seconds between two writes: what comes meanwhile goes in one batch."""
+"""Seconds between two writes: the quotes of that time go in one batch."""
 
 LONGEST_PAUSE = 1.0
-"""Seconds between two attempts at a Redis that is away."""
+"""Maximum number of seconds between two attempts while Redis is unavailable."""
 
 LAST_WRITE = 5.0
-"""Seconds that the last write may take when the sink is told to stop."""
+"""Seconds that the last write may take when the sink is stopped."""
 
 BATCH = 1_000
-"""Quotes written at once: some ten milliseconds of Redis's time."""
+"""Number of quotes written at once: some ten milliseconds of Redis's time."""
 
 
 class QuoteWriter(Protocol):
-    """Where quotes go."""
+    """The store of quotes."""
 
     async def write_quotes(self, quotes: Iterable[Quote]) -> int:
-        """Writes quotes; how many were not older than those there."""
+        """Writes quotes; returns how many were not older than the stored ones."""
 
 
 @dataclass(slots=True)
 class SinkCounts:
-    """What became of the quotes: ``received = refused + conflated + outdated + written + waiting``.
+    """Counts of quotes: ``received = rejected + conflated + outdated + written + waiting``.
 
     Attributes:
         received: taken from the feed.
-        rejected: break a rule of :mod:`trading_platform.domain.market.event_validation`, or are of no symbol.
-        conflated: superseded by a newer one of their symbol before they were written.
-        outdated: older than what waited, or than what Redis had.
-        written: arrived.
-        waiting: to be written.
-        failed: attempts to write that Redis did not confirm; their quotes wait on.
+        rejected: break a rule of :mod:`trading_platform.domain.market.event_validation`, or have no valid symbol.
+        conflated: superseded by a newer quote of their symbol before they were written.
+        outdated: older than the waiting quote, or than the one in Redis.
+        written: written to Redis.
+        waiting: still to be written.
+        failed: writes that Redis did not confirm; their quotes are still waiting.
     """
 
     received: int = 0
@@ -64,12 +64,12 @@ class SinkCounts:
 
 
 class QuoteSink:
-    """Takes quotes without waiting, writes them as fast as Redis takes them.
+    """Takes quotes without blocking, and writes them as fast as Redis takes them.
 
     Args:
         writer: the live store.
-        rejected: called with each quote that cannot be used, and why.
-        clock: the receiver's.
+        rejected: called with each rejected quote and its fault.
+        clock: the receiver's clock.
         sleep: waits between two writes.
     """
 
@@ -92,7 +92,7 @@ class QuoteSink:
         self._arrived = asyncio.Event()
 
     def offer(self, quote: Quote) -> None:
-        """Takes a quote; never waits."""
+        """Takes a quote; never blocks."""
         self.counts.received += 1
         fault = self._fault(quote)
         if fault is not None:
@@ -103,7 +103,7 @@ class QuoteSink:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Writes until it is cancelled; then what still waits, if Redis takes it within five seconds."""
+        """Writes until it is cancelled; then writes the waiting quotes, if Redis takes them within five seconds."""
         pause = PAUSE
         try:
             while True:
@@ -115,7 +115,7 @@ class QuoteSink:
             raise
 
     async def flush(self) -> bool:
-        """Writes what waits; whether all of it was taken."""
+        """Writes the waiting quotes; returns whether Redis took all of them."""
         while self._waiting:
             symbols = list(self._waiting)[:BATCH]
             batch = [self._waiting.pop(symbol) for symbol in symbols]
@@ -154,7 +154,7 @@ class QuoteSink:
         self.counts.waiting = len(self._waiting)
 
     def _put_back(self, batch: Iterable[Quote]) -> None:
-        """What was not confirmed waits on, under what came meanwhile."""
+        """Puts unconfirmed quotes back, below newer quotes of their symbols."""
         self.counts.failed += 1
         for quote in batch:
             newer = self._waiting.pop(quote.symbol, None)
@@ -173,7 +173,7 @@ class QuoteSink:
 
 
 def _over(older: Quote, newer: Quote) -> Quote:
-    """The newer one; what it does not say is as it was."""
+    """The newer quote, with the older one's values in fields that it does not have."""
     return Quote(
         newer.symbol,
         newer.time,

@@ -1,4 +1,4 @@
-"""Events as the lines of a recording hold them; the file around them is :mod:`trading_platform.streaming.recording`."""
+"""Events as lines of a recording; :mod:`trading_platform.streaming.recording` reads and writes the file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Recorded:
 
     Attributes:
         offset: its line, counted from 0; the header is line 0.
-        event: what the feed said.
-        received: the receiver's clock at that moment.
+        event: the event that the feed emitted.
+        received: time of receipt, by the receiver's clock.
     """
 
     offset: int
@@ -34,8 +34,8 @@ class UnreadableLine(Exception):
     """A line that is no event.
 
     Args:
-        reason: why.
-        detail: in words.
+        reason: the rejection reason.
+        detail: the reason as text.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -44,7 +44,7 @@ class UnreadableLine(Exception):
 
 
 def fields_of(event: Event) -> dict[str, Any]:
-    """An event as JSON holds it, numbers as text."""
+    """The JSON fields of an event, with numbers as text."""
     fields: dict[str, Any] = {"event": _NAMES[type(event)], "time": text_of_time(event.time)}
     if isinstance(event, Trade):
         fields |= {"symbol": event.symbol, "price": str(event.price), "quantity": str(event.quantity)}
@@ -58,10 +58,10 @@ def fields_of(event: Event) -> dict[str, Any]:
 
 
 def recorded_of(offset: int, fields: Any) -> Recorded:
-    """What :func:`fields_of` gave, read from a line.
+    """The event of a line's fields; the inverse of :func:`fields_of`.
 
     Raises:
-        UnreadableLine: if it is no event.
+        UnreadableLine: if the fields are no event.
     """
     if not isinstance(fields, dict):
         raise UnreadableLine(Reason.UNSUPPORTED, "the line is not an object")
@@ -77,7 +77,7 @@ def recorded_of(offset: int, fields: Any) -> Recorded:
     except KeyError as missing:
         raise UnreadableLine(Reason.MISSING_VALUE, f"{missing.args[0]} is missing") from None
     except (InvalidOperation, TypeError, ValueError):
-        raise UnreadableLine(Reason.UNREADABLE_NUMBER, "a value is not what it should be") from None
+        raise UnreadableLine(Reason.UNREADABLE_NUMBER, "a value has the wrong type or is no number") from None
 
 
 def _event(fields: dict[str, Any], time: datetime) -> Event:
@@ -96,7 +96,7 @@ def _event(fields: dict[str, Any], time: datetime) -> Event:
         return FeedUp(time, frozenset(map(_name, fields["symbols"])))
     if kind == "down":
         return FeedDown(time, frozenset(map(_name, fields["symbols"])), _name(fields["reason"]))
-    raise UnreadableLine(Reason.UNSUPPORTED, f"{kind!r:.40} is no kind of event")
+    raise UnreadableLine(Reason.UNSUPPORTED, f"{kind!r:.40} is not a kind of event")
 
 
 def _number(value: Any) -> Decimal:
@@ -110,15 +110,15 @@ def _name(value: Any) -> str:
 
 
 def text_of_time(timestamp: datetime) -> str:
-    """A moment by RFC 3339, with microseconds."""
+    """A timestamp as RFC 3339 text, with microseconds."""
     return timestamp.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def time_of_text(text: str) -> datetime:
-    """What :func:`text_of_time` gave.
+    """The timestamp of a text; the inverse of :func:`text_of_time`.
 
     Raises:
-        ValueError, TypeError, OverflowError: if it is no time with its zone.
+        ValueError, TypeError, OverflowError: if the text is no timestamp with its zone.
     """
     timestamp = datetime.fromisoformat(text)
     if timestamp.tzinfo is None:

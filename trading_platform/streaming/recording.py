@@ -1,8 +1,8 @@
-"""Recordings of a feed: what it said, one event a line, to be played back by :mod:`trading_platform.streaming.replay`.
+"""Recordings of a feed: one event per line, for :mod:`trading_platform.streaming.replay`.
 
-A recording is JSON lines in gzip members of bounded size. The first line tells the format's version, the
-source and the symbols with the basis of their bars; numbers are text, times RFC 3339 with microseconds. After
-a kill it can be read up to the tear, and recorded on: the whole lines before the tear are kept.
+A recording is JSON lines in gzip members of bounded size. The first line has the format's version, the source and the
+symbols with the basis of their bars; numbers are text, times RFC 3339 with microseconds. After a kill a recording can
+be read, and continued, up to the truncated gzip member: the whole lines before it are kept.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ FORMAT, VERSION = "trading-platform-events", 1
 
 MEMBER_EVENTS = 1_000
 MEMBER_TIME = timedelta(seconds=1)
-"""After so many events, or so long, a gzip member is written: what a kill can lose at most."""
+"""Events and time after which a gzip member is written: the most that a kill can lose."""
 
 NOT_RECORDED = "the feed was not recorded"
 """The reason of the outage between two parts of a recording."""
 
-_GZIP = 31  # zlib's word for a gzip header and trailer
+_GZIP = 31  # zlib's wbits for a gzip header and trailer
 _MAGIC = b"\x1f\x8b"
 _CHUNK = 256 * 1024
 _LONGEST_LINE = 4 * 1024**2
@@ -50,14 +50,14 @@ _LONGEST_LINE = 4 * 1024**2
 
 @dataclass(frozen=True)
 class RecordingHeader:
-    """What the first line tells.
+    """The first line of a recording.
 
     Attributes:
-        source: whose feed it is.
-        started: when the recording began; with the source its name.
-        basis: the price of each symbol's bars.
-        grace: how long after a minute's end its events could still come in.
-        fill_no_trade: whether a minute without trades has a bar at the last price.
+        source: name of the feed's source.
+        started: start of the recording; together with the source it identifies the recording.
+        basis: the basis of each symbol's bars.
+        grace: time after the end of a minute in which its events are still accepted.
+        fill_no_trade: whether a minute without trades gets a bar at the last price.
     """
 
     source: str
@@ -67,7 +67,7 @@ class RecordingHeader:
     fill_no_trade: bool = False
 
     def as_line(self) -> bytes:
-        """The line."""
+        """The header as a line of the file."""
         return as_line(
             {
                 "format": FORMAT,
@@ -82,32 +82,32 @@ class RecordingHeader:
 
     @classmethod
     def of_line(cls, line: bytes, path: Path) -> RecordingHeader:
-        """What :meth:`as_line` gave.
+        """The header of a line; the inverse of :meth:`as_line`.
 
         Raises:
-            MalformedPayload: if it is none.
-            InvalidRequest: if the recording is of a version that is not known.
+            MalformedPayload: if the line is no header.
+            InvalidRequest: if the recording has an unknown version.
         """
         try:
             fields = json.loads(line)
-            known = fields["format"] == FORMAT
-            if known and fields["version"] == VERSION:
+            has_format = fields["format"] == FORMAT
+            if has_format and fields["version"] == VERSION:
                 basis = {symbol: Basis(name) for symbol, name in fields["symbols"].items()}
                 grace = timedelta(seconds=fields["grace_seconds"])
                 started = time_of_text(fields["started"])
                 fill = fields["fill_no_trade" if "fill_no_trade" in fields else "fill_silent"]  # its former name
                 return cls(fields["source"], started, basis, grace, fill is True)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            known = False
-        if not known:
+            has_format = False
+        if not has_format:
             raise MalformedPayload(
                 f"{path} is not a recording of a feed.",
-                expected=f"a first line that tells the format {FORMAT}",
+                expected=f"a first line with the format {FORMAT}",
                 received=repr(line[:80]),
                 remedy="name a recording made by stream --record, or a file of trades or quotes",
             )
         raise InvalidRequest(
-            f"{path} is a recording of a newer kind.",
+            f"{path} is a recording of an unknown version.",
             expected=f"version {VERSION}",
             received=f"version {fields['version']}",
             remedy="use the version of the platform that made it",
@@ -115,19 +115,19 @@ class RecordingHeader:
 
 
 class RecordingWriter:
-    """Records a feed into a file; one that exists is recorded on, after an event that the feed was down meanwhile.
+    """Records a feed into a file; an existing file is continued, with a ``FeedDown`` event for the time between.
 
-    Not for several processes at once. A context manager.
+    A file must not be written by several processes at once. The writer is a context manager.
 
     Args:
-        path: the file, customarily ``.jsonl.gz``.
-        source: whose feed it is.
-        basis: the price of each symbol's bars.
-        grace, fill_no_trade: as the bars are built with.
-        clock: the receiver's.
+        path: the file, usually ``.jsonl.gz``.
+        source: name of the feed's source.
+        basis: the basis of each symbol's bars.
+        grace, fill_no_trade: as in the builder of the bars.
+        clock: the receiver's clock.
 
     Raises:
-        MalformedPayload, InvalidRequest: if the file exists and is no recording of the same.
+        MalformedPayload, InvalidRequest: if the file exists and is no recording with the same header.
     """
 
     def __init__(
@@ -153,11 +153,11 @@ class RecordingWriter:
         self.flush()
 
     def write(self, event: Event, received: datetime | None = None) -> None:
-        """Records an event; it is in the file a second later at the latest, if events go on.
+        """Records an event; it is in the file after one second at the latest, as long as events arrive.
 
         Args:
-            event: what the feed said.
-            received: when it came; the clock is asked where it is not given.
+            event: the event that the feed emitted.
+            received: time of receipt; by default the present time.
         """
         now = received or self._clock()
         self._lines.append(as_line({**fields_of(event), "received": text_of_time(now)}))
@@ -166,7 +166,7 @@ class RecordingWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what is not in the file yet, as one gzip member."""
+        """Writes the buffered lines as one gzip member."""
         if self._lines:
             engine = zlib.compressobj(wbits=_GZIP)
             self._file.write(engine.compress(b"".join(self._lines)) + engine.flush())
@@ -174,7 +174,7 @@ class RecordingWriter:
             self._lines = []
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the buffered lines and closes the file."""
         self.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -189,18 +189,18 @@ class RecordingWriter:
 
 
 Reject = Callable[[int, Reason, str, str], None]
-"""Is told of a line that is no event: its number from 1, the reason, in words, and the line."""
+"""Called with a line that is no event: its number from 1, the reason, the detail, and the line."""
 
 
 class Recording:
-    """A recording to be read.
+    """Reads a recording.
 
     Args:
         path: the file, compressed or not.
 
     Raises:
-        MalformedPayload: if it is no recording.
-        InvalidRequest: if it is one of a version that is not known.
+        MalformedPayload: if the file is no recording.
+        InvalidRequest: if the recording has an unknown version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -208,15 +208,15 @@ class Recording:
         self.header = RecordingHeader.of_line(next(_lines(path), b""), path)
 
     def count(self) -> int:
-        """How many lines there are, with the header."""
+        """The number of lines, including the header."""
         return sum(1 for _ in _lines(self.path))
 
     def events(self, after: int = 0, *, reject: Reject) -> Iterator[Recorded]:
-        """The events in the order in which they came, up to the end or the tear.
+        """The events in the order of receipt, up to the end or a truncated gzip member.
 
         Args:
-            after: offset after which to begin; what comes before it is not looked at.
-            reject: is told of lines that are no events.
+            after: offset after which to begin; earlier lines are not parsed.
+            reject: called with each line that is no event.
         """
         for offset, line in enumerate(_lines(self.path)):
             if offset <= max(after, 0):
@@ -243,7 +243,7 @@ def _shown(line: bytes) -> str:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The whole lines of a recording; what comes after the last line's end was torn off."""
+    """The whole lines of a recording; an incomplete last line is left out."""
     left = b""
     with path.open("rb") as file:
         for data, _ in _inflated(file):
@@ -259,7 +259,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _inflated(file: BinaryIO) -> Iterator[tuple[bytes, int | None]]:
-    """The content piece by piece, each with the place in the file up to which whole gzip members lead."""
+    """The content in chunks; a chunk that ends a gzip member comes with the file offset of that end."""
     compressed = file.read(2) == _MAGIC
     file.seek(0)
     engine, packed = zlib.decompressobj(_GZIP), b""
@@ -281,14 +281,14 @@ def _inflated(file: BinaryIO) -> Iterator[tuple[bytes, int | None]]:
 
 
 def _mend(path: Path, symbols: frozenset[str], now: datetime) -> list[bytes]:
-    """Takes a torn gzip member off the end; gives the whole lines that were in it, and one that it was torn there."""
-    good, torn, tail = 0, b"", b""
+    """Removes a truncated gzip member from the end; returns its whole lines and a ``FeedDown`` event for the gap."""
+    good, truncated, tail = 0, b"", b""
     with path.open("r+b") as file:
         for data, end in _inflated(file):
-            good, torn = (good, torn + data) if end is None else (end, b"")
+            good, truncated = (good, truncated + data) if end is None else (end, b"")
             tail = (tail + data)[-_CHUNK:]
         file.truncate(good)
-    lines = [line + b"\n" for line in torn.split(b"\n")[:-1]]
+    lines = [line + b"\n" for line in truncated.split(b"\n")[:-1]]
     received = max((time for line in tail.split(b"\n") if (time := _received(line)) is not None), default=None)
     if received is not None:
         lines.append(as_line({**fields_of(FeedDown(received, symbols, NOT_RECORDED)), "received": text_of_time(now)}))
@@ -296,7 +296,7 @@ def _mend(path: Path, symbols: frozenset[str], now: datetime) -> list[bytes]:
 
 
 def _received(line: bytes) -> datetime | None:
-    """The time that a line tells of, not later than it came; None for a line that is no event."""
+    """The time of a line's event, at most its time of receipt; None for a line that is no event."""
     try:
         recorded = recorded_of(0, json.loads(line))
     except (UnreadableLine, ValueError, RecursionError):
@@ -307,17 +307,17 @@ def _received(line: bytes) -> datetime | None:
 def _check_same(path: Path, header: RecordingHeader) -> None:
     with path.open("rb") as file:
         compressed = file.read(2) == _MAGIC
-    kept = Recording(path).header
-    if not compressed or replace(kept, started=header.started) != header:
+    existing = Recording(path).header
+    if not compressed or replace(existing, started=header.started) != header:
         raise InvalidRequest(
-            f"{path} cannot be recorded on.",
+            f"{path} cannot be continued.",
             expected=f"a compressed recording of {_described(header)}",
-            received=f"a {'compressed' if compressed else 'plain'} recording of {_described(kept)}",
+            received=f"a {'compressed' if compressed else 'plain'} recording of {_described(existing)}",
             remedy="name another file",
         )
 
 
 def _described(header: RecordingHeader) -> str:
     symbols = ", ".join(f"{symbol} by {basis.value}" for symbol, basis in sorted(header.basis.items()))
-    silent = ", silent minutes filled" if header.fill_no_trade else ""
-    return f"{header.source} ({symbols}; grace {header.grace.total_seconds():g} s{silent})"
+    filled = ", minutes without trades filled" if header.fill_no_trade else ""
+    return f"{header.source} ({symbols}; grace {header.grace.total_seconds():g} s{filled})"

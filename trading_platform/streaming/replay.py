@@ -1,8 +1,8 @@
-"""Files of trades or quotes, and recordings of a feed, through the same bars as the live path at any speed.
+"""Replays files of trades or quotes, and recordings of a feed, with the bar builder of the live path, at any speed.
 
-What was stored goes on from its position: a replay that was killed continues, a second one changes nothing.
-What can be replayed: :mod:`trading_platform.streaming.replay_inputs`; where minutes go:
-:mod:`trading_platform.streaming.replay_sinks`; the live path itself: :mod:`trading_platform.streaming.pipeline`.
+A replay resumes from its stored position: one that was killed continues, a second one changes nothing. Inputs are in
+:mod:`trading_platform.streaming.replay_inputs`, sinks in :mod:`trading_platform.streaming.replay_sinks`, the live path
+in :mod:`trading_platform.streaming.pipeline`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from trading_platform.streaming.replay_sinks import FinalMinutesSink
 from trading_platform.workflows.progress import Progress, silent
 
 MINUTES_AT_ONCE = 240
-"""Final minutes that are stored in one transaction when nobody waits for them."""
+"""Number of final minutes that are stored in one transaction when the replay runs at full speed."""
 
 _REPORT_EVERY = 5_000  # events
 _NOTHING_READ = -1
@@ -32,18 +32,18 @@ _NOTHING_READ = -1
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """What came of a replay.
+    """The result of a replay.
 
     Attributes:
-        origin: what was replayed.
-        source: of its bars.
-        symbols: whose bars they are.
-        basis: the prices they are made of.
-        counts: what became of its events, since the beginning of the input.
-        rejected: rows and events that were refused this time.
-        went_on_after: offset of the last event that was stored before; None if it began anew.
-        bars: bars made this time.
-        since: all minutes before it were stored before.
+        origin: the input that was replayed.
+        source: source of its bars.
+        symbols: symbols of its bars.
+        basis: the prices that the bars are built from.
+        counts: counts of the events, from the beginning of the input.
+        rejected: number of rows and events that this replay rejected.
+        went_on_after: offset of the last event stored by an earlier replay; None if there was none.
+        bars: number of bars that this replay built.
+        since: all minutes before it were stored by earlier replays.
         until: all minutes before it are final.
     """
 
@@ -69,25 +69,25 @@ def replay(
     progress: Progress = silent,
     minutes_at_once: int = 1,
 ) -> ReplayReport:
-    """Replays from where the sink's position is to the end.
+    """Replays an input from the sink's position to the end.
 
     Args:
-        source: what is replayed.
-        sink: where the final minutes go.
-        speed: how many times as fast as it happened; None means as fast as can be.
-        clock: tells the time: the pace is kept by it, and events from later than it are refused.
+        source: the input.
+        sink: takes the final minutes.
+        speed: factor to the original speed; None means as fast as possible.
+        clock: returns the current time: it sets the pace, and events later than it are rejected.
         sleep: waits.
-        progress: is told of the events read.
-        minutes_at_once: final minutes that are committed together.
+        progress: receives the number of events read.
+        minutes_at_once: number of final minutes that are committed together.
 
     Raises:
         InvalidRequest: if the stored position belongs to another grace or basis.
-        StoreError: if the sink cannot take them; what was committed stays, and a second replay goes on.
+        StoreError: if the sink cannot store the minutes; committed minutes stay, and a second replay continues.
     """
     builder = BarBuilder(source.source, basis=source.basis, grace=source.grace, fill_no_trade=source.fill_no_trade)
-    kept = sink.position(source.stream)
-    if kept is not None:
-        builder.restore(kept)
+    stored = sink.position(source.stream)
+    if stored is not None:
+        builder.restore(stored)
     run = _Run(source, sink, builder, timedelta(minutes=minutes_at_once))
     after, since = builder.read, builder.until
     pace = _Pace(speed, clock, sleep)
@@ -117,7 +117,7 @@ def replay(
 
 @dataclass
 class _Run:
-    """The part of a replay that is under way."""
+    """The state of a running replay."""
 
     source: ReplayInput
     sink: FinalMinutesSink
@@ -136,7 +136,7 @@ class _Run:
             self.commit()
 
     def commit(self) -> None:
-        """What was refused first: seen again after a kill it is known already."""
+        """Commits rejected rows first: after a kill they come again, and the sink stores each once."""
         self._emit_rejected()
         minutes = self.builder.take_final()
         if minutes is not None:
@@ -162,7 +162,7 @@ class _Run:
 
 
 class _Pace:
-    """Waits so that events come as far apart as they were, divided by the speed."""
+    """Waits so that the time between events is the original time divided by the speed."""
 
     def __init__(self, speed: float | None, clock: Clock, sleep: Sleep) -> None:
         self._speed = speed

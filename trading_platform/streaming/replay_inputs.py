@@ -1,6 +1,6 @@
-"""What can be replayed: files of trades or quotes, and recordings of a feed.
+"""Inputs of a replay: files of trades or quotes, and recordings of a feed.
 
-The replay itself: :mod:`trading_platform.streaming.replay`.
+The replay itself is :mod:`trading_platform.streaming.replay`.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from trading_platform.streaming.recording import Recording, is_recording
 
 @dataclass
 class ReplayInput:
-    """Something that can be replayed.
+    """An input of a replay.
 
     Attributes:
         stream: name of its position in the database: the same for the same content and basis.
-        origin: where it is, for the quarantine.
-        source: what stands in the column ``source`` of its bars.
-        basis: the price of each symbol's bars.
-        grace: how long after a minute's end its events may still come in.
-        fill_no_trade: whether a minute without trades has a bar at the last price.
-        complete: whether its end is the end of what it tells of; a recording may go on.
+        origin: its path, for the quarantine.
+        source: value of the column ``source`` of its bars.
+        basis: the basis of each symbol's bars.
+        grace: time after the end of a minute in which its events are still accepted.
+        fill_no_trade: whether a minute without trades gets a bar at the last price.
+        complete: whether no further events can follow its end; a recording may be continued.
         length: its last offset plus one.
-        events: gives the events after an offset.
-        line_of: gives the line of an offset, from 1.
-        rejected: rows of it that are no events, added to while it is read.
+        events: returns the events after an offset.
+        line_of: returns the line of an offset, from 1.
+        rejected: its rows that are no events; grows while it is read.
     """
 
     stream: str
@@ -58,18 +58,18 @@ class ReplayInput:
 def open_inputs(
     path: Path, *, basis: Basis | None = None, options: ImportOptions | None = None, zone_of: ZoneOf
 ) -> list[ReplayInput]:
-    """What a file holds that can be replayed: a recording, or the tables of ticks in it.
+    """Opens the inputs of a file: a recording, or the tables of ticks in it.
 
     Args:
         path: the file.
-        basis: the price the bars are made of; None means trades where there are any, else the mid of
-            quotes, and what a recording says of itself.
-        options: what was said about the file; of a recording only the symbol counts.
-        zone_of: the zone of a symbol's exchange, for times that are local to it.
+        basis: the price that the bars are built from; None means trades, for a file of quotes their mid, and for
+            a recording the basis in its header.
+        options: options for reading the file; for a recording only the symbol is used.
+        zone_of: the time zone of a symbol's exchange, for local times.
 
     Raises:
-        InvalidRequest: if there is no such file, or nothing in it can be replayed like that.
-        SourceError: if its content cannot be made out.
+        InvalidRequest: if there is no such file, or it cannot be replayed with these options.
+        SourceError: if its content cannot be read.
     """
     options = options or ImportOptions()
     if path.is_file() and is_recording(path):
@@ -88,7 +88,7 @@ def _of_ticks(ticks: TickFile, basis: Basis | None, origin: str, options: Import
             f"{origin} cannot give such bars.",
             expected="trade" if of_trades else "bid, ask or mid",
             received=f"--basis {basis.value} for a file of {ticks.kind.value}",
-            remedy="leave --basis out, or choose one of the expected",
+            remedy="omit --basis, or choose one of the expected values",
         )
     rejected = [
         rejected_row(row["line"], row["reason"], row["detail"], row["record"], row["time"], ticks.symbol)
@@ -118,7 +118,7 @@ def _of_recording(recording: Recording, basis: Basis | None, symbol: str | None)
             f"{recording.path} holds nothing of {symbol}.",
             expected=f"one of {', '.join(header.basis)}",
             received=symbol,
-            remedy="choose one of the expected, or leave --symbol out",
+            remedy="choose one of the expected symbols, or omit --symbol",
         )
     chosen = {name: basis or own for name, own in header.basis.items() if symbol in (None, name)}
     rejected: list[dict[str, Any]] = []
@@ -150,6 +150,6 @@ def _of_recording(recording: Recording, basis: Basis | None, symbol: str | None)
 def rejected_row(
     line: int, reason: str, detail: str, record: str | None, time: datetime | None, symbol: str | None
 ) -> dict[str, Any]:
-    """A refused row of ``REJECTED_SCHEMA``, with the symbol that it is kept under."""
+    """A rejected row of ``REJECTED_SCHEMA``, with its symbol."""
     names = ("line", "reason", "detail", "record", "time", "symbol")
     return dict(zip(names, (line, str(reason), detail, record, time, symbol), strict=True)) | {"row_count": 1}

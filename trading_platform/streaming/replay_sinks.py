@@ -1,6 +1,6 @@
-"""Where the final minutes of a replay go: the database, or memory for a look.
+"""Sinks of a replay's final minutes: the database, or memory for display.
 
-The replay itself: :mod:`trading_platform.streaming.replay`.
+The replay itself is :mod:`trading_platform.streaming.replay`.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from trading_platform.stores.market_data.stream.store import StreamStore
 
 
 class FinalMinutesSink(Protocol):
-    """Where final minutes go, each exactly once."""
+    """Takes final minutes, each exactly once."""
 
     def position(self, stream: str) -> Mapping[str, Any] | None:
-        """The state of the bars' builder that was committed last; None before the first."""
+        """The last committed state of the bar builder; None before the first commit."""
 
     def commit(self, stream: str, source: str, minutes: FinalMinutes, position: Mapping[str, Any]) -> None:
-        """Takes minutes and the position after them, both or neither."""
+        """Takes minutes and the position after them, atomically."""
 
     def reject(self, source: str, symbol: str | None, rejected: pl.DataFrame, origin: str) -> None:
-        """Takes refused rows, a frame of ``REJECTED_SCHEMA``; the same rows may come again."""
+        """Takes rejected rows, a frame of ``REJECTED_SCHEMA``; the same rows may come again."""
 
 
 class StoreSink:
-    """Final minutes into the database, refused rows into the quarantine.
+    """Writes final minutes to the database and rejected rows to the quarantine.
 
     Args:
         stream: stores bars, coverage and position in one transaction.
-        quarantine: where refused rows go.
-        clock: tells the time, for the record.
+        quarantine: stores rejected rows.
+        clock: returns the current time, for the coverage.
     """
 
     def __init__(self, stream: StreamStore, quarantine: QuarantineStore, clock: Clock) -> None:
@@ -46,12 +46,12 @@ class StoreSink:
         self._clock = clock
 
     def position(self, stream: str) -> Mapping[str, Any] | None:
-        """The stored one."""
-        kept = self._stream.position(stream)
-        return None if kept is None else kept.position
+        """The position in the database."""
+        stored = self._stream.position(stream)
+        return None if stored is None else stored.position
 
     def commit(self, stream: str, source: str, minutes: FinalMinutes, position: Mapping[str, Any]) -> None:
-        """In one transaction."""
+        """Stores minutes and position in one transaction."""
         self._stream.commit(
             stream,
             source,
@@ -64,29 +64,29 @@ class StoreSink:
         )
 
     def reject(self, source: str, symbol: str | None, rejected: pl.DataFrame, origin: str) -> None:
-        """Once each."""
+        """Stores each rejected row once."""
         self._quarantine.record(rejected, source=source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin)
 
 
 @dataclass
 class MemorySink:
-    """Final minutes kept in memory, to be shown or written to a file; nothing is stored."""
+    """Holds final minutes in memory, for display or a file; stores nothing."""
 
     minutes: list[FinalMinutes] = field(default_factory=list)
     positions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     rejected: list[pl.DataFrame] = field(default_factory=list)
 
     def position(self, stream: str) -> Mapping[str, Any] | None:
-        """What was committed here."""
+        """The position that was committed to this sink."""
         return self.positions.get(stream)
 
     def commit(self, stream: str, source: str, minutes: FinalMinutes, position: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Keeps them."""
+        """Appends the minutes and sets the position."""
         self.minutes.append(minutes)
         self.positions[stream] = position
 
     def reject(self, source: str, symbol: str | None, rejected: pl.DataFrame, origin: str) -> None:  # noqa: ARG002
-        """Keeps them."""
+        """Appends the rejected rows."""
         self.rejected.append(rejected)
 
     def bars(self) -> pl.DataFrame:

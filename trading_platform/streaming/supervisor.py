@@ -1,7 +1,7 @@
-"""Keeps the parts of the live process running: what fails is started again, what is told to stop leaves in order.
+"""Runs the parts of the live process: restarts a part that fails, and stops the parts in order.
 
-The parts themselves: :mod:`trading_platform.streaming.pipeline` and its neighbours. They share nothing but
-the stores, so that one that fails takes no other with it.
+The parts are :mod:`trading_platform.streaming.pipeline` and the modules beside it. They share nothing but the stores,
+so that the failure of one does not affect the others.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Part = Callable[[], Awaitable[None]]
 
 @dataclass
 class PartState:
-    """How a part fares.
+    """The state of a part.
 
     Attributes:
-        name: of the part.
-        running: whether it does.
-        restarts: how often it was started again.
-        error: why it failed last.
+        name: name of the part.
+        running: whether it is running.
+        restarts: number of restarts.
+        error: its last error.
     """
 
     name: str
@@ -36,13 +36,13 @@ class PartState:
 
 @dataclass
 class Supervisor:
-    """Runs parts until it is told to stop.
+    """Runs parts until it is stopped.
 
     Attributes:
-        publish: called with a part's state and its error whenever it failed.
-        sleep: waits before a part is started again.
-        make_backoff: gives the waits of one part before it is started again; they begin anew after it ran for a while.
-        parts: how each part fares, by name.
+        publish: called with a part's state and error after each failure.
+        sleep: waits before a restart.
+        make_backoff: returns the waits before the restarts of one part; they reset after it ran for a while.
+        parts: state of each part, by name.
     """
 
     publish: Callable[[PartState, Exception], None]
@@ -51,13 +51,13 @@ class Supervisor:
     parts: dict[str, PartState] = field(default_factory=dict)
 
     async def run(self, parts: dict[str, Part], stop: asyncio.Event, *, main: Sequence[str]) -> None:
-        """Runs parts side by side.
+        """Runs parts concurrently.
 
         Args:
-            parts: what each does, by name; one that returns has done its work.
-            stop: set from outside to end all; the ``main`` parts see to their own end by it, the others are cancelled
-                when these have ended.
-            main: the parts whose end ends the others.
+            parts: the parts by name; a part that returns has finished.
+            stop: set by the caller to end all parts; the ``main`` parts end by themselves when it is set, the others
+                are cancelled after that.
+            main: names of the main parts; when they have ended, the others are cancelled.
         """
         self.parts = {name: PartState(name) for name in parts}
         tasks = {name: asyncio.create_task(self._keep(name, part, stop)) for name, part in parts.items()}
@@ -77,7 +77,7 @@ class Supervisor:
                 await part()
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other parts go on
+            except Exception as error:  # noqa: BLE001 - whatever the error, the other parts go on
                 state.error = (
                     str(error) if isinstance(error, TradingPlatformError) else f"{type(error).__name__}: {error}"
                 )

@@ -53,7 +53,7 @@ def ours(stack: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def assert_plain(found: Finished, code: int) -> None:
     """In words for a person, and with the exit code that the documentation gives."""
     assert "Traceback" not in found.out + found.err
-    assert "failed in a way it should not" not in found.text
+    assert "failed with an unexpected error" not in found.text
     assert found.code == code, found.text
 
 
@@ -86,7 +86,7 @@ WRONG = [
         ["backfill", "SPY", "--start", "2012-01-01T10:00:00"], ["not a moment", "with its zone"], id="naive time"
     ),
     pytest.param(["backfill", "SPY", "--end", "tomorrow"], ["not a moment", "2024-01-31"], id="not a time"),
-    pytest.param(["export", "bars", "bars.xlsx"], ["ending does not say", ".parquet or .csv"], id="ending"),
+    pytest.param(["export", "bars", "bars.xlsx"], ["supported extension", ".parquet or .csv"], id="ending"),
     pytest.param(["export", "trades", "x.csv"], ["'trades' cannot be exported", "quarantine"], id="what to export"),
     pytest.param(["backfill", "SPY", "-t", "1m"], ["No 1m bars of SPY can be had", "import a file"], id="nothing had"),
     pytest.param(["import", "missing.csv"], ["missing.csv"], id="no such file"),
@@ -266,7 +266,7 @@ def test_an_env_file_that_is_not_text(ours: Installation, content: bytes) -> Non
     finally:
         (ours.data_dir / ".env").unlink()
     assert "Traceback" not in found.err
-    assert "failed in a way it should not" not in found.text
+    assert "failed with an unexpected error" not in found.text
     assert found.code in (0, CANNOT_BE)
 
 

@@ -103,7 +103,7 @@ def test_without_any_redis_a_process_keeps_the_limits_by_itself_and_says_so(
         _ask(platform)
         _ask(platform)
     assert [record.message for record in caplog.records] == [
-        "Limits of sources are kept by this process alone, without others: No Redis server was found."
+        "This process enforces the rate limits by itself, not together with others: No Redis server was found."
     ]
 
 

@@ -91,8 +91,8 @@ def test_a_dry_run_needs_no_database(platform: Installation, test_data: Path, tm
     [
         (["missing.csv"], "There is no file"),
         (["--speed", "0", TICKS], "cannot have the speed"),
-        (["--basis", "last", TICKS], "Bars cannot be made of"),
-        (["--to", "bars.txt", TICKS], "ending does not say"),
+        (["--basis", "last", TICKS], "Bars cannot be built from"),
+        (["--to", "bars.txt", TICKS], "supported extension"),
         (["README.md", "--dry-run"], "cannot be imported"),
     ],
 )

@@ -123,7 +123,7 @@ def run_checks(definitions: Definitions, instance: DagsterInstance, *names: tupl
 
 
 def rows_checked(found: AssetCheckEvaluation) -> int:
-    value = found.metadata["looked at"].value
+    value = found.metadata["rows checked"].value
     assert isinstance(value, int)
     return value
 
@@ -179,7 +179,7 @@ def test_a_blocking_check_stops_what_would_be_computed_from_it(
     found = evaluations(result)
     broken = found["ohlcv_1d", "ohlc_consistent"]
     assert (broken.passed, broken.severity, broken.blocking) == (False, AssetCheckSeverity.ERROR, True)
-    assert broken.metadata["failing_rows"].value == 2
+    assert broken.metadata["failing rows"].value == 2
     sample = [record.data for record in broken.metadata["sample"].value.records]
     assert [(row["symbol"], row["time"]) for row in sample] == [
         ("AAA", "2020-03-04T00:00:00+00:00"),
@@ -218,7 +218,7 @@ def test_checks_alone_look_at_everything(definitions: Definitions, instance: Dag
     assert set(found) == {("indicators_1d", "in_range"), ("features", "available_at")}
     assert found["features", "available_at"].passed
     assert not found["indicators_1d", "in_range"].passed
-    assert found["indicators_1d", "in_range"].metadata["failing_rows"].value == 3
+    assert found["indicators_1d", "in_range"].metadata["failing rows"].value == 3
     assert {rows_checked(one) for one in found.values()} == {3 * sessions_in(2020, 2021)}
 
 

@@ -1,1 +1,1 @@
-"""The demonstration: an invented market through the real pipeline."""
+"""The demonstration: data of an invented market in the real pipeline."""

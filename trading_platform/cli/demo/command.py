@@ -1,6 +1,6 @@
-"""``demo``: the whole platform on invented data, from a local exchange to checked features, and a live feed.
+"""``demo``: runs the whole platform on invented data, from a local exchange to checked features, and a live feed.
 
-It uses a data directory of its own, so that invented prices never stand beside real ones.
+It uses its own data directory, so that invented prices are never stored with real ones.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
-    """See the platform work, with no account and no server: an invented market in, checked features out.
+    """Run the platform on an invented market, without an account or a server, up to checked features.
 
-    Takes about a minute, ends by itself, and a second time changes nothing. Example: trading-platform demo
+    Takes about a minute and ends by itself; a second run changes nothing. Example: trading-platform demo
     """
     began = time.monotonic()
     settings = demo_settings()
     clock = _fixed_clock(settings.root)
     if not json:
         err.print(
-            f"A local exchange with {len(SYMBOLS)} invented markets feeds a platform of its own in {settings.root}."
+            f"A local exchange with {len(SYMBOLS)} invented markets feeds a separate platform in {settings.root}."
         )
     from trading_platform.simulator.seeded import SeededMarket
     from trading_platform.simulator.server import running_exchange
@@ -56,7 +56,7 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
         progress_bars(quiet=json) as progress,
     ):
         os.environ["KRAKEN_API_URL"] = url
-        os.environ["KRAKEN_REQUESTS_PER_SECOND"] = "1000"  # our own exchange needs no mercy
+        os.environ["KRAKEN_REQUESTS_PER_SECOND"] = "1000"  # the local exchange needs no rate limit
         lines, runs, features = _run(load_settings(), clock, progress)
     live = _run_live(settings, watch=not json and out.is_terminal)
     seconds = time.monotonic() - began
@@ -70,7 +70,7 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
 
 
 def demo_settings() -> Settings:
-    """Settings of the demonstration: embedded servers in ``<data_dir>/demo``, whatever else is configured."""
+    """Settings of the demonstration: embedded servers in ``<data_dir>/demo``, whatever is configured."""
     root = load_settings().root
     os.environ["DATA_DIR"] = str(root if root.name == "demo" else root / "demo")
     for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOGS_DIR", "DAGSTER_HOME"):
@@ -79,7 +79,7 @@ def demo_settings() -> Settings:
 
 
 def _fixed_clock(root: Path) -> Clock:
-    """The demonstration's present: the last UTC midnight of its first run, so that a second run finds the same."""
+    """The demonstration's clock: fixed at the last UTC midnight before its first run, so that all runs are equal."""
     file = root / _PRESENT
     if not file.exists():
         root.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ def _print_for_people(
     from trading_platform.cli.demo.live import print_live
     from trading_platform.cli.market_data.backfill import print_warnings
 
-    columns = ["timeframe", "symbols", "bars", "expected", "proven empty", "rejected", "missing", "partitions"]
+    columns = ["timeframe", "symbols", "bars", "expected", "confirmed empty", "rejected", "missing", "partitions"]
     rows = []
     for length in Timeframe:
         own = [line for line in lines if line.timeframe == length]
@@ -171,11 +171,11 @@ def _print_for_people(
         print_warnings([check for check in checks if not check.passed])
     else:
         out.print(
-            f"{number(features)} rows of features. Nothing was left to do, nothing changed ({seconds:.0f} seconds)."
+            f"{number(features)} rows of features. Everything was up to date; nothing changed ({seconds:.0f} seconds)."
         )
     print_live(live)
     place = os.path.relpath(settings.root)
-    out.print("\nWhere to look next:")
+    out.print("\nNext steps:")
     out.print(f"  DATA_DIR={place} make dev", highlight=False)
     out.print("      the Dagster UI on http://127.0.0.1:3000: lineage, partitions, checks")
     out.print(f"  DATA_DIR={place} .venv/bin/trading-platform verify", highlight=False)

@@ -1,7 +1,7 @@
-"""The last part of the demonstration: a live feed for the length of two minute bars.
+"""The last part of the demonstration: a live feed for two minute bars.
 
-The invented market and the platform share a clock that runs faster than ours, and a data directory of
-their own that is removed afterwards, so that the demonstration's stored data stay as they are.
+The invented market and the platform share a clock that runs faster than real time, and a separate data directory that
+is removed afterwards, so that the demonstration's stored data do not change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trading_platform.simulator.market import Market
 
 SPEED = 15.0
-"""How many seconds pass for the market in one of ours."""
+"""Seconds of the market in one second of real time."""
 
 MINUTES = 2
 TRADES_PER_MINUTE = 60.0
@@ -34,11 +34,11 @@ TRADES_PER_MINUTE = 60.0
 
 @dataclass(frozen=True)
 class LiveOutcome:
-    """What the live part made.
+    """The result of the live part.
 
     Attributes:
-        events: told by the feed.
-        quotes: written to Redis.
+        events: number of events that the feed emitted.
+        quotes: number of quotes written to Redis.
         bars: the minute bars, a frame of ``BAR_SCHEMA``.
     """
 
@@ -47,7 +47,7 @@ class LiveOutcome:
     bars: pl.DataFrame
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """The result for ``--json``."""
         return {"events": self.events, "quotes_written": self.quotes, "bars": self.bars.height}
 
 
@@ -55,10 +55,10 @@ def run_live(settings: Settings, market: Market, instruments: Sequence[Instrumen
     """Streams an invented market for two of its minutes.
 
     Args:
-        settings: of the demonstration; the live part keeps its data beside, and removes them.
-        market: what is traded.
-        instruments: what to follow.
-        watch: show the quotes on the terminal meanwhile.
+        settings: settings of the demonstration; the live part uses a subfolder for its data and removes it.
+        market: the invented market.
+        instruments: instruments to stream.
+        watch: whether to show the quotes on the terminal.
     """
     from trading_platform.embedded.stack import stop_stack
     from trading_platform.resources.platform import open_platform
@@ -91,7 +91,7 @@ def run_live(settings: Settings, market: Market, instruments: Sequence[Instrumen
 
 
 def print_live(outcome: LiveOutcome) -> None:
-    """The bars that were made."""
+    """Prints the minute bars and the counts."""
     columns = ["time (UTC)", "symbol", "open", "high", "low", "close", "volume"]
     rows = [
         [f"{row['time']:%H:%M}", row["symbol"], *(f"{row[name].normalize():f}" for name in columns[2:])]
@@ -107,6 +107,6 @@ def _fast_clock() -> Clock:
 
 
 def _seconds(now: datetime) -> float:
-    """Of ours, until two whole minutes are final: the one under way is cut, and a grace follows the last."""
+    """Real seconds until two whole minutes are final: the current minute is incomplete, and a grace follows the last."""
     rest = 60 - now.second
     return (rest + 60 * MINUTES + 10) / SPEED

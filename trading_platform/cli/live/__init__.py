@@ -1,1 +1,1 @@
-"""Commands that follow or replay a feed, and the local exchange."""
+"""Commands that stream or replay a feed, and the local exchange."""

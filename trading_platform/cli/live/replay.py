@@ -1,6 +1,6 @@
-"""The command ``replay``: files of ticks and recordings through the live path's bars.
+"""The command ``replay``: builds bars from files of ticks and recordings as the live path does.
 
-What it does is in :mod:`trading_platform.streaming.replay`; here it is asked for and printed.
+:mod:`trading_platform.streaming.replay` does the work; this module parses the options and prints the result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trading_platform.streaming.replay_sinks import FinalMinutesSink, MemorySink
 
 _MOST_ROWS = 20
-"""Bars shown of a dry run; all of them go to a file with --to."""
+"""Number of bars shown by a dry run; --to writes all of them to a file."""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,22 +38,23 @@ def replay(
     ],
     *,
     basis: Annotated[
-        str | None, typer.Option(help="Price of the bars: trade, mid, bid or ask. Default: told by the file.")
+        str | None, typer.Option(help="Price of the bars: trade, mid, bid or ask. Default: as in the file.")
     ] = None,
     symbol: Annotated[
-        str | None, typer.Option(help="Whose prices they are; of a recording: which symbol. Default: told by the file.")
+        str | None,
+        typer.Option(help="Symbol of the prices; for a recording, the symbol to replay. Default: as in the file."),
     ] = None,
-    speed: Annotated[str, typer.Option(help="How many times as fast as it happened: 1, 100, …, or max.")] = "max",
+    speed: Annotated[str, typer.Option(help="Factor to the original speed: 1, 100, …, or max.")] = "max",
     timezone: Annotated[
-        str | None, typer.Option(help="Zone of times written without one, for example America/New_York.")
+        str | None, typer.Option(help="Time zone of times without one, for example America/New_York.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; show the bars made.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; show the bars.")] = False,
     to: Annotated[Path | None, typer.Option(help="Store nothing; write the bars to a .parquet or .csv file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Make 1m bars of recorded ticks as the live stream would have made them, event by event.
+    """Build 1m bars from recorded ticks, event by event, as the live stream would have built them.
 
-    Goes on where it was interrupted; a second time nothing changes. Longer bars follow as they do live.
+    Continues where it was interrupted; a second run changes nothing. Longer bars are rolled up as in the live stream.
 
     Example: trading-platform replay EURUSD_ticks.csv.gz --basis bid --dry-run
     """
@@ -94,12 +95,12 @@ def _storing(
         check_exists(file.expanduser())
     with open_platform(load_settings()) as platform:
         stores = platform.stores
-        known = stores.instruments
-        inputs = _open(files, options, basis, lambda name: known.get(name) or guess_instrument(name, "file"))
+        instruments = stores.instruments
+        inputs = _open(files, options, basis, lambda name: instruments.get(name) or guess_instrument(name, "file"))
         for each in inputs:
             for symbol in each.basis:
-                if known.get(symbol) is None:
-                    known.add(guess_instrument(symbol, each.source))
+                if instruments.get(symbol) is None:
+                    instruments.add(guess_instrument(symbol, each.source))
         sink = StoreSink(stores.stream, stores.quarantine, platform.clock)
         return _replay_all(inputs, sink, speed, quiet=quiet)
 
@@ -153,7 +154,7 @@ def _speed(text: str) -> float | None:
             f"A replay cannot have the speed {text!r}.",
             expected="a number above zero, or max",
             received=repr(text),
-            remedy="say --speed 1 for the pace at which it happened, --speed max for as fast as can be",
+            remedy="use --speed 1 for the original speed, or --speed max for the highest speed",
         )
     return speed
 
@@ -167,20 +168,20 @@ def _basis(text: str | None) -> Basis | None:
         return Basis(text.lower())
     except ValueError:
         raise InvalidRequest(
-            f"Bars cannot be made of {text!r}.",
+            f"Bars cannot be built from {text!r}.",
             expected=f"one of {', '.join(Basis)}",
             received=repr(text),
-            remedy="choose one of the expected, or leave --basis out",
+            remedy="choose one of the expected values, or omit --basis",
         ) from None
 
 
 def _check_target(to: Path | None) -> None:
     if to is not None and to.suffix not in (".parquet", ".csv"):
         raise InvalidRequest(
-            "The file's ending does not say what to write.",
+            "The file name does not have a supported extension.",
             expected="a name that ends in .parquet or .csv",
             received=to.name,
-            remedy="choose such a name",
+            remedy="choose a name with one of these extensions",
         )
 
 
@@ -194,11 +195,11 @@ def _print(reports: list[ReplayReport], sink: MemorySink | None, to: Path | None
         shown = bars.to_dicts() if bars is not None and to is None else None
         print_json({"replays": [asdict(report) for report in reports], "bars": shown, "file": to and str(to)})
         return
-    columns = ("file", "symbols", "of", "events", "used", "rejected", "again", "late", "bars", "final until")
+    columns = ("file", "symbols", "basis", "events", "used", "rejected", "duplicates", "late", "bars", "final until")
     rows = [_row(report) for report in reports]
     out.print(table("Replayed", columns, rows, right=columns[3:9]))
     for reason, count in _reasons(sink):
-        out.print(f"{count:,} refused: {reason}", highlight=False)
+        out.print(f"{count:,} rejected: {reason}", highlight=False)
     if to is not None and bars is not None:
         out.print(f"{bars.height:,} bars written to {to}.", highlight=False)
     elif bars is not None:

@@ -1,4 +1,4 @@
-"""The command ``simulate-exchange``: the local exchange as a process of its own."""
+"""The command ``simulate-exchange``: runs the local exchange as a separate process."""
 
 from __future__ import annotations
 
@@ -28,25 +28,27 @@ def simulate_exchange(
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal markets.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the market; equal seeds give equal markets.")] = 7,
     symbols: Annotated[
-        str | None, typer.Option(help="Pairs to list, separated by commas. Default: all six of the seeded market.")
+        str | None, typer.Option(help="Symbols to list, separated by commas. Default: all six of the seeded market.")
     ] = None,
-    trades_per_minute: Annotated[float, typer.Option(min=0.1, max=1000, help="How busy the seeded market is.")] = 5.0,
+    trades_per_minute: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="Trades per minute of the seeded market.")
+    ] = 5.0,
     recorded_trades: Annotated[
-        Path | None, typer.Option(help="Replay this recorded answer of Kraken's Trades instead of a seeded market.")
+        Path | None, typer.Option(help="Replay this recorded response of Kraken's Trades instead of a seeded market.")
     ] = None,
     recorded_ohlc: Annotated[
-        Path | None, typer.Option(help="Recorded answer of Kraken's OHLC (1 minute) that goes with it.")
+        Path | None, typer.Option(help="The recorded response of Kraken's OHLC (1 minute) for the same market.")
     ] = None,
     recorded_pairs: Annotated[
-        Path | None, typer.Option(help="Recorded answer of Kraken's AssetPairs that goes with it.")
+        Path | None, typer.Option(help="The recorded response of Kraken's AssetPairs for the same market.")
     ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="KIND=PROBABILITY of breaking any answer or live message; KIND is rate_limit, server_error, "
-            "unavailable, slow, truncate or drop for answers of REST, refuse, stall, reset, duplicate, reorder, late, "
+            help="KIND=PROBABILITY of a fault in any response or live message; KIND is rate_limit, server_error, "
+            "unavailable, slow, truncate or drop for REST responses, refuse, stall, reset, duplicate, reorder, late, "
             "lag, malformed or unknown for the WebSocket. Can be given several times."
         ),
     ] = None,
@@ -54,23 +56,27 @@ def simulate_exchange(
         list[str] | None,
         typer.Option(
             "--next",
-            help="KIND=COUNT: break that many of the next answers or live messages. Can be given several times.",
+            help="KIND=COUNT: faults in the next COUNT responses or live messages. Can be given several times.",
         ),
     ] = None,
-    slow_seconds: Annotated[float, typer.Option(min=0, help="How late a slow answer is, or a lagging message.")] = 2.0,
+    slow_seconds: Annotated[float, typer.Option(min=0, help="Delay of a slow response or a lagging message.")] = 2.0,
     speed: Annotated[
-        float, typer.Option(min=0.01, max=3600, help="How many seconds pass for the exchange in one of ours.")
+        float, typer.Option(min=0.01, max=3600, help="Seconds of the exchange in one second of real time.")
     ] = 1.0,
-    fills: Annotated[int, typer.Option(min=0, help="How many fills the account has at the beginning.")] = 120,
-    api_key: Annotated[str | None, typer.Option(help="Key of the account; by default one that is told.")] = None,
-    api_secret: Annotated[str | None, typer.Option(help="Its secret, in Base64; by default one that is told.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Say the addresses and the key as JSON.")] = False,
+    fills: Annotated[int, typer.Option(min=0, help="Number of fills that the account has at the start.")] = 120,
+    api_key: Annotated[
+        str | None, typer.Option(help="API key of the account. Default: a fixed key, which is printed.")
+    ] = None,
+    api_secret: Annotated[
+        str | None, typer.Option(help="API secret, in Base64. Default: a fixed secret, which is printed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses and the key as JSON.")] = False,
 ) -> None:
-    """Run a local exchange that speaks Kraken's REST and WebSocket v2, until Ctrl-C or SIGTERM.
+    """Run a local exchange with Kraken's REST API and WebSocket v2, until Ctrl-C or SIGTERM.
 
-    Point the platform at it with KRAKEN_API_URL and KRAKEN_WS_URL, and KRAKEN_API_KEY and KRAKEN_API_SECRET for its
-    account. Faults can be changed while it runs: POST them as
-    JSON to /faults, for example {"next": {"drop": 3}, "probability": {"slow": 0.1}}.
+    Configure the platform for it with KRAKEN_API_URL and KRAKEN_WS_URL, and with KRAKEN_API_KEY and KRAKEN_API_SECRET
+    for its account. Faults can be changed while it runs: POST them as JSON to /faults, for example
+    {"next": {"drop": 3}, "probability": {"slow": 0.1}}.
 
     Example: trading-platform simulate-exchange --port 8100 --seed 7 --fault server_error=0.05
     """
@@ -94,8 +100,8 @@ def simulate_exchange(
     with running_exchange(market, faults, clock, host=host, port=port, private=private) as url:
         symbols_listed = [pair.symbol for pair in market.pairs]
         if as_json:
-            told = {"url": url, "stream_url": stream_url(url), "symbols": symbols_listed}
-            typer.echo(json.dumps(told | {"api_key": key, "api_secret": secret}))
+            addresses = {"url": url, "stream_url": stream_url(url), "symbols": symbols_listed}
+            typer.echo(json.dumps(addresses | {"api_key": key, "api_secret": secret}))
         else:
             typer.echo(
                 f"Local exchange ready: {url}, live at {stream_url(url)} ({', '.join(symbols_listed)}). Ctrl-C ends it."
@@ -122,16 +128,16 @@ def _base64(secret: str) -> str:
         base64.b64decode(secret, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidRequest(
-            "The account's secret cannot be used.",
+            "The account's secret is invalid.",
             expected="Base64",
             received="something else",
-            remedy="leave --api-secret out for one that is told",
+            remedy="omit --api-secret to use the default secret",
         ) from None
     return secret
 
 
 def _at_speed(clock: Clock, speed: float) -> Clock:
-    """A clock that shows the same now, and from now on runs so many times as fast."""
+    """A clock that starts at the present time and runs faster by a factor."""
     start = clock()
     return lambda: start + (clock() - start) * speed
 
@@ -144,7 +150,7 @@ def _seeded(seed: int, symbols: str | None, trades_per_minute: float) -> Market:
 
 
 def _recorded(trades: Path | None, ohlc: Path | None, pairs: Path | None) -> tuple[Market, Clock]:
-    """The recording, and a clock that goes on from its end."""
+    """The recorded market, and a clock that starts at its end."""
     from trading_platform.simulator.recorded import RecordedMarket
 
     market = RecordedMarket.from_payloads(trades, {1: ohlc} if ohlc else None, pairs)
@@ -168,7 +174,7 @@ def _faults(probabilities: list[str], counts: list[str], slow_seconds: float, se
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidRequest(
-            "A fault cannot be set.",
+            "A fault is invalid.",
             expected="KIND=PROBABILITY for --fault, KIND=COUNT for --next",
             received=f"{first['input']!r}: {first['msg']}",
             remedy="see trading-platform simulate-exchange --help",

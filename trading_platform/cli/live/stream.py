@@ -1,4 +1,4 @@
-"""``stream``: the live process, from a feed to Redis and the database."""
+"""``stream``: the live process, from feeds to Redis and the database."""
 
 from __future__ import annotations
 
@@ -36,19 +36,21 @@ def register(app: typer.Typer) -> None:
 
 
 def stream(
-    symbols: Annotated[
-        list[str] | None, typer.Argument(help="Which symbols; by default all whose source has a live feed.")
-    ] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all with a live feed.")] = None,
     shard: Annotated[
         str | None,
         typer.Option(
-            "--shard", "--share", help="NUMBER/OF: this process's part of the symbols among several: 1/4 to 4/4."
+            "--shard",
+            "--share",
+            help="NUMBER/OF: stream only this shard of the symbols: 1/4 to 4/4 for four processes.",
         ),
     ] = None,
     basis: Annotated[
-        Basis | None, typer.Option(help="Make bars of this side of the quotes, or their middle; by default of trades.")
+        Basis | None, typer.Option(help="Build bars from this side of the quotes, or their mid. Default: from trades.")
     ] = None,
-    record: Annotated[Path | None, typer.Option(help="Record what the feed says, for `replay`.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Record the events of the feed to this file, for `replay`.")
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--duration", "--for", min=1, help="Stop after this many seconds.")
     ] = None,
@@ -76,16 +78,16 @@ def stream(
 def open_stream(
     settings: Settings, wanted: Wanted, record: Path | None = None, *, clock: Clock = utc_now
 ) -> Iterator[StreamProcess]:
-    """The live process over the configured servers, ready to run.
+    """Opens the live process on the configured servers, ready to run.
 
     Args:
-        settings: which servers.
-        wanted: what to stream.
-        record: where to record what the feed says; None: nowhere.
+        settings: addresses of servers.
+        wanted: symbols, shard and basis to stream.
+        record: file for a recording of the feed; None for no recording.
         clock: the receiver's clock.
 
     Raises:
-        InvalidRequest: unknown symbols, none that have a live feed, or some that another process streams.
+        InvalidRequest: unknown symbols, no symbol with a live feed, or symbols that another process streams.
     """
     from trading_platform.embedded.stack import running_stack, url_as
     from trading_platform.resources.platform import open_platform
@@ -134,7 +136,7 @@ def _recorder(plans: Sequence[FeedPlan], file: Path, clock: Clock) -> RecordingW
 
     if len(plans) > 1:
         raise InvalidRequest(
-            "A recording is of one source.",
+            "A recording can have one source only.",
             expected="symbols of one source",
             received=f"symbols of {' and '.join(plan.source for plan in plans)}",
             remedy="name the symbols to record",
@@ -145,7 +147,7 @@ def _recorder(plans: Sequence[FeedPlan], file: Path, clock: Clock) -> RecordingW
 
 
 async def run_until_stopped(process: StreamProcess, seconds: float | None = None, *, watch: bool = False) -> None:
-    """Streams until Ctrl-C, SIGTERM or so many seconds; with a live table on the terminal if wanted."""
+    """Streams until Ctrl-C, SIGTERM or the end of ``seconds``; with ``watch``, shows a live table on the terminal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -161,7 +163,7 @@ async def run_until_stopped(process: StreamProcess, seconds: float | None = None
 
 
 async def _watch(process: StreamProcess) -> None:
-    """A live table until it is cancelled."""
+    """Shows a live table until it is cancelled."""
     from rich.live import Live
 
     with Live(_shown(process), console=out, transient=True, auto_refresh=False) as live:
@@ -188,7 +190,7 @@ def _shown(process: StreamProcess) -> Any:
 
 
 def _stored_until(progress: Sequence[Progress]) -> datetime | None:
-    """Until when all feeds are stored."""
+    """The time until which the events of all feeds are stored."""
     return min((each.until for each in progress if each.until), default=None)
 
 

@@ -1,7 +1,7 @@
-"""Which feeds ``stream`` opens: of each source with a live feed, the symbols it was asked for.
+"""The feeds that ``stream`` opens: one for each source with a live feed, with the requested symbols.
 
-What a feed is followed for is a :class:`~trading_platform.streaming.feeds.FeedPlan`. A source that gets a
-live feed is added to :data:`PLANNERS`.
+A :class:`~trading_platform.streaming.feeds.FeedPlan` describes a feed. :data:`PLANNERS` lists the sources with a live
+feed.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
     from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 
-_POLLING_ATTEMPTS = 1  # whoever polls asks again anyway
+_POLLING_ATTEMPTS = 1  # the next poll is the retry
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What ``stream`` was asked for.
+    """The request of ``stream``.
 
     Attributes:
-        symbols: which; none means all that have a live feed.
-        shard: the part of the universe that is this process's.
-        basis: make bars of this side of the quotes; None: of trades, or of mid quotes where no trades are told.
+        symbols: symbols to stream; empty means all with a live feed.
+        shard: this process's part of the universe.
+        basis: side of the quotes to build bars from; None means trades, or mid quotes where a feed has no trades.
     """
 
     symbols: Sequence[str] = ()
@@ -43,24 +43,25 @@ def plan_feeds(settings: Settings, platform: PlatformContext, wanted: Wanted) ->
     """The feeds to open, and the name of the part of the universe they cover; empty for the whole of it.
 
     Raises:
-        InvalidRequest: unknown symbols, or none that have a live feed.
+        InvalidRequest: unknown symbols, or no symbol with a live feed.
     """
     everything = platform.stores.instruments.all()
-    known = platform.stores.instruments.require(wanted.symbols) if wanted.symbols else everything
-    live = {symbol: instrument for symbol, instrument in known.items() if instrument.source in PLANNERS}
-    strange = [symbol for symbol in wanted.symbols if symbol not in live]
-    if strange or not live:
+    requested = platform.stores.instruments.require(wanted.symbols) if wanted.symbols else everything
+    live = {symbol: instrument for symbol, instrument in requested.items() if instrument.source in PLANNERS}
+    without_feed = [symbol for symbol in wanted.symbols if symbol not in live]
+    if without_feed or not live:
+        sources = ", ".join(f"{symbol} from {requested[symbol].source}" for symbol in without_feed)
         raise InvalidRequest(
-            f"{', '.join(strange)} cannot be streamed." if strange else "There is nothing to stream.",
-            expected=f"instruments whose source is {' or '.join(PLANNERS)}",
-            received=", ".join(f"{symbol} from {known[symbol].source}" for symbol in strange) or "none in the universe",
+            f"{', '.join(without_feed)} cannot be streamed." if without_feed else "There is nothing to stream.",
+            expected=f"instruments with the source {' or '.join(PLANNERS)}",
+            received=sources or "none in the universe",
             remedy="`trading-platform instruments add BTCUSD` adds one",
         )
     chosen = [live[symbol] for symbol in sorted(live) if wanted.shard is None or symbol in wanted.shard]
     if not chosen:
         raise InvalidRequest(
-            f"No symbol falls into the share {wanted.shard}.",
-            expected="as many symbols as processes, at least",
+            f"The shard {wanted.shard} has no symbol.",
+            expected="at least one symbol for each process",
             received=f"{len(live)} symbols",
             remedy="run fewer processes",
         )
@@ -82,7 +83,7 @@ def _plan_kraken(
     basis: Basis | None,
     platform: PlatformContext,
 ) -> FeedPlan:
-    """Trades and quotes by WebSocket, or quotes alone by polling; then there are bars only if quotes are asked for."""
+    """Trades and quotes by WebSocket, or quotes alone by polling, with bars only if their basis is a quote."""
     from trading_platform.sources.kraken.client import connect
     from trading_platform.sources.kraken.http import Retries
     from trading_platform.sources.kraken.live.feed import KrakenFeed
@@ -113,7 +114,7 @@ def _plan_kraken(
 def _plan_ibkr(
     settings: Settings, instruments: Sequence[Instrument], stream: str, basis: Basis | None, platform: PlatformContext
 ) -> FeedPlan:
-    """Quotes; bars are made of them where theirs are made of quotes, too (currency pairs), or if that is asked for."""
+    """Quotes; bars are built from them for currency pairs, and for all symbols if the basis is a quote."""
     from trading_platform.resources.ibkr import gateway_of, log_absences
     from trading_platform.sources.ibkr.live import IbkrFeed
     from trading_platform.sources.ibkr.maintenance import parse_maintenance
@@ -121,7 +122,7 @@ def _plan_ibkr(
 
     gateway, maintenance = gateway_of(settings), parse_maintenance(settings.ibkr_maintenance)
     of_quotes = basis not in (None, Basis.TRADE)
-    made = {
+    basis_of = {
         instrument.symbol: basis if of_quotes and basis is not None else Basis.MID
         for instrument in instruments
         if of_quotes or instrument.asset_class is AssetClass.FX
@@ -140,12 +141,12 @@ def _plan_ibkr(
             on_absence=log_absences(platform.stores.database),
         )
 
-    make(LastEvent(), lambda _message: None)  # too many symbols are said before anything is opened
-    quoted = frozenset(instrument.symbol for instrument in instruments) - made.keys()
-    return FeedPlan("ibkr", stream, made, make, quoted=quoted, away=away)
+    make(LastEvent(), lambda _message: None)  # raises for too many symbols before anything is opened
+    quoted = frozenset(instrument.symbol for instrument in instruments) - basis_of.keys()
+    return FeedPlan("ibkr", stream, basis_of, make, quoted=quoted, away=away)
 
 
 Planner = Callable[[Settings, Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]
 
 PLANNERS: dict[str, Planner] = {"kraken": _plan_kraken, "ibkr": _plan_ibkr}
-"""Of each source with a live feed, who plans it."""
+"""The planner of each source with a live feed."""

@@ -1,1 +1,1 @@
-"""Commands about bars and what is derived from them."""
+"""Commands for bars and the data derived from them."""

@@ -1,7 +1,7 @@
-"""``backfill``: brings bars, indicators and features of some symbols up to what their sources have.
+"""``backfill``: brings bars, indicators and features up to date with the sources.
 
-It runs the same Dagster jobs that the UI shows, in this process. What there is to do is found by
-:mod:`trading_platform.workflows.bars.plan_backfill`.
+It runs the Dagster jobs of the UI in this process. :mod:`trading_platform.workflows.bars.plan_backfill` plans the
+work.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from trading_platform.workflows.bars.plan_backfill import AvailableHistory
 
 
-_WORTH_SAYING = 10.0  # seconds of asking a source
-_WORTH_ASKING = 3600.0
+_SHOWN_FROM = 10.0  # estimated seconds of requests to a source
+_CONFIRMED_FROM = 3600.0
 _MINUTE = 60
 
 
 @dataclass(frozen=True)
 class Line:
-    """What a backfill leaves behind for one symbol and timeframe."""
+    """The coverage of one symbol and timeframe after a backfill."""
 
     symbol: str
     timeframe: str
@@ -55,21 +55,21 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all of the universe by default.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: the whole universe.")] = None,
     timeframe: Annotated[
-        list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d; all that can be had by default.")
+        list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all that are available.")
     ] = None,
-    start: Annotated[str | None, typer.Option(help="First moment; whole partitions that it touches are done.")] = None,
-    end: Annotated[str | None, typer.Option(help="Last moment, not included.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start; its whole partition is backfilled.")] = None,
+    end: Annotated[str | None, typer.Option(help="End, not included.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", "--again", help="Ask and compute again, whatever is stored.")
+        bool, typer.Option("--force", "--again", help="Fetch and compute again, whatever is stored.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Bring bars, indicators and features up to what the sources have.
+    """Bring bars, indicators and features up to date with the sources.
 
-    Goes on where an interrupted one stopped. Minutes of Kraken are rebuilt from its trades as far back as --start
-    says, or KRAKEN_HISTORY_DAYS; what that takes is said before it begins.
+    Continues where an interrupted backfill stopped. Minutes of Kraken are rebuilt from its trades back to --start, or
+    for KRAKEN_HISTORY_DAYS; the estimated duration is shown first.
 
     Example: [bold]trading-platform backfill SPY GOOG -t 1d[/]
     """
@@ -77,40 +77,40 @@ def backfill(
 
     began = time.monotonic()
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
-    asked = _asked(start, end)
-    settings = _available(load_settings(), asked, told=start is not None)
+    requested = _requested_window(start, end)
+    settings = _with_history(load_settings(), requested if start is not None else None)
     with progress_bars(quiet=json) as progress, open_platform(settings, progress=progress, force=force) as platform:
         if not json and (start is not None or out.is_terminal):
-            _print_efforts(platform, symbols or [], lengths, asked)
-        lines, runs = run_backfill(platform, symbols or [], lengths, asked)
+            _print_efforts(platform, symbols or [], lengths, requested)
+        lines, runs = run_backfill(platform, symbols or [], lengths, requested)
     _report(lines, runs, time.monotonic() - began, as_json=json)
     if any(line.failed for line in lines) or any(run.error for run in runs):
         raise typer.Exit(1)
 
 
-def _available(settings: Settings, asked: Window | None, *, told: bool) -> Settings:
-    """The settings, Kraken's trades reaching back as far as a user says who names a start."""
+def _with_history(settings: Settings, requested: Window | None) -> Settings:
+    """The settings, with a history of Kraken's trades that reaches back to the start of the requested window."""
     from trading_platform.domain.time import utc_now
     from trading_platform.partitions import first_window
 
-    if asked is None or not told:
+    if requested is None:
         return settings
-    first = max(asked.start, first_window(Timeframe.M1).start)
+    first = max(requested.start, first_window(Timeframe.M1).start)
     days = math.ceil((utc_now() - first) / timedelta(days=1))
     return settings.model_copy(update={"kraken_history_days": max(days, settings.kraken_history_days)})
 
 
 def _print_efforts(
-    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], asked: Window | None
+    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], requested: Window | None
 ) -> None:
-    """Says what takes long before it is begun."""
+    """Prints the estimated requests and duration of long downloads before they begin."""
     from trading_platform.workflows.bars.plan_backfill import efforts_of
 
     chosen = platform.instruments(list(dict.fromkeys(symbols or platform.stores.instruments.all())))
     efforts = efforts_of(
-        platform.stores, platform.sources, chosen, timeframes, asked, clock=platform.clock, force=platform.force
+        platform.stores, platform.sources, chosen, timeframes, requested, clock=platform.clock, force=platform.force
     )
-    shown = [effort for effort in efforts if effort.seconds >= _WORTH_SAYING]
+    shown = [effort for effort in efforts if effort.seconds >= _SHOWN_FROM]
     for effort in shown:
         out.print(
             f"{effort.symbol} {effort.timeframe}: {effort.window} from {effort.source}, about {effort.requests:,} "
@@ -119,9 +119,11 @@ def _print_efforts(
         )
     total = sum(effort.seconds for effort in shown)
     if shown:
-        out.print(f"In all {_duration(total)}. Interrupt it when you like: the same command goes on where it stopped.")
-    if total > _WORTH_ASKING and sys.stdin.isatty():
-        typer.confirm("Go on?", default=True, abort=True)
+        out.print(
+            f"In total {_duration(total)}. You can interrupt it at any time: the same command continues where it stopped."
+        )
+    if total > _CONFIRMED_FROM and sys.stdin.isatty():
+        typer.confirm("Continue?", default=True, abort=True)
 
 
 def _duration(seconds: float) -> str:
@@ -132,12 +134,12 @@ def _duration(seconds: float) -> str:
 
 
 def run_backfill(
-    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], asked: Window | None
+    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], requested: Window | None
 ) -> tuple[list[Line], list[RunOutcome]]:
-    """Plans and runs a backfill on an open platform, and accounts for what is there afterwards.
+    """Plans and runs a backfill on an open platform, and counts the coverage afterwards.
 
     Raises:
-        InvalidRequest: unknown symbols, an empty universe, or a symbol that nothing can be had of.
+        InvalidRequest: unknown symbols, an empty universe, or a symbol without available history.
     """
     from trading_platform.workflows.bars.plan_backfill import available_history_of
 
@@ -161,9 +163,9 @@ def run_backfill(
         ]
         if not found and symbols:
             raise InvalidRequest(
-                f"No {', '.join(timeframes)} bars of {instrument.symbol} can be had.",
+                f"No {', '.join(timeframes)} bars of {instrument.symbol} are available.",
                 expected=f"bars from its source, {instrument.source}",
-                remedy="import a file that has them, choose another timeframe, or change the instrument's source",
+                remedy="import a file with such bars, choose another timeframe, or change the instrument's source",
             )
         available.extend(found)
     runs: list[RunOutcome] = []
@@ -171,15 +173,15 @@ def run_backfill(
         [available_history for available_history in available if available_history.timeframe.is_intraday],
         _daily(available),
     ):
-        runs.extend(_run_kind(platform, kind, asked))
-    return _count(platform, available, asked), runs
+        runs.extend(_run_kind(platform, kind, requested))
+    return _count(platform, available, requested), runs
 
 
 def _daily(available: Sequence[AvailableHistory]) -> list[AvailableHistory]:
     return [available_history for available_history in available if not available_history.timeframe.is_intraday]
 
 
-def _asked(start: str | None, end: str | None) -> Window | None:
+def _requested_window(start: str | None, end: str | None) -> Window | None:
     if start is None and end is None:
         return None
     from trading_platform.domain.time import utc_now
@@ -189,9 +191,9 @@ def _asked(start: str | None, end: str | None) -> Window | None:
 
 
 def _run_kind(
-    platform: PlatformContext, available: Sequence[AvailableHistory], asked: Window | None
+    platform: PlatformContext, available: Sequence[AvailableHistory], requested: Window | None
 ) -> list[RunOutcome]:
-    """Runs the job of one kind of partition; a second time without the symbols that failed the first."""
+    """Runs the job of one kind of partition; if symbols failed, runs it again without them."""
     from trading_platform.cli.market_data.dagster_runs import not_materialized, register_symbols, run_job
     from trading_platform.resources.dagster_instance import open_instance
     from trading_platform.workflows.bars.plan_backfill import unfinished_partitions
@@ -205,32 +207,32 @@ def _run_kind(
         assets.append("features")
     with open_instance(load_settings()) as instance:
         register_symbols(instance, sorted({available_history.instrument.symbol for available_history in available}))
-        wanted = unfinished_partitions(platform.stores, platform.sources, available, asked, force=platform.force)
-        unseen = not_materialized(instance, assets, _all_partitions(available, asked), timeframe)
-        for symbol, windows in unseen.items():
+        wanted = unfinished_partitions(platform.stores, platform.sources, available, requested, force=platform.force)
+        missing = not_materialized(instance, assets, _all_partitions(available, requested), timeframe)
+        for symbol, windows in missing.items():
             wanted[symbol] = sorted({*wanted.get(symbol, ()), *windows})
         _reject_out_of_history(wanted, timeframe)
         if not wanted:
             return []
         outcomes = run_job(instance, platform, timeframe, wanted, assets)
-        broken = _failing(platform, available)
-        rest = {symbol: windows for symbol, windows in wanted.items() if symbol not in broken}
-        if any(outcome.error for outcome in outcomes) and broken and rest:
+        failing = _failing(platform, available)
+        rest = {symbol: windows for symbol, windows in wanted.items() if symbol not in failing}
+        if any(outcome.error for outcome in outcomes) and failing and rest:
             outcomes = [outcome for outcome in outcomes if not outcome.error] + run_job(
                 instance, platform, timeframe, rest, assets
             )
         return outcomes
 
 
-def _all_partitions(available: Sequence[AvailableHistory], asked: Window | None) -> dict[str, list[Window]]:
+def _all_partitions(available: Sequence[AvailableHistory], requested: Window | None) -> dict[str, list[Window]]:
     found: dict[str, set[Window]] = {}
     for available_history in available:
-        found.setdefault(available_history.instrument.symbol, set()).update(available_history.partitions(asked))
+        found.setdefault(available_history.instrument.symbol, set()).update(available_history.partitions(requested))
     return {symbol: sorted(windows) for symbol, windows in found.items()}
 
 
 def _reject_out_of_history(wanted: dict[str, list[Window]], timeframe: Timeframe) -> None:
-    """Partitions before the first one there is cannot be run; says so instead of leaving them out."""
+    """Raises InvalidRequest for bars before the first partition, instead of leaving them out silently."""
     from trading_platform.partitions import first_window
 
     first = first_window(timeframe).start
@@ -254,35 +256,35 @@ def _failing(platform: PlatformContext, available: Sequence[AvailableHistory]) -
     }
 
 
-def _count(platform: PlatformContext, available: Sequence[AvailableHistory], asked: Window | None) -> list[Line]:
+def _count(platform: PlatformContext, available: Sequence[AvailableHistory], requested: Window | None) -> list[Line]:
     lines = []
     for available_history in available:
-        partitions = available_history.partitions(asked)
+        partitions = available_history.partitions(requested)
         if not partitions:
             continue
-        accounts = accounts_of(platform, available_history, partitions)
+        counts = coverage_counts(platform, available_history, partitions)
         failures = platform.stores.coverage.failures([available_history.instrument.symbol], available_history.timeframe)
         lines.append(
             Line(
                 symbol=available_history.instrument.symbol,
                 timeframe=available_history.timeframe.value,
                 partitions=len(partitions),
-                expected=sum(account.expected for account in accounts),
-                stored=sum(account.bars for account in accounts),
-                empty=sum(account.empty for account in accounts),
-                pending_confirmation=sum(account.pending_confirmation for account in accounts),
-                rejected=sum(account.rejected for account in accounts),
-                missing=sum(account.missing for account in accounts),
+                expected=sum(count.expected for count in counts),
+                stored=sum(count.bars for count in counts),
+                empty=sum(count.empty for count in counts),
+                pending_confirmation=sum(count.pending_confirmation for count in counts),
+                rejected=sum(count.rejected for count in counts),
+                missing=sum(count.missing for count in counts),
                 failed=failures[-1].note if failures else None,
             )
         )
     return lines
 
 
-def accounts_of(
+def coverage_counts(
     platform: PlatformContext, available_history: AvailableHistory, partitions: Sequence[Window]
 ) -> list[CoverageCount]:
-    """What became of the bars that were expected in some partitions of what can be had."""
+    """The coverage counts of some partitions of an available history."""
     from trading_platform.workflows.bars.count_coverage import count_coverage
 
     symbol = available_history.instrument.symbol
@@ -331,12 +333,12 @@ def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *
 
 
 def print_warnings(checks: Sequence[CheckOutcome]) -> None:
-    """The checks that did not pass, once each however many runs evaluated them."""
-    alike: dict[tuple[str, str, str], list[CheckOutcome]] = {}
+    """Prints the checks that did not pass, each once, however many runs evaluated it."""
+    by_check: dict[tuple[str, str, str], list[CheckOutcome]] = {}
     for check in checks:
-        alike.setdefault((check.severity.lower(), check.asset, check.check), []).append(check)
-    for (severity, asset, name), found in alike.items():
+        by_check.setdefault((check.severity.lower(), check.asset, check.check), []).append(check)
+    for (severity, asset, name), found in by_check.items():
         times = f" (and in {len(found) - 1} more runs)" if len(found) > 1 else ""
         out.print(f"  {severity}: {asset} {name}: {found[0].description}{times}", highlight=False, markup=False)
-    if alike:
-        out.print("  `trading-platform verify` shows every check with what it found.")
+    if by_check:
+        out.print("  `trading-platform verify` shows every check with its findings.")

@@ -1,6 +1,6 @@
-"""``corporate-actions``: splits and dividends, imported, listed, corrected.
+"""``corporate-actions``: imports, fetches, lists and removes splits and dividends.
 
-What they do to prices is in docs/corporate-actions.md.
+docs/corporate-actions.md explains their effect on prices.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from trading_platform.stores.postgres.roles import Role
 if TYPE_CHECKING:
     from trading_platform.domain.market.corporate_actions import CorporateAction
 
-actions = typer.Typer(help="Splits and dividends, by which bars are adjusted when they are read.", no_args_is_help=True)
+actions = typer.Typer(help="Splits and dividends; bars are adjusted by them when they are read.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.add_typer(actions, name="corporate-actions")
-    app.add_typer(actions, name="actions", hidden=True)  # what it was called; gone with version 0.2
+    app.add_typer(actions, name="actions", hidden=True)  # the former name; removed with version 0.2
 
 
 @actions.command("import")
@@ -34,12 +34,12 @@ def import_actions(
     files: Annotated[
         list[Path], typer.Argument(help="LEAN factor files, or tables: symbol,ex_date,kind,ratio,amount.")
     ],
-    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Whose, where a file does not say.")] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Symbol, if a file does not have it.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Import splits and dividends; refused rows are quarantined with their reason.
+    """Import splits and dividends; rejected rows are quarantined with their reason.
 
-    Ends with 1 if a file gave none and had refused rows.
+    Ends with exit code 1 if a file had rejected rows and no usable one.
 
     Example: trading-platform corporate-actions import aapl_factor_file.csv --symbol AAPL
     """
@@ -64,19 +64,19 @@ def import_actions(
             if one.detail:
                 out.print(f"{Path(one.origin).name}: {one.detail}", highlight=False, markup=False)
         if any(one.splits and one.changed for one in done):
-            out.print("Next: trading-platform backfill makes the indicators and features anew that a split touches.")
+            out.print("Next: trading-platform backfill recomputes the indicators and features that a split affects.")
     if any(one.quarantined and not one.splits + one.dividends for one in done):
         raise typer.Exit(1)
 
 
 @actions.command()
 def fetch(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all that can be asked about.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all with a source of actions.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Ask for splits and dividends: Yahoo, of symbols whose bars come from it, or of all with YAHOO_ACTIONS=true.
+    """Fetch splits and dividends from Yahoo: for symbols with bars from Yahoo, or for all with YAHOO_ACTIONS=true.
 
-    Ends with 1 if a symbol could not be had.
+    Ends with exit code 1 if a symbol could not be fetched.
 
     Example: trading-platform corporate-actions fetch AAPL
     """
@@ -85,8 +85,8 @@ def fetch(
 
     with open_platform(load_settings()) as platform, progress_bars(quiet=json) as progress:
         universe = platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all()
-        asked = with_actions(universe, platform.action_sources)
-        done = fetch_actions(platform.stores, platform.action_sources, asked, clock=utc_now, progress=progress)
+        instruments = with_actions(universe, platform.action_sources)
+        done = fetch_actions(platform.stores, platform.action_sources, instruments, clock=utc_now, progress=progress)
     if json:
         print_json([{**asdict(one), "error": one.error.as_dict() if one.error else None} for one in done])
     elif done:
@@ -97,14 +97,16 @@ def fetch(
         ]
         out.print(table("Corporate actions", columns, rows, right=columns[1:5]))
     else:
-        out.print("Nobody can be asked about these. YAHOO_ACTIONS=true asks Yahoo about all shares and funds.")
+        out.print(
+            "These symbols have no source of corporate actions. YAHOO_ACTIONS=true fetches those of all shares and funds."
+        )
     if any(one.error for one in done):
         raise typer.Exit(1)
 
 
 @actions.command("list")
 def list_actions(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all by default.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show splits and dividends. Example: trading-platform corporate-actions list AAPL."""
@@ -129,23 +131,26 @@ def list_actions(
         ]
         out.print(table("Corporate actions", columns, rows))
     else:
-        out.print("None are stored. `trading-platform corporate-actions import FILE` brings them in.")
+        out.print("None are stored. `trading-platform corporate-actions import FILE` imports some.")
 
 
 @actions.command()
 def remove(
-    symbol: Annotated[str, typer.Argument(help="Of which symbol.")],
+    symbol: Annotated[str, typer.Argument(help="Symbol of the action.")],
     ex_date: Annotated[str, typer.Argument(help="Its ex-date, YYYY-MM-DD.")],
     kind: Annotated[str, typer.Argument(help="split or dividend.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Take out an action that is wrong. Example: trading-platform corporate-actions remove AAPL 2014-06-09 split."""
+    """Remove a wrong action. Example: trading-platform corporate-actions remove AAPL 2014-06-09 split."""
     from trading_platform.domain.market.corporate_actions import ActionKind
     from trading_platform.resources.platform import open_platform
 
     if kind not in set(ActionKind):
         raise InvalidRequest(
-            f"There is no kind {kind!r}.", expected=" or ".join(ActionKind), received=repr(kind), remedy="choose one"
+            f"There is no kind {kind!r} of corporate action.",
+            expected=" or ".join(ActionKind),
+            received=repr(kind),
+            remedy="choose one of these",
         )
     date = parse_timestamp(ex_date)
     with open_platform(load_settings()) as platform:

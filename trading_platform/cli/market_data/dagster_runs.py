@@ -1,4 +1,4 @@
-"""Runs the platform's Dagster jobs inside the command's own process, over ranges of partitions."""
+"""Runs the platform's Dagster jobs in the process of the command, over ranges of partitions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """How an asset check of a run ended."""
+    """The result of an asset check of a run."""
 
     asset: str
     check: str
@@ -27,14 +27,14 @@ class CheckOutcome:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How one run ended.
+    """The result of a run.
 
     Attributes:
-        run_id: as the Dagster UI shows it.
-        symbols: whose partitions it was to bring up to date.
-        partitions: how many partitions of each asset it had.
-        error: what failed first, in words; None when the run succeeded.
-        checks: the checks it evaluated.
+        run_id: id of the run in the Dagster UI.
+        symbols: symbols of its partitions.
+        partitions: number of its partitions of each asset.
+        error: the first failure, as text; None if the run succeeded.
+        checks: the evaluated checks.
     """
 
     run_id: str
@@ -45,7 +45,7 @@ class RunOutcome:
 
 
 def register_symbols(instance: DagsterInstance, symbols: Sequence[str]) -> list[str]:
-    """Makes the symbols partitions; returns all there are, in Dagster's order."""
+    """Adds symbols to the partitions ``symbols``; returns all of these, in Dagster's order."""
     from trading_platform.partitions import symbols as definition
 
     name = definition.name
@@ -64,16 +64,16 @@ def not_materialized(
     wanted: Mapping[str, Sequence[Window]],
     timeframe: Timeframe,
 ) -> dict[str, list[Window]]:
-    """Of the wanted partitions, those that Dagster has no materialization of for some asset."""
+    """The wanted partitions that lack a materialization of at least one asset in Dagster."""
     from dagster import AssetKey
 
     from trading_platform.partitions import partition_key
 
     missing: dict[str, set[Window]] = {}
     for asset in assets:
-        known = instance.get_materialized_partitions(AssetKey(asset))
+        materialized = instance.get_materialized_partitions(AssetKey(asset))
         for symbol, windows in wanted.items():
-            absent = {window for window in windows if str(partition_key(symbol, timeframe, window)) not in known}
+            absent = {window for window in windows if str(partition_key(symbol, timeframe, window)) not in materialized}
             missing.setdefault(symbol, set()).update(absent)
     return {symbol: sorted(windows) for symbol, windows in missing.items() if windows}
 
@@ -85,10 +85,10 @@ def run_job(
     wanted: Mapping[str, Sequence[Window]],
     assets: Sequence[str],
 ) -> list[RunOutcome]:
-    """Materializes the wanted partitions of these assets, with their checks, in as few runs as ranges allow.
+    """Materializes the wanted partitions of these assets, with their checks, in the fewest possible runs.
 
     Raises:
-        KeyboardInterrupt: if a run was interrupted; those after it are not begun.
+        KeyboardInterrupt: if a run was interrupted; the remaining runs are not started.
     """
     from dagster._core.errors import DagsterExecutionInterruptedError
 
@@ -97,12 +97,11 @@ def run_job(
     from trading_platform.partitions import ranges_of
 
     job = build_definitions(resource_overrides={"platform": platform}).resolve_job_def(job_for(timeframe))
-    known = register_symbols(instance, list(wanted))
+    registered = register_symbols(instance, list(wanted))
     outcomes = []
-    for first, last in ranges_of(known, wanted, timeframe):
-        names = known[
-            known.index(first.keys_by_dimension["symbol"]) : known.index(last.keys_by_dimension["symbol"]) + 1
-        ]
+    for first, last in ranges_of(registered, wanted, timeframe):
+        start = registered.index(first.keys_by_dimension["symbol"])
+        names = registered[start : registered.index(last.keys_by_dimension["symbol"]) + 1]
         try:
             result = execute_range(instance, job, first, last, assets)
         except DagsterExecutionInterruptedError:
@@ -122,7 +121,7 @@ def execute_range(
     last: MultiPartitionKey,
     assets: Sequence[str],
 ) -> ExecuteInProcessResult:
-    """One run of a job over the partitions between two corners, in this process and without a word on the console."""
+    """Runs a job over the partitions between two corners, in this process and without console output."""
     from dagster import AssetKey
 
     return job.execute_in_process(
@@ -161,7 +160,7 @@ def _outcome(result: ExecuteInProcessResult, symbols: tuple[str, ...], partition
 
 
 def _was_interrupted(result: ExecuteInProcessResult) -> bool:
-    """Whether a person ended the run: in one of our assets, or anywhere else, such as in a check or between steps."""
+    """Whether the run was interrupted: in an asset, in a check or between steps."""
     from trading_platform.failures import INTERRUPTED
 
     signs = (INTERRUPTED, "DagsterExecutionInterruptedError", "KeyboardInterrupt")

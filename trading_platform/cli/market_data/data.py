@@ -1,4 +1,4 @@
-"""``coverage`` and ``export``: what is there, and how to take it away."""
+"""``coverage`` and ``export``: shows what is stored, and writes it to files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trading_platform.cli.market_data.backfill import accounts_of
+from trading_platform.cli.market_data.backfill import coverage_counts
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
@@ -35,11 +35,11 @@ def register(app: typer.Typer) -> None:
 
 
 def coverage(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; all by default.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")] = None,
     timeframe: Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show what is expected, stored, proven empty, refused, missing, and dropped because of its age.
+    """Show the numbers of bars expected, stored, confirmed empty, rejected, missing, and expired by retention.
 
     Example: trading-platform coverage SPY -t 1d
     """
@@ -58,7 +58,7 @@ def coverage(
             for failure in row["failures"]:
                 out.print(f"{row['symbol']} {row['timeframe']} {failure}", highlight=False, markup=False)
     else:
-        out.print("Nothing is stored yet. `trading-platform backfill` brings bars in.")
+        out.print("Nothing is stored yet. `trading-platform backfill` fetches bars.")
 
 
 def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timeframe]) -> list[dict[str, Any]]:
@@ -72,23 +72,23 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
         )
         if available_history is None:
             continue
-        accounts = accounts_of(platform, available_history, available_history.partitions(None))
-        firsts = [account.first for account in accounts if account.first]
-        lasts = [account.last for account in accounts if account.last]
+        counts = coverage_counts(platform, available_history, available_history.partitions(None))
+        firsts = [count.first for count in counts if count.first]
+        lasts = [count.last for count in counts if count.last]
         rows.append(
             {
                 "symbol": symbol,
                 "timeframe": timeframe.value,
                 "first": min(firsts).isoformat() if firsts else None,
                 "last": max(lasts).isoformat() if lasts else None,
-                "expected": sum(account.expected for account in accounts),
-                "stored": sum(account.stored for account in accounts),
-                "out_of_session": sum(account.out_of_session for account in accounts),
-                "empty": sum(account.empty for account in accounts),
-                "pending_confirmation": sum(account.pending_confirmation for account in accounts),
-                "rejected": sum(account.rejected for account in accounts),
-                "expired": sum(account.expired for account in accounts),
-                "missing": sum(account.missing for account in accounts),
+                "expected": sum(count.expected for count in counts),
+                "stored": sum(count.stored for count in counts),
+                "out_of_session": sum(count.out_of_session for count in counts),
+                "empty": sum(count.empty for count in counts),
+                "pending_confirmation": sum(count.pending_confirmation for count in counts),
+                "rejected": sum(count.rejected for count in counts),
+                "expired": sum(count.expired for count in counts),
+                "missing": sum(count.missing for count in counts),
                 "failures": [
                     f"failed for {failure.window}: {failure.note}"
                     for failure in platform.stores.coverage.failures([symbol], timeframe)
@@ -99,19 +99,19 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
 
 
 def _minute(timestamp: str | None) -> str | None:
-    """A time in UTC as a table has room for it."""
+    """A time in UTC to the minute, for a table."""
     return timestamp[:16].replace("T", " ") if timestamp else None
 
 
 def export(
     what: Annotated[str, typer.Argument(help="bars, indicators, features or quarantine.")],
-    file: Annotated[Path, typer.Argument(help="Where to; .parquet or .csv.")],
-    symbols: Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Which symbols; all by default.")] = None,
+    file: Annotated[Path, typer.Argument(help="File to write; .parquet or .csv.")],
+    symbols: Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Symbols. Default: all.")] = None,
     timeframe: Annotated[str, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = "1d",
-    start: Annotated[str | None, typer.Option(help="First moment.")] = None,
-    end: Annotated[str | None, typer.Option(help="Last moment, not included.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the window.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the window, not included.")] = None,
     adjust: Annotated[
-        str, typer.Option(help="Of bars: raw, split or total_return, as of the end of the window.")
+        str, typer.Option(help="Adjustment of bars: raw, split or total_return, as of the end of the window.")
     ] = "raw",
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -124,10 +124,10 @@ def export(
 
     if file.suffix not in (".parquet", ".csv"):
         raise InvalidRequest(
-            "The file's ending does not say what to write.",
+            "The file name does not have a supported extension.",
             expected="a name that ends in .parquet or .csv",
             received=file.name,
-            remedy="choose such a name",
+            remedy="choose a name with one of these extensions",
         )
     length, how = Timeframe.parse(timeframe), parse_adjustment(adjust)
     window = Window(parse_timestamp(start or _BEGINNING), parse_timestamp(end) if end else utc_now())
@@ -174,7 +174,7 @@ def _read(
 
 
 def _write(frame: pl.DataFrame, file: Path) -> None:
-    """Writes beside the file and moves it there, so that a reader never sees half of it."""
+    """Writes a temporary file and renames it, so that a reader never sees an incomplete file."""
     from polars.exceptions import PolarsError
 
     handle, name = -1, ""
@@ -192,9 +192,9 @@ def _write(frame: pl.DataFrame, file: Path) -> None:
     except (OSError, PolarsError) as error:
         if name:
             Path(name).unlink(missing_ok=True)
-        said = str(getattr(error, "strerror", None) or error)
-        raise (StoreFull if "no space left" in said.lower() else StoreError)(
+        reason = str(getattr(error, "strerror", None) or error)
+        raise (StoreFull if "no space left" in reason.lower() else StoreError)(
             f"{file} could not be written; nothing is left behind.",
-            received=said,
-            remedy="choose a folder that exists, may be written to and has space",
+            received=reason,
+            remedy="choose a folder that exists, is writable and has free space",
         ) from None

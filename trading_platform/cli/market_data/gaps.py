@@ -1,4 +1,4 @@
-"""``gaps`` and ``repair``: what is missing and why, and having it repaired now."""
+"""``gaps`` and ``repair``: shows what is missing and why, and repairs it now."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _COLUMNS = ["symbol", "timeframe", "what", "from", "to", "bars", "attempts", "ne
 _TO_REPAIR = (SlotClass.PENDING_CONFIRMATION, SlotClass.MISSING, SlotClass.FAILED_PERMANENTLY)
 _MANY = 100_000
 
-_Symbols = Annotated[list[str] | None, typer.Argument(help="Which symbols; all by default.")]
-_Timeframes = Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d; all by default.")]
+_Symbols = Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")]
+_Timeframes = Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -38,13 +38,17 @@ def register(app: typer.Typer) -> None:
 def gaps(
     symbols: _Symbols = None,
     timeframe: _Timeframes = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also where the market was closed.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show of each symbol and timeframe.")] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also show intervals in which the market was closed.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Maximum number to show for each symbol and timeframe.")
+    ] = 50,
     json: _Json = False,
 ) -> None:
-    """Show each stretch of time without bars: no trades, unconfirmed, missing, refused, given up or expired.
+    """Show each interval without bars: no trades, pending confirmation, missing, rejected, failed permanently or expired.
 
-    Ends with exit code 1 where something was given up: nobody tries again by itself.
+    Ends with exit code 1 if a gap failed permanently: it is not retried automatically.
     Example: trading-platform gaps BTCUSD -t 1m
     """
     from trading_platform.resources.platform import open_platform
@@ -60,10 +64,10 @@ def gaps(
 
 
 def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json = False) -> None:
-    """Look for gaps everywhere, compare what is stored with what was committed, and repair now what can be.
+    """Detect all gaps, compare stored bars with what was committed, and repair now what is possible.
 
-    Given up gaps are tried again, too. Ends with exit code 1 if something is left that can be neither had nor proven
-    empty. Example: trading-platform repair SPY -t 1d
+    Also retries gaps that failed permanently. Ends with exit code 1 if a gap is left that is neither filled nor
+    confirmed empty. Example: trading-platform repair SPY -t 1d
     """
     from trading_platform.resources.platform import open_platform
     from trading_platform.workflows.gaps.detect_gaps import detect_gaps
@@ -74,7 +78,7 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
     with progress_bars(quiet=json) as progress, open_platform(load_settings(), progress=progress) as platform:
         stores, sources, clock = platform.stores, platform.sources, platform.clock
         chosen = platform.instruments(symbols or list(stores.instruments.all()))
-        listed = detect_gaps(
+        detected = detect_gaps(
             stores,
             sources,
             chosen,
@@ -88,7 +92,7 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
             stores,
             sources,
             clock=clock,
-            only=[gap.id for gap in listed.gaps],
+            only=[gap.id for gap in detected.gaps],
             limit=_MANY,
             whatever=True,
             publish=platform.publish,
@@ -100,17 +104,19 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
         print_json(
             {
                 "missing_or_modified": [
-                    asdict(each) | {"window": str(each.window)} for each in listed.missing_or_modified
+                    asdict(each) | {"window": str(each.window)} for each in detected.missing_or_modified
                 ],
                 "repairs": dict(states),
                 "left": [_row(each) for each in left],
             }
         )
     else:
-        if listed.missing_or_modified:
-            out.print(f"{len(listed.missing_or_modified)} periods were not stored as they had been committed.")
-        said = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
-        out.print(f"{len(done)} gaps were looked at: {said}." if done else "There is no gap to repair.")
+        if detected.missing_or_modified:
+            out.print(
+                f"{len(detected.missing_or_modified)} periods are missing or modified: they differ from what was committed."
+            )
+        summary = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
+        out.print(f"{len(done)} gaps were processed: {summary}." if done else "There is no gap to repair.")
         if left:
             _print(left, limit=50)
     if left:
@@ -153,7 +159,7 @@ def _row(each: GapInterval) -> dict[str, object]:
 
 def _print(found: Sequence[GapInterval], limit: int) -> None:
     if not found:
-        out.print("There is no gap: every bar the calendars expect is stored.")
+        out.print("There is no gap: every bar that the calendars expect is stored.")
         return
     by_kind: dict[tuple[str, Timeframe], list[GapInterval]] = {}
     for each in found:
@@ -176,8 +182,8 @@ def _print(found: Sequence[GapInterval], limit: int) -> None:
         counts: Counter[str] = Counter()
         for each in intervals:
             counts[each.what.value] += 1
-        said = ", ".join(f"{count:,} {what}" for what, count in counts.items())
-        out.print(f"{symbol} {length}: {said}", highlight=False)
+        summary = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+        out.print(f"{symbol} {length}: {summary}", highlight=False)
 
 
 def _time(timestamp: datetime | None) -> str:

@@ -1,6 +1,7 @@
-"""The command ``import``: files of bars, trades and quotes into the platform.
+"""The command ``import``: imports files of bars, trades and quotes.
 
-What it does is in :mod:`trading_platform.workflows.bars.import_files`; here it is asked for and printed.
+:mod:`trading_platform.workflows.bars.import_files` does the work; this module parses the options and prints the
+result.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class ImportSource(StrEnum):
-    """Whose bars imported ones are."""
+    """The source of imported bars."""
 
     FILE = "file"
     KRAKEN = "kraken"
 
 
-_FEW = 3  # files named in a note
+_FEW = 3  # files that a note names
 _MOST_LINES = 60
-"""Files shown one by one in the table; of more only those that were refused or are worth a look."""
+"""Maximum number of files in the table; of more files only those with rejected rows are shown."""
 
 
 def register(app: typer.Typer) -> None:
@@ -45,35 +46,36 @@ def import_command(
     symbol: Annotated[
         str | None,
         typer.Option(
-            help="Whose prices they are. Default: told by each file's name; of Kraken's archives, all pairs "
-            "of the universe."
+            help="Symbol of the prices. Default: from each file's name; for Kraken's archives, all pairs of the "
+            "universe."
         ),
     ] = None,
     timeframe: Annotated[
-        str | None, typer.Option(help="1m, 5m, 1h or 1d. Default: the commonest step between the rows.")
+        str | None, typer.Option(help="1m, 5m, 1h or 1d. Default: the most frequent step between the rows.")
     ] = None,
     format_: Annotated[
-        FileFormat | None, typer.Option("--format", help="Shape of the files. Default: recognised.")
+        FileFormat | None, typer.Option("--format", help="Format of the files. Default: detected.")
     ] = None,
-    price: Annotated[PriceSide, typer.Option(help="Which price of bid-and-ask files is used.")] = PriceSide.MID,
+    price: Annotated[PriceSide, typer.Option(help="Price to use from files with bid and ask.")] = PriceSide.MID,
     timezone: Annotated[
-        str | None, typer.Option(help="Zone of times written without one, for example America/New_York.")
+        str | None, typer.Option(help="Time zone of times without one, for example America/New_York.")
     ] = None,
     dates: Annotated[
-        DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where they do not tell themselves.")
+        DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where the file leaves it ambiguous.")
     ] = None,
     source: Annotated[
         ImportSource | None,
         typer.Option(
-            help="Whose bars they are: kraken for files out of Kraken's bulk downloads, which become the first tier of "
+            help="Source of the bars: kraken for files from Kraken's bulk downloads, which get the highest priority in "
             "its history. Default: kraken for archives named Kraken_*.zip, file for all others."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Import files of bars or ticks, whatever their format; refused rows are quarantined with their reason.
+    """Import files of bars or ticks in any supported format; rejected rows are quarantined with their reason.
 
-    Ends with 0 if every file gave rows or was imported before, with 1 if a file was refused as a whole.
+    Ends with exit code 0 if every file had usable rows or was imported before, and with 1 if a file was rejected as a
+    whole.
 
     Kraken's bulk archives (Kraken_OHLCVT.zip, Kraken_Trading_History.zip) are read member by member, whatever their
     size.
@@ -131,7 +133,7 @@ def import_command(
 
 
 def _check_exist(files: list[Path]) -> None:
-    """Before any server is started for them."""
+    """Checks the files before any server is started."""
     from trading_platform.sources.files.contents import check_exists
 
     if not files:
@@ -155,7 +157,7 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
     out.print(_files_table(report))
     if report.reasons:
         rows = list(report.reasons.items())
-        out.print(table("Refused rows by reason", ("reason", "rows"), rows, right=("rows",)))
+        out.print(table("Rejected rows by reason", ("reason", "rows"), rows, right=("rows",)))
     _print_notes(report)
     added = sorted({file.symbol for file in report.files if file.registered and file.symbol})
     if added:
@@ -167,7 +169,7 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
 
 
 def _print_notes(report: ImportReport) -> None:
-    """What was taken for granted, once for all the files it was taken for."""
+    """Prints each note once, with the files that it applies to."""
     from trading_platform.cli.output import out
 
     noted: dict[str, list[str]] = {}
@@ -187,7 +189,7 @@ def _files_table(report: ImportReport) -> object:
     if len(shown) > _MOST_LINES:
         shown = tuple(file for file in report.files if file.quarantined)[:_MOST_LINES]
     title = f"{len(report.files)} files" + (
-        f", the {len(shown)} with refused rows shown" if shown != report.files else ""
+        f", the {len(shown)} with rejected rows shown" if shown != report.files else ""
     )
     rows = [_row(file) for file in shown]
     totals = (sum(getattr(file, name) for file in report.files) for name in counts)
@@ -202,15 +204,15 @@ def _row(file: ImportedFile) -> tuple[object, ...]:
 
 
 def _note(file: ImportedFile) -> str:
-    said = file.assumption if file.accepted else (file.detail or "")
-    known = f"{file.format}, {said}" if file.format else said
+    detail = file.assumption if file.accepted else (file.detail or "")
+    note = f"{file.format}, {detail}" if file.format else detail
     if file.compared:
-        known += f"; {file.compared:,} bars were stored already and were compared: {file.different:,} differ"
-    return known if file.status == "imported" else f"{file.status}: {known}"
+        note += f"; {file.compared:,} bars were already stored and were compared: {file.different:,} differ"
+    return note if file.status == "imported" else f"{file.status}: {note}"
 
 
 def _backfills(report: ImportReport) -> list[str]:
-    """The commands that bring what was imported into the database, one a timeframe."""
+    """The commands that store the imported bars in the database, one for each timeframe."""
     by_timeframe: dict[str, list[str]] = {}
     for symbol, timeframe in report.series:
         by_timeframe.setdefault(timeframe, []).append(symbol)

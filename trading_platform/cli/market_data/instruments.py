@@ -1,4 +1,4 @@
-"""``instruments``: the universe, as configuration."""
+"""``instruments``: lists and changes the instruments of the universe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trading_platform.stores.postgres.roles import Role
 if TYPE_CHECKING:
     from trading_platform.stores.stores import Stores
 
-instruments = typer.Typer(help="The universe: what the platform keeps data for.", no_args_is_help=True)
+instruments = typer.Typer(help="The universe: the instruments that the platform stores data for.", no_args_is_help=True)
 
 _COLUMNS = ["symbol", "asset_class", "calendar", "source", "sector", "benchmark", "tick_size", "fallback_sources"]
 _SOURCES = ("file", "kraken", "ibkr", "yahoo")
@@ -46,20 +46,22 @@ def list_instruments(json: Annotated[bool, typer.Option("--json", help="Print JS
 
 @instruments.command()
 def add(
-    symbol: Annotated[str, typer.Argument(help="Spelled as the platform does: AAPL, EURUSD, BTCUSD.")],
-    asset_class: Annotated[AssetClass | None, typer.Option(help="What it is; guessed from the symbol.")] = None,
-    calendar: Annotated[str | None, typer.Option(help="24/7, FX, or an exchange code such as XNYS.")] = None,
-    source: Annotated[str | None, typer.Option(help="Who has its bars: file, kraken, ibkr or yahoo.")] = None,
-    sector: Annotated[str | None, typer.Option(help="Its peers share it.")] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Symbol that stands for its market.")] = None,
+    symbol: Annotated[str, typer.Argument(help="Symbol in the platform's spelling: AAPL, EURUSD, BTCUSD.")],
+    asset_class: Annotated[
+        AssetClass | None, typer.Option(help="Asset class. Default: guessed from the symbol.")
+    ] = None,
+    calendar: Annotated[str | None, typer.Option(help="Calendar: 24/7, FX, or an exchange code such as XNYS.")] = None,
+    source: Annotated[str | None, typer.Option(help="Source of its bars: file, kraken, ibkr or yahoo.")] = None,
+    sector: Annotated[str | None, typer.Option(help="Sector; instruments of a sector are peers.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Symbol of the benchmark of its market.")] = None,
     tick_size: Annotated[str | None, typer.Option(help="Smallest price step.")] = None,
     fallback: Annotated[
         list[str] | None,
-        typer.Option(help="Who is asked where the source has nothing; may be repeated, 'none' for nobody."),
+        typer.Option(help="Source to use where the first has no bars; may be repeated, 'none' for no fallback."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Add an instrument, or change the one there is; what is not given stays as it was.
+    """Add an instrument, or change an existing one; options that are not given stay unchanged.
 
     Example: trading-platform instruments add AAPL --sector technology --benchmark SPY
     """
@@ -86,10 +88,10 @@ def add(
 
 @instruments.command()
 def remove(
-    symbol: Annotated[str, typer.Argument(help="Which instrument.")],
+    symbol: Annotated[str, typer.Argument(help="Symbol of the instrument.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Take an instrument out of the universe; its data stays. Example: trading-platform instruments remove AAPL."""
+    """Remove an instrument from the universe; its data stays. Example: trading-platform instruments remove AAPL."""
     with _stores() as stores:
         stores.instruments.require([symbol])
         stores.instruments.remove(symbol)
@@ -134,7 +136,10 @@ def _tick(text: str) -> Decimal:
         size = Decimal(0)
     if not size.is_finite() or size <= 0:
         raise InvalidRequest(
-            "A tick size must be a positive number.", expected="for example 0.01", received=text, remedy="correct it"
+            "A tick size must be a positive number.",
+            expected="for example 0.01",
+            received=text,
+            remedy="give a positive number",
         )
     return size
 

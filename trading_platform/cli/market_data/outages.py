@@ -1,4 +1,4 @@
-"""``outages``: when feeds were down, and what became of it."""
+"""``outages``: shows outages of feeds and the state of their repairs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def register(app: typer.Typer) -> None:
 
 
 def outages(
-    everything: Annotated[bool, typer.Option("--all", help="Repaired ones too.")] = False,
-    repair: Annotated[bool, typer.Option("--repair", help="Repair now what is due, before showing.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many to show, the newest first.")] = 100,
+    everything: Annotated[bool, typer.Option("--all", help="Also show repaired outages.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="First repair what is due.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number to show, newest first.")] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show when feeds were down and what of it is not repaired: goes on, waits for its repair, given up.
+    """Show outages of feeds that are not repaired: in progress, waiting for repair, or failed permanently.
 
-    Ends with exit code 1 where an outage was given up: nobody will look at it again.
+    Ends with exit code 1 if an outage failed permanently: it is not retried automatically.
     Example: trading-platform outages --repair
     """
     from trading_platform.resources.platform import open_platform

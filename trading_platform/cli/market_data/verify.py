@@ -1,7 +1,7 @@
-"""``verify``: holds what is stored to every rule the platform has.
+"""``verify``: checks stored data against all rules of the platform.
 
-The rules are those of the asset checks in Dagster (:mod:`trading_platform.workflows.quality.verify`); here
-they are run over everything at once, without it.
+The rules are those of the asset checks in Dagster (:mod:`trading_platform.workflows.quality.verify`); the command runs
+them over everything at once, without Dagster.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Which symbols; everything stored by default.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: everything stored.")] = None,
     timeframe: Annotated[
-        list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d; all by default.")
+        list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Check everything that is stored against every rule: bars, indicators and features.
+    """Check all stored bars, indicators and features against all rules.
 
-    Changes nothing. The exit code is 1 if a rule is broken; what is merely worth a look is no failure.
+    Changes nothing. The exit code is 1 if a check fails; a warning is no failure.
     Example: [bold]trading-platform verify SPY GOOG -t 1d[/]
     """
     from trading_platform.resources.platform import open_platform
@@ -80,8 +80,8 @@ def _report(results: Sequence[CheckResult], *, as_json: bool) -> None:
         )
         for result in results
     ]
-    columns = ("asset", "check", "result", "looked at", "failing_rows")
-    out.print(table("Checks", columns, rows, right=("looked at", "failing_rows")))
+    columns = ("asset", "check", "result", "rows checked", "failing rows")
+    out.print(table("Checks", columns, rows, right=("rows checked", "failing rows")))
     for result in results:
         if not result.passed:
             _explain(result)
@@ -89,9 +89,9 @@ def _report(results: Sequence[CheckResult], *, as_json: bool) -> None:
 
 
 def _explain(result: CheckResult) -> None:
-    """In words, with the first failing_rows, what did not pass."""
+    """Prints the description of a failed check and its first failing rows."""
     colour = _COLOURS[result.status.value]
     out.print(f"[{colour}]{result.asset} {result.check}[/]: {escape(result.description)}", highlight=False)
     for row in result.sample:
-        said = "  ".join(f"{name} {value}" for name, value in row.items() if value not in ("", 0))
-        out.print(f"    {escape(said)}", highlight=False)
+        values = "  ".join(f"{name} {value}" for name, value in row.items() if value not in ("", 0))
+        out.print(f"    {escape(values)}", highlight=False)

@@ -1,4 +1,4 @@
-"""``account``: what brokers say of their accounts, only ever read."""
+"""``account``: shows the brokers' accounts, read-only."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _FILL_COLUMNS = ["executed_at", "symbol", "side", "quantity", "price", "commissi
 
 @dataclass(frozen=True)
 class Statement:
-    """An account as its broker has it."""
+    """The state of an account at its broker."""
 
     balances: list[BrokerBalance]
     positions: list[BrokerPosition]
     fills: list[BrokerFill]
     without_fills: str | None = None
-    """Why the broker does not tell the day's fills, where it does not."""
+    """Why the broker does not return the day's fills; None if it does."""
 
 
 def register(app: typer.Typer) -> None:
@@ -42,11 +42,11 @@ def register(app: typer.Typer) -> None:
 
 
 def account(
-    day: Annotated[str | None, typer.Option(help="Which day's fills, in UTC; today by default.")] = None,
+    day: Annotated[str | None, typer.Option(help="Day of the fills, in UTC. Default: today.")] = None,
     broker: Annotated[str | None, typer.Option(help="Only this broker's account.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show balances, positions and a day's fills as the configured brokers have them; changes nothing there.
+    """Show balances, positions and a day's fills at the configured brokers; changes nothing there.
 
     Example: [bold]trading-platform account --day 2026-11-25[/]
     """
@@ -69,13 +69,13 @@ def _chosen(accounts: Mapping[str, BrokerAccount], broker: str | None) -> Mappin
             "No broker's account is configured.",
             expected="the key of an account, such as KRAKEN_API_KEY and KRAKEN_API_SECRET",
             received="none",
-            remedy="make a key at the broker that may only query, and set it in the environment or in .env",
+            remedy="create a read-only key at the broker, and set it in the environment or in .env",
         )
     if broker is None:
         return accounts
     if broker not in accounts:
         raise InvalidRequest(
-            "There is no account of that broker.",
+            "No account of this broker is configured.",
             expected=f"one of {', '.join(accounts)}",
             received=broker,
             remedy="correct --broker, or configure the account",

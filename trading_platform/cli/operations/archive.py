@@ -1,4 +1,4 @@
-"""``archive``: moves decisions and events older than a year to files, or shows what is there."""
+"""``archive``: moves decisions and system events older than a year to files, or lists the archived months."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def register(app: typer.Typer) -> None:
 
 
 def archive(
-    show: Annotated[bool, typer.Option("--list", help="Only show which months are archived.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="Only list the archived months.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Move decisions and system events older than a year from the database to files.
 
-    A month leaves the database only after its file was read back and found the same. A second run has
-    nothing to do. Needs a DATABASE_URL of the schema's owner; --list needs no database.
+    A month is dropped from the database only after its file was read back and compared. A second run has nothing to
+    do. Needs a DATABASE_URL of the schema's owner; --list needs no database.
     Example: [bold]trading-platform archive --list[/]
     """
     from trading_platform.resources.platform import open_platform

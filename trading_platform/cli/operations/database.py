@@ -1,4 +1,4 @@
-"""``db``: the schema of the platform's database, and the life of what is in it."""
+"""``db``: the schema of the platform's database, and the retention of its tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 @db.command()
 def upgrade(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
-    """Bring the schema up to the newest revision; a second time changes nothing.
+    """Upgrade the schema to the newest revision; a second run changes nothing.
 
     Example: trading-platform db upgrade
     """
@@ -40,16 +40,16 @@ def upgrade(json: Annotated[bool, typer.Option("--json", help="Print JSON for ma
     if json:
         print_json({"before": before, "after": after})
     elif before == after:
-        out.print(f"The schema was at revision {after} already.")
+        out.print(f"The schema is already at revision {after}.")
     else:
-        out.print(f"The schema went from {before or 'nothing'} to revision {after}.")
+        out.print(f"The schema was upgraded from {before or 'nothing'} to revision {after}.")
 
 
 @db.command()
 def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
     """Show the schema's revision, and for each table of bars and indicators what is stored, compressed and due.
 
-    Ends with exit code 1 where the schema is not the newest. Example: trading-platform db status
+    Ends with exit code 1 if the schema is not at the newest revision. Example: trading-platform db status
     """
     from trading_platform.domain.time import utc_now
     from trading_platform.embedded.stack import running_stack
@@ -101,10 +101,10 @@ def _print_tables(tables: Sequence[TableStatus], kept_by: str) -> None:
     ]
     numbers = ["rows", "size", "chunks", "compressed", "to compress", "to drop"]
     out.print(shown("Bars and indicators", columns, rows, right=numbers))
-    out.print(f"Kept to these rules by {kept_by}.", highlight=False)
+    out.print(f"Retention is applied by {kept_by}.", highlight=False)
     runs = [timestamp for table in tables for timestamp in (table.next_compression, table.next_retention) if timestamp]
     if runs:
-        out.print(f"Its policies run next at {min(runs):%Y-%m-%d %H:%M} UTC.", highlight=False)
+        out.print(f"The policies run next at {min(runs):%Y-%m-%d %H:%M} UTC.", highlight=False)
 
 
 def _day(timestamp: datetime | None) -> str:

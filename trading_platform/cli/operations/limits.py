@@ -1,4 +1,4 @@
-"""``limits``: how often sources may be asked, and how much of that is left."""
+"""``limits``: shows the rate limits of sources and what is left of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trading_platform.settings import load_settings
 if TYPE_CHECKING:
     from trading_platform.stores.redis.rate_limiters import Standing
 
-_COLUMNS = ["limit", "of", "allows", "left", "waiting", "all of it again (UTC)"]
+_COLUMNS = ["limit", "of", "allows", "left", "waiting", "full again (UTC)"]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
 def limits(
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show how often sources may be asked, how much of that is left, and when all of it can be had again.
+    """Show the rate limits of sources, what is left of them, and when they are full again.
 
-    The streamer, Dagster's runs and commands take from the same budget. Example: trading-platform limits
+    The streamer, Dagster's runs and commands share the same rate limiters. Example: trading-platform limits
     """
     from trading_platform.resources.rate_limiters import standings
 

@@ -1,6 +1,6 @@
-"""The commands ``up``, ``down``, ``status`` and ``doctor``: the servers the platform stands on.
+"""The commands ``up``, ``down``, ``status`` and ``doctor``: the servers of the platform.
 
-What they do is in :mod:`trading_platform.embedded`; here it is asked for and printed.
+:mod:`trading_platform.embedded` does the work; this module parses the options and prints the result.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def register(app: typer.Typer) -> None:
 
 
 def up(as_json: Json = False) -> None:
-    """Start PostgreSQL and Redis, bring the schema up to date, and leave them running until `down`.
+    """Start PostgreSQL and Redis, upgrade the schema, and leave the servers running until `down`.
 
-    Does nothing to what runs already, and uses the servers of DATABASE_URL and REDIS_URL where these are set.
+    Does not touch servers that are running, and uses those of DATABASE_URL and REDIS_URL where these are set.
 
     Example: trading-platform up
     """
@@ -56,12 +56,12 @@ def up(as_json: Json = False) -> None:
 
 def down(
     as_json: Json = False,
-    force: Annotated[bool, typer.Option(help="Stop them although something uses them.")] = False,
-    purge: Annotated[bool, typer.Option(help="Delete their data as well, for good.")] = False,
+    force: Annotated[bool, typer.Option(help="Stop them even if a process uses them.")] = False,
+    purge: Annotated[bool, typer.Option(help="Also delete their data, permanently.")] = False,
 ) -> None:
     """Stop the embedded PostgreSQL and Redis; their data stays.
 
-    While something still uses them they run on, and stop when the last user leaves.
+    While a process uses them, they keep running; they stop when the last user ends.
 
     Example: trading-platform down
     """
@@ -76,12 +76,12 @@ def down(
     if purge:
         console.print("Their data is deleted.")
     elif found.users:
-        console.print("In use; they stop when the last of these leaves (--force stops them now):")
+        console.print("In use; they stop when the last of these processes ends (--force stops them now):")
         _print_users(console, found)
 
 
 def status(as_json: Json = False) -> None:
-    """Show what runs, where, and who uses it.
+    """Show the servers, their addresses and the processes that use them.
 
     Example: trading-platform status --json
     """
@@ -93,9 +93,9 @@ def status(as_json: Json = False) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Examine every part of the stack and say what to do about the broken ones.
+    """Check every part of the stack and show how to repair the broken ones.
 
-    Ends with exit code 1 if something is broken.
+    Ends with exit code 1 if a part is broken.
 
     Example: trading-platform doctor
     """
@@ -124,7 +124,7 @@ def _print_status(found: StackStatus) -> None:
     if found.stays:
         console.print("The embedded servers stay until `trading-platform down`.")
     elif running and not found.users:
-        console.print("Nobody uses the embedded servers; `trading-platform down` stops them.")
+        console.print("No process uses the embedded servers; `trading-platform down` stops them.")
     _print_users(console, found)
 
 

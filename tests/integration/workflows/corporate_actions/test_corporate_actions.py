@@ -489,7 +489,7 @@ def test_the_asset_asks_yahoo_and_keeps_what_was_imported(
         result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "1 of 3 symbols could not be had; the others are stored. IWM" in str(
+    assert "1 of 3 symbols could not be fetched; the others are stored. IWM" in str(
         failure.step_failure_data.user_failure_data
     )
     stored = platform.stores.corporate_actions
@@ -500,7 +500,7 @@ def test_the_asset_asks_yahoo_and_keeps_what_was_imported(
 
 
 def test_the_command_asks_yahoo_where_it_is_allowed_to(client: Platform, command: Command, test_data: Path) -> None:
-    assert "Nobody can be asked" in command("actions", "fetch").text
+    assert "no source of corporate actions" in command("actions", "fetch").text
     rows = pl.read_csv(test_data / "daily" / "AAPL_2004-2018_yahoo.csv").tail(20).iter_rows()
     listed = [(datetime.fromisoformat(day).replace(tzinfo=UTC), *prices, float(last)) for day, *prices, _, last in rows]
     with running_yahoo() as yahoo:

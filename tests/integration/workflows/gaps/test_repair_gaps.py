@@ -169,7 +169,7 @@ def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_noth
         assert min(deleted.values()) >= 3
         dagster = Dagster(instance, PlatformContext(stores, sources, clock), clock)
         night = dagster.night()
-        assert night["periods not as committed"] > 0
+        assert night["periods missing or modified"] > 0
         assert all("▒" in str(night[name]) for name in ("1m by month", "1d by year"))
         assert dagster.until_quiet() > 0
         assert vendors.lies == []
@@ -358,7 +358,7 @@ def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over
     result = materialize([coverage, no_gap_left], instance=instance, resources={"platform": told})
     (check,) = result.get_asset_check_evaluations()
     assert not check.passed
-    assert check.metadata["given up"].value == 1
+    assert check.metadata["failed permanently"].value == 1
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         first = [AlertMessage.model_validate_json(each["message"]).payload for _, each in redis.xrange("alerts")]
         assert [(alert.event_type, alert.over) for alert in first] == [("gaps_failed_permanently", False)]
