@@ -83,9 +83,9 @@ WRONG = [
         id="end before start",
     ),
     pytest.param(
-        ["backfill", "SPY", "--start", "2012-01-01T10:00:00"], ["not a moment", "with its zone"], id="naive time"
+        ["backfill", "SPY", "--start", "2012-01-01T10:00:00"], ["not a timestamp", "with its zone"], id="naive time"
     ),
-    pytest.param(["backfill", "SPY", "--end", "tomorrow"], ["not a moment", "2024-01-31"], id="not a time"),
+    pytest.param(["backfill", "SPY", "--end", "tomorrow"], ["not a timestamp", "2024-01-31"], id="not a time"),
     pytest.param(["export", "bars", "bars.xlsx"], ["ending does not say", ".parquet or .csv"], id="ending"),
     pytest.param(["export", "trades", "x.csv"], ["'trades' cannot be exported", "quarantine"], id="what to export"),
     pytest.param(["backfill", "SPY", "-t", "1m"], ["No 1m bars of SPY can be had", "import a file"], id="nothing had"),
