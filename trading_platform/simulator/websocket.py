@@ -1,8 +1,8 @@
 """Kraken's public WebSocket v2 over a market: the channels ``ticker`` and ``trade``, status, heartbeats, ping.
 
-What the trade channel says of an interval are the trades that REST has of it, by the same trade ids;
-the ticker is REST's. Time is the exchange's clock, which may run faster than others. Forms were taken
-from recorded messages; how messages break is the business of :mod:`trading_platform.simulator.fault_injection`.
+The trade channel sends the same trades as REST, with the same trade ids; the ticker is that of REST. Time is the
+exchange's clock, which may run faster than others. The forms were taken from recorded messages;
+:mod:`trading_platform.simulator.fault_injection` injects faults.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from trading_platform.simulator.pairs import LOT_DECIMALS, Pair, units_text
 from trading_platform.simulator.ticker import BestQuote, best_quote, last_day, summary
 
 SNAPSHOT_TRADES = 50
-"""How many trades the snapshot of the trade channel holds at most."""
+"""Maximum number of trades in the snapshot of the trade channel."""
 
-_TICK_SECONDS = 0.02  # how often a connection looks for what is new
+_TICK_SECONDS = 0.02  # how often a connection checks for new data
 _CHANNELS = ("ticker", "trade")
 _TRIGGERS = ("bbo", "trades")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,14 +39,14 @@ _HEARTBEAT = '{"channel":"heartbeat"}'
 
 @dataclass
 class _Subscription:
-    """What a connection hears of a pair on a channel.
+    """The subscription of a connection to a pair on a channel.
 
     Attributes:
         channel: ``ticker`` or ``trade``.
-        pair: which pair.
-        trigger: of the ticker, what makes it speak: ``bbo`` or ``trades``.
-        told: nanoseconds up to which trades have been told.
-        quote: the last quote told.
+        pair: the pair.
+        trigger: of the ticker, the event that triggers a message: ``bbo`` or ``trades``.
+        told: nanoseconds up to which trades have been sent.
+        quote: the last quote sent.
     """
 
     channel: str
@@ -61,9 +61,9 @@ class StreamSession:
 
     Args:
         socket: the connection.
-        market: what is traded.
-        clock: what is present.
-        injector: decides about faults.
+        market: the market.
+        clock: the present.
+        injector: chooses the faults.
         reset: ends the connection without a close.
     """
 
@@ -120,7 +120,7 @@ class StreamSession:
             await asyncio.sleep(_TICK_SECONDS)
 
     def _news(self, now: int) -> Iterator[tuple[int, str]]:
-        """What is to be told, each with the time it happened at."""
+        """The messages to send, each with the time of its event."""
         for subscription in self._subscriptions.values():
             if subscription.channel == "ticker":
                 quote = best_quote(self._market, subscription.pair, now)
@@ -200,7 +200,7 @@ class StreamSession:
         return _message("ticker", kind, [f"{{{fields}}}"])
 
     def _day(self, pair: Pair, quote: BestQuote, now: int) -> dict[str, int]:
-        """Sums over the last 24 hours, taken anew after a trade or a minute."""
+        """Sums over the last 24 hours, recomputed after a trade or a minute."""
         key = hash((quote.trade_id, now // (60 * SECOND)))
         if self._days.get(pair.symbol, (None,))[0] != key:
             self._days[pair.symbol] = (key, summary(last_day(self._market, pair, now), quote.last))
