@@ -37,20 +37,20 @@ class Delivery:
         self._reset = reset
         self._injector = injector
         self._held: list[_Held] = []
-        self.silent = False
+        self.is_silent = False
         """Whether the connection has stalled or was reset: nothing more is sent on it."""
 
-    async def say(self, text: str) -> None:
+    async def send(self, text: str) -> None:
         """Sends a message that is never broken by itself: responses to requests, the status."""
-        if not self.silent:
+        if not self.is_silent:
             await self._send(text)
 
     async def heartbeat(self, text: str) -> None:
         """Sends a heartbeat, unless a fault breaks the connection."""
         await self._connection(self._injector.draw(CONNECTION_FAULTS))
-        await self.say(text)
+        await self.send(text)
 
-    async def tell(self, text: str, now: int) -> None:
+    async def send_event(self, text: str, now: int) -> None:
         """Sends a message with trades or a quote, unless a fault breaks it.
 
         Args:
@@ -69,12 +69,12 @@ class Delivery:
                 self._held.append(_Held(text, 2**31, latest))
                 return
             case Fault.DUPLICATE:
-                await self.say(text)
+                await self.send(text)
             case Fault.UNKNOWN:
-                await self.say(_UNKNOWN_MESSAGE)
+                await self.send(_UNKNOWN_MESSAGE)
             case Fault.MALFORMED:
                 text = text[: len(text) // 2]
-        await self.say(text)
+        await self.send(text)
         for held in self._held:
             held.places -= 1
         await self.release(now)
@@ -84,14 +84,14 @@ class Delivery:
         due = [held for held in self._held if held.places <= 0 or held.until <= now]
         self._held = [held for held in self._held if held.places > 0 and held.until > now]
         for held in due:
-            await self.say(held.text)
+            await self.send(held.text)
 
     async def _connection(self, fault: Fault | None) -> None:
         match fault:
             case Fault.STALL:
-                self.silent = True
-            case Fault.RESET if not self.silent:
-                self.silent = True
+                self.is_silent = True
+            case Fault.RESET if not self.is_silent:
+                self.is_silent = True
                 self._reset()
             case Fault.LAG:
                 await asyncio.sleep(self._injector.faults.slow_seconds)

@@ -174,8 +174,8 @@ def private_routes(rest: PrivateRest) -> list[Route]:
 def sign(secret: str, path: str, nonce: str, body: bytes) -> str:
     """The signature required by Kraken: HMAC-SHA512 of the path and of SHA256 of nonce and body."""
     digest = hashlib.sha256(nonce.encode() + body).digest()
-    made = hmac.new(base64.b64decode(secret), path.encode() + digest, hashlib.sha512).digest()
-    return base64.b64encode(made).decode()
+    signature = hmac.new(base64.b64decode(secret), path.encode() + digest, hashlib.sha512).digest()
+    return base64.b64encode(signature).decode()
 
 
 def _timestamp(form: Mapping[str, str], name: str) -> Decimal | None:

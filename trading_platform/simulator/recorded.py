@@ -104,11 +104,11 @@ class RecordedMarket:
     @property
     def end(self) -> datetime:
         """The last time in the recordings: that of their last trade, or the open of their last candle."""
-        known = [
+        times = [
             *(int(one.trades.time[-1]) for one in self._recordings.values() if len(one.trades)),
             *(int(rows.time[-1]) * SECOND for one in self._recordings.values() for rows in one.candles.values()),
         ]
-        return datetime.fromtimestamp(max(known) // SECOND, UTC)
+        return datetime.fromtimestamp(max(times) // SECOND, UTC)
 
     def trades_after(self, pair: Pair, since: int, until: int, limit: int) -> Trades:
         """The first ``limit`` trades later than ``since`` and not later than ``until`` (nanoseconds)."""
@@ -123,13 +123,13 @@ class RecordedMarket:
         """Candles of ``minutes`` length opening from ``first`` (seconds) up to the one running at ``until``."""
         length = minutes * MINUTE_SECONDS
         recording = self._recordings[pair]
-        known = recording.candles.get(minutes)
-        if known is None:
-            known = roll_up_trades(recording.trades.between(0, until + 1), minutes)
+        available = recording.candles.get(minutes)
+        if available is None:
+            available = roll_up_trades(recording.trades.between(0, until + 1), minutes)
         running = until // SECOND // length * length
-        known = known[: int(np.searchsorted(known.time, running, side="right"))]
+        available = available[: int(np.searchsorted(available.time, running, side="right"))]
         start = -(-first // length) * length
-        return fill_grid(known, minutes, start, running, None) if running >= start else Candles.none()
+        return fill_grid(available, minutes, start, running, None) if running >= start else Candles.none()
 
 
 def _read_result(path: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class PublicRest:
 
     def asset_pairs(self, request: Request) -> str:
         """``AssetPairs``, of all pairs or those of ``pair``."""
-        return json.dumps({_key(pair, request): _describe(pair) for pair in self._asked(request)})
+        return json.dumps({_key(pair, request): _describe(pair) for pair in self._requested(request)})
 
     def ohlc(self, request: Request) -> str:
         """``OHLC``: candles later than ``since``, at most the last 720 and the running one."""
@@ -103,7 +103,7 @@ class PublicRest:
 
     def ticker(self, request: Request) -> str:
         """``Ticker``, of all pairs or those of ``pair``."""
-        return json.dumps({_key(pair, request): self._ticker(pair) for pair in self._asked(request)})
+        return json.dumps({_key(pair, request): self._ticker(pair) for pair in self._requested(request)})
 
     def _now(self) -> int:
         return nanoseconds(self._clock())
@@ -116,7 +116,7 @@ class PublicRest:
             raise _UNKNOWN_PAIR
         return pair
 
-    def _asked(self, request: Request) -> list[Pair]:
+    def _requested(self, request: Request) -> list[Pair]:
         if not request.query_params.get("pair"):
             return list(self._market.pairs)
         found = [find_pair(self._market.pairs, text) for text in request.query_params["pair"].split(",")]

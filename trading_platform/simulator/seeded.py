@@ -133,11 +133,11 @@ class SeededMarket:
             return Candles.none()
         day = max(self._day_of(first * SECOND), 0)
         if minutes < DAY_MINUTES:
-            known = self._intraday(pair, minutes, day, until)
+            available = self._intraday(pair, minutes, day, until)
         else:
-            known = _merge_days(self._daily(pair, day, until), length)
+            available = _merge_days(self._daily(pair, day, until), length)
         before = int(self._of(pair).candles.close[day - 1]) if day else None
-        return fill_grid(known, minutes, first, running, before)
+        return fill_grid(available, minutes, first, running, before)
 
     def _daily(self, pair: Pair, day: int, until: int) -> Candles:
         today = min(self._day_of(until), _DAYS - 1)

@@ -159,11 +159,11 @@ class _Breaking:
         fault = self._injector.draw() if scope["type"] == "http" and scope["path"].startswith("/0/") else None
         match fault:
             case Fault.RATE_LIMIT:
-                await _answer(send, 200, error_envelope("EAPI:Rate limit exceeded"), "application/json")
+                await _respond(send, 200, error_envelope("EAPI:Rate limit exceeded"), "application/json")
             case Fault.UNAVAILABLE:
-                await _answer(send, 200, error_envelope("EService:Unavailable"), "application/json")
+                await _respond(send, 200, error_envelope("EService:Unavailable"), "application/json")
             case Fault.SERVER_ERROR:
-                await _answer(send, 503, "<html><body>Service Temporarily Unavailable</body></html>", "text/html")
+                await _respond(send, 503, "<html><body>Service Temporarily Unavailable</body></html>", "text/html")
             case Fault.DROP:
                 self._connections[tuple(scope["client"])].abort()
             case Fault.TRUNCATE:
@@ -185,7 +185,7 @@ class _Breaking:
         return halved
 
 
-async def _answer(send: Send, status: int, body: str, media_type: str) -> None:
+async def _respond(send: Send, status: int, body: str, media_type: str) -> None:
     content = body.encode()
     headers: list[tuple[bytes, Any]] = [
         (b"content-type", media_type.encode()),

@@ -209,7 +209,7 @@ class BarBuilder:
         """The minutes that became final since the last call; None if there are none."""
         if self._until is None or self._since is None or self._until <= self._since:
             return None
-        made = FinalMinutes(
+        final = FinalMinutes(
             since=self._since,
             until=self._until,
             bars=_frame(self._rows, self.source),
@@ -219,7 +219,7 @@ class BarBuilder:
         )
         self._since = self._until
         self._rows, self._answered, self._late, self._late_events = [], {}, {}, 0
-        return made
+        return final
 
     def take_rejected(self) -> list[Rejected]:
         """The events rejected since the last call."""
@@ -459,8 +459,8 @@ class BarBuilder:
             if bar is not None:
                 self._rows.append((*series.row(symbol, bar), Quality.TRADED.value))
                 series.last = bar.close
-            elif (silent := series.no_trade_row(symbol, start)) is not None:
-                self._rows.append((*silent, Quality.NO_TRADE.value))
+            elif (no_trade := series.no_trade_row(symbol, start)) is not None:
+                self._rows.append((*no_trade, Quality.NO_TRADE.value))
             else:
                 self._mark_late(symbol, minute)
             if bar is not None or series.last is not None:

@@ -214,7 +214,7 @@ def _exchange(calendar: str) -> Any:
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName
 
-    trouble: Exception | None = None
+    failure: Exception | None = None
     for start in _STARTS:
         try:
             return exchange_calendars.get_calendar(calendar, start=start)
@@ -226,11 +226,11 @@ def _exchange(calendar: str) -> Any:
                 remedy="correct the instrument's calendar",
             ) from None
         except (ValueError, NotImplementedError) as error:
-            trouble = error  # the library has no data of this exchange that far back
+            failure = error  # the library has no data of this exchange that far back
     raise InvalidRequest(
         f"The calendar {calendar!r} cannot be computed by the installed exchange_calendars.",
         expected="a calendar that the library can compute",
-        received=f"{type(trouble).__name__}: {str(trouble)[:150]}",
+        received=f"{type(failure).__name__}: {str(failure)[:150]}",
         remedy="choose another calendar for the instrument, such as that of its main listing",
     )
 

@@ -45,11 +45,11 @@ def compare_bars(stored: pl.DataFrame, received: pl.DataFrame, timeframe: Timefr
     differs = pl.any_horizontal(
         (pl.col(name) != pl.col(f"{name}_received")).fill_null(value=False) for name in (*PRICES, "volume")
     )
-    differences = both.filter(differs).select("time", stored=_words(""), received=_words("_received"))
+    differences = both.filter(differs).select("time", stored=_as_text(""), received=_as_text("_received"))
     return Comparison(tuple(_windows(both["time"], timeframe)), both.height, differences.cast(DIFFERENCE_SCHEMA))  # type: ignore[arg-type]
 
 
-def _words(suffix: str) -> pl.Expr:
+def _as_text(suffix: str) -> pl.Expr:
     def trimmed(name: str) -> pl.Expr:
         text = pl.col(f"{name}{suffix}").cast(pl.String)
         return text.str.strip_chars_end("0").str.strip_chars_end(".").fill_null("unknown")

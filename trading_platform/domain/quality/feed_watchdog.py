@@ -44,8 +44,8 @@ class FeedWatchdog:
     def __init__(
         self, feed_inactivity: timedelta = FEED_INACTIVITY, symbol_inactivity: timedelta = SYMBOL_INACTIVITY
     ) -> None:
-        self._feed_silence = feed_inactivity
-        self._symbol_silence = symbol_inactivity
+        self._feed_inactivity = feed_inactivity
+        self._symbol_inactivity = symbol_inactivity
         self._was_open = False
         self._last: dict[str, datetime] = {}
         self._since: dict[str, datetime] = {}  # by symbol with an open market: earliest begin of its inactivity
@@ -90,7 +90,7 @@ class FeedWatchdog:
             return []
         since = min(self._since.values())
         since = since if newest is None else max(since, newest)
-        if now - since > self._feed_silence:
+        if now - since > self._feed_inactivity:
             self._feed = Inactivity(None, since)
             return [self._feed]
         return []
@@ -104,7 +104,7 @@ class FeedWatchdog:
                 found.append(Inactivity(symbol, inactivity.since, over=last))
         for symbol, opened in self._since.items():
             since = max(opened, self._last.get(symbol, opened))
-            if symbol not in self._inactive and now - since > self._symbol_silence:
+            if symbol not in self._inactive and now - since > self._symbol_inactivity:
                 self._inactive[symbol] = Inactivity(symbol, since)
                 found.append(self._inactive[symbol])
         return found

@@ -84,7 +84,7 @@ def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Scree
     """
     typed = _typed(raw, prices=PRICES, amount="volume")
     high, low = pl.col("high"), pl.col("low")
-    outside = (low > pl.min_horizontal("open", "close")) | (high < pl.max_horizontal("open", "close")) | (low > high)
+    invalid = (low > pl.min_horizontal("open", "close")) | (high < pl.max_horizontal("open", "close")) | (low > high)
     on_grid = pl.col("time").dt.truncate(timeframe.value) == pl.col("time")
     rules = [
         *_common_rules(prices=PRICES, amount="volume", now=now),
@@ -94,12 +94,12 @@ def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Scree
             pl.format("{} does not lie on the {} grid", "time_text", pl.lit(timeframe.value)),
         ),
         (
-            outside,
+            invalid,
             Reason.OHLC_INCONSISTENT,
             pl.format("low <= open, close <= high does not hold: O {} H {} L {} C {}", *PRICES),
         ),
     ]
-    sound = _sound(prices=PRICES, amount="volume", now=now) & on_grid & ~outside
+    sound = _sound(prices=PRICES, amount="volume", now=now) & on_grid & ~invalid
     return _divide(typed, sound, rules, keep=["line", "time", *PRICES, "volume"], unique_time=True)
 
 

@@ -52,15 +52,15 @@ class Holding:
         signed = fill.quantity.copy_negate() if fill.side.sign < 0 else fill.quantity
         if self.quantity * signed < 0:
             closed = min(fill.quantity, abs(self.quantity)).copy_sign(self.quantity)
-            kept = self._close(closed, fill.price)
+            remaining = self._close(closed, fill.price)
         else:
-            closed, kept = _NOTHING, self
+            closed, remaining = _NOTHING, self
         opened = EXACT.add(signed, closed)
         return Holding(
-            quantity=EXACT.add(kept.quantity, opened),
-            cost=EXACT.fma(opened, fill.price, kept.cost),
-            realized_pnl=EXACT.subtract(kept.realized_pnl, fill.commission),
-            opened_at=fill.executed_at if opened and not kept.quantity else kept.opened_at,
+            quantity=EXACT.add(remaining.quantity, opened),
+            cost=EXACT.fma(opened, fill.price, remaining.cost),
+            realized_pnl=EXACT.subtract(remaining.realized_pnl, fill.commission),
+            opened_at=fill.executed_at if opened and not remaining.quantity else remaining.opened_at,
         )
 
     def _close(self, closed: Decimal, price: Decimal) -> Holding:

@@ -128,23 +128,23 @@ def _read_table(
 
 def _action(cells: dict[str, str], symbol: str | None, calendar_of: CalendarOf) -> CorporateAction:
     try:
-        whose = check_symbol(cells.get("symbol") or symbol or "")
+        owner = check_symbol(cells.get("symbol") or symbol or "")
     except InvalidRequest as error:
         raise RowRejected(Reason.MISSING_VALUE, error.message) from None
     date = read_date(cells.get("ex_date", ""), "%Y-%m-%d")
     kind = cells.get("kind", "").lower()
     if kind not in set(ActionKind):
         raise RowRejected(Reason.UNSUPPORTED, f"kind {kind!r} is neither split nor dividend")
-    known_at = _timestamp(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(whose), date)
+    known_at = _timestamp(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(owner), date)
     if kind == ActionKind.SPLIT:
-        return CorporateAction(whose, date, ActionKind.SPLIT, known_at, SOURCE, ratio=_ratio(cells.get("ratio", "")))
+        return CorporateAction(owner, date, ActionKind.SPLIT, known_at, SOURCE, ratio=_ratio(cells.get("ratio", "")))
     amount = read_number(cells.get("amount", ""), "amount").quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
     if amount <= 0:
         raise RowRejected(Reason.OUT_OF_RANGE, "a dividend of 0")
     currency = cells.get("currency") or None
     if currency is not None and not re.fullmatch(r"[A-Za-z]{3,10}", currency):
         raise RowRejected(Reason.UNSUPPORTED, f"currency {currency!r} is not a code like USD")
-    return CorporateAction(whose, date, ActionKind.DIVIDEND, known_at, SOURCE, amount=amount, currency=currency)
+    return CorporateAction(owner, date, ActionKind.DIVIDEND, known_at, SOURCE, amount=amount, currency=currency)
 
 
 def _timestamp(text: str) -> datetime:

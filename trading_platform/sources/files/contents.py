@@ -108,7 +108,7 @@ def open_contents(path: Path) -> list[FileContent]:
     except FileRejected as rejection:
         return [FileContent(path, None, _raising(rejection))]
     except OSError as error:
-        return [FileContent(path, None, _raising(unreadable(_why(error))))]
+        return [FileContent(path, None, _raising(unreadable(_reason(error))))]
     read = _read_gzip if start[:2] == _GZIP else _read_plain
     return [FileContent(path, None, partial(read, path))]
 
@@ -120,7 +120,7 @@ def _raising(rejection: FileRejected) -> Callable[[], bytes]:
     return load
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return f"it cannot be read: {error.strerror or error}"
 
 
@@ -130,7 +130,7 @@ def _read_plain(path: Path) -> bytes:
             raise unreadable(f"it is larger than {LARGEST_CONTENT} bytes; split it")
         return path.read_bytes()
     except OSError as error:
-        raise unreadable(_why(error)) from None
+        raise unreadable(_reason(error)) from None
 
 
 def _read_gzip(path: Path) -> bytes:
@@ -143,7 +143,7 @@ def _read_gzip(path: Path) -> bytes:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise unreadable(f"the gzip data is broken: {error}") from None
     except OSError as error:
-        raise unreadable(_why(error)) from None
+        raise unreadable(_reason(error)) from None
 
 
 def _members(path: Path) -> list[FileContent]:

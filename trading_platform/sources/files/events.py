@@ -173,11 +173,11 @@ def _readable(raw: pl.DataFrame, task: ContentTask) -> tuple[pl.DataFrame, pl.Da
     """The readable rows, and the unreadable ones with their reason. The values are validated later."""
     names = _names(task)
     missing = [pl.col(name).is_null() for name in names]
-    lacking = pl.any_horizontal(missing) if task.layout.kind is Kind.TRADES else pl.all_horizontal(missing)
+    is_missing = pl.any_horizontal(missing) if task.layout.kind is Kind.TRADES else pl.all_horizontal(missing)
     unread = pl.any_horizontal(~pl.col(name).str.contains(_NUMBER).fill_null(value=True) for name in names)
     rules = (
         (pl.col("time").is_null(), Reason.UNREADABLE_TIME, pl.format("{} is not a time", "time_text")),
-        (lacking, Reason.MISSING_VALUE, pl.lit(f"{' and '.join(names)} are missing")),
+        (is_missing, Reason.MISSING_VALUE, pl.lit(f"{' and '.join(names)} are missing")),
         (unread, Reason.UNREADABLE_NUMBER, pl.lit(f"{' or '.join(names)} is not a number")),
     )
     judged = raw.with_columns(

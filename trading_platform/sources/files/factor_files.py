@@ -74,19 +74,19 @@ def _steps(
     if before[0] == after[0]:
         return
     amount = before[2] * (1 - before[0] / after[0])
-    doubt = before[2] * 2 * _FACTOR_STEP / after[0]
+    uncertainty = before[2] * 2 * _FACTOR_STEP / after[0]
     if amount <= 0:
         raise RowRejected(Reason.OUT_OF_RANGE, f"a dividend of {amount:.4f}: a price factor or reference is wrong")
     amount /= Decimal(ratio.numerator) / Decimal(ratio.denominator)
     yield CorporateAction(
-        symbol, ex_date, ActionKind.DIVIDEND, known_at, SOURCE, amount=_shortest(amount, doubt), currency=None
+        symbol, ex_date, ActionKind.DIVIDEND, known_at, SOURCE, amount=_shortest(amount, uncertainty), currency=None
     )
 
 
-def _shortest(value: Decimal, doubt: Decimal) -> Decimal:
+def _shortest(value: Decimal, uncertainty: Decimal) -> Decimal:
     """The number of the fewest digits within the uncertainty of ``value``."""
     for digits in range(1, _MOST_DIGITS):
         rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
-        if rounded > 0 and abs(rounded - value) <= doubt:
+        if rounded > 0 and abs(rounded - value) <= uncertainty:
             return rounded
     return value.quantize(Decimal(1).scaleb(-_MOST_DIGITS), ROUND_HALF_EVEN)

@@ -143,29 +143,29 @@ def _kind_of(roles: dict[str, str]) -> Kind | None:
     return None
 
 
-def recognise(table: Table, name: FileName, told: FileFormat | None) -> Layout:
+def recognise(table: Table, name: FileName, given: FileFormat | None) -> Layout:
     """Recognises the layout of a table.
 
     Args:
         table: the rows.
         name: name of the file.
-        told: the format, if the user gave it.
+        given: the format, if the user gave it.
 
     Raises:
         FileRejected: if it is not a table of bars, quotes or trades, or not of the given format.
     """
-    layout = _by_header(table) if table.header is not None else _by_position(table, name, told)
-    if told is not None and layout.format is not told and not _may_be_told(layout, told):
+    layout = _by_header(table) if table.header is not None else _by_position(table, name, given)
+    if given is not None and layout.format is not given and not _is_compatible(layout, given):
         raise FileRejected(
-            Reason.UNSUPPORTED, f"it looks like {layout.format.value}, not like {told.value}", rows=table.height
+            Reason.UNSUPPORTED, f"it looks like {layout.format.value}, not like {given.value}", rows=table.height
         )
     return layout
 
 
-def _may_be_told(layout: Layout, told: FileFormat) -> bool:
+def _is_compatible(layout: Layout, given: FileFormat) -> bool:
     """Whether a format is compatible with the given one: freqtrade's and Yahoo's files are tables of bars, too."""
     bars = {FileFormat.OHLCV, FileFormat.YAHOO, FileFormat.FREQTRADE}
-    return layout.format in bars and told in bars
+    return layout.format in bars and given in bars
 
 
 def _by_header(table: Table) -> Layout:
@@ -218,7 +218,7 @@ _LEAN_HOUR = r"^\d{8} \d{2}:\d{2}$"
 _PAIR = r"^[A-Z]{3}/[A-Z]{3}$"
 
 
-def _by_position(table: Table, name: FileName, told: FileFormat | None) -> Layout:
+def _by_position(table: Table, name: FileName, given: FileFormat | None) -> Layout:
     width = table.frame.width
     first = table.frame["c0"].cast(pl.String).str.strip_chars()
 
@@ -228,18 +228,18 @@ def _by_position(table: Table, name: FileName, told: FileFormat | None) -> Layou
     lean = _lean(table, name, mostly)
     if lean is not None:
         return lean
-    if width == 4 and mostly(_DAY) and told is None:  # noqa: PLR2004
+    if width == 4 and mostly(_DAY) and given is None:  # noqa: PLR2004
         raise FileRejected(
             Reason.UNSUPPORTED,
             "a factor file, not bars: `trading-platform corporate-actions import` reads it",
             rows=table.height,
         )
     for format_, columns, pattern, kind in _HEADERLESS:
-        if len(columns) == width and mostly(pattern) and told in (None, format_):
+        if len(columns) == width and mostly(pattern) and given in (None, format_):
             return _headerless(format_, columns, kind)
-    if told in (None, FileFormat.OHLCV) and table.container == "json" and width in (5, 6):
+    if given in (None, FileFormat.OHLCV) and table.container == "json" and width in (5, 6):
         return Layout(FileFormat.FREQTRADE, Kind.BARS, _columns(*_BARS[:width]))
-    if told in (None, FileFormat.OHLCV) and width in (5, 6):
+    if given in (None, FileFormat.OHLCV) and width in (5, 6):
         return Layout(FileFormat.OHLCV, Kind.BARS, _columns(*_BARS[:width]))
     raise FileRejected(
         Reason.UNSUPPORTED, f"{width} columns without a header are none of the known formats", rows=table.height

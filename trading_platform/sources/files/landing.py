@@ -69,7 +69,7 @@ class LandingArea:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._known: dict[Path, tuple[tuple[int, int], LandedFile]] = {}
+        self._cache: dict[Path, tuple[tuple[int, int], LandedFile]] = {}
         self._last_import: datetime | None = None
 
     def keep(
@@ -197,11 +197,11 @@ class LandingArea:
     def _read(self, path: Path) -> LandedFile:
         state = path.stat()
         mark = (state.st_mtime_ns, state.st_size)
-        known = self._known.get(path)
-        if known is None or known[0] != mark:
-            known = (mark, _describe(path))
-            self._known[path] = known
-        return known[1]
+        cached = self._cache.get(path)
+        if cached is None or cached[0] != mark:
+            cached = (mark, _describe(path))
+            self._cache[path] = cached
+        return cached[1]
 
 
 def _describe(path: Path) -> LandedFile:

@@ -223,7 +223,7 @@ def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: Import
     step = times.step
     if options.timeframe is not None:
         if step is not None and step < options.timeframe.duration:
-            detail = f"its rows are {_words(step)} apart, too close for {options.timeframe.value} bars"
+            detail = f"its rows are {_step_text(step)} apart, too close for {options.timeframe.value} bars"
             raise FileRejected(Reason.UNSUPPORTED, detail, rows=rows)
         return options.timeframe
     if layout.interval_named:
@@ -234,7 +234,7 @@ def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: Import
         if timeframe.duration == step:
             return timeframe
     stored = ", ".join(Timeframe)
-    raise FileRejected(Reason.UNSUPPORTED, f"its rows are {_words(step)} apart; stored are {stored}", rows=rows)
+    raise FileRejected(Reason.UNSUPPORTED, f"its rows are {_step_text(step)} apart; stored are {stored}", rows=rows)
 
 
 def _tick_timeframe(options: ImportOptions) -> Timeframe:
@@ -266,7 +266,7 @@ def _named_timeframe(name: FileName, times: ReadTimes, rows: int) -> Timeframe:
     return name.timeframe
 
 
-def _words(step: timedelta) -> str:
+def _step_text(step: timedelta) -> str:
     if step.days:
         return f"{step.days} days" if step.days > 1 else "a day"
     return f"{step.total_seconds():g} s"

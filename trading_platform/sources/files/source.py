@@ -43,7 +43,7 @@ class FileSource:
     def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         """The windows that the imported files cover; none if nothing was imported."""
         files = self._landing.files(instrument.symbol, timeframe)
-        return tuple(Window.merge(part for file in files for part in self._spoken_for(file, timeframe)))
+        return tuple(Window.merge(part for file in files for part in self._covered(file, timeframe)))
 
     def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         """The imported bars of a window; of several imports of a time the latest wins.
@@ -64,16 +64,13 @@ class FileSource:
             .drop("rank")
         )
         answered = Window.merge(
-            part
-            for file in files
-            for spoken_for in self._spoken_for(file, timeframe)
-            if (part := spoken_for.intersect(window))
+            part for file in files for covered in self._covered(file, timeframe) if (part := covered.intersect(window))
         )
         origin = f"{self._directory}: {len(files)} imported files of {symbol} {timeframe.value}"
         note = None if answered == [window] else "no imported file covers the rest"
         return BarResponse(bars, empty_rejected(), tuple(answered), origin, note)
 
-    def _spoken_for(self, file: LandedFile, timeframe: Timeframe) -> list[Window]:
+    def _covered(self, file: LandedFile, timeframe: Timeframe) -> list[Window]:
         if not timeframe.is_intraday:
             return [file.span]
         key = (file.path, file.imported_at)

@@ -93,13 +93,13 @@ class IbkrClient:
             SourceRejected: if there is no such contract, or several.
             SourceUnavailable: if the request failed.
         """
-        known = self._contracts.get(instrument)
-        if known is None:
+        qualified = self._contracts.get(instrument)
+        if qualified is None:
             self._be_ready(f"the contract {spec_of(instrument)}")
             self._rate_limiter.take(self._limit.message())
-            known = self._wait_for(self._session.qualify(instrument, self._response_seconds))
-            self._contracts[instrument] = known
-        return known
+            qualified = self._wait_for(self._session.qualify(instrument, self._response_seconds))
+            self._contracts[instrument] = qualified
+        return qualified
 
     def history(self, request: HistoryRequest) -> list[BarData]:
         """The bars of a request, in order; empty if Interactive Brokers states that there are none.
@@ -118,8 +118,8 @@ class IbkrClient:
             costs = self._limit.costs(key, request.of.what, f"{key} {request}")
             with self._sending:
                 self._rate_limiter.take(costs)
-                asking = self._begin(history(self._session, request, self._response_seconds))
-            bars = asking.result()
+                work = self._begin(history(self._session, request, self._response_seconds))
+            bars = work.result()
         if not bars and self.machine.history_farms_down:  # then the empty response proves nothing
             raise connection_lost(str(request), f"farms lost: {', '.join(sorted(self.machine.history_farms_down))}")
         return bars
@@ -184,7 +184,7 @@ class IbkrClient:
             await asyncio.wait(others, timeout=1)
         await asyncio.sleep(0)  # lets the transport close
 
-    def _be_ready(self, asked: str) -> None:
+    def _be_ready(self, description: str) -> None:
         """Connects if necessary.
 
         Raises:
@@ -205,21 +205,21 @@ class IbkrClient:
                     self._sleep(self._backoff.next_wait())
             self._backoff.ended(self._backoff.lasting)
         if self.machine.link not in ANSWERING:
-            raise connection_lost(asked, self.machine.reason)
+            raise connection_lost(description, self.machine.reason)
 
-    def _ask(self, question: Ask[_Result], asked: str) -> _Result:
-        self._be_ready(asked)
+    def _ask(self, send: Ask[_Result], description: str) -> _Result:
+        self._be_ready(description)
         self._rate_limiter.take(self._limit.message())
-        return self._wait_for(self._session.ask(question, asked, self._response_seconds))
+        return self._wait_for(self._session.ask(send, description, self._response_seconds))
 
-    def _wait_for(self, asking: Coroutine[Any, Any, _Result]) -> _Result:
-        return self._begin(asking).result()
+    def _wait_for(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        return self._begin(work).result()
 
-    def _begin(self, asking: Coroutine[Any, Any, _Result]) -> Future[_Result]:
+    def _begin(self, work: Coroutine[Any, Any, _Result]) -> Future[_Result]:
         if self._loop is None:
-            asking.close()
+            work.close()
             raise connection_lost(str(self.gateway), "closed by us")
-        return asyncio.run_coroutine_threadsafe(asking, self._loop)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -92,7 +92,7 @@ class ConnectionMachine:
         self._away_since: datetime | None = None
         self._began_in: Window | None = None
         self._farms: dict[str, int] = {}
-        self._losses = self._made_good = 0
+        self._losses = self._renewed_losses = 0
 
     @property
     def link(self) -> Link:
@@ -122,18 +122,18 @@ class ConnectionMachine:
     def connected(self) -> None:
         """The gateway completed the handshake; nothing is subscribed yet."""
         self._farms.clear()
-        self._made_good = self._losses
-        self._well(Link.CONNECTED, "connected")
+        self._renewed_losses = self._losses
+        self._up(Link.CONNECTED, "connected")
 
     def disconnected(self, reason: str) -> None:
         """There is no connection to the gateway: it was closed, or could not be opened."""
         self._farms.clear()
-        self._away(Link.DISCONNECTED, reason)
+        self._down(Link.DISCONNECTED, reason)
 
     def not_greeted(self, reason: str) -> None:
         """The gateway accepts connections without a handshake: it is not logged in."""
         self._farms.clear()
-        self._away(Link.NEEDS_LOGIN, reason)
+        self._down(Link.NEEDS_LOGIN, reason)
 
     def told(self, code: int, text: str) -> bool:
         """Processes a code that belongs to no request; returns whether it changed anything."""
@@ -141,11 +141,11 @@ class ConnectionMachine:
         if self._link in (Link.DISCONNECTED, Link.NEEDS_LOGIN):
             return False  # a late message of a closed connection
         if code in (_LOST, _BROKEN):
-            self._away(Link.FARM_DOWN, f"{code}: {text}")
+            self._down(Link.FARM_DOWN, f"{code}: {text}")
         elif code in (_RESTORED_LOST, _RESTORED_KEPT):
             self._losses += code == _RESTORED_LOST
-            is_lost = self._losses > self._made_good  # subscriptions lost before are not among those maintained
-            self._well(Link.RESTORED_LOST if is_lost else Link.RESTORED_KEPT, f"{code}: {text}")
+            is_lost = self._losses > self._renewed_losses  # subscriptions lost before are not among those maintained
+            self._up(Link.RESTORED_LOST if is_lost else Link.RESTORED_KEPT, f"{code}: {text}")
         elif code in _FARM_BROKEN | _FARM_WELL and (farm := _FARM.search(text)):
             if code in _FARM_BROKEN:
                 self._farms[farm.group(1)] = code
@@ -155,9 +155,9 @@ class ConnectionMachine:
 
     def resubscribed(self, losses: int) -> None:
         """All subscriptions lost up to the count ``losses`` were renewed; later losses are still open."""
-        self._made_good = max(self._made_good, losses)
-        if self._link is Link.RESTORED_LOST and self._made_good == self._losses:
-            self._well(Link.CONNECTED, "connected, all subscriptions renewed")
+        self._renewed_losses = max(self._renewed_losses, losses)
+        if self._link is Link.RESTORED_LOST and self._renewed_losses == self._losses:
+            self._up(Link.CONNECTED, "connected, all subscriptions renewed")
 
     def absence(self) -> Absence | None:
         """The current absence of Interactive Brokers and its severity; None if it is available."""
@@ -172,11 +172,11 @@ class ConnectionMachine:
             severity = Severity.CRITICAL if self._link is Link.NEEDS_LOGIN else Severity.WARNING
         return Absence(self._link, self._away_since, self._reason, severity, self._began_in)
 
-    def _well(self, link: Link, reason: str) -> None:
+    def _up(self, link: Link, reason: str) -> None:
         self._link, self._reason = link, reason
         self._away_since = self._began_in = None
 
-    def _away(self, link: Link, reason: str) -> None:
+    def _down(self, link: Link, reason: str) -> None:
         self._link, self._reason = link, reason
         if self._away_since is None:
             self._away_since = self._clock()

@@ -79,66 +79,66 @@ def verdict_of(code: int, text: str) -> Verdict:
     return _BY_CODE.get(code, Verdict.REJECTED)
 
 
-def error_of(code: int, text: str, asked: str) -> SourceError:
+def error_of(code: int, text: str, request: str) -> SourceError:
     """The error of a rejected request.
 
     Args:
         code: code of the gateway.
         text: text of the gateway.
-        asked: description of the request, in our words.
+        request: description of the request, in our words.
     """
-    verdict, said = verdict_of(code, text), f"{code}: {text}"
+    verdict, received = verdict_of(code, text), f"{code}: {text}"
     if verdict is Verdict.PACING:
         return RateLimited(
-            f"The request limits of Interactive Brokers were exceeded by {asked}.",
+            f"The request limits of Interactive Brokers were exceeded by {request}.",
             retry_after=PACING_WAIT,
-            received=said,
+            received=received,
             remedy="wait ten minutes; if other programs use the same account, lower IBKR_HISTORY_REQUESTS",
         )
     if verdict is Verdict.NO_PERMISSION:
         return SourceRejected(
-            f"The account has no permission for {asked}.",
+            f"The account has no permission for {request}.",
             expected="a market data subscription that covers it",
-            received=said,
+            received=received,
             remedy="subscribe to its exchange's data in Client Portal, or choose another source for the instrument",
         )
     if verdict is Verdict.UNKNOWN_CONTRACT:
         return SourceRejected(
-            f"Interactive Brokers does not know {asked}.",
+            f"Interactive Brokers does not know {request}.",
             expected="a symbol that is traded where its calendar says",
-            received=said,
+            received=received,
             remedy="correct the instrument's calendar or asset class (`trading-platform instruments add …`)",
         )
     if verdict is Verdict.TOO_MANY_LINES:
         return SourceRejected(
-            f"The account has no market data line left for {asked}.",
+            f"The account has no market data line left for {request}.",
             expected="no more instruments than the account has lines, including other programs",
-            received=said,
+            received=received,
             remedy="follow fewer instruments, or buy more lines and raise IBKR_MARKET_DATA_LINES",
         )
     if verdict in (Verdict.UNAVAILABLE, Verdict.NOTICE):
         return SourceUnavailable(
-            f"Interactive Brokers could not process {asked}.", received=said, remedy="try again in a minute"
+            f"Interactive Brokers could not process {request}.", received=received, remedy="try again in a minute"
         )
     return SourceRejected(
-        f"Interactive Brokers rejected {asked}.", received=said, remedy="correct the request as its message says"
+        f"Interactive Brokers rejected {request}.", received=received, remedy="correct the request as its message says"
     )
 
 
-def no_response(asked: str, seconds: float) -> SourceUnavailable:
+def no_response(request: str, seconds: float) -> SourceUnavailable:
     """The error of an unanswered request; it is no evidence of missing data."""
     return SourceUnavailable(
-        f"Interactive Brokers did not respond to {asked}.",
+        f"Interactive Brokers did not respond to {request}.",
         expected=f"a response within {seconds:g} s",
         received="nothing",
         remedy="try again later; the request remains open",
     )
 
 
-def connection_lost(asked: str, why: str) -> SourceUnavailable:
+def connection_lost(request: str, reason: str) -> SourceUnavailable:
     """The error of a request without a connection."""
     return SourceUnavailable(
-        f"There is no connection to Interactive Brokers for {asked}.",
-        received=why,
+        f"There is no connection to Interactive Brokers for {request}.",
+        received=reason,
         remedy="check that TWS or the gateway runs and is logged in (IBKR_HOST, IBKR_PORT), then try again",
     )

@@ -127,7 +127,7 @@ class IbkrFeed(EventBuffer):
             await until_closing(self._woken.wait(), self._closing)
             self._woken.clear()
         if not self._closing.is_set():
-            self._tell()
+            self._emit()
             self._report_absence()
 
     async def _connect(self) -> None:
@@ -158,7 +158,7 @@ class IbkrFeed(EventBuffer):
         """Subscribes the missing symbols; after a loss, all."""
         losses = self.machine.losses
         if self.machine.link is Link.RESTORED_LOST:
-            self._tell()
+            self._emit()
             self._subscriptions.cancel(self._session)
         for symbol in self._subscriptions.missing():
             await until_closing(self._subscriptions.follow(symbol, self._session), self._closing)
@@ -183,7 +183,7 @@ class IbkrFeed(EventBuffer):
             if not self._session.is_open:
                 return
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         """Emits what has arrived since the last call: quotes, then the state of the link, then a heartbeat."""
         quotes = self._subscriptions.take_quotes()
         self._ready.extend(quote for quote in quotes if self._is_up.get(quote.symbol))
@@ -194,15 +194,16 @@ class IbkrFeed(EventBuffer):
 
     def _report_link(self, early: list[Quote]) -> None:
         """Emits which symbols have gone down or up; ``early`` are quotes of symbols not reported as up yet."""
-        speaks = self._session.is_open and self.machine.link in SPEAKING and not self.machine.quote_farms_down
-        followed = self._subscriptions.followed if speaks else set()
+        is_streaming = self._session.is_open and self.machine.link in SPEAKING and not self.machine.quote_farms_down
+        followed = self._subscriptions.followed if is_streaming else set()
         down: dict[str, set[str]] = {}
         for symbol in set(self._subscriptions.instruments) - followed:
-            is_begun = not speaks or self._subscriptions.rejection_of(symbol) is not None  # else it will be subscribed
-            if self._is_up.get(symbol, is_begun):
+            # A new symbol that can be subscribed is not reported as down: its subscription follows.
+            report_new = not is_streaming or self._subscriptions.rejection_of(symbol) is not None
+            if self._is_up.get(symbol, report_new):
                 self._is_up[symbol] = False
                 down.setdefault(self._why_down(symbol), set()).add(symbol)
-        since = self._last_event(is_connected=self._session.is_open and not speaks)
+        since = self._last_event(is_connected=self._session.is_open and not is_streaming)
         self._ready.extend(FeedDown(since, frozenset(names), reason) for reason, names in down.items())
         up = frozenset(symbol for symbol in followed if not self._is_up.get(symbol))
         if up:

@@ -99,12 +99,12 @@ async def balances(session: IbkrSession, seconds: float) -> list[AccountValue]:
     number = ib.client.getReqId()
     ib.wrapper.acctSummary.clear()
 
-    def question(ib: IB) -> asyncio.Future[object]:
+    def send(ib: IB) -> asyncio.Future[object]:
         response: asyncio.Future[object] = ib.wrapper.startReq(number)
         ib.client.reqAccountSummary(number, "All", "$LEDGER:ALL")
         return response
 
-    await session.ask(question, "balances", seconds)
+    await session.ask(send, "balances", seconds)
     ib.client.cancelAccountSummary(number)  # else it would continue to send changes
     return list(ib.wrapper.acctSummary.values())
 
@@ -117,8 +117,8 @@ async def executions(session: IbkrSession, seconds: float) -> list[Fill]:
     """
     fills = await session.ask(lambda ib: ib.reqExecutionsAsync(), "executions", seconds)
     # Commissions come after the list, and to the first record of an execution, which an earlier request may have made.
-    told = session.ib.wrapper.fills
-    reports = {each.execution.execId: told[each.execution.execId].commissionReport for each in fills}
+    reported = session.ib.wrapper.fills
+    reports = {each.execution.execId: reported[each.execution.execId].commissionReport for each in fills}
     waited = 0.0
     while waited < _COMMISSION_SECONDS and not all(report.execId for report in reports.values()):
         await asyncio.sleep(_COMMISSION_PAUSE)

@@ -135,12 +135,12 @@ class IbkrSession:
             self._drop()
             self.machine.disconnected("closed by us")
 
-    async def ask(self, question: Ask[_Result], asked: str, seconds: float) -> _Result:
+    async def ask(self, send: Ask[_Result], description: str, seconds: float) -> _Result:
         """Sends a request and returns its response.
 
         Args:
-            question: sends the request.
-            asked: description of the request.
+            send: sends the request.
+            description: description of the request, for errors.
             seconds: timeout of the response.
 
         Raises:
@@ -149,13 +149,13 @@ class IbkrSession:
         from ib_async.wrapper import RequestError
 
         try:
-            return await asyncio.wait_for(question(self.ib), seconds)
+            return await asyncio.wait_for(send(self.ib), seconds)
         except RequestError as error:
-            raise error_of(error.code, error.message, asked) from None
+            raise error_of(error.code, error.message, description) from None
         except TimeoutError:
-            raise no_response(asked, seconds) from None
+            raise no_response(description, seconds) from None
         except ConnectionError as error:
-            raise connection_lost(asked, str(error)) from None
+            raise connection_lost(description, str(error)) from None
 
     async def qualify(self, instrument: Instrument, seconds: float) -> Qualified:
         """The contract of an instrument.
@@ -191,7 +191,7 @@ class IbkrSession:
         from ib_async import IB, StartupFetchNONE
 
         logging.getLogger("ib_async").setLevel(logging.CRITICAL)  # its messages are raised or emitted as events
-        ib, said = IB(), _LastWords()
+        ib, messages = IB(), _ConnectMessages()
         ib.RaiseRequestErrors = True
         ib.TimezoneTWS = self._gateway.zone.key
         attempt = asyncio.ensure_future(
@@ -205,32 +205,32 @@ class IbkrSession:
                 fetchFields=StartupFetchNONE,
             )
         )
-        ib.errorEvent += said.error
-        ib.client.apiError += said.ended(attempt)
+        ib.errorEvent += messages.error
+        ib.client.apiError += messages.ended(attempt)
         ib.errorEvent += self._error
         ib.disconnectedEvent += self._lost
         self._ib = ib
         try:
             await attempt
         except (OSError, TimeoutError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not said.has_ended:
+            if isinstance(error, asyncio.CancelledError) and not messages.has_ended:
                 self._drop()
                 raise  # our own task was cancelled
             self._drop()
-            return self._failed(error, said)
+            return self._failed(error, messages)
         self.machine.connected()
-        for code, text in said.notices:
+        for code, text in messages.notices:
             self.machine.told(code, text)
         return "", False
 
-    def _failed(self, error: BaseException, said: _LastWords) -> tuple[str, bool]:
-        if said.code == _NUMBER_TAKEN:
-            self.machine.disconnected(f"no client number is free: {said.text}")
+    def _failed(self, error: BaseException, messages: _ConnectMessages) -> tuple[str, bool]:
+        if messages.code == _NUMBER_TAKEN:
+            self.machine.disconnected(f"no client number is free: {messages.text}")
             return self.machine.reason, True
         if isinstance(error, TimeoutError):
             self.machine.not_greeted(f"{self._gateway} sends no handshake within {self._greeting:g} s")
         else:
-            why = said.text or said.last or f"{type(error).__name__}: {error}"
+            why = messages.text or messages.last or f"{type(error).__name__}: {error}"
             self.machine.disconnected(f"{self._gateway}: {why}")
         return self.machine.reason, False
 
@@ -248,7 +248,7 @@ class IbkrSession:
         self._on_change()
 
 
-class _LastWords:
+class _ConnectMessages:
     """Messages received while connecting, so that the reason of a failure is known."""
 
     def __init__(self) -> None:

@@ -105,7 +105,7 @@ class IbkrSource:
         reads = list(_read_all(client, of, timeframe, intervals, now))
         if all(read.answered is None for read in reads) and (failure := reads[-1].failure) is not None:
             raise failure
-        return self._answer(of, timeframe, window, closed, intervals, reads)
+        return self._response(of, timeframe, window, closed, intervals, reads)
 
     def close(self) -> None:
         """Closes the connection, if there is one."""
@@ -118,7 +118,7 @@ class IbkrSource:
             self._client = self._open_client()
         return self._client
 
-    def _answer(
+    def _response(
         self,
         of: Qualified,
         timeframe: Timeframe,

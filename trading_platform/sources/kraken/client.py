@@ -12,7 +12,7 @@ from typing import Any
 
 from trading_platform.domain.errors import MalformedPayload
 from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Read, TradesPage, follow_trades
-from trading_platform.sources.kraken.http import Answer, KrakenHttp, Retries
+from trading_platform.sources.kraken.http import KrakenHttp, Result, Retries
 from trading_platform.sources.kraken.limits import public_cost
 from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
 from trading_platform.sources.kraken.parse import OhlcResponse, TradesResponse, parse_ohlc, parse_trades
@@ -119,7 +119,7 @@ class KrakenClient:
 
         return follow_trades(ask, since, seen)
 
-    def ticker(self, pairs: Sequence[KrakenPair], read: Callable[[dict[str, Any]], Answer]) -> Answer:
+    def ticker(self, pairs: Sequence[KrakenPair], read: Callable[[dict[str, Any]], Result]) -> Result:
         """Parses the ticker of those pairs with ``read``.
 
         Raises:

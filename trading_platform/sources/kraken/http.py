@@ -29,7 +29,7 @@ from trading_platform.sources.rate_limits import Cost, RateLimiter
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = 500
@@ -61,7 +61,7 @@ class Retries:
     jitter: Callable[[], float] = random.random
     sleep: Sleep = time.sleep
 
-    def call(self, request: Callable[[], Answer]) -> Answer:
+    def call(self, request: Callable[[], Result]) -> Result:
         """The result of ``request``, repeated after retryable failures.
 
         Raises:
@@ -81,8 +81,8 @@ class Retries:
     def _wait(self, attempt: int, error: SourceError) -> float:
         doubled: float = self.first_wait * 2.0 ** (attempt - 1)
         backoff = min(doubled, self.longest_wait) * (1 - self.jitter() / 2)
-        asked = error.retry_after if isinstance(error, RateLimited) else None
-        return max(backoff, asked or 0.0)
+        requested_wait = error.retry_after if isinstance(error, RateLimited) else None
+        return max(backoff, requested_wait or 0.0)
 
 
 class KrakenHttp:
@@ -119,7 +119,7 @@ class KrakenHttp:
         """The base URL."""
         return str(self._api.uri)
 
-    def public(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Answer]) -> Answer:
+    def public(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Result]) -> Result:
         """Parses the ``result`` of a public endpoint with ``read``.
 
         Parsing is part of an attempt: if it raises a retryable error, the endpoint is

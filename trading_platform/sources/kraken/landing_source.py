@@ -59,13 +59,13 @@ class KrakenArchive:
         for partition in partition_windows(timeframe, window):
             part = partition.intersect(window)
             if part is not None:
-                yield self._answer(symbol, timeframe, part)
+                yield self._response(symbol, timeframe, part)
 
     def filled(self, kind: ArchiveKind, symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
         """The bars that one kind of archive has in a window, including those without trades."""
-        return _joined([told.bars for told in self._versions(kind, symbol, timeframe, [window])])
+        return _joined([version.bars for version in self._versions(kind, symbol, timeframe, [window])])
 
-    def _answer(self, symbol: str, timeframe: Timeframe, window: Window) -> BarResponse:
+    def _response(self, symbol: str, timeframe: Timeframe, window: Window) -> BarResponse:
         bars: list[pl.DataFrame] = []
         second_versions: list[SecondVersion] = []
         left = [window]
@@ -94,7 +94,7 @@ class KrakenArchive:
     ) -> list[_Version]:
         files = self.areas[kind].files(symbol, timeframe)
         return [
-            _tell(files, symbol, timeframe, span, part)
+            _version(files, symbol, timeframe, span, part)
             for span in self._spans(kind, symbol, timeframe)
             for window in windows
             if (part := span.intersect(window))
@@ -109,19 +109,19 @@ class _Version:
     superseded: pl.DataFrame
 
 
-def _tell(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, part: Window) -> _Version:
+def _version(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, part: Window) -> _Version:
     found = _collect([file for file in files if file.bars.intersect(part)], symbol, timeframe, part)
-    kept = found.unique("time", keep="last", maintain_order=True).sort("time")
-    gave_way = found.join(kept.select("time", "rank"), on=["time", "rank"], how="anti")
+    latest = found.unique("time", keep="last", maintain_order=True).sort("time")
+    replaced = found.join(latest.select("time", "rank"), on=["time", "rank"], how="anti")
     bars = fill_without_trades(
-        kept.drop("rank"),
+        latest.drop("rank"),
         symbol=symbol,
         timeframe=timeframe,
         source=SOURCE,
         window=part,
         previous_close=_close_before(files, symbol, timeframe, span, part.start),
     )
-    return _Version(bars, gave_way.drop("rank").unique("time", keep="last").sort("time"))
+    return _Version(bars, replaced.drop("rank").unique("time", keep="last").sort("time"))
 
 
 def _collect(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:

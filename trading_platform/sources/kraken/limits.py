@@ -21,10 +21,10 @@ def public_cost(url: str, requests_per_second: float) -> Cost:
     return Cost(Rate("kraken:public", requests_per_second, max(1.0, requests_per_second)), url.rstrip("/"))
 
 
-ArchiveKind = Literal["starter", "intermediate", "pro"]
+AccountTier = Literal["starter", "intermediate", "pro"]
 """The verification tier of an account at Kraken, which sets its limits."""
 
-COUNTERS: Mapping[ArchiveKind, tuple[float, int]] = {"starter": (0.33, 15), "intermediate": (0.5, 20), "pro": (1.0, 20)}
+COUNTERS: Mapping[AccountTier, tuple[float, int]] = {"starter": (0.33, 15), "intermediate": (0.5, 20), "pro": (1.0, 20)}
 """How much the counter of a key falls per second, and its maximum
 (docs.kraken.com/exchange/guides/rest/ratelimits)."""
 
@@ -43,7 +43,7 @@ SPACING = 0.25
 rejects a nonce that is smaller than the last."""
 
 
-def private_costs(tier: ArchiveKind, fingerprint: str, method: str) -> tuple[Cost, ...]:
+def private_costs(tier: AccountTier, fingerprint: str, method: str) -> tuple[Cost, ...]:
     """The cost of a private request: of the key's call counter, and of the minimum distance of its requests.
 
     One less than Kraken allows is used, for requests that arrive closer together than they were sent.

@@ -112,9 +112,9 @@ def advance(
         begin = min(_floor(trades["time"].min(), until), until)
     bars = empty_bars()
     if begin < until:
-        told = Window(begin, until)
+        emitted = Window(begin, until)
         bars = bars_from_trades(
-            trades, symbol=symbol, timeframe=_MINUTE, source=SOURCE, window=told, previous_close=cursor.close
+            trades, symbol=symbol, timeframe=_MINUTE, source=SOURCE, window=emitted, previous_close=cursor.close
         )
     close = bars["close"][-1] if bars.height else cursor.close
     left = trades.filter(pl.col("time") >= until)

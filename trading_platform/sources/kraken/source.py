@@ -121,7 +121,7 @@ class KrakenSource:
             if self._archive is not None and part in archived:
                 yield from self._archive.answers(symbol, timeframe, part)
             else:
-                yield from self._asked(symbol, timeframe, part, resume, alone=not archived)
+                yield from self._from_kraken(symbol, timeframe, part, resume, alone=not archived)
 
     def effort(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> Effort:
         """Requests and seconds for a window, estimated from the pair's number of trades in the last 24 hours.
@@ -144,7 +144,7 @@ class KrakenSource:
     def _archived(self, symbol: str, timeframe: Timeframe) -> list[Window]:
         return self._archive.spans(symbol, timeframe) if self._archive else []
 
-    def _asked(
+    def _from_kraken(
         self, symbol: str, timeframe: Timeframe, window: Window, resume: Checkpoint | None, *, alone: bool
     ) -> Iterator[BarResponse]:
         """The bars of a window from Kraken itself.
@@ -252,15 +252,15 @@ class KrakenSource:
                 close = self._price_before(pair, window.start, page.rows)
                 cursor = replace(cursor, position=window.start, close=close)
             first = False
-            asked, emitted_before = cursor.since, cursor.position
+            page_since, emitted_before = cursor.since, cursor.position
             bars, cursor = advance(cursor, page, screened.accepted, symbol, window.end, end)
             before = bars.filter(pl.col("time") < window.start)
-            told = max(emitted_before, window.start), cursor.position
+            covered = max(emitted_before, window.start), cursor.position
             yield BarResponse(
                 bars=bars.filter(pl.col("time") >= window.start),
                 rejected=screened.rejected,
-                answered=(Window(*told),) if told[0] < told[1] else (),
-                origin=f"{self._client.url}/0/public/Trades?pair={pair.altname}&since={asked}",
+                answered=(Window(*covered),) if covered[0] < covered[1] else (),
+                origin=f"{self._client.url}/0/public/Trades?pair={pair.altname}&since={page_since}",
                 second_versions=(SecondVersion(before, "Trades", finer=True),) if before.height else (),
                 resume=cursor.point(max(cursor.position, window.start)),
             )

@@ -25,7 +25,7 @@ from trading_platform.sources.yahoo.limits import WAIT, costs
 API_URL = "https://query2.finance.yahoo.com"
 """Yahoo's main address; yfinance knows its other addresses, for cookies."""
 
-_SAID = ("symbol", "currency", "firstTradeDate")
+_METADATA = ("symbol", "currency", "firstTradeDate")
 _TIMEOUT = 30.0
 _DOMAIN = ".yahoo.com"
 
@@ -116,8 +116,8 @@ class YahooClient:
         # It caches responses about the past for the life of the process, including failures.
         YfData.cache_get.cache_clear()
         try:
-            asked = yfinance.Ticker(ticker, session=self._session)
-            frame = asked.history(
+            yahoo_ticker = yfinance.Ticker(ticker, session=self._session)
+            frame = yahoo_ticker.history(
                 period="max" if start is None else None,
                 interval=interval,
                 start=start,
@@ -131,13 +131,13 @@ class YahooClient:
                 rounding=False,
                 timeout=_TIMEOUT,
             )
-            metadata = asked.history_metadata
+            metadata = yahoo_ticker.history_metadata
         except Exception as error:  # any failure of the library on a changed response
             raise _as_source_error(error, ticker) from error
         if len(frame) == 0:
             raise _unknown(ticker, "an empty frame")
         # Selected by name: for further keys it would send requests to Yahoo, one by one.
-        return as_history(frame, asked.ticker), {name: metadata[name] for name in _SAID if name in metadata}
+        return as_history(frame, yahoo_ticker.ticker), {name: metadata[name] for name in _METADATA if name in metadata}
 
 
 def _session(url: str) -> Any:
@@ -150,9 +150,9 @@ def _session(url: str) -> Any:
 
     class Redirected(requests.Session[Any]):
         def request(self, method: Any, url: str, *args: Any, **options: Any) -> Any:
-            asked = urlsplit(url)
-            if asked.hostname is not None and asked.hostname.endswith(_DOMAIN):
-                url = urlunsplit(asked._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + asked.path))
+            parts = urlsplit(url)
+            if parts.hostname is not None and parts.hostname.endswith(_DOMAIN):
+                url = urlunsplit(parts._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + parts.path))
             return super().request(method, url, *args, **options)
 
     return Redirected(impersonate="chrome")
@@ -166,13 +166,13 @@ def _as_source_error(error: Exception, ticker: object) -> SourceError:
         return _throttled(WAIT)
     if isinstance(error, theirs.YFTickerMissingError):
         reason = getattr(error, "yahoo_reason", None)
-        return _rejected(ticker, reason) if reason and not _says_nothing(reason) else _unknown(ticker, error.rationale)
-    said = f"{type(error).__name__}: {error}"
+        return _rejected(ticker, reason) if reason and not _means_no_data(reason) else _unknown(ticker, error.rationale)
+    description = f"{type(error).__name__}: {error}"
     if isinstance(error, (theirs.YFDataException, RequestException, OSError)) or _is_no_json(error):
         return SourceUnavailable(
             "Yahoo did not respond.",
             expected="prices",
-            received=said[:300],
+            received=description[:300],
             remedy="try again later; another source may have the same bars",
         )
     if isinstance(error, ValueError) and "MIC" in str(error):
@@ -185,7 +185,7 @@ def _as_source_error(error: Exception, ticker: object) -> SourceError:
     return MalformedPayload(
         "Yahoo's response does not have the agreed shape; nothing of it was used.",
         expected="timestamps with open, high, low, close and volume",
-        received=f"a response on which yfinance fails with {said[:200]}",
+        received=f"a response on which yfinance fails with {description[:200]}",
         remedy="check whether yfinance or Yahoo has changed its format (docs/sources/yahoo.md); report it",
     )
 
@@ -199,7 +199,7 @@ def _rejected(ticker: object, reason: str) -> SourceRejected:
     )
 
 
-def _says_nothing(reason: str) -> bool:
+def _means_no_data(reason: str) -> bool:
     """Whether Yahoo's reason is only that it has no data."""
     return "delisted" in reason.lower() or "no data found" in reason.lower()
 
@@ -220,10 +220,10 @@ def _throttled(seconds: float) -> RateLimited:
     )
 
 
-def _unknown(ticker: object, said: str) -> SourceUnavailable:
+def _unknown(ticker: object, description: str) -> SourceUnavailable:
     return SourceUnavailable(
         f"Yahoo returned no data for {ticker}, which proves nothing: temporary failures look the same.",
         expected="prices",
-        received=said[:300],
+        received=description[:300],
         remedy="check the symbol; try again later; another source may have the same bars",
     )

@@ -87,21 +87,21 @@ class YahooSource:
         closed = Window(window.start, max(window.start + timedelta(microseconds=1), min(window.end, now)))
         ticker = ticker_of(instrument)
         if timeframe.is_intraday:
-            history, said = self._client.history(ticker, timeframe.value, closed.start, closed.end)
+            history, metadata = self._client.history(ticker, timeframe.value, closed.start, closed.end)
             daily, _ = self._client.history(ticker, "1d", (closed.start - _DAY).date())
             splits = splits_in(daily)
         else:
-            history, said = self._client.history(ticker, "1d", closed.start.date())
+            history, metadata = self._client.history(ticker, "1d", closed.start.date())
             history = history.with_columns(time="date")
             splits = splits_in(history)
         raw = restore(history, splits, closed)
         screened = screen_bars(_as_raw_bars(raw), timeframe, now)
-        answered = _answered(instrument, timeframe, closed, raw["time"], _first_traded(said))
+        answered = _answered(instrument, timeframe, closed, raw["time"], _first_traded(metadata))
         return BarResponse(
             bars=final_bars(_as_bars(screened.accepted, instrument.symbol, timeframe), timeframe, now),
             rejected=screened.rejected,
             answered=answered,
-            origin=f"{self._client.url}/v8/finance/chart/{said.get('symbol', instrument.symbol)}"
+            origin=f"{self._client.url}/v8/finance/chart/{metadata.get('symbol', instrument.symbol)}"
             f"?interval={timeframe.value}&start={closed.start:%Y-%m-%d}",
             note=None if answered == (window,) else "Yahoo returned no row for the rest, which proves nothing",
         )
@@ -114,20 +114,24 @@ class YahooSource:
         Raises:
             SourceError: if they are not available.
         """
-        history, said = self._client.history(ticker_of(instrument), "1d", None)
+        history, metadata = self._client.history(ticker_of(instrument), "1d", None)
         splits = splits_in(history)
         paid = history.filter(pl.col("dividend") > 0).select("date", "dividend")
         later = later_splits(paid["date"], splits)
         terms: list[tuple[datetime, ActionKind, dict[str, Any]]] = [
             *((day, ActionKind.SPLIT, {"ratio": ratio}) for day, ratio in splits),
             *(
-                (day, ActionKind.DIVIDEND, {"amount": restored_amount(amount, ratio), "currency": said.get("currency")})
+                (
+                    day,
+                    ActionKind.DIVIDEND,
+                    {"amount": restored_amount(amount, ratio), "currency": metadata.get("currency")},
+                )
                 for (day, amount), ratio in zip(paid.iter_rows(), later, strict=True)
             ),
         ]
         return [
-            CorporateAction(instrument.symbol, day, kind, day_begins(instrument.calendar, day), self.name, **told)
-            for day, kind, told in sorted(terms, key=lambda each: each[:2])
+            CorporateAction(instrument.symbol, day, kind, day_begins(instrument.calendar, day), self.name, **fields)
+            for day, kind, fields in sorted(terms, key=lambda each: each[:2])
         ]
 
 
@@ -168,9 +172,9 @@ def _as_bars(accepted: pl.DataFrame, symbol: str, timeframe: Timeframe) -> pl.Da
     ).select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
 
 
-def _first_traded(said: dict[str, Any]) -> datetime | None:
+def _first_traded(metadata: dict[str, Any]) -> datetime | None:
     """Midnight UTC of Yahoo's first trading day."""
-    first = said.get("firstTradeDate")
+    first = metadata.get("firstTradeDate")
     if first is None or not hasattr(first, "date"):
         return None
     day = first.date()

@@ -30,8 +30,8 @@ _RATIO_TOLERANCE = Fraction(1, 10**6)
 
 def splits_in(history: pl.DataFrame) -> list[tuple[datetime, Fraction]]:
     """The splits of a history (frame of ``HISTORY_SCHEMA``), by date: new shares per old one."""
-    told = history.filter(pl.col("split") > 0).select("date", "split")
-    found = [(day, simplest_ratio(Fraction(ratio), _RATIO_TOLERANCE)) for day, ratio in told.iter_rows()]
+    split_rows = history.filter(pl.col("split") > 0).select("date", "split")
+    found = [(day, simplest_ratio(Fraction(ratio), _RATIO_TOLERANCE)) for day, ratio in split_rows.iter_rows()]
     return [(day, ratio) for day, ratio in found if ratio != 1]
 
 
@@ -42,9 +42,9 @@ def later_splits(dates: pl.Series, splits: list[tuple[datetime, Fraction]]) -> p
     for day, ratio in sorted(splits, reverse=True):
         product *= ratio
         steps.append((day, float(product)))
-    known = pl.DataFrame(sorted(steps), schema={"until": dates.dtype, "ratio": pl.Float64()}, orient="row")
+    factors = pl.DataFrame(sorted(steps), schema={"until": dates.dtype, "ratio": pl.Float64()}, orient="row")
     found = pl.DataFrame({"date": dates}).join_asof(
-        known, left_on="date", right_on="until", strategy="forward", allow_exact_matches=False
+        factors, left_on="date", right_on="until", strategy="forward", allow_exact_matches=False
     )
     return found["ratio"].fill_null(1.0)
 
@@ -69,7 +69,7 @@ def restore(history: pl.DataFrame, splits: list[tuple[datetime, Fraction]], wind
     return rows.select(
         "time",
         *(
-            _shortest(pl.col(name) * pl.col("ratio"), _doubt(pl.col(name), pl.col("ratio"))).alias(name)
+            _shortest(pl.col(name) * pl.col("ratio"), _uncertainty(pl.col(name), pl.col("ratio"))).alias(name)
             for name in _PRICES
         ),
         volume=_text(whole, _MOST_DECIMALS),
@@ -80,20 +80,20 @@ def restored_amount(amount: float, ratio: float) -> Decimal:
     """A dividend in shares as of its date, from Yahoo's amount and the splits since."""
     row = pl.DataFrame({"amount": [amount], "ratio": [ratio]})
     text = row.select(
-        _shortest(pl.col("amount") * pl.col("ratio"), _doubt(pl.col("amount"), pl.col("ratio")) + SIXTH)
+        _shortest(pl.col("amount") * pl.col("ratio"), _uncertainty(pl.col("amount"), pl.col("ratio")) + SIXTH)
     ).item()
     return Decimal(text).quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
 
 
-def _doubt(value: pl.Expr, ratio: pl.Expr) -> pl.Expr:
+def _uncertainty(value: pl.Expr, ratio: pl.Expr) -> pl.Expr:
     divided = pl.when(ratio != 1).then(SIXTH * ratio).otherwise(0.0)
     return value.abs() * ratio * SINGLE + divided
 
 
-def _shortest(value: pl.Expr, doubt: pl.Expr) -> pl.Expr:
+def _shortest(value: pl.Expr, uncertainty: pl.Expr) -> pl.Expr:
     """The number of the fewest decimals within ``uncertainty`` of ``value``, as text."""
     tries = [
-        pl.when((value.round(decimals) - value).abs() <= doubt).then(_text(value, decimals))
+        pl.when((value.round(decimals) - value).abs() <= uncertainty).then(_text(value, decimals))
         for decimals in range(_MOST_DECIMALS)
     ]
     return pl.coalesce(*tries, _text(value, _MOST_DECIMALS))

@@ -63,13 +63,13 @@ def collect_fills(ask: Callable[[int], HistoryPage]) -> dict[str, Mapping[str, A
         offset, before = 0, len(found)
         while True:
             page = ask(offset)
-            known = page.fills.keys() <= found.keys()
+            repeated = page.fills.keys() <= found.keys()
             found.update(page.fills)
             count = page.count
             offset += len(page.fills)
             if reading and len(found) >= count:
                 return found  # the older ones were read already
-            if not page.fills or (offset >= count and len(page.fills) < PAGE) or (known and not whole):
+            if not page.fills or (offset >= count and len(page.fills) < PAGE) or (repeated and not whole):
                 break
         if len(found) >= count:
             return found

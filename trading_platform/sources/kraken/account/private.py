@@ -17,8 +17,8 @@ from typing import Any
 from trading_platform.domain.errors import ConfigurationError, RateLimited, SourceError, SourceRejected
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.sources.kraken.account.nonces import LocalNonces, Nonces
-from trading_platform.sources.kraken.http import Answer, Retries, envelope_of, open_api, unwrap
-from trading_platform.sources.kraken.limits import ArchiveKind, fingerprint_of, private_costs
+from trading_platform.sources.kraken.http import Result, Retries, envelope_of, open_api, unwrap
+from trading_platform.sources.kraken.limits import AccountTier, fingerprint_of, private_costs
 from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 
 NONCE_ATTEMPTS = 10
@@ -85,7 +85,7 @@ class KrakenPrivate:
         url: str,
         credentials: Credentials,
         *,
-        tier: ArchiveKind = "starter",
+        tier: AccountTier = "starter",
         rate_limiter: RateLimiter | None = None,
         nonces: Nonces | None = None,
         retries: Retries | None = None,
@@ -102,7 +102,7 @@ class KrakenPrivate:
         self._clock = clock
         self._sending = threading.Lock()
 
-    def ask(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Answer]) -> Answer:
+    def ask(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Result]) -> Result:
         """Parses the ``result`` of a private endpoint with ``read``; parsing is part of an attempt.
 
         Raises:

@@ -85,8 +85,8 @@ class KrakenAccount:
             quantity, price = margin.get(symbol, (Decimal(0), None))
             total = EXACT.add(quantity, spot.get(symbol, Decimal(0)))
             if total:
-                known = None if symbol in spot else price
-                found.append(BrokerPosition(BROKER, self._account, symbol, total, known, now))
+                average = None if symbol in spot else price
+                found.append(BrokerPosition(BROKER, self._account, symbol, total, average, now))
         return found
 
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
@@ -95,8 +95,8 @@ class KrakenAccount:
         The request includes a second more on both sides, so that Kraken's treatment of the ends does not matter.
         """
         pairs = self._public.pairs()
-        asked: dict[str, object] = {"start": _seconds(start) - 1, "end": _seconds(end) + 1}
-        found = collect_fills(lambda offset: self._private.ask("TradesHistory", asked | {"ofs": offset}, read_page))
+        request: dict[str, object] = {"start": _seconds(start) - 1, "end": _seconds(end) + 1}
+        found = collect_fills(lambda offset: self._private.ask("TradesHistory", request | {"ofs": offset}, read_page))
         fills = [parse_fill(number, entry, pairs, self._account) for number, entry in found.items()]
         inside = [fill for fill in fills if start <= fill.executed_at < end]
         return sorted(inside, key=lambda fill: (fill.executed_at, fill.execution_id))

@@ -132,17 +132,17 @@ class KrakenStream:
             self.counts.rejected += 1
             record = data[:_RECORD_LENGTH].decode("utf-8", "replace")
             self._on_rejected(RejectedMessage("kraken", now, error.reason, error.detail, record))
-            return self._passed(now, [])
+            return self._emittable(now, [])
         self.counts.accepted += 1
         if isinstance(message, Quotes):
             events: list[Event] = list(message.quotes)
         elif isinstance(message, Trades):
             events = self._snapshot(message.trades) if message.is_snapshot else self._trades(message.trades, now)
         elif isinstance(message, Acknowledgement):
-            events = self._answer(message, now)
+            events = self._acknowledged_events(message, now)
         else:
             events = self._sign_of_life(message, now)
-        return self._passed(now, events)
+        return self._emittable(now, events)
 
     def broken(self, reason: str) -> list[Event]:
         """Records that the connection ended, or could not be opened.
@@ -204,10 +204,10 @@ class KrakenStream:
             since = resumed.since
             if self._held is None:  # others proceeded: minutes of the outage are final
                 since = max(since, self._acknowledged.get(symbol, since))
-            events += [*_doubt(symbol, resumed.suspect), self._up(symbol, since), *resumed.fresh]
+            events += [*_earlier_outage(symbol, resumed.suspect), self._up(symbol, since), *resumed.fresh]
         return events
 
-    def _answer(self, response: Acknowledgement, now: datetime) -> list[Event]:
+    def _acknowledged_events(self, response: Acknowledgement, now: datetime) -> list[Event]:
         if response.time is not None:
             ahead = max(now - response.time, _NONE)
             self._ahead = min(ahead, self._ahead) if self._ahead_known else ahead
@@ -253,9 +253,9 @@ class KrakenStream:
         """Events from the subscription on are received, but none of those before."""
         suspect = self._sequences[symbol].restart()
         since = max(self._acknowledged.get(symbol, known + _INSTANT), self._down[symbol] + _INSTANT)
-        return [*_doubt(symbol, suspect), self._up(symbol, since)]
+        return [*_earlier_outage(symbol, suspect), self._up(symbol, since)]
 
-    def _passed(self, now: datetime, events: list[Event]) -> list[Event]:
+    def _emittable(self, now: datetime, events: list[Event]) -> list[Event]:
         """The events to emit now, including those held back and those of lost trades."""
         if self._held is not None:
             self._held.extend(events)
@@ -296,6 +296,6 @@ class KrakenStream:
         )
 
 
-def _doubt(symbol: str, suspect: datetime | None) -> list[Event]:
+def _earlier_outage(symbol: str, suspect: datetime | None) -> list[Event]:
     """A ``FeedDown`` if the symbol's outage may have begun earlier than reported."""
     return [] if suspect is None else [FeedDown(suspect, frozenset({symbol}), "trades were missed")]
