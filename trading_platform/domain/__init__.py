@@ -1,4 +1,4 @@
-"""The language of the platform, without any input or output.
+"""Domain types and rules of the platform. They do no input or output.
 
-Import the concrete module (``trading_platform.domain.market.bars`` …); this package wires nothing.
+Import the concrete module (``trading_platform.domain.market.bars`` …); this package re-exports nothing.
 """

@@ -1,7 +1,7 @@
 """Small charts as text, for the metadata of a materialization.
 
-Dagster's UI renders Markdown images from ``data:`` addresses and nothing of inline SVG, so that a
-chart travels inside its own address: no file, no server, no dependency. A heat map is a plain table.
+Dagster's UI renders Markdown images from ``data:`` addresses and does not render inline SVG. So a chart is
+encoded in its own address and needs no file, server or dependency. A heat map is a plain table.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def sparkline(values: Sequence[float | None], width: int = 240, height: int = 48
     """A line chart of the values, as a Markdown image.
 
     Args:
-        values: evenly spaced; None, NaN and infinities leave a gap. A long series is drawn as the
-            lowest and the highest value of each of 200 stretches, so that no spike is lost.
+        values: evenly spaced; None, NaN and infinities leave a gap. A long series is reduced to the
+            lowest and the highest value of each of 200 intervals, so that no spike is lost.
         width: in pixels.
         height: in pixels.
 
     Returns:
         ``![lowest to highest](data:image/svg+xml;base64,...)`` for ``MetadataValue.md``, or a
-        sentence where there is nothing to draw.
+        sentence if there is no finite value.
     """
     finite = [value for value in values if value is not None and math.isfinite(value)]
     if not finite:
@@ -43,12 +43,12 @@ def sparkline(values: Sequence[float | None], width: int = 240, height: int = 48
 
 
 def heat_map(shares: Mapping[str, Mapping[str, float]], *, columns: int = 24, rows: int = 50) -> str:
-    """A table of shares, darker where less is there, as Markdown text that needs no image.
+    """A table of shares as Markdown text, without an image. Lower shares are shaded darker.
 
     Args:
-        shares: for each row its cells by column, from 0 to 1; a missing cell means that there is nothing to judge.
-        columns: how many columns to show at most, the last ones; earlier ones are taken together.
-        rows: how many rows to show at most, those with the lowest share first.
+        shares: the cells of each row by column, from 0 to 1. A missing cell means that there is no data to rate.
+        columns: maximum number of columns, the last ones; earlier ones are combined in one column.
+        rows: maximum number of rows; those with the lowest share are chosen.
 
     Returns:
         A Markdown table, cells in per cent: ``▓ 45`` below a half, ``▒ 97.3`` below the whole, ``100`` and ``·``.
@@ -80,7 +80,7 @@ def _cell(share: float | None) -> str:
 
 
 def _intervals(values: Sequence[float | None]) -> Iterator[list[_Point]]:
-    """Of each stretch its lowest and highest point, in order; none where it has no value."""
+    """The lowest and the highest point of each interval, in order; an empty list for an interval without a value."""
     length = -(-len(values) // _INTERVALS) if len(values) > 2 * _INTERVALS else 1
     for start in range(0, len(values), length):
         points = [
@@ -97,7 +97,7 @@ def _height(point: _Point) -> float:
 
 
 def _path(intervals: Iterable[list[_Point]], count: int, span: tuple[float, float], size: tuple[int, int]) -> str:
-    """The line as SVG path data; a stretch without a point lifts the pen."""
+    """The line as SVG path data; an interval without a point interrupts the line."""
     (low, high), (width, height) = span, size
     across = (width - 2 * _MARGIN) / max(count - 1, 1)
     up = (height - 2 * _MARGIN) / (high - low) if high > low else 0.0

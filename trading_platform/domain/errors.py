@@ -1,37 +1,37 @@
-"""The platform's failures, as one small family.
+"""The error classes of the platform.
 
-Every error says what was expected, what came, what to do, and whether trying again can help.
+Every error states what was expected, what was received, what to do, and whether a retry can help.
 ``failures.py`` translates ``retryable`` into Dagster's retry behaviour; the command line prints
-the parts and turns the class into an exit code. Add a class only when a caller must tell it apart.
+the parts and turns the class into an exit code. Add a class only if a caller must handle it differently.
 
 ::
 
     TradingPlatformError
-    ├── InvalidRequest         the user or agent asked for something that cannot be
+    ├── InvalidRequest         the user or agent requested something impossible
     ├── ConfigurationError     a setting is missing or wrong
-    ├── SourceError            the outside
-    │   ├── SourceUnavailable  no answer, 5xx, broken transport            (retryable)
+    ├── SourceError            a data source failed
+    │   ├── SourceUnavailable  no response, 5xx, broken transport          (retryable)
     │   ├── RateLimited        the vendor asked us to slow down            (retryable)
-    │   ├── SourceRejected     the vendor understood and refused
-    │   └── MalformedPayload   an answer that does not have the agreed shape
-    ├── StoreError             our own stores
-    │   ├── StoreUnavailable   server gone or refusing connections         (retryable)
+    │   ├── SourceRejected     the vendor understood and rejected
+    │   └── MalformedPayload   a response that does not have the agreed shape
+    ├── StoreError             one of our own stores failed
+    │   ├── StoreUnavailable   server down or refusing connections         (retryable)
     │   └── StoreFull          no space left
-    └── QualityError           data that breaks a rule which may not be broken
+    └── QualityError           data that breaks a mandatory rule
 """
 
 from __future__ import annotations
 
 
 class TradingPlatformError(Exception):
-    """Base of all failures the platform raises on purpose.
+    """Base class of all errors the platform raises on purpose.
 
     Args:
         message: what went wrong, one sentence.
-        expected: what would have been right.
-        received: what came instead.
+        expected: what was expected.
+        received: what was received.
         remedy: what the reader can do about it.
-        retryable: whether trying the same again can help; a class has its own default.
+        retryable: whether a retry can help; each class has its own default.
     """
 
     retryable_by_default = False
@@ -76,19 +76,19 @@ class TradingPlatformError(Exception):
 
 
 class InvalidRequest(TradingPlatformError):
-    """What was asked for cannot be: unknown symbol, unknown timeframe, end before start."""
+    """The request is impossible: unknown symbol, unknown timeframe, end before start."""
 
 
 class ConfigurationError(TradingPlatformError):
-    """A setting is missing or does not have the shape it must have."""
+    """A setting is missing or does not have the required shape."""
 
 
 class SourceError(TradingPlatformError):
-    """Something outside the platform did not give what was asked of it."""
+    """A data source did not provide what was requested."""
 
 
 class SourceUnavailable(SourceError):
-    """The source did not answer, or answered that it is broken."""
+    """The source did not respond, or responded with a server error."""
 
     retryable_by_default = True
 
@@ -96,7 +96,7 @@ class SourceUnavailable(SourceError):
 class RateLimited(SourceError):
     """The source asked us to slow down.
 
-    ``retry_after`` is the number of seconds to wait where the source says so.
+    ``retry_after`` is the number of seconds to wait, if the source states it.
     """
 
     retryable_by_default = True
@@ -115,26 +115,26 @@ class RateLimited(SourceError):
 
 
 class SourceRejected(SourceError):
-    """The source understood the request and refuses it: unknown pair, no permission."""
+    """The source understood the request and rejected it: unknown pair, no permission."""
 
 
 class MalformedPayload(SourceError):
-    """The answer does not have the agreed shape; nothing of it was used."""
+    """The response does not have the agreed shape; no part of it was used."""
 
 
 class StoreError(TradingPlatformError):
-    """One of the platform's own stores could not do what was asked."""
+    """One of the platform's own stores failed."""
 
 
 class StoreUnavailable(StoreError):
-    """A store's server is away; what was under way left nothing behind."""
+    """A store's server is not reachable; the interrupted write was rolled back."""
 
     retryable_by_default = True
 
 
 class StoreFull(StoreError):
-    """No space left where a store writes; what was under way left nothing behind."""
+    """A store has no space left; the interrupted write was rolled back."""
 
 
 class QualityError(TradingPlatformError):
-    """Data breaks a rule that nothing may break."""
+    """Data breaks a mandatory rule."""

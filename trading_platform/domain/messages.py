@@ -1,8 +1,8 @@
 """The messages on the five channels, version 1; docs/messages.md describes them field by field.
 
-Whoever sends one builds its payload here, whoever hears one reads it with :func:`read_message`. The
-number is given where the message is told: by the ledger's outbox for ``orders``, by Redis for the
-others (:mod:`trading_platform.stores.redis.live`).
+A sender builds its payload here, a receiver reads a message with :func:`read_message`. The sequence number is
+assigned on publication: by the ledger's outbox for ``orders``, by Redis for the other channels
+(:mod:`trading_platform.stores.redis.live`).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from trading_platform.domain.severity import Severity
 from trading_platform.domain.trading.orders import Broker, OrderStatus, OrderType, Side
 
 VERSION = 1
-"""Of the form of all messages."""
+"""Version of the form of all messages."""
 
 Channel = Literal["quotes", "signals", "orders", "alerts", "regime"]
-"""The channels, by name."""
+"""The names of the channels."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,49}$"
-"""Of what becomes part of a key or stands in a column of 50 characters: strategies, regimes, components."""
+"""Pattern of names that are part of a key or stored in a column of 50 characters: strategies, regimes, components."""
 
 SYMBOL_PATTERN = r"^[A-Z0-9][A-Z0-9.\-]{0,19}$"
 
 
 Amount = Annotated[Decimal, PlainSerializer(plain_text, return_type=str, when_used="json")]
-"""A decimal, which is text without an exponent on the wire, so that no digit gets lost."""
+"""A decimal that is serialized to JSON as text without an exponent, so that no digit is lost."""
 
 
 class _Part(BaseModel):
@@ -65,7 +65,7 @@ class OrderState(_Part):
 
 
 class FillState(_Part):
-    """The fill that changed it: the columns of ``trading.trades``, and the broker's own id."""
+    """The fill that changed the order: the columns of ``trading.trades``, and the broker's own id."""
 
     id: UUID
     order_id: UUID
@@ -80,12 +80,12 @@ class FillState(_Part):
 
 
 class OrderEvent(_Part):
-    """What happened to an order.
+    """A change of an order.
 
     Attributes:
-        order: as it is now.
-        previous_status: where it was before; None for a new one.
-        fill: the fill, if one did it.
+        order: its state after the change.
+        previous_status: its status before the change; None for a new order.
+        fill: the fill that caused the change; None if no fill did.
     """
 
     order: OrderState
@@ -94,7 +94,7 @@ class OrderEvent(_Part):
 
 
 class QuoteState(_Part):
-    """What is bid and asked now; None where it was never said.
+    """The current bid and ask; None if the source has never sent the value.
 
     Attributes:
         symbol: instrument.
@@ -112,16 +112,16 @@ class QuoteState(_Part):
 
 
 class SignalState(_Part):
-    """What a strategy thinks of an instrument.
+    """A strategy's signal for an instrument.
 
     Attributes:
-        strategy: whose signal it is.
-        symbol: of which instrument.
-        direction: what it wants to hold of it.
-        strength: how sure it is, 0 to 1; None if it does not say.
-        price: at which price it thought so.
-        reason: why, in words.
-        data: whatever else it wants to tell, in JSON.
+        strategy: strategy that sends the signal.
+        symbol: instrument.
+        direction: position the strategy wants to hold.
+        strength: confidence, 0 to 1; None if not given.
+        price: price at the time of the signal.
+        reason: explanation.
+        data: further data of the strategy, in JSON.
     """
 
     strategy: str = Field(pattern=NAME_PATTERN)
@@ -134,15 +134,15 @@ class SignalState(_Part):
 
 
 class AlertState(_Part):
-    """Something that someone should know; the columns of ``audit.system_events``, and which incident it is of.
+    """An alert: the columns of ``audit.system_events``, and the incident it belongs to.
 
     Attributes:
         event_type: kind of event.
-        severity: how bad it is.
-        component: who says so.
+        severity: severity of the event.
+        component: component that reports it.
         message: what happened, in words.
         metadata: further data.
-        incident: the same for an alert and for the word that it is over; None for what has no end.
+        incident: the same for an alert and for the message that it is over; None for an event without an end.
         over: whether the incident is over.
     """
 
@@ -156,11 +156,11 @@ class AlertState(_Part):
 
 
 class RegimeState(_Part):
-    """The regime of the market has changed.
+    """A change of the market regime.
 
     Attributes:
-        regime: what it is now.
-        previous: what it was by the message before; None in the first one.
+        regime: the new regime.
+        previous: the regime of the previous message; None in the first one.
     """
 
     regime: str = Field(pattern=NAME_PATTERN)
@@ -168,13 +168,13 @@ class RegimeState(_Part):
 
 
 class _Message(_Part):
-    """What is sent.
+    """The common part of all messages.
 
     Attributes:
         v: version of this form.
-        ts: when it happened, UTC.
+        ts: when the event happened, UTC.
         seq: number in the channel, without gaps.
-        payload: what happened.
+        payload: the event.
     """
 
     v: Literal[1] = 1
@@ -189,7 +189,7 @@ class QuoteMessage(_Message):
 
     @property
     def quote(self) -> Quote:
-        """The same as the feeds have it."""
+        """The quote in the form that feeds emit."""
         return Quote(time=self.ts, **dict(self.payload))
 
 
@@ -218,7 +218,7 @@ class RegimeMessage(_Message):
 
 
 Message = QuoteMessage | SignalMessage | OrderMessage | AlertMessage | RegimeMessage
-"""What is heard on the channels."""
+"""Any message on the channels."""
 
 MESSAGES: dict[Channel, type[Message]] = {
     "quotes": QuoteMessage,
@@ -227,11 +227,11 @@ MESSAGES: dict[Channel, type[Message]] = {
     "alerts": AlertMessage,
     "regime": RegimeMessage,
 }
-"""The form of each channel's messages."""
+"""The model of each channel's messages."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """JSON schema of each channel's messages; docs/messages.schema.json is this."""
+    """JSON schema of each channel's messages; docs/messages.schema.json is a copy of it."""
     return {channel: model.model_json_schema(mode="serialization") for channel, model in MESSAGES.items()}
 
 
@@ -253,10 +253,10 @@ def check_channel(name: str) -> Channel:
 
 
 def read_message(channel: Channel, text: str) -> Message:
-    """A message as it came over the wire.
+    """Parses a message as received.
 
     Raises:
-        StoreError: if it does not have the channel's form.
+        StoreError: if it does not have the form of the channel.
     """
     try:
         return MESSAGES[channel].model_validate_json(text)
@@ -266,33 +266,33 @@ def read_message(channel: Channel, text: str) -> Message:
             f"A message on {channel} does not have the form of version {VERSION}.",
             expected="what docs/messages.md describes",
             received=f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: {fault['msg']}; in {text[:200]!r}",
-            remedy="find who sends it; reading on takes the next message",
+            remedy="find its sender and correct it; reading on takes the next message",
         ) from None
 
 
 def checked(kind: type[_State], name: str, **values: object) -> _State:
-    """A payload from what somebody gave.
+    """A validated payload from the caller's values.
 
     Args:
-        kind: which payload.
-        name: what it is called in the message of an error.
+        kind: class of the payload.
+        name: name of the payload in error messages.
         **values: its fields.
 
     Raises:
-        InvalidRequest: naming the field that cannot be.
+        InvalidRequest: naming the invalid field.
     """
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         raise InvalidRequest(
-            f"The {name} cannot be told.",
-            expected=f"what docs/messages.md describes of a {name}",
+            f"The {name} is invalid.",
+            expected=f"a {name} as docs/messages.md describes it",
             received=f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}",
             remedy="correct this value",
         ) from None
 
 
 def order_message(seq: int, ts: datetime, payload: dict[str, object]) -> str:
-    """A message of ``orders`` as it goes over the wire; decimals are texts in it."""
+    """A message of ``orders`` in its serialized form; decimals are texts in it."""
     return OrderMessage(ts=ts, seq=seq, payload=OrderEvent.model_validate(payload)).model_dump_json()

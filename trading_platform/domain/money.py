@@ -1,8 +1,8 @@
 """Exact amounts: prices, quantities and money as the database holds them, ``DECIMAL(18,8)``.
 
-Nothing is rounded on its way in: an amount with more than eight decimals is refused, and who wants
-it rounded says so with :func:`round_amount`. Sums and products are exact (:data:`EXACT`); what is
-shown of them is rounded half to even.
+Input is never rounded: an amount with more than eight decimals is rejected; a caller that wants it
+rounded calls :func:`round_amount`. Sums and products are exact (:data:`EXACT`); displayed values
+are rounded half to even.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ AMOUNT_LIMIT = Decimal(10) ** 10
 """Smallest amount that DECIMAL(18,8) cannot hold."""
 
 COST_DECIMALS = 24
-"""Of a cost basis: a product of two amounts has 16, the share of it that a partial close takes out has any number."""
+"""Decimals of a cost basis: a product of two amounts has 16, the share of a partial close can have any number."""
 
 EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
-"""Wide enough that only :func:`round_amount` and :func:`round_cost` ever round."""
+"""Wide enough that only :func:`round_amount` and :func:`round_cost` round."""
 
 _AMOUNT = Decimal(1).scaleb(-AMOUNT_DECIMALS)
 _COST = Decimal(1).scaleb(-COST_DECIMALS)
 
 
 def round_amount(value: Decimal) -> Decimal:
-    """``value`` to eight decimals, half to even."""
+    """``value`` rounded to eight decimals, half to even."""
     return value.quantize(_AMOUNT, context=EXACT)
 
 
 def round_cost(value: Decimal) -> Decimal:
-    """``value`` to the decimals of a cost basis, half to even."""
+    """``value`` rounded to the decimals of a cost basis, half to even."""
     return value.quantize(_COST, context=EXACT)
 
 
@@ -39,12 +39,12 @@ def amount(value: Decimal | int | str, name: str, *, positive: bool = False) -> 
     """``value`` as an amount with eight decimals, unchanged in value.
 
     Args:
-        value: a decimal, a whole number, or either as text; no float, which has lost digits already.
-        name: what it is called in the message.
-        positive: refuse zero and less.
+        value: a decimal, a whole number, or either as text; no float, because floats have lost digits already.
+        name: name of the value in error messages.
+        positive: reject zero and less.
 
     Raises:
-        InvalidRequest: if it is no number, not finite, too large, or has more than eight decimals.
+        InvalidRequest: if it is not a number, not finite, too large, or has more than eight decimals.
     """
     number = _decimal(value, name)
     if abs(number) >= AMOUNT_LIMIT:

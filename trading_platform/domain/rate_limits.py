@@ -1,10 +1,10 @@
-"""How often somebody may be asked: limits as their owners state them, and the arithmetic of keeping to them.
+"""Rate limits as their owners state them, and the arithmetic of keeping to them.
 
-A limit is declared beside the source that has it (``sources/<vendor>/limits.py``). Who keeps to them is a
-:class:`RateLimiter`: :class:`~trading_platform.sources.rate_limits.LocalRateLimiter` in one process,
+A limit is declared beside its source (``sources/<vendor>/limits.py``). A :class:`RateLimiter` enforces it:
+:class:`~trading_platform.sources.rate_limits.LocalRateLimiter` in one process,
 :class:`~trading_platform.stores.redis.rate_limiters.RedisRateLimiter` over all processes that share an account. Both
-give a request the earliest slot at which all that was promised before still holds; here is what that means, and the
-script of the latter says the same in Lua. Moments are whole microseconds of any one clock.
+give a request the earliest slot at which all slots reserved before remain valid. This module defines the arithmetic;
+the Lua script of the latter implements the same. Times are whole microseconds of any one clock.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Protocol
 SECOND = 1_000_000
 """Microseconds."""
 
-_EPSILON = 1e-9  # of a token: what rounding may be
+_EPSILON = 1e-9  # of a token: tolerance for rounding
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Rate:
     """A token bucket: ``per_second`` on average, up to ``burst`` at once.
 
     Attributes:
-        name: which limit, such as ``kraken:public``.
-        per_second: tokens that come back each second.
-        burst: tokens at most.
+        name: name of the limit, such as ``kraken:public``.
+        per_second: tokens refilled per second.
+        burst: maximum number of tokens.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Rate:
 
     @property
     def most(self) -> float:
-        """What a single request can take."""
+        """The largest weight of a single request."""
         return self.burst
 
     def __str__(self) -> str:
@@ -50,12 +50,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Within:
-    """At most ``count`` in any stretch of ``seconds``.
+    """At most ``count`` in any interval of ``seconds``.
 
     Attributes:
-        name: which limit, such as ``ibkr:history``.
-        count: how many.
-        seconds: how long a stretch is.
+        name: name of the limit, such as ``ibkr:history``.
+        count: maximum number.
+        seconds: length of the interval.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Within:
 
     @property
     def most(self) -> float:
-        """What a single request can take."""
+        """The largest weight of a single request."""
         return self.count
 
     def __str__(self) -> str:
@@ -79,12 +79,12 @@ Limit = Rate | Within
 
 @dataclass(frozen=True)
 class Cost:
-    """What a request takes from one limit.
+    """The cost of a request under one limit.
 
     Attributes:
-        limit: which.
-        key: whose: the account, the contract, the request itself.
-        weight: how much.
+        limit: the limit.
+        key: who shares the limit: the account, the contract, the request itself.
+        weight: how much the request takes.
     """
 
     limit: Limit
@@ -93,29 +93,29 @@ class Cost:
 
 
 class RateLimiter(Protocol):
-    """Keeps to limits, together with all who share it."""
+    """Enforces limits, together with all processes that share them."""
 
     def take(self, costs: Sequence[Cost]) -> float:
-        """Waits until all charges fit at once and takes them, all or none; gives the seconds waited.
+        """Waits until all costs fit at once and takes them, all or none; returns the seconds waited.
 
         Raises:
-            ValueError: for a charge that its limit can never allow.
+            ValueError: for a cost that its limit can never allow.
         """
 
 
 class WaitAborted(Exception):
-    """The process ends, so a request does not wait for its slot any longer. Nobody should try it again."""
+    """The process ends, so a request does not wait for its slot any longer. Do not retry it."""
 
 
 @dataclass
 class Book:
-    """What was given of one limit to one key.
+    """The grants of one limit to one key.
 
     Attributes:
-        level: of a bucket, tokens out of it at ``at``.
-        at: when ``level`` was reckoned.
-        slots: moment and weight of what was given and is not in ``level``, by moment: of a bucket what lies
-            ahead, of a stretch all that may still count.
+        level: of a bucket, tokens taken out of it at ``at``.
+        at: time of ``level``.
+        slots: time and weight of the grants that are not in ``level``, by time: of a bucket the future ones,
+            of an interval limit all that may still count.
     """
 
     level: float = 0.0
@@ -123,7 +123,7 @@ class Book:
     slots: list[tuple[int, int]] = field(default_factory=list)
 
     def settle(self, limit: Limit, now: int) -> None:
-        """Forgets what has no more effect at ``now`` or later."""
+        """Drops the grants that have no effect at ``now`` or later."""
         if isinstance(limit, Within):
             del self.slots[: bisect_right(self.slots, (now - _length(limit), math.inf))]
             return
@@ -133,37 +133,37 @@ class Book:
         del self.slots[:past]
 
     def earliest(self, limit: Limit, timestamp: int, weight: int) -> int:
-        """The first moment, not before ``timestamp``, at which ``weight`` more keeps the limit.
+        """The first time, not before ``timestamp``, at which ``weight`` more keeps to the limit.
 
-        Call it after :meth:`settle`, with a moment that is not before that one and a weight that the limit allows.
+        Call it after :meth:`settle`, with a time not before that one and a weight that the limit allows.
         """
         if isinstance(limit, Rate):
             return self._in_bucket(limit, timestamp, weight)
         return self._in_interval(limit, timestamp, weight)
 
     def give(self, timestamp: int, weight: int) -> None:
-        """Notes that ``weight`` was given at ``timestamp``."""
+        """Records that ``weight`` was granted at ``timestamp``."""
         insort(self.slots, (timestamp, weight))
 
     def left(self, limit: Limit, now: int) -> float:
-        """How much of it was not given at ``now``. Call it after :meth:`settle`."""
+        """How much is available at ``now``. Call it after :meth:`settle`."""
         if isinstance(limit, Rate):
             return max(0.0, limit.burst - self.level)
         return max(0.0, limit.count - sum(weight for timestamp, weight in self.slots if timestamp <= now))
 
     def ahead(self, now: int) -> int:
-        """How much was promised for later than ``now``."""
+        """How much is reserved for later than ``now``."""
         return sum(weight for timestamp, weight in self.slots if timestamp > now)
 
     def full_at(self, limit: Limit, now: int) -> int:
-        """When nothing of what was given has an effect any more."""
+        """When the limit is fully available again."""
         if isinstance(limit, Within):
             return self.slots[-1][0] + _length(limit) if self.slots else now
         level, at = self._run(limit, self.slots)
         return max(now, at + math.ceil(max(0.0, level - _EPSILON) / limit.per_second * SECOND))
 
     def _run(self, rate: Rate, slots: Iterable[tuple[int, int]]) -> tuple[float, int]:
-        """The level after some slots, and when that is."""
+        """The level after some slots, and its time."""
         level, at = self.level, self.at
         for timestamp, weight in slots:
             level, at = _drain(rate, level, timestamp - at) + weight, timestamp
@@ -183,7 +183,7 @@ class Book:
             for slot, taken in islice(self.slots, passed, None):
                 then, before = _drain(rate, then, slot - before) + taken, slot
                 if then > rate.burst + _EPSILON:
-                    timestamp = slot  # what was promised for then would not hold; any slot before it is no better
+                    timestamp = slot  # the slot reserved there would break the limit; no slot before it is better
                     break
             else:
                 return timestamp
@@ -194,17 +194,17 @@ class Book:
         while True:
             begun = bisect_right(timestamps, timestamp - length)
             here = bisect_left(timestamps, timestamp)
-            for start in (*timestamps[begun:here], timestamp):  # any other stretch with the slot has no more in it
+            for start in (*timestamps[begun:here], timestamp):  # no other interval with the slot contains more
                 first = bisect_left(timestamps, start)
                 if sums[bisect_left(timestamps, start + length)] - sums[first] + weight > within.count:
-                    timestamp = timestamps[first] + length  # no earlier slot is outside of this stretch
+                    timestamp = timestamps[first] + length  # every earlier slot is within this interval
                     break
             else:
                 return timestamp
 
 
 def earliest(books: Sequence[tuple[Book, Limit, int]], now: int) -> int:
-    """The first moment from ``now`` on at which each book has room for its weight."""
+    """The first time from ``now`` on at which each book has room for its weight."""
     timestamp, found = -1, now
     while timestamp != found:
         timestamp = found
@@ -214,10 +214,10 @@ def earliest(books: Sequence[tuple[Book, Limit, int]], now: int) -> int:
 
 
 def together(costs: Iterable[Cost]) -> list[Cost]:
-    """The charges, those of the same limit and key in one.
+    """Merges the costs of the same limit and key into one.
 
     Raises:
-        ValueError: for a charge that its limit can never allow.
+        ValueError: for a cost that its limit can never allow.
     """
     weights: dict[tuple[Limit, str], int] = {}
     for cost in costs:
@@ -231,9 +231,9 @@ def together(costs: Iterable[Cost]) -> list[Cost]:
 
 
 def share(cost: Cost, parts: int) -> Cost:
-    """The charge, on a limit such that ``parts`` who keep to theirs without knowing of each other keep it together.
+    """The cost under a reduced limit: ``parts`` independent processes that each keep to it keep to the original.
 
-    Where a part would be less than a single request, it is that request, as much more seldom.
+    If a part would be smaller than the request, the request stays whole and is allowed less often.
     """
     limit, weight = cost.limit, cost.weight
     if isinstance(limit, Rate):

@@ -1,7 +1,7 @@
-"""Why a row is refused: the words that stand in the quarantine's column ``reason``.
+"""Why a row is rejected: the values of the quarantine's column ``reason``.
 
-Apart from the rules themselves (:mod:`trading_platform.domain.quality.rules`), so that naming a reason
-does not load Polars.
+This module is separate from the rules (:mod:`trading_platform.domain.quality.rules`), so that importing a
+reason does not load Polars.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a row was refused."""
+    """Why a row was rejected."""
 
     MISSING_VALUE = "missing_value"
     UNREADABLE_TIME = "unreadable_time"

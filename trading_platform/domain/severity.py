@@ -1,4 +1,4 @@
-"""How bad something is: the words of ``audit.system_events``, of alerts and of checks."""
+"""Severities of ``audit.system_events``, of alerts and of checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad an event is."""
+    """The severity of an event."""
 
     INFO = "info"
     WARNING = "warning"

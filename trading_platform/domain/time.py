@@ -1,8 +1,7 @@
 """Timeframes, half-open windows and the clock.
 
-Every time in the platform is an aware datetime in UTC; a bar is stamped at its open. What is a
-trading day, and which stamps an instrument is expected to have, is the business of
-:mod:`trading_platform.domain.market.calendars`.
+Every time in the platform is an aware datetime in UTC; a bar is stamped at its open.
+:mod:`trading_platform.domain.market.calendars` defines trading days and the stamps an instrument is expected to have.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from enum import StrEnum
 from trading_platform.domain.errors import InvalidRequest
 
 Clock = Callable[[], datetime]
-"""Returns the present moment, aware, in UTC. Passed as an argument so that tests own time."""
+"""Returns the present time, aware, in UTC. Passed as an argument so that tests control time."""
 
 Sleep = Callable[[float], None]
 """Waits that many seconds. Passed as an argument for the same reason."""
 
 AsyncSleep = Callable[[float], Awaitable[None]]
-"""The same without holding up others."""
+"""The asynchronous :data:`Sleep`."""
 
 
 def utc_now() -> datetime:
@@ -30,7 +29,7 @@ def utc_now() -> datetime:
 
 
 def rfc3339(timestamp: datetime) -> str:
-    """An aware moment as ``2024-12-15T14:30:00.000000Z``: always as long, so that texts sort as the moments do."""
+    """An aware timestamp as ``2024-12-15T14:30:00.000000Z``; of constant length, so that texts sort like timestamps."""
     if timestamp.tzinfo is not UTC:
         timestamp = timestamp.astimezone(UTC)
     return timestamp.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
@@ -139,7 +138,7 @@ class Window:
 
     @staticmethod
     def merge(windows: Iterable[Window]) -> list[Window]:
-        """The same moments as ``windows``, as few disjoint windows as possible, in order."""
+        """The union of ``windows``, as few disjoint windows as possible, in order."""
         merged: list[Window] = []
         for window in sorted(windows):
             if merged and window.start <= merged[-1].end:
@@ -165,7 +164,7 @@ def year_window(timestamp: datetime) -> Window:
 def partition_windows(timeframe: Timeframe, window: Window) -> list[Window]:
     """The whole partitions that ``window`` touches: months for intraday bars, years for daily ones.
 
-    Why these lengths stands in docs/architecture.md (partitions).
+    docs/architecture.md (partitions) gives the reasons for these lengths.
     """
     of = month_window if timeframe.is_intraday else year_window
     found = [of(window.start)]
@@ -175,7 +174,7 @@ def partition_windows(timeframe: Timeframe, window: Window) -> list[Window]:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """A date or an ISO 8601 time as an aware UTC datetime; a date means its midnight in UTC.
+    """Parses a date or an ISO 8601 time to an aware UTC datetime; a date means its midnight in UTC.
 
     Raises:
         InvalidRequest: if the text is neither, or has a time of day without a zone.
@@ -189,7 +188,7 @@ def parse_timestamp(text: str) -> datetime:
         timestamp = None
     if timestamp is None or timestamp.tzinfo is None:
         raise InvalidRequest(
-            f"{text!r} is not a moment the platform can read.",
+            f"{text!r} is not a timestamp the platform can read.",
             expected="a date (2024-01-31) or an ISO 8601 time with its zone (2024-01-31T14:30:00Z)",
             received=repr(text),
             remedy="write it in one of these two forms",

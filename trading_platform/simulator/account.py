@@ -1,7 +1,7 @@
-"""The account at the local exchange: what it holds, and fills that go on while they are read.
+"""The account at the local exchange: its balances, and fills that continue while they are read.
 
-Equal seeds give equal fills, whatever is asked and when; only the times of those that come later are the clock's.
-Balances are what was paid in and what the fills made of it.
+Equal seeds give equal fills for any requests at any time; only the times of later fills come from the clock.
+Balances are the deposits plus the effect of the fills.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from trading_platform.simulator.pairs import LOT_DECIMALS, Pair, units_text
 
 KEY = "local-exchange-key"
 SECRET = base64.b64encode(b"opens the account of the local exchange and nothing else").decode()
-"""Of the default account: public, as the exchange is on loopback and its money is invented."""
+"""API key and secret of the default account: public, because the exchange is on loopback and its money is invented."""
 
 PAGE = 50
-"""Fills of one answer."""
+"""Number of fills per response."""
 PAID_IN = Decimal(10_000_000)
-"""Of the quote currencies."""
+"""Deposit of each quote currency."""
 HELD = Decimal(1_000)
-"""Of each other asset before the first fill."""
+"""Amount of each other asset before the first fill."""
 
-_UNITS = 10_000  # Kraken shows times of fills with four decimals
+_UNITS = 10_000  # Kraken sends times of fills with four decimals
 _SPACING = 90 * _UNITS
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -38,8 +38,8 @@ class Fill:
 
     Attributes:
         number: Kraken's id of it.
-        order: of its order.
-        pair: what was traded.
+        order: id of its order.
+        pair: traded pair.
         time: in units of 1e-4 s since 1970.
         buys: whether the account bought.
         price: in ticks of the pair.
@@ -61,11 +61,11 @@ class Fill:
 
     @property
     def fee(self) -> Decimal:
-        """In the quote currency."""
+        """The fee, in the quote currency."""
         return (self.cost * Decimal("0.0026")).quantize(Decimal("0.00001"))
 
     def entry(self) -> dict[str, object]:
-        """As TradesHistory shows it."""
+        """The fill in the form of TradesHistory."""
         return {
             "ordertxid": self.order,
             "postxid": f"TKH2SE-{self.order[2:7]}-LT2XF7",
@@ -85,16 +85,16 @@ class Fill:
 
 
 class Account:
-    """What the account has and did.
+    """The account: its balances and fills.
 
     Args:
-        pairs: what it trades.
-        clock: what is present.
-        fills: how many there are at the beginning, the last of them now.
-        grows: how many more there are each time the history is asked for.
+        pairs: pairs it trades.
+        clock: the present.
+        fills: number of fills at the beginning, the last of them now.
+        grows: number of additional fills at each request for the history.
         seed: equal seeds give equal fills.
-        key: opens it.
-        secret: signs requests, in Base64.
+        key: API key.
+        secret: secret for signatures, in Base64.
     """
 
     def __init__(
@@ -117,16 +117,16 @@ class Account:
         self.fills: list[Fill] = []
         self._opened = now = _timestamp(clock())
         for left in range(fills, 0, -1):
-            self._add(now - (left - 1) // 2 * _SPACING)  # two at a time, as an order against two others
+            self._add(now - (left - 1) // 2 * _SPACING)  # two at a time, like an order that matches two others
 
     def grow(self) -> None:
-        """Executes what comes before the next answer of the history."""
+        """Executes the fills that arrive before the next response of the history."""
         for _ in range(self.grows):
             last = self.fills[-1].time if self.fills else 0
             self._add(max(_timestamp(self._clock()), last))
 
     def balances(self) -> dict[str, Decimal]:
-        """What it has, by Kraken's code; of the first asset a part is lent out."""
+        """The balances, by Kraken's code; a part of the first asset is lent out."""
         found = {pair.quote: PAID_IN for pair in self._pairs} | {pair.base: HELD for pair in self._pairs}
         for fill in self.fills:
             sign = 1 if fill.buys else -1
@@ -138,7 +138,7 @@ class Account:
         return found | {f"{first.removeprefix('X')}.F": lent}
 
     def positions(self) -> dict[str, dict[str, object]]:
-        """What is open on margin, as OpenPositions shows it: of the last pair two lots, one closed in part."""
+        """The open positions on margin, in the form of OpenPositions: two lots of the last pair, one partly closed."""
         pair, opened = self._pairs[-1], self._opened
         return {
             f"TLOT{number}X-OPENS-MARGIN": {
@@ -162,12 +162,12 @@ class Account:
         }
 
     def history(self, start: Decimal | None, end: Decimal | None, offset: int) -> tuple[list[Fill], int]:
-        """A page, the newest first, and how many there are in all.
+        """A page, the newest first, and the total number of fills.
 
         Args:
             start: seconds since 1970, not included.
             end: seconds since 1970, included.
-            offset: how many of the newest are left out.
+            offset: number of the newest fills to skip.
         """
         first = -1 if start is None else start * _UNITS
         last = self.fills[-1].time if end is None and self.fills else (end or 0) * _UNITS

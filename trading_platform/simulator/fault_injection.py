@@ -1,4 +1,4 @@
-"""The way of the local exchange's live messages to one connection, and how they break on it."""
+"""Delivers the local exchange's live messages to one connection, with injected faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNKNOWN_MESSAGE = '{"channel":"weather","type":"update","data":[{"symbol":"BTC/
 
 @dataclass
 class _Held:
-    """A message that is kept back: until so many later ones have gone, and a moment at the latest."""
+    """A message that is held back until so many later ones have been sent, at the latest until a given time."""
 
     text: str
     places: int
@@ -22,12 +22,12 @@ class _Held:
 
 
 class Delivery:
-    """Brings messages to one connection, broken as the injector says.
+    """Delivers messages to one connection, with the faults of the injector.
 
     Args:
         send: writes a text message to the connection.
         reset: ends the connection without a close.
-        injector: decides about faults.
+        injector: chooses the faults.
     """
 
     def __init__(
@@ -37,21 +37,21 @@ class Delivery:
         self._reset = reset
         self._injector = injector
         self._held: list[_Held] = []
-        self.silent = False
-        """Whether the connection has stalled or was reset: nothing is said on it any more."""
+        self.is_silent = False
+        """Whether the connection has stalled or was reset: nothing more is sent on it."""
 
-    async def say(self, text: str) -> None:
-        """Sends what never breaks by itself: answers to requests, the status."""
-        if not self.silent:
+    async def send(self, text: str) -> None:
+        """Sends a message that is never broken by itself: responses to requests, the status."""
+        if not self.is_silent:
             await self._send(text)
 
     async def heartbeat(self, text: str) -> None:
-        """Sends a heartbeat, unless the connection breaks at it."""
+        """Sends a heartbeat, unless a fault breaks the connection."""
         await self._connection(self._injector.draw(CONNECTION_FAULTS))
-        await self.say(text)
+        await self.send(text)
 
-    async def tell(self, text: str, now: int) -> None:
-        """Sends a message with trades or a quote, unless it breaks.
+    async def send_event(self, text: str, now: int) -> None:
+        """Sends a message with trades or a quote, unless a fault breaks it.
 
         Args:
             text: the message.
@@ -69,29 +69,29 @@ class Delivery:
                 self._held.append(_Held(text, 2**31, latest))
                 return
             case Fault.DUPLICATE:
-                await self.say(text)
+                await self.send(text)
             case Fault.UNKNOWN:
-                await self.say(_UNKNOWN_MESSAGE)
+                await self.send(_UNKNOWN_MESSAGE)
             case Fault.MALFORMED:
                 text = text[: len(text) // 2]
-        await self.say(text)
+        await self.send(text)
         for held in self._held:
             held.places -= 1
         await self.release(now)
 
     async def release(self, now: int) -> None:
-        """Sends what has been kept back long enough at ``now`` (nanoseconds)."""
+        """Sends the messages that have been held back long enough at ``now`` (nanoseconds)."""
         due = [held for held in self._held if held.places <= 0 or held.until <= now]
         self._held = [held for held in self._held if held.places > 0 and held.until > now]
         for held in due:
-            await self.say(held.text)
+            await self.send(held.text)
 
     async def _connection(self, fault: Fault | None) -> None:
         match fault:
             case Fault.STALL:
-                self.silent = True
-            case Fault.RESET if not self.silent:
-                self.silent = True
+                self.is_silent = True
+            case Fault.RESET if not self.is_silent:
+                self.is_silent = True
                 self._reset()
             case Fault.LAG:
                 await asyncio.sleep(self._injector.faults.slow_seconds)

@@ -1,4 +1,4 @@
-"""What can go wrong at an exchange, on demand and repeatably."""
+"""Faults of an exchange, injected on demand and repeatably."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-"""From never to always."""
+"""A probability, from never to always."""
 
 
 class Fault(StrEnum):
-    """The ways an answer, or a live connection, can break."""
+    """The faults of a response or a live connection."""
 
     RATE_LIMIT = "rate_limit"
     """HTTP 200 with ``EAPI:Rate limit exceeded``."""
@@ -22,52 +22,52 @@ class Fault(StrEnum):
     UNAVAILABLE = "unavailable"
     """HTTP 200 with ``EService:Unavailable``."""
     SLOW = "slow"
-    """The right answer, late."""
+    """The correct response, late."""
     TRUNCATE = "truncate"
-    """Half of the body, then the connection ends."""
+    """Half of the body, then the connection is closed."""
     DROP = "drop"
-    """The connection ends without an answer."""
+    """The connection is closed without a response."""
 
     REJECT = "refuse"
-    """A live connection is refused: HTTP 503 instead of the handshake."""
+    """A live connection is rejected: HTTP 503 instead of the handshake."""
     STALL = "stall"
-    """A live connection stays open, and nothing is said on it any more."""
+    """A live connection stays open, and nothing more is sent on it."""
     RESET = "reset"
     """A live connection is reset (TCP RST) without a close."""
     DUPLICATE = "duplicate"
-    """A live message comes twice."""
+    """A live message is sent twice."""
     REORDER = "reorder"
-    """A live message comes after up to ``reorder_within`` later ones."""
+    """A live message is sent after up to ``reorder_within`` later ones."""
     LATE = "late"
-    """A live message comes ``late_seconds`` after its time; others do not wait for it."""
+    """A live message is sent ``late_seconds`` after its time; others do not wait for it."""
     LAG = "lag"
-    """A live message comes ``slow_seconds`` after its time, and everything behind it waits."""
+    """A live message is sent ``slow_seconds`` after its time, and everything behind it waits."""
     MALFORMED = "malformed"
-    """Half of a live message comes, which is no JSON."""
+    """Half of a live message is sent, which is not JSON."""
     UNKNOWN = "unknown"
-    """A message of a channel nobody knows comes before a live message."""
+    """A message of an unknown channel is sent before a live message."""
 
 
 RESPONSE_FAULTS = frozenset(
     {Fault.RATE_LIMIT, Fault.SERVER_ERROR, Fault.UNAVAILABLE, Fault.SLOW, Fault.TRUNCATE, Fault.DROP}
 )
-"""What can befall an answer of REST."""
+"""Faults of responses of REST."""
 CONNECTION_FAULTS = frozenset({Fault.STALL, Fault.RESET, Fault.LAG})
-"""What can befall any live message, heartbeats included."""
+"""Faults of any live message, including heartbeats."""
 MESSAGE_FAULTS = CONNECTION_FAULTS | {Fault.DUPLICATE, Fault.REORDER, Fault.LATE, Fault.MALFORMED, Fault.UNKNOWN}
-"""What can befall a live message with trades or a quote."""
+"""Faults of live messages with trades or a quote."""
 
 
 class Faults(BaseModel):
-    """What shall go wrong: the JSON of ``POST /faults`` and the options of ``simulate-exchange``.
+    """The faults to inject: the JSON of ``POST /faults`` and the options of ``simulate-exchange``.
 
     Attributes:
-        probability: of each fault, for every request or live message that it can befall.
-        next: so many of the next requests or live messages break in this way, before any chance is asked.
-        slow_seconds: how late a slow answer is, or a live message that lags.
-        late_seconds: how late a late live message is.
-        reorder_within: how many later live messages one out of order can come after.
-        clock_skew_seconds: how far the exchange's clock, and all that happens by it, is ahead.
+        probability: of each fault, for every request or live message it applies to.
+        next: number of next requests or live messages that break in this way, before any probability applies.
+        slow_seconds: delay of a slow response, or of a live message that lags.
+        late_seconds: delay of a late live message.
+        reorder_within: maximum number of later live messages sent before one out of order.
+        clock_skew_seconds: how far the exchange's clock, and everything it times, is ahead.
         seed: equal seeds give equal faults for equal sequences of requests.
     """
 
@@ -83,22 +83,22 @@ class Faults(BaseModel):
 
 
 class FaultInjector:
-    """Decides for each request and each live message whether, and how, it breaks."""
+    """Decides for each request and each live message which fault is injected, if any."""
 
     def __init__(self, faults: Faults | None = None) -> None:
         self.set(faults or Faults())
 
     def set(self, faults: Faults) -> None:
-        """From now on these faults, their counts and chances begun anew."""
+        """Sets the faults and restarts their counts and random numbers."""
         self.faults = faults
         self._left = dict(faults.next)
         self._random = random.Random(faults.seed)  # noqa: S311  (repeatable, not secret)
 
     def draw(self, among: frozenset[Fault] = RESPONSE_FAULTS) -> Fault | None:
-        """How the next request or live message breaks, or None.
+        """The fault of the next request or live message, or None.
 
         Args:
-            among: what can befall it.
+            among: faults that apply to it.
         """
         for fault, left in self._left.items():
             if left and fault in among:
@@ -114,5 +114,5 @@ class FaultInjector:
         return None
 
     def places(self) -> int:
-        """How many later live messages the next one out of order comes after."""
+        """The number of later live messages sent before the next one out of order."""
         return self._random.randint(1, self.faults.reorder_within)

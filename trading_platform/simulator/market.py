@@ -1,7 +1,7 @@
-"""What the local exchange asks of a market: trades in order, and candles up to now.
+"""The interface of the local exchange's markets: trades in order, and candles up to now.
 
-Prices, quantities and times are integers here (ticks, units of 1e-8, nanoseconds), so that what is
-served in two ways is equal to the last digit. Markets are in
+Prices, quantities and times are integers here (ticks, units of 1e-8, nanoseconds), so that values served in
+two ways are equal to the last digit. Markets are
 :mod:`trading_platform.simulator.seeded` and :mod:`trading_platform.simulator.recorded`.
 """
 
@@ -25,7 +25,7 @@ MINUTE_SECONDS = 60
 
 
 class _Columns:
-    """Equally long arrays, one a field."""
+    """Arrays of equal length, one per field."""
 
     def __len__(self) -> int:
         first: Integers = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]
@@ -36,7 +36,7 @@ class _Columns:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """The parts one after the other."""
+        """The concatenated parts."""
         names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -51,12 +51,12 @@ class Trades(_Columns):
     """Trades in the order they happened.
 
     Attributes:
-        time: nanoseconds since 1970, whole multiples of 100 so that Kraken's seven decimals show them whole.
+        time: nanoseconds since 1970, whole multiples of 100, so that Kraken's seven decimals are exact.
         price: in ticks of the pair.
         quantity: in units of 1e-8.
-        buyer: 1 where the buyer took, 0 where the seller did.
+        buyer: 1 if the buyer took, 0 if the seller did.
         market: 1 for a market order, 0 for a limit order.
-        trade_id: counted from 1 without holes.
+        trade_id: counted from 1 without gaps.
     """
 
     time: Integers
@@ -74,7 +74,7 @@ class Trades(_Columns):
 
 @dataclass(frozen=True, eq=False)
 class Candles(_Columns):
-    """Candles in order, without a hole in their grid.
+    """Candles in order, without a gap in their grid.
 
     Attributes:
         time: open, seconds since 1970.
@@ -98,11 +98,11 @@ class Candles(_Columns):
 
 
 class Market(Protocol):
-    """Where the local exchange has its trades and candles from. All bounds of trades are nanoseconds."""
+    """A source of trades and candles for the local exchange. All bounds of trades are nanoseconds."""
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """What is listed."""
+        """The listed pairs."""
 
     def trades_after(self, pair: Pair, since: int, until: int, limit: int) -> Trades:
         """The first ``limit`` trades later than ``since`` and not later than ``until``."""
@@ -114,24 +114,24 @@ class Market(Protocol):
         """Candles of ``minutes`` length up to the one running at ``until`` (nanoseconds).
 
         They begin with the first that opens at ``first`` (seconds) or later. The running one is
-        last and holds what is known of it.
+        last and holds the values known so far.
         """
 
 
 def nanoseconds(timestamp: datetime) -> int:
-    """An aware moment in nanoseconds since 1970, exactly."""
+    """An aware timestamp in nanoseconds since 1970, exactly."""
     since_epoch = timestamp - datetime(1970, 1, 1, tzinfo=UTC)
     return (since_epoch.days * 86_400 + since_epoch.seconds) * SECOND + since_epoch.microseconds * 1_000
 
 
 def aligned(seconds: int, minutes: int) -> int:
-    """The open of the candle of that length which holds the moment."""
+    """The open of the candle of that length that contains the time."""
     length = minutes * MINUTE_SECONDS
     return seconds // length * length
 
 
 def roll_up_trades(trades: Trades, minutes: int) -> Candles:
-    """The candles of intervals in which there are trades."""
+    """The candles of intervals with trades."""
     if not len(trades):
         return Candles.none()
     length = minutes * MINUTE_SECONDS
@@ -152,10 +152,10 @@ def roll_up_trades(trades: Trades, minutes: int) -> Candles:
 
 
 def fill_grid(candles: Candles, minutes: int, first: int, last: int, previous_close: int | None) -> Candles:
-    """The candles from ``first`` to ``last`` (opens, seconds), holes filled as Kraken fills them.
+    """The candles from ``first`` to ``last`` (opens, seconds), gaps filled as Kraken fills them.
 
-    A filled candle has the last price four times, volume and count 0. Leading holes without a known
-    price stay away.
+    A filled candle has the last price four times, volume and count 0. Leading gaps without a known
+    price are not filled.
     """
     length = minutes * MINUTE_SECONDS
     grid = np.arange(first, last + 1, length, dtype=np.int64)

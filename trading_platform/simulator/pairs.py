@@ -1,6 +1,6 @@
 """The pairs the local exchange lists, and Kraken's several spellings of each.
 
-The platform's own translation of these spellings is in :mod:`trading_platform.sources.kraken.pairs`;
+:mod:`trading_platform.sources.kraken.pairs` is the platform's own translation of these spellings;
 the two share no code, so that one can test the other.
 """
 
@@ -18,16 +18,16 @@ class Pair:
     """One listed pair.
 
     Attributes:
-        symbol: as the platform spells it: ``BTCUSD``.
-        name: Kraken's own name, the key of its answers: ``XXBTZUSD``.
+        symbol: the platform's spelling: ``BTCUSD``.
+        name: Kraken's own name, the key of its responses: ``XXBTZUSD``.
         wsname: ``XBT/USD``.
         base: Kraken's asset code, with its X on old assets: ``XXBT``.
         quote: likewise: ``ZUSD``.
         price_decimals: decimals of a price; the tick is one unit of the last of them.
         order_minimum: smallest order, in units of the base.
-        price: about what it costs, the level around which a seeded market moves.
+        price: approximate price, the level around which a seeded market moves.
         daily_volatility: standard deviation of a day's logarithmic return in a seeded market.
-        beta: share of the common market movement in its own.
+        beta: share of the common market movement in its movement.
     """
 
     symbol: str
@@ -53,7 +53,7 @@ class Pair:
 
     @property
     def spellings(self) -> frozenset[str]:
-        """Everything Kraken takes for this pair."""
+        """All spellings that Kraken accepts for this pair."""
         display = self.display_name
         return frozenset({self.name, self.altname, self.wsname, display, display.replace("/", ""), self.symbol})
 
@@ -72,11 +72,11 @@ DEFAULT_PAIRS: tuple[Pair, ...] = (
     Pair("DOTUSD", "DOTUSD", "DOT/USD", "DOT", "ZUSD", 4, "0.8", 4.4, 0.045, 0.75),
 )
 """The six instruments of the demo. Names, ticks and lots are Kraken's; prices and volatilities are
-of a plausible size and promise nothing."""
+plausible and not real."""
 
 
 def find_pair(pairs: Iterable[Pair], spelling: str) -> Pair | None:
-    """The pair meant by any of Kraken's spellings, or None."""
+    """The pair of any of Kraken's spellings, or None."""
     wanted = spelling.strip().upper()
     return next((pair for pair in pairs if wanted in pair.spellings), None)
 
@@ -86,8 +86,8 @@ def units_text(units: int, decimals: int, at_least: int = 0) -> str:
 
     Args:
         units: how many units of ``10**-decimals``.
-        decimals: where the point stands.
-        at_least: decimals to show at least, filled with zeros.
+        decimals: number of decimals.
+        at_least: minimum number of decimals, filled with zeros.
     """
     digits = f"{units:0{decimals + 1}d}"
     whole, fraction = (digits[:-decimals], digits[-decimals:]) if decimals else (digits, "")

@@ -1,6 +1,6 @@
-"""Kraken's private REST, as far as it reads: keys, signatures, nonces, permissions and the call counter.
+"""The reading endpoints of Kraken's private REST: keys, signatures, nonces, permissions and the call counter.
 
-The account itself is in :mod:`trading_platform.simulator.account`.
+:mod:`trading_platform.simulator.account` is the account itself.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ METHODS: Mapping[str, tuple[str, int]] = {
     "OpenPositions": ("open", 1),
     "TradesHistory": ("closed", 2),
 }
-"""Endpoints: the permission each needs, and what it adds to the call counter."""
+"""Endpoints: the required permission, and the weight on the call counter."""
 
 
 class Gate(BaseModel):
-    """Who gets in, and how often: the JSON of ``POST /account``.
+    """Access to the account: the JSON of ``POST /account``.
 
     Attributes:
         permissions: of the key: ``funds``, ``open`` (orders and trades), ``closed`` (likewise).
         counter_falls: how much the call counter falls a second.
-        counter_most: what it may not exceed.
-        grows: how many fills come before each answer of TradesHistory.
+        counter_most: maximum of the call counter.
+        grows: number of fills added before each response of TradesHistory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,11 +56,11 @@ class _RejectionError(Exception):
 
 
 class PrivateRest:
-    """The private endpoints over one account.
+    """The private endpoints of one account.
 
     Args:
-        account: whose.
-        gate: who gets in, at the beginning.
+        account: the account.
+        gate: access at the beginning.
         monotonic: the clock of the call counter, in seconds.
     """
 
@@ -74,17 +74,17 @@ class PrivateRest:
         self.set(gate or Gate(grows=account.grows))
 
     def set(self, gate: Gate) -> None:
-        """From now on these get in."""
+        """Sets the access."""
         self.gate = gate
         self._account.grows = gate.grows
 
     def response(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
-        """The body of the answer to a request.
+        """The body of the response to a request.
 
         Args:
-            path: of the request's address.
-            headers: of the request, by names in lower case.
-            body: of the request.
+            path: path of the request.
+            headers: headers of the request, by names in lower case.
+            body: body of the request.
         """
         try:
             result = self._result(path, headers, body)
@@ -150,7 +150,7 @@ class PrivateRest:
 
 
 def private_routes(rest: PrivateRest) -> list[Route]:
-    """The private endpoints, and ``/account``, which shows and sets who gets in."""
+    """The private endpoints, and ``/account``, which shows and sets the access."""
 
     async def response(request: Request) -> Response:
         body = rest.response(request.url.path, request.headers, await request.body())
@@ -172,10 +172,10 @@ def private_routes(rest: PrivateRest) -> list[Route]:
 
 
 def sign(secret: str, path: str, nonce: str, body: bytes) -> str:
-    """The signature that Kraken expects: HMAC-SHA512 of the path and of SHA256 of nonce and body."""
+    """The signature required by Kraken: HMAC-SHA512 of the path and of SHA256 of nonce and body."""
     digest = hashlib.sha256(nonce.encode() + body).digest()
-    made = hmac.new(base64.b64decode(secret), path.encode() + digest, hashlib.sha512).digest()
-    return base64.b64encode(made).decode()
+    signature = hmac.new(base64.b64decode(secret), path.encode() + digest, hashlib.sha512).digest()
+    return base64.b64encode(signature).decode()
 
 
 def _timestamp(form: Mapping[str, str], name: str) -> Decimal | None:

@@ -1,4 +1,4 @@
-"""A market that replays what was recorded: Kraken's own answers, or a file of trades."""
+"""A market that replays recordings: Kraken's own responses, or a file of trades."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class _Recording:
 
 
 class RecordedMarket:
-    """Trades and candles as they were recorded; candles that were not are rolled up from the trades.
+    """Trades and candles as recorded; candles that were not recorded are rolled up from the trades.
 
     Nothing happens after the recording's end: later candles repeat its last price without volume.
     Give the exchange a clock near :attr:`end`, or its history lies far back.
 
     Args:
-        recordings: what was recorded, one a pair; made by :meth:`from_payloads` and :meth:`from_csv`.
+        recordings: the recordings, one per pair; made by :meth:`from_payloads` and :meth:`from_csv`.
     """
 
     def __init__(self, recordings: Sequence[_Recording]) -> None:
@@ -55,16 +55,16 @@ class RecordedMarket:
         candles: Mapping[int, Path] | None = None,
         asset_pairs: Path | None = None,
     ) -> Self:
-        """A market from Kraken's recorded answers, each a JSON file with its envelope.
+        """A market from Kraken's recorded responses, each a JSON file with its envelope.
 
         Args:
-            trades: an answer of ``Trades``.
-            candles: answers of ``OHLC`` by their interval in minutes.
-            asset_pairs: the answer of ``AssetPairs`` that describes the pairs; without it prices
-                have eight decimals and the pair is spelled as the recording names it.
+            trades: a response of ``Trades``.
+            candles: responses of ``OHLC`` by their interval in minutes.
+            asset_pairs: the response of ``AssetPairs`` that describes the pairs; without it prices
+                have eight decimals and the pair is spelled as in the recording.
 
         Raises:
-            InvalidRequest: if a file cannot be read as such an answer.
+            InvalidRequest: if a file is not such a response.
         """
         listed = _read_result(asset_pairs) if asset_pairs else {}
         recordings: dict[str, _Recording] = {}
@@ -83,7 +83,7 @@ class RecordedMarket:
         """A market from a CSV of trades without a header: seconds since 1970, price, volume; Kraken's bulk form.
 
         Raises:
-            InvalidRequest: if the file cannot be read as such.
+            InvalidRequest: if the file is not such a CSV.
         """
         rows: list[list[Any]] = []
         try:
@@ -98,17 +98,17 @@ class RecordedMarket:
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """What is listed."""
+        """The listed pairs."""
         return tuple(self._recordings)
 
     @property
     def end(self) -> datetime:
-        """The last moment the recordings know of: that of their last trade, or the open of their last candle."""
-        known = [
+        """The last time in the recordings: that of their last trade, or the open of their last candle."""
+        times = [
             *(int(one.trades.time[-1]) for one in self._recordings.values() if len(one.trades)),
             *(int(rows.time[-1]) * SECOND for one in self._recordings.values() for rows in one.candles.values()),
         ]
-        return datetime.fromtimestamp(max(known) // SECOND, UTC)
+        return datetime.fromtimestamp(max(times) // SECOND, UTC)
 
     def trades_after(self, pair: Pair, since: int, until: int, limit: int) -> Trades:
         """The first ``limit`` trades later than ``since`` and not later than ``until`` (nanoseconds)."""
@@ -123,13 +123,13 @@ class RecordedMarket:
         """Candles of ``minutes`` length opening from ``first`` (seconds) up to the one running at ``until``."""
         length = minutes * MINUTE_SECONDS
         recording = self._recordings[pair]
-        known = recording.candles.get(minutes)
-        if known is None:
-            known = roll_up_trades(recording.trades.between(0, until + 1), minutes)
+        available = recording.candles.get(minutes)
+        if available is None:
+            available = roll_up_trades(recording.trades.between(0, until + 1), minutes)
         running = until // SECOND // length * length
-        known = known[: int(np.searchsorted(known.time, running, side="right"))]
+        available = available[: int(np.searchsorted(available.time, running, side="right"))]
         start = -(-first // length) * length
-        return fill_grid(known, minutes, start, running, None) if running >= start else Candles.none()
+        return fill_grid(available, minutes, start, running, None) if running >= start else Candles.none()
 
 
 def _read_result(path: Path) -> dict[str, Any]:
@@ -138,16 +138,16 @@ def _read_result(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from None
     if not isinstance(result, dict):
-        raise _unreadable(path, "its result is no object")
+        raise _unreadable(path, "its result is not an object")
     return result
 
 
 def _unreadable(path: Path, why: str) -> InvalidRequest:
     return InvalidRequest(
         f"The recording {path} cannot be read.",
-        expected="an answer of Kraken's public REST with its envelope, or a CSV of time, price, volume",
+        expected="a response of Kraken's public REST with its envelope, or a CSV of time, price, volume",
         received=why,
-        remedy="give the file as it was recorded",
+        remedy="use the unchanged recording",
     )
 
 

@@ -1,8 +1,8 @@
-"""Kraken's public REST, answer by answer, as an ASGI application over a market.
+"""Kraken's public REST as an ASGI application over a market.
 
-Forms were taken from recorded answers: numbers as text, ``last`` as text in nanoseconds for trades
+The forms were taken from recorded responses: numbers as text, ``last`` as text in nanoseconds for trades
 and as an integer for candles, errors in the envelope under HTTP 200, the running candle as last
-row. The WebSocket (:mod:`trading_platform.simulator.websocket`) has its place beside this module, on the
+row. The WebSocket (:mod:`trading_platform.simulator.websocket`) is served beside it, on the
 same server.
 """
 
@@ -26,14 +26,14 @@ from trading_platform.simulator.pairs import LOT_DECIMALS, Pair, find_pair, unit
 from trading_platform.simulator.ticker import best_quote, last_day, summary
 
 CANDLES = 720
-"""How many closed candles can be had; the running one comes on top, as in recorded answers."""
+"""Number of closed candles available, in addition to the running one, as in recorded responses."""
 PAGE = 1000
-"""The most trades of one answer, and how many come when nothing else is asked."""
+"""Maximum and default number of trades per response."""
 INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 """Lengths of candles, in minutes."""
 
 _DAY_MINUTES = 1440
-_TRADE_PRICE_DECIMALS = 5  # trades and the ticker show at least so many, candles those of the pair
+_TRADE_PRICE_DECIMALS = 5  # minimum for trades and the ticker; candles have the decimals of the pair
 
 
 class _RejectionError(Exception):
@@ -45,11 +45,11 @@ _INVALID = _RejectionError("EGeneral:Invalid arguments")
 
 
 class PublicRest:
-    """The public endpoints over one market.
+    """The public endpoints of one market.
 
     Args:
-        market: what is traded.
-        clock: what is present; nothing later than it is answered.
+        market: the market.
+        clock: the present; nothing later is returned.
     """
 
     def __init__(self, market: Market, clock: Clock) -> None:
@@ -67,7 +67,7 @@ class PublicRest:
 
     def asset_pairs(self, request: Request) -> str:
         """``AssetPairs``, of all pairs or those of ``pair``."""
-        return json.dumps({_key(pair, request): _describe(pair) for pair in self._asked(request)})
+        return json.dumps({_key(pair, request): _describe(pair) for pair in self._requested(request)})
 
     def ohlc(self, request: Request) -> str:
         """``OHLC``: candles later than ``since``, at most the last 720 and the running one."""
@@ -92,7 +92,7 @@ class PublicRest:
         now = self._now()
         if "since" in request.query_params:
             since = _integer(request, "since", 0)
-            since = since if since >= SECOND**2 // 10 else since * SECOND  # Kraken takes seconds, too
+            since = since if since >= SECOND**2 // 10 else since * SECOND  # Kraken accepts seconds, too
             trades = self._market.trades_after(pair, since, now, limit)
         else:
             since = now
@@ -103,7 +103,7 @@ class PublicRest:
 
     def ticker(self, request: Request) -> str:
         """``Ticker``, of all pairs or those of ``pair``."""
-        return json.dumps({_key(pair, request): self._ticker(pair) for pair in self._asked(request)})
+        return json.dumps({_key(pair, request): self._ticker(pair) for pair in self._requested(request)})
 
     def _now(self) -> int:
         return nanoseconds(self._clock())
@@ -116,7 +116,7 @@ class PublicRest:
             raise _UNKNOWN_PAIR
         return pair
 
-    def _asked(self, request: Request) -> list[Pair]:
+    def _requested(self, request: Request) -> list[Pair]:
         if not request.query_params.get("pair"):
             return list(self._market.pairs)
         found = [find_pair(self._market.pairs, text) for text in request.query_params["pair"].split(",")]
@@ -149,14 +149,14 @@ class PublicRest:
 
 
 def application(market: Market, clock: Clock, injector: FaultInjector, beside: Sequence[BaseRoute] = ()) -> Starlette:
-    """The exchange as an ASGI application: the public endpoints, and ``/faults`` to break them.
+    """The exchange as an ASGI application: the public endpoints, and ``/faults`` to inject faults.
 
-    ``GET /faults`` tells what is set, ``POST /faults`` sets it (JSON of :class:`Faults`).
+    ``GET /faults`` returns the settings, ``POST /faults`` sets them (JSON of :class:`Faults`).
 
     Args:
-        market: what is traded.
-        clock: what is present.
-        injector: whose faults ``/faults`` sets.
+        market: the market.
+        clock: the present.
+        injector: injector of the faults that ``/faults`` sets.
         beside: routes served beside these.
     """
     public = PublicRest(market, clock)
@@ -180,7 +180,7 @@ def application(market: Market, clock: Clock, injector: FaultInjector, beside: S
 
 
 def error_envelope(*errors: str) -> str:
-    """The body Kraken answers with when it refuses."""
+    """The body of Kraken's response when it rejects a request."""
     return json.dumps({"error": list(errors)})
 
 

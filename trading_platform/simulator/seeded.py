@@ -1,15 +1,15 @@
-"""A made-up market that is the same whenever and in whatever order it is asked.
+"""A generated market that is the same at any time and for requests in any order.
 
-Two levels, each from its own random stream keyed by a hash of (seed, pair, what, day):
+It has two levels, each from its own random stream keyed by a hash of (seed, pair, level, day):
 
 * **days**: opening, highest, lowest and closing price, volume and number of trades of every day
-  come from one stream a pair, so that years of daily candles cost next to nothing;
-* **trades**: a day's trades are drawn to fit its candle exactly: the first is at the opening price,
+  come from one stream per pair, so that years of daily candles are cheap;
+* **trades**: a day's trades are drawn to match its candle exactly: the first is at the opening price,
   the last at the closing price, one each at the extremes, quantities add up to the volume. So every
-  candle of every length equals the roll-up of the trades, however old it is. Only ``vwap`` of
-  candles of a day and longer is not summed over trades but taken as (high + low + close) / 3.
+  candle of every length equals the roll-up of the trades, at any age. Only ``vwap`` of
+  candles of a day and longer is not summed over trades but computed as (high + low + close) / 3.
 
-Numbers of trades are known without drawing them, which is what gives trade ids without holes.
+Numbers of trades are known without drawing them, so trade ids have no gaps.
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ from trading_platform.simulator.pairs import DEFAULT_PAIRS, Pair
 
 DAY_SECONDS = 86_400
 DAY_MINUTES = 1_440
-_DAYS = 60 * 365  # how long the market lasts; fixed, so that a day never depends on who asks how far
+_DAYS = 60 * 365  # length of the market; fixed, so that a day never depends on the request
 _PULL = 0.004  # a day's pull back to the usual price, which keeps decades of random walk plausible
-_RESOLUTION = 100  # nanoseconds: the seven decimals of a second that Kraken shows of a trade's time
+_RESOLUTION = 100  # nanoseconds: Kraken's times of trades have seven decimals
 _TICKS_PER_MINUTE = MINUTE_SECONDS * SECOND // _RESOLUTION
 _CACHED_DAYS = 160  # about 50 MB; 720 candles of four hours span 120 days
 _QUIET = 0.05  # share of minutes without trades
-_BURST = 0.01  # share of minutes with many times the usual
+_BURST = 0.01  # share of minutes with many times the usual number of trades
 _MARKET_ORDERS = 0.3  # share of trades by market orders
-_SWEEP = 0.15  # share of trades with the very time of the one before: one order that met several
+_SWEEP = 0.15  # share of trades at exactly the time of the previous one: one order that matched several
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class _Days:
-    """Every day of a pair, from the market's start; units as in :class:`Candles`."""
+    """All days of a pair, from the market's start; units as in :class:`Candles`."""
 
     candles: Candles
     trades_before: Integers
 
 
 class SeededMarket:
-    """A random market, made up from a seed.
+    """A random market, generated from a seed.
 
     Args:
-        seed: equal seeds give equal markets (of one version of numpy, whose random streams these are).
-        symbols: which of ``pairs`` to list, in the platform's spelling; None means all.
+        seed: equal seeds give equal markets (of one version of numpy, because the random streams are numpy's).
+        symbols: symbols of ``pairs`` to list, in the platform's spelling; None means all.
         start: first day of trading (its midnight in UTC counts).
         trades_per_minute: the usual number of trades a minute; a day has between half and twice of it.
-        pairs: what can be listed.
+        pairs: the available pairs.
 
     Raises:
         InvalidRequest: if a symbol is not among ``pairs``.
@@ -99,7 +99,7 @@ class SeededMarket:
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """What is listed."""
+        """The listed pairs."""
         return self._pairs
 
     def trades_after(self, pair: Pair, since: int, until: int, limit: int) -> Trades:
@@ -133,11 +133,11 @@ class SeededMarket:
             return Candles.none()
         day = max(self._day_of(first * SECOND), 0)
         if minutes < DAY_MINUTES:
-            known = self._intraday(pair, minutes, day, until)
+            available = self._intraday(pair, minutes, day, until)
         else:
-            known = _merge_days(self._daily(pair, day, until), length)
+            available = _merge_days(self._daily(pair, day, until), length)
         before = int(self._of(pair).candles.close[day - 1]) if day else None
-        return fill_grid(known, minutes, first, running, before)
+        return fill_grid(available, minutes, first, running, before)
 
     def _daily(self, pair: Pair, day: int, until: int) -> Candles:
         today = min(self._day_of(until), _DAYS - 1)
@@ -215,7 +215,7 @@ class SeededMarket:
         )
 
     def _movement(self, pair: Pair, day: int, time: Integers, random: np.random.Generator) -> Floats:
-        """A free walk in ticks over a day's trades, part of it the movement of the whole market."""
+        """A free walk in ticks over a day's trades; a part of it is the movement of the whole market."""
         at = time / (_TICKS_PER_MINUTE * DAY_MINUTES)
         common = np.append(0.0, np.cumsum(self._random("minutes", day).standard_normal(DAY_MINUTES)))
         together = np.interp(at, np.linspace(0, 1, DAY_MINUTES + 1), common) / np.sqrt(DAY_MINUTES)
@@ -226,7 +226,7 @@ class SeededMarket:
 
 
 def _bridge(candle: Candles, walk: Floats, buyer: Integers, random: np.random.Generator) -> Integers:
-    """Prices along ``walk``, bent so that the candle's four are met and its extremes are not passed."""
+    """Prices along ``walk``, transformed so that they meet the candle's four prices and stay within its extremes."""
     count = len(walk)
     high, low = int(candle.high[0]), int(candle.low[0])
     at_high, at_low = 1 + random.choice(count - 2, size=2, replace=False)
@@ -241,7 +241,7 @@ def _bridge(candle: Candles, walk: Floats, buyer: Integers, random: np.random.Ge
 
 
 def _trade_times(random: np.random.Generator, count: int) -> Integers:
-    """Sorted times in a day, in units of 100 ns: minutes of all degrees of activity, none included."""
+    """Sorted times in a day, in units of 100 ns: minutes of all degrees of activity, including none."""
     activity = random.gamma(3.0, 1.0, DAY_MINUTES)
     kind = random.random(DAY_MINUTES)
     activity[kind < _BURST] *= 8
@@ -255,7 +255,7 @@ def _trade_times(random: np.random.Generator, count: int) -> Integers:
 
 
 def _split(total: int, weights: Floats) -> Integers:
-    """``total`` in as many parts as there are weights, each at least 1, adding up exactly."""
+    """``total`` split into as many parts as there are weights, each at least 1, adding up exactly."""
     parts: Integers = np.maximum(np.floor(weights / weights.sum() * total), 1.0).astype(np.int64)
     parts[np.argmax(parts)] += total - int(parts.sum())
     return parts

@@ -1,4 +1,4 @@
-"""Starts and ends the local exchange, and breaks its answers on the way to the network."""
+"""Starts and stops the local exchange, and injects faults into its responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trading_platform.simulator.rest import application, error_envelope
 from trading_platform.simulator.websocket import StreamSession
 
 ACCOUNT_PAIRS = 6
-"""So many of the market's pairs, the first, are traded by the account."""
+"""Number of the market's first pairs that the account trades."""
 
 _PATIENCE = 10.0  # seconds for the server to start, and to end
 _Connections = MutableMapping[tuple[str, int], asyncio.Transport]
@@ -47,19 +47,19 @@ def running_exchange(
     """A local exchange, running on a thread for as long as the context lasts.
 
     Args:
-        market: what is traded.
-        faults: what shall go wrong; can be changed by ``POST /faults`` while it runs.
-        clock: what is present for the exchange.
+        market: the market.
+        faults: faults to inject; can be changed by ``POST /faults`` while it runs.
+        clock: the present of the exchange.
         host: address to listen on.
-        port: 0 takes any free one.
-        private: the account and who gets in; by default one with some fills and the key of
+        port: 0 selects any free one.
+        private: the account and its access; by default one with some fills and the key of
             :mod:`trading_platform.simulator.account`.
 
     Yields:
         The base URL, to be used as ``KRAKEN_API_URL``; :func:`stream_url` makes ``KRAKEN_WS_URL`` of it.
 
     Raises:
-        ConfigurationError: if the port cannot be had.
+        ConfigurationError: if the port is not available.
     """
     listener = _listen(host, port)
     private = private or PrivateRest(Account(market.pairs[:ACCOUNT_PAIRS], clock))
@@ -102,7 +102,7 @@ def _server(market: Market, faults: Faults | None, clock: Clock, private: Privat
     connections: _Connections = {}
 
     class Protocol(H11Protocol):
-        """Remembers its connections, so that a fault can end one."""
+        """Records its connections, so that a fault can end one."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -122,7 +122,7 @@ def _server(market: Market, faults: Faults | None, clock: Clock, private: Privat
         try:
             await StreamSession(websocket, market, skewed, injector, lambda: _reset(connections[peer])).run()
         finally:
-            connections.pop(peer, None)  # the HTTP protocol, which noted it, has handed the connection on
+            connections.pop(peer, None)  # the HTTP protocol, which recorded it, has handed the connection over
 
     routes = [WebSocketRoute("/v2", live), *private_routes(private)]
     exchange = _Breaking(application(market, skewed, injector, routes), injector, connections)
@@ -134,21 +134,21 @@ def _server(market: Market, faults: Faults | None, clock: Clock, private: Privat
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
-        log_level="critical",  # a broken answer is an error to the server, and wanted here
+        log_level="critical",  # a broken response is an error to the server, and intended here
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Ends a connection with TCP's RST: what was not sent yet is lost, and the other side sees no close."""
+    """Ends a connection with TCP's RST: unsent data are lost, and the other side sees no close."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
 class _Breaking:
-    """An ASGI application whose answers break as the injector says; ``/faults`` itself never does."""
+    """An ASGI application with the injector's faults in its responses, except in those of ``/faults``."""
 
     def __init__(self, exchange: ASGIApp, injector: FaultInjector, connections: _Connections) -> None:
         self._exchange = exchange
@@ -159,11 +159,11 @@ class _Breaking:
         fault = self._injector.draw() if scope["type"] == "http" and scope["path"].startswith("/0/") else None
         match fault:
             case Fault.RATE_LIMIT:
-                await _answer(send, 200, error_envelope("EAPI:Rate limit exceeded"), "application/json")
+                await _respond(send, 200, error_envelope("EAPI:Rate limit exceeded"), "application/json")
             case Fault.UNAVAILABLE:
-                await _answer(send, 200, error_envelope("EService:Unavailable"), "application/json")
+                await _respond(send, 200, error_envelope("EService:Unavailable"), "application/json")
             case Fault.SERVER_ERROR:
-                await _answer(send, 503, "<html><body>Service Temporarily Unavailable</body></html>", "text/html")
+                await _respond(send, 503, "<html><body>Service Temporarily Unavailable</body></html>", "text/html")
             case Fault.DROP:
                 self._connections[tuple(scope["client"])].abort()
             case Fault.TRUNCATE:
@@ -185,7 +185,7 @@ class _Breaking:
         return halved
 
 
-async def _answer(send: Send, status: int, body: str, media_type: str) -> None:
+async def _respond(send: Send, status: int, body: str, media_type: str) -> None:
     content = body.encode()
     headers: list[tuple[bytes, Any]] = [
         (b"content-type", media_type.encode()),

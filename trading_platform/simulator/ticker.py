@@ -1,6 +1,6 @@
-"""What the local exchange says of a pair beside its trades: the best bid and ask, and sums over a day.
+"""The quotes of the local exchange: the best bid and ask of a pair, and sums over a day.
 
-REST and WebSocket both have their ticker from here, so that at any moment they say the same.
+REST and WebSocket both use it, so that their tickers are equal at any time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BestQuote:
         bid: price of the best bid.
         ask: price of the best ask.
         last: price of the last trade.
-        trade_id: its number; 0 before the first.
+        trade_id: id of that trade; 0 before the first.
     """
 
     bid: int
@@ -34,7 +34,7 @@ class BestQuote:
 
 
 def best_quote(market: Market, pair: Pair, now: int) -> BestQuote:
-    """Bid and ask at a moment (nanoseconds): one to four ticks off the last trade, anew every half second."""
+    """Bid and ask at a time (nanoseconds): one to four ticks off the last trade, redrawn every half second."""
     trades = market.latest_trades(pair, now, 1)
     last, number = (int(trades.price[0]), int(trades.trade_id[0])) if len(trades) else (0, 0)
     mixed = (now // _QUOTE_LASTS + zlib.crc32(pair.symbol.encode())) * _MIXER % 2**64 >> 40
@@ -42,12 +42,12 @@ def best_quote(market: Market, pair: Pair, now: int) -> BestQuote:
 
 
 def last_day(market: Market, pair: Pair, now: int) -> Trades:
-    """The trades of the 24 hours before a moment (nanoseconds)."""
+    """The trades of the 24 hours before a time (nanoseconds)."""
     return market.trades_after(pair, now - _DAY, now, 10**9)
 
 
 def summary(trades: Trades, last: int) -> dict[str, int]:
-    """What the ticker tells of a span, in ticks and units of 1e-8; of one without trades, the last price."""
+    """The ticker's sums over a span, in ticks and units of 1e-8; without trades, its last price."""
     if not len(trades):
         return {"volume": 0, "vwap": 0, "count": 0, "low": last, "high": last, "open": last}
     volume = int(trades.quantity.sum())

@@ -1,8 +1,8 @@
 """Kraken's public WebSocket v2 over a market: the channels ``ticker`` and ``trade``, status, heartbeats, ping.
 
-What the trade channel says of an interval are the trades that REST has of it, by the same trade ids;
-the ticker is REST's. Time is the exchange's clock, which may run faster than others. Forms were taken
-from recorded messages; how messages break is the business of :mod:`trading_platform.simulator.fault_injection`.
+The trade channel sends the same trades as REST, with the same trade ids; the ticker is that of REST. Time is the
+exchange's clock, which may run faster than others. The forms were taken from recorded messages;
+:mod:`trading_platform.simulator.fault_injection` injects faults.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from trading_platform.simulator.pairs import LOT_DECIMALS, Pair, units_text
 from trading_platform.simulator.ticker import BestQuote, best_quote, last_day, summary
 
 SNAPSHOT_TRADES = 50
-"""How many trades the snapshot of the trade channel holds at most."""
+"""Maximum number of trades in the snapshot of the trade channel."""
 
-_TICK_SECONDS = 0.02  # how often a connection looks for what is new
+_TICK_SECONDS = 0.02  # how often a connection checks for new data
 _CHANNELS = ("ticker", "trade")
 _TRIGGERS = ("bbo", "trades")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,20 +39,20 @@ _HEARTBEAT = '{"channel":"heartbeat"}'
 
 @dataclass
 class _Subscription:
-    """What a connection hears of a pair on a channel.
+    """The subscription of a connection to a pair on a channel.
 
     Attributes:
         channel: ``ticker`` or ``trade``.
-        pair: which pair.
-        trigger: of the ticker, what makes it speak: ``bbo`` or ``trades``.
-        told: nanoseconds up to which trades have been told.
-        quote: the last quote told.
+        pair: the pair.
+        trigger: of the ticker, the event that triggers a message: ``bbo`` or ``trades``.
+        sent_until: nanoseconds up to which trades have been sent.
+        quote: the last quote sent.
     """
 
     channel: str
     pair: Pair
     trigger: str
-    told: int
+    sent_until: int
     quote: BestQuote | None = None
 
 
@@ -61,9 +61,9 @@ class StreamSession:
 
     Args:
         socket: the connection.
-        market: what is traded.
-        clock: what is present.
-        injector: decides about faults.
+        market: the market.
+        clock: the present.
+        injector: chooses the faults.
         reset: ends the connection without a close.
     """
 
@@ -88,11 +88,11 @@ class StreamSession:
         await self._socket.accept()
         pump = asyncio.create_task(self._pump())
         try:
-            await self._delivery.say(self._status())
+            await self._delivery.send(self._status())
             while (message := await self._socket.receive())["type"] == "websocket.receive":
                 async with self._turn:
-                    for response in self._answers(message.get("text") or message.get("bytes") or ""):
-                        await self._delivery.say(response)
+                    for response in self._responses(message.get("text") or message.get("bytes") or ""):
+                        await self._delivery.send(response)
         except WebSocketDisconnect:
             pass
         finally:
@@ -108,32 +108,32 @@ class StreamSession:
         await self._socket.send_text(text)
 
     async def _pump(self) -> None:
-        while not self._delivery.silent:
+        while not self._delivery.is_silent:
             async with self._turn:
                 now = self._now()
-                for _, text in sorted(self._news(now)):
-                    await self._delivery.tell(text, now)
+                for _, text in sorted(self._new_messages(now)):
+                    await self._delivery.send_event(text, now)
                 await self._delivery.release(now)
                 exchange_time, monotonic = self._spoke
                 if self._subscriptions and (now - exchange_time >= SECOND or time.monotonic() - monotonic >= 1):
                     await self._delivery.heartbeat(_HEARTBEAT)
             await asyncio.sleep(_TICK_SECONDS)
 
-    def _news(self, now: int) -> Iterator[tuple[int, str]]:
-        """What is to be told, each with the time it happened at."""
+    def _new_messages(self, now: int) -> Iterator[tuple[int, str]]:
+        """The messages to send, each with the time of its event."""
         for subscription in self._subscriptions.values():
             if subscription.channel == "ticker":
                 quote = best_quote(self._market, subscription.pair, now)
-                if _speaks(subscription, quote):
+                if _is_triggered(subscription, quote):
                     subscription.quote = quote
                     yield now, self._ticker(subscription.pair, quote, now, "update")
                 continue
-            trades = self._market.trades_after(subscription.pair, subscription.told, now, 10**9)
-            subscription.told = max(subscription.told, now)
+            trades = self._market.trades_after(subscription.pair, subscription.sent_until, now, 10**9)
+            subscription.sent_until = max(subscription.sent_until, now)
             for timestamp, rows in groupby(_trade_rows(trades, subscription.pair), key=lambda row: row[0]):
                 yield timestamp, _message("trade", "update", [text for _, text in rows])
 
-    def _answers(self, text: str | bytes) -> Iterator[str]:
+    def _responses(self, text: str | bytes) -> Iterator[str]:
         arrived = self._now()
         try:
             request = json.loads(text)
@@ -149,9 +149,9 @@ class StreamSession:
         else:
             yield self._reply(arrived, {"method": str(method), "error": "Malformed request", "success": False, **more})
 
-    def _subscribe(self, arrived: int, method: str, asked: dict[str, Any], more: dict[str, Any]) -> Iterator[str]:
-        channel, symbols = asked.get("channel"), asked.get("symbol")
-        trigger = asked.get("event_trigger", "trades")
+    def _subscribe(self, arrived: int, method: str, parameters: dict[str, Any], more: dict[str, Any]) -> Iterator[str]:
+        channel, symbols = parameters.get("channel"), parameters.get("symbol")
+        trigger = parameters.get("event_trigger", "trades")
         if channel not in _CHANNELS or not isinstance(symbols, list) or trigger not in _TRIGGERS:
             error = "Malformed request" if channel in _CHANNELS else f"Channel not supported {channel}"
             yield self._reply(arrived, {"method": method, "error": error, "success": False, **more})
@@ -164,7 +164,7 @@ class StreamSession:
                 rejected = {"error": error, "method": method, "success": False, "symbol": symbol}
                 yield self._reply(arrived, {**rejected, **more})
                 continue
-            result = {"channel": channel, "symbol": symbol, "snapshot": asked.get("snapshot", True)}
+            result = {"channel": channel, "symbol": symbol, "snapshot": parameters.get("snapshot", True)}
             if channel == "ticker":
                 result["event_trigger"] = trigger
             yield self._reply(arrived, {"method": method, "result": result, "success": True, **more})
@@ -200,7 +200,7 @@ class StreamSession:
         return _message("ticker", kind, [f"{{{fields}}}"])
 
     def _day(self, pair: Pair, quote: BestQuote, now: int) -> dict[str, int]:
-        """Sums over the last 24 hours, taken anew after a trade or a minute."""
+        """Sums over the last 24 hours, recomputed after a trade or a minute."""
         key = hash((quote.trade_id, now // (60 * SECOND)))
         if self._days.get(pair.symbol, (None,))[0] != key:
             self._days[pair.symbol] = (key, summary(last_day(self._market, pair, now), quote.last))
@@ -220,13 +220,13 @@ def _rejection(pair: Pair | None, symbol: object, method: str) -> str:
     return "Already subscribed" if method == "subscribe" else "Subscription not found"
 
 
-def _speaks(subscription: _Subscription, quote: BestQuote) -> bool:
-    told = subscription.quote
-    if told is None:
+def _is_triggered(subscription: _Subscription, quote: BestQuote) -> bool:
+    last = subscription.quote
+    if last is None:
         return True
     if subscription.trigger == "bbo":
-        return (quote.bid, quote.ask) != (told.bid, told.ask)
-    return quote.trade_id != told.trade_id
+        return (quote.bid, quote.ask) != (last.bid, last.ask)
+    return quote.trade_id != last.trade_id
 
 
 def _message(channel: str, kind: str, rows: list[str]) -> str:

@@ -1,5 +1,5 @@
-"""The outside: a package a vendor (client, wire, parse).
+"""Data sources: one package per vendor (client, HTTP, parser).
 
-Bars are had behind :mod:`trading_platform.sources.base`, what happens now behind
-:mod:`trading_platform.sources.live`.
+:mod:`trading_platform.sources.base` is the interface to bars, :mod:`trading_platform.sources.live` the one to
+live events.
 """

@@ -1,7 +1,7 @@
-"""What the platform asks of a source of bars, and of a broker, whoever it is.
+"""The interfaces of bar sources and brokers, independent of the vendor.
 
-A source parses to the domain and applies its rules; it stores nothing and decides nothing about
-what to fetch: that is the business of :mod:`trading_platform.workflows.bars.backfill_bars`.
+A source parses to the domain and applies its rules. It stores nothing and does not decide what to
+fetch; :mod:`trading_platform.workflows.bars.backfill_bars` decides that.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
 
 NEEDS_SETTING = {"ibkr": "IBKR_HOST"}
-"""Sources that are there only when a setting says where, by name."""
+"""Names of the sources that need a setting to be available."""
 
 
 @dataclass(frozen=True)
 class SecondVersion:
-    """Bars that a tier of the source tells of, although the answer has them, or had them, from another.
+    """A second version of bars, from another kind of archive of the source than the version in the response.
 
     Attributes:
         bars: frame of ``BAR_SCHEMA``, one symbol, sorted; only those that are stored are compared.
-        kind: which one, in words of the vendor.
-        finer: whether it is right where the two differ, as trades are where candles say other things.
+        kind: kind of archive, in words of the vendor.
+        finer: whether this version is right where the two differ, as trades are where candles differ from them.
     """
 
     bars: pl.DataFrame
@@ -40,17 +40,17 @@ class SecondVersion:
 
 @dataclass(frozen=True)
 class BarResponse:
-    """What a source answered for a window.
+    """The response of a source for a window.
 
     Attributes:
         bars: frame of ``BAR_SCHEMA``, one symbol, sorted, only final bars inside the window.
         rejected: frame of ``REJECTED_SCHEMA``: rows that cannot be bars.
-        answered: the parts of the window the source has truly answered for; a slot in them
-            without a bar is proven empty. What is left of the window was not answered.
-        origin: what was asked, for the record: a path, an address and its parameters.
-        note: why the rest of the window was not answered, where some of it was not.
-        second_versions: what other tiers of the source say of bars that are stored by then, to be compared with them.
-        resume: where a request that begins at the end of what is answered goes on.
+        answered: the parts of the window that the response covers; a slot in them without a bar is
+            confirmed empty. The rest of the window is not covered.
+        origin: the request, for the record: a path, an address and its parameters.
+        note: why the rest of the window is not covered, if some of it is not.
+        second_versions: versions from other kinds of archive of bars that are stored by then, to be compared with them.
+        resume: where a request that begins at the end of the covered part continues.
     """
 
     bars: pl.DataFrame
@@ -63,67 +63,67 @@ class BarResponse:
 
 
 def is_recorded(source: BarSource) -> bool:
-    """Whether a source answers from a record, so that asking it again tells nothing new: what was imported."""
+    """Whether a source reads from a record, such as imported files, so that another request returns the same."""
     return bool(getattr(source, "recorded", False))
 
 
 class BarSource(Protocol):
-    """Somebody who can be asked for bars."""
+    """A source of bars."""
 
     @property
     def name(self) -> str:
-        """What stands in the ``source`` column of its bars: ``kraken`` or ``file``."""
+        """The value of the ``source`` column of its bars: ``kraken`` or ``file``."""
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
-        """The longest window worth asking for at once; what was had is committed at this grain."""
+        """The longest window worth requesting at once; responses are committed at this grain."""
 
     def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
-        """The disjoint windows this source can be asked for, in order; none if it has no bars of that length."""
+        """The disjoint windows that can be requested, in order; none if the source has no bars of that length."""
 
     def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         """The bars of ``window``.
 
         Raises:
-            SourceError: if nothing could be had; partial knowledge is an answer instead.
+            SourceError: if no bars are available; a partial result is returned as a response instead.
         """
 
 
 class BrokerAccount(Protocol):
-    """An account at a broker, to be read: nothing here can change anything there."""
+    """Read access to an account at a broker: nothing here can change anything there."""
 
     @property
     def name(self) -> str:
-        """The broker, as its records name it: ``kraken``."""
+        """The name of the broker, as its records have it: ``kraken``."""
 
     def balances(self) -> list[BrokerBalance]:
-        """How much it has of each asset, by asset.
+        """The balance of each asset, by asset.
 
         Raises:
-            SourceError: if it cannot be had.
+            SourceError: if they are not available.
         """
 
     def positions(self) -> list[BrokerPosition]:
-        """What it holds, one a symbol, by symbol; none of quantity zero.
+        """The positions, one per symbol, by symbol; none of quantity zero.
 
         Raises:
-            SourceError: if it cannot be had.
+            SourceError: if they are not available.
         """
 
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
         """The fills executed in ``[start, end)``, each once, in the order they were executed.
 
         Raises:
-            SourceError: if not all of them can be had.
+            SourceError: if not all of them are available.
         """
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What it will take to ask for some bars, as far as that can be told before.
+    """An estimate of what a request for bars takes.
 
     Attributes:
-        requests: how many, about.
-        seconds: how long they take, by the rate the source may be asked at.
+        requests: approximate number of requests.
+        seconds: their duration, at the rate the source permits.
     """
 
     requests: int
@@ -132,42 +132,42 @@ class Effort:
 
 @runtime_checkable
 class PagedSource(Protocol):
-    """A source that takes many requests to answer, and whose pieces are worth keeping each."""
+    """A source that needs many requests for a window, and returns pages that are worth storing one by one."""
 
     def bars_in_parts(
         self, instrument: Instrument, timeframe: Timeframe, window: Window, resume: Checkpoint | None
     ) -> Iterator[BarResponse]:
-        """The bars of ``window`` as they come: disjoint answers, in order, each to be stored before the next is asked.
+        """The bars of ``window`` page by page: disjoint responses, in order, each stored before the next is requested.
 
         Args:
-            instrument: whose.
-            timeframe: their length.
-            window: which.
-            resume: where the last request for such bars stopped; used if the window, or what is left of it
-                to be asked for, begins there.
+            instrument: instrument of the bars.
+            timeframe: length of the bars.
+            window: requested window.
+            resume: where the last request for such bars stopped; used if the window, or the rest of it
+                that is requested, begins there.
 
         Raises:
-            SourceError: if the next piece could not be had; those before it stay answered.
+            SourceError: if the next page is not available; the pages before it remain valid.
         """
 
     def effort(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> Effort:
-        """What asking for ``window`` takes.
+        """An estimate of the requests for ``window``.
 
         Raises:
-            SourceError: if that cannot be told.
+            SourceError: if it cannot be estimated.
         """
 
 
 class ActionSource(Protocol):
-    """Somebody who can be asked for splits and dividends."""
+    """A source of splits and dividends."""
 
     @property
     def name(self) -> str:
-        """What stands in the ``source`` column of its actions."""
+        """The value of the ``source`` column of its actions."""
 
     def actions(self, instrument: Instrument) -> list[CorporateAction]:
-        """All that it knows of an instrument, sorted by date.
+        """All known actions of an instrument, sorted by date.
 
         Raises:
-            SourceError: if nothing could be had.
+            SourceError: if they are not available.
         """

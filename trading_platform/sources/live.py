@@ -1,4 +1,4 @@
-"""What the platform asks of a live feed, whoever it is, and how feeds wait before they connect again."""
+"""The interface of live feeds, independent of the vendor, and the backoff between their connections."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _Result = TypeVar("_Result")
 
 
 class LiveFeed(Protocol):
-    """Somebody who tells what happens, as it happens: an asynchronous iterator of events.
+    """A live feed: an asynchronous iterator of events, emitted as they happen.
 
-    It ends only by :meth:`close`; what goes wrong outside is told as ``FeedDown``, never raised.
+    It ends only by :meth:`close`; external failures are emitted as ``FeedDown``, never raised.
     """
 
     @property
     def source(self) -> str:
-        """What stands in the ``source`` column of bars made of it."""
+        """The value of the ``source`` column of bars made of it."""
 
     def __aiter__(self) -> Self:
         """The feed itself."""
@@ -38,19 +38,19 @@ class LiveFeed(Protocol):
         """
 
     async def close(self) -> None:
-        """Ends the feed and all that belongs to it; can be called from another task, and again."""
+        """Ends the feed and releases its resources; can be called from another task, and repeatedly."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedMessage:
-    """Something a source sent that cannot be used.
+    """A message of a source that cannot be used.
 
     Attributes:
-        source: who sent it.
+        source: source of the message.
         time: when it was received, UTC.
         reason: the rule it breaks.
-        detail: in words.
-        record: the message as it came, its first thousands of characters.
+        detail: a description.
+        record: the message as received, its first thousands of characters.
     """
 
     source: str
@@ -62,11 +62,11 @@ class RejectedMessage:
 
 @dataclass(frozen=True)
 class LastEvent:
-    """What a feed had told when it was last heard, for one that goes on.
+    """The last events of a feed before a restart, for one that continues.
 
     Attributes:
-        until: until when what happened is stored; None if nothing is.
-        trades: by symbol, number and time of the last trade before which every one was told, as far as a source
+        until: events until then are stored; None if there are none.
+        trades: by symbol, id and time of the last trade before which every trade was received, if the source
             numbers its trades.
     """
 
@@ -75,19 +75,19 @@ class LastEvent:
 
 
 RejectMessage = Callable[[RejectedMessage], None]
-"""Told of every message that cannot be used."""
+"""Called for every message that cannot be used."""
 
 
 @dataclass(slots=True)
 class MessageCounts:
-    """What became of messages: ``received = accepted + refused``.
+    """Counts of messages: ``received = accepted + rejected``.
 
     Attributes:
-        received: all that came.
-        accepted: those that were understood.
-        rejected: those that were not.
-        duplicates: trades among the accepted that had been told before.
-        lost: trades that by their numbers happened and never came; within outages that were told.
+        received: all messages.
+        accepted: the usable ones.
+        rejected: the unusable ones.
+        duplicates: trades among the accepted that were emitted before.
+        lost: trades that by their ids happened and never arrived; within reported outages.
         connections: attempts to connect.
     """
 
@@ -103,13 +103,13 @@ class MessageCounts:
 class Backoff:
     """Waits between attempts: doubled from ``first`` to ``longest``, and shortened at random to as little as half.
 
-    They begin anew only after a connection that lasted, so that one which breaks as soon as it stands
-    cannot lead to many attempts: about twelve in ten minutes, and never more than 75 however connections end.
+    They start again only after a connection that lasted, so that connections which break at once
+    do not lead to many attempts: about twelve in ten minutes, and never more than 75 in any pattern of breaks.
 
     Attributes:
         first: seconds.
         longest: seconds.
-        lasting: seconds for which a connection must have stood.
+        lasting: seconds a connection must have lasted.
         jitter: a number in [0, 1).
     """
 
@@ -126,15 +126,15 @@ class Backoff:
         return max(self.first, min(doubled, self.longest) * (1 - self.jitter() / 2))
 
     def ended(self, stood: float) -> None:
-        """Says that a connection has ended which stood for so many seconds."""
+        """Records that a connection has ended after so many seconds."""
         if stood >= self.lasting:
             self._attempt = 0
 
 
 class EventBuffer(ABC):
-    """What live feeds have in common: events are taken one by one, and a step is made when there are none.
+    """Base class of live feeds: events are taken one by one, and a step is made when there are none.
 
-    A :class:`LiveFeed` but for ``source`` and ``close``; a context manager.
+    It is a :class:`LiveFeed` except for ``source`` and ``close``, and a context manager.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class EventBuffer(ABC):
         return self._ready.popleft()
 
     def take_ready(self) -> list[Event]:
-        """The events that are there already, without waiting: for who handles them by the batch."""
+        """The events that are available without waiting, for consumers that process batches."""
         ready = list(self._ready)
         self._ready.clear()
         return ready
@@ -173,7 +173,7 @@ class EventBuffer(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Ends the feed; events not yet taken are still told, then the iteration ends."""
+        """Ends the feed; events not yet taken are still emitted, then the iteration ends."""
 
     @abstractmethod
     async def _advance(self) -> None:
@@ -181,7 +181,7 @@ class EventBuffer(ABC):
 
 
 async def until_closing(work: Awaitable[_Result], closing: asyncio.Event) -> _Result | None:
-    """What ``work`` gives, or None as soon as ``closing`` is set; leaves no task behind."""
+    """The result of ``work``, or None as soon as ``closing`` is set; leaves no task behind."""
     task, waiting = asyncio.ensure_future(work), asyncio.ensure_future(closing.wait())
     try:
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)

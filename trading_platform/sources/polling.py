@@ -1,6 +1,6 @@
-"""A live feed of a source that has no push: asked each second while a market of its symbols is open.
+"""A live feed of a source without push: polled each second while a market of its symbols is open.
 
-What is asked is a :class:`QuoteSource`; Kraken's is :class:`trading_platform.sources.kraken.live.quotes.KrakenQuotes`.
+It polls a :class:`QuoteSource`; Kraken's is :class:`trading_platform.sources.kraken.live.quotes.KrakenQuotes`.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ log = logging.getLogger(__name__)
 
 
 class QuoteSource(Protocol):
-    """Somebody who can be asked what is bid and asked now."""
+    """A source of the current bid and ask."""
 
     @property
     def name(self) -> str:
-        """What stands in the ``source`` column of bars made of it."""
+        """The value of the ``source`` column of bars made of it."""
 
     def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         """The quotes of those symbols, in the platform's spelling; may wait for the network.
 
         Raises:
-            SourceError: if they cannot be had.
+            SourceError: if they are not available.
         """
 
 
 class PollingFeed(EventBuffer):
     """Quotes of a source without push; see :class:`trading_platform.sources.live.LiveFeed`.
 
-    Only symbols whose market is open are asked for. A round that fails is an outage from the last
-    one that did not, and is tried again after growing waits. Heartbeats come with every round, and while
-    all markets are closed, so that event time goes on.
+    Only symbols with an open market are requested. A failed round is an outage from the last
+    successful one, and is tried again after growing waits. Heartbeats come with every round, and while
+    all markets are closed, so that event time advances.
 
     Args:
-        quotes: whom to ask.
-        instruments: what to follow.
+        quotes: source to poll.
+        instruments: instruments to follow.
         clock: the receiver's clock.
         sleep: waits.
         interval: seconds from the beginning of a round to that of the next.
-        backoff: the waits after rounds that failed.
+        backoff: the waits after failed rounds.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class PollingFeed(EventBuffer):
 
     @property
     def source(self) -> str:
-        """What stands in the ``source`` column of bars made of it."""
+        """The value of the ``source`` column of bars made of it."""
         return self._quotes.name
 
     async def close(self) -> None:
-        """Ends the feed. A question that is being asked is left to its own timeout."""
+        """Ends the feed. A running request is left to its own timeout."""
         self._closing.set()
 
     async def _advance(self) -> None:
@@ -112,7 +112,7 @@ class PollingFeed(EventBuffer):
 
     def _failed(self, error: SourceError) -> None:
         self._wait = self._backoff.next_wait()
-        log.warning("no quotes from %s, asked again in %.1f s: %s", self.source, self._wait, error.message)
+        log.warning("no quotes from %s, next attempt in %.1f s: %s", self.source, self._wait, error.message)
         if self._is_up is not False:
             self._is_up = False
             self._ready.append(FeedDown(self._received, frozenset(self._calendars), error.message))

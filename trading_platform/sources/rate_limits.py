@@ -1,8 +1,8 @@
-"""How often a source may be asked: what it declares, and a budget that keeps to it within one process.
+"""A rate limiter that enforces the limits of sources within one process.
 
-Limits are declared beside the source they belong to (``sources/<vendor>/limits.py``) in the terms of
-:mod:`trading_platform.domain.rate_limits`. Keeping to them together, over streamer, Dagster's runs and commands, is
-the business of :class:`trading_platform.stores.redis.rate_limiters.RedisRateLimiter`.
+Limits are declared beside their source (``sources/<vendor>/limits.py``) in the terms of
+:mod:`trading_platform.domain.rate_limits`. :class:`trading_platform.stores.redis.rate_limiters.RedisRateLimiter`
+enforces them across the stream, Dagster's runs and commands.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from trading_platform.domain.time import Sleep
 __all__ = ["Cost", "Limit", "LocalRateLimiter", "Rate", "RateLimiter", "Within"]
 
 _SWEEP = 1_000
-"""After so many takings, what has no more effect is forgotten."""
+"""After this number of grants, those without an effect are dropped."""
 
 
 class LocalRateLimiter:
-    """Keeps to limits within this process, whatever the number of threads.
+    """Enforces limits within this process, for any number of threads.
 
-    Who asks first has the first slot; a request that another limit holds back does not hold up others.
+    The first request has the first slot; a request delayed by another limit does not delay others.
 
     Args:
         monotonic: a clock in seconds that never goes back.
@@ -55,10 +55,10 @@ class LocalRateLimiter:
         return wait
 
     def reserve(self, costs: Sequence[Cost]) -> float:
-        """Takes the charges at the first moment at which all fit; how many seconds ahead that is.
+        """Reserves the costs at the first time at which all fit; returns how many seconds ahead that is.
 
         Raises:
-            ValueError: for a charge that its limit can never allow.
+            ValueError: for a cost that its limit can never allow.
         """
         merged = together(costs)
         with self._lock:

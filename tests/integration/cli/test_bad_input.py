@@ -83,7 +83,7 @@ WRONG = [
         id="end before start",
     ),
     pytest.param(
-        ["backfill", "SPY", "--start", "2012-01-01T10:00:00"], ["not a moment", "with its zone"], id="naive time"
+        ["backfill", "SPY", "--start", "2012-01-01T10:00:00"], ["not a timestamp", "with its zone"], id="naive time"
     ),
     pytest.param(["backfill", "SPY", "--end", "tomorrow"], ["not a moment", "2024-01-31"], id="not a time"),
     pytest.param(["export", "bars", "bars.xlsx"], ["supported extension", ".parquet or .csv"], id="ending"),

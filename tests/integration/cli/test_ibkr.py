@@ -88,7 +88,7 @@ def test_the_account_is_shown(ours: Installation, gateway: FakeGateway) -> None:
     assert statement["fills"] == []
     past = ours.run("account", "--day", "2024-01-02")
     assert past.code == 0, past.text
-    assert "the executions of the day only" in past.text
+    assert "the executions of the current day only" in past.text
 
 
 def test_a_maintenance_is_no_silence(ours: Installation, gateway: FakeGateway, redis_url: str) -> None:

@@ -168,7 +168,7 @@ def test_a_symbol_named_twice_is_read_once(platform: Platform) -> None:
         (lambda p: p.bars("SPY", "1d", "2013-01-01", "2012-01-01"), "must end after"),
         (lambda p: p.bars("SPY", "1d", datetime(2012, 1, 1), "2013-01-01"), "with its zone"),  # noqa: DTZ001
         (lambda p: p.bars("SPY", "1d", "2012-01-01", "2013-01-01", adjust="both"), "raw, split, total_return"),
-        (lambda p: p.bars("SPY", "1d", "2012-01-01", "2013-01-01", as_of="now"), "not a moment"),
+        (lambda p: p.bars("SPY", "1d", "2012-01-01", "2013-01-01", as_of="now"), "not a timestamp"),
         (lambda p: p.indicators("SPY", "1d", "2012-01-01", "2013-01-01", names=["rsi"]), "rsi_14"),
         (lambda p: p.features("SPY", "2012-01-01", "2013-01-01", names=["alpha"]), "returns_1d"),
         (lambda p: p.features("spy", "2012-01-01", "2013-01-01"), "did you mean SPY"),

@@ -130,7 +130,7 @@ def test_moments_are_read(text: str, timestamp: datetime) -> None:
     "text", ["", "yesterday", "2024-02-30", "2024-13-01", "2024-01-31T14:30:00", "31.01.2024", "2024-01-31T25:00Z", "0"]
 )
 def test_what_is_no_moment_is_refused_with_the_right_form(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="is not a moment") as caught:
+    with pytest.raises(InvalidRequest, match="is not a timestamp") as caught:
         parse_timestamp(text)
     assert "2024-01-31T14:30:00Z" in str(caught.value.expected)
     assert caught.value.received == repr(text)

@@ -1,4 +1,4 @@
-"""What is computed from bars: indicators and features.
+"""Values computed from bars: indicators and features.
 
-Floats live here; prices stay decimal in :mod:`trading_platform.domain.market`.
+They are floats; prices stay decimal in :mod:`trading_platform.domain.market`.
 """

@@ -1,8 +1,8 @@
-"""The features that look at other symbols: momentum against the sector, beta against the market.
+"""Features that depend on other symbols: momentum against the sector, beta against the market.
 
-Markets close at different moments. A value of another symbol is used only if it was known when
-the symbol's own bar closed; a later one, be it of the same date, waits for the next bar. Features
-of one symbol alone, and the frames, are in :mod:`trading_platform.domain.derived.features`.
+Markets close at different times. A value of another symbol is used only if it was available when the symbol's
+own bar closed. A later one is used from the next bar on, even if it has the same date. Features of a single
+symbol, and the frames, are in :mod:`trading_platform.domain.derived.features`.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from trading_platform.domain.market.instruments import Instrument
 Microseconds = npt.NDArray[np.int64]
 
 STALE_AFTER = timedelta(days=7)
-"""A sector member whose latest bar is older than this (by the bars' dates) is not counted: longer
-than any weekend with holidays, short enough to forget the delisted."""
+"""A sector member is not counted if its latest bar is older than this (by the bars' dates): longer
+than any weekend with holidays, short enough to drop delisted symbols."""
 
 BETA_PAIRS = 60
-"""Pairs of returns in a beta."""
+"""Number of pairs of returns in a beta."""
 
 BETA_LOOKBACK = 120
 """The pairs of a beta must lie within this many bars of the symbol. Calendars that share five
-days of seven need 84; without a bound the warm-up of a partition would have none."""
+days of seven need 84. The bound limits the warm-up of a partition."""
 
 _NO_VARIANCE = 1e-24
-"""A benchmark whose daily returns deviate by less than 1e-12 stood still: what is left is rounding."""
+"""A benchmark did not move if its daily returns deviate by less than 1e-12: the rest is rounding."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """What others need to know of a symbol: a row per daily bar, times in microseconds since 1970.
+    """The values of one symbol that other symbols need: one row per daily bar, times in microseconds since 1970.
 
     Attributes:
         time: the bar's date.
-        available_at: when it was known; increases.
+        available_at: when the bar was available; increasing.
         returns_1d: return over one bar, NaN where there is none.
         returns_20d: return over 20 bars, NaN where there is none.
     """
@@ -54,9 +54,9 @@ class Series:
 def sector_momentum(
     series: Mapping[str, Series], instruments: Mapping[str, Instrument], symbols: Sequence[str]
 ) -> dict[str, Floats]:
-    """For each symbol its 20-bar return less the mean of that of the sector's other members.
+    """The 20-bar return of each symbol minus the mean 20-bar return of the other members of its sector.
 
-    NaN where it has no sector, or none of the others has a return that was known by then and is
+    NaN if the symbol has no sector, or if no other member has a return that was available by then and is
     not stale.
     """
     momentum: dict[str, Floats] = {}
@@ -92,8 +92,8 @@ def _mean_of_peers(own: Series, peers: Sequence[Series]) -> Floats:
 def market_beta(own: Series, benchmark: Series | None) -> Floats:
     """Covariance with the benchmark's daily returns over their variance, from the last 60 common dates.
 
-    NaN without a benchmark, where fewer than 60 pairs lie within :data:`BETA_LOOKBACK` bars, and
-    where the benchmark stood still.
+    NaN without a benchmark, if fewer than 60 pairs lie within :data:`BETA_LOOKBACK` bars, or if
+    the benchmark did not move.
     """
     beta = np.full(len(own.time), np.nan)
     if benchmark is None:
@@ -114,7 +114,7 @@ def market_beta(own: Series, benchmark: Series | None) -> Floats:
 
 
 def _rolling_beta(own: Floats, market: Floats) -> Floats:
-    """One beta a window of 60 pairs, each from deviations about its own means."""
+    """One beta per window of 60 pairs, each from deviations about its own means."""
     windows = np.lib.stride_tricks.sliding_window_view(np.stack([own, market]), BETA_PAIRS, axis=1)
     deviations = windows - windows.mean(axis=2, keepdims=True)
     covariance = (deviations[0] * deviations[1]).mean(axis=1)

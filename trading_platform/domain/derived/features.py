@@ -1,8 +1,8 @@
-"""The features of the platform that need no news (data-architecture §6.2): what they are, and how they come from bars.
+"""The features of the platform that need no news: their specifications, and their computation from bars.
 
-Those of one symbol alone are computed here, those that look at others in
-:mod:`trading_platform.domain.derived.cross_section`. Conventions stand in docs/features.md; the files are
-kept by :mod:`trading_platform.stores.features.files`.
+Features of a single symbol are computed here, those that depend on other symbols in
+:mod:`trading_platform.domain.derived.cross_section`. docs/features.md defines the conventions;
+:mod:`trading_platform.stores.features.files` stores the files.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from trading_platform.domain.time import Timeframe
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """What the catalog says of a feature (data-architecture §6.1).
+    """The catalog entry of a feature.
 
     Attributes:
         name: its column.
-        description: what it tells, one sentence.
+        description: its meaning, one sentence.
         data_type: type of its values.
         category: ``technical`` or ``cross-sectional``.
         computation: its formula; t is the bar, t-n the bar n bars before.
-        dependencies: features, indicators and bar columns it is made from.
-        lookback_days: the document's window, in trading days.
-        warm_up: bars before the first one that a partition must load for it.
+        dependencies: features, indicators and bar columns it is computed from.
+        lookback_days: window of the formula, in trading days, as the catalog lists it.
+        warm_up: number of bars before the first one that a partition must load for it.
     """
 
     name: str
@@ -146,7 +146,7 @@ FEATURES: dict[str, FeatureSpec] = {
         ),
     )
 }
-"""All features by name, in the document's order."""
+"""All features by name, in the order of their columns."""
 
 FEATURE_NAMES: tuple[str, ...] = tuple(FEATURES)
 
@@ -156,11 +156,11 @@ FEATURE_SCHEMA: dict[str, pl.DataType] = {
     "available_at": TIME,
     **dict.fromkeys(FEATURE_NAMES, pl.Float64()),
 }
-"""One row per daily bar. ``available_at`` is the close of that bar: the moment from which the row
+"""One row per daily bar. ``available_at`` is the close of that bar: the time from which the row
 may be used. NULL, never NaN, where a feature is not defined."""
 
 FEATURE_WARM_UP: int = max(spec.warm_up for spec in FEATURES.values())
-"""Bars that a partition must load before its first one, of the symbol and of every other it needs."""
+"""Number of bars that a partition must load before its first one, for the symbol and every other symbol it needs."""
 
 
 def compute_features(
@@ -169,17 +169,17 @@ def compute_features(
     symbols: Sequence[str],
     splits: Splits = NO_SPLITS,
 ) -> pl.DataFrame:
-    """All features of each daily bar of the symbols, in the shares of that bar's day.
+    """All features of each daily bar of the symbols, split-adjusted as of the bar's date.
 
     Args:
         bars: raw daily bars, frame of ``BAR_SCHEMA`` sorted by (symbol, time), of the symbols, of the
-            members of their sectors and of their benchmarks. One that has no bars is not counted.
-        instruments: what is known of each symbol in ``bars``; decides sector, benchmark and calendar.
-        symbols: whose features are wanted.
+            members of their sectors and of their benchmarks. A symbol without bars is not counted.
+        instruments: the instrument of each symbol in ``bars``; it defines sector, benchmark and calendar.
+        symbols: symbols to compute features for.
         splits: of every symbol in ``bars``, by date.
 
     Returns:
-        Frame of :data:`FEATURE_SCHEMA`, a row a bar of ``symbols``, sorted by (symbol, time).
+        Frame of :data:`FEATURE_SCHEMA`, one row per bar of ``symbols``, sorted by (symbol, time).
 
     Raises:
         InvalidRequest: if a symbol is not among ``instruments``, or the bars are not daily or not sorted.
@@ -217,7 +217,7 @@ def _check(bars: pl.DataFrame, instruments: Mapping[str, Instrument], symbols: S
     unknown = sorted({*bars["symbol"].unique(), *symbols} - set(instruments))
     if unknown:
         raise InvalidRequest(
-            "Nothing is known of some of the symbols.",
+            "Some of the symbols have no instrument.",
             expected="an instrument for every symbol",
             received=", ".join(unknown),
             remedy="register them with `trading-platform instruments add`",

@@ -1,6 +1,6 @@
-"""The technical indicators of the platform (data-architecture §3.2): what they are, and how they come from bars.
+"""The technical indicators of the platform: their specifications, and their computation from bars.
 
-Conventions, formulas and their sources stand in docs/indicators.md; the moving means beneath are
+docs/indicators.md defines conventions, formulas and their sources; the moving means they use are
 in :mod:`trading_platform.domain.derived.smoothing`. Features built on them are in
 :mod:`trading_platform.domain.derived.features`.
 """
@@ -27,13 +27,13 @@ from trading_platform.domain.market.bars import PRICES, TIME
 
 @dataclass(frozen=True)
 class IndicatorSpec:
-    """What is known of an indicator before it is computed.
+    """The specification of an indicator.
 
     Attributes:
         name: its column, and its name in ``market_data.indicators``.
-        description: what it tells, one sentence.
-        formula: how it is computed, in the notation of docs/indicators.md.
-        range: lowest and highest value it can take for positive prices; None where there is none.
+        description: its meaning, one sentence.
+        formula: its formula, in the notation of docs/indicators.md.
+        range: lowest and highest value it can take for positive prices; None for no bound.
         first_row: index of the first defined value of a fresh series; rows before are NULL.
     """
 
@@ -45,7 +45,7 @@ class IndicatorSpec:
 
     @property
     def is_price(self) -> bool:
-        """Whether it is told in the price's unit, and so in the shares of its day; a percentage is not."""
+        """Whether its unit is the price, so that it is split-adjusted as of the bar's date; a percentage is not."""
         return self.range != _PERCENT
 
 
@@ -84,7 +84,7 @@ INDICATORS: dict[str, IndicatorSpec] = {
         ),
     )
 }
-"""All indicators by name, in the document's order but for the bands, which go from upper to lower."""
+"""All indicators by name, in the order of their columns."""
 
 INDICATOR_NAMES: tuple[str, ...] = tuple(INDICATORS)
 
@@ -102,19 +102,19 @@ STANDSTILL = 1e-9
 
 WARM_UP = 700
 """Bars a partition must load before its first one so that its values equal those of the full
-history to 1e-9. The slowest memory is ADX: Wilder's (13/14)^n twice over, measured against moves as
-small as :data:`STANDSTILL`; (13/14)^700 is 3e-23, and docs/indicators.md has the reckoning."""
+history to 1e-9. ADX has the slowest decay: Wilder's (13/14)^n applied twice, measured against moves as
+small as :data:`STANDSTILL`; (13/14)^700 is 3e-23. docs/indicators.md has the calculation."""
 
 
 def compute_indicators(bars: pl.DataFrame, splits: Splits = NO_SPLITS) -> pl.DataFrame:
-    """All indicators of each bar, from it and the bars of its symbol before it, those in its own shares.
+    """All indicators of each bar, from it and the earlier bars of its symbol, split-adjusted as of the bar's date.
 
     Args:
         bars: raw, frame of ``BAR_SCHEMA``, any number of symbols, one timeframe, sorted by (symbol, time).
-        splits: of these symbols, from when on bars are in new shares.
+        splits: of these symbols, with the time from which bars are in new shares.
 
     Returns:
-        Frame of :data:`INDICATOR_SCHEMA`, a row a bar in the same order; NULL, never NaN, where
+        Frame of :data:`INDICATOR_SCHEMA`, one row per bar in the same order; NULL, never NaN, where
         an indicator is not defined.
 
     Raises:
@@ -156,7 +156,7 @@ def _check(bars: pl.DataFrame) -> None:
     missing = bars.select(pl.col(PRICES).null_count()).row(0, named=True)
     if any(missing.values()):
         raise QualityError(
-            "Bars without a price cannot carry indicators.",
+            "Indicators cannot be computed from bars without a price.",
             expected="every price present",
             received=", ".join(f"{count} missing {name}" for name, count in missing.items() if count),
             remedy="read the bars from the store again, or quarantine these rows",
@@ -196,7 +196,7 @@ def _indicators(high: Floats, low: Floats, close: Floats) -> dict[str, Floats]:
 
 
 def _after(like: Floats, offset: int, values: Floats) -> Floats:
-    """``values`` laid from row ``offset`` on, in an array as long as ``like``."""
+    """``values`` from row ``offset`` on, in an array as long as ``like``; NaN before."""
     laid = np.full(len(like), np.nan)
     laid[offset:] = values
     return laid
@@ -205,7 +205,7 @@ def _after(like: Floats, offset: int, values: Floats) -> Floats:
 def relative_strength(close: Floats, period: int) -> Floats:
     """Wilder's relative strength index; NaN where the average move is a :data:`STANDSTILL`.
 
-    TA-Lib's own takes any average below 1e-14 for none, whatever the price, and answers 0 there.
+    TA-Lib treats any average below 1e-14 as zero, at any price level, and returns 0 there.
     """
     if len(close) <= period:
         return np.full(len(close), np.nan)
@@ -231,7 +231,7 @@ def average_true_range(high: Floats, low: Floats, close: Floats, period: int) ->
 def directional_index(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
     """Wilder's average directional index; a bar without any directional movement counts as 0.
 
-    The true range stands above and below the line in the index and cancels, so it is left out.
+    The true range is in both the numerator and the denominator of the index and cancels, so it is left out.
     """
     if len(close) < 2 * period:
         return np.full(len(close), np.nan)

@@ -1,9 +1,9 @@
-"""Moving means and deviations over numpy arrays, on which indicators and features stand.
+"""Moving means and deviations over numpy arrays; indicators and features are built on them.
 
-Every value here depends on nothing but its own window (moving means, deviations) or forgets its
-past geometrically (exponential means), so that a series computed from the middle agrees with one
-computed from its beginning. No sum is carried along a series: a carried sum keeps the rounding of
-everything it ever held. Indicators are in :mod:`trading_platform.domain.derived.indicators`.
+Every value depends only on its own window (moving means, deviations) or forgets its past geometrically
+(exponential means). So a series computed from the middle agrees with one computed from the beginning.
+No running sum is used, because it would accumulate the rounding errors of all earlier values. Indicators
+are in :mod:`trading_platform.domain.derived.indicators`.
 
 All functions take one-dimensional float64 arrays without gaps and return an array of the same
 length, NaN where the value is not defined yet.
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_BLOCK = 8192  # windows worked on at once: the arrays of one block stay in the processor's cache
+_BLOCK = 8192  # windows computed at once: the arrays of one block stay in the processor's cache
 
 
 def returns(values: Floats, period: int) -> Floats:
@@ -30,7 +30,7 @@ def moving_mean(values: Floats, period: int) -> Floats:
     """The mean of the last ``period`` values.
 
     The sums are built by doubling (2, 4, 8 … neighbours), in the same order for each window: equal
-    windows give equal bits, wherever they stand in a series.
+    windows give bit-identical results at any position in a series.
     """
     mean = np.full(len(values), np.nan)
     if len(values) < period:
@@ -88,8 +88,8 @@ def exponential_mean(values: Floats, period: int) -> Floats:
 def wilder_mean(values: Floats, period: int) -> Floats:
     """Wilder's smoothing (weight 1 / period), seeded with the mean of the first ``period`` values.
 
-    It is the exponential mean of period 2 * period - 1 but for its seed, which is therefore laid
-    down in front as often as that mean wants it.
+    It equals the exponential mean of period 2 * period - 1 except for its seed. The seed is therefore
+    prepended as often as that mean needs to start from it.
     """
     mean = np.full(len(values), np.nan)
     if len(values) < period:

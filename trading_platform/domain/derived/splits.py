@@ -1,9 +1,8 @@
-"""Series that go through splits: what one share of the first bar has become by each bar.
+"""Series across splits: the number of shares that one share at the first bar has become at each bar.
 
-Features and indicators are computed on the worth of that holding, which no split makes jump, and those that are
-prices are told in the shares of their own day. So each value knows of no split after it: a later one changes no
-earlier row, to the bit. Reading bars adjusted is the business of
-:mod:`trading_platform.domain.market.corporate_actions`.
+Features and indicators are computed on the value of that holding, which is continuous across splits. Values in the
+unit of the price are split-adjusted as of the bar's date. So no value depends on a later split: a later split leaves
+every earlier row bit-identical. Adjusted bars are read by :mod:`trading_platform.domain.market.adjustment`.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ import polars as pl
 from trading_platform.domain.derived.smoothing import Floats
 
 Splits = Mapping[str, Sequence[tuple[datetime, Fraction]]]
-"""For each symbol that has any, its splits in order: from when on bars are in new shares, and new shares per old."""
+"""The splits of each symbol that has any, in order: the time from which bars are in new shares, new shares per old."""
 
 NO_SPLITS: Splits = {}
 
 
 def shares_held(times: pl.Series, splits: Sequence[tuple[datetime, Fraction]]) -> Floats | None:
-    """How many shares a holding of one share at the first bar is at each bar.
+    """The number of shares, at each bar, of a holding of one share at the first bar.
 
     Args:
         times: opens of a symbol's bars, in order.
@@ -46,8 +45,12 @@ def shares_held(times: pl.Series, splits: Sequence[tuple[datetime, Fraction]]) -
 
 
 def fingerprint(splits: Splits) -> str:
-    """What tells these splits from any others, in at most 16 characters; empty for none."""
-    said = sorted(
-        {(symbol, f"{timestamp:%Y%m%d}", str(ratio)) for symbol, known in splits.items() for timestamp, ratio in known}
+    """An identifier of these splits, at most 16 characters long; empty if there are none."""
+    entries = sorted(
+        {
+            (symbol, f"{timestamp:%Y%m%d}", str(ratio))
+            for symbol, ratios in splits.items()
+            for timestamp, ratio in ratios
+        }
     )
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16] if said else ""
+    return hashlib.sha256(repr(entries).encode()).hexdigest()[:16] if entries else ""

@@ -1,1 +1,1 @@
-"""What markets are made of: instruments, calendars, bars, trades and quotes, splits and dividends."""
+"""Market data types: instruments, calendars, bars, trades and quotes, splits and dividends."""

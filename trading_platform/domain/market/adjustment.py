@@ -1,8 +1,8 @@
-"""Prices adjusted for splits and dividends when they are read, as they looked at a moment.
+"""Point-in-time adjustment of prices for splits and dividends, applied when bars are read.
 
-Stored bars are raw: what was traded. An adjusted price is in the shares of its moment and knows of no later action.
-The actions are those of :mod:`trading_platform.domain.market.corporate_actions`; reading what this needs from the
-stores is the business of :mod:`trading_platform.workflows.corporate_actions.adjust`.
+Stored bars are raw: as traded. An adjusted price is in the shares of the ``as_of`` time and depends on no later action.
+The actions are those of :mod:`trading_platform.domain.market.corporate_actions`;
+:mod:`trading_platform.workflows.corporate_actions.adjust` reads the inputs from the stores.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from trading_platform.domain.market.bars import PRICE, PRICES, TIME, VOLUME
 from trading_platform.domain.market.corporate_actions import CorporateAction
 
 STALE_CLOSE = timedelta(days=14)
-"""A close older than this is not that of the session before an ex-date; longer than any exchange's holidays."""
+"""A close older than this is not the close of the session before an ex-date; longer than any exchange's holidays."""
 
 _FINEST = 10**12
 """Largest denominator of a factor: a price times it, or a volume times a numerator like it, fits 128 bits."""
 
 
 class Adjustment(StrEnum):
-    """How prices are read."""
+    """Which prices are read."""
 
     RAW = "raw"
     SPLIT = "split"
@@ -47,7 +47,7 @@ def parse_adjustment(text: str) -> Adjustment:
             f"Bars cannot be adjusted by {text!r}.",
             expected=", ".join(Adjustment),
             received=repr(text),
-            remedy="raw is what was traded; split counts in today's shares; total_return reinvests dividends, too",
+            remedy="use raw for prices as traded, split for today's shares, total_return to reinvest dividends, too",
         ) from None
 
 
@@ -57,7 +57,7 @@ Closes = Mapping[tuple[str, datetime], tuple[datetime, Decimal]]
 _FACTORS = ["price_up", "price_down", "volume_up", "volume_down"]
 
 ExMoment = Callable[[CorporateAction], datetime]
-"""From when on bars are ex: the date's midnight UTC for daily bars, the beginning of that day at the exchange
+"""The time from which bars are ex: midnight UTC of the date for daily bars, the beginning of that day at the exchange
 for intraday ones (:func:`trading_platform.domain.market.calendars.day_begins`)."""
 
 
@@ -69,7 +69,7 @@ def adjust_bars(
     as_of: datetime,
     ex_timestamp: ExMoment,
 ) -> pl.DataFrame:
-    """The bars as they looked at a moment, in the shares of that moment.
+    """The bars, point-in-time as of ``as_of``, in the shares of that time.
 
     A split of ``r`` new shares per old one divides earlier prices by ``r`` and multiplies earlier volumes
     by it. A dividend of ``D`` multiplies earlier prices by ``1 - D / C``, where ``C`` is the raw close of the
@@ -83,13 +83,13 @@ def adjust_bars(
         closes: for total return, the raw close before each dividend's ex-date.
         adjust: what to adjust for.
         as_of: actions that were not known or not in force by then do not count.
-        ex_timestamp: from when on bars are ex.
+        ex_timestamp: gives the time from which bars are ex.
 
     Returns:
-        Frame of ``BAR_SCHEMA``; bars that no action touches are as they were.
+        Frame of ``BAR_SCHEMA``; bars that no action affects are unchanged.
 
     Raises:
-        QualityError: if the close before a dividend is unknown or not above it, or a result is too large.
+        QualityError: if the close before a dividend is unknown or not above the dividend, or a result is too large.
     """
     firsts = dict(bars.group_by("symbol").agg(pl.col("time").min()).iter_rows()) if actions else {}
     counted = [
@@ -113,8 +113,8 @@ _STEP_SCHEMA: dict[str, pl.DataType] = {
     "volume_up": pl.Int64(),
     "volume_down": pl.Int64(),
 }
-"""Bars before ``until``, and not before an earlier ``until``, have their prices multiplied by ``price_up /
-price_down`` and their volume by ``volume_up / volume_down``."""
+"""Applies to bars before ``until`` and not before the previous ``until``: prices are multiplied by ``price_up /
+price_down``, volumes by ``volume_up / volume_down``."""
 
 
 def _steps(actions: Sequence[CorporateAction], closes: Closes | None, ex_timestamp: ExMoment) -> pl.DataFrame:
@@ -153,7 +153,7 @@ def _dividend_factor(actions: Iterable[CorporateAction], split: Fraction, closes
 
 
 def _pair(factor: Fraction) -> tuple[int, int]:
-    """Numerator and denominator, to 12 digits where exact ones would be too long to reckon with."""
+    """Numerator and denominator, limited to 12 digits if the exact ones are too long to compute with."""
     if max(factor.numerator, factor.denominator) > _FINEST:
         factor = factor.limit_denominator(_FINEST // max(1, int(factor)))
     return factor.numerator, factor.denominator
@@ -176,10 +176,10 @@ def _apply(bars: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
         return bars.hstack(factors).with_columns(products).drop(_FACTORS)
     except pl.exceptions.InvalidOperationError:
         raise QualityError(
-            "An adjusted price or volume is too large to be kept.",
+            "An adjusted price or volume is too large to be stored.",
             expected=f"prices below {10**10:,}, volumes below {10**16:,}",
-            received="splits that lead beyond them",
-            remedy="see `trading-platform corporate-actions list`, and remove the split that is wrong",
+            received="splits that scale it beyond them",
+            remedy="find the wrong split with `trading-platform corporate-actions list` and remove it",
         ) from None
 
 

@@ -1,11 +1,11 @@
-"""Minute bars from what a live feed says, on event time.
+"""Minute bars from the events of a live feed, on event time.
 
-A minute is final when the feed itself has come a grace past its end: the wall clock has no say, so that
-the same events make the same bars live, replayed at any speed, or after a restart. What stays open
-between events is one running bar for each symbol and unfinished minute; it is part of :meth:`BarBuilder.state`.
+A minute is final when the feed's own time has passed its end by a grace period. The wall clock is not used, so
+the same events make the same bars live, replayed at any speed, or after a restart. Between events, one running
+bar is open for each symbol and unfinished minute; it is part of :meth:`BarBuilder.state`.
 
-Bars of many trades at once are made by :func:`trading_platform.domain.market.bars.bars_from_trades`; why bars are
-built like this stands in docs/decisions/0018-bars-on-event-time.md.
+:func:`trading_platform.domain.market.bars.bars_from_trades` makes bars of many trades at once.
+docs/decisions/0018-bars-on-event-time.md explains this design.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 
 GRACE = timedelta(seconds=2)
-"""How long after a minute's end its events may still come in."""
+"""How long after a minute's end its events are still accepted."""
 
 _LATE_ALLOWANCE = timedelta(hours=1)
-"""So far, at most, silent minutes after a late trade are asked for again with its own."""
+"""How many silent minutes after a late trade, at most, are requested again together with its own."""
 
 _ZERO = Decimal(0)
 _STATE_VERSION = 2
@@ -48,17 +48,17 @@ _STATE_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class FinalMinutes:
-    """What has become final.
+    """The minutes that became final since the last call.
 
     Attributes:
         since: all minutes before it were final already.
         until: all minutes before it are final now.
         bars: frame of ``BAR_SCHEMA``, 1m, sorted by (symbol, time).
         answered: by symbol the whole minutes during which the feed was up, as disjoint windows in order;
-            a minute in them without a bar is proven empty.
-        late: by symbol the whole minutes of which something came to be known after they were final: an event
-            that is in no bar, or that the feed had been down. They are to be asked for again.
-        late_events: how many events came late.
+            a minute in them without a bar is confirmed empty.
+        late: by symbol the whole minutes that changed after they were final: an event arrived that is in no
+            bar, or the feed turned out to have been down. They must be requested again.
+        late_events: number of events that arrived late.
     """
 
     since: datetime
@@ -83,9 +83,9 @@ class Rejected:
     """An event that cannot be used.
 
     Attributes:
-        event: as it came.
+        event: as received.
         reason: the rule it breaks.
-        detail: in words.
+        detail: a description.
     """
 
     event: Event
@@ -95,17 +95,17 @@ class Rejected:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of all events: received = accepted + refused + duplicates + repeated.
+    """Counts of all events: received = accepted + rejected + duplicates + repeated.
 
     Attributes:
-        received: all that came in.
-        accepted: used, or good but of no use to the bars asked for.
-        rejected: against the rules.
-        duplicates: trades whose number was counted already.
-        repeated: read before, fed again after a restart.
-        late: of the accepted, those that came after their minute was final.
-        early: of the accepted, those of minutes that were over before the feed was first up.
-        cut: minutes with events that gave no bar because the feed was down during a part of them.
+        received: all events.
+        accepted: used, or valid but not needed for the bars' basis.
+        rejected: events that break a rule.
+        duplicates: trades with an id that was counted already.
+        repeated: events read before and fed again after a restart.
+        late: of the accepted, those that arrived after their minute was final.
+        early: of the accepted, those of minutes that ended before the feed was first up.
+        cut: minutes with events but without a bar, because the feed was down during a part of them.
     """
 
     received: int = 0
@@ -119,15 +119,15 @@ class Counts:
 
 
 class BarBuilder:
-    """Makes final minutes of the events of one feed.
+    """Builds final minutes from the events of one feed.
 
     Args:
-        source: what stands in the bars' column ``source``.
-        basis: the price of each symbol's bars; with a single one every symbol that occurs is taken up.
-        grace: how long after a minute's end its events may still come in.
+        source: value of the bars' column ``source``.
+        basis: the price of each symbol's bars; with a single one every symbol that occurs is included.
+        grace: how long after a minute's end its events are still accepted.
         fill_no_trade: give a minute without trades, in which the feed was up, a bar of volume 0 at the last
-            price, marked ``no_trade``, as exchanges that trade without pause do. Where the last price is not
-            known, after the feed was down, such a minute is to be asked for. Bars of quotes have no such minutes.
+            price, marked ``no_trade``, as exchanges that trade without pause do. If the last price is not
+            known, after the feed was down, such a minute must be requested. Bars of quotes have no such minutes.
     """
 
     def __init__(
@@ -162,26 +162,26 @@ class BarBuilder:
 
     @property
     def watermark(self) -> datetime | None:
-        """How far the feed has come: the latest time it told of."""
+        """How far the feed has come: its latest event time."""
         return self._watermark
 
     @property
     def pending(self) -> timedelta:
-        """How much has become final that was not taken yet."""
+        """The length of the final minutes that were not taken yet."""
         return timedelta(0) if self._until is None or self._since is None else self._until - self._since
 
     @property
     def read(self) -> int | None:
-        """The offset of the last event that was read, where events come with one."""
+        """The offset of the last event read, if events have offsets."""
         return self._read
 
     def add(self, event: Event, *, offset: int | None = None, received: datetime | None = None) -> None:
-        """Takes in one event.
+        """Processes one event.
 
         Args:
-            event: what the feed says.
-            offset: its running number in a file or recording; one that was read already is ignored.
-            received: the receiver's clock at that moment; events from later than that are refused.
+            event: the feed's event.
+            offset: its running number in a file or recording; an offset that was read already is ignored.
+            received: the receiver's clock at that time; events from later than that are rejected.
         """
         self.counts.received += 1
         if offset is not None:
@@ -206,10 +206,10 @@ class BarBuilder:
                 self._advance(timestamp)
 
     def take_final(self) -> FinalMinutes | None:
-        """What has become final since it was last asked; None if no minute has."""
+        """The minutes that became final since the last call; None if there are none."""
         if self._until is None or self._since is None or self._until <= self._since:
             return None
-        made = FinalMinutes(
+        final = FinalMinutes(
             since=self._since,
             until=self._until,
             bars=_frame(self._rows, self.source),
@@ -219,15 +219,15 @@ class BarBuilder:
         )
         self._since = self._until
         self._rows, self._answered, self._late, self._late_events = [], {}, {}, 0
-        return made
+        return final
 
     def take_rejected(self) -> list[Rejected]:
-        """The events refused since it was last asked."""
+        """The events rejected since the last call."""
         rejected, self._rejected = self._rejected, []
         return rejected
 
     def close(self) -> None:
-        """Says that nothing more comes and nothing is missing, as at the end of a complete file.
+        """Declares the input complete, as at the end of a complete file.
 
         Every minute that was begun becomes final.
         """
@@ -235,17 +235,17 @@ class BarBuilder:
             self._settle(max(self._end_of_running(), minute_after(self._watermark)))
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on after the last event read, as JSON.
+        """The state needed to continue after the last event read, as JSON.
 
         Raises:
-            InvalidRequest: while final minutes wait to be taken; they would be lost.
+            InvalidRequest: while final minutes have not been taken; they would be lost.
         """
         if self._until != self._since:
             raise InvalidRequest(
-                "Final minutes wait to be taken.",
+                "Final minutes have not been taken.",
                 expected="take_final() before state()",
                 received=f"minutes from {self._since} to {self._until}",
-                remedy="take them and keep them together with the state",
+                remedy="take them and store them together with the state",
             )
         return {
             "version": _STATE_VERSION,
@@ -263,13 +263,13 @@ class BarBuilder:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what :meth:`state` gave; what it holds of symbols no longer followed is dropped.
+        """Continues from a result of :meth:`state`; the state of symbols that are not followed any more is dropped.
 
-        A live feed is not heard between the two: say so with a :class:`FeedDown` at :attr:`watermark`
-        before its next event. A recording goes on with the event after :attr:`read`.
+        A live feed is not received in between: pass a :class:`FeedDown` at :attr:`watermark` before its
+        next event. A recording continues with the event after :attr:`read`.
 
         Raises:
-            InvalidRequest: if it is the state of another source, basis, grace or version.
+            InvalidRequest: if the state belongs to another source, basis, grace or version.
         """
         state = _of_present_version(state)
         self._check_state(state)
@@ -280,23 +280,23 @@ class BarBuilder:
         self._late = {symbol: _windows_of_text(texts) for symbol, texts in state["late"].items()}
         self._late_events = state["late_events"]
         self.counts = Counts(**state["counts"])
-        for symbol, kept in state["series"].items():
+        for symbol, stored in state["series"].items():
             if self._any_basis is not None or symbol in self._series:
-                self._series[symbol] = Series.of_json(kept)
+                self._series[symbol] = Series.of_json(stored)
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
-        kept = {symbol: series["basis"] for symbol, series in state.get("series", {}).items()}
+        stored_basis = {symbol: series["basis"] for symbol, series in state.get("series", {}).items()}
         differing = [
-            symbol for symbol, series in self._series.items() if kept.get(symbol, series.basis) != series.basis
+            symbol for symbol, series in self._series.items() if stored_basis.get(symbol, series.basis) != series.basis
         ]
         expected = (_STATE_VERSION, self.source, self._grace.total_seconds(), self._fill_no_trade, self._any_basis)
         received = tuple(state.get(name) for name in ("version", "source", "grace", "fill_no_trade", "any_basis"))
         if expected != received or differing:
             raise InvalidRequest(
-                "The kept position belongs to other bars.",
+                "The stored position belongs to other bars.",
                 expected=f"version, source, grace, filling and basis {expected}",
                 received=f"{received}" + (f", another basis for {', '.join(differing)}" if differing else ""),
-                remedy="go on with the same source, basis and grace, or start a new stream",
+                remedy="continue with the same source, basis and grace, or start a new stream",
             )
 
     def _add_quote(self, quote: Quote) -> bool:
@@ -370,7 +370,7 @@ class BarBuilder:
     def _observe(
         self, series: Series, event: Quote | Trade, price: Decimal, quantity: Decimal, trade_id: int | None
     ) -> None:
-        """A price at a moment, into the running bar of its minute."""
+        """Adds a price at a time to the running bar of its minute."""
         timestamp, bar = event.time, series.current
         if bar is None or not bar.start <= timestamp < bar.end:
             start = minute_of(timestamp)
@@ -388,13 +388,13 @@ class BarBuilder:
             self._reject(event, Reason.OUT_OF_RANGE, f"the volume of its minute does not fit its column: {quantity}")
 
     def _came_late(self, series: Series, symbol: str, start: datetime) -> None:
-        """Before the feed was first up nothing was answered for, so nothing is to be asked for again."""
+        """Marks minutes as late. Before the feed was first up no minute counts as received, so none is late."""
         if series.first_up is None or start + MINUTE <= series.first_up:
             self.counts.early += 1
             return
         self.counts.late += 1
         self._late_events += 1
-        # Silent minutes after it stand at a price that was not the last.
+        # The silent minutes after it have a price that was not the last one.
         end = start + MINUTE
         if self._fill_no_trade and series.basis is Basis.TRADE and self._until is not None:
             end = min(max(end, self._until), start + _LATE_ALLOWANCE)
@@ -427,15 +427,15 @@ class BarBuilder:
         return max((bar.end for series in self._series.values() for bar in series.running.values()), default=DAWN)
 
     def _settle(self, until: datetime) -> None:
-        """All minutes before ``until`` are final."""
+        """Makes all minutes before ``until`` final."""
         if self._until is None or until <= self._until:
             return
         settled = Window(self._until, until)
         for symbol, series in self._series.items():
-            told = settled.subtract(series.unpublished())
+            observed = settled.subtract(series.interrupted_minutes())
             bars = {bar.start: bar for bar in series.settle(until)}
-            self.counts.cut += sum(not any(start in window for window in told) for start in bars)
-            for window in told:
+            self.counts.cut += sum(not any(start in window for window in observed) for start in bars)
+            for window in observed:
                 if self._fill_no_trade and series.basis is Basis.TRADE:
                     self._emit_each_minute(symbol, series, window, bars)
                 else:
@@ -451,7 +451,7 @@ class BarBuilder:
     def _emit_each_minute(
         self, symbol: str, series: Series, window: Window, bars: Mapping[datetime, RunningBar]
     ) -> None:
-        """A bar for each minute: of its trades, or at the last price; one without a known price is to be asked for."""
+        """A bar for each minute, of its trades or at the last price; without a known price it is marked late."""
         if series.emitted_until != window.start:
             series.last = None
         start = window.start
@@ -460,8 +460,8 @@ class BarBuilder:
             if bar is not None:
                 self._rows.append((*series.row(symbol, bar), Quality.TRADED.value))
                 series.last = bar.close
-            elif (silent := series.no_trade_row(symbol, start)) is not None:
-                self._rows.append((*silent, Quality.NO_TRADE.value))
+            elif (no_trade := series.no_trade_row(symbol, start)) is not None:
+                self._rows.append((*no_trade, Quality.NO_TRADE.value))
             else:
                 self._mark_late(symbol, minute)
             if bar is not None or series.last is not None:

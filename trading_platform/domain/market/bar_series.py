@@ -1,4 +1,4 @@
-"""What is known of one symbol while its minutes are being built: standing quote, running bars, outages.
+"""The state of one symbol while its minutes are being built: current quote, running bars, outages.
 
 :class:`trading_platform.domain.market.bar_builder.BarBuilder` keeps one :class:`Series` for each symbol.
 """
@@ -19,13 +19,13 @@ from trading_platform.domain.time import Window
 
 MINUTE = timedelta(minutes=1)
 DAWN = datetime(1, 1, 1, tzinfo=UTC)
-"""Before every event: since then a feed that never said it is up has been down."""
+"""Before every event: a feed that never reported to be up has been down since then."""
 
 _TWO = Decimal(2)
 
 
 class Basis(StrEnum):
-    """Which price makes a symbol's bars."""
+    """The price that a symbol's bars are built from."""
 
     TRADE = "trade"
     MID = "mid"
@@ -45,9 +45,9 @@ def minute_after(timestamp: datetime) -> datetime:
 
 
 class RunningBar:
-    """A bar whose minute has not ended. Prices come in any order and count by their time.
+    """A bar of a minute that has not ended. Prices arrive in any order and are ordered by their time.
 
-    Of equal times the order of the trades' numbers decides, and that of arrival where there are none.
+    At equal times the trades' ids decide, or the order of arrival if there are none.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class RunningBar:
         self.open_id = self.close_id = trade_id
 
     def add(self, timestamp: datetime, price: Decimal, quantity: Decimal, trade_id: int | None) -> bool:
-        """Takes in a price; False, and nothing is changed, if the volume would not fit its column."""
+        """Adds a price; returns False and changes nothing if the volume would not fit its column."""
         if quantity:
             volume = EXACT.add(self.volume, quantity)
             if volume >= VOLUME_LIMIT:
@@ -91,19 +91,19 @@ class RunningBar:
         return True
 
     def as_json(self) -> list[Any]:
-        """All of it, numbers as text."""
+        """The whole bar, numbers as text."""
         prices = [str(value) for value in (self.open, self.high, self.low, self.close, self.volume)]
         times = [self.start.isoformat(), self.open_time.isoformat(), self.close_time.isoformat()]
         return [*times, *prices, self.open_id, self.close_id]
 
     @classmethod
-    def of_json(cls, kept: list[Any]) -> RunningBar:
-        """What :meth:`as_json` gave."""
-        start, open_time, close_time = (datetime.fromisoformat(text) for text in kept[:3])
-        numbers = [Decimal(text) for text in kept[3:8]]
-        bar = cls(start, open_time, numbers[0], numbers[4], kept[8])
+    def of_json(cls, stored: list[Any]) -> RunningBar:
+        """The bar from a result of :meth:`as_json`."""
+        start, open_time, close_time = (datetime.fromisoformat(text) for text in stored[:3])
+        numbers = [Decimal(text) for text in stored[3:8]]
+        bar = cls(start, open_time, numbers[0], numbers[4], stored[8])
         bar.high, bar.low, bar.close = numbers[1:4]
-        bar.close_time, bar.close_id = close_time, kept[9]
+        bar.close_time, bar.close_id = close_time, stored[9]
         return bar
 
 
@@ -116,17 +116,17 @@ class Series:
     """One symbol.
 
     Attributes:
-        basis: the price its bars are made of.
-        bid, ask: what the quotes say now.
+        basis: the price its bars are built from.
+        bid, ask: the current quote.
         running: its bars of minutes that are not final, by start.
-        current: the one that was last added to.
-        seen: the numbers of its trades.
-        gapless: number and time of the last trade before which every one was told, where the source counts them.
+        current: the bar that was added to last.
+        seen: the ids of its trades.
+        gapless: id and time of the last trade before which every trade was received, if the source numbers them.
         first_up: when the feed was first up for it.
-        down_since: since when the feed is down for it; None while it is up.
+        down_since: since when the feed has been down for it; None while it is up.
         downs: intervals in which the feed was down, as far as a minute that is not final needs them.
-        last: close of the last final minute, while no minute after it was left out.
-        emitted_until: all minutes before it, back to the last one left out, are final and were told.
+        last: close of the last final minute, as long as no minute after it was left out.
+        emitted_until: all minutes before it, back to the last one left out, are final and were emitted.
     """
 
     basis: Basis
@@ -143,7 +143,7 @@ class Series:
     emitted_until: datetime | None = None
 
     def price(self) -> Decimal | None:
-        """What the quotes say now, None while it cannot be told; for MID the sum of both sides, which is exact."""
+        """The price by the current quote; None if it is unknown. For MID the sum of both sides, which is exact."""
         if self.basis is Basis.BID:
             return self.bid
         if self.basis is Basis.ASK:
@@ -161,13 +161,13 @@ class Series:
                 self.downs.append((self.down_since, timestamp))
             self.down_since = None
 
-    def unpublished(self) -> list[Window]:
-        """The whole minutes during a part of which the feed was down."""
+    def interrupted_minutes(self) -> list[Window]:
+        """The whole minutes in which the feed was down for some time."""
         downs = self.downs if self.down_since is None else [*self.downs, (self.down_since, LAST_TIME)]
         return [Window(minute_of(start), minute_after(end)) for start, end in downs]
 
     def settle(self, until: datetime) -> list[RunningBar]:
-        """Gives up the bars of minutes before ``until``, in order, and what was kept for them."""
+        """Removes and returns the bars of minutes before ``until``, in order, with the state they needed."""
         settled = [self.running.pop(start) for start in sorted(start for start in self.running if start < until)]
         if self.current is not None and self.current.start < until:
             self.current = None
@@ -175,7 +175,7 @@ class Series:
         return settled
 
     def row(self, symbol: str, bar: RunningBar) -> tuple[Any, ...]:
-        """Time, symbol, prices and volume as they are stored; quotes tell nothing of what was traded."""
+        """Time, symbol, prices and volume as stored; quotes have no traded volume."""
         volume = round_amount(bar.volume) if self.basis is Basis.TRADE else None
         prices = (bar.open, bar.high, bar.low, bar.close)
         if self.basis is Basis.MID:
@@ -183,13 +183,13 @@ class Series:
         return (bar.start, symbol, *(round_amount(price) for price in prices), volume)
 
     def no_trade_row(self, symbol: str, start: datetime) -> tuple[Any, ...] | None:
-        """A minute in which nothing was traded, at the last price; None where that is not known."""
+        """A minute without a trade, at the last price; None if that is not known."""
         if self.last is None:
             return None
         return (start, symbol, *(round_amount(self.last),) * 4, round_amount(Decimal(0)))
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, numbers as text."""
+        """The whole state, numbers as text."""
         return {
             "last": None if self.last is None else str(self.last),
             "emitted_until": text_of(self.emitted_until),
@@ -205,35 +205,35 @@ class Series:
         }
 
     @classmethod
-    def of_json(cls, kept: dict[str, Any]) -> Series:
-        """What :meth:`as_json` gave."""
-        bars = [RunningBar.of_json(bar) for bar in kept["running"]]
+    def of_json(cls, stored: dict[str, Any]) -> Series:
+        """The state from a result of :meth:`as_json`."""
+        bars = [RunningBar.of_json(bar) for bar in stored["running"]]
         return cls(
-            basis=Basis(kept["basis"]),
-            bid=None if kept["bid"] is None else Decimal(kept["bid"]),
-            ask=None if kept["ask"] is None else Decimal(kept["ask"]),
+            basis=Basis(stored["basis"]),
+            bid=None if stored["bid"] is None else Decimal(stored["bid"]),
+            ask=None if stored["ask"] is None else Decimal(stored["ask"]),
             running={bar.start: bar for bar in bars},
-            seen=SeenTradeIds(kept["seen"]),
-            gapless=gapless_of(kept),
-            first_up=timestamp_of(kept["first_up"]),
-            down_since=timestamp_of(kept["down_since"]),
-            downs=[(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in kept["downs"]],
-            last=None if kept["last"] is None else Decimal(kept["last"]),
-            emitted_until=timestamp_of(kept["emitted_until"]),
+            seen=SeenTradeIds(stored["seen"]),
+            gapless=gapless_of(stored),
+            first_up=timestamp_of(stored["first_up"]),
+            down_since=timestamp_of(stored["down_since"]),
+            downs=[(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in stored["downs"]],
+            last=None if stored["last"] is None else Decimal(stored["last"]),
+            emitted_until=timestamp_of(stored["emitted_until"]),
         )
 
 
-def gapless_of(kept: Mapping[str, Any]) -> tuple[int, datetime] | None:
-    """Of what :meth:`Series.as_json` gave, the last trade before which every one was told."""
-    number, time = kept.get("gapless") or (None, None)
+def gapless_of(stored: Mapping[str, Any]) -> tuple[int, datetime] | None:
+    """The last trade, of a result of :meth:`Series.as_json`, before which every trade was received."""
+    number, time = stored.get("gapless") or (None, None)
     return None if number is None or time is None else (number, datetime.fromisoformat(time))
 
 
 def text_of(timestamp: datetime | None) -> str | None:
-    """A moment as JSON holds it."""
+    """A timestamp as stored in JSON."""
     return None if timestamp is None else timestamp.astimezone(UTC).isoformat()
 
 
 def timestamp_of(text: str | None) -> datetime | None:
-    """What :func:`text_of` gave."""
+    """The timestamp from a result of :func:`text_of`."""
     return None if text is None else datetime.fromisoformat(text)

@@ -1,8 +1,7 @@
-"""OHLCV bars: their columns, and how they come from trades or from shorter bars.
+"""OHLCV bars: their columns, and their construction from trades or from shorter bars.
 
-Bars travel as Polars frames of :data:`BAR_SCHEMA`, prices as decimals. Which rows may not become
-a bar is decided in :mod:`trading_platform.domain.quality.rules`, how bars are kept in
-:mod:`trading_platform.stores.market_data.bars`.
+Bars are Polars frames of :data:`BAR_SCHEMA` with decimal prices. :mod:`trading_platform.domain.quality.rules` decides
+which rows cannot become a bar; :mod:`trading_platform.stores.market_data.bars` stores bars.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ PRICES = ("open", "high", "low", "close")
 
 
 class Quality(StrEnum):
-    """How a stored bar came about."""
+    """The quality of a stored bar."""
 
     TRADED = "traded"
     NO_TRADE = "no_trade"
@@ -55,13 +54,12 @@ class Quality(StrEnum):
 
 
 REVIEW_GAP = Decimal("0.10")
-"""A bar that opens further than this from the close before it is stored, and marked for review
-(data-architecture §8.1)."""
+"""A bar that opens further than this share from the previous close is stored and marked for review."""
 _REVIEW_PARTS = int(1 / REVIEW_GAP)
 
 
 def empty_bars() -> pl.DataFrame:
-    """No bars, in :data:`BAR_SCHEMA`."""
+    """An empty frame of :data:`BAR_SCHEMA`."""
     return pl.DataFrame(schema=BAR_SCHEMA)
 
 
@@ -80,11 +78,11 @@ def bars_from_trades(
     Args:
         trades: frame of :data:`TRADE_SCHEMA`, ordered by time; equal stamps keep their order.
             Trades outside ``window`` are not used.
-        symbol: whose trades they are.
+        symbol: symbol of the trades.
         timeframe: length of the bars; an intraday one, aligned to UTC.
-        source: who gave the trades.
+        source: source of the trades.
         window: the interval that ``trades`` is complete for.
-        previous_close: last price before the window, from which empty leading intervals can be told.
+        previous_close: last price before the window, needed for bars of leading intervals without a trade.
         fill: give intervals without a trade a bar of volume 0 at the last price, marked
             ``no_trade``, as exchanges that trade without pause do. Intervals before the first
             known price stay without a bar.
@@ -123,11 +121,11 @@ def fill_without_trades(
 
     Args:
         bars: frame of :data:`BAR_SCHEMA`, of one symbol, inside ``window``.
-        symbol: whose they are.
-        timeframe: their length.
-        source: who told them.
+        symbol: symbol of the bars.
+        timeframe: length of the bars.
+        source: source of the bars.
         window: the interval that ``bars`` are complete for.
-        previous_close: last price before it; without one, intervals before the first bar stay without.
+        previous_close: last price before it; without one, intervals before the first bar get no bar.
     """
     filled = _fill_without_trades(bars.select("time", *PRICES, "volume", "quality"), timeframe, window, previous_close)
     return _as_bars(filled, symbol=symbol, timeframe=timeframe, source=source)
@@ -170,7 +168,7 @@ def roll_up(bars: pl.DataFrame, timeframe: Timeframe, session_dates: pl.DataFram
             count. None means calendar days in UTC.
 
     Returns:
-        Frame of :data:`BAR_SCHEMA`; quality is ``no_trade`` where every part is, volume NULL where
+        Frame of :data:`BAR_SCHEMA`; quality is ``no_trade`` if every part is, volume NULL if
         that of any part is unknown.
     """
     if session_dates is None:
@@ -203,14 +201,14 @@ def roll_up(bars: pl.DataFrame, timeframe: Timeframe, session_dates: pl.DataFram
 
 
 def mark_gaps(bars: pl.DataFrame, previous_close: Decimal | None = None) -> pl.DataFrame:
-    """The same bars, those that open more than 10 % from the close before of their symbol marked ``review``.
+    """The same bars; those that open more than 10 % from the previous close of their symbol are marked ``review``.
 
-    Only bars that were traded are judged, and in decimals: judged again one by one in the
-    database (``sql/queries/market_data/bars/mark_next.sql``) they come out the same.
+    Only traded bars are marked. The comparison is in decimals, so that the database, which marks single bars
+    (``sql/queries/market_data/bars/mark_next.sql``), gets the same result.
 
     Args:
         bars: frame of :data:`BAR_SCHEMA`, sorted by (symbol, time).
-        previous_close: of bars of one symbol, the close before the first, where there is one.
+        previous_close: for bars of one symbol, the close before the first, if there is one.
     """
     before = pl.col("close").shift(1).over("symbol")
     if previous_close is not None:
@@ -232,7 +230,7 @@ def final_bars(bars: pl.DataFrame, timeframe: Timeframe, now: datetime) -> pl.Da
 
 
 def content_hash(bars: pl.DataFrame) -> str:
-    """A SHA-256 over the values, equal exactly for equal bars; the same on every machine."""
+    """A SHA-256 over the values; equal bars have equal hashes, on every machine."""
     return hashlib.sha256(bars.sort("symbol", "time").write_csv().encode()).hexdigest()
 
 

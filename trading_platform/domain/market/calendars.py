@@ -1,8 +1,7 @@
 """When a market is open, and which bars an instrument is therefore expected to have.
 
-The only place that answers "was the market open". Exchanges come from the library
-``exchange_calendars`` (loaded when one is asked for: it brings pandas); markets without an
-exchange are computed here.
+No other module decides whether a market was open. Exchanges come from the library ``exchange_calendars``
+(loaded on first use, because it imports pandas); markets without an exchange are computed here.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ ALWAYS_OPEN = "24/7"
 FX_WEEK = "FX"
 
 _STARTS = ("1990-01-02", "1991-01-02", "1997-01-02", None)
-"""From when sessions are computed: 1990, or as early as the library knows an exchange."""
+"""Sessions are computed from 1990 on, or from the first year the library supports for an exchange."""
 
 _NEW_YORK = ZoneInfo("America/New_York")
 _FRIDAY, _SATURDAY, _SUNDAY = 5, 6, 7
@@ -32,14 +31,14 @@ SESSION_SCHEMA: dict[str, pl.DataType] = {"session": TIME, "open": TIME, "close"
 """One trading session: ``session`` is midnight UTC of its date, ``open`` and ``close`` are UTC."""
 
 
-_LOOK_AHEAD = timedelta(days=12)  # farther than any market is closed
+_LOOK_AHEAD = timedelta(days=12)  # longer than any market is closed
 
 
 def check_calendar(name: str) -> str:
-    """The calendar's name, if there is such a calendar.
+    """The calendar's name, if the calendar exists.
 
     Raises:
-        InvalidRequest: if neither we nor ``exchange_calendars`` know it.
+        InvalidRequest: if neither the platform nor ``exchange_calendars`` has it.
     """
     if name in (ALWAYS_OPEN, FX_WEEK):
         return name
@@ -48,19 +47,19 @@ def check_calendar(name: str) -> str:
 
 
 def timezone_of(calendar: str) -> ZoneInfo:
-    """The zone an exchange keeps its clock in; UTC for markets without an exchange."""
+    """The time zone of an exchange; UTC for markets without an exchange."""
     if calendar in (ALWAYS_OPEN, FX_WEEK):
         return ZoneInfo("UTC")
     return ZoneInfo(str(_exchange(calendar).tz))
 
 
 def day_begins(calendar: str, date: datetime) -> datetime:
-    """From when on the bars of a market belong to a date: midnight at the exchange, earlier if its session opens then.
+    """When bars begin to belong to a date: midnight at the exchange, or the session's open if that is earlier.
 
-    Trading before and after hours counts to its date.
+    Trading before and after hours belongs to the date it happens on.
 
     Args:
-        calendar: whose bars they are.
+        calendar: calendar of the bars.
         date: midnight UTC of the date.
     """
     if calendar in (ALWAYS_OPEN, FX_WEEK):
@@ -94,7 +93,7 @@ def sessions(calendar: str, window: Window) -> pl.DataFrame:
 
 
 def session_dates(calendar: str, window: Window) -> pl.DataFrame | None:
-    """The sessions by which daily bars are rolled up, or None where a day is simply a UTC day."""
+    """The sessions by which daily bars are rolled up, or None if a day is a UTC day."""
     if calendar in (ALWAYS_OPEN, FX_WEEK):
         return None
     margin = timedelta(days=1)
@@ -114,7 +113,7 @@ class OpeningHours:
         self._spans: list[tuple[datetime, datetime]] = []
 
     def is_open(self, timestamp: datetime) -> bool:
-        """Whether it is open at ``timestamp``; the opening belongs to it, the close does not."""
+        """Whether it is open at ``timestamp``; the opening time counts as open, the closing time does not."""
         if self._calendar == ALWAYS_OPEN:
             return True
         if self._known is None or timestamp not in self._known:
@@ -125,9 +124,9 @@ class OpeningHours:
 
 
 def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Series:
-    """The opens of all bars of that timeframe the market can have in ``window``, in order.
+    """The opens of all bars of that timeframe that the market can have in ``window``, in order.
 
-    Intraday bars are expected where their interval touches a session; grid and stamps are UTC.
+    An intraday bar is expected if its interval overlaps a session; grid and stamps are UTC.
     """
     if timeframe is Timeframe.D1:
         return sessions(calendar, window)["session"].alias("time")
@@ -158,15 +157,15 @@ def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Se
 
 
 def availability(calendar: str, timeframe: Timeframe, times: pl.DataFrame) -> pl.Series:
-    """The moment each bar could first be known: its close.
+    """When each bar is first available: at its close.
 
     Args:
-        calendar: whose bars they are.
-        timeframe: their length.
+        calendar: calendar of the bars.
+        timeframe: length of the bars.
         times: frame with a column ``time`` (bar opens), sorted.
 
     Returns:
-        A series of UTC times, one a row: the session's close for daily bars of an exchange, else
+        A series of UTC times, one per row: the session's close for daily bars of an exchange, else
         the end of the bar's interval.
     """
     ends = times.select(end=pl.col("time") + timeframe.duration)["end"]
@@ -215,7 +214,7 @@ def _exchange(calendar: str) -> Any:
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName
 
-    trouble: Exception | None = None
+    failure: Exception | None = None
     for start in _STARTS:
         try:
             return exchange_calendars.get_calendar(calendar, start=start)
@@ -227,17 +226,17 @@ def _exchange(calendar: str) -> Any:
                 remedy="correct the instrument's calendar",
             ) from None
         except (ValueError, NotImplementedError) as error:
-            trouble = error  # the library does not know this exchange that far back
+            failure = error  # the library has no data of this exchange that far back
     raise InvalidRequest(
         f"The calendar {calendar!r} cannot be computed by the installed exchange_calendars.",
         expected="a calendar that the library can compute",
-        received=f"{type(trouble).__name__}: {str(trouble)[:150]}",
+        received=f"{type(failure).__name__}: {str(failure)[:150]}",
         remedy="choose another calendar for the instrument, such as that of its main listing",
     )
 
 
 def last_closed(calendar: str, timeframe: Timeframe, now: datetime) -> datetime:
-    """The end of the window in which every bar is final at ``now``: nothing later may be stored."""
+    """The end of the window in which every bar is final at ``now``; nothing later may be stored."""
     if timeframe.is_intraday:
         return datetime.fromtimestamp(
             now.timestamp() // timeframe.duration.total_seconds() * timeframe.duration.total_seconds(), UTC

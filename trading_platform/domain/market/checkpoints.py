@@ -1,4 +1,4 @@
-"""Where a request of many pages goes on after an interruption."""
+"""Checkpoints of paged requests: where they continue after an interruption."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a source goes on without asking for anything a second time.
+    """Where a source continues without repeating a request.
 
     Attributes:
-        at: all bars before this are told; a request that begins just here can go on.
-        token: the source's own words for how: JSON values by name.
+        at: all bars before this were delivered; a request that begins exactly here can continue.
+        token: the source's own state for continuing: JSON values by name.
     """
 
     at: datetime

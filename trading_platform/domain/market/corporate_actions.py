@@ -1,8 +1,8 @@
-"""What a company did: splits and cash dividends.
+"""Corporate actions: splits and cash dividends.
 
-How prices are adjusted for them is in :mod:`trading_platform.domain.market.adjustment`, how features and indicators
-stay right across a split in :mod:`trading_platform.domain.derived.splits`, how actions are kept in
-:mod:`trading_platform.stores.market_data.corporate_actions`.
+:mod:`trading_platform.domain.market.adjustment` adjusts prices for them, :mod:`trading_platform.domain.derived.splits`
+keeps features and indicators continuous across a split, and
+:mod:`trading_platform.stores.market_data.corporate_actions` stores them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trading_platform.domain.market.bars import PRICE, TIME
 
 
 class ActionKind(StrEnum):
-    """What a company did."""
+    """The kinds of corporate actions."""
 
     SPLIT = "split"
     DIVIDEND = "dividend"
@@ -33,13 +33,13 @@ class CorporateAction:
 
     Attributes:
         symbol: the platform's spelling.
-        ex_date: midnight UTC of the date of the first session whose prices have the action behind them.
-        kind: which of the two.
+        ex_date: midnight UTC of the date of the first session that trades ex, with prices after the action.
+        kind: split or dividend.
         ratio: of a split, new shares per old one: 7 for 7:1, 1/10 for a reverse split of ten.
-        amount: of a dividend, cash per share as shares are on the ex-date.
-        currency: of the amount; None where the source does not say.
-        source: who told.
-        known_at: from when on it may be used, UTC: when it was announced, where the source tells; else
+        amount: of a dividend, cash per share, in shares as of the ex-date.
+        currency: of the amount; None if the source does not state it.
+        source: source of the action.
+        known_at: from when on it may be used, UTC: when it was announced, if the source states that; else
             when trading ex began.
     """
 
@@ -57,7 +57,7 @@ class CorporateAction:
         terms = self.ratio if is_split else self.amount
         if terms is None or terms <= 0 or (self.amount if is_split else self.ratio) is not None:
             raise InvalidRequest(
-                f"The {self.kind} of {self.symbol} on {self.ex_date:%Y-%m-%d} has no proper terms.",
+                f"The {self.kind} of {self.symbol} on {self.ex_date:%Y-%m-%d} has invalid terms.",
                 expected="a ratio above 0 for a split, an amount above 0 for a dividend, and not the other",
                 received=f"ratio {self.ratio}, amount {self.amount}",
                 remedy="correct the action",
@@ -72,9 +72,9 @@ class CorporateAction:
 
 
 def simplest_ratio(value: Fraction, tolerance: Fraction) -> Fraction:
-    """The ratio of the smallest numbers that differs from ``value`` by no more than a share ``tolerance`` of it.
+    """The ratio of the smallest numbers that deviates from ``value`` by at most the share ``tolerance`` of it.
 
-    What a vendor rounded becomes the terms it stood for: 6.9999934 is 7, 0.66666667 is 2:3.
+    It recovers terms that a vendor rounded: 6.9999934 is 7, 0.66666667 is 2:3.
     """
     return _simplest_between(value * (1 - tolerance), value * (1 + tolerance))
 
@@ -99,11 +99,11 @@ ACTION_SCHEMA: dict[str, pl.DataType] = {
     "source": pl.String(),
     "known_at": TIME,
 }
-"""A row an action; ``new_shares`` and ``old_shares`` are the terms of a split, NULL for a dividend."""
+"""One row per action; ``new_shares`` and ``old_shares`` are the terms of a split, NULL for a dividend."""
 
 
 def actions_frame(actions: Iterable[CorporateAction]) -> pl.DataFrame:
-    """Actions as a frame of :data:`ACTION_SCHEMA`, in their order."""
+    """Actions as a frame of :data:`ACTION_SCHEMA`, in the given order."""
     rows = [
         (
             action.symbol,

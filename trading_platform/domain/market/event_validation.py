@@ -1,6 +1,6 @@
-"""The rules a live event must meet to be used (data-architecture §8.1), one event at a time.
+"""The rules a live event must meet to be used, one event at a time.
 
-The same rules over whole frames are in :mod:`trading_platform.domain.quality.rules`. Numbers are judged as they
+The same rules over whole frames are in :mod:`trading_platform.domain.quality.rules`. Numbers are checked as they
 would be stored, with eight decimals.
 """
 
@@ -19,21 +19,21 @@ FIRST_TIME = datetime(1800, 1, 1, tzinfo=UTC)
 LAST_TIME = datetime(9000, 1, 1, tzinfo=UTC)
 
 VOLUME_LIMIT = Decimal(10) ** 16 - 1
-"""What DECIMAL(24,8) holds however it is rounded."""
+"""The largest volume that DECIMAL(24,8) holds under any rounding."""
 
 _ROUNDS_TO_ZERO = Decimal("5E-9")
 _ROUNDS_TO_LIMIT = Decimal(10) ** 10 - _ROUNDS_TO_ZERO
 
 Fault = tuple[Reason, str]
-"""Which rule is broken, and in words how."""
+"""Which rule is broken, and a description of how."""
 
 
 def fault_of_time(timestamp: datetime, received: datetime | None) -> Fault | None:
-    """What is wrong with the time of an event.
+    """Checks the time of an event; None if it is valid.
 
     Args:
-        timestamp: the event's.
-        received: the receiver's clock when it came, where that is known.
+        timestamp: time of the event.
+        received: the receiver's clock when the event arrived, if known.
     """
     if timestamp.tzinfo is None:
         return Reason.UNREADABLE_TIME, f"{timestamp.isoformat()} has no zone"
@@ -45,7 +45,7 @@ def fault_of_time(timestamp: datetime, received: datetime | None) -> Fault | Non
 
 
 def fault_of_quote(quote: Quote) -> Fault | None:
-    """What is wrong with the numbers of a quote; a side that is None is not wrong."""
+    """Checks the numbers of a quote; None if they are valid. A side that is None is valid."""
     bid, ask, last, volume = quote.bid, quote.ask, quote.last, quote.volume
     try:
         if bid is not None and not _ROUNDS_TO_ZERO < bid < _ROUNDS_TO_LIMIT:
@@ -62,7 +62,7 @@ def fault_of_quote(quote: Quote) -> Fault | None:
 
 
 def fault_of_trade(trade: Trade) -> Fault | None:
-    """What is wrong with the numbers of a trade."""
+    """Checks the numbers of a trade; None if they are valid."""
     price, quantity = trade.price, trade.quantity
     try:
         if not _ROUNDS_TO_ZERO < price < _ROUNDS_TO_LIMIT:

@@ -1,7 +1,7 @@
-"""What a live feed says, in the order in which it says it: trades, quotes, and how it fares itself.
+"""The events of a live feed, in the order in which the feed emits them: trades, quotes, and the feed's own state.
 
-All times are event times, UTC: of the source where it gives one, of the receiver where it does not. A
-recording of these, played back at any speed, makes the same bars (:mod:`trading_platform.domain.market.bar_builder`).
+All times are event times in UTC: the source's, or the receiver's if the source sends none. A
+recording of events, replayed at any speed, makes the same bars (:mod:`trading_platform.domain.market.bar_builder`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """Something was traded.
+    """An executed trade.
 
     Attributes:
         symbol: in the platform's spelling.
-        time: when, UTC.
-        price: at what price.
-        quantity: how much.
-        trade_id: the source's running number, where it has one; the same number is the same trade.
-        gapless: the source numbers without holes, and every trade before this one was told. What was lost without
-            a trace after such a trade is noticed by the next one's number, even after a restart.
+        time: when it was executed, UTC.
+        price: its price.
+        quantity: its quantity.
+        trade_id: the source's running number, if it has one; the same number is the same trade.
+        gapless: the source numbers without gaps, and every trade before this one was received. A loss without
+            a trace after such a trade is detected by the next trade's number, even after a restart.
     """
 
     symbol: str
@@ -35,14 +35,14 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What is bid and asked now; a side that is None has not changed.
+    """The current bid and ask; a side that is None has not changed.
 
     Attributes:
         symbol: in the platform's spelling.
         time: when, UTC.
         bid: best bid.
         ask: best ask.
-        last: price of the last trade, where the source says it with the quote.
+        last: price of the last trade, if the source sends it with the quote.
         volume: traded today, or in the last 24 hours, as the source counts.
     """
 
@@ -56,7 +56,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The feed is alive, and so late: what happens from now on comes later.
+    """The feed is alive, and its time is at least this: later events have later times.
 
     Attributes:
         time: by the receiver's clock, UTC.
@@ -67,11 +67,11 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class FeedUp:
-    """From now on all that happens to these symbols is told.
+    """From now on the feed delivers all events of these symbols.
 
     Attributes:
         time: since when, UTC.
-        symbols: of which symbols.
+        symbols: the affected symbols.
     """
 
     time: datetime
@@ -80,13 +80,13 @@ class FeedUp:
 
 @dataclass(frozen=True, slots=True)
 class FeedDown:
-    """What happens to these symbols from now on is not told, until a :class:`FeedUp`.
+    """From now on the feed does not deliver the events of these symbols, until a :class:`FeedUp`.
 
     Attributes:
-        time: since when at the latest, UTC: of the last message that was received. An outage that turns out to
-            have begun earlier is told again, with that time.
-        symbols: of which symbols.
-        reason: why, in words.
+        time: since when at the latest, UTC: the time of the last message received. If an outage turns out to
+            have begun earlier, it is emitted again with that time.
+        symbols: the affected symbols.
+        reason: a description of the cause.
     """
 
     time: datetime
@@ -95,4 +95,4 @@ class FeedDown:
 
 
 Event = Trade | Quote | Heartbeat | FeedUp | FeedDown
-"""One thing a feed says."""
+"""One event of a feed."""

@@ -1,4 +1,4 @@
-"""What the platform knows of an instrument, and how a symbol is spelled.
+"""Instruments of the universe, and the spelling of symbols.
 
 The universe itself is configuration (``config.instruments``, see :mod:`trading_platform.stores.config.instruments`);
 vendors' spellings are translated in :mod:`trading_platform.sources`.
@@ -16,17 +16,17 @@ from trading_platform.domain.errors import InvalidRequest
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,19}")
 
 FIAT = frozenset("USD EUR GBP JPY CHF CAD AUD NZD SEK NOK DKK PLN HUF CZK TRY MXN ZAR SGD HKD CNH".split())
-"""ISO 4217 codes by which a six-letter symbol is taken for a currency pair."""
+"""ISO 4217 codes; a six-letter symbol of two of them is taken for a currency pair."""
 
 CRYPTO = frozenset("BTC XBT ETH SOL ADA XRP DOT LTC DOGE AVAX LINK MATIC USDT USDC".split())
-"""Codes by which a symbol is taken for a crypto pair when nobody said what it is."""
+"""Base codes of crypto pairs, used to guess the asset class if it was not given."""
 
 CRYPTO_QUOTES = frozenset({"BTC", "XBT", "ETH", "USDT", "USDC"})
-"""What only crypto is priced in: with such an ending any symbol is a crypto pair."""
+"""Quote codes of crypto pairs only: any symbol that ends in one is a crypto pair."""
 
 
 class AssetClass(StrEnum):
-    """The kinds of instruments the platform tells apart."""
+    """The kinds of instruments the platform distinguishes."""
 
     EQUITY = "equity"
     ETF = "etf"
@@ -36,7 +36,7 @@ class AssetClass(StrEnum):
 
 
 def check_symbol(text: str) -> str:
-    """The symbol itself if it is spelled as the platform spells symbols.
+    """The symbol itself if it has the platform's spelling.
 
     Letters A–Z, digits, dot and dash, at most 20 characters, so that keys, paths and partition
     keys need no escaping.
@@ -60,14 +60,14 @@ class Instrument:
 
     Attributes:
         symbol: the platform's spelling.
-        asset_class: what kind of thing it is.
+        asset_class: kind of instrument.
         calendar: ``24/7``, ``FX``, or an ISO 10383 code such as ``XNYS``
             (:mod:`trading_platform.domain.market.calendars`).
-        source: who is asked for its bars: ``file`` (what was imported), ``kraken``, ``ibkr`` or ``yahoo``.
+        source: source of its bars: ``file`` (imported files), ``kraken``, ``ibkr`` or ``yahoo``.
         sector: group for ``sector_momentum``; None means it has no peers.
-        benchmark: symbol whose returns stand for the market in ``market_beta_60d``.
-        tick_size: smallest price step, where known.
-        fallback_sources: who is asked, in this order, where the source has nothing or keeps failing.
+        benchmark: symbol that represents the market in ``market_beta_60d``.
+        tick_size: smallest price step, if known.
+        fallback_sources: sources to request, in this order, if the source has no data or keeps failing.
     """
 
     symbol: str
@@ -86,11 +86,11 @@ class Instrument:
 
 
 def guess_instrument(symbol: str, source: str) -> Instrument:
-    """An instrument with what can be read off its symbol: class and calendar.
+    """An instrument guessed from its symbol: asset class and calendar.
 
     Six letters of two known currencies are FX; a known crypto code before a currency, or anything
-    priced in crypto, is crypto; everything else is a US equity. A person can correct it with
-    ``trading-platform instruments add``.
+    priced in crypto, is crypto; everything else is a US equity. ``trading-platform instruments add`` corrects
+    a wrong guess.
     """
     check_symbol(symbol)
     if symbol[:3] in FIAT and symbol[3:] in FIAT:

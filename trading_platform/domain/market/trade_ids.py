@@ -1,4 +1,4 @@
-"""Which numbered trades were seen already, in as little room as runs of numbers take.
+"""The set of trade ids seen so far, compressed to runs of consecutive numbers.
 
 Exchanges send the last trades again after a reconnect; counted twice they would double a bar's volume
 (:mod:`trading_platform.domain.market.bar_builder`).
@@ -10,15 +10,15 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 MOST_RUNS = 256
-"""Runs of numbers that are remembered; of more the lowest is forgotten. An exchange that numbers its
-trades without holes has one run and one more for each outage."""
+"""Maximum number of runs; beyond it the lowest run is dropped. An exchange that numbers its
+trades without gaps needs one run, and one more for each outage."""
 
 
 class SeenTradeIds:
-    """The numbers of one symbol's trades, as runs ``[first, last]`` in ascending order.
+    """The trade ids of one symbol, as runs ``[first, last]`` in ascending order.
 
     Args:
-        runs: what :meth:`runs` gave before.
+        runs: a result of :meth:`runs`.
     """
 
     __slots__ = ("_runs",)
@@ -27,7 +27,7 @@ class SeenTradeIds:
         self._runs = [list(run) for run in runs]
 
     def add(self, number: int) -> bool:
-        """Remembers ``number``; True if it was not known."""
+        """Adds ``number``; True if it was new."""
         runs = self._runs
         if not runs or number > runs[-1][1] + 1:
             runs.append([number, number])
@@ -40,7 +40,7 @@ class SeenTradeIds:
         return number < runs[-1][0] and self._insert(number)
 
     def _insert(self, number: int) -> bool:
-        """``number``, lower than the last run, into its place; joins what it lies between."""
+        """Inserts ``number``, lower than the last run, in its place and joins adjacent runs."""
         runs = self._runs
         after = bisect_right(runs, number, key=lambda run: run[0])
         if after and number <= runs[after - 1][1]:
@@ -58,5 +58,5 @@ class SeenTradeIds:
         return True
 
     def runs(self) -> list[list[int]]:
-        """The runs, to be kept as JSON."""
+        """The runs, to be stored as JSON."""
         return [list(run) for run in self._runs]

@@ -1,1 +1,1 @@
-"""Rules for rows, gaps, completeness and inactivity: what is wrong with data, without looking any up."""
+"""Rules for rows, gaps, completeness and inactivity. They work on given data and read no store."""

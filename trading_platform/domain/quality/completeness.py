@@ -1,7 +1,7 @@
-"""Accounts for every bar a market could have: stored, proven empty, refused, or unaccounted for.
+"""Counts every expected bar as stored, confirmed empty, pending confirmation, rejected or missing.
 
-A partition is complete when ``expected = stored + empty + unconfirmed + refused``; whatever is left was never
-answered for. What was asked and answered is kept in :mod:`trading_platform.stores.market_data.coverage`.
+A partition is complete when ``expected = stored + empty + pending_confirmation + rejected``; the rest is missing.
+:mod:`trading_platform.stores.market_data.coverage` stores what was requested and received.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from trading_platform.domain.time import Window
 
 @dataclass(frozen=True)
 class CoverageCount:
-    """What became of the bars that were expected of one symbol in one partition.
+    """Counts of the expected bars of one symbol in one partition.
 
     Attributes:
-        symbol: whose bars.
+        symbol: symbol of the bars.
         window: the partition.
-        expected: slots of the market's calendar that could be asked for: the part of the
-            partition within the source's reach or answered before.
-        stored: how many of them have a bar.
-        empty: how many the source answered for without a bar: proven empty.
-        pending_confirmation: how many a source answered for without a bar, and nobody believes it yet.
-        rejected: how many have a refused row in quarantine instead of a bar.
-        expired: slots whose bars were dropped because of their age; they are not expected any more.
-        out_of_session: stored bars outside every session, such as extended hours.
+        expected: slots of the market's calendar that a source can provide: the part of the
+            partition within the available history of the source or received before.
+        stored: slots with a bar.
+        empty: slots received without a bar: confirmed empty.
+        pending_confirmation: slots received without a bar that are not confirmed yet.
+        rejected: slots with a rejected row in quarantine instead of a bar.
+        expired: slots with bars that were dropped because of their age; they are not expected any more.
+        out_of_session: stored bars out of session, such as extended hours.
         first: first stored bar, if any.
         last: last stored bar, if any.
-        missing_sample: the first few slots that nobody has answered for.
+        missing_sample: the first few missing slots.
     """
 
     symbol: str
@@ -51,12 +51,12 @@ class CoverageCount:
 
     @property
     def missing(self) -> int:
-        """How many slots nobody has answered for; 0 in a complete partition."""
+        """The number of missing slots; 0 in a complete partition."""
         return self.expected - self.stored - self.empty - self.pending_confirmation - self.rejected
 
     @property
     def bars(self) -> int:
-        """Stored bars, inside and outside of sessions."""
+        """Stored bars, in and out of session."""
         return self.stored + self.out_of_session
 
 
@@ -72,21 +72,21 @@ def count_by_partition(
     expired: Sequence[Window] = (),
     pending_confirmation: Sequence[Window] = (),
 ) -> list[CoverageCount]:
-    """One account a partition.
+    """One count per partition.
 
     Args:
-        symbol: whose bars.
+        symbol: symbol of the bars.
         partitions: disjoint windows, in order.
         slots: opens of the bars the calendar expects over all partitions.
         stored: opens of the stored bars.
-        rejected: times of refused rows.
-        answered: what sources have answered for.
-        reachable: what the source could be asked for.
-        expired: what sources have answered for and was dropped since because of its age.
-        pending_confirmation: what sources have answered with nothing, to be asked again.
+        rejected: times of rejected rows.
+        answered: windows that sources have covered with their responses.
+        reachable: windows within the available history of the source.
+        expired: windows that sources have covered and that were dropped since because of their age.
+        pending_confirmation: windows that sources have reported as empty, to be requested again.
     """
-    asked = Window.merge([*answered, *reachable, *pending_confirmation])
-    gone = [part for window in expired for part in window.subtract(answered)]
+    requestable = Window.merge([*answered, *reachable, *pending_confirmation])
+    dropped = [part for window in expired for part in window.subtract(answered)]
     frame = (
         pl.concat([slots.alias("time"), stored.cast(TIME).alias("time")])
         .unique()
@@ -97,25 +97,25 @@ def count_by_partition(
             stored=pl.col("time").is_in(stored.cast(TIME).implode()),
             rejected=pl.col("time").is_in(rejected.cast(TIME).implode()),
             answered=_inside(answered),
-            asked=_inside(asked) & ~_inside(gone),
-            gone=_inside(gone),
-            doubted=_inside(pending_confirmation),
+            requestable=_inside(requestable) & ~_inside(dropped),
+            dropped=_inside(dropped),
+            pending=_inside(pending_confirmation),
         )
     )
-    expected = pl.col("slot") & (pl.col("asked") | pl.col("stored"))
+    expected = pl.col("slot") & (pl.col("requestable") | pl.col("stored"))
     kinds = frame.with_columns(
         expected=expected,
-        kept=pl.col("slot") & pl.col("stored"),
-        dropped=pl.col("slot") & ~pl.col("stored") & pl.col("gone"),
-        turned_away=expected & ~pl.col("stored") & pl.col("rejected"),
+        stored_slot=pl.col("slot") & pl.col("stored"),
+        expired=pl.col("slot") & ~pl.col("stored") & pl.col("dropped"),
+        rejected_slot=expected & ~pl.col("stored") & pl.col("rejected"),
         confirmed_empty=expected & ~pl.col("stored") & ~pl.col("rejected") & pl.col("answered"),
-        pending_confirmation=_unknown(expected) & pl.col("doubted"),
-        unknown=_unknown(expected) & ~pl.col("doubted"),
+        pending_confirmation=_uncovered(expected) & pl.col("pending"),
+        missing=_uncovered(expected) & ~pl.col("pending"),
     )
     return [_count(symbol, window, kinds) for window in partitions]
 
 
-def _unknown(expected: pl.Expr) -> pl.Expr:
+def _uncovered(expected: pl.Expr) -> pl.Expr:
     return expected & ~pl.col("stored") & ~pl.col("rejected") & ~pl.col("answered")
 
 
@@ -132,13 +132,13 @@ def _count(symbol: str, window: Window, kinds: pl.DataFrame) -> CoverageCount:
         symbol=symbol,
         window=window,
         expected=int(part["expected"].sum()),
-        stored=int(part["kept"].sum()),
+        stored=int(part["stored_slot"].sum()),
         empty=int(part["confirmed_empty"].sum()),
         pending_confirmation=int(part["pending_confirmation"].sum()),
-        rejected=int(part["turned_away"].sum()),
-        expired=int(part["dropped"].sum()),
-        out_of_session=bars.len() - int(part["kept"].sum()),
+        rejected=int(part["rejected_slot"].sum()),
+        expired=int(part["expired"].sum()),
+        out_of_session=bars.len() - int(part["stored_slot"].sum()),
         first=bars.min(),  # type: ignore[arg-type]
         last=bars.max(),  # type: ignore[arg-type]
-        missing_sample=tuple(part.filter("unknown")["time"].head(5)),
+        missing_sample=tuple(part.filter("missing")["time"].head(5)),
     )

@@ -1,8 +1,8 @@
-"""What two tellings of the same bars differ in.
+"""Differences between two versions of the same bars.
 
-A source with several tiers (a downloaded archive, its trades, its candles) speaks of some bars more than
-once. Here the tellings are compared; what becomes of it is kept by
-:mod:`trading_platform.stores.market_data.conflicting_versions`.
+A source with several kinds of archive (a downloaded archive, its trades, its candles) provides some bars more
+than once. This module compares the versions; :mod:`trading_platform.stores.market_data.conflicting_versions`
+stores the result.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from trading_platform.domain.market.bars import PRICES, TIME
 from trading_platform.domain.time import Timeframe, Window
 
 DIFFERENCE_SCHEMA: dict[str, pl.DataType] = {"time": TIME, "stored": pl.String(), "received": pl.String()}
-"""A bar told in two ways, each as the words ``O 1 H 2 L 1 C 2 V 5``."""
+"""A bar in two versions, each as text of the form ``O 1 H 2 L 1 C 2 V 5``."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of comparing.
+    """The result of a comparison.
 
     Attributes:
-        compared: the windows of the bars that both tellings have, disjoint and in order.
-        bars: how many those are.
+        compared: the windows of the bars that both versions have, disjoint and in order.
+        bars: number of those bars.
         differences: frame of :data:`DIFFERENCE_SCHEMA`, by time.
     """
 
@@ -34,7 +34,7 @@ class Comparison:
 
 
 def compare_bars(stored: pl.DataFrame, received: pl.DataFrame, timeframe: Timeframe) -> Comparison:
-    """Compares prices and volume of the bars that both frames have; a volume nobody knows is not held against it.
+    """Compares prices and volume of the bars that both frames have; an unknown volume is no difference.
 
     Args:
         stored: frame of ``BAR_SCHEMA``, one symbol.
@@ -45,11 +45,11 @@ def compare_bars(stored: pl.DataFrame, received: pl.DataFrame, timeframe: Timefr
     differs = pl.any_horizontal(
         (pl.col(name) != pl.col(f"{name}_received")).fill_null(value=False) for name in (*PRICES, "volume")
     )
-    differences = both.filter(differs).select("time", stored=_words(""), received=_words("_received"))
+    differences = both.filter(differs).select("time", stored=_as_text(""), received=_as_text("_received"))
     return Comparison(tuple(_windows(both["time"], timeframe)), both.height, differences.cast(DIFFERENCE_SCHEMA))  # type: ignore[arg-type]
 
 
-def _words(suffix: str) -> pl.Expr:
+def _as_text(suffix: str) -> pl.Expr:
     def trimmed(name: str) -> pl.Expr:
         text = pl.col(f"{name}{suffix}").cast(pl.String)
         return text.str.strip_chars_end("0").str.strip_chars_end(".").fill_null("unknown")

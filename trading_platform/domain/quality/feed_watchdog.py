@@ -1,8 +1,8 @@
-"""Notices when data stop coming while a market is open (data architecture §8): one word when, one when it is over.
+"""Detects missing data while a market is open, and their return.
 
-Silence is counted by the receiver's clock and only while the symbol's market is open: from the last data
-or the opening, whichever is later. While nothing at all comes, single symbols are not complained about;
-they are given their time again when data are back. Who tells whom: :mod:`trading_platform.streaming.circuit`.
+Inactivity is measured by the receiver's clock and only while the symbol's market is open: from the last data
+or the opening, whichever is later. While no data arrive at all, single symbols are not reported; when data
+return, their time starts again. :mod:`trading_platform.streaming.circuit` publishes the result.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 FEED_INACTIVITY = timedelta(minutes=2)
-"""Without data of any symbol: the circuit opens."""
+"""Maximum time without data of any symbol; after it the circuit opens."""
 
 SYMBOL_INACTIVITY = timedelta(minutes=5)
-"""Without data of one symbol: a warning."""
+"""Maximum time without data of one symbol; after it a warning is published."""
 
 
 @dataclass(frozen=True)
 class Inactivity:
-    """That no data come, or that they come again.
+    """An interval without data: its beginning or its end.
 
     Attributes:
-        symbol: whose data; None for all of them.
-        since: of the last data, or of the opening if there were none since, UTC.
-        over: when data came again, UTC; None while they do not.
+        symbol: the symbol without data; None for all of them.
+        since: time of the last data, or of the opening if there were none since, UTC.
+        over: when data arrived again, UTC; None while there are none.
     """
 
     symbol: str | None
@@ -34,39 +34,39 @@ class Inactivity:
 
 
 class FeedWatchdog:
-    """Watches the data of some symbols; time is what it is told.
+    """Watches the data of some symbols; all times are arguments.
 
     Args:
-        feed_inactivity: how long nothing at all may come.
-        symbol_inactivity: how long nothing of one symbol may come.
+        feed_inactivity: maximum time without any data.
+        symbol_inactivity: maximum time without data of one symbol.
     """
 
     def __init__(
         self, feed_inactivity: timedelta = FEED_INACTIVITY, symbol_inactivity: timedelta = SYMBOL_INACTIVITY
     ) -> None:
-        self._feed_silence = feed_inactivity
-        self._symbol_silence = symbol_inactivity
+        self._feed_inactivity = feed_inactivity
+        self._symbol_inactivity = symbol_inactivity
         self._was_open = False
         self._last: dict[str, datetime] = {}
-        self._since: dict[str, datetime] = {}  # of the symbols whose market is open: when silence began at the earliest
+        self._since: dict[str, datetime] = {}  # by symbol with an open market: earliest begin of its inactivity
         self._inactive: dict[str, Inactivity] = {}
         self._feed: Inactivity | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether the circuit is open: the data are not to be relied on."""
+        """Whether the circuit is open, so that the data are not reliable."""
         return self._was_open or self._feed is not None
 
     def resume(self, *, is_open: bool) -> None:
-        """Who watched before left the circuit like this."""
+        """Takes over the state in which the previous watchdog left the circuit."""
         self._was_open = is_open
 
     def seen(self, symbol: str, now: datetime) -> None:
-        """Data of a symbol have come."""
+        """Records that data of a symbol have arrived."""
         self._last[symbol] = now
 
     def judge(self, now: datetime, trading: Iterable[str]) -> list[Inactivity]:
-        """What has begun and what is over; call it about once a second.
+        """The inactivities that have begun or ended; call it about once a second.
 
         Args:
             now: by the receiver's clock, UTC.
@@ -77,7 +77,7 @@ class FeedWatchdog:
 
     def _judge_feed(self, now: datetime) -> list[Inactivity]:
         newest = max(self._last.values(), default=None)
-        if self._was_open and newest is not None:  # by whom it was left open is not known, nor since when
+        if self._was_open and newest is not None:  # the previous watchdog's reason and begin are unknown
             self._was_open = False
             return [Inactivity(None, newest, over=newest)]
         if self._feed is not None:
@@ -90,7 +90,7 @@ class FeedWatchdog:
             return []
         since = min(self._since.values())
         since = since if newest is None else max(since, newest)
-        if now - since > self._feed_silence:
+        if now - since > self._feed_inactivity:
             self._feed = Inactivity(None, since)
             return [self._feed]
         return []
@@ -104,7 +104,7 @@ class FeedWatchdog:
                 found.append(Inactivity(symbol, inactivity.since, over=last))
         for symbol, opened in self._since.items():
             since = max(opened, self._last.get(symbol, opened))
-            if symbol not in self._inactive and now - since > self._symbol_silence:
+            if symbol not in self._inactive and now - since > self._symbol_inactivity:
                 self._inactive[symbol] = Inactivity(symbol, since)
                 found.append(self._inactive[symbol])
         return found

@@ -1,7 +1,7 @@
-"""Gaps: what is missing inside of what is known, how a list of them is kept, and what each slot without a bar is.
+"""Gaps: bars missing within the expected range, updates of the list of gaps, and the class of each slot without a bar.
 
-How gaps are found is :mod:`trading_platform.workflows.gaps.detect_gaps`, how they are repaired
-:mod:`trading_platform.workflows.gaps.repair_gaps`, where they are kept :mod:`trading_platform.stores.market_data.gaps`.
+:mod:`trading_platform.workflows.gaps.detect_gaps` detects gaps, :mod:`trading_platform.workflows.gaps.repair_gaps`
+repairs them, :mod:`trading_platform.stores.market_data.gaps` stores them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from enum import StrEnum
 from trading_platform.domain.time import Timeframe, Window
 
 SETTLE = timedelta(minutes=5)
-"""How long a gap is left alone after it was found: what is under way may fill it."""
+"""How long a new gap is not repaired, because running work may fill it."""
 
 CONFIRM_AFTER = timedelta(minutes=15)
-"""How long after a doubtful empty answer the same source may confirm it; most disturbances of a source are over."""
+"""How long after a suspect empty response the same source may confirm it; by then most disturbances are over."""
 
 
 class GapKind(StrEnum):
-    """Why it is a gap."""
+    """The kinds of gaps."""
 
     MISSING = "missing"
     PENDING_CONFIRMATION = "pending_confirmation"
@@ -29,7 +29,7 @@ class GapKind(StrEnum):
 
 
 class GapState(StrEnum):
-    """Whether somebody will try to repair it."""
+    """Whether a gap will be repaired."""
 
     OPEN = "open"
     FAILED_PERMANENTLY = "failed_permanently"
@@ -41,13 +41,13 @@ class Gap:
 
     Attributes:
         id: its number; 0 before it is stored.
-        dataset: the asset it is missing in.
-        symbol: whose bars.
-        timeframe: their length.
+        dataset: the asset with the gap.
+        symbol: symbol of the bars.
+        timeframe: length of the bars.
         window: from the open of the first to the end of the last missing bar.
-        kind: why it is one.
-        state: whether it will be tried.
-        attempts: how often a repair has begun.
+        kind: kind of gap.
+        state: whether repairs will be attempted.
+        attempts: number of repairs begun.
         found_at: when it was found, or its kind changed.
         tried_at: when a repair last began.
         next_attempt_at: when the next is due; None if it was given up.
@@ -77,12 +77,12 @@ class Gap:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What has become of a list of gaps.
+    """The changes of a list of gaps.
 
     Attributes:
-        gone: those that are no more, or not as they were.
-        new: what stands in their place, and what is new.
-        kept: those that are as they were.
+        gone: gaps that do not exist any more, or have changed.
+        new: the changed and the new gaps.
+        kept: unchanged gaps.
     """
 
     gone: tuple[Gap, ...]
@@ -99,7 +99,7 @@ def reconcile(
     now: datetime,
     over: Collection[int] = (),
 ) -> Reconciled:
-    """Brings the list of gaps of one dataset and symbol up to what is found now.
+    """Updates the list of gaps of one dataset and symbol to what is missing now.
 
     What is left of a gap keeps its attempts, so that a source that gives a little each time is not asked for
     ever. What became doubtful begins anew: then it is asked for a confirmation. A gap that is being tried stays
@@ -107,10 +107,10 @@ def reconcile(
     One whose repair has died falls due, and is tried again.
 
     Args:
-        dataset: of the new ones.
-        symbol: of the new ones.
-        timeframe: of the new ones.
-        known: as listed, disjoint.
+        dataset: dataset of the new gaps.
+        symbol: symbol of the new gaps.
+        timeframe: timeframe of the new gaps.
+        known: the listed gaps, disjoint.
         found: what is missing now, disjoint.
         now: the present.
         over: the numbers of those whose repair is over.
@@ -159,7 +159,7 @@ def _chunk(gap: Gap, window: Window, kind: GapKind, now: datetime) -> Gap:
 
 
 class SlotClass(StrEnum):
-    """What a stretch of time without a bar is."""
+    """The class of an interval without bars."""
 
     CLOSED = "closed"
     NO_TRADES = "no trades"

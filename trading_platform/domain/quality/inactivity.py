@@ -1,8 +1,8 @@
-"""Whether to believe a source that says there was nothing.
+"""Decides whether an empty response of a source is plausible.
 
-An empty answer may mean that nobody traded, or that the source lies: an outage of its own, a throttled
-request answered with an empty list. Which of the two is judged by the instrument's own habits; what is
-not believed is asked for again (:mod:`trading_platform.workflows.gaps.repair_gaps`).
+An empty response may mean that there were no trades, or that the source failed: an outage of its own, or a
+throttled request that returned an empty list. The instrument's usual inactivity decides. A suspect response is
+requested again (:mod:`trading_platform.workflows.gaps.repair_gaps`).
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from trading_platform.domain.market.calendars import FX_WEEK
 from trading_platform.domain.time import Timeframe, Window
 
 ALWAYS_USUAL = {Timeframe.M1: 10, Timeframe.M5: 3, Timeframe.H1: 1, Timeframe.D1: 0}
-"""Slots in a row without a trade that need no confirmation whatever the instrument's habits: ten minutes of a
-minute's bars, but no session of an instrument that trades each day."""
+"""Slots in a row without a trade that need no confirmation for any instrument: ten minutes of one-minute
+bars, but no session of an instrument that trades each day."""
 
 TIMES_USUAL = 3
-"""A silence up to so many times the usual one is still believed at once."""
+"""An inactivity up to this multiple of the usual one needs no confirmation."""
 
 USUAL_SHARE = 0.99
-"""The usual silence is the one that so many of all steps from one bar to the next stay within."""
+"""The usual inactivity is the one that this share of all steps from one bar to the next does not exceed."""
 
 _SUNDAY = 7
 
 HISTORY = 5_000
-"""How many bars before the answer tell of an instrument's habits."""
+"""How many bars before the response define the usual inactivity."""
 
 
 def customarily_inactive(calendar: str, slots: pl.Series) -> pl.Series:
-    """The slots in which a market without official holidays is left alone all the same.
+    """The slots in which a market without official holidays is customarily inactive.
 
     Banks quote no currencies on Christmas Day and New Year's Day, nor on a Sunday evening before one of them.
     """
@@ -46,12 +46,12 @@ def customarily_inactive(calendar: str, slots: pl.Series) -> pl.Series:
 
 
 def usual_inactivity(traded: pl.Series, slots: pl.Series) -> int:
-    """The length of silence, in slots, that 99 % of the steps from a traded bar to the next stay within.
+    """The length of inactivity, in slots, that 99 % of the steps from a traded bar to the next do not exceed.
 
     Args:
         traded: opens of bars with trades, in order.
-        slots: opens of the bars the calendar expects over the same time, in order; silence while the market is
-            closed is none.
+        slots: opens of the bars the calendar expects over the same time, in order; time when the market is
+            closed does not count.
     """
     places = slots.search_sorted(traded.filter(traded.is_in(slots.implode())))
     if places.len() < 2:  # noqa: PLR2004 - a step has two ends
@@ -63,17 +63,20 @@ def usual_inactivity(traded: pl.Series, slots: pl.Series) -> int:
 def suspect_silences(
     timeframe: Timeframe, slots: pl.Series, traded: pl.Series, *, since: datetime, usual: int
 ) -> list[Window]:
-    """The stretches of an answer in which it says nothing for longer than the instrument is usually silent.
+    """The intervals of a response that are empty for longer than is usual for the instrument.
 
-    A stretch is doubtful if it is longer than :data:`ALWAYS_USUAL` and than :data:`TIMES_USUAL` times the usual
-    silence. Before its first known bar an instrument has no habits: such a stretch is believed.
+    An interval is suspect if it is longer than :data:`ALWAYS_USUAL` and than :data:`TIMES_USUAL` times the usual
+    inactivity. Before the first known bar there is no usual inactivity: an interval there is not suspect.
 
     Args:
         timeframe: length of the bars.
-        slots: opens of the bars the calendar expects where the source has answered, in order.
-        traded: where the answer said something: opens of bars that trades made, and of refused rows.
-        since: the first moment at which the instrument is known to have traded.
-        usual: its usual silence, in slots (:func:`usual_inactivity`).
+        slots: opens of the bars the calendar expects in the windows of the response, in order.
+        traded: times for which the response had data: opens of traded bars, and of rejected rows.
+        since: the first time at which the instrument is known to have traded.
+        usual: its usual inactivity, in slots (:func:`usual_inactivity`).
+
+    Returns:
+        Windows from the first to the end of the last empty bar, in order.
 
     Returns:
         Windows from the first to the end of the last silent bar, in order.
@@ -92,6 +95,6 @@ def suspect_silences(
 
 
 def longest_inactivity(slots: pl.Series, traded: pl.Series) -> int:
-    """The most slots in a row without a trade."""
+    """The largest number of slots in a row without a trade."""
     runs = (~slots.is_in(traded.cast(TIME).implode())).rle().struct.unnest().filter(pl.col("value"))
     return int(runs["len"].max() or 0)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""The rules a row must meet to become a bar or a trade (data-architecture §8.1), as Polars expressions.
+"""The rules a row must meet to become a bar or a trade, as Polars expressions.
 
-A row that breaks one is not lost: it comes back as a refused row with its reason and goes to the
-quarantine (:mod:`trading_platform.stores.market_data.quarantine`). Rules over stored data are SQL, in ``sql/checks``.
+A row that breaks a rule is returned as a rejected row with its reason and stored in the quarantine
+(:mod:`trading_platform.stores.market_data.quarantine`). Rules over stored data are SQL, in ``sql/checks``.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ RAW_BAR_SCHEMA: dict[str, pl.DataType] = {
     "close": pl.String(),
     "volume": pl.String(),
 }
-"""Bars as an outside gave them: ``line`` is the line or row number there (counted from 1),
-``record`` the row as it stood, ``time`` null where ``time_text`` could not be read, numbers still
-text so that "not a number" and "too large" can be told apart. A null volume means the outside has
-no such column."""
+"""Bars as the source provided them: ``line`` is the line or row number there (counted from 1),
+``record`` the original row, ``time`` null if ``time_text`` could not be parsed. Numbers are still
+text, so that "not a number" and "too large" can be distinguished. A null volume means that the source
+has no such column."""
 
 RAW_TRADE_SCHEMA: dict[str, pl.DataType] = {
     "line": pl.Int64(),
@@ -39,7 +39,7 @@ RAW_TRADE_SCHEMA: dict[str, pl.DataType] = {
     "price": pl.String(),
     "quantity": pl.String(),
 }
-"""Trades as an outside gave them; columns as in :data:`RAW_BAR_SCHEMA`."""
+"""Trades as the source provided them; columns as in :data:`RAW_BAR_SCHEMA`."""
 
 REJECTED_SCHEMA: dict[str, pl.DataType] = {
     "line": pl.Int64(),
@@ -49,12 +49,12 @@ REJECTED_SCHEMA: dict[str, pl.DataType] = {
     "record": pl.String(),
     "row_count": pl.Int64(),
 }
-"""Refused rows. ``line`` is null and ``row_count`` the number of rows where a whole file was refused."""
+"""Rejected rows. If a whole file was rejected, ``line`` is null and ``row_count`` its number of rows."""
 
 
 @dataclass(frozen=True)
 class Screened:
-    """What a screening let through and what it refused; together every row that came in.
+    """The accepted and the rejected rows of a screening; together all input rows.
 
     Attributes:
         accepted: the typed rows (``line``, ``time`` and the numbers as decimals), sorted by time.
@@ -66,25 +66,25 @@ class Screened:
 
 
 def empty_rejected() -> pl.DataFrame:
-    """No refused rows, in :data:`REJECTED_SCHEMA`."""
+    """An empty frame of :data:`REJECTED_SCHEMA`."""
     return pl.DataFrame(schema=REJECTED_SCHEMA)
 
 
 def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Screened:
-    """Tells the bars in ``raw`` from the rows that cannot be one.
+    """Separates the bars in ``raw`` from the rows that cannot be a bar.
 
-    Of rows with the same time the last wins, as an upsert would have it; the others are refused as
+    Of rows with the same time the last one is accepted, as in an upsert; the others are rejected as
     duplicates. Numbers are rounded half to even to eight decimals, the width of the columns, and
-    judged as they would be stored.
+    checked as they would be stored.
 
     Args:
         raw: frame of :data:`RAW_BAR_SCHEMA`, of one symbol.
         timeframe: length of the bars; times must lie on its grid in UTC.
-        now: the present; a bar that opens later is refused.
+        now: the present; a bar that opens later is rejected.
     """
     typed = _typed(raw, prices=PRICES, amount="volume")
     high, low = pl.col("high"), pl.col("low")
-    outside = (low > pl.min_horizontal("open", "close")) | (high < pl.max_horizontal("open", "close")) | (low > high)
+    invalid = (low > pl.min_horizontal("open", "close")) | (high < pl.max_horizontal("open", "close")) | (low > high)
     on_grid = pl.col("time").dt.truncate(timeframe.value) == pl.col("time")
     rules = [
         *_common_rules(prices=PRICES, amount="volume", now=now),
@@ -94,17 +94,17 @@ def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Scree
             pl.format("{} does not lie on the {} grid", "time_text", pl.lit(timeframe.value)),
         ),
         (
-            outside,
+            invalid,
             Reason.OHLC_INCONSISTENT,
             pl.format("low <= open, close <= high does not hold: O {} H {} L {} C {}", *PRICES),
         ),
     ]
-    sound = _sound(prices=PRICES, amount="volume", now=now) & on_grid & ~outside
+    sound = _sound(prices=PRICES, amount="volume", now=now) & on_grid & ~invalid
     return _divide(typed, sound, rules, keep=["line", "time", *PRICES, "volume"], unique_time=True)
 
 
 def screen_trades(raw: pl.DataFrame, now: datetime) -> Screened:
-    """Tells the trades in ``raw`` (frame of :data:`RAW_TRADE_SCHEMA`) from the rows that cannot be one.
+    """Separates the trades in ``raw`` (frame of :data:`RAW_TRADE_SCHEMA`) from the rows that cannot be a trade.
 
     Several trades may share a time; their order is kept.
     """
@@ -183,7 +183,7 @@ def _common_rules(*, prices: tuple[str, ...], amount: str, now: datetime) -> lis
 
 
 def _sound(*, prices: tuple[str, ...], amount: str, now: datetime) -> pl.Expr:
-    """Rows that none of :func:`_common_rules` refuses, told without making sentences: nearly all of them."""
+    """Rows that pass all of :func:`_common_rules`. Cheap, because it builds no messages; nearly all rows pass."""
     numbers = [(pl.col(name) > 0) for name in prices]
     return pl.all_horizontal(
         pl.col("time") <= now, *numbers, (pl.col(amount) >= 0) | pl.col(f"{amount}_text").is_null()
@@ -191,7 +191,7 @@ def _sound(*, prices: tuple[str, ...], amount: str, now: datetime) -> pl.Expr:
 
 
 def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: list[str], unique_time: bool) -> Screened:
-    """The rules are asked of the rows that are not ``sound`` only: of millions of good ones they would cost most."""
+    """Applies the rules only to rows that are not ``sound``, because evaluating them on millions of rows is slow."""
     marked = typed.with_columns(sound=sound.fill_null(value=False), reason=pl.lit(None, dtype=pl.String()))
     details = [(reason, detail) for _, reason, detail in rules]
     suspect = marked["sound"].not_().arg_true()
@@ -224,5 +224,5 @@ def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: li
 
 
 def _strictly_ascending(times: pl.Series) -> bool:
-    """Whether no two times are the same, as can be told at a glance."""
+    """Whether the times are strictly ascending, which excludes duplicates cheaply."""
     return times.null_count() == 0 and bool((times.diff().drop_nulls() > timedelta(0)).all())

@@ -1,1 +1,1 @@
-"""Orders, positions and what a broker says of an account."""
+"""Orders, positions and the state of an account as a broker reports it."""

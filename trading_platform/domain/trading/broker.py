@@ -1,7 +1,7 @@
-"""What a broker says of an account: positions, fills and balances, the same of every broker.
+"""The state of an account as a broker reports it: positions, fills and balances, in the same form for every broker.
 
-They are read for comparison with the ledger (:mod:`trading_platform.stores.trading.ledger`), which alone says what the
-platform did. Who can be asked is a :class:`trading_platform.sources.base.BrokerAccount`.
+They are read for comparison with the ledger (:mod:`trading_platform.stores.trading.ledger`), the only record of what
+the platform did. :class:`trading_platform.sources.base.BrokerAccount` reads them.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class BrokerPosition:
-    """What is held of an instrument.
+    """A position in an instrument.
 
     Attributes:
-        broker: who says so, such as ``kraken``.
-        account: whose it is.
+        broker: broker that reports it, such as ``kraken``.
+        account: account that holds it.
         symbol: the instrument, in the platform's spelling.
         quantity: in units of its base; negative if short.
-        average_price: at which it was bought or sold; None if the broker does not say.
-        as_of: when the broker said so, UTC.
+        average_price: average price at which it was bought or sold; None if the broker does not report it.
+        as_of: when the broker reported it, UTC.
     """
 
     broker: str
@@ -35,20 +35,20 @@ class BrokerPosition:
 
 @dataclass(frozen=True)
 class BrokerFill:
-    """A part of an order that was executed.
+    """A fill: an executed part of an order.
 
     Attributes:
-        broker: who says so.
-        account: whose it is.
-        execution_id: the broker's own number of it; no two fills have the same.
-        order_id: the broker's number of the order; None if it does not say.
+        broker: broker that reports it.
+        account: account it belongs to.
+        execution_id: the broker's id of the fill, unique.
+        order_id: the broker's id of the order; None if it does not report it.
         symbol: the instrument, in the platform's spelling.
-        side: which way.
+        side: direction.
         quantity: in units of its base, above zero.
         price: of a unit, in the quote currency.
-        commission: what the broker took for it; None if it does not say.
-        commission_currency: in which currency; None if it does not say.
-        executed_at: when, UTC.
+        commission: commission charged by the broker; None if it does not report it.
+        commission_currency: currency of the commission; None if the broker does not report it.
+        executed_at: when it was executed, UTC.
     """
 
     broker: str
@@ -66,14 +66,14 @@ class BrokerFill:
 
 @dataclass(frozen=True)
 class BrokerBalance:
-    """How much of an asset an account has.
+    """The balance of an asset in an account.
 
     Attributes:
-        broker: who says so.
-        account: whose it is.
+        broker: broker that reports it.
+        account: account that holds it.
         asset: a currency or coin, in the platform's spelling.
-        amount: how much; negative if owed.
-        as_of: when the broker said so, UTC.
+        amount: the balance; negative if owed.
+        as_of: when the broker reported it, UTC.
     """
 
     broker: str

@@ -1,4 +1,4 @@
-"""Orders and fills, and the one place that knows which life an order can have.
+"""Orders and fills, and the only definition of the steps between an order's statuses.
 
 ::
 
@@ -8,9 +8,9 @@
        └────────►└─────────►└──────► cancelled
        └────────►└─────────────────► rejected
 
-The database holds the same steps (``trading.guard_order``). Fills alone make an order partial or
-filled; what they do to a position is in :mod:`trading_platform.domain.trading.positions`. Storing is the
-business of :mod:`trading_platform.stores.trading.ledger`.
+The database enforces the same steps (``trading.guard_order``). Only fills make an order partial or
+filled; :mod:`trading_platform.domain.trading.positions` applies them to positions, and
+:mod:`trading_platform.stores.trading.ledger` stores them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.money import EXACT, amount, round_amount
 
 FILL_NAMESPACE = UUID("5b0f9c5e-6a43-4f6b-9d5b-3c1f8f0f7a21")
-"""Under which fills are named; never to be changed, or fills already recorded would count again."""
+"""Namespace of fill ids; never change it, or recorded fills would be counted again."""
 
 
 class OrderStatus(StrEnum):
-    """Where an order is in its life."""
+    """The status of an order."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -48,7 +48,7 @@ class Side(StrEnum):
 
     @property
     def sign(self) -> int:
-        """What it does to a quantity held."""
+        """The sign of a fill's effect on the quantity held."""
         return 1 if self is Side.BUY else -1
 
 
@@ -61,7 +61,7 @@ class OrderType(StrEnum):
 
 
 class Broker(StrEnum):
-    """Who executes."""
+    """The broker that executes."""
 
     IBKR = "ibkr"
     KRAKEN = "kraken"
@@ -75,17 +75,17 @@ STEPS: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.CANCELLED: frozenset(),
     OrderStatus.REJECTED: frozenset(),
 }
-"""From each status, those that can follow. A partial order that is filled further stays partial."""
+"""The possible next statuses of each status. A partial order that is filled further stays partial."""
 
 BY_FILLS = frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED})
-"""Statuses that only a fill brings about."""
+"""Statuses that only a fill sets."""
 
 
 def check_step(order_id: UUID, before: OrderStatus, after: OrderStatus) -> None:
-    """Refuses a step that an order's life does not have.
+    """Rejects an impossible step.
 
     Raises:
-        InvalidRequest: naming those that there are.
+        InvalidRequest: naming the possible steps.
     """
     if after not in STEPS[before]:
         possible = ", ".join(sorted(STEPS[before])) or f"none, {before} is final"
@@ -93,25 +93,25 @@ def check_step(order_id: UUID, before: OrderStatus, after: OrderStatus) -> None:
             f"Order {order_id} cannot go from {before} to {after}.",
             expected=possible,
             received=after.value,
-            remedy="read the order first; somebody else may have moved it on",
+            remedy="read the order again; another process may have changed it",
         )
 
 
 @dataclass(frozen=True)
 class Order:
-    """One order, as ``trading.orders`` has it.
+    """One order, as stored in ``trading.orders``.
 
     Attributes:
-        id: chosen by who places it.
+        id: chosen by the agent that places it.
         symbol: instrument.
         side: direction.
         order_type: how it is to be executed.
-        quantity: how much.
+        quantity: ordered quantity.
         price: limit price; None for a market order.
-        status: where it is in its life.
-        broker: who is to execute it.
-        broker_order_id: the broker's own name for it, once known.
-        strategy_id: which strategy wanted it; None for a person.
+        status: current status.
+        broker: broker that executes it.
+        broker_order_id: the broker's own id for it, once known.
+        strategy_id: strategy that placed it; None for a person.
         created_at: when it was placed, UTC.
         updated_at: when it last changed, UTC.
         filled_at: when its last fill was executed, once it is filled.
@@ -139,17 +139,17 @@ class Order:
 
     @property
     def open_quantity(self) -> Decimal:
-        """What is not filled yet."""
+        """The quantity that is not filled yet."""
         return EXACT.subtract(self.quantity, self.filled_qty)
 
     def filled_to(self, quantity: Decimal, worth: Decimal, commission: Decimal, last: datetime) -> Order:
-        """The order with fills of so much, worth so much; a cancelled one stays cancelled.
+        """The order with the given totals of its fills; a cancelled order stays cancelled.
 
         Args:
             quantity: sum over all its fills.
             worth: sum of quantity × price, exactly.
             commission: sum of the commissions.
-            last: when the last one was executed.
+            last: execution time of the last fill.
         """
         status = OrderStatus.FILLED if quantity == self.quantity else OrderStatus.PARTIAL
         status = self.status if self.status is OrderStatus.CANCELLED else status
@@ -165,18 +165,18 @@ class Order:
 
 @dataclass(frozen=True)
 class Fill:
-    """One execution, as ``trading.trades`` has it.
+    """One execution, as stored in ``trading.trades``.
 
     Attributes:
         id: :func:`fill_uuid` of the broker and its id for the fill.
         order_id: the order it fills.
         symbol: instrument.
         side: direction.
-        quantity: how much.
-        price: at what price.
-        commission: what the broker took for it, in the currency of the price; negative is a rebate.
-        executed_at: when, by the broker's clock, UTC.
-        broker: who executed it.
+        quantity: executed quantity.
+        price: execution price.
+        commission: commission charged by the broker, in the currency of the price; negative is a rebate.
+        executed_at: when it was executed, by the broker's clock, UTC.
+        broker: broker that executed it.
     """
 
     id: UUID
@@ -191,31 +191,31 @@ class Fill:
 
     @property
     def in_time(self) -> tuple[datetime, int]:
-        """Sorts fills in the order of execution; those of one moment by id, as the database does."""
+        """Sort key for the order of execution; fills of the same time sort by id, as in the database."""
         return self.executed_at, self.id.int
 
 
 def fill_uuid(broker: Broker, broker_fill_id: str) -> UUID:
-    """The one id that a broker's fill can have here.
+    """The platform's unique id of a broker's fill.
 
     Raises:
         InvalidRequest: if the broker's id is empty.
     """
     if not broker_fill_id.strip():
         raise InvalidRequest(
-            "A fill needs the id its broker gave it.",
+            "A fill needs the id its broker assigned.",
             expected="IBKR's execution id, Kraken's trade id",
             received=repr(broker_fill_id),
-            remedy="pass it on: by it a fill that is reported twice is counted once",
+            remedy="pass the broker's id, so that a fill that is reported twice is counted once",
         )
     return uuid5(FILL_NAMESPACE, f"{broker.value}:{broker_fill_id}")
 
 
 def check_order(symbol: str, order_type: OrderType, price: Decimal | None) -> None:
-    """Refuses an order that could not be one.
+    """Rejects an invalid order.
 
     Raises:
-        InvalidRequest: for a symbol that is none, a market order with a price, another without.
+        InvalidRequest: for an invalid symbol, a market order with a price, or another order without one.
     """
     check_symbol(symbol)
     if (order_type is OrderType.MARKET) != (price is None):

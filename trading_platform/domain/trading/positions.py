@@ -1,21 +1,21 @@
-"""What fills make of a position: quantity, cost and profit, by the average cost method.
+"""Positions from fills: quantity, cost and profit, by the average cost method.
 
-**Exact, and nothing gets lost.** A holding carries its cost, not its average price; a price is only
-ever shown. Everything is exact but one thing: a partial close takes its share of the cost out,
-``cost × closed ÷ held``, rounded half to even at 24 decimals, and what the rounding drops stays in
+**Exact.** A holding carries its cost, not its average price; prices are only derived for display.
+Everything is exact with one exception: a partial close removes its share of the cost,
+``cost × closed ÷ held``, rounded half to even at 24 decimals, and the rounding difference stays in
 the cost. So at any time, exactly::
 
     realized P&L − cost  =  money received for sales − money paid for purchases − commissions
 
-and a position that is closed has earned just what went in less what went out, however many partial
-closes it took. Against arithmetic without any rounding each partial close differs by at most
-5e-25; shown values are rounded once more, half to even at 8 decimals.
+and a closed position has earned exactly what was received less what was paid, for any number of partial
+closes. Compared with arithmetic without any rounding each partial close differs by at most
+5e-25; displayed values are rounded once more, half to even at 8 decimals.
 
-**Commissions** are part of the realized P&L from the moment they are paid, on entry as on exit, and
-never part of the cost: so the average entry price can be compared with a broker's, and realized
-plus unrealized P&L is what closing everything now would leave, less the commission for that.
+**Commissions** are part of the realized P&L from the time they are paid, on entry as on exit, and
+never part of the cost. So the average entry price is comparable with a broker's, and realized
+plus unrealized P&L is the result of closing everything now, before the commission for that.
 
-**Order.** Fills count in the order of their execution, whenever they arrive (:attr:`Fill.in_time`).
+**Order.** Fills count in the order of their execution, in any order of arrival (:attr:`Fill.in_time`).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _NOTHING = Decimal(0)
 
 @dataclass(frozen=True)
 class Holding:
-    """What is held of one symbol after some fills, exactly.
+    """The exact holding of one symbol after some fills.
 
     Attributes:
         quantity: negative when short.
-        cost: what it cost, signed as ``quantity`` is.
-        realized_pnl: earned by closing, less every commission paid.
-        opened_at: first entry of what is held; None when nothing is.
+        cost: cost of the quantity held, with the sign of ``quantity``.
+        realized_pnl: profit from closing, less every commission paid.
+        opened_at: first entry of the quantity held; None when it is 0.
     """
 
     quantity: Decimal = _NOTHING
@@ -48,23 +48,23 @@ class Holding:
     opened_at: datetime | None = None
 
     def after(self, fill: Fill) -> Holding:
-        """What is held after one more fill, which closes what it can and opens with the rest."""
+        """The holding after one more fill, which closes as much as possible and opens with the rest."""
         signed = fill.quantity.copy_negate() if fill.side.sign < 0 else fill.quantity
         if self.quantity * signed < 0:
             closed = min(fill.quantity, abs(self.quantity)).copy_sign(self.quantity)
-            kept = self._close(closed, fill.price)
+            remaining = self._close(closed, fill.price)
         else:
-            closed, kept = _NOTHING, self
+            closed, remaining = _NOTHING, self
         opened = EXACT.add(signed, closed)
         return Holding(
-            quantity=EXACT.add(kept.quantity, opened),
-            cost=EXACT.fma(opened, fill.price, kept.cost),
-            realized_pnl=EXACT.subtract(kept.realized_pnl, fill.commission),
-            opened_at=fill.executed_at if opened and not kept.quantity else kept.opened_at,
+            quantity=EXACT.add(remaining.quantity, opened),
+            cost=EXACT.fma(opened, fill.price, remaining.cost),
+            realized_pnl=EXACT.subtract(remaining.realized_pnl, fill.commission),
+            opened_at=fill.executed_at if opened and not remaining.quantity else remaining.opened_at,
         )
 
     def _close(self, closed: Decimal, price: Decimal) -> Holding:
-        """After closing a part, signed as the quantity is, at a price."""
+        """The holding after closing a part, with the sign of the quantity, at a price."""
         if closed == self.quantity:
             released = self.cost
         else:
@@ -79,31 +79,31 @@ class Holding:
 
     @property
     def avg_entry_price(self) -> Decimal | None:
-        """Average cost of what is held, to eight decimals; None when nothing is."""
+        """Average cost of the quantity held, to eight decimals; None when it is 0."""
         return round_amount(EXACT.divide(self.cost, self.quantity)) if self.quantity else None
 
     def unrealized_pnl(self, price: Decimal) -> Decimal:
-        """Worth at a price less cost, to eight decimals."""
+        """Value at a price less cost, to eight decimals."""
         return round_amount(EXACT.subtract(EXACT.multiply(self.quantity, price), self.cost))
 
     def fits(self, price: Decimal) -> bool:
-        """Whether what is shown of it at a price fits the database's columns."""
+        """Whether the displayed values at a price fit the database's columns."""
         shown = (self.quantity, self.realized_pnl, self.unrealized_pnl(price), self.avg_entry_price or _NOTHING)
         return all(map(fits_amount, shown))
 
 
 @dataclass(frozen=True)
 class Position:
-    """One position, as ``trading.positions`` has it.
+    """One position, as stored in ``trading.positions``.
 
     Attributes:
         symbol: instrument.
         quantity: negative when short, 0 when closed.
-        avg_entry_price: average cost, commissions apart; None when closed.
+        avg_entry_price: average cost without commissions; None when closed.
         current_price: last known price.
-        unrealized_pnl: worth at ``current_price`` less cost.
-        realized_pnl: earned by closing, less every commission paid.
-        opened_at: first entry of what is held, UTC; None when closed.
+        unrealized_pnl: value at ``current_price`` less cost.
+        realized_pnl: profit from closing, less every commission paid.
+        opened_at: first entry of the quantity held, UTC; None when closed.
         updated_at: when it last changed, UTC.
     """
 
@@ -118,7 +118,7 @@ class Position:
 
 
 def steps(start: Holding, fills: Iterable[Fill]) -> Iterator[tuple[Fill, Holding]]:
-    """Each fill, in the order of execution, with what is held after it."""
+    """Each fill, in the order of execution, with the holding after it."""
     holding = start
     for fill in sorted(fills, key=lambda fill: fill.in_time):
         holding = holding.after(fill)

@@ -1,7 +1,7 @@
-"""Files of splits and dividends: LEAN's factor files, and a plain table with a heading.
+"""Files of splits and dividends: LEAN's factor files, and plain tables with a header.
 
-Bars are read in :mod:`trading_platform.sources.files.reading`; what becomes of the actions is decided in
-:mod:`trading_platform.workflows.corporate_actions.import_actions`.
+:mod:`trading_platform.sources.files.reading` reads bars;
+:mod:`trading_platform.workflows.corporate_actions.import_actions` stores the actions.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ from trading_platform.sources.files.options import FileRejected
 from trading_platform.sources.files.reading import SOURCE
 
 CalendarOf = Callable[[str], str]
-"""Gives the calendar of a symbol's exchange."""
+"""Returns the calendar of a symbol's exchange."""
 
 _NEEDED = ("ex_date", "kind")
 _MOST_SHARES = 10**9
 
 
 def read_actions(content: FileContent, symbol: str | None, calendar_of: CalendarOf) -> ActionsReading:
-    """Splits and dividends of a file.
+    """Reads the splits and dividends of a file.
 
-    A factor file has lines ``date, price factor, split factor, reference price`` and no heading. A line's factors
+    A factor file has lines ``date, price factor, split factor, reference price`` and no header. A line's factors
     apply to all dates up to its own; a step from one line to the next is therefore an action, ex at the session
     that follows the earlier line's date. The step of the split factor is the split's ratio, that of the price
-    factor is ``1 - dividend / reference price``. Rounded factors give rounded terms: taken are the simplest
-    ones that explain them.
+    factor is ``1 - dividend / reference price``. Rounded factors give rounded terms; the simplest terms that
+    explain them are used.
 
-    A table has a heading with ``ex_date`` (YYYY-MM-DD), ``kind`` (split, dividend), ``ratio`` (``7:1``, ``1:10``,
-    ``1.5``) and ``amount``; ``symbol``, ``currency`` and ``known_at`` where there are such.
+    A table has a header with ``ex_date`` (YYYY-MM-DD), ``kind`` (split, dividend), ``ratio`` (``7:1``, ``1:10``,
+    ``1.5``) and ``amount``; ``symbol``, ``currency`` and ``known_at`` are optional.
 
     Args:
         content: the file.
-        symbol: whose actions they are, where the file does not say.
-        calendar_of: of the exchange.
+        symbol: symbol of the actions, if the file does not contain it.
+        calendar_of: gives the calendar of the exchange.
 
     Raises:
-        InvalidRequest: if nobody says whose actions they are.
+        InvalidRequest: if the symbol is neither in the file nor given.
     """
     try:
         lines = list(_lines(content))
@@ -75,14 +75,14 @@ def read_actions(content: FileContent, symbol: str | None, calendar_of: Calendar
     if all(len(cells) == FACTOR_COLUMNS for _, cells in lines) and lines[0][1][0].strip().isdigit():
         if symbol is None:
             raise InvalidRequest(
-                f"{content.path} does not say whose factors it has.",
+                f"{content.path} does not contain the symbol of its factors.",
                 expected="the symbol",
-                remedy="say it with --symbol AAPL",
+                remedy="give it with --symbol AAPL",
             )
         return read_factors(lines, symbol, calendar_of(symbol))
     return _whole_file(
         Reason.UNSUPPORTED,
-        f"neither a factor file nor a table with {' and '.join(_NEEDED)} in its heading",
+        f"neither a factor file nor a table with {' and '.join(_NEEDED)} in its header",
         len(lines),
     )
 
@@ -112,9 +112,9 @@ def _read_table(
 ) -> ActionsReading:
     if "symbol" not in heading and symbol is None:
         raise InvalidRequest(
-            "The file does not say whose actions it has.",
+            "The file does not contain the symbol of its actions.",
             expected="a column symbol, or --symbol",
-            remedy="say it with --symbol AAPL",
+            remedy="give it with --symbol AAPL",
         )
     found = Collected()
     for row in lines:
@@ -128,23 +128,23 @@ def _read_table(
 
 def _action(cells: dict[str, str], symbol: str | None, calendar_of: CalendarOf) -> CorporateAction:
     try:
-        whose = check_symbol(cells.get("symbol") or symbol or "")
+        owner = check_symbol(cells.get("symbol") or symbol or "")
     except InvalidRequest as error:
         raise RowRejected(Reason.MISSING_VALUE, error.message) from None
     date = read_date(cells.get("ex_date", ""), "%Y-%m-%d")
     kind = cells.get("kind", "").lower()
     if kind not in set(ActionKind):
         raise RowRejected(Reason.UNSUPPORTED, f"kind {kind!r} is neither split nor dividend")
-    known_at = _timestamp(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(whose), date)
+    known_at = _timestamp(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(owner), date)
     if kind == ActionKind.SPLIT:
-        return CorporateAction(whose, date, ActionKind.SPLIT, known_at, SOURCE, ratio=_ratio(cells.get("ratio", "")))
+        return CorporateAction(owner, date, ActionKind.SPLIT, known_at, SOURCE, ratio=_ratio(cells.get("ratio", "")))
     amount = read_number(cells.get("amount", ""), "amount").quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
     if amount <= 0:
         raise RowRejected(Reason.OUT_OF_RANGE, "a dividend of 0")
     currency = cells.get("currency") or None
     if currency is not None and not re.fullmatch(r"[A-Za-z]{3,10}", currency):
-        raise RowRejected(Reason.UNSUPPORTED, f"currency {currency!r} is no code like USD")
-    return CorporateAction(whose, date, ActionKind.DIVIDEND, known_at, SOURCE, amount=amount, currency=currency)
+        raise RowRejected(Reason.UNSUPPORTED, f"currency {currency!r} is not a code like USD")
+    return CorporateAction(owner, date, ActionKind.DIVIDEND, known_at, SOURCE, amount=amount, currency=currency)
 
 
 def _timestamp(text: str) -> datetime:

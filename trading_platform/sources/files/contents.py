@@ -1,6 +1,6 @@
-"""Files opened and decompressed: from a path to the bytes of the tables it holds.
+"""Opens and decompresses files: from a path to the bytes of the tables in it.
 
-What the bytes mean is for :mod:`trading_platform.sources.files.tables`.
+:mod:`trading_platform.sources.files.tables` parses the bytes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.sources.files.options import FileRejected, unreadable
 
 LARGEST_CONTENT = 2 * 1024**3
-"""Bytes a file may hold once decompressed: some forty million rows; a file is read into memory whole."""
+"""Maximum size once decompressed: some forty million rows; a file is read into memory as a whole."""
 
 LARGEST_RATIO = 250
-"""Bars as text shrink five- to thirtyfold; what shrinks further than this is made to fill a disk."""
+"""Bars as text compress five- to thirtyfold; a file with a higher ratio is a decompression bomb."""
 
 _RATIO_APPLIES_FROM = 32 * 1024**2
 _CHUNK = 4 * 1024**2
@@ -38,12 +38,12 @@ class _Readable(Protocol):
 
 @dataclass(frozen=True)
 class FileContent:
-    """One table's worth of bytes.
+    """The bytes of one table.
 
     Attributes:
         path: the file it came from.
         member: its name inside a zip, else None.
-        load: gives the bytes, decompressed; raises :class:`FileRejected` where that cannot be done.
+        load: returns the bytes, decompressed; raises :class:`FileRejected` if that fails.
     """
 
     path: Path
@@ -52,21 +52,21 @@ class FileContent:
 
     @property
     def origin(self) -> str:
-        """How it is called in the quarantine: the path, and the member after an exclamation mark."""
+        """Its name in the quarantine: the path, and the member after an exclamation mark."""
         return str(self.path) if self.member is None else f"{self.path}!{self.member}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that may say something about it, the most telling first."""
+        """The names that may contain information about it, the most specific first."""
         outer = str(self.path)
         return (outer,) if self.member is None else (self.member, outer)
 
 
 def check_exists(path: Path) -> None:
-    """Nothing, if there is such a file.
+    """Checks that a file exists.
 
     Raises:
-        InvalidRequest: if there is none, or it is a folder.
+        InvalidRequest: if it does not exist, or is a folder.
     """
     try:
         exists, is_folder = path.exists(), path.is_dir()
@@ -91,11 +91,11 @@ def check_exists(path: Path) -> None:
 def open_contents(path: Path) -> list[FileContent]:
     """The contents of a file: one, or each member of a zip.
 
-    Trouble with the content itself shows when its bytes are asked for, so that it can be reported
+    Errors in a content are raised when its bytes are loaded, so that they can be reported
     for that content alone.
 
     Raises:
-        InvalidRequest: if there is no such file.
+        InvalidRequest: if the file does not exist.
     """
     check_exists(path)
     try:
@@ -108,7 +108,7 @@ def open_contents(path: Path) -> list[FileContent]:
     except FileRejected as rejection:
         return [FileContent(path, None, _raising(rejection))]
     except OSError as error:
-        return [FileContent(path, None, _raising(unreadable(_why(error))))]
+        return [FileContent(path, None, _raising(unreadable(_reason(error))))]
     read = _read_gzip if start[:2] == _GZIP else _read_plain
     return [FileContent(path, None, partial(read, path))]
 
@@ -120,7 +120,7 @@ def _raising(rejection: FileRejected) -> Callable[[], bytes]:
     return load
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return f"it cannot be read: {error.strerror or error}"
 
 
@@ -130,7 +130,7 @@ def _read_plain(path: Path) -> bytes:
             raise unreadable(f"it is larger than {LARGEST_CONTENT} bytes; split it")
         return path.read_bytes()
     except OSError as error:
-        raise unreadable(_why(error)) from None
+        raise unreadable(_reason(error)) from None
 
 
 def _read_gzip(path: Path) -> bytes:
@@ -143,11 +143,11 @@ def _read_gzip(path: Path) -> bytes:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise unreadable(f"the gzip data is broken: {error}") from None
     except OSError as error:
-        raise unreadable(_why(error)) from None
+        raise unreadable(_reason(error)) from None
 
 
 def _members(path: Path) -> list[FileContent]:
-    """The members of a zip; its directory is read once, as bulk downloads hold thousands."""
+    """The members of a zip; its directory is read once, because bulk downloads hold thousands."""
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
@@ -169,7 +169,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         if data[:2] == _GZIP:
             with gzip.open(io.BytesIO(data)) as inner:
                 return _read_bounded(inner, len(data))
-    except RuntimeError as error:  # zipfile's word for an encrypted member
+    except RuntimeError as error:  # zipfile raises it for an encrypted member
         raise unreadable(f"the zip member cannot be opened: {error}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
         raise unreadable(f"the zip member is broken: {error}") from None
@@ -177,7 +177,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def _read_bounded(file: _Readable, packed: int) -> bytes:
-    """Everything in ``file``, given up as soon as it grows beyond what bars can be."""
+    """Everything in ``file``; fails as soon as it grows beyond the maximum size of bars."""
     chunks: list[bytes] = []
     size = 0
     for chunk in _chunks(file):

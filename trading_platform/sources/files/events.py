@@ -1,7 +1,7 @@
 """Files of trades or quotes as a feed's events, in the order of the file.
 
-The same files become bars at once by :mod:`trading_platform.sources.files.reading`; here they are what a
-live feed would have said, for :mod:`trading_platform.streaming.replay`.
+:mod:`trading_platform.sources.files.reading` turns the same files into bars at once. Here they become the events
+that a live feed would emit, for :mod:`trading_platform.streaming.replay`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from trading_platform.sources.files.tables import read_table
 from trading_platform.sources.files.times import settle
 
 _CHUNK = 50_000
-"""Rows that are Python objects at a time."""
+"""Number of rows that are converted to Python objects at a time."""
 
 _BLANK = ("", "nan", "null", "none")
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?$"
@@ -51,14 +51,14 @@ class TickFile:
     """Trades or quotes of one symbol.
 
     Attributes:
-        symbol: whose they are.
+        symbol: symbol of the ticks.
         kind: trades or quotes.
-        rows: data records in the content; with those refused they are all rows.
+        rows: number of data records, including the rejected ones.
         ticks: the readable rows in the order of the file: ``line``, ``time`` and the numbers as text, null
-            for a side of a quote that is not said.
-        rejected: frame of ``REJECTED_SCHEMA``: rows whose time or numbers cannot be read.
+            for a missing side of a quote.
+        rejected: frame of ``REJECTED_SCHEMA``: rows with an unreadable time or number.
         sha256: hash of the bytes, decompressed.
-        assumption: in words, how the file's times were understood.
+        assumption: how the file's times were interpreted, in words.
     """
 
     symbol: str
@@ -72,11 +72,11 @@ class TickFile:
     def events(self, after: int = -1) -> Iterator[tuple[int, Event]]:
         """The events with their running numbers.
 
-        Number 0 says that the feed is up since the minute of the earliest tick: the file speaks for
-        all of that minute. The number of a tick is its place in :attr:`ticks`, from 1.
+        Number 0 is a ``FeedUp`` at the minute of the earliest tick: the file covers
+        all of that minute. The number of a tick is its position in :attr:`ticks`, from 1.
 
         Args:
-            after: the number after which to begin.
+            after: number after which to begin.
         """
         if after < 0 and not self.ticks.is_empty():
             first: datetime = self.ticks["time"].min()  # type: ignore[assignment]
@@ -86,7 +86,7 @@ class TickFile:
 
     @property
     def length(self) -> int:
-        """How many events there are."""
+        """The number of events."""
         return self.ticks.height + 1 if self.ticks.height else 0
 
     def _chunk(self, start: int) -> Iterator[Event]:
@@ -106,16 +106,16 @@ class TickFile:
 
 
 def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf) -> TickFile:
-    """The ticks a content holds.
+    """Reads the ticks of a content.
 
     Args:
-        content: where its bytes and names are.
-        options: what the user said about it.
-        zone_of: the zone of a symbol's exchange, for times that are local to it.
+        content: its bytes and names.
+        options: the user's options.
+        zone_of: gives the zone of a symbol's exchange, for times that are local to it.
 
     Raises:
-        FileRejected: if no row of it can be made out.
-        InvalidRequest: if it holds no ticks, or its symbol cannot be told and was not said.
+        FileRejected: if no row of it can be read.
+        InvalidRequest: if it holds no ticks, or its symbol is neither recognised nor given.
     """
     name = FileName(content.names)
     data = content.load()
@@ -170,14 +170,14 @@ def _numbers(task: ContentTask) -> pl.DataFrame:
 
 
 def _readable(raw: pl.DataFrame, task: ContentTask) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows that can be read, and those that cannot with their reason. What numbers mean is judged later."""
+    """The readable rows, and the unreadable ones with their reason. The values are validated later."""
     names = _names(task)
     missing = [pl.col(name).is_null() for name in names]
-    lacking = pl.any_horizontal(missing) if task.layout.kind is Kind.TRADES else pl.all_horizontal(missing)
+    is_missing = pl.any_horizontal(missing) if task.layout.kind is Kind.TRADES else pl.all_horizontal(missing)
     unread = pl.any_horizontal(~pl.col(name).str.contains(_NUMBER).fill_null(value=True) for name in names)
     rules = (
         (pl.col("time").is_null(), Reason.UNREADABLE_TIME, pl.format("{} is not a time", "time_text")),
-        (lacking, Reason.MISSING_VALUE, pl.lit(f"{' and '.join(names)} are missing")),
+        (is_missing, Reason.MISSING_VALUE, pl.lit(f"{' and '.join(names)} are missing")),
         (unread, Reason.UNREADABLE_NUMBER, pl.lit(f"{' or '.join(names)} is not a number")),
     )
     judged = raw.with_columns(

@@ -1,4 +1,4 @@
-"""LEAN's factor files: how much of a price is left after all later splits and dividends, a row a step.
+"""LEAN's factor files: the cumulative factors of all later splits and dividends, one row per step.
 
 Recognised by :mod:`trading_platform.sources.files.actions`.
 """
@@ -28,18 +28,18 @@ FACTOR_COLUMNS = 4
 """Date, price factor, split factor, reference price."""
 
 _FACTOR_STEP = Decimal("0.00000005")
-"""LEAN rounds its factors to seven digits after the point: each is known to half of the last."""
+"""LEAN rounds its factors to seven decimals: each is known to half of the last."""
 _SPLIT_TOLERANCE = Fraction(1, 100_000)
 _MOST_DIGITS = 8
 
 
 def read_factors(lines: Sequence[FileRow], symbol: str, calendar: str) -> ActionsReading:
-    """The splits and dividends that a factor file's steps tell of.
+    """The splits and dividends in the steps of a factor file.
 
     Args:
         lines: its rows.
-        symbol: whose they are.
-        calendar: of the exchange, which tells the session after a row's date.
+        symbol: symbol of the file.
+        calendar: calendar of the exchange, which gives the session after a row's date.
     """
     found = Collected()
     parsed: list[tuple[FileRow, datetime, tuple[Decimal, ...]]] = []
@@ -65,7 +65,7 @@ def read_factors(lines: Sequence[FileRow], symbol: str, calendar: str) -> Action
 def _steps(
     symbol: str, ex_date: datetime, known_at: datetime, before: tuple[Decimal, ...], after: tuple[Decimal, ...]
 ) -> Iterator[CorporateAction]:
-    """The split and the dividend that make one row's factors of the next one's."""
+    """The split and the dividend in the step from one row's factors to the next row's."""
     ratio = Fraction(1)
     if before[1] != after[1]:
         ratio = simplest_ratio(Fraction(after[1]) / Fraction(before[1]), _SPLIT_TOLERANCE)
@@ -74,19 +74,19 @@ def _steps(
     if before[0] == after[0]:
         return
     amount = before[2] * (1 - before[0] / after[0])
-    doubt = before[2] * 2 * _FACTOR_STEP / after[0]
+    uncertainty = before[2] * 2 * _FACTOR_STEP / after[0]
     if amount <= 0:
         raise RowRejected(Reason.OUT_OF_RANGE, f"a dividend of {amount:.4f}: a price factor or reference is wrong")
     amount /= Decimal(ratio.numerator) / Decimal(ratio.denominator)
     yield CorporateAction(
-        symbol, ex_date, ActionKind.DIVIDEND, known_at, SOURCE, amount=_shortest(amount, doubt), currency=None
+        symbol, ex_date, ActionKind.DIVIDEND, known_at, SOURCE, amount=_shortest(amount, uncertainty), currency=None
     )
 
 
-def _shortest(value: Decimal, doubt: Decimal) -> Decimal:
-    """The number of the fewest digits that lies as near to ``value`` as it is known."""
+def _shortest(value: Decimal, uncertainty: Decimal) -> Decimal:
+    """The number of the fewest digits within the uncertainty of ``value``."""
     for digits in range(1, _MOST_DIGITS):
         rounded = value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
-        if rounded > 0 and abs(rounded - value) <= doubt:
+        if rounded > 0 and abs(rounded - value) <= uncertainty:
             return rounded
     return value.quantize(Decimal(1).scaleb(-_MOST_DIGITS), ROUND_HALF_EVEN)

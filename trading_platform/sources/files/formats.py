@@ -1,7 +1,7 @@
-"""What a table's columns mean: one :class:`Layout` for each shape of file found in the wild.
+"""The meaning of a table's columns: one :class:`Layout` for each file format.
 
-A header is understood by its names, whatever their spelling and order; without one, the number of
-columns, the first column and the file's name tell. Sources of the conventions: docs/sources/files.md.
+A header is recognised by its names, in any spelling and order. Without a header, the number of
+columns, the first column and the file's name decide. docs/sources/files.md has the sources of the conventions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trading_platform.sources.files.tables import Table
 
 
 class Kind(Enum):
-    """What a row is."""
+    """The kind of data in a row."""
 
     BARS = "bars"
     QUOTE_BARS = "bars of bid and ask"
@@ -32,19 +32,19 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table is to be read.
+    """How a table is read.
 
     Attributes:
         format: its name.
-        kind: what a row is.
+        kind: the kind of data in a row.
         roles: from ``time``, ``open`` … to the table's columns. ``clock`` is a column with the time
             of day beside one with the date; ``suspicious`` the source's own mark of a bad row.
-        zone: the zone that the format keeps its times in, None where the format does not say.
+        zone: the time zone of the format, None if the format does not define one.
         local: naive times are those of the instrument's exchange.
         scale: prices are integers, this many times the price.
         since_midnight: times are milliseconds since midnight of the day in the file's name.
         zero_is_missing: a price of 0 means that this side of the quote was empty.
-        interval_named: the file's name tells the timeframe better than the rows do.
+        interval_named: the timeframe in the file's name takes precedence over the rows.
     """
 
     format: FileFormat
@@ -96,7 +96,7 @@ _CLOCK_NAMES = frozenset(("time", "timeofday"))
 
 NEW_YORK = "America/New_York"
 EASTERN_STANDARD = "Etc/GMT+5"
-"""UTC-5 all year: what HistData and FXCM call EST. (The sign in this zone's name is POSIX's.)"""
+"""UTC-5 all year; HistData and FXCM call it EST. (The sign in this zone's name follows POSIX.)"""
 
 EQUITY_SCALE = 10_000
 """LEAN writes equity prices as deci-cents."""
@@ -107,7 +107,7 @@ def _plain(name: str) -> str:
 
 
 def roles_of(names: list[str]) -> dict[str, str]:
-    """The roles that column names play, as far as they are known ones."""
+    """The roles of the known column names."""
     plain = [_plain(name) for name in names]
     found = {
         role: f"c{plain.index(alias)}"
@@ -126,7 +126,7 @@ def roles_of(names: list[str]) -> dict[str, str]:
 
 
 def is_header(names: list[str]) -> bool:
-    """Whether these are the names of a table of bars, quotes or trades."""
+    """Whether these are column names of a table of bars, quotes or trades."""
     found = roles_of(names)
     return _kind_of(found) is not None and "time" in found
 
@@ -143,29 +143,29 @@ def _kind_of(roles: dict[str, str]) -> Kind | None:
     return None
 
 
-def recognise(table: Table, name: FileName, told: FileFormat | None) -> Layout:
-    """How to read a table.
+def recognise(table: Table, name: FileName, given: FileFormat | None) -> Layout:
+    """Recognises the layout of a table.
 
     Args:
         table: the rows.
-        name: what the file is called.
-        told: the format, where the user named it.
+        name: name of the file.
+        given: the format, if the user gave it.
 
     Raises:
-        FileRejected: if it is no table of bars, quotes or trades, or not of the format it is said to be.
+        FileRejected: if it is not a table of bars, quotes or trades, or not of the given format.
     """
-    layout = _by_header(table) if table.header is not None else _by_position(table, name, told)
-    if told is not None and layout.format is not told and not _may_be_told(layout, told):
+    layout = _by_header(table) if table.header is not None else _by_position(table, name, given)
+    if given is not None and layout.format is not given and not _is_compatible(layout, given):
         raise FileRejected(
-            Reason.UNSUPPORTED, f"it looks like {layout.format.value}, not like {told.value}", rows=table.height
+            Reason.UNSUPPORTED, f"it looks like {layout.format.value}, not like {given.value}", rows=table.height
         )
     return layout
 
 
-def _may_be_told(layout: Layout, told: FileFormat) -> bool:
-    """Names for the same thing: freqtrade's and Yahoo's files are tables of bars like others."""
+def _is_compatible(layout: Layout, given: FileFormat) -> bool:
+    """Whether a format is compatible with the given one: freqtrade's and Yahoo's files are tables of bars, too."""
     bars = {FileFormat.OHLCV, FileFormat.YAHOO, FileFormat.FREQTRADE}
-    return layout.format in bars and told in bars
+    return layout.format in bars and given in bars
 
 
 def _by_header(table: Table) -> Layout:
@@ -218,7 +218,7 @@ _LEAN_HOUR = r"^\d{8} \d{2}:\d{2}$"
 _PAIR = r"^[A-Z]{3}/[A-Z]{3}$"
 
 
-def _by_position(table: Table, name: FileName, told: FileFormat | None) -> Layout:
+def _by_position(table: Table, name: FileName, given: FileFormat | None) -> Layout:
     width = table.frame.width
     first = table.frame["c0"].cast(pl.String).str.strip_chars()
 
@@ -228,18 +228,18 @@ def _by_position(table: Table, name: FileName, told: FileFormat | None) -> Layou
     lean = _lean(table, name, mostly)
     if lean is not None:
         return lean
-    if width == 4 and mostly(_DAY) and told is None:  # noqa: PLR2004
+    if width == 4 and mostly(_DAY) and given is None:  # noqa: PLR2004
         raise FileRejected(
             Reason.UNSUPPORTED,
             "a factor file, not bars: `trading-platform corporate-actions import` reads it",
             rows=table.height,
         )
     for format_, columns, pattern, kind in _HEADERLESS:
-        if len(columns) == width and mostly(pattern) and told in (None, format_):
+        if len(columns) == width and mostly(pattern) and given in (None, format_):
             return _headerless(format_, columns, kind)
-    if told in (None, FileFormat.OHLCV) and table.container == "json" and width in (5, 6):
+    if given in (None, FileFormat.OHLCV) and table.container == "json" and width in (5, 6):
         return Layout(FileFormat.FREQTRADE, Kind.BARS, _columns(*_BARS[:width]))
-    if told in (None, FileFormat.OHLCV) and width in (5, 6):
+    if given in (None, FileFormat.OHLCV) and width in (5, 6):
         return Layout(FileFormat.OHLCV, Kind.BARS, _columns(*_BARS[:width]))
     raise FileRejected(
         Reason.UNSUPPORTED, f"{width} columns without a header are none of the known formats", rows=table.height
@@ -268,7 +268,7 @@ def _headerless(format_: FileFormat, columns: tuple[str, ...], kind: Kind) -> La
 
 
 def _lean(table: Table, name: FileName, mostly: Callable[[str], bool]) -> Layout | None:
-    """LEAN's own files: a day of ticks, seconds or minutes, or the whole history by hours or days."""
+    """The layout of LEAN's own files: a day of ticks, seconds or minutes, or the whole history by hours or days."""
     width = table.frame.width
     equity, zone = _lean_market(name)
     if name.lean_day is not None and mostly(r"^\d{1,9}$"):

@@ -1,8 +1,8 @@
-"""The landing area: the accepted bars of each imported file, kept as they came, never changed.
+"""The landing area: the accepted bars of each imported file, unchanged.
 
-A file of Parquet for each content, named after its hash, in
-``symbol=SPY/timeframe=1d/<sha256>.parquet`` under the imports directory. It is what backfills of
-imported data read (:mod:`trading_platform.sources.files.source`), as often as they need to.
+Each content is one Parquet file, named after its hash:
+``symbol=SPY/timeframe=1d/<sha256>.parquet`` under the imports directory. Backfills of imported
+data read it (:mod:`trading_platform.sources.files.source`), any number of times.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from trading_platform.domain.time import Clock, Timeframe, Window
 
 _COLUMNS = ("time", "open", "high", "low", "close", "volume")
 _READER_VERSION = "1"
-"""Raised when the same bytes and options would be read differently than before."""
+"""Raise it when the same bytes and options would be read differently than before."""
 
 
 _STAGED = ".staged"
 
 
 class Kept(StrEnum):
-    """What keeping a file's bars came to."""
+    """The result of storing a file's bars."""
 
     NEW = "new"
     UNCHANGED = "unchanged"
@@ -46,10 +46,10 @@ class LandedFile:
     """A file of the landing area.
 
     Attributes:
-        path: where it is.
-        imported_at: when; where files overlap, the later import wins.
+        path: its path.
+        imported_at: when it was imported; where files overlap, the later import wins.
         bars: from its first bar to the end of its last.
-        span: the stretch of time it speaks for.
+        span: the interval it covers.
         options: the options that shaped it.
     """
 
@@ -69,7 +69,7 @@ class LandingArea:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._known: dict[Path, tuple[tuple[int, int], LandedFile]] = {}
+        self._cache: dict[Path, tuple[tuple[int, int], LandedFile]] = {}
         self._last_import: datetime | None = None
 
     def keep(
@@ -84,21 +84,21 @@ class LandingArea:
         clock: Clock,
         staged: bool = False,
     ) -> Kept:
-        """Keeps the bars of a content; the same content with the same options a second time changes nothing.
+        """Stores the bars of a content; repeating it with the same options changes nothing.
 
         Args:
             bars: frame of ``BAR_SCHEMA``, one symbol, not empty.
             sha256: hash of the content.
-            symbol: whose bars they are.
-            timeframe: their length.
-            span: the stretch of time the content speaks for.
-            options: the options that shaped the bars; other ones replace what was kept.
-            clock: tells when this is.
-            staged: they are a part of a content, kept under its hash and a number, and not seen before
+            symbol: symbol of the bars.
+            timeframe: length of the bars.
+            span: the interval the content covers.
+            options: the options that shaped the bars; different options replace what was stored.
+            clock: gives the time of import.
+            staged: the bars are a part of a content, stored under its hash and a number, and invisible before
                 :meth:`publish`.
 
         Raises:
-            StoreFull: if there is no space left; nothing of the file is kept.
+            StoreFull: if there is no space left; nothing of the file is stored.
             StoreError: if the directory cannot be written to.
         """
         target = self._folder(symbol, timeframe) / f"{sha256}.parquet"
@@ -116,7 +116,7 @@ class LandingArea:
                 "span_end": span.end.isoformat(),
                 "options": options,
             }
-            # By way of memory: the system's own words for a full disk are clearer than Polars'.
+            # Written to memory first: the system's own message for a full disk is clearer than Polars'.
             body = io.BytesIO()
             bars.select(_COLUMNS).write_parquet(body, compression="zstd", metadata=metadata)
             _write(target.with_name(f"{target.name}{_STAGED}") if staged else target, body.getbuffer())
@@ -125,7 +125,7 @@ class LandingArea:
         return Kept.NEW if before is None else Kept.REPLACED
 
     def has(self, *, sha256: str, symbol: str, timeframe: Timeframe, options: str) -> bool:
-        """Whether the bars of a content, read with these options, are here.
+        """Whether the bars of a content, read with these options, are stored.
 
         Raises:
             StoreError: if its file is damaged.
@@ -134,7 +134,7 @@ class LandingArea:
         return target.exists() and self._read(target).options == f"{_READER_VERSION}|{options}"
 
     def publish(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> None:
-        """Makes the staged parts of a content seen, in their order; interrupted, the first ones are.
+        """Makes the staged parts of a content visible, in order; after an interruption the first ones are visible.
 
         Raises:
             StoreError: if the directory cannot be written to.
@@ -149,13 +149,13 @@ class LandingArea:
             raise _failure(error, folder) from None
 
     def has_all(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> bool:
-        """Whether the parts of a content are here and all of them are seen."""
+        """Whether all parts of a content are stored and visible."""
         folder = self._folder(symbol, timeframe)
         seen = any(folder.glob(f"{sha256}-*.parquet"))
         return seen and not any(folder.glob(f"{sha256}-*{_STAGED}"))
 
     def drop(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> None:
-        """Takes the parts of a content away, seen or not.
+        """Deletes the parts of a content, visible or not.
 
         Raises:
             StoreError: if the directory cannot be written to.
@@ -168,7 +168,7 @@ class LandingArea:
             raise _failure(error, folder) from None
 
     def files(self, symbol: str, timeframe: Timeframe) -> list[LandedFile]:
-        """What was imported for a symbol and timeframe, in the order of import.
+        """The imported files of a symbol and timeframe, in the order of import.
 
         Raises:
             StoreError: if a file there is damaged.
@@ -187,7 +187,7 @@ class LandingArea:
         return self._directory / f"symbol={check_symbol(symbol)}" / f"timeframe={timeframe.value}"
 
     def _timestamp(self, clock: Clock) -> datetime:
-        """The present, but later than every import before it, so that their order can be told."""
+        """The present, but later than every earlier import, so that the order of imports is known."""
         timestamp = clock()
         if self._last_import is not None and timestamp <= self._last_import:
             timestamp = self._last_import + timedelta(microseconds=1)
@@ -197,11 +197,11 @@ class LandingArea:
     def _read(self, path: Path) -> LandedFile:
         state = path.stat()
         mark = (state.st_mtime_ns, state.st_size)
-        known = self._known.get(path)
-        if known is None or known[0] != mark:
-            known = (mark, _describe(path))
-            self._known[path] = known
-        return known[1]
+        cached = self._cache.get(path)
+        if cached is None or cached[0] != mark:
+            cached = (mark, _describe(path))
+            self._cache[path] = cached
+        return cached[1]
 
 
 def _describe(path: Path) -> LandedFile:
@@ -262,7 +262,7 @@ def damaged(path: Path, error: BaseException) -> StoreError:
 
 
 def _write(target: Path, body: memoryview) -> None:
-    """All of the file or nothing of it, also through a power cut."""
+    """Writes the whole file or nothing, even on a power failure."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".partial")
     try:

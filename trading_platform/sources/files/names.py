@@ -1,4 +1,4 @@
-"""What a file's name says about its content: symbol, timeframe, and LEAN's and Kraken's own conventions."""
+"""Information in a file's name: symbol, timeframe, and LEAN's and Kraken's own conventions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FileName:
     """The names of a content: its own, and that of the archive around it.
 
     Attributes:
-        names: paths, the most telling first.
+        names: paths, the most specific first.
     """
 
     names: tuple[str, ...]
@@ -69,7 +69,7 @@ class FileName:
 
     @cached_property
     def timeframe(self) -> Timeframe | None:
-        """The timeframe the name speaks of, if it speaks of one."""
+        """The timeframe in the name, if there is one."""
         if kraken := self._kraken:
             return _KRAKEN_MINUTES.get(kraken["minutes"] or "")
         named = {_TIMEFRAMES[word] for word in self.near_words if word in _TIMEFRAMES}
@@ -83,7 +83,7 @@ class FileName:
 
     @property
     def is_krakens(self) -> bool:
-        """Whether it is a name as Kraken's bulk files have: ``XBTUSD_1440`` for bars, ``XBTUSD`` for trades."""
+        """Whether the name has the form of Kraken's bulk files: ``XBTUSD_1440`` for bars, ``XBTUSD`` for trades."""
         return self._kraken is not None
 
     @property
@@ -92,7 +92,7 @@ class FileName:
 
     @cached_property
     def symbol(self) -> str | None:
-        """The symbol the name speaks of, in the platform's spelling, or None if it cannot be told."""
+        """The symbol in the name, in the platform's spelling, or None if there is none."""
         for name in self.names:
             if found := _symbol_in(_stem(name)):
                 return found
@@ -121,12 +121,12 @@ def _symbol_in(stem: str) -> str | None:
 
 
 def _pair_in(token: str) -> str | None:
-    """A pair of currencies, perhaps with MetaTrader's minutes behind it (``EURUSD60``)."""
+    """A pair of currencies, optionally followed by MetaTrader's minutes (``EURUSD60``)."""
     return next((text for text in (token, token.rstrip("0123456789")) if _is_pair(text)), None)
 
 
 def _is_pair(text: str) -> bool:
-    """Lower-case names count only where they are two known currencies: ``bad.csv`` is no symbol."""
+    """Whether it is a pair; a lower-case name only if it is two known currencies: ``bad.csv`` is not a symbol."""
     return text.isalnum() and guess_pair(text)
 
 

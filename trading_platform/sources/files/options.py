@@ -1,4 +1,4 @@
-"""What a user may say about a file instead of letting it be recognised."""
+"""Options a user can give for a file instead of letting it be recognised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trading_platform.domain.time import Timeframe
 
 
 class FileFormat(StrEnum):
-    """The shapes of files the platform reads; docs/sources/files.md shows a line of each."""
+    """The file formats the platform reads; docs/sources/files.md shows a line of each."""
 
     YAHOO = "yahoo"
     OHLCV = "ohlcv"
@@ -30,7 +30,7 @@ class FileFormat(StrEnum):
 
 
 class PriceSide(StrEnum):
-    """Which price of a quote becomes the price of a bar."""
+    """The price of a quote that becomes the price of a bar."""
 
     BID = "bid"
     ASK = "ask"
@@ -38,7 +38,7 @@ class PriceSide(StrEnum):
 
 
 class DateOrder(StrEnum):
-    """How dates like 01/03/2017 are meant."""
+    """The order of day and month in dates like 01/03/2017."""
 
     MONTH_FIRST = "month-first"
     DAY_FIRST = "day-first"
@@ -46,18 +46,18 @@ class DateOrder(StrEnum):
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What was said about the files; None means: recognise it.
+    """The user's options for files; None means: recognise it.
 
     Attributes:
-        symbol: whose bars they are.
+        symbol: symbol of the bars.
         timeframe: length of the bars.
-        format: the shape of the files.
+        format: format of the files.
         price: the side of quotes that is used.
-        timezone: IANA name of the zone of times written without one.
-        dates: order of day and month where the dates themselves do not tell.
+        timezone: IANA name of the zone of times without a zone.
+        dates: order of day and month if the dates themselves are ambiguous.
 
     Raises:
-        InvalidRequest: for a symbol that is none, or a zone nobody knows.
+        InvalidRequest: for an invalid symbol, or an unknown zone.
     """
 
     symbol: str | None = None
@@ -74,7 +74,7 @@ class ImportOptions:
             _check_zone(self.timezone)
 
     def fingerprint(self) -> str:
-        """The options that change what is read from the same bytes, as text to compare."""
+        """The options that affect how the same bytes are read, as text to compare."""
         parts = (self.timeframe, self.format, self.price, self.timezone, self.dates)
         return "|".join("" if part is None else str(part) for part in parts)
 
@@ -87,17 +87,17 @@ def _check_zone(name: str) -> None:
             f"There is no time zone {name!r}.",
             expected="a name of the IANA time zone database",
             received=repr(name),
-            remedy="write it like UTC, America/New_York or Europe/Berlin",
+            remedy="write it in the form UTC, America/New_York or Europe/Berlin",
         ) from None
 
 
 class FileRejected(MalformedPayload):
-    """A file no row of which can be used; it goes to the quarantine as a whole.
+    """A file without any usable row; it goes to the quarantine as a whole.
 
     Args:
         reason: the rule it breaks.
-        detail: what is wrong with it.
-        rows: how many rows it has, 0 where that cannot be told.
+        detail: a description.
+        rows: number of its rows, 0 if unknown.
     """
 
     def __init__(self, reason: Reason, detail: str, *, rows: int = 0) -> None:
@@ -108,7 +108,7 @@ class FileRejected(MalformedPayload):
 
 
 def unreadable(detail: str) -> FileRejected:
-    """The refusal of a file whose content cannot be made out."""
+    """The rejection of a file with unreadable content."""
     from trading_platform.domain.rejection_reasons import Reason
 
     return FileRejected(Reason.UNREADABLE_FILE, detail)

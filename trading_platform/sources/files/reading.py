@@ -1,7 +1,7 @@
-"""A file's content read completely: recognised, its times settled, its rows screened, its bars made.
+"""Reads a file's content completely: recognises it, converts its times, screens its rows, makes its bars.
 
-The one place where the steps of the other modules come together; it stores nothing. What is kept
-of the result is decided by :mod:`trading_platform.workflows.bars.import_files`.
+It combines the steps of the other modules and stores nothing;
+:mod:`trading_platform.workflows.bars.import_files` stores the result.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from trading_platform.sources.files.tables import Table, read_table
 from trading_platform.sources.files.times import ReadTimes, UtcTimes, read_times, settle
 
 SOURCE = "file"
-"""What stands in the ``source`` column of imported bars."""
+"""The value of the ``source`` column of imported bars."""
 
 ZoneOf = Callable[[str], str]
-"""Gives the name of the zone in which a symbol's exchange keeps its clock."""
+"""Returns the name of the time zone of a symbol's exchange."""
 
 _WIDE = pl.Decimal(38, 9)
-"""Half the sum of two prices of eight decimals has nine."""
+"""Half the sum of two prices of eight decimals has nine decimals."""
 
 _DAY_IN_MS = 86_400_000
 _HALF = pl.lit("0.5").cast(pl.Decimal(2, 1))
@@ -47,20 +47,20 @@ _HALF = pl.lit("0.5").cast(pl.Decimal(2, 1))
 
 @dataclass(frozen=True)
 class FileReading:
-    """What a content gave.
+    """The result of reading a content.
 
     Attributes:
-        symbol: whose bars they are; None where the content was refused before that was known.
-        timeframe: their length, likewise.
+        symbol: symbol of the bars; None if the content was rejected before it was known.
+        timeframe: length of the bars, likewise.
         format: the recognised format, likewise.
-        rows: data records in the content: no header, no blank line.
-        accepted: rows that passed; with the quarantined they are all rows.
-        bars: frame of ``BAR_SCHEMA``: the accepted rows, or what accepted ticks add up to.
+        rows: number of data records: no header, no blank line.
+        accepted: number of accepted rows; with the quarantined ones they are all rows.
+        bars: frame of ``BAR_SCHEMA``: the accepted rows, or the bars of accepted ticks.
         rejected: frame of ``REJECTED_SCHEMA``.
-        span: the stretch of time the content speaks for; None where it gave no bar.
-        assumption: in words, what was taken for granted about it.
-        sha256: hash of the bytes, decompressed: equal for equal content however it is packed; None
-            where the content was refused as a whole.
+        span: the interval the content covers; None if it has no bar.
+        assumption: the assumptions made about it, in words.
+        sha256: hash of the bytes, decompressed: equal for equal content in any packing; None
+            if the content was rejected as a whole.
     """
 
     symbol: str | None
@@ -76,27 +76,27 @@ class FileReading:
 
     @property
     def quarantined(self) -> int:
-        """How many rows were refused."""
+        """The number of rejected rows."""
         return int(self.rejected["row_count"].sum())
 
     @property
     def rejected_whole(self) -> bool:
-        """Whether the content was refused as a whole."""
+        """Whether the content was rejected as a whole."""
         return self.rejected.height == 1 and self.rejected["line"].null_count() == 1
 
 
 def read_content(content: FileContent, options: ImportOptions, *, now: datetime, zone_of: ZoneOf) -> FileReading:
-    """Everything a content holds.
+    """Reads everything in a content.
 
     Args:
-        content: where its bytes and names are.
-        options: what the user said about it.
-        now: the present; bars that have not ended by then are refused.
-        zone_of: the zone of a symbol's exchange, for times that are local to it.
+        content: its bytes and names.
+        options: the user's options.
+        now: the present; bars that have not ended by then are rejected.
+        zone_of: gives the zone of a symbol's exchange, for times that are local to it.
 
     Raises:
-        InvalidRequest: if the symbol or the timeframe cannot be told and was not said.
-        QualityError: if rows were lost on the way, which nothing may do.
+        InvalidRequest: if the symbol or the timeframe is neither recognised nor given.
+        QualityError: if rows were lost on the way, which would be a defect.
     """
     name = FileName(content.names)
     try:
@@ -111,7 +111,7 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
             f"Rows of {content.origin} were lost while it was read.",
             expected=f"accepted + quarantined = {reading.rows} rows",
             received=f"{reading.accepted} accepted, {reading.quarantined} quarantined",
-            remedy="report this as a defect; nothing of the file was kept",
+            remedy="report this as a defect; nothing of the file was stored",
         )
     return replace(reading, sha256=hashlib.sha256(data).hexdigest())
 
@@ -127,7 +127,7 @@ def _whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading
 
 @dataclass(frozen=True)
 class ContentTask:
-    """What is known of a content once its table and layout are."""
+    """A content after its table and layout have been recognised."""
 
     table: Table
     layout: Layout
@@ -179,11 +179,11 @@ def _read(
 
 
 def symbol_of(name: FileName, options: ImportOptions) -> str:
-    """Whose prices a content holds, as said or as its name tells."""
+    """The symbol of a content, as given or as in its name."""
     symbol = options.symbol or name.symbol
     if symbol is None:
         raise InvalidRequest(
-            f"The name of {name.names[0]} does not say whose prices it holds.",
+            f"The name of {name.names[0]} does not contain a symbol.",
             expected="a name that begins with the symbol, such as SPY_daily.csv or ETH_BTC-5m.feather",
             received=name.stem,
             remedy="give the symbol with --symbol",
@@ -192,7 +192,7 @@ def symbol_of(name: FileName, options: ImportOptions) -> str:
 
 
 def times_of(table: Table, layout: Layout, name: FileName, options: ImportOptions) -> ReadTimes:
-    """The times of the rows, before it is settled where they were kept."""
+    """The times of the rows, before their zone is applied."""
     column = table.frame[layout.roles["time"]]
     if layout.since_midnight and name.lean_day is not None:
         return _since_midnight(column, name.lean_day)
@@ -202,7 +202,7 @@ def times_of(table: Table, layout: Layout, name: FileName, options: ImportOption
 
 
 def _since_midnight(column: pl.Series, day: date) -> ReadTimes:
-    """Milliseconds of a day; a few files run over its end, none further than another day."""
+    """Milliseconds of a day; a few files run over its end, none by more than a day."""
     elapsed = column.cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
     plausible = elapsed.set(~elapsed.is_between(0, 2 * _DAY_IN_MS), None)
     midnight = datetime.combine(day, datetime.min.time())
@@ -212,18 +212,18 @@ def _since_midnight(column: pl.Series, day: date) -> ReadTimes:
 
 
 def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: ImportOptions, *, rows: int) -> Timeframe:
-    """Told, or named by the file, or the commonest step between its times.
+    """The timeframe: as given, as in the file's name, or the commonest step between its times.
 
     Raises:
-        FileRejected: if the rows are further apart or closer than any timeframe that is stored.
-        InvalidRequest: if nothing tells.
+        FileRejected: if the distance of the rows fits no stored timeframe.
+        InvalidRequest: if it is neither given nor recognised.
     """
     if layout.kind in (Kind.TRADES, Kind.QUOTES):
         return _tick_timeframe(options)
     step = times.step
     if options.timeframe is not None:
         if step is not None and step < options.timeframe.duration:
-            detail = f"its rows are {_words(step)} apart, too close for {options.timeframe.value} bars"
+            detail = f"its rows are {_step_text(step)} apart, too close for {options.timeframe.value} bars"
             raise FileRejected(Reason.UNSUPPORTED, detail, rows=rows)
         return options.timeframe
     if layout.interval_named:
@@ -234,7 +234,7 @@ def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: Import
         if timeframe.duration == step:
             return timeframe
     stored = ", ".join(Timeframe)
-    raise FileRejected(Reason.UNSUPPORTED, f"its rows are {_words(step)} apart; stored are {stored}", rows=rows)
+    raise FileRejected(Reason.UNSUPPORTED, f"its rows are {_step_text(step)} apart; stored are {stored}", rows=rows)
 
 
 def _tick_timeframe(options: ImportOptions) -> Timeframe:
@@ -244,7 +244,7 @@ def _tick_timeframe(options: ImportOptions) -> Timeframe:
             "Ticks cannot be imported as daily bars.",
             expected="1m, 5m or 1h",
             received=timeframe.value,
-            remedy="leave --timeframe out: ticks become 1m bars, and longer bars come from those",
+            remedy="leave --timeframe out: ticks become 1m bars, and longer bars are rolled up from those",
         )
     return timeframe
 
@@ -258,7 +258,7 @@ def _named_timeframe(name: FileName, times: ReadTimes, rows: int) -> Timeframe:
         raise FileRejected(Reason.UNREADABLE_TIME, "none of its rows has a readable time", rows=rows)
     if name.timeframe is None:
         raise InvalidRequest(
-            f"{name.names[0]} has a single time, which does not tell how long its bars are.",
+            f"{name.names[0]} has a single time, so the length of its bars is unknown.",
             expected="at least two times, or a name such as SPY_daily.csv or ETH_BTC-5m.feather",
             received=name.stem,
             remedy="give the length with --timeframe",
@@ -266,25 +266,25 @@ def _named_timeframe(name: FileName, times: ReadTimes, rows: int) -> Timeframe:
     return name.timeframe
 
 
-def _words(step: timedelta) -> str:
+def _step_text(step: timedelta) -> str:
     if step.days:
         return f"{step.days} days" if step.days > 1 else "a day"
     return f"{step.total_seconds():g} s"
 
 
 def zone_for(task: ContentTask, zone_of: ZoneOf) -> tuple[str, str]:
-    """The zone of times written without one, and in words why."""
+    """The zone of times without a zone, and the reason in words."""
     if task.options.timezone is not None:
-        return task.options.timezone, "as told"
+        return task.options.timezone, "as given"
     if task.layout.zone is not None:
         return task.layout.zone, f"the zone of {task.layout.format.value} files"
     if task.layout.local:
         return zone_of(task.symbol), f"the zone of {task.symbol}'s exchange"
-    return "UTC", "nothing says otherwise; --timezone does"
+    return "UTC", "the default; --timezone changes it"
 
 
 def _raw(task: ContentTask, settled: UtcTimes) -> pl.DataFrame:
-    """The rows as the rules want them, with a column ``fault`` for what is wrong before any rule."""
+    """The rows in the input form of the rules, with a column ``fault`` for errors found before any rule."""
     table, roles = task.table, task.layout.roles
     fields = _tick_fields(task) if task.is_ticks else _bar_fields(task)
     time_text = table.frame[roles["time"]].cast(pl.String)
@@ -300,7 +300,7 @@ def _raw(task: ContentTask, settled: UtcTimes) -> pl.DataFrame:
 
 
 def faults_of(task: ContentTask, settled: UtcTimes, time_text: pl.Series) -> pl.Series:
-    """What is wrong with a row before its values are looked at, as reason and detail in one text."""
+    """Errors of rows found before their values are checked, as reason and detail in one text."""
     frame = pl.DataFrame({"fit": task.table.faults, "skipped": settled.nonexistent, "time": time_text})
     suspicious = task.layout.roles.get("suspicious")
     marked = task.table.frame[suspicious].cast(pl.String).str.strip_chars() == "1" if suspicious else None
@@ -320,7 +320,7 @@ def faults_of(task: ContentTask, settled: UtcTimes, time_text: pl.Series) -> pl.
 
 
 def rejected_early(raw: pl.DataFrame) -> pl.DataFrame:
-    """The rows with something in their column ``fault``, in ``REJECTED_SCHEMA``."""
+    """The rows with a value in their column ``fault``, in ``REJECTED_SCHEMA``."""
     faulty = raw.filter(pl.col("fault").is_not_null())
     if faulty.is_empty():
         return empty_rejected()
@@ -350,15 +350,15 @@ def _tick_fields(task: ContentTask) -> pl.DataFrame:
 
 
 def texts_of(task: ContentTask, role: str) -> pl.Series:
-    """A column as text; a missing value in a column that exists is the empty text."""
+    """A column as text; a missing value in an existing column is the empty text."""
     column = task.table.frame[task.layout.roles[role]]
     return column.cast(pl.String, strict=False).fill_null("").str.strip_chars()
 
 
 def _carried(texts: pl.Series, task: ContentTask) -> pl.Series:
-    """One side of quotes that update one side at a time: the last known value goes on.
+    """One side of quotes that update one side at a time: the last known value is carried forward.
 
-    What the source itself marks as suspicious is not carried on.
+    Values that the source itself marks as suspicious are not carried.
     """
     empty = texts == ""
     if "suspicious" in task.layout.roles:
@@ -369,7 +369,7 @@ def _carried(texts: pl.Series, task: ContentTask) -> pl.Series:
 
 
 def _side(task: ContentTask, bid: pl.Series, ask: pl.Series) -> pl.Series:
-    """The chosen price of a quote as text; where it cannot be had, the text that is to blame."""
+    """The chosen price of a quote as text; if it is unavailable, the text that is the cause."""
     if task.options.price is PriceSide.BID:
         return scaled(task, _blank_zero(task, bid))
     if task.options.price is PriceSide.ASK:
@@ -393,7 +393,7 @@ def _blank_zero(task: ContentTask, texts: pl.Series) -> pl.Series:
 
 
 def scaled(task: ContentTask, texts: pl.Series) -> pl.Series:
-    """Integer prices brought to their size exactly; what is no number stays as it is, to be refused."""
+    """Integer prices scaled exactly; text that is not a number is left unchanged and rejected later."""
     if task.layout.scale == 1:
         return texts
     frame = pl.DataFrame({"text": texts})
@@ -409,7 +409,7 @@ def _screen(task: ContentTask, raw: pl.DataFrame, now: datetime) -> Screened:
 
 
 def reject_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -> Screened:
-    """The same, bars whose interval has not ended at ``now`` among the refused."""
+    """The same, with bars that have not ended at ``now`` among the rejected."""
     running = pl.col("time") + timeframe.duration > now
     unfinished = screened.accepted.filter(running)
     if unfinished.is_empty():
@@ -448,7 +448,7 @@ def _bars_of_ticks(task: ContentTask, ticks: pl.DataFrame, now: datetime) -> pl.
         window=Window(first, last + timedelta(microseconds=1)),
         fill=False,
     )
-    if task.is_quotes:  # quotes tell nothing of what was traded
+    if task.is_quotes:  # quotes have no traded volume
         bars = bars.with_columns(volume=pl.lit(None, dtype=BAR_SCHEMA["volume"]))
     return final_bars(bars, task.timeframe, now)
 
@@ -459,7 +459,7 @@ def _extremes(frame: pl.DataFrame) -> tuple[datetime, datetime]:
 
 
 def _span(task: ContentTask, bars: pl.DataFrame, zone_of: ZoneOf) -> Window | None:
-    """From the first bar to the end of the last; a LEAN file of one day speaks for all of that day."""
+    """From the first bar to the end of the last; a LEAN file of one day covers all of that day."""
     if bars.is_empty():
         return None
     first, last = _extremes(bars)
@@ -478,7 +478,7 @@ def _assumption(task: ContentTask, settled: UtcTimes) -> str:
     if task.is_quotes:
         parts.append(f"{task.options.price.value} of bid and ask, no volume")
     if task.is_ticks:
-        parts.append(f"{task.timeframe.value} bars made of its ticks")
+        parts.append(f"{task.timeframe.value} bars made from its ticks")
     if task.layout.scale != 1:
         parts.append(f"prices divided by {task.layout.scale}")
     if task.table.header is None and task.layout.kind is Kind.BARS:
@@ -487,7 +487,7 @@ def _assumption(task: ContentTask, settled: UtcTimes) -> str:
 
 
 def with_records(rejected: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """The refused rows with the text they stood as."""
+    """The rejected rows with their original text."""
     if rejected.is_empty():
         return rejected
     positions = table.lines.search_sorted(rejected["line"])

@@ -1,4 +1,4 @@
-"""Imported bars as a ``BarSource``: what ``trading-platform backfill`` asks for instruments of source ``file``."""
+"""Imported bars as a ``BarSource``: the source of ``trading-platform backfill`` for instruments of source ``file``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from trading_platform.sources.files.reading import SOURCE
 _DAY = timedelta(days=1)
 
 LONGEST_GAP = timedelta(days=7)
-"""A longer stretch without a bar separates two recordings in an intraday file, which says nothing of
-the time between them; a shorter one is a hole in one, and proven empty: holidays and outages look so."""
+"""A longer interval without a bar separates two recordings in an intraday file, which covers none of the
+time between them. A shorter one is part of a recording and confirmed empty, such as holidays and outages."""
 
 
 class FileSource:
-    """The landing area, asked like any other source.
+    """The landing area as a source of bars.
 
     Args:
-        imports_directory: where the landing area is; it need not exist.
+        imports_directory: directory of the landing area; it need not exist.
     """
 
     name = SOURCE
-    recorded = True  # what was imported answers the same each time
+    recorded = True  # imported files return the same each time
 
     def __init__(self, imports_directory: Path) -> None:
         self._directory = imports_directory
@@ -37,19 +37,19 @@ class FileSource:
         self._recordings: dict[tuple[Path, datetime], list[Window]] = {}
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
-        """Years of daily bars at once, a month of intraday ones: a transaction of tens of thousands of rows."""
+        """Years of daily bars, a month of intraday ones: a transaction of tens of thousands of rows."""
         return timedelta(days=31) if timeframe.is_intraday else timedelta(days=36_600)
 
     def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
-        """What the imported files speak for; nothing if nothing was imported."""
+        """The windows that the imported files cover; none if nothing was imported."""
         files = self._landing.files(instrument.symbol, timeframe)
-        return tuple(Window.merge(part for file in files for part in self._spoken_for(file, timeframe)))
+        return tuple(Window.merge(part for file in files for part in self._covered(file, timeframe)))
 
     def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
         """The imported bars of a window; of several imports of a time the latest wins.
 
-        Answered is what the files speak for: of daily files their whole span, of intraday files each
-        recording in it. Refused rows are in the quarantine since the import.
+        The response covers what the files cover: daily files their whole span, intraday files each
+        recording in them. Rejected rows have been in the quarantine since the import.
 
         Raises:
             StoreError: if the landing area is damaged or cannot be read.
@@ -64,16 +64,13 @@ class FileSource:
             .drop("rank")
         )
         answered = Window.merge(
-            part
-            for file in files
-            for spoken_for in self._spoken_for(file, timeframe)
-            if (part := spoken_for.intersect(window))
+            part for file in files for covered in self._covered(file, timeframe) if (part := covered.intersect(window))
         )
         origin = f"{self._directory}: {len(files)} imported files of {symbol} {timeframe.value}"
-        note = None if answered == [window] else "no imported file speaks for the rest"
+        note = None if answered == [window] else "no imported file covers the rest"
         return BarResponse(bars, empty_rejected(), tuple(answered), origin, note)
 
-    def _spoken_for(self, file: LandedFile, timeframe: Timeframe) -> list[Window]:
+    def _covered(self, file: LandedFile, timeframe: Timeframe) -> list[Window]:
         if not timeframe.is_intraday:
             return [file.span]
         key = (file.path, file.imported_at)
@@ -93,7 +90,7 @@ def _whole_days(window: Window) -> Window:
 
 
 def _recordings(times: pl.Series, span: Window) -> list[Window]:
-    """The UTC days that have bars, bridged over short holes, within a span."""
+    """The UTC days that have bars, joined across short gaps, within a span."""
     days = times.dt.truncate("1d").unique().sort()
     begins = days.diff().fill_null(timedelta.max) > LONGEST_GAP + _DAY
     grouped = pl.DataFrame({"day": days, "recording": begins.cum_sum()}).group_by("recording", maintain_order=True)

@@ -1,6 +1,6 @@
-"""Bytes turned into rows and columns, whatever the container: text, JSON, Parquet or Feather.
+"""Parses bytes to rows and columns, from any container: text, JSON, Parquet or Feather.
 
-What the columns mean is for :mod:`trading_platform.sources.files.formats`.
+:mod:`trading_platform.sources.files.formats` recognises the columns.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _MOST_ROWS = 200_000_000
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a content, not yet understood.
+    """Rows of a content, not interpreted yet.
 
     Attributes:
-        header: the columns' names, None where the content has none.
-        frame: columns ``c0``, ``c1`` …: text, or typed where the container is.
-        lines: the line of the text or row of the container each row stands in, from 1.
-        faults: why a row does not fit the columns, null where it does.
+        header: the columns' names, None if the content has no header.
+        frame: columns ``c0``, ``c1`` …: text, or typed if the container is.
+        lines: the line of the text or row of the container of each row, from 1.
+        faults: why a row does not fit the columns, null if it does.
         container: ``csv``, ``json``, ``parquet`` or ``feather``.
-        texts: the rows as they stood, where that is at hand; else they are rebuilt when asked for.
+        texts: the original rows, if available; else they are rebuilt on request.
     """
 
     header: tuple[str, ...] | None
@@ -45,11 +45,11 @@ class Table:
 
     @property
     def height(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return self.frame.height
 
     def records(self, positions: pl.Series) -> pl.Series:
-        """The rows at these positions, as they stood."""
+        """The original rows at these positions."""
         if self.texts is not None:
             return self.texts.gather(positions)
         names = self.header or self.frame.columns
@@ -63,10 +63,10 @@ def read_table(data: bytes, is_header: Callable[[list[str]], bool]) -> Table:
 
     Args:
         data: its bytes, decompressed.
-        is_header: tells a line of column names from a row.
+        is_header: distinguishes a line of column names from a row.
 
     Raises:
-        FileRejected: if no rows can be made out.
+        FileRejected: if no rows can be read.
     """
     if data[:4] == b"PAR1":
         return _typed(data, "parquet")
@@ -135,7 +135,7 @@ def _read_text(text: str, is_header: Callable[[list[str]], bool]) -> Table:
 
 
 def lines_of(text: str) -> pl.DataFrame:
-    """The lines that are not blank, with their numbers."""
+    """The lines that are not blank, with their line numbers."""
     lines = pl.read_lines(
         io.BytesIO(text.encode("utf-8", "replace")), name="record", row_index_name="line", row_index_offset=1
     )
@@ -143,7 +143,7 @@ def lines_of(text: str) -> pl.DataFrame:
 
 
 def fields_of(line: str, separator: str) -> list[str]:
-    """The fields of one line; quotes around a field are taken off."""
+    """The fields of one line; quotes around a field are removed."""
     if '"' not in line:
         return line.split(separator)
     return [field.strip('"') for field in re.findall(_field_pattern(separator), separator + line)]
@@ -155,7 +155,7 @@ def _field_pattern(separator: str) -> str:
 
 
 def _separator(sample: list[str]) -> str:
-    """The first of the usual separators that divides most lines alike; a comma divides least reliably."""
+    """The first of the usual separators that splits most lines alike; a comma is the least reliable."""
     best, best_score = ",", 0.0
     for candidate in _SEPARATORS:
         widths = [len(fields_of(line, candidate)) for line in sample]
@@ -171,16 +171,16 @@ def _separator(sample: list[str]) -> str:
 def _find_header(
     sample: list[str], separator: str, is_header: Callable[[list[str]], bool]
 ) -> tuple[tuple[str, ...] | None, int]:
-    """The header and how many lines come before the first row.
+    """The header and the number of lines before the first row.
 
-    Some vendors put an address or a title above the header.
+    Some vendors write an address or a title above the header.
     """
     for position, line in enumerate(sample[:_PREAMBLE]):
         fields = [field.strip() for field in fields_of(line, separator)]
         if is_header(fields):
             return tuple(fields), position + 1
     first = fields_of(sample[0], separator)
-    if not any(re.search(r"\d", field) for field in first):  # names, if unknown ones
+    if not any(re.search(r"\d", field) for field in first):  # names, though unknown ones
         return tuple(field.strip() for field in first), 1
     return None, 0
 
@@ -191,7 +191,7 @@ def _usual_width(sample: list[str], separator: str) -> int:
 
 
 def split_rows(records: pl.Series, separator: str, width: int, *, quoted: bool) -> pl.DataFrame:
-    """The fields of rows as text columns ``c0``, ``c1`` …; null where a row has fewer."""
+    """The fields of rows as text columns ``c0``, ``c1`` …; null if a row has fewer."""
     names = [f"c{index}" for index in range(width)]
     if not quoted:
         parts = records.str.split_exact(separator, width - 1) if width > 1 else records.to_frame().to_struct()
@@ -209,7 +209,7 @@ def split_rows(records: pl.Series, separator: str, width: int, *, quoted: bool) 
 
 
 def extra_fields(records: pl.Series, separator: str, width: int, *, quoted: bool) -> pl.Series:
-    """Rows with more fields than the table has columns: their numbers would land in the wrong column."""
+    """Finds rows with more fields than the table has columns: their numbers would shift to the wrong column."""
     trimmed = records.str.strip_chars_end(separator + " ")
     if quoted:
         found = (separator + trimmed).str.count_matches(_field_pattern(separator))
@@ -217,9 +217,7 @@ def extra_fields(records: pl.Series, separator: str, width: int, *, quoted: bool
         found = trimmed.str.count_matches(separator, literal=True) + 1
     counted = pl.DataFrame({"found": found})
     return counted.select(
-        fault=pl.when(pl.col("found") > width).then(
-            pl.format("{} fields where there should be {}", "found", pl.lit(width))
-        )
+        fault=pl.when(pl.col("found") > width).then(pl.format("{} fields instead of {}", "found", pl.lit(width)))
     )["fault"]
 
 
@@ -228,7 +226,7 @@ _JSON_ROWS = re.compile(r"\A\s*\[\s*\[(?P<body>.*)\]\s*\]\s*\Z", re.DOTALL)
 
 
 def _read_json(text: str, is_header: Callable[[list[str]], bool]) -> Table:
-    """Rows as lists keep their numbers' digits; rows as objects go through the JSON reader."""
+    """Parses rows as lists with all digits of their numbers, rows as objects with the JSON reader."""
     if rows := _JSON_ROWS.match(text):
         body = _JSON_ROW_BREAK.sub("\n", re.sub(r"[\r\n]+", " ", rows["body"]))
         if re.search(r"[\[\]{}]", body) is None:

@@ -1,7 +1,7 @@
-"""Times as files write them, turned into UTC.
+"""Converts the times in files to UTC.
 
-Which column holds them is told by :mod:`trading_platform.sources.files.formats`; nothing here
-knows of formats of files, only of times.
+:mod:`trading_platform.sources.files.formats` knows which column holds them; this module depends on no
+file format.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class ReadTimes:
-    """Times before it is settled where they were kept.
+    """Times before their zone is applied.
 
     Attributes:
-        wall: what the clock showed, without zone, null where unreadable.
-        utc: the moment, where the text itself says it (zone or epoch); None for naive times.
+        wall: the local time, without zone, null if unreadable.
+        utc: the time in UTC, if the text itself has it (zone or epoch); None for naive times.
         is_epoch: whether they are counts since 1970.
     """
 
@@ -67,7 +67,7 @@ class ReadTimes:
 
     @property
     def step(self) -> timedelta | None:
-        """The commonest distance between neighbouring times; of equally common ones the shortest."""
+        """The commonest distance between neighbouring times; the shortest of equally common ones."""
         return commonest_step(self.wall if self.utc is None else self.utc.dt.replace_time_zone(None))
 
 
@@ -81,14 +81,14 @@ def commonest_step(times: pl.Series) -> timedelta | None:
 
 
 def read_times(values: pl.Series, order: DateOrder | None) -> ReadTimes:
-    """Times out of a column of text, of counts since 1970, or of dates and times already.
+    """Reads times from a column of text, of counts since 1970, or of dates and times.
 
     Args:
-        values: the column as the file has it.
-        order: what dates like 01/03/2017 mean, where the user said so.
+        values: the column as in the file.
+        order: order of day and month in dates like 01/03/2017, if the user gave it.
 
     Raises:
-        FileRejected: if dates can be read both ways and nobody said which is meant.
+        FileRejected: if dates can be read both ways and the order was not given.
     """
     if isinstance(values.dtype, pl.Datetime):
         return _typed(values)
@@ -116,9 +116,9 @@ def _typed(values: pl.Series) -> ReadTimes:
 
 
 def _epoch(texts: pl.Series) -> ReadTimes:
-    """Counts of seconds, milliseconds, microseconds or nanoseconds, told apart by their size row by row.
+    """Counts of seconds, milliseconds, microseconds or nanoseconds, distinguished by their size row by row.
 
-    Binance's files went from milliseconds to microseconds in 2025, so one history holds both.
+    Binance's files changed from milliseconds to microseconds in 2025, so one history holds both.
     """
     digits = texts.str.extract(r"^(\d+)(?:\.\d*)?$").cast(pl.Int64, strict=False)
     fraction = (
@@ -171,13 +171,13 @@ def _attempt(texts: pl.Series, format_: str) -> pl.Series:
 
 
 def _plausible(times: pl.Series) -> pl.Series:
-    """The same, null outside the years that markets have data of: ``%Y`` takes "17" for the year 17."""
+    """The same times, null outside the years with market data: ``%Y`` parses "17" as the year 17."""
     year = times.dt.year()
     return times.set(~year.is_between(_EARLIEST_YEAR, _LATEST_YEAR).fill_null(value=True), None)
 
 
 def _parse(texts: pl.Series, best: str, formats: tuple[str, ...], *, aware: bool = False) -> pl.Series:
-    """All of ``texts`` by the format that fits most; what it leaves, by the others of its kind."""
+    """Parses ``texts`` by the best format; the rest by the other formats of its kind."""
     parsed = _attempt(texts, best)
     if aware:
         parsed = parsed.dt.convert_time_zone("UTC")
@@ -191,7 +191,7 @@ def _parse(texts: pl.Series, best: str, formats: tuple[str, ...], *, aware: bool
 
 
 def _order_of(texts: pl.Series, by_order: dict[DateOrder, tuple[str, int]]) -> DateOrder:
-    """Month or day first, by which of them reads more of the column."""
+    """Month or day first: the order that parses more of the column."""
     readable = {
         which: texts.len() - _parse(texts, best, _BY_ORDER[which]).null_count() for which, (best, _) in by_order.items()
     }
@@ -199,7 +199,7 @@ def _order_of(texts: pl.Series, by_order: dict[DateOrder, tuple[str, int]]) -> D
     if month_first == day_first:
         raise FileRejected(
             Reason.UNSUPPORTED,
-            "its dates can be read month first or day first; say which with --dates month-first or --dates day-first",
+            "its dates can be read month first or day first; choose with --dates month-first or --dates day-first",
             rows=texts.len(),
         )
     return DateOrder.MONTH_FIRST if month_first > day_first else DateOrder.DAY_FIRST
@@ -207,12 +207,12 @@ def _order_of(texts: pl.Series, by_order: dict[DateOrder, tuple[str, int]]) -> D
 
 @dataclass(frozen=True)
 class UtcTimes:
-    """Times settled.
+    """Times in UTC.
 
     Attributes:
         time: UTC, null where there is none.
-        nonexistent: true for rows whose wall time was skipped by a change of clocks.
-        assumption: in words, how the file's times were understood.
+        nonexistent: true for rows with a local time that was skipped by a change of clocks.
+        assumption: how the file's times were interpreted, in words.
     """
 
     time: pl.Series
@@ -221,13 +221,13 @@ class UtcTimes:
 
 
 def settle(times: ReadTimes, *, daily: bool, ticks: bool, zone: Callable[[], tuple[str, str]]) -> UtcTimes:
-    """Times in UTC.
+    """Converts times to UTC.
 
     Args:
-        times: what was read.
-        daily: they are dates of daily bars: midnight UTC of the date, whatever the zone.
-        ticks: equal times are nothing unusual (matters only where clocks were set back).
-        zone: gives the zone of naive times and the words for why, when needed.
+        times: the times read.
+        daily: they are dates of daily bars: midnight UTC of the date, in any zone.
+        ticks: equal times are normal (matters only where clocks were set back).
+        zone: gives the zone of naive times and the reason in words, when needed.
     """
     none = pl.repeat(value=False, n=times.wall.len(), dtype=pl.Boolean, eager=True)
     if daily and not times.is_epoch and _mostly_midnights(times.wall):
@@ -244,7 +244,7 @@ def settle(times: ReadTimes, *, daily: bool, ticks: bool, zone: Callable[[], tup
 
 
 def _mostly_midnights(wall: pl.Series) -> bool:
-    """Whether these are dates; a stray time among them is then left for the rules to refuse."""
+    """Whether these are dates; a stray time among them is then rejected by the rules."""
     return bool(((wall.dt.truncate("1d") == wall).mean() or 0) > 0.5)  # type: ignore[operator]  # noqa: PLR2004
 
 
@@ -258,15 +258,15 @@ def _localised(wall: pl.Series, zone: str, why: str, *, ticks: bool) -> UtcTimes
     if twice.any():
         chosen = earliest.zip_with(~(twice & _second_pass(wall, twice, ticks=ticks)), latest)
         words += (
-            f"; {twice.sum()} in an hour that came twice: the first pass until the times step back, then the second"
+            f"; {twice.sum()} in an hour that occurred twice: the first pass until the times step back, then the second"
         )
     return UtcTimes(chosen.dt.convert_time_zone("UTC").cast(TIME), nonexistent, words)
 
 
 def _second_pass(wall: pl.Series, twice: pl.Series, *, ticks: bool) -> pl.Series:
-    """Which of the ambiguous rows belong to the second pass of the hour: those after a step back.
+    """The ambiguous rows of the second pass of the hour: those after a step back.
 
-    Two bars cannot share a time, so for them standing still is a step back too.
+    Two bars cannot share a time, so for bars an equal time is a step back, too.
     """
     known = wall.drop_nulls()
     descending = known.len() > 1 and known[0] > known[-1]

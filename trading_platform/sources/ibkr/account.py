@@ -1,4 +1,4 @@
-"""What the account holds and what was done in it today, as Interactive Brokers tells it; nothing is ordered here."""
+"""Balances, positions and today's executions of an account at Interactive Brokers; read only."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class IbkrAccount:
     """Balances, positions and executions of one account; a ``BrokerAccount``.
 
     Args:
-        client: asks Interactive Brokers.
-        account: which account; None: the only one of the login.
-        clock: tells the time.
+        client: client of Interactive Brokers.
+        account: account id; None: the only one of the login.
+        clock: the present.
     """
 
     name = "ibkr"
@@ -45,37 +45,37 @@ class IbkrAccount:
 
         Raises:
             ConfigurationError: if the login has several accounts and none was named.
-            SourceError: if it cannot be had.
+            SourceError: if they are not available.
         """
         found = self._client.balances()
         return balances_of(found, self._only(value.account for value in found), self._clock())
 
     def positions(self) -> list[BrokerPosition]:
-        """What is held now, one a symbol, by symbol; none of quantity zero.
+        """The current positions, one per symbol, by symbol; none of quantity zero.
 
         Raises:
             ConfigurationError: if the login has several accounts and none was named.
-            SourceError: if it cannot be had.
+            SourceError: if they are not available.
         """
         found = self._client.positions()
         return positions_of(found, self._only(position.account for position in found), self._clock())
 
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
-        """The executions in ``[start, end)``, in order of time, corrected ones as corrected.
+        """The executions in ``[start, end)``, in order of time, with corrections applied.
 
         Raises:
             ConfigurationError: if the login has several accounts and none was named.
-            SourceRejected: if ``start`` is before the gateway's midnight: earlier executions are not told any more.
-            SourceError: if they cannot be had.
+            SourceRejected: if ``start`` is before the gateway's midnight: earlier executions are not available.
+            SourceError: if they are not available.
         """
         zone = self._client.gateway.zone
         midnight = self._clock().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
         if start < midnight:
             raise SourceRejected(
-                "Interactive Brokers tells the executions of the day only.",
+                "Interactive Brokers provides the executions of the current day only.",
                 expected=f"a start from {midnight.astimezone(UTC).isoformat()} on",
                 received=start.isoformat(),
-                remedy="ask each day after the close (IBKR_TIMEZONE says whose day); earlier ones are in statements",
+                remedy="request each day after the close (IBKR_TIMEZONE sets the day); earlier ones are in statements",
             )
         found = self._client.executions()
         fills = fills_of(found, self._only(fill.execution.acctNumber for fill in found))
@@ -88,15 +88,15 @@ class IbkrAccount:
         if len(several) > 1:
             raise ConfigurationError(
                 "The login has several accounts.",
-                expected="the one that the platform trades",
+                expected="the account that the platform trades",
                 received=", ".join(several),
-                remedy="name it: IBKR_ACCOUNT",
+                remedy="set IBKR_ACCOUNT to it",
             )
         return several[0] if several else None
 
 
 def balances_of(found: Iterable[AccountValue], account: str | None, as_of: datetime) -> list[BrokerBalance]:
-    """The cash of an account, by currency; the total in its base currency is none of its assets."""
+    """The cash of an account, by currency, without the total in its base currency."""
     balances = [
         BrokerBalance(BROKER, value.account, value.currency, round_amount(Decimal(value.value)), as_of)
         for value in found
@@ -106,7 +106,7 @@ def balances_of(found: Iterable[AccountValue], account: str | None, as_of: datet
 
 
 def positions_of(found: Iterable[Position], account: str | None, as_of: datetime) -> list[BrokerPosition]:
-    """The positions of an account; what has no quantity is none."""
+    """The positions of an account, without those of quantity zero."""
     positions = []
     for position in found:
         quantity = number(position.position)
@@ -126,10 +126,10 @@ def positions_of(found: Iterable[Position], account: str | None, as_of: datetime
 
 
 def fills_of(found: Iterable[Fill], account: str | None) -> list[BrokerFill]:
-    """The executions of an account. Of an execution and its corrections the last counts.
+    """The executions of an account. Of an execution and its corrections the last one counts.
 
     Raises:
-        MalformedPayload: for an execution that says neither bought nor sold, or without quantity or price.
+        MalformedPayload: for an execution without a side, quantity or price.
     """
     last: dict[str, Fill] = {}
     for fill in found:
@@ -168,7 +168,7 @@ def _fill(fill: Fill) -> BrokerFill:
 
 
 def _per_unit(position: Position) -> Decimal | None:
-    """The average cost of a unit: of contracts with a multiplier it is told of a whole contract."""
+    """The average cost of a unit; for contracts with a multiplier the API reports it per contract."""
     cost = number(position.avgCost)
     if cost is None:
         return None

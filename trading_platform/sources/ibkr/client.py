@@ -1,7 +1,7 @@
-"""Asks Interactive Brokers from synchronous code: contracts, bars, balances, positions, executions.
+"""Synchronous client of Interactive Brokers: contracts, bars, balances, positions, executions.
 
-The connection lives on an event loop in a thread of its own, is opened by the first question and again by the next
-one after it broke. Any number of threads may ask at once; each waits for its own answer, within the budget.
+The connection runs on an event loop in its own thread. The first request opens it, and the first one after a
+break opens it again. Any number of threads may send requests; each waits for its own response and the rate limiter.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 RESPONSE_SECONDS = 60.0
-"""How long an answer may take; the gateway itself gives up after that."""
+"""Timeout of a response; the gateway itself times out after that."""
 
 _ATTEMPTS = 3
 _END_SECONDS = 5.0
 
 
 class IbkrClient:
-    """Asks over one connection; close it when done.
+    """A client over one connection; close it after use.
 
     Args:
-        gateway: where TWS or the gateway is.
-        rate_limiter: keeps to the limits, together with all who use the account.
+        gateway: address of TWS or the gateway.
+        rate_limiter: enforces the limits, together with all processes that use the account.
         limit: the limits of requests for bars.
-        maintenance: when Interactive Brokers is expected to be away.
-        clock: tells the time.
+        maintenance: expected downtimes of Interactive Brokers.
+        clock: the present.
         sleep: waits between attempts to connect.
-        response_seconds: how long an answer may take.
-        greeting: seconds the gateway may take to greet.
+        response_seconds: timeout of a response.
+        greeting: timeout of the gateway's handshake, seconds.
         backoff: the waits between attempts to connect.
     """
 
@@ -80,55 +80,55 @@ class IbkrClient:
         self._contracts: dict[Instrument, Qualified] = {}
         self._connecting = threading.Lock()
         self._sending = threading.Lock()
-        self._one_at_a_time = threading.Lock()  # for what the library keeps one answer of
+        self._one_at_a_time = threading.Lock()  # for requests of which the library keeps only one response
         self._ahead: timedelta | None = None
         self._open = threading.BoundedSemaphore(MOST_OPEN)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def contract(self, instrument: Instrument) -> Qualified:
-        """The contract an instrument is; asked for once.
+        """The contract of an instrument; requested once.
 
         Raises:
-            InvalidRequest: if it is not known where it is traded.
+            InvalidRequest: if the instrument's exchange is unknown.
             SourceRejected: if there is no such contract, or several.
-            SourceUnavailable: if it cannot be asked for.
+            SourceUnavailable: if the request failed.
         """
-        known = self._contracts.get(instrument)
-        if known is None:
+        qualified = self._contracts.get(instrument)
+        if qualified is None:
             self._be_ready(f"the contract {spec_of(instrument)}")
             self._rate_limiter.take(self._limit.message())
-            known = self._wait_for(self._session.qualify(instrument, self._response_seconds))
-            self._contracts[instrument] = known
-        return known
+            qualified = self._wait_for(self._session.qualify(instrument, self._response_seconds))
+            self._contracts[instrument] = qualified
+        return qualified
 
     def history(self, request: HistoryRequest) -> list[BarData]:
-        """The bars of a request, in order; none if Interactive Brokers says that there are none.
+        """The bars of a request, in order; empty if Interactive Brokers states that there are none.
 
         Raises:
-            InvalidRequest: for a duration that such bars are not given for.
-            RateLimited: if it was asked too often.
-            SourceRejected: if it refuses, for lack of permission or otherwise.
-            SourceUnavailable: if it did not answer.
+            InvalidRequest: for a duration that is not available for such bars.
+            RateLimited: if the limits were exceeded.
+            SourceRejected: if the request was rejected, for lack of permission or otherwise.
+            SourceUnavailable: if there was no response.
         """
         check_duration(request.duration, request.bar_size)
         with self._open:
-            self._be_ready(str(request))  # before the budget: what is taken must be sent at once
+            self._be_ready(str(request))  # before the rate limiter: a granted request must be sent at once
             contract = request.of.contract
             key = f"{contract.conId}@{contract.exchange}"
             costs = self._limit.costs(key, request.of.what, f"{key} {request}")
             with self._sending:
                 self._rate_limiter.take(costs)
-                asking = self._begin(history(self._session, request, self._response_seconds))
-            bars = asking.result()
-        if not bars and self.machine.history_farms_down:  # then it is not known that there are none
+                work = self._begin(history(self._session, request, self._response_seconds))
+            bars = work.result()
+        if not bars and self.machine.history_farms_down:  # then the empty response proves nothing
             raise connection_lost(str(request), f"farms lost: {', '.join(sorted(self.machine.history_farms_down))}")
         return bars
 
     def ahead(self) -> timedelta:
-        """How far our clock is ahead of Interactive Brokers', which tells whole seconds; asked once, never below zero.
+        """How far our clock is ahead of theirs, which has whole seconds; requested once, never below zero.
 
         Raises:
-            SourceUnavailable: if it cannot be asked.
+            SourceUnavailable: if the request failed.
         """
         with self._one_at_a_time:
             if self._ahead is None:
@@ -142,16 +142,16 @@ class IbkrClient:
         """All positions of all accounts of the login.
 
         Raises:
-            SourceUnavailable: if they cannot be had.
+            SourceUnavailable: if they are not available.
         """
         with self._one_at_a_time:
             return self._ask(lambda ib: ib.reqPositionsAsync(), "positions")
 
     def balances(self) -> list[AccountValue]:
-        """The ledger of all accounts of the login, by currency, as Interactive Brokers tells it.
+        """The ledger of all accounts of the login, by currency, as Interactive Brokers reports it.
 
         Raises:
-            SourceUnavailable: if it cannot be had.
+            SourceUnavailable: if it is not available.
         """
         with self._one_at_a_time:
             self._be_ready("balances")
@@ -159,10 +159,10 @@ class IbkrClient:
             return self._wait_for(balances(self._session, self._response_seconds))
 
     def executions(self) -> list[Fill]:
-        """The executions since midnight that Interactive Brokers tells, of all accounts of the login.
+        """The executions since midnight that Interactive Brokers reports, of all accounts of the login.
 
         Raises:
-            SourceUnavailable: if they cannot be had.
+            SourceUnavailable: if they are not available.
         """
         with self._one_at_a_time:
             self._be_ready("executions")
@@ -170,7 +170,7 @@ class IbkrClient:
             return self._wait_for(executions(self._session, self._response_seconds))
 
     def close(self) -> None:
-        """Ends the connection and its thread; questions that are open fail."""
+        """Closes the connection and its thread; pending requests fail."""
         with self._connecting:
             loop, self._loop = self._loop, None
             if loop is not None:
@@ -182,10 +182,10 @@ class IbkrClient:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=1)
-        await asyncio.sleep(0)  # the transport says goodbye
+        await asyncio.sleep(0)  # lets the transport close
 
-    def _be_ready(self, asked: str) -> None:
-        """Connects if need be.
+    def _be_ready(self, description: str) -> None:
+        """Connects if necessary.
 
         Raises:
             SourceUnavailable: if that fails, or if the gateway itself has no connection.
@@ -205,21 +205,21 @@ class IbkrClient:
                     self._sleep(self._backoff.next_wait())
             self._backoff.ended(self._backoff.lasting)
         if self.machine.link not in ANSWERING:
-            raise connection_lost(asked, self.machine.reason)
+            raise connection_lost(description, self.machine.reason)
 
-    def _ask(self, question: Ask[_Result], asked: str) -> _Result:
-        self._be_ready(asked)
+    def _ask(self, send: Ask[_Result], description: str) -> _Result:
+        self._be_ready(description)
         self._rate_limiter.take(self._limit.message())
-        return self._wait_for(self._session.ask(question, asked, self._response_seconds))
+        return self._wait_for(self._session.ask(send, description, self._response_seconds))
 
-    def _wait_for(self, asking: Coroutine[Any, Any, _Result]) -> _Result:
-        return self._begin(asking).result()
+    def _wait_for(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        return self._begin(work).result()
 
-    def _begin(self, asking: Coroutine[Any, Any, _Result]) -> Future[_Result]:
+    def _begin(self, work: Coroutine[Any, Any, _Result]) -> Future[_Result]:
         if self._loop is None:
-            asking.close()
+            work.close()
             raise connection_lost(str(self.gateway), "closed by us")
-        return asyncio.run_coroutine_threadsafe(asking, self._loop)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,7 +1,7 @@
-"""The states of a connection to Interactive Brokers, and when somebody must be told of them.
+"""The states of a connection to Interactive Brokers, and when an absence must be reported.
 
-Two links can break: ours to TWS or the gateway, and theirs to Interactive Brokers, of which they tell by codes 1100,
-1101 and 1102. Nothing here connects; :mod:`trading_platform.sources.ibkr.session` does and says what happened.
+Two links can break: ours to TWS or the gateway, and theirs to Interactive Brokers, which they report by codes 1100,
+1101 and 1102. This module does not connect; :mod:`trading_platform.sources.ibkr.session` does and reports the events.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from trading_platform.domain.time import Clock, Window
 from trading_platform.sources.ibkr.maintenance import Maintenance
 
 PATIENCE = timedelta(minutes=2)
-"""How long an unexpected absence may last before it is told, and an expected one beyond its time."""
+"""How long an unexpected absence may last before it is reported, and an expected one beyond its end."""
 
 
 class Link(StrEnum):
-    """What a connection is."""
+    """The state of a connection."""
 
     DISCONNECTED = "disconnected"
     CONNECTED = "connected"
@@ -30,9 +30,9 @@ class Link(StrEnum):
 
 
 SPEAKING = frozenset({Link.CONNECTED, Link.RESTORED_KEPT})
-"""In these what was subscribed is told."""
+"""In these states subscribed data arrive."""
 ANSWERING = SPEAKING | {Link.RESTORED_LOST}
-"""In these a request is answered."""
+"""In these states requests are answered."""
 
 _LOST, _RESTORED_LOST, _RESTORED_KEPT, _BROKEN = 1100, 1101, 1102, 2110
 _QUOTES_BROKEN, _HISTORY_BROKEN = 2103, 2105
@@ -41,7 +41,7 @@ _FARM = re.compile(r":\s*(\S+)\s*$")
 
 
 class Severity(StrEnum):
-    """How much an absence matters."""
+    """The severity of an absence."""
 
     EXPECTED = "expected"
     WARNING = "warning"
@@ -50,15 +50,15 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Absence:
-    """That Interactive Brokers cannot be had.
+    """An absence of Interactive Brokers.
 
     Attributes:
-        link: what the connection is.
-        since: since when, UTC.
-        reason: why, in words.
-        severity: ``expected`` in a maintenance or for the first minutes; ``warning`` for longer; ``critical`` where
-            it has outlived its maintenance, or somebody must log in.
-        maintenance: the expected absence it began in.
+        link: state of the connection.
+        since: when it began, UTC.
+        reason: its reason, in words.
+        severity: ``expected`` in a maintenance or for the first minutes; ``warning`` for longer; ``critical`` if
+            it has outlasted its maintenance, or a person must log in.
+        maintenance: the expected downtime it began in.
     """
 
     link: Link
@@ -68,19 +68,19 @@ class Absence:
     maintenance: Window | None = None
 
     def __str__(self) -> str:
-        text = f"Interactive Brokers cannot be had since {self.since:%Y-%m-%d %H:%M:%S} UTC: {self.reason}"
+        text = f"Interactive Brokers is not available since {self.since:%Y-%m-%d %H:%M:%S} UTC: {self.reason}"
         if self.maintenance is not None:
             text += f"; its maintenance was expected to end at {self.maintenance.end:%H:%M} UTC"
-        return f"{text}; somebody must log in to the gateway" if self.link is Link.NEEDS_LOGIN else text
+        return f"{text}; a person must log in to the gateway" if self.link is Link.NEEDS_LOGIN else text
 
 
 class ConnectionMachine:
-    """What a connection is, from what happened to it.
+    """The state of a connection, derived from its events.
 
     Args:
-        maintenance: when it is expected to be away.
-        clock: tells the time.
-        patience: how long an absence may last unexplained.
+        maintenance: expected downtimes.
+        clock: the present.
+        patience: how long an unexpected absence may last.
     """
 
     def __init__(self, maintenance: Maintenance, *, clock: Clock, patience: timedelta = PATIENCE) -> None:
@@ -92,16 +92,16 @@ class ConnectionMachine:
         self._away_since: datetime | None = None
         self._began_in: Window | None = None
         self._farms: dict[str, int] = {}
-        self._losses = self._made_good = 0
+        self._losses = self._renewed_losses = 0
 
     @property
     def link(self) -> Link:
-        """What the connection is."""
+        """The state of the connection."""
         return self._link
 
     @property
     def reason(self) -> str:
-        """Why, in words."""
+        """The reason of the state, in words."""
         return self._reason
 
     @property
@@ -111,41 +111,41 @@ class ConnectionMachine:
 
     @property
     def quote_farms_down(self) -> frozenset[str]:
-        """The farms of market data that the gateway has lost: of what they serve nothing is told."""
+        """The market data farms that the gateway has lost: their instruments have no quotes."""
         return frozenset(farm for farm, code in self._farms.items() if code == _QUOTES_BROKEN)
 
     @property
     def history_farms_down(self) -> frozenset[str]:
-        """The farms of past bars that the gateway has lost: what they say of no data says nothing."""
+        """The historical data farms that the gateway has lost: their empty responses prove nothing."""
         return frozenset(farm for farm, code in self._farms.items() if code == _HISTORY_BROKEN)
 
     def connected(self) -> None:
-        """The gateway has greeted us; nothing is subscribed yet."""
+        """The gateway completed the handshake; nothing is subscribed yet."""
         self._farms.clear()
-        self._made_good = self._losses
-        self._well(Link.CONNECTED, "connected")
+        self._renewed_losses = self._losses
+        self._up(Link.CONNECTED, "connected")
 
     def disconnected(self, reason: str) -> None:
-        """There is no connection to the gateway: it ended, or could not be made."""
+        """There is no connection to the gateway: it was closed, or could not be opened."""
         self._farms.clear()
-        self._away(Link.DISCONNECTED, reason)
+        self._down(Link.DISCONNECTED, reason)
 
     def not_greeted(self, reason: str) -> None:
-        """The gateway takes connections and does not greet: nobody is logged in to it."""
+        """The gateway accepts connections without a handshake: it is not logged in."""
         self._farms.clear()
-        self._away(Link.NEEDS_LOGIN, reason)
+        self._down(Link.NEEDS_LOGIN, reason)
 
     def told(self, code: int, text: str) -> bool:
-        """The gateway has told a code that belongs to no request; whether that changed anything."""
+        """Processes a code that belongs to no request; returns whether it changed anything."""
         before = self._link, self._farms.copy()
         if self._link in (Link.DISCONNECTED, Link.NEEDS_LOGIN):
-            return False  # the last words of a connection that is gone
+            return False  # a late message of a closed connection
         if code in (_LOST, _BROKEN):
-            self._away(Link.FARM_DOWN, f"{code}: {text}")
+            self._down(Link.FARM_DOWN, f"{code}: {text}")
         elif code in (_RESTORED_LOST, _RESTORED_KEPT):
             self._losses += code == _RESTORED_LOST
-            is_lost = self._losses > self._made_good  # what was lost before is not among what was kept
-            self._well(Link.RESTORED_LOST if is_lost else Link.RESTORED_KEPT, f"{code}: {text}")
+            is_lost = self._losses > self._renewed_losses  # subscriptions lost before are not among those maintained
+            self._up(Link.RESTORED_LOST if is_lost else Link.RESTORED_KEPT, f"{code}: {text}")
         elif code in _FARM_BROKEN | _FARM_WELL and (farm := _FARM.search(text)):
             if code in _FARM_BROKEN:
                 self._farms[farm.group(1)] = code
@@ -154,13 +154,13 @@ class ConnectionMachine:
         return before != (self._link, self._farms)
 
     def resubscribed(self, losses: int) -> None:
-        """All has been subscribed anew that was lost when :attr:`losses` was so much, and nothing else since."""
-        self._made_good = max(self._made_good, losses)
-        if self._link is Link.RESTORED_LOST and self._made_good == self._losses:
-            self._well(Link.CONNECTED, "connected, all subscribed anew")
+        """All subscriptions lost up to the count ``losses`` were renewed; later losses are still open."""
+        self._renewed_losses = max(self._renewed_losses, losses)
+        if self._link is Link.RESTORED_LOST and self._renewed_losses == self._losses:
+            self._up(Link.CONNECTED, "connected, all subscriptions renewed")
 
     def absence(self) -> Absence | None:
-        """That Interactive Brokers cannot be had now, and how much that matters; None if it can."""
+        """The current absence of Interactive Brokers and its severity; None if it is available."""
         if self._away_since is None:
             return None
         now = self._clock()
@@ -172,11 +172,11 @@ class ConnectionMachine:
             severity = Severity.CRITICAL if self._link is Link.NEEDS_LOGIN else Severity.WARNING
         return Absence(self._link, self._away_since, self._reason, severity, self._began_in)
 
-    def _well(self, link: Link, reason: str) -> None:
+    def _up(self, link: Link, reason: str) -> None:
         self._link, self._reason = link, reason
         self._away_since = self._began_in = None
 
-    def _away(self, link: Link, reason: str) -> None:
+    def _down(self, link: Link, reason: str) -> None:
         self._link, self._reason = link, reason
         if self._away_since is None:
             self._away_since = self._clock()

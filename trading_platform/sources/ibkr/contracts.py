@@ -1,7 +1,7 @@
-"""Which of Interactive Brokers' contracts an instrument is, and which instrument a contract.
+"""Maps instruments to Interactive Brokers' contracts and back.
 
-What is asked for (:func:`spec_of`) and what is taken of the answer (:func:`choose`) are decided here; asking is the
-business of :mod:`trading_platform.sources.ibkr.client`. The vendor's spelling of symbols stands here alone.
+:func:`spec_of` defines the request and :func:`choose` selects from the response;
+:mod:`trading_platform.sources.ibkr.client` sends the request. Only this module knows the vendor's spelling of symbols.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ VENUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "XSES": ("SGD", ("SGX",)),
     "XASX": ("AUD", ("ASX",)),
 }
-"""Of each exchange's calendar the currency, and the primary exchanges taken for it, the first one first. Calendars of
-the United States share their hours, so that a share of another exchange there is taken where it is the only one."""
+"""For each exchange's calendar the currency, and the primary exchanges accepted for it, the preferred one first.
+Calendars of the United States share their hours, so a share of another exchange there is accepted if it is the only
+one."""
 
 _INDEX_EXCHANGES = {"SPX": "CBOE", "VIX": "CBOE", "NDX": "NASDAQ", "DAX": "EUREX"}
 _PAXOS = "PAXOS"
@@ -56,14 +57,14 @@ _LONGEST_CRYPTO_QUOTE = 4
 
 @dataclass(frozen=True)
 class ContractSpec:
-    """What is asked for.
+    """The request for a contract.
 
     Attributes:
         security_type: STK, CASH, CRYPTO or IND.
         symbol: in the vendor's spelling.
-        exchange: where requests are sent to.
-        currency: of its prices.
-        primary_exchanges: which listings will do, the best one first; none: any.
+        exchange: destination of requests.
+        currency: currency of its prices.
+        primary_exchanges: accepted listings, the preferred one first; none: any.
     """
 
     security_type: str
@@ -78,12 +79,12 @@ class ContractSpec:
 
 @dataclass(frozen=True)
 class Qualified:
-    """A contract that is known for certain.
+    """A contract confirmed by Interactive Brokers.
 
     Attributes:
-        instrument: whose it is.
-        contract: to be sent with requests.
-        min_tick: smallest price step; None where it is not told.
+        instrument: instrument of the contract.
+        contract: contract to send with requests.
+        min_tick: smallest price step; None if it is not reported.
     """
 
     instrument: Instrument
@@ -92,20 +93,20 @@ class Qualified:
 
     @property
     def what(self) -> str:
-        """The kind of prices its bars are made of: trades where there are trades, else the middle of bid and ask."""
+        """The kind of prices of its bars: trades if there are trades, else the middle of bid and ask."""
         return {"CASH": "MIDPOINT", "CRYPTO": "AGGTRADES"}.get(self.contract.secType, "TRADES")
 
     @property
     def has_volume(self) -> bool:
-        """Whether bars of it have a volume; of a currency pair and an index there is none."""
+        """Whether its bars have a volume; those of currency pairs and indices have none."""
         return self.contract.secType in ("STK", "CRYPTO")
 
 
 def spec_of(instrument: Instrument) -> ContractSpec:
-    """What to ask for.
+    """The request for an instrument's contract.
 
     Raises:
-        InvalidRequest: if the platform does not know where such an instrument is traded.
+        InvalidRequest: if the exchange of such an instrument is unknown.
     """
     symbol, kind = instrument.symbol, instrument.asset_class
     if kind is AssetClass.FX:
@@ -125,10 +126,10 @@ def spec_of(instrument: Instrument) -> ContractSpec:
 
 
 def choose(spec: ContractSpec, instrument: Instrument, found: Sequence[ContractDetails]) -> Qualified:
-    """The one of the contracts found that is meant.
+    """The contract of the instrument among those found.
 
     Raises:
-        SourceRejected: if it is none of them, or several.
+        SourceRejected: if none of them matches, or several.
     """
     matching = [
         details
@@ -145,19 +146,19 @@ def choose(spec: ContractSpec, instrument: Instrument, found: Sequence[ContractD
             expected=f"one contract of {spec}"
             + (f" listed at {', '.join(spec.primary_exchanges)}" if spec.primary_exchanges else ""),
             received="; ".join(_described(found)) or "none",
-            remedy="give the instrument the calendar of the exchange it is listed at, or another source",
+            remedy="set the instrument's calendar to that of the exchange it is listed at, or choose another source",
         )
     details = next(iter(by_number.values()))
     contract = details.contract
     assert contract is not None  # noqa: S101 - those without were left out above
     if spec.exchange:
-        contract.exchange = spec.exchange  # SMART, as asked for; the answer may name an exchange
+        contract.exchange = spec.exchange  # SMART, as requested; the response may name an exchange
     tick = number(details.minTick)
     return Qualified(instrument, contract, tick if tick is not None and tick > 0 else None)
 
 
 def symbol_of(contract: Contract) -> str:
-    """The platform's symbol of a contract; for what the platform does not trade, type and number: ``OPT-1234``."""
+    """The platform's symbol of a contract; type and number for contracts it does not trade: ``OPT-1234``."""
     kind = contract.secType
     if kind in ("CASH", "CRYPTO"):
         spelled = f"{contract.symbol}{contract.currency}"
@@ -198,8 +199,8 @@ def _described(found: Sequence[ContractDetails]) -> list[str]:
 
 def _unknown(instrument: Instrument, expected: str) -> InvalidRequest:
     return InvalidRequest(
-        f"It is not known which contract of Interactive Brokers {instrument.symbol} is.",
+        f"The contract of {instrument.symbol} at Interactive Brokers is unknown.",
         expected=expected,
         received=f"{instrument.symbol}, {instrument.asset_class}, calendar {instrument.calendar}",
-        remedy="correct the instrument (`trading-platform instruments add …`), or take it from another source",
+        remedy="correct the instrument (`trading-platform instruments add …`), or choose another source",
     )

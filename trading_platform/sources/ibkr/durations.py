@@ -1,7 +1,7 @@
-"""Which durations Interactive Brokers gives bars of a length for, and the one to ask for.
+"""The durations for which Interactive Brokers provides bars of a length, and the choice of one for a request.
 
-The table is that of https://interactivebrokers.github.io/tws-api/historical_bars.html. Other combinations are not
-refused by the gateway but left unanswered until they time out, so they are refused here.
+The table is that of https://interactivebrokers.github.io/tws-api/historical_bars.html. The gateway does not reject
+other combinations; it leaves them unanswered until they time out. So they are rejected here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BAR_SECONDS: dict[str, int] = {
     "1 week": _WEEK,
     "1 month": _MONTH,
 }
-"""The lengths of bars there are, as the API spells them, in seconds."""
+"""The available lengths of bars, as the API spells them, in seconds."""
 
 BAR_SIZES: dict[Timeframe, str] = {
     Timeframe.M1: "1 min",
@@ -33,19 +33,19 @@ BAR_SIZES: dict[Timeframe, str] = {
     Timeframe.H1: "1 hour",
     Timeframe.D1: "1 day",
 }
-"""How the API spells our timeframes."""
+"""The API's spelling of our timeframes."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """Up to which duration bars from one length to another are given.
+    """The maximum duration for bars from one length to another.
 
     Attributes:
         unit: S, D, W, M or Y.
-        count: so many units.
-        covers: seconds that are certainly covered; the shortest month counts.
-        shortest: of the bars, in seconds.
-        longest: of the bars, in seconds.
+        count: number of units.
+        covers: seconds that are covered at least, by the shortest month.
+        shortest: shortest length of the bars, in seconds.
+        longest: longest length of the bars, in seconds.
     """
 
     unit: str
@@ -72,13 +72,13 @@ _UNIT_SECONDS = {"S": 1, "D": _DAY, "W": 7 * _DAY, "M": 28 * _DAY, "Y": 365 * _D
 
 
 def longest_duration(timeframe: Timeframe) -> timedelta:
-    """The longest stretch that one request for such bars covers."""
+    """The longest interval that one request for such bars covers."""
     seconds = int(timeframe.duration.total_seconds())
     return timedelta(seconds=max(step.covers for step in _STEPS if step.shortest <= seconds <= step.longest))
 
 
 def duration_for(span: timedelta, timeframe: Timeframe) -> str:
-    """The shortest duration that covers ``span`` and may be asked for such bars: ``23400 S``, ``1 D``.
+    """The shortest permitted duration that covers ``span`` for such bars: ``23400 S``, ``1 D``.
 
     Raises:
         InvalidRequest: if one request cannot cover it.
@@ -93,15 +93,15 @@ def duration_for(span: timedelta, timeframe: Timeframe) -> str:
         f"One request cannot cover {span} of {timeframe} bars.",
         expected=f"at most {longest_duration(timeframe)}",
         received=str(span),
-        remedy="ask for shorter windows",
+        remedy="request shorter windows",
     )
 
 
 def check_duration(duration: str, bar_size: str) -> None:
-    """Refuses what Interactive Brokers would leave unanswered.
+    """Rejects requests that Interactive Brokers would leave unanswered.
 
     Raises:
-        InvalidRequest: if there is no such length of bars, no such duration, or not both together.
+        InvalidRequest: if the length of bars, the duration or their combination does not exist.
     """
     bar = BAR_SECONDS.get(bar_size)
     if bar is None:
@@ -115,10 +115,10 @@ def check_duration(duration: str, bar_size: str) -> None:
     if not step.shortest <= bar <= step.longest:
         legal = [name for name, seconds in BAR_SECONDS.items() if step.shortest <= seconds <= step.longest]
         raise InvalidRequest(
-            f"Interactive Brokers gives no bars of {bar_size} for {duration}.",
+            f"Interactive Brokers provides no bars of {bar_size} for {duration}.",
             expected=f"bars of {legal[0]} to {legal[-1]}, or another duration",
             received=f"{bar_size}, {duration}",
-            remedy="ask for a shorter duration, or for other bars",
+            remedy="request a shorter duration, or bars of another length",
         )
 
 
@@ -130,7 +130,7 @@ def _step_of(duration: str) -> _Step:
             if (step.unit == "S") == (unit == "S") and seconds <= step.covers:
                 return step
     raise InvalidRequest(
-        f"{duration!r} is no duration that Interactive Brokers knows.",
+        f"{duration!r} is not a duration of Interactive Brokers.",
         expected="1 to 28800 S, 1 to 365 D, 1 to 52 W, 1 to 12 M or 1 Y",
         received=repr(duration),
         remedy="write it as a number, a space and the unit",

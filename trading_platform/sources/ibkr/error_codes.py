@@ -1,6 +1,6 @@
-"""What the gateway's codes and texts mean, and the error that becomes of each.
+"""The meaning of the gateway's codes and texts, and the error for each.
 
-Code 162 stands for anything that can go wrong with a request for bars, so its text decides. Codes:
+Code 162 covers every failure of a request for bars, so its text decides. Codes:
 https://interactivebrokers.github.io/tws-api/message_codes.html.
 """
 
@@ -11,11 +11,11 @@ from enum import StrEnum
 from trading_platform.domain.errors import RateLimited, SourceError, SourceRejected, SourceUnavailable
 
 PACING_WAIT = 600.0
-"""Seconds after which the requests of the longest limit are forgotten."""
+"""Seconds after which the limit with the longest interval is fully available again."""
 
 
 class Verdict(StrEnum):
-    """What a code says about the request it belongs to."""
+    """The meaning of a code for its request."""
 
     NO_DATA = "no_data"
     PACING = "pacing"
@@ -49,8 +49,8 @@ _BY_CODE = {
     10189: Verdict.NO_PERMISSION,
     10197: Verdict.UNAVAILABLE,
 }
-"""300: what is cancelled is not there any more. 10090: a part of what was asked for needs a
-subscription, the rest comes. 10197: another session of the same user has the market data."""
+"""300: the cancelled subscription does not exist any more. 10090: a part of the request needs a
+subscription, the rest arrives. 10197: another session of the same user has the market data."""
 
 _HISTORY_ERROR = 162
 _BY_TEXT = (
@@ -70,7 +70,7 @@ _STATUS = range(2100, 2200)
 
 
 def verdict_of(code: int, text: str) -> Verdict:
-    """What a code with its text means for the request it belongs to."""
+    """The meaning of a code and its text for the request it belongs to."""
     if code == _HISTORY_ERROR:
         lowered = text.lower()
         return next((verdict for words, verdict in _BY_TEXT if words in lowered), Verdict.REJECTED)
@@ -79,66 +79,66 @@ def verdict_of(code: int, text: str) -> Verdict:
     return _BY_CODE.get(code, Verdict.REJECTED)
 
 
-def error_of(code: int, text: str, asked: str) -> SourceError:
-    """The error that a refused request becomes.
+def error_of(code: int, text: str, request: str) -> SourceError:
+    """The error of a rejected request.
 
     Args:
-        code: of the gateway.
-        text: in its words.
-        asked: what was asked for, in ours.
+        code: code of the gateway.
+        text: text of the gateway.
+        request: description of the request, in our words.
     """
-    verdict, said = verdict_of(code, text), f"{code}: {text}"
+    verdict, received = verdict_of(code, text), f"{code}: {text}"
     if verdict is Verdict.PACING:
         return RateLimited(
-            f"Interactive Brokers was asked too often for {asked}.",
+            f"The request limits of Interactive Brokers were exceeded by {request}.",
             retry_after=PACING_WAIT,
-            received=said,
-            remedy="wait ten minutes; where other programs ask with the same account, lower IBKR_HISTORY_REQUESTS",
+            received=received,
+            remedy="wait ten minutes; if other programs use the same account, lower IBKR_HISTORY_REQUESTS",
         )
     if verdict is Verdict.NO_PERMISSION:
         return SourceRejected(
-            f"The account may not have {asked}.",
+            f"The account has no permission for {request}.",
             expected="a market data subscription that covers it",
-            received=said,
-            remedy="subscribe to its exchange's data in Client Portal, or take the instrument from another source",
+            received=received,
+            remedy="subscribe to its exchange's data in Client Portal, or choose another source for the instrument",
         )
     if verdict is Verdict.UNKNOWN_CONTRACT:
         return SourceRejected(
-            f"Interactive Brokers does not know {asked}.",
+            f"Interactive Brokers does not know {request}.",
             expected="a symbol that is traded where its calendar says",
-            received=said,
+            received=received,
             remedy="correct the instrument's calendar or asset class (`trading-platform instruments add …`)",
         )
     if verdict is Verdict.TOO_MANY_LINES:
         return SourceRejected(
-            f"The account has no market data line left for {asked}.",
-            expected="no more instruments than the account has lines, other programs' included",
-            received=said,
-            remedy="follow fewer, or buy more lines and raise IBKR_MARKET_DATA_LINES",
+            f"The account has no market data line left for {request}.",
+            expected="no more instruments than the account has lines, including other programs",
+            received=received,
+            remedy="follow fewer instruments, or buy more lines and raise IBKR_MARKET_DATA_LINES",
         )
     if verdict in (Verdict.UNAVAILABLE, Verdict.NOTICE):
         return SourceUnavailable(
-            f"Interactive Brokers could not answer for {asked}.", received=said, remedy="try again in a minute"
+            f"Interactive Brokers could not process {request}.", received=received, remedy="try again in a minute"
         )
     return SourceRejected(
-        f"Interactive Brokers refused {asked}.", received=said, remedy="see what its message says and correct that"
+        f"Interactive Brokers rejected {request}.", received=received, remedy="correct the request as its message says"
     )
 
 
-def no_response(asked: str, seconds: float) -> SourceUnavailable:
-    """The error of a request that was left unanswered; this says nothing about what there is."""
+def no_response(request: str, seconds: float) -> SourceUnavailable:
+    """The error of an unanswered request; it is no evidence of missing data."""
     return SourceUnavailable(
-        f"Interactive Brokers did not answer for {asked}.",
-        expected=f"an answer within {seconds:g} s",
+        f"Interactive Brokers did not respond to {request}.",
+        expected=f"a response within {seconds:g} s",
         received="nothing",
-        remedy="try again later; what was asked for stays to be asked",
+        remedy="try again later; the request remains open",
     )
 
 
-def connection_lost(asked: str, why: str) -> SourceUnavailable:
-    """The error of a request whose connection broke or is not there."""
+def connection_lost(request: str, reason: str) -> SourceUnavailable:
+    """The error of a request without a connection."""
     return SourceUnavailable(
-        f"There is no connection to Interactive Brokers for {asked}.",
-        received=why,
-        remedy="see that TWS or the gateway runs and is logged in (IBKR_HOST, IBKR_PORT), then try again",
+        f"There is no connection to Interactive Brokers for {request}.",
+        received=reason,
+        remedy="check that TWS or the gateway runs and is logged in (IBKR_HOST, IBKR_PORT), then try again",
     )

@@ -1,7 +1,7 @@
-"""Quotes of Interactive Brokers as they change, and how the connection fares.
+"""Live quotes of Interactive Brokers, and the state of the connection.
 
-The gateway sends no heartbeats, so that it is asked for its time each second: an answer is a heartbeat, and silence
-means that the connection is dead, closed or not. What the gateway loses itself it tells by codes
+The gateway sends no heartbeats, so its time is requested each second: a response is a heartbeat, and a missing one
+means that the connection is dead, closed or not. The gateway reports its own losses by codes
 (:mod:`trading_platform.sources.ibkr.connection`).
 """
 
@@ -27,44 +27,44 @@ from trading_platform.sources.live import Backoff, EventBuffer, until_closing
 log = logging.getLogger(__name__)
 
 INACTIVITY_SECONDS = 10.0
-"""A gateway that does not tell its time for so long is not there any more."""
+"""A gateway that does not send its time for this many seconds is considered gone."""
 
 UNNOTICED = timedelta(minutes=2)
-"""How long at most the gateway may have lost the market before it says so: an outage begins with the last tick, or so
-long ago where ticks are rare."""
+"""How long at most the gateway may have lost the market before it reports it: an outage begins with the last tick, or
+this long ago if ticks are rare."""
 
 OnAbsence = Callable[[Absence | None], None]
-"""Told once of an absence, again when it gets worse, and with None when it is over."""
+"""Called once for an absence, again when it gets worse, and with None when it is over."""
 
 
 def _log_absence(absence: Absence | None) -> None:
     if absence is None:
-        log.warning("Interactive Brokers is there again")
+        log.warning("Interactive Brokers is available again")
     else:
         log.log(logging.ERROR if absence.severity is Severity.CRITICAL else logging.WARNING, "%s", absence)
 
 
 class IbkrFeed(EventBuffer):
-    """Quotes of Interactive Brokers, told as they change; see :class:`trading_platform.sources.live.LiveFeed`.
+    """Quotes of Interactive Brokers, emitted as they change; see :class:`trading_platform.sources.live.LiveFeed`.
 
-    Times are the receiver's, for ticks have none. Where events are taken more slowly than they come, the quotes of a
-    symbol become one, the last; memory does not grow. Nothing that a gateway does makes it raise.
+    Times are the receiver's, because ticks have none. If events are taken more slowly than they arrive, the quotes
+    of a symbol are merged into one, the last; memory does not grow. No behaviour of a gateway makes it raise.
 
     Args:
-        gateway: where TWS or the gateway is.
-        instruments: what to follow.
+        gateway: address of TWS or the gateway.
+        instruments: instruments to follow.
         lines: market data lines of the account; one is used for each instrument.
-        maintenance: when Interactive Brokers is expected to be away.
+        maintenance: expected downtimes of Interactive Brokers.
         clock: the receiver's clock.
         sleep: waits.
-        interval: seconds between two questions for the time.
-        silence: seconds without an answer after which the connection is given up, its greeting included.
+        interval: seconds between two requests for the time.
+        silence: seconds without a response after which the connection is closed; also the handshake's timeout.
         backoff: the waits between attempts to connect.
-        on_absence: told when Interactive Brokers is away for longer than expected; by default that is logged.
+        on_absence: called when Interactive Brokers is absent for longer than expected; by default that is logged.
 
     Raises:
         ConfigurationError: if there are more instruments than lines.
-        InvalidRequest: if it is not known where an instrument is traded.
+        InvalidRequest: if the exchange of an instrument is unknown.
     """
 
     source: ClassVar[str] = "ibkr"
@@ -104,16 +104,16 @@ class IbkrFeed(EventBuffer):
 
     @property
     def symbols_down(self) -> frozenset[str]:
-        """The symbols of which not all is told at present."""
+        """The symbols that are not fully received at present."""
         return frozenset(symbol for symbol in self._subscriptions.instruments if not self._is_up.get(symbol))
 
     async def close(self) -> None:
-        """Ends the feed; events not yet taken are still told, then the iteration ends."""
+        """Ends the feed; events not yet taken are still emitted, then the iteration ends."""
         self._closing.set()
         await self._disconnect()
 
     async def _advance(self) -> None:
-        """One step: the wait before an attempt to connect, the attempt, subscribing, or listening."""
+        """One step: wait before an attempt to connect, attempt, subscribe, or listen."""
         if self._wait is not None:
             await until_closing(self._sleep(self._wait), self._closing)
             self._wait = None
@@ -127,7 +127,7 @@ class IbkrFeed(EventBuffer):
             await until_closing(self._woken.wait(), self._closing)
             self._woken.clear()
         if not self._closing.is_set():
-            self._tell()
+            self._emit()
             self._report_absence()
 
     async def _connect(self) -> None:
@@ -155,10 +155,10 @@ class IbkrFeed(EventBuffer):
         self._session.close()
 
     async def _subscribe(self) -> None:
-        """Subscribes what is missing; after a loss, everything."""
+        """Subscribes the missing symbols; after a loss, all."""
         losses = self.machine.losses
         if self.machine.link is Link.RESTORED_LOST:
-            self._tell()
+            self._emit()
             self._subscriptions.cancel(self._session)
         for symbol in self._subscriptions.missing():
             await until_closing(self._subscriptions.follow(symbol, self._session), self._closing)
@@ -167,7 +167,7 @@ class IbkrFeed(EventBuffer):
         self.machine.resubscribed(losses)
 
     async def _ask_for_time(self) -> None:
-        """Each second a question; gives the connection up when one stays without answer."""
+        """Requests the time each second; closes the connection when a response is missing."""
         while True:
             await self._sleep(self._interval)
             try:
@@ -176,15 +176,15 @@ class IbkrFeed(EventBuffer):
                 self._session.close()
                 self.machine.disconnected(f"silent for {self._silence:g} s")
             except (SourceError, ConnectionError):
-                pass  # the session says why
+                pass  # the session reports the reason
             else:
                 self._received = self._beat = self._clock()
             self._woken.set()
             if not self._session.is_open:
                 return
 
-    def _tell(self) -> None:
-        """What has come since it was last told: quotes, then how the link fares, then that it lives."""
+    def _emit(self) -> None:
+        """Emits what has arrived since the last call: quotes, then the state of the link, then a heartbeat."""
         quotes = self._subscriptions.take_quotes()
         self._ready.extend(quote for quote in quotes if self._is_up.get(quote.symbol))
         self._report_link([quote for quote in quotes if not self._is_up.get(quote.symbol)])
@@ -193,16 +193,17 @@ class IbkrFeed(EventBuffer):
             self._ready.append(Heartbeat(beat))
 
     def _report_link(self, early: list[Quote]) -> None:
-        """Which symbols have gone down or up; ``early`` are quotes of symbols not told as up yet."""
-        speaks = self._session.is_open and self.machine.link in SPEAKING and not self.machine.quote_farms_down
-        followed = self._subscriptions.followed if speaks else set()
+        """Emits which symbols have gone down or up; ``early`` are quotes of symbols not reported as up yet."""
+        is_streaming = self._session.is_open and self.machine.link in SPEAKING and not self.machine.quote_farms_down
+        followed = self._subscriptions.followed if is_streaming else set()
         down: dict[str, set[str]] = {}
         for symbol in set(self._subscriptions.instruments) - followed:
-            is_begun = not speaks or self._subscriptions.rejection_of(symbol) is not None  # else it is to be subscribed
-            if self._is_up.get(symbol, is_begun):
+            # A new symbol that can be subscribed is not reported as down: its subscription follows.
+            report_new = not is_streaming or self._subscriptions.rejection_of(symbol) is not None
+            if self._is_up.get(symbol, report_new):
                 self._is_up[symbol] = False
                 down.setdefault(self._why_down(symbol), set()).add(symbol)
-        since = self._last_event(is_connected=self._session.is_open and not speaks)
+        since = self._last_event(is_connected=self._session.is_open and not is_streaming)
         self._ready.extend(FeedDown(since, frozenset(names), reason) for reason, names in down.items())
         up = frozenset(symbol for symbol in followed if not self._is_up.get(symbol))
         if up:
@@ -212,7 +213,7 @@ class IbkrFeed(EventBuffer):
             self._ready.extend(quote for quote in early if quote.symbol in up)
 
     def _last_event(self, *, is_connected: bool) -> datetime:
-        """Since when at the latest nothing is told: the gateway answers although it has lost the market."""
+        """Since when at the latest events are missing: the gateway responds even if it has lost the market."""
         if not is_connected:
             return self._received
         ticked = self._subscriptions.last_tick or self._up_since

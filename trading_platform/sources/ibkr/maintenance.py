@@ -1,7 +1,7 @@
-"""When Interactive Brokers is expected to be away: its daily resets and weekends, as configuration.
+"""Expected downtimes of Interactive Brokers: its daily resets and weekends, as configuration.
 
 Its published times are at https://www.interactivebrokers.com/en/software/systemStatus.php; they differ by region and
-change, so that ``IBKR_MAINTENANCE`` says them.
+change, so ``IBKR_MAINTENANCE`` sets them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.time import Window
 
 DEFAULT = "daily 00:15-01:45 America/New_York; Fri 23:00-Sat 03:00 America/New_York"
-"""North America's reset and the weekend's."""
+"""The reset of North America and that of the weekend."""
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAILY = "daily"
@@ -27,13 +27,13 @@ _ENTRY = re.compile(
 
 @dataclass(frozen=True)
 class Recurring:
-    """A stretch of local time that comes again each day, or each week.
+    """An interval of local time that recurs each day, or each week.
 
     Attributes:
-        weekday: of its beginning, Monday is 0; None: each day.
+        weekday: weekday of its beginning, Monday is 0; None: each day.
         starts: local time.
-        lasts: how long, in local time.
-        zone: whose local time.
+        lasts: duration, in local time.
+        zone: time zone.
     """
 
     weekday: int | None
@@ -42,7 +42,7 @@ class Recurring:
     zone: ZoneInfo
 
     def around(self, timestamp: datetime) -> Window | None:
-        """The occurrence that holds ``timestamp``, if one does."""
+        """The occurrence that contains ``timestamp``, if there is one."""
         local_date = timestamp.astimezone(self.zone).date()
         for back in range(self.lasts.days + 2):
             day = local_date - timedelta(days=back)
@@ -57,21 +57,21 @@ class Recurring:
 
 @dataclass(frozen=True)
 class Maintenance:
-    """All the times at which it is expected to be away."""
+    """All expected downtimes."""
 
     recurring: tuple[Recurring, ...] = ()
 
     def around(self, timestamp: datetime) -> Window | None:
-        """The expected absence that holds ``timestamp``, the longest of several; None outside of all."""
+        """The expected downtime that contains ``timestamp``, the longest of several; None if there is none."""
         found = [window for each in self.recurring if (window := each.around(timestamp)) is not None]
         return max(found, key=lambda window: window.end) if found else None
 
 
 def parse_maintenance(text: str) -> Maintenance:
-    """Times such as :data:`DEFAULT`: ``daily HH:MM-HH:MM Zone`` or ``Fri HH:MM-Sat HH:MM Zone``, separated by ``;``.
+    """Parses times such as :data:`DEFAULT`: ``daily HH:MM-HH:MM Zone`` or ``Fri HH:MM-Sat HH:MM Zone``, split by ``;``.
 
     Raises:
-        ConfigurationError: naming the entry that cannot be read.
+        ConfigurationError: naming the invalid entry.
     """
     entries = [entry.strip() for entry in text.split(";")]
     return Maintenance(tuple(_entry(entry) for entry in entries if entry))
@@ -102,7 +102,7 @@ def _since_midnight(timestamp: time) -> timedelta:
 
 def _unreadable(text: str) -> ConfigurationError:
     return ConfigurationError(
-        "An expected absence of Interactive Brokers cannot be read.",
+        "An expected downtime of Interactive Brokers cannot be parsed.",
         expected=f"entries such as {DEFAULT!r}",
         received=repr(text),
         remedy="correct IBKR_MAINTENANCE",

@@ -1,8 +1,8 @@
-"""What ib_async gives, as the platform has it: floats as exact decimals, bars as raw rows, ticks as quotes.
+"""Converts ib_async's values: floats to exact decimals, bars to raw rows, ticks to quotes.
 
-Interactive Brokers sends numbers as text and ib_async reads them as floats. The shortest text that reads as the same
-float is what was sent, up to 15 digits; digits beyond are noise, and are taken away where a price is that near to a
-step of its contract. Prices between steps are true (middles, improved executions) and stay.
+Interactive Brokers sends numbers as text and ib_async parses them as floats. The shortest text that parses to the
+same float is what was sent, up to 15 digits; digits beyond are noise. Noise is removed if a price is that near to a
+step of its contract. Prices between steps are real (middles, improved executions) and are kept.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from ib_async import BarData, TickData
 
 _NOISE = Decimal("1e-6")
-"""Of a step: a price that is nearer to one is meant to be on it."""
+"""As a share of a step: a price nearer to a step than this is rounded to it."""
 _NOISY_DIGITS = 12
-"""Noise is far behind the point: a number with fewer digits has none."""
+"""Noise appears only far behind the decimal point: a number with fewer digits has none."""
 _UNSET = 1e300
-"""Larger numbers are the API's way to say that there is none."""
+"""The API sends larger numbers for a missing value."""
 
 _BID, _ASK, _LAST, _VOLUME = frozenset({0, 1}), frozenset({2, 3}), frozenset({4, 5}), frozenset({8})
-"""Kinds of ticks. Those of sizes carry the price they belong to, or -1. Delayed data has kinds of its own, which are
-not taken for live ones."""
+"""Kinds of ticks. Those of sizes contain the price they belong to, or -1. Delayed data have their own kinds, which are
+not used as live ones."""
 
 
 def number(value: float) -> Decimal | None:
-    """A float as the decimal it was sent as; None for what says that there is no number."""
+    """A float as the decimal it was sent as; None for a missing value."""
     if not math.isfinite(value) or abs(value) > _UNSET:
         return None
     return Decimal(repr(float(value)))
 
 
 def price(value: float, min_tick: Decimal | None = None) -> Decimal | None:
-    """A price, on its step where only noise keeps it from it; None where there is none."""
+    """A price, rounded to its step if it differs only by noise; None if it is missing."""
     exact = number(value)
     if exact is None or min_tick is None or len(exact.as_tuple().digits) < _NOISY_DIGITS:
         return exact
@@ -54,21 +54,21 @@ def price(value: float, min_tick: Decimal | None = None) -> Decimal | None:
 
 
 def time_of(stamp: datetime | date) -> datetime:
-    """The open of a bar, UTC; a daily bar has only the date of its session and is stamped at its midnight."""
+    """The open of a bar, UTC; a daily bar has only the date of its session and is stamped at midnight UTC."""
     if isinstance(stamp, datetime):
         return stamp.astimezone(UTC)
     return datetime(stamp.year, stamp.month, stamp.day, tzinfo=UTC)
 
 
 def slot_of(stamp: datetime, timeframe: Timeframe) -> datetime:
-    """The stamp the platform gives to a bar: an hour that begins within the hour (9:30) belongs to that hour."""
+    """The platform's stamp of a bar: an hour that begins within the hour (9:30) belongs to that hour."""
     return stamp.replace(minute=0) if timeframe is Timeframe.H1 else stamp
 
 
 def raw_bars(
     bars: Sequence[BarData], timeframe: Timeframe, *, min_tick: Decimal | None, has_volume: bool
 ) -> pl.DataFrame:
-    """Bars as they came, in ``RAW_BAR_SCHEMA`` and a column ``bar_count``, the number of trades."""
+    """Bars as received, in ``RAW_BAR_SCHEMA`` and a column ``bar_count``, the number of trades."""
     stamps = [time_of(bar.date) for bar in bars]
     texts = {name: [_text(price(getattr(bar, name), min_tick)) for bar in bars] for name in PRICES}
     columns: dict[str, list[object]] = {
@@ -91,7 +91,7 @@ def _record(bar: BarData, stamp: datetime) -> str:
 
 @dataclass(frozen=True)
 class ReadBars:
-    """Bars of an answer, and the rows that cannot be one (``REJECTED_SCHEMA``)."""
+    """Bars of a response, and the rows that cannot be one (``REJECTED_SCHEMA``)."""
 
     bars: pl.DataFrame
     rejected: pl.DataFrame
@@ -120,11 +120,11 @@ def read_bars(
 
 
 class QuoteFold:
-    """Ticks of one symbol, one price or size each, as quotes that say what has changed.
+    """Combines ticks of one symbol, one price or size each, to quotes with the changed values.
 
     Args:
         symbol: in the platform's spelling.
-        min_tick: smallest price step, where known.
+        min_tick: smallest price step, if known.
     """
 
     def __init__(self, symbol: str, min_tick: Decimal | None = None) -> None:
@@ -133,11 +133,11 @@ class QuoteFold:
         self._known: dict[str, Decimal] = {}
 
     def fold(self, ticks: Iterable[TickData], time: datetime) -> Quote | None:
-        """The quote that these ticks make together, or None if they change nothing.
+        """The quote of these ticks together, or None if they change nothing.
 
         Args:
-            ticks: in the order they came.
-            time: of the quote; ticks have none of their own.
+            ticks: in the order of arrival.
+            time: time of the quote; ticks have none of their own.
         """
         changed: dict[str, Decimal] = {}
         for tick in ticks:
@@ -158,7 +158,7 @@ class QuoteFold:
 
 
 def newer(older: Quote | None, quote: Quote) -> Quote:
-    """The later of two quotes of a symbol, with what only the older one says."""
+    """The later of two quotes of a symbol, completed with values that only the older one has."""
     if older is None:
         return quote
     return Quote(

@@ -1,6 +1,6 @@
-"""The questions that are put in another way than ib_async would, so that what comes can be told from what does not.
+"""Requests that ib_async would send without distinguishing an empty response from a missing one.
 
-They run on the loop of the session; :mod:`trading_platform.sources.ibkr.client` asks them from other threads.
+They run on the loop of the session; :mod:`trading_platform.sources.ibkr.client` calls them from other threads.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from ib_async import IB, AccountValue, BarData, Fill
 
 _COMMISSION_SECONDS = 2.0
-"""How long commissions are waited for; those that come later are there the next time."""
+"""How many seconds commissions are waited for; later ones are included the next time."""
 _COMMISSION_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
 class HistoryRequest:
-    """A question for bars.
+    """A request for bars.
 
     Attributes:
-        of: whose.
+        of: contract.
         end: the last bar begins before it, UTC.
-        duration: how far back from there, such as ``1 D``.
-        bar_size: their length, such as ``1 min``.
+        duration: length of the request back from ``end``, such as ``1 D``.
+        bar_size: length of the bars, such as ``1 min``.
     """
 
     of: Qualified
@@ -40,7 +40,7 @@ class HistoryRequest:
 
     @property
     def end_text(self) -> str:
-        """``end`` as the API wants it, UTC."""
+        """``end`` in the API's format, UTC."""
         return f"{self.end.astimezone(UTC):%Y%m%d-%H:%M:%S}"
 
     def __str__(self) -> str:
@@ -50,12 +50,12 @@ class HistoryRequest:
 
 
 async def history(session: IbkrSession, request: HistoryRequest, seconds: float) -> list[BarData]:
-    """The bars of a request, in order; none if it is said that there are none.
+    """The bars of a request, in order; empty if the response states that there are none.
 
-    The library's own way would give an empty list both for that and for no answer within its time.
+    The library's own method returns an empty list both for that and for a timeout.
 
     Raises:
-        SourceError: if it was refused, not answered within ``seconds``, or the connection broke.
+        SourceError: if it was rejected, not answered within ``seconds``, or the connection broke.
     """
     from ib_async.objects import BarDataList
     from ib_async.wrapper import RequestError
@@ -71,7 +71,7 @@ async def history(session: IbkrSession, request: HistoryRequest, seconds: float)
         request.duration,
         request.bar_size,
         request.of.what,
-        1,  # regular hours: what the calendar calls a session
+        1,  # regular hours: the sessions of the calendar
         2,  # times as seconds since 1970, UTC
         False,  # no updates of the running bar
         [],
@@ -90,35 +90,35 @@ async def history(session: IbkrSession, request: HistoryRequest, seconds: float)
 
 
 async def balances(session: IbkrSession, seconds: float) -> list[AccountValue]:
-    """The ledger of all accounts, by currency, as it is now; the library would give what it was told once.
+    """The current ledger of all accounts, by currency; the library would return a cached one.
 
     Raises:
-        SourceError: if it cannot be had within ``seconds``.
+        SourceError: if it is not available within ``seconds``.
     """
     ib = session.ib
     number = ib.client.getReqId()
     ib.wrapper.acctSummary.clear()
 
-    def question(ib: IB) -> asyncio.Future[object]:
+    def send(ib: IB) -> asyncio.Future[object]:
         response: asyncio.Future[object] = ib.wrapper.startReq(number)
         ib.client.reqAccountSummary(number, "All", "$LEDGER:ALL")
         return response
 
-    await session.ask(question, "balances", seconds)
-    ib.client.cancelAccountSummary(number)  # it would go on telling changes
+    await session.ask(send, "balances", seconds)
+    ib.client.cancelAccountSummary(number)  # else it would continue to send changes
     return list(ib.wrapper.acctSummary.values())
 
 
 async def executions(session: IbkrSession, seconds: float) -> list[Fill]:
-    """The executions of the day, with their commissions as far as these are told within two seconds.
+    """The executions of the day, with the commissions that arrive within two seconds.
 
     Raises:
-        SourceError: if they cannot be had within ``seconds``.
+        SourceError: if they are not available within ``seconds``.
     """
     fills = await session.ask(lambda ib: ib.reqExecutionsAsync(), "executions", seconds)
-    # Commissions come after the list, and to the first record of an execution, which an earlier question may have made.
-    told = session.ib.wrapper.fills
-    reports = {each.execution.execId: told[each.execution.execId].commissionReport for each in fills}
+    # Commissions come after the list, and to the first record of an execution, which an earlier request may have made.
+    reported = session.ib.wrapper.fills
+    reports = {each.execution.execId: reported[each.execution.execId].commissionReport for each in fills}
     waited = 0.0
     while waited < _COMMISSION_SECONDS and not all(report.execId for report in reports.values()):
         await asyncio.sleep(_COMMISSION_PAUSE)

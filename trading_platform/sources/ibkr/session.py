@@ -1,7 +1,7 @@
 """One connection of ib_async to TWS or the gateway, on the event loop it is opened on.
 
-It connects read-only, asks for nothing by itself, finds a client number that is free, and keeps the
-:class:`~trading_platform.sources.ibkr.connection.ConnectionMachine` told.
+It connects read-only, requests nothing by itself, finds a free client number, and reports events to the
+:class:`~trading_platform.sources.ibkr.connection.ConnectionMachine`.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 Ask = Callable[["IB"], Awaitable[_Result]]
-"""Puts a question over a connection."""
+"""Sends a request over a connection."""
 
 CLIENT_NUMBERS = 16
-"""How many numbers from IBKR_CLIENT_ID on are tried: each connection to a gateway needs its own, of 32 at most."""
+"""Number of client numbers tried from IBKR_CLIENT_ID on: each connection needs its own; a gateway allows 32."""
 
 GREETING_SECONDS = 10.0
-"""How long the gateway may take to greet."""
+"""Timeout of the gateway's handshake."""
 
 _NEW_YORK = ZoneInfo("America/New_York")
 _NUMBER_TAKEN = 326
 _VALIDATION = 321
 
 OnError = Callable[[int, int, str], None]
-"""Told of every code: number of the request it belongs to (-1: none), code, text."""
+"""Called for every code: number of the request it belongs to (-1: none), code, text."""
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where TWS or the gateway is, and who we are there.
+    """The address of TWS or the gateway, and our identity there.
 
     Attributes:
         host: address.
         port: 4001 and 4002 of the gateway, 7496 and 7497 of TWS; the second of each is paper trading.
         client_id: the first client number to try.
-        account: whose positions and executions count; None: the only one there is.
-        zone: the gateway's own, in which it tells times without a zone, and whose midnight executions begin at.
+        account: account of the positions and executions; None: the only one there is.
+        zone: the gateway's time zone, for its times without a zone and the midnight at which executions begin.
     """
 
     host: str
@@ -63,19 +63,19 @@ class Gateway:
 
     @property
     def payer(self) -> str:
-        """Who shares its limits."""
+        """The key under which its limits are shared."""
         return self.account or str(self)
 
 
 class IbkrSession:
-    """A connection, which can be opened again when it has ended.
+    """A connection, which can be opened again after it has ended.
 
     Args:
-        gateway: where to.
-        machine: is told what happens.
-        on_error: is told of codes.
+        gateway: address of the gateway.
+        machine: receives the events.
+        on_error: called for codes.
         on_change: called when the machine's state may have changed.
-        greeting: seconds the gateway may take to greet.
+        greeting: timeout of the handshake, seconds.
     """
 
     def __init__(
@@ -108,14 +108,14 @@ class IbkrSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether the gateway is connected, whatever it has lost itself."""
+        """Whether the gateway is connected, even if it has lost its own connection."""
         return self._ib is not None and self._ib.client.isReady()
 
     async def open(self) -> None:
         """Connects.
 
         Raises:
-            SourceUnavailable: if that cannot be done.
+            SourceUnavailable: if that fails.
         """
         self._drop()
         why = "no client number is free"
@@ -130,39 +130,39 @@ class IbkrSession:
         raise connection_lost(str(self._gateway), why)
 
     def close(self) -> None:
-        """Ends the connection, if there is one."""
+        """Closes the connection, if there is one."""
         if self._ib is not None:
             self._drop()
             self.machine.disconnected("closed by us")
 
-    async def ask(self, question: Ask[_Result], asked: str, seconds: float) -> _Result:
-        """The answer to a question.
+    async def ask(self, send: Ask[_Result], description: str, seconds: float) -> _Result:
+        """Sends a request and returns its response.
 
         Args:
-            question: puts it.
-            asked: what it is about, in words.
-            seconds: how long the answer may take.
+            send: sends the request.
+            description: description of the request, for errors.
+            seconds: timeout of the response.
 
         Raises:
-            SourceError: if it was refused, not answered, or the connection broke.
+            SourceError: if it was rejected, not answered, or the connection broke.
         """
         from ib_async.wrapper import RequestError
 
         try:
-            return await asyncio.wait_for(question(self.ib), seconds)
+            return await asyncio.wait_for(send(self.ib), seconds)
         except RequestError as error:
-            raise error_of(error.code, error.message, asked) from None
+            raise error_of(error.code, error.message, description) from None
         except TimeoutError:
-            raise no_response(asked, seconds) from None
+            raise no_response(description, seconds) from None
         except ConnectionError as error:
-            raise connection_lost(asked, str(error)) from None
+            raise connection_lost(description, str(error)) from None
 
     async def qualify(self, instrument: Instrument, seconds: float) -> Qualified:
-        """The contract an instrument is.
+        """The contract of an instrument.
 
         Raises:
-            InvalidRequest: if it is not known where it is traded.
-            SourceError: if there is no such contract, or several, or it cannot be asked for.
+            InvalidRequest: if the instrument's exchange is unknown.
+            SourceError: if there is no such contract, or several, or the request failed.
         """
         from ib_async import Contract
 
@@ -174,7 +174,7 @@ class IbkrSession:
         return choose(spec, instrument, found)
 
     def expect(self, number: int, future: asyncio.Future[Any]) -> None:
-        """Ends a request also by those of its errors that the library takes for warnings and waits on."""
+        """Ends a request also by its errors that the library treats as warnings while it keeps waiting."""
         self._rejected[number] = future
         future.add_done_callback(lambda _done: self._rejected.pop(number, None))
 
@@ -184,14 +184,14 @@ class IbkrSession:
             ib.disconnectedEvent.clear()
             ib.errorEvent.clear()
             ib.client.disconnect()
-            ib.wrapper.connectionClosed()  # who still waits for an answer is told
+            ib.wrapper.connectionClosed()  # pending requests fail
 
     async def _try(self, number: int) -> tuple[str, bool]:
-        """Connects by a client number: why that failed, empty if it did not; and whether the number is taken."""
+        """Connects by a client number: the reason of a failure, else empty, and whether the number is in use."""
         from ib_async import IB, StartupFetchNONE
 
-        logging.getLogger("ib_async").setLevel(logging.CRITICAL)  # what it would say is raised or told as an event
-        ib, said = IB(), _LastWords()
+        logging.getLogger("ib_async").setLevel(logging.CRITICAL)  # its messages are raised or emitted as events
+        ib, messages = IB(), _ConnectMessages()
         ib.RaiseRequestErrors = True
         ib.TimezoneTWS = self._gateway.zone.key
         attempt = asyncio.ensure_future(
@@ -205,32 +205,32 @@ class IbkrSession:
                 fetchFields=StartupFetchNONE,
             )
         )
-        ib.errorEvent += said.error
-        ib.client.apiError += said.ended(attempt)
+        ib.errorEvent += messages.error
+        ib.client.apiError += messages.ended(attempt)
         ib.errorEvent += self._error
         ib.disconnectedEvent += self._lost
         self._ib = ib
         try:
             await attempt
         except (OSError, TimeoutError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not said.has_ended:
+            if isinstance(error, asyncio.CancelledError) and not messages.has_ended:
                 self._drop()
-                raise  # it is we who are cancelled
+                raise  # our own task was cancelled
             self._drop()
-            return self._failed(error, said)
+            return self._failed(error, messages)
         self.machine.connected()
-        for code, text in said.notices:
+        for code, text in messages.notices:
             self.machine.told(code, text)
         return "", False
 
-    def _failed(self, error: BaseException, said: _LastWords) -> tuple[str, bool]:
-        if said.code == _NUMBER_TAKEN:
-            self.machine.disconnected(f"no client number is free: {said.text}")
+    def _failed(self, error: BaseException, messages: _ConnectMessages) -> tuple[str, bool]:
+        if messages.code == _NUMBER_TAKEN:
+            self.machine.disconnected(f"no client number is free: {messages.text}")
             return self.machine.reason, True
         if isinstance(error, TimeoutError):
-            self.machine.not_greeted(f"{self._gateway} does not greet within {self._greeting:g} s")
+            self.machine.not_greeted(f"{self._gateway} sends no handshake within {self._greeting:g} s")
         else:
-            why = said.text or said.last or f"{type(error).__name__}: {error}"
+            why = messages.text or messages.last or f"{type(error).__name__}: {error}"
             self.machine.disconnected(f"{self._gateway}: {why}")
         return self.machine.reason, False
 
@@ -244,12 +244,12 @@ class IbkrSession:
         self._on_error(request, code, text)
 
     def _lost(self) -> None:
-        self.machine.disconnected("the gateway has ended the connection")
+        self.machine.disconnected("the gateway has closed the connection")
         self._on_change()
 
 
-class _LastWords:
-    """What was said while connecting, so that the reason of a failure can be told."""
+class _ConnectMessages:
+    """Messages received while connecting, so that the reason of a failure is known."""
 
     def __init__(self) -> None:
         self.code: int | None = None
@@ -265,7 +265,7 @@ class _LastWords:
             self.code, self.text = code, f"{code}: {text}"
 
     def ended(self, attempt: asyncio.Future[Any]) -> Callable[[str], None]:
-        """Ends an attempt whose connection has ended, which the library would wait on to the end of its time."""
+        """Ends an attempt after its connection was closed; the library would wait for the timeout."""
 
         def cancel(message: str) -> None:
             self.last, self.has_ended = message, True

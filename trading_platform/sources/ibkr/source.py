@@ -1,8 +1,8 @@
 """Interactive Brokers as a source of bars.
 
-Its answers are read backwards: a request says where it ends and how far back it goes, and what "1 D" means differs
-between markets. What counts as answered is therefore only what lies between the first bar of an answer and the end
-of the request, or everything where it says that there is nothing earlier. Why so: docs/sources/ibkr.md.
+A request states its end and how far back it goes, and the meaning of "1 D" differs between markets. So a response
+covers only the time between its first bar and the end of the request, or everything if it states that there is
+nothing earlier. docs/sources/ibkr.md has the reasons.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from ib_async import BarData
 
 _SETTLING = {True: timedelta(minutes=1), False: timedelta(minutes=30)}
-"""How long after its end a bar is asked for, intraday or not: late trades, and the close's auction, are in it then."""
+"""How long after its end a bar is requested, intraday or not: by then late trades and the closing auction are in it."""
 
 _MOST_PAGES = 12
-"""Requests for one stretch at most; two are the rule where nothing was traded at its beginning."""
+"""Maximum number of requests for one interval; two are normal if nothing was traded at its beginning."""
 
 _HISTORY = {True: timedelta(days=2 * 365), False: timedelta(days=20 * 365)}
-"""How far back bars are offered, intraday or not."""
+"""The available history, intraday or not."""
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What was had of a stretch: bars, the part of it that was answered, and why not all of it was."""
+    """The result for an interval: bars, the covered part of it, and why not all of it is covered."""
 
     bars: list[BarData]
     answered: Window | None
@@ -50,11 +50,11 @@ class _Read:
 
 
 class IbkrSource:
-    """Interactive Brokers behind ``BarSource``.
+    """Interactive Brokers as a ``BarSource``.
 
     Args:
-        open_client: gives the client; called when bars are asked for first.
-        clock: the present, by which a bar counts as closed; where it is ahead of theirs, theirs is taken.
+        open_client: opens the client; called at the first request for bars.
+        clock: the present, by which a bar counts as closed; if it is ahead of theirs, theirs is used.
     """
 
     name = "ibkr"
@@ -65,14 +65,14 @@ class IbkrSource:
         self._client: IbkrClient | None = None
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
-        """What one request may cover: a day of minutes, a year of days."""
+        """The window of one request: a day of minutes, a year of days."""
         return longest_duration(timeframe)
 
     def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
         """Two years of intraday bars, twenty of daily ones.
 
-        None where theirs are not cut as ours are: days of markets that do not close, and hours where the clock is
-        not whole hours from UTC. These are rolled up from minutes.
+        None if the vendor's bars are not aligned with ours: days of markets that do not close, and hours where
+        the clock is not whole hours from UTC. These are rolled up from minutes.
         """
         if not _cut_alike(instrument.calendar, timeframe, self._clock()):
             return ()
@@ -85,10 +85,10 @@ class IbkrSource:
 
         Raises:
             ConfigurationError: if Interactive Brokers is not configured.
-            InvalidRequest: if it is not known where the instrument is traded.
-            RateLimited: if it was asked too often.
-            SourceRejected: if it has no such bars, no such contract, or refuses them.
-            SourceUnavailable: if it did not answer.
+            InvalidRequest: if the instrument's exchange is unknown.
+            RateLimited: if the limits were exceeded.
+            SourceRejected: if it has no such bars, no such contract, or rejects the request.
+            SourceUnavailable: if there was no response.
         """
         if not _cut_alike(instrument.calendar, timeframe, window.start):
             raise _no_such_bars(timeframe, window, "they are rolled up from 1m bars")
@@ -96,7 +96,7 @@ class IbkrSource:
         now = self._clock() - client.ahead()
         end = min(window.end, last_closed(instrument.calendar, timeframe, now - _SETTLING[timeframe.is_intraday]))
         if end <= window.start:
-            raise _no_such_bars(timeframe, window, "ask again when a bar of the window has ended")
+            raise _no_such_bars(timeframe, window, "request it again when a bar of the window has ended")
         closed = Window(window.start, end)
         intervals = list(_intervals(instrument.calendar, timeframe, closed))
         if not intervals:
@@ -105,10 +105,10 @@ class IbkrSource:
         reads = list(_read_all(client, of, timeframe, intervals, now))
         if all(read.answered is None for read in reads) and (failure := reads[-1].failure) is not None:
             raise failure
-        return self._answer(of, timeframe, window, closed, intervals, reads)
+        return self._response(of, timeframe, window, closed, intervals, reads)
 
     def close(self) -> None:
-        """Ends the connection, if there is one."""
+        """Closes the connection, if there is one."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -118,7 +118,7 @@ class IbkrSource:
             self._client = self._open_client()
         return self._client
 
-    def _answer(
+    def _response(
         self,
         of: Qualified,
         timeframe: Timeframe,
@@ -132,7 +132,7 @@ class IbkrSource:
         if failure is not None:
             note: str | None = str(failure)
         elif unanswered:
-            note = "Interactive Brokers gave no bars before what it answered, and did not say that there are none"
+            note = "Interactive Brokers returned no bars for the earlier part and did not state that there are none"
         else:
             note = None if closed.end == window.end else "the later bars of the window have not ended"
         raw = raw_bars(
@@ -155,7 +155,7 @@ class IbkrSource:
 
 
 def _cut_alike(calendar: str, timeframe: Timeframe, timestamp: datetime) -> bool:
-    """Whether their bars of that length cover the same times as ours."""
+    """Whether the vendor's bars of that length cover the same times as ours."""
     if timeframe is Timeframe.D1:
         return calendar not in (ALWAYS_OPEN, FX_WEEK)
     if timeframe is Timeframe.H1:
@@ -165,7 +165,7 @@ def _cut_alike(calendar: str, timeframe: Timeframe, timestamp: datetime) -> bool
 
 
 def _intervals(calendar: str, timeframe: Timeframe, window: Window) -> Iterator[Window]:
-    """The parts of ``window`` to ask for, each from the first bar the market can have to the last."""
+    """The parts of ``window`` to request, each from the first bar the market can have to the last."""
     start = window.start
     while start < window.end:
         end = min(start + longest_duration(timeframe), window.end)
@@ -178,7 +178,7 @@ def _intervals(calendar: str, timeframe: Timeframe, window: Window) -> Iterator[
 def _read_all(
     client: IbkrClient, of: Qualified, timeframe: Timeframe, intervals: list[Window], now: datetime
 ) -> Iterator[_Read]:
-    """What is had of each stretch, up to the first that fails."""
+    """The result of each interval, up to the first that fails."""
     for interval in intervals:
         read = _read_back(client, of, timeframe, interval, now)
         yield read
@@ -187,7 +187,7 @@ def _read_all(
 
 
 def _read_back(client: IbkrClient, of: Qualified, timeframe: Timeframe, interval: Window, now: datetime) -> _Read:
-    """Asks for a stretch from its end backwards until its beginning is answered for."""
+    """Requests an interval from its end backwards until its beginning is covered."""
     bars: list[BarData] = []
     end = interval.end
     for _page in range(_MOST_PAGES):
@@ -200,7 +200,7 @@ def _read_back(client: IbkrClient, of: Qualified, timeframe: Timeframe, interval
             return _Read(bars, interval)
         earlier = [bar for bar in page if _slot(bar, timeframe) < end]
         if not earlier:
-            break  # asking again would give the same
+            break  # another request would return the same
         bars = earlier + bars
         end = _slot(earlier[0], timeframe)
         if end <= interval.start:
@@ -213,7 +213,7 @@ def _later(interval: Window, timestamp: datetime) -> Window | None:
 
 
 def _slot(bar: BarData, timeframe: Timeframe) -> datetime:
-    """The beginning of the interval on our grid that a bar belongs to."""
+    """The beginning of the interval on our grid that contains a bar."""
     return slot_of(time_of(bar.date), timeframe)
 
 
@@ -228,7 +228,7 @@ def _unanswered(intervals: list[Window], reads: list[_Read]) -> list[Window]:
 def _no_such_bars(timeframe: Timeframe, window: Window, remedy: str) -> SourceRejected:
     return SourceRejected(
         f"Interactive Brokers has no {timeframe} bars of that window.",
-        expected="bars that have ended, cut as the platform cuts them",
+        expected="bars that have ended, aligned with the platform's",
         received=f"{timeframe}, {window}",
         remedy=remedy,
     )

@@ -1,4 +1,4 @@
-"""Which instruments are followed over a session, which were refused and why, and what was quoted of them."""
+"""The instruments followed over a session, the rejected ones with their reason, and their quotes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESPONSE_SECONDS = 10.0
-"""How long a contract may take to be told."""
+"""Timeout of a request for a contract."""
 
 _AGAIN = timedelta(minutes=1)
-"""When an instrument is asked for again that could not be followed for a reason that may pass."""
+"""When an instrument is requested again after a rejection for a temporary reason."""
 _MAY_PASS = frozenset({Verdict.UNAVAILABLE, Verdict.PACING})
 
 
@@ -39,15 +39,15 @@ class _Rejection:
 
 
 class Subscriptions:
-    """The instruments of a feed.
+    """The subscriptions of a feed.
 
     Args:
-        instruments: what is to be followed.
+        instruments: instruments to follow.
         clock: the receiver's clock.
-        changed: called when there is something to tell.
+        changed: called when there is something to emit.
 
     Raises:
-        InvalidRequest: if it is not known where an instrument is traded.
+        InvalidRequest: if the exchange of an instrument is unknown.
     """
 
     def __init__(self, instruments: Iterable[Instrument], *, clock: Clock, changed: Callable[[], None]) -> None:
@@ -69,7 +69,7 @@ class Subscriptions:
         return set(self._requests.values())
 
     def missing(self) -> list[str]:
-        """The symbols to subscribe: neither followed nor refused for now."""
+        """The symbols to subscribe: neither followed nor rejected for now."""
         now = self._clock()
         self._rejected = {
             symbol: rejection
@@ -79,28 +79,28 @@ class Subscriptions:
         return sorted(set(self.instruments) - self.followed - set(self._rejected))
 
     def rejection_of(self, symbol: str) -> str | None:
-        """Why a symbol was refused, in words; None if it was not."""
+        """Why a symbol was rejected, in words; None if it was not."""
         rejection = self._rejected.get(symbol)
         return rejection.reason if rejection is not None else None
 
     def begin(self, session: IbkrSession) -> None:
-        """A connection stands: nothing is subscribed on it, and nothing was refused."""
+        """Starts on a new connection: nothing is subscribed on it, and nothing is rejected."""
         self.delete()
         self._rejected.clear()
         session.ib.pendingTickersEvent += self._ticks
 
     def delete(self) -> None:
-        """The connection is gone, and all subscriptions with it."""
+        """Forgets all subscriptions after the connection was lost."""
         self._requests.clear()
 
     def cancel(self, session: IbkrSession) -> None:
-        """Cancels all, where it is not known what of it was lost."""
+        """Cancels all subscriptions, because it is unknown which of them were lost."""
         for symbol in self._requests.values():
             session.ib.cancelMktData(self._contracts[symbol].contract)
         self._requests.clear()
 
     async def follow(self, symbol: str, session: IbkrSession) -> None:
-        """Subscribes a symbol, or notes why that cannot be."""
+        """Subscribes a symbol, or records why that is not possible."""
         try:
             of = self._contracts.get(symbol)
             if of is None:
@@ -115,13 +115,13 @@ class Subscriptions:
         self._requests[ib.wrapper.ticker2ReqId["mktData"][ticker]] = symbol
 
     def error(self, request: int, code: int, text: str) -> None:
-        """A code that belongs to a request: it may end a subscription."""
+        """Processes a code that belongs to a request: it may end a subscription."""
         verdict = verdict_of(code, text)
         if request in self._requests and verdict is not Verdict.NOTICE:
             self._reject(self._requests.pop(request), f"{code}: {text}", may_pass=verdict in _MAY_PASS)
 
     def take_quotes(self) -> list[Quote]:
-        """What has been quoted since this was last asked, one a symbol, in order of time."""
+        """The quotes since the last call, one per symbol, in order of time."""
         quotes = sorted(self._quotes.values(), key=lambda quote: quote.time)
         self._quotes.clear()
         return quotes

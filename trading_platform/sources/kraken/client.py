@@ -1,7 +1,7 @@
-"""Kraken's public REST, a method an endpoint.
+"""Kraken's public REST, one method per endpoint.
 
-Answers come parsed (:mod:`trading_platform.sources.kraken.parse`) but not screened; failures come as
-:mod:`trading_platform.sources.kraken.http` translates them. One client a thread.
+Responses are parsed (:mod:`trading_platform.sources.kraken.parse`) but not screened; failures are raised as
+:mod:`trading_platform.sources.kraken.http` translates them. Use one client per thread.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 
 from trading_platform.domain.errors import MalformedPayload
 from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Read, TradesPage, follow_trades
-from trading_platform.sources.kraken.http import Answer, KrakenHttp, Retries
+from trading_platform.sources.kraken.http import KrakenHttp, Result, Retries
 from trading_platform.sources.kraken.limits import public_cost
 from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
 from trading_platform.sources.kraken.parse import OhlcResponse, TradesResponse, parse_ohlc, parse_trades
 from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 
 OHLC_INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
-"""Minutes of a candle that Kraken can be asked for."""
+"""The available lengths of candles, in minutes."""
 OHLC_ROWS = 720
-"""Closed candles that can be had, whatever ``since`` says."""
+"""Number of closed candles available, for any ``since``."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ class KrakenClient:
     """The public endpoints.
 
     Args:
-        http: how requests are sent; see :func:`connect`.
+        http: sends the requests; see :func:`connect`.
     """
 
     def __init__(self, http: KrakenHttp) -> None:
@@ -43,17 +43,17 @@ class KrakenClient:
         return self._wire.url
 
     def server_time(self) -> datetime:
-        """What Kraken takes for the present, to the second.
+        """Kraken's current time, to the second.
 
         Raises:
-            SourceError: if it cannot be had.
+            SourceError: if it is not available.
         """
 
         def read(result: dict[str, object]) -> datetime:
             seconds = result.get("unixtime")
             if not isinstance(seconds, int):
                 raise MalformedPayload(
-                    "Kraken's answer to Time has not the agreed shape.",
+                    "Kraken's response to Time does not have the agreed shape.",
                     expected="unixtime, an integer",
                     received=repr(result)[:200],
                     remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
@@ -63,10 +63,10 @@ class KrakenClient:
         return self._wire.public("Time", {}, read)
 
     def pairs(self) -> PairBook:
-        """All listed pairs; asked for once.
+        """All listed pairs; requested once.
 
         Raises:
-            SourceError: if they cannot be had.
+            SourceError: if they are not available.
         """
         if self._pairs is None:
             self._pairs = self._wire.public("AssetPairs", {}, parse_asset_pairs)
@@ -76,13 +76,13 @@ class KrakenClient:
         """Candles, the running one last.
 
         Args:
-            pair: whose.
+            pair: pair of the candles.
             interval: minutes, one of :data:`OHLC_INTERVALS`.
             since: seconds since 1970; candles that opened later. At most the last 720 and the
-                running one come in any case.
+                running one are returned in any case.
 
         Raises:
-            SourceError: if they cannot be had.
+            SourceError: if they are not available.
         """
         parameters: dict[str, object] = {"pair": pair.altname, "interval": interval}
         if since is not None:
@@ -93,25 +93,25 @@ class KrakenClient:
         """One page of trades.
 
         Args:
-            pair: whose.
-            since: nanoseconds since 1970; the first trades after it. None gives the latest.
-            count: how many at most.
+            pair: pair of the trades.
+            since: nanoseconds since 1970; the first trades after it. None returns the latest.
+            count: maximum number.
 
         Raises:
-            SourceError: if they cannot be had.
+            SourceError: if they are not available.
         """
         return self._wire.public("Trades", _page(pair, since, count), parse_trades)
 
     def trade_pages(self, pair: KrakenPair, since: int, seen: int | None = None) -> Iterator[TradesPage]:
-        """Page after page of trades until there are no more; each is asked for when it is wanted.
+        """Page after page of trades until there are no more; each is requested when the iterator reaches it.
 
         Args:
-            pair: whose.
+            pair: pair of the trades.
             since: nanoseconds since 1970; trades later than it.
-            seen: the id of the last trade had before, where one goes on.
+            seen: the id of the last trade received before, to continue from it.
 
         Raises:
-            SourceError: if the next page cannot be had.
+            SourceError: if the next page is not available.
         """
 
         def ask(since: int, read: Read) -> FreshTrades:
@@ -119,16 +119,16 @@ class KrakenClient:
 
         return follow_trades(ask, since, seen)
 
-    def ticker(self, pairs: Sequence[KrakenPair], read: Callable[[dict[str, Any]], Answer]) -> Answer:
-        """What ``read`` makes of the ticker of those pairs.
+    def ticker(self, pairs: Sequence[KrakenPair], read: Callable[[dict[str, Any]], Result]) -> Result:
+        """Parses the ticker of those pairs with ``read``.
 
         Raises:
-            SourceError: if it cannot be had.
+            SourceError: if it is not available.
         """
         return self._wire.public("Ticker", {"pair": ",".join(pair.altname for pair in pairs)}, read)
 
     def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
         self._wire.close()
 
 
@@ -145,8 +145,8 @@ def connect(
     Args:
         url: base URL, ``Settings.kraken_api_url``.
         requests_per_second: ``Settings.kraken_requests_per_second``.
-        rate_limiter: keeps to the limit; by default this client's own.
-        retries: what to do about failures.
+        rate_limiter: enforces the limit; by default this client's own.
+        retries: retry policy.
         timeout: seconds to connect, and seconds without a byte.
     """
     retries = retries or Retries()
@@ -156,7 +156,7 @@ def connect(
 
 
 def nanoseconds(timestamp: datetime) -> int:
-    """A moment as Kraken's cursor counts, exactly."""
+    """A timestamp in the unit of Kraken's cursor, exactly."""
     return (timestamp - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 

@@ -1,8 +1,8 @@
-"""Follows Kraken's cursor through its trades without losing or doubling one.
+"""Follows Kraken's cursor through its trades without losing or repeating one.
 
-Kraken pages by time, and several trades can have the same. So every page is asked for with an
-overlap of one nanosecond, trades already seen are told by their id, and ids must follow each other
-without a hole.
+Kraken pages by time, and several trades can have the same time. So every page is requested with an
+overlap of one nanosecond, repeated trades are recognised by their id, and ids must be consecutive
+without a gap.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from trading_platform.domain.errors import MalformedPayload, SourceUnavailable
 from trading_platform.sources.kraken.parse import TradesResponse
 
 PAGE = 1000
-"""The most trades Kraken puts into an answer."""
+"""Maximum number of trades in a response of Kraken."""
 
 Read = Callable[[TradesResponse], "FreshTrades"]
 
 
 @dataclass(frozen=True)
 class FreshTrades:
-    """What of a page had not been seen before.
+    """The new trades of a page.
 
     Attributes:
         rows: frame of ``KRAKEN_TRADE_SCHEMA``, by trade id.
-        is_full: whether the page held as many trades as a page can.
-        last: the cursor to go on with.
+        is_full: whether the page held the maximum number of trades.
+        last: the cursor of the next page.
     """
 
     rows: pl.DataFrame
@@ -39,12 +39,12 @@ class FreshTrades:
 
 @dataclass(frozen=True)
 class TradesPage:
-    """The next trades, none of which was told before.
+    """The next trades, each returned for the first time.
 
     Attributes:
-        rows: frame of ``KRAKEN_TRADE_SCHEMA``, by trade id without a hole; empty on the last page only.
-        since: the cursor to go on with, nanoseconds since 1970.
-        seen: the id of the last trade so far; None where there was none.
+        rows: frame of ``KRAKEN_TRADE_SCHEMA``, by trade id without a gap; empty on the last page only.
+        since: the cursor of the next page, nanoseconds since 1970.
+        seen: the id of the last trade so far; None if there was none.
         is_last: there are no more trades until now.
     """
 
@@ -55,24 +55,24 @@ class TradesPage:
 
 
 class Ask(Protocol):
-    """Asks for a page and reads it; on an error that trying again can help, does both again."""
+    """Requests a page and reads it; repeats both after a retryable error."""
 
     def __call__(self, since: int, read: Read) -> FreshTrades:
-        """The page of trades later than ``since`` (or from it; both are right), as ``read`` takes it."""
+        """The page of trades later than ``since`` (or from it; both are valid), as parsed by ``read``."""
 
 
 def follow_trades(ask: Ask, since: int, seen: int | None = None, *, page_size: int = PAGE) -> Iterator[TradesPage]:
-    """Page after page of trades until there are no more; each is asked for when it is wanted.
+    """Page after page of trades until there are no more; each is requested when the iterator reaches it.
 
     Args:
-        ask: gives a page.
+        ask: requests a page.
         since: nanoseconds since 1970; trades later than it, or from it.
-        seen: the id of the last trade had before, where one goes on; the next must follow it.
-        page_size: how many trades make a page full, so that there may be more.
+        seen: the id of the last trade received before, to continue from it; the next must follow it.
+        page_size: number of trades of a full page, after which there may be more.
 
     Raises:
-        SourceUnavailable: if ids stay with a hole although asked again.
-        MalformedPayload: if the cursor cannot get on.
+        SourceUnavailable: if ids have a gap even after retries.
+        MalformedPayload: if the cursor does not advance.
     """
     while True:
         page = ask(since, _reader(seen, page_size))
@@ -85,7 +85,7 @@ def follow_trades(ask: Ask, since: int, seen: int | None = None, *, page_size: i
         elif page.last <= since:
             raise _stuck(since, page_size)
         else:
-            since = page.last  # the overlap alone fills a page; without it, ids still tell a loss
+            since = page.last  # the overlap alone fills a page; without it, ids still reveal a loss
             continue
         yield TradesPage(page.rows, since, seen, is_last=False)
 
@@ -105,17 +105,17 @@ def _reader(seen: int | None, page_size: int) -> Read:
 
 def _gap(seen: int | None, fresh: pl.DataFrame) -> SourceUnavailable:
     return SourceUnavailable(
-        "Trades are missing from Kraken's answer: their ids have a hole.",
+        "Trades are missing in Kraken's response: their ids have a gap.",
         expected="each trade id one above the one before" + ("" if seen is None else f", from {seen + 1}"),
         received=f"{fresh.height} trades with ids from {fresh['trade_id'][0]} to {fresh['trade_id'][-1]}",
-        remedy="ask again later; the window stays unanswered until then",
+        remedy="try again later; the window stays uncovered until then",
     )
 
 
 def _stuck(since: int, page_size: int) -> MalformedPayload:
     return MalformedPayload(
-        "Kraken's cursor does not get on.",
+        "Kraken's cursor does not advance.",
         expected=f"fewer than {page_size} trades at one nanosecond",
         received=f"a full page without a new trade after {since}",
-        remedy="take this window from Kraken's bulk files of trades",
+        remedy="import this window from Kraken's bulk files of trades",
     )

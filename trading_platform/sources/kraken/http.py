@@ -1,7 +1,7 @@
-"""One request to Kraken's REST: sent through krakenex, paced, tried again where that can help.
+"""Requests to Kraken's REST: sent through krakenex, rate limited, retried if a retry can help.
 
-What the endpoints are is in :mod:`trading_platform.sources.kraken.client`, and of an account in
-:mod:`trading_platform.sources.kraken.account.private`, which signs its requests.
+:mod:`trading_platform.sources.kraken.client` has the public endpoints,
+:mod:`trading_platform.sources.kraken.account.private` the signed requests of an account.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trading_platform.sources.rate_limits import Cost, RateLimiter
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = 500
@@ -45,13 +45,13 @@ _BROKEN = ("EService:", "EGeneral:Internal error")
 
 @dataclass(frozen=True)
 class Retries:
-    """How often and after which waits a request is tried again.
+    """The retry policy: number of attempts and waits between them.
 
     Attributes:
-        attempts: requests in all, the first included.
+        attempts: number of requests, including the first.
         first_wait: seconds before the second attempt; doubled before each further one.
-        longest_wait: no wait is longer; a vendor that asks for more gets the error raised at once.
-        jitter: a number in [0, 1) that takes up to half of a wait away, so that many do not return together.
+        longest_wait: maximum wait; if a vendor asks for a longer one, the error is raised at once.
+        jitter: a number in [0, 1) that removes up to half of a wait, so that many clients do not return together.
         sleep: waits.
     """
 
@@ -61,11 +61,11 @@ class Retries:
     jitter: Callable[[], float] = random.random
     sleep: Sleep = time.sleep
 
-    def call(self, request: Callable[[], Answer]) -> Answer:
-        """What ``request`` answers, tried again after failures that this can help.
+    def call(self, request: Callable[[], Result]) -> Result:
+        """The result of ``request``, repeated after retryable failures.
 
         Raises:
-            SourceError: the last failure, once attempts are used up or at once if trying again cannot help.
+            SourceError: the last failure, when attempts are used up, or at once if it is not retryable.
         """
         for attempt in range(1, self.attempts + 1):
             try:
@@ -81,8 +81,8 @@ class Retries:
     def _wait(self, attempt: int, error: SourceError) -> float:
         doubled: float = self.first_wait * 2.0 ** (attempt - 1)
         backoff = min(doubled, self.longest_wait) * (1 - self.jitter() / 2)
-        asked = error.retry_after if isinstance(error, RateLimited) else None
-        return max(backoff, asked or 0.0)
+        requested_wait = error.retry_after if isinstance(error, RateLimited) else None
+        return max(backoff, requested_wait or 0.0)
 
 
 class KrakenHttp:
@@ -90,11 +90,11 @@ class KrakenHttp:
 
     Args:
         url: base URL, without ``/0``.
-        rate_limiter: what every attempt takes from.
-        cost: what it takes.
-        retries: what to do about failures.
-        timeout: seconds to connect, and seconds without a byte, before an attempt is given up.
-        clock: tells how long a throttling lasts that is given as a moment.
+        rate_limiter: rate limiter of every attempt.
+        cost: cost of an attempt.
+        retries: retry policy.
+        timeout: seconds to connect, and seconds without a byte, before an attempt fails.
+        clock: needed for the duration of a throttling that is given as a timestamp.
     """
 
     def __init__(
@@ -119,19 +119,19 @@ class KrakenHttp:
         """The base URL."""
         return str(self._api.uri)
 
-    def public(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Answer]) -> Answer:
-        """What ``read`` makes of the ``result`` of a public endpoint.
+    def public(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Result]) -> Result:
+        """Parses the ``result`` of a public endpoint with ``read``.
 
-        Reading is part of an attempt: where it raises an error that trying again can help, the
-        endpoint is asked again.
+        Parsing is part of an attempt: if it raises a retryable error, the endpoint is
+        requested again.
 
         Raises:
-            SourceError: as the failure is, after the attempts that may help.
+            SourceError: the failure, after the retries.
         """
         return self._retries.call(lambda: read(self._once(method, parameters)))
 
     def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
         self._api.close()
 
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
@@ -141,22 +141,22 @@ class KrakenHttp:
 
 
 def open_api(url: str, key: str = "", secret: str = "") -> Any:
-    """A client of an exchange by krakenex, which reads numbers as ``Decimal``."""
+    """A krakenex client of an exchange, which parses numbers as ``Decimal``."""
     import krakenex
 
     api = krakenex.API(key, secret).json_options(parse_float=Decimal)
     api.uri = url.rstrip("/")
     if urlsplit(url).hostname in _LOOPBACK:
-        api.session.trust_env = False  # no proxy stands between this machine and itself
+        api.session.trust_env = False  # no proxy for this machine's own address
     return api
 
 
 def envelope_of(method: str, ask: Callable[[], object]) -> object:
-    """The envelope that a request through krakenex is answered with.
+    """The envelope of the response to a request through krakenex.
 
     Args:
         method: endpoint, for messages.
-        ask: makes the request.
+        ask: sends the request.
 
     Raises:
         SourceError: if there is none.
@@ -168,7 +168,7 @@ def envelope_of(method: str, ask: Callable[[], object]) -> object:
     except requests.exceptions.HTTPError as error:
         raise _from_status(method, error) from None
     except requests.exceptions.JSONDecodeError as error:
-        raise _unavailable(method, f"a body that is no JSON ({error})") from None
+        raise _unavailable(method, f"a body that is not JSON ({error})") from None
     except requests.exceptions.InvalidURL as error:
         raise _rejected(method, str(error), "correct KRAKEN_API_URL") from None
     except requests.exceptions.RequestException as error:
@@ -181,18 +181,18 @@ def unwrap(
     clock: Clock = utc_now,
     explain: Callable[[str], SourceError | None] = lambda _: None,
 ) -> dict[str, Any]:
-    """The ``result`` of an answer's envelope.
+    """The ``result`` in a response's envelope.
 
     Entries of ``error`` that begin with W are warnings; they are logged.
 
     Args:
         method: endpoint, for messages.
-        envelope: the answer's JSON.
-        clock: tells how long a throttling lasts that is given as a moment.
-        explain: makes of an error's words what the endpoint knows better; None leaves it to what all have.
+        envelope: JSON of the response.
+        clock: needed for the duration of a throttling that is given as a timestamp.
+        explain: returns an endpoint's own error for an error message; None selects the common one.
 
     Raises:
-        SourceError: as the first error in the envelope is; MalformedPayload if it is no envelope.
+        SourceError: for the first error in the envelope; MalformedPayload if it is not an envelope.
     """
     if not isinstance(envelope, Mapping) or not isinstance(envelope.get("error"), list):
         raise _malformed(method, envelope)
@@ -235,24 +235,24 @@ def _from_status(method: str, error: Any) -> SourceError:
         )
     if response.status_code >= _SERVER_ERRORS:
         return _unavailable(method, received)
-    return _rejected(method, received, "check KRAKEN_API_URL, and that this network may reach Kraken")
+    return _rejected(method, received, "check KRAKEN_API_URL, and that this network can connect to Kraken")
 
 
 def _unavailable(method: str, received: str) -> SourceUnavailable:
     return SourceUnavailable(
-        f"Kraken did not answer {method}.",
+        f"Kraken did not respond to {method}.",
         received=received,
         remedy="check the network and https://status.kraken.com, or KRAKEN_API_URL for a local exchange",
     )
 
 
 def _rejected(method: str, received: str, remedy: str) -> SourceRejected:
-    return SourceRejected(f"Kraken refuses {method}.", received=received, remedy=remedy)
+    return SourceRejected(f"Kraken rejects {method}.", received=received, remedy=remedy)
 
 
 def _malformed(method: str, envelope: object) -> MalformedPayload:
     return MalformedPayload(
-        f"Kraken's answer to {method} has not the agreed shape.",
+        f"Kraken's response to {method} does not have the agreed shape.",
         expected='an object with "error" (a list) and "result" (an object)',
         received=repr(envelope)[:200],
         remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",

@@ -1,9 +1,9 @@
-"""Kraken's bulk archives as the first tier of its history: what ``trading-platform import`` landed of them.
+"""Kraken's bulk archives as the first source of its history, as landed by ``trading-platform import``.
 
-Bars of OHLCVT archives and bars made of archived trades lie apart, since the trades are the finer. An archive
-leaves minutes without trades out; within what a member spans they are proven empty, and told as Kraken's
-candles tell them: volume 0 at the last price. How archives are read is in
-:mod:`trading_platform.sources.kraken.archives.archive`.
+Bars of OHLCVT archives and bars made of archived trades are stored separately, because the trades are finer. An
+archive leaves minutes without trades out; within the span of a member they are confirmed empty, and returned as
+Kraken's candles have them: volume 0 at the last price. :mod:`trading_platform.sources.kraken.archives.archive`
+reads archives.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ArchiveKind(StrEnum):
 
 
 class KrakenArchive:
-    """What was landed of Kraken's archives.
+    """The landed data of Kraken's archives.
 
     Args:
         imports_directory: the imports directory; it need not exist.
@@ -44,14 +44,14 @@ class KrakenArchive:
         self.areas = {kind: LandingArea(folder / f"tier={kind.name.lower()}") for kind in ArchiveKind}
 
     def spans(self, symbol: str, timeframe: Timeframe) -> list[Window]:
-        """The disjoint windows that the archives speak for, in order."""
+        """The disjoint windows that the archives cover, in order."""
         return Window.merge(span for kind in ArchiveKind for span in self._spans(kind, symbol, timeframe))
 
     def answers(self, symbol: str, timeframe: Timeframe, window: Window) -> Iterator[BarResponse]:
         """The bars of a window inside :meth:`spans`, a month or a year at once.
 
-        Where two archives speak of the same bars the finer one's are told, and of two of a kind those of the
-        later import; the others' come with them, to be compared.
+        Where two archives have the same bars, those of the finer one are returned, and of two of a kind those of the
+        later import; the others are returned as second versions, to be compared.
 
         Raises:
             StoreError: if the landing area is damaged or cannot be read.
@@ -59,13 +59,13 @@ class KrakenArchive:
         for partition in partition_windows(timeframe, window):
             part = partition.intersect(window)
             if part is not None:
-                yield self._answer(symbol, timeframe, part)
+                yield self._response(symbol, timeframe, part)
 
     def filled(self, kind: ArchiveKind, symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
-        """The bars that one kind of archive has in a window, those without trades included."""
-        return _joined([told.bars for told in self._versions(kind, symbol, timeframe, [window])])
+        """The bars that one kind of archive has in a window, including those without trades."""
+        return _joined([version.bars for version in self._versions(kind, symbol, timeframe, [window])])
 
-    def _answer(self, symbol: str, timeframe: Timeframe, window: Window) -> BarResponse:
+    def _response(self, symbol: str, timeframe: Timeframe, window: Window) -> BarResponse:
         bars: list[pl.DataFrame] = []
         second_versions: list[SecondVersion] = []
         left = [window]
@@ -94,7 +94,7 @@ class KrakenArchive:
     ) -> list[_Version]:
         files = self.areas[kind].files(symbol, timeframe)
         return [
-            _tell(files, symbol, timeframe, span, part)
+            _version(files, symbol, timeframe, span, part)
             for span in self._spans(kind, symbol, timeframe)
             for window in windows
             if (part := span.intersect(window))
@@ -103,29 +103,29 @@ class KrakenArchive:
 
 @dataclass(frozen=True)
 class _Version:
-    """The bars of a stretch that archives of one kind span, and those of earlier imports that gave way to later."""
+    """The bars of an interval that archives of one kind cover, and those of earlier imports replaced by later ones."""
 
     bars: pl.DataFrame
     superseded: pl.DataFrame
 
 
-def _tell(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, part: Window) -> _Version:
+def _version(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, part: Window) -> _Version:
     found = _collect([file for file in files if file.bars.intersect(part)], symbol, timeframe, part)
-    kept = found.unique("time", keep="last", maintain_order=True).sort("time")
-    gave_way = found.join(kept.select("time", "rank"), on=["time", "rank"], how="anti")
+    latest = found.unique("time", keep="last", maintain_order=True).sort("time")
+    replaced = found.join(latest.select("time", "rank"), on=["time", "rank"], how="anti")
     bars = fill_without_trades(
-        kept.drop("rank"),
+        latest.drop("rank"),
         symbol=symbol,
         timeframe=timeframe,
         source=SOURCE,
         window=part,
         previous_close=_close_before(files, symbol, timeframe, span, part.start),
     )
-    return _Version(bars, gave_way.drop("rank").unique("time", keep="last").sort("time"))
+    return _Version(bars, replaced.drop("rank").unique("time", keep="last").sort("time"))
 
 
 def _collect(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, window: Window) -> pl.DataFrame:
-    """What the files have in a window, minutes of volume 0 marked as such; ``rank`` is the position of the file."""
+    """The bars of the files in a window, minutes of volume 0 marked as such; ``rank`` is the position of the file."""
     found = collect(files, symbol, timeframe, window, SOURCE)
     none = pl.col("volume") == pl.lit(0, dtype=VOLUME)
     return found.with_columns(quality=pl.when(none).then(pl.lit(Quality.NO_TRADE.value)).otherwise("quality"))
@@ -134,7 +134,7 @@ def _collect(files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, win
 def _close_before(
     files: Sequence[LandedFile], symbol: str, timeframe: Timeframe, span: Window, timestamp: datetime
 ) -> Decimal | None:
-    """The last price of a span before a moment in it, as the latest import has it."""
+    """The last price of a span before a time in it, as in the latest import."""
     if timestamp == span.start:
         return None
     earlier = [file for file in files if file.bars.start < timestamp and file.span.intersect(span)]

@@ -1,4 +1,4 @@
-"""How often Kraken may be asked."""
+"""The rate limits of Kraken."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from trading_platform.sources.rate_limits import Cost, Rate, Within
 
 
 def public_cost(url: str, requests_per_second: float) -> Cost:
-    """What a public request takes: one of a second's worth, counted per address of ours and so per exchange.
+    """The cost of a public request. The limit counts per address of ours and exchange, in requests per second.
 
-    Kraken states no number; see docs/sources/kraken.md.
+    Kraken publishes no number; see docs/sources/kraken.md.
 
     Args:
         url: base URL of the exchange.
@@ -29,18 +29,18 @@ COUNTERS: Mapping[AccountTier, tuple[float, int]] = {"starter": (0.33, 15), "int
 (docs.kraken.com/exchange/guides/rest/ratelimits)."""
 
 WEIGHTS: Mapping[str, int] = {"Balance": 1, "OpenPositions": 1, "TradesHistory": 2}
-"""What a request of each private endpoint adds to the counter. These are all that are ever asked: none changes
-anything at Kraken."""
+"""What a request of each private endpoint adds to the counter. No other endpoint is ever requested; none of these
+changes anything at Kraken."""
 
 
 def fingerprint_of(key: str) -> str:
-    """Tells an API key without being it."""
+    """An identifier of an API key that does not reveal it."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 SPACING = 0.25
-"""Seconds between two requests of a key: closer together they could overtake each other on the way, and Kraken
-refuses a nonce that is smaller than the last."""
+"""Seconds between two requests of a key: closer together they could arrive out of order, and Kraken
+rejects a nonce that is smaller than the last."""
 
 
 def private_costs(tier: AccountTier, fingerprint: str, method: str) -> tuple[Cost, ...]:
@@ -49,8 +49,8 @@ def private_costs(tier: AccountTier, fingerprint: str, method: str) -> tuple[Cos
     One less than Kraken allows is used, for requests that arrive closer together than they were sent.
 
     Args:
-        tier: of the account.
-        fingerprint: tells the key without being it.
+        tier: verification tier of the account.
+        fingerprint: identifier of the key.
         method: the endpoint.
     """
     falls, most = COUNTERS[tier]

@@ -1,7 +1,7 @@
-"""Minute bars from trades that come page by page, and where to go on after each page.
+"""Minute bars from pages of trades, and the checkpoint after each page.
 
-A page ends anywhere in a minute. The minutes that surely ended are told; of the one that goes on is kept
-what its bar needs, so that nothing of it has to be asked for again.
+A page ends anywhere in a minute. Minutes that certainly ended are returned. Of the running minute the values of its
+bar are stored, so that none of its trades has to be requested again.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from trading_platform.sources.kraken.cursor import TradesPage
 
 _MINUTE = Timeframe.M1
 SOURCE = "kraken"
-"""What stands in the ``source`` column of Kraken's bars."""
+"""The value of the ``source`` column of Kraken's bars."""
 
 
 @dataclass(frozen=True)
 class MinuteCursor:
-    """Between two pages.
+    """The state between two pages.
 
     Attributes:
-        position: the minutes before it are told.
+        position: the minutes before it were returned.
         since: cursor of the next page, nanoseconds since 1970.
-        seen: id of the last trade had; None before the first.
-        close: the last price before ``position``; None where that is not known.
+        seen: id of the last trade received; None before the first.
+        close: the last price before ``position``; None if it is not known.
         running: the trades of the minute at ``position`` so far, or four that make the same bar; frame of
             ``TRADE_SCHEMA``.
     """
@@ -46,12 +46,12 @@ class MinuteCursor:
 
     @classmethod
     def beginning(cls, position: datetime, since: int) -> MinuteCursor:
-        """Nothing had yet."""
+        """The state before the first page."""
         return cls(position, since, None, None, pl.DataFrame(schema=TRADE_SCHEMA))
 
     @classmethod
     def of(cls, token: Mapping[str, Any]) -> MinuteCursor | None:
-        """What :meth:`point` kept; None if it is not in its words, as after a change of them."""
+        """The state from a token of :meth:`point`; None if the token has another form, as after a change of it."""
         try:
             position = datetime.fromisoformat(token["position"])
             close = None if token["close"] is None else Decimal(token["close"])
@@ -61,7 +61,7 @@ class MinuteCursor:
             return None
 
     def point(self, at: datetime) -> Checkpoint:
-        """This as the platform keeps it, for a request that begins at ``at``."""
+        """The state as a checkpoint, for a request that begins at ``at``."""
         running = _bar_values(self.running, self.position)
         return Checkpoint(
             at,
@@ -78,18 +78,18 @@ class MinuteCursor:
 def advance(
     cursor: MinuteCursor, page: TradesPage, accepted: pl.DataFrame, symbol: str, end: datetime, end_cursor: int
 ) -> tuple[pl.DataFrame, MinuteCursor]:
-    """The bars of the minutes that a page shows to have ended, and where to go on.
+    """The bars of the minutes that ended by a page, and the next state.
 
     Args:
-        cursor: where things stood before the page.
+        cursor: state before the page.
         page: the page.
         accepted: its trades before ``end`` that passed the rules; frame with the columns of ``TRADE_SCHEMA``.
-        symbol: whose they are.
-        end: no minute from here on is told.
-        end_cursor: the same moment in nanoseconds since 1970.
+        symbol: symbol of the trades.
+        end: minutes from here on are not returned.
+        end_cursor: ``end`` in nanoseconds since 1970.
 
     Raises:
-        MalformedPayload: if a trade belongs to a minute that had ended by the pages before.
+        MalformedPayload: if a trade belongs to a minute that ended in an earlier page.
     """
     latest = page.rows["time"].max()
     is_over = page.is_last or (isinstance(latest, datetime) and latest >= end)
@@ -101,20 +101,20 @@ def advance(
     trades = pl.concat([cursor.running, fresh])
     since, seen = page.since, page.seen
     later = page.rows.filter(pl.col("nanoseconds") >= end_cursor)
-    if not later.is_empty():  # whoever goes on at the end wants these
+    if not later.is_empty():  # a request that continues at the end needs these
         first = int(later["trade_id"][0])
         since, seen = end_cursor - 1, first - 1 if first > page.rows["trade_id"][0] else cursor.seen
     if until <= cursor.position:
         running = _trades(cursor.position, _bar_values(trades, cursor.position))
         return empty_bars(), replace(cursor, since=since, seen=seen, running=running)
     begin = cursor.position
-    if cursor.close is None:  # nothing can be told before the first trade, which may be years after
+    if cursor.close is None:  # there are no bars before the first trade, which may be years later
         begin = min(_floor(trades["time"].min(), until), until)
     bars = empty_bars()
     if begin < until:
-        told = Window(begin, until)
+        emitted = Window(begin, until)
         bars = bars_from_trades(
-            trades, symbol=symbol, timeframe=_MINUTE, source=SOURCE, window=told, previous_close=cursor.close
+            trades, symbol=symbol, timeframe=_MINUTE, source=SOURCE, window=emitted, previous_close=cursor.close
         )
     close = bars["close"][-1] if bars.height else cursor.close
     left = trades.filter(pl.col("time") >= until)
@@ -128,7 +128,7 @@ def _floor(timestamp: object, otherwise: datetime) -> datetime:
 
 
 def _bar_values(trades: pl.DataFrame, minute: datetime) -> list[Decimal]:
-    """Open, high, low, close and volume of the trades of one minute; nothing where there are none."""
+    """Open, high, low, close and volume of the trades of one minute; empty if there are none."""
     if trades.is_empty():
         return []
     window = Window(minute, minute + _MINUTE.duration)
@@ -137,7 +137,7 @@ def _bar_values(trades: pl.DataFrame, minute: datetime) -> list[Decimal]:
 
 
 def _trades(minute: datetime, values: list[Decimal]) -> pl.DataFrame:
-    """Four trades that make a bar of these values, together with whatever comes after them in the minute."""
+    """Four trades that make a bar of these values, together with any later trades of the minute."""
     if not values:
         return pl.DataFrame(schema=TRADE_SCHEMA)
     *prices, volume = values
@@ -148,8 +148,8 @@ def _trades(minute: datetime, values: list[Decimal]) -> pl.DataFrame:
 
 def _too_early(timestamp: datetime, position: datetime) -> MalformedPayload:
     return MalformedPayload(
-        "Kraken tells of a trade in a minute that had ended by the trades before it.",
+        "Kraken returned a trade in a minute that had ended by the trades before it.",
         expected=f"trades from {position.isoformat()} on",
         received=f"one of {timestamp.isoformat()}",
-        remedy="ask again from earlier: `trading-platform backfill --force`",
+        remedy="request it again from earlier: `trading-platform backfill --force`",
     )

@@ -1,4 +1,4 @@
-"""Kraken's pair names and the platform's symbols, translated by what AssetPairs says."""
+"""Translates between Kraken's pair names and the platform's symbols, by the response of AssetPairs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from trading_platform.domain.errors import MalformedPayload, SourceRejected
 
 _ASSET_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
-"""Assets that Kraken calls differently from everybody else."""
+"""Assets with another name at Kraken than elsewhere."""
 
 _LEGACY = frozenset("XETC XETH XLTC XMLN XREP XXBT XXDG XXLM XXMR XXRP XZEC ZAUD ZCAD ZEUR ZGBP ZJPY ZUSD".split())
-"""The old assets, which balances and names of pairs show with a letter before them; new ones can begin with X or Z."""
+"""The old assets, which have a letter before them in balances and names of pairs; new ones can begin with X or Z."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class KrakenPair:
 
     Attributes:
         symbol: the platform's spelling: ``BTCUSD``.
-        name: key of Kraken's answers: ``XXBTZUSD``.
+        name: key of Kraken's responses: ``XXBTZUSD``.
         altname: short name, as requests spell it: ``XBTUSD``.
         wsname: with a slash: ``XBT/USD``.
-        tick_size: smallest price step, where Kraken says so.
+        tick_size: smallest price step, if Kraken states it.
     """
 
     symbol: str
@@ -37,12 +37,12 @@ class KrakenPair:
 
     @property
     def quote(self) -> str | None:
-        """The currency of its prices; None where Kraken does not tell it apart."""
+        """The currency of its prices; None if the name does not separate it."""
         return _common(self.wsname.partition("/")[2]) or None
 
     @property
     def live_name(self) -> str:
-        """As WebSocket v2 spells it, with the names of everybody else: ``BTC/USD``."""
+        """The spelling of WebSocket v2, with the common names: ``BTC/USD``."""
         base, _, quote = self.wsname.partition("/")
         return f"{_common(base)}/{_common(quote)}"
 
@@ -64,11 +64,11 @@ class PairBook:
         return tuple(self._symbols)
 
     def get(self, spelling: str) -> KrakenPair | None:
-        """The pair meant, or None if there is no such pair."""
+        """The pair of a spelling, or None if there is no such pair."""
         return self._by_spelling.get(spelling.upper())
 
     def find(self, spelling: str) -> KrakenPair:
-        """The pair meant.
+        """The pair of a spelling.
 
         Raises:
             SourceRejected: naming close matches if there is no such pair.
@@ -77,10 +77,10 @@ class PairBook:
         if pair is None:
             close = difflib.get_close_matches(spelling.upper(), self._symbols, n=5, cutoff=0.5)
             raise SourceRejected(
-                f"Kraken lists no pair {spelling!r}.",
+                f"Kraken does not list the pair {spelling!r}.",
                 expected=f"a listed pair; close to it: {', '.join(close)}" if close else "a listed pair",
                 received=repr(spelling),
-                remedy="correct the symbol, or take the instrument from the universe",
+                remedy="correct the symbol, or remove the instrument from the universe",
             )
         return pair
 
@@ -89,7 +89,7 @@ def parse_asset_pairs(payload: Mapping[str, Any]) -> PairBook:
     """The pairs in a result of AssetPairs.
 
     Raises:
-        MalformedPayload: if an entry has not the agreed shape.
+        MalformedPayload: if an entry does not have the agreed shape.
     """
     return PairBook(_pair(name, entry) for name, entry in payload.items())
 
@@ -109,7 +109,7 @@ def _pair(name: str, entry: Any) -> KrakenPair:
         )
     except (KeyError, TypeError, AttributeError, InvalidOperation):
         raise MalformedPayload(
-            f"Kraken's description of the pair {name!r} has not the agreed shape.",
+            f"Kraken's description of the pair {name!r} does not have the agreed shape.",
             expected="an object with altname, wsname and tick_size",
             received=repr(entry)[:200],
             remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
@@ -117,9 +117,9 @@ def _pair(name: str, entry: Any) -> KrakenPair:
 
 
 def common_asset(code: str) -> str:
-    """What everybody else calls an asset of Kraken's balances: ``XXBT`` and ``XBT`` are ``BTC``, ``ZUSD`` is ``USD``.
+    """The common name of an asset in Kraken's balances: ``XXBT`` and ``XBT`` are ``BTC``, ``ZUSD`` is ``USD``.
 
-    What Kraken appends for its kinds of keeping stays: ``XBT.F`` is ``BTC.F``.
+    Kraken's suffixes for kinds of custody are kept: ``XBT.F`` is ``BTC.F``.
     """
     asset, dot, kind = code.partition(".")
     return f"{_common(asset[1:] if asset in _LEGACY else asset)}{dot}{kind}"

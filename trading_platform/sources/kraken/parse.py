@@ -1,7 +1,7 @@
-"""Reads Kraken's answers into frames; knows nothing of windows, requests or the network.
+"""Parses Kraken's responses into frames, independent of windows, requests and the network.
 
-Values stay text until :mod:`trading_platform.domain.quality.rules` has screened them. An answer whose
-shape is not the agreed one is refused whole; a row whose values cannot be right is the screening's.
+Values stay text until :mod:`trading_platform.domain.quality.rules` has screened them. A response that does not
+have the agreed shape is rejected as a whole; rows with invalid values are left to the screening.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ KRAKEN_TRADE_SCHEMA: dict[str, pl.DataType] = {**RAW_TRADE_SCHEMA, "trade_id": p
 
 @dataclass(frozen=True)
 class OhlcResponse:
-    """A parsed answer of OHLC.
+    """A parsed response of OHLC.
 
     Attributes:
         pair: Kraken's name of the pair.
-        rows: frame of ``RAW_BAR_SCHEMA``, every row of the answer; the last is the running candle.
+        rows: frame of ``RAW_BAR_SCHEMA``, every row of the response; the last is the running candle.
         last: open of the last closed candle, seconds since 1970.
     """
 
@@ -44,12 +44,12 @@ class OhlcResponse:
 
 @dataclass(frozen=True)
 class TradesResponse:
-    """A parsed answer of Trades.
+    """A parsed response of Trades.
 
     Attributes:
         pair: Kraken's name of the pair.
-        rows: frame of :data:`KRAKEN_TRADE_SCHEMA`, in the order of the answer.
-        last: the cursor to go on with, nanoseconds since 1970.
+        rows: frame of :data:`KRAKEN_TRADE_SCHEMA`, in the order of the response.
+        last: the cursor of the next page, nanoseconds since 1970.
     """
 
     pair: str
@@ -58,13 +58,13 @@ class TradesResponse:
 
 
 def parse_ohlc(payload: Mapping[str, Any]) -> OhlcResponse:
-    """A result of OHLC.
+    """Parses a result of OHLC.
 
     Args:
         payload: the envelope's ``result``, JSON numbers as ``Decimal``.
 
     Raises:
-        MalformedPayload: if it has not the agreed shape.
+        MalformedPayload: if it does not have the agreed shape.
     """
     pair, rows, last = _named_rows("OHLC", payload, _OHLC_ROW)
     times = [_seconds(row[0]) for row in rows]
@@ -84,15 +84,15 @@ def parse_ohlc(payload: Mapping[str, Any]) -> OhlcResponse:
 
 
 def parse_trades(payload: Mapping[str, Any]) -> TradesResponse:
-    """A result of Trades.
+    """Parses a result of Trades.
 
-    Times keep the microsecond they lie in; what Kraken shows beyond it is in ``nanoseconds``.
+    Times are truncated to the microsecond; Kraken's full precision is in ``nanoseconds``.
 
     Args:
         payload: the envelope's ``result``, JSON numbers as ``Decimal``.
 
     Raises:
-        MalformedPayload: if it has not the agreed shape, or a trade id is no integer.
+        MalformedPayload: if it does not have the agreed shape, or a trade id is not an integer.
     """
     pair, rows, last = _named_rows("Trades", payload, _TRADE_ROW)
     if not all(type(row[6]) is int for row in rows):
@@ -116,7 +116,7 @@ def parse_trades(payload: Mapping[str, Any]) -> TradesResponse:
 
 
 def _named_rows(method: str, payload: Mapping[str, Any], width: int) -> tuple[str, Sequence[Sequence[Any]], int]:
-    """The one entry that is not ``last``, whatever spelling of the pair it is named by."""
+    """The one entry that is not ``last``, under any spelling of the pair."""
     names = [name for name in payload if name != "last"]
     if len(names) != 1:
         raise _malformed(method, "the rows of one pair, and last", payload)
@@ -131,7 +131,7 @@ def _named_rows(method: str, payload: Mapping[str, Any], width: int) -> tuple[st
 
 
 def _seconds(value: object) -> Decimal | None:
-    """Seconds since 1970, or None where the value cannot be that."""
+    """Seconds since 1970, or None if the value is not a time."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     seconds = Decimal(value)
@@ -158,7 +158,7 @@ def _as_json(value: object) -> str:
 
 def _malformed(method: str, expected: str, payload: Mapping[str, Any]) -> MalformedPayload:
     return MalformedPayload(
-        f"Kraken's answer to {method} has not the agreed shape.",
+        f"Kraken's response to {method} does not have the agreed shape.",
         expected=expected,
         received=repr(payload)[:200],
         remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",

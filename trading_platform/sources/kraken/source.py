@@ -1,8 +1,8 @@
-"""Kraken as a source of bars, in three tiers: imported archives, then trades, then the last candles.
+"""Kraken as a source of bars, from three kinds of data: imported archives, then trades, then the last candles.
 
-Its candles reach back 720 of a length, which is half a day of minutes; its trades go back to the beginning,
-a thousand a request; its bulk archives are files that a user downloads. 5m and 1h bars are rolled up from
-minutes by the platform. Why so: docs/decisions/0026-kraken-in-three-tiers.md.
+Its candles go back 720 of a length, which is half a day of minutes. Its trades go back to the beginning,
+a thousand per request. Its bulk archives are files that a user downloads. The platform rolls 5m and 1h bars up
+from minutes. docs/decisions/0026-kraken-in-three-tiers.md has the reasons.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from trading_platform.sources.kraken.minutes import SOURCE, MinuteCursor, advanc
 from trading_platform.sources.kraken.pairs import KrakenPair
 
 _BEFORE = timedelta(minutes=5)
-"""How far before a window its trades are asked for, to have the price it opens from: part of the first page.
-What is stored of these minutes is compared."""
+"""How far before a window its trades are requested, to have the price it opens from: part of the first page.
+Stored bars of these minutes are compared."""
 _FURTHER_BEFORE = (timedelta(hours=1), timedelta(days=1))
-"""How far to look, a request each, when there was no trade in :data:`_BEFORE`."""
+"""How far back to search, one request each, if there was no trade in :data:`_BEFORE`."""
 _TIME_RESOLUTION = timedelta(seconds=1)
-"""Kraken tells its time in whole seconds, so its clock may be that much further than it says."""
+"""Kraken sends its time in whole seconds, so its clock may be up to this much ahead of the value."""
 _COMPARED_CANDLES = 10
-"""How many candles before those that are wanted are there at least when candles take over from trades."""
+"""Minimum number of candles available before the requested ones when candles take over from trades."""
 _WHOLE_HISTORY = timedelta(days=36_600)
 
 
@@ -46,13 +46,13 @@ class KrakenSource:
     """Kraken behind ``BarSource`` and ``PagedSource``.
 
     Args:
-        client: asks Kraken.
-        imports_directory: where imported archives are; None: there are none.
-        trades_history: how far back minute bars are offered from trades; trades go back to the beginning,
+        client: client of Kraken.
+        imports_directory: directory of the imported archives; None: there are none.
+        trades_history: available history of minute bars from trades; trades go back to the beginning,
             but each thousand of them is a request.
-        requests_per_second: at what rate Kraken is asked; for estimates.
-        clock: the present, by which a bar counts as closed. Where it is ahead of Kraken's by more
-            than a second, Kraken's is taken: a minute that goes on there has not ended.
+        requests_per_second: request rate, for estimates.
+        clock: the present, by which a bar counts as closed. If it is ahead of Kraken's by more
+            than a second, Kraken's is used: a minute that is running there has not ended.
     """
 
     name = SOURCE
@@ -74,12 +74,12 @@ class KrakenSource:
         self._ahead: timedelta | None = None
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
-        """Everything at once: it is answered in parts."""
+        """Everything at once: the response comes in pages."""
         del timeframe
         return _WHOLE_HISTORY
 
     def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
-        """What imported archives have; besides, daily bars: the 720 days before today, minutes: ``trades_history``."""
+        """The imported archives; besides, for daily bars the 720 days before today, for minutes ``trades_history``."""
         if timeframe not in (Timeframe.D1, Timeframe.M1):
             return ()
         end = last_closed(ALWAYS_OPEN, timeframe, self._clock())
@@ -87,11 +87,11 @@ class KrakenSource:
         return tuple(Window.merge([*self._archived(instrument.symbol, timeframe), Window(end - length, end)]))
 
     def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
-        """The bars of ``window``, all parts together; minute bars also of windows before ``available_history``.
+        """The bars of ``window``, all pages together; minute bars also of windows before ``available_history``.
 
         Raises:
             SourceRejected: if Kraken has no such pair, no bars of that length, or none of that window.
-            SourceError: if any part could not be had.
+            SourceError: if any page is not available.
         """
         parts = list(self.bars_in_parts(instrument, timeframe, window, None))
         answered = tuple(Window.merge(part for response in parts for part in response.answered))
@@ -100,18 +100,18 @@ class KrakenSource:
             rejected=pl.concat([response.rejected for response in parts]),
             answered=answered,
             origin=parts[0].origin,
-            note=None if answered == (window,) else "the rest has not ended, or lies before what Kraken gives",
+            note=None if answered == (window,) else "the rest has not ended, or is before Kraken's available history",
             second_versions=tuple(version for response in parts for version in response.second_versions),
         )
 
     def bars_in_parts(
         self, instrument: Instrument, timeframe: Timeframe, window: Window, resume: Checkpoint | None
     ) -> Iterator[BarResponse]:
-        """The bars of ``window`` as they come: a month of an archive, a page of trades, candles.
+        """The bars of ``window`` page by page: a month of an archive, a page of trades, candles.
 
         Raises:
             SourceRejected: if Kraken has no such pair, no bars of that length, or none of that window.
-            SourceError: if the next part could not be had.
+            SourceError: if the next page is not available.
         """
         if timeframe not in (Timeframe.D1, Timeframe.M1):
             raise _no_such_bars(timeframe, window, "5m and 1h bars are rolled up from 1m bars")
@@ -121,13 +121,13 @@ class KrakenSource:
             if self._archive is not None and part in archived:
                 yield from self._archive.answers(symbol, timeframe, part)
             else:
-                yield from self._asked(symbol, timeframe, part, resume, alone=not archived)
+                yield from self._from_kraken(symbol, timeframe, part, resume, alone=not archived)
 
     def effort(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> Effort:
-        """Requests and seconds that a window takes, by how much of the pair was traded in the last 24 hours.
+        """Requests and seconds for a window, estimated from the pair's number of trades in the last 24 hours.
 
         Raises:
-            SourceError: if Kraken does not say.
+            SourceError: if Kraken does not provide it.
         """
         left = window.subtract(self._archived(instrument.symbol, timeframe))
         if timeframe is not Timeframe.M1 or not left:
@@ -144,23 +144,23 @@ class KrakenSource:
     def _archived(self, symbol: str, timeframe: Timeframe) -> list[Window]:
         return self._archive.spans(symbol, timeframe) if self._archive else []
 
-    def _asked(
+    def _from_kraken(
         self, symbol: str, timeframe: Timeframe, window: Window, resume: Checkpoint | None, *, alone: bool
     ) -> Iterator[BarResponse]:
-        """What Kraken itself says of a window.
+        """The bars of a window from Kraken itself.
 
         Args:
-            symbol: whose bars.
-            timeframe: their length.
-            window: which.
-            resume: where to go on.
-            alone: it is an error if it says nothing, as nobody else does.
+            symbol: symbol of the bars.
+            timeframe: length of the bars.
+            window: requested window.
+            resume: where to continue.
+            alone: an empty result is an error, because no other data cover the window.
         """
         pair = self._client.pairs().find(symbol)
         closed = _closed_part(timeframe, window, self._present())
         if closed is None:
             if alone:
-                remedy = "ask again when a bar of the window has ended by Kraken's clock"
+                remedy = "request it again when a bar of the window has ended by Kraken's clock"
                 raise _no_such_bars(timeframe, window, remedy)
             return
         if timeframe is Timeframe.M1:
@@ -173,7 +173,7 @@ class KrakenSource:
             raise _no_such_bars(timeframe, window, f"Kraken gives the last {OHLC_ROWS} candles only")
 
     def _present(self) -> datetime:
-        """Our clock, less what it was ahead of Kraken's when this was first asked."""
+        """Our clock, minus how far it was ahead of Kraken's at the first request."""
         if self._ahead is None:
             before = self._clock()
             self._ahead = max(timedelta(0), before - self._client.server_time() - _TIME_RESOLUTION)
@@ -182,7 +182,7 @@ class KrakenSource:
     def _minutes(
         self, symbol: str, pair: KrakenPair, window: Window, resume: Checkpoint | None
     ) -> Iterator[BarResponse]:
-        """Trades until candles reach the rest, then candles; all by trades where candles cannot be taken."""
+        """Trades up to the start of the candles, then candles; all from trades if candles cannot be used."""
         response = self._tail(symbol, pair, window)
         if response is not None:
             yield response
@@ -202,7 +202,7 @@ class KrakenSource:
         return self._present() - (OHLC_ROWS - _COMPARED_CANDLES) * Timeframe.M1.duration <= timestamp
 
     def _tail(self, symbol: str, pair: KrakenPair, window: Window) -> BarResponse | None:
-        """The last minutes from candles, one request; None where they do not tell all of it without doubt."""
+        """The last minutes from candles, in one request; None if the candles do not certainly cover all of it."""
         if not self._candles_history(window.start):
             return None
         response = self._from_candles(symbol, pair, Timeframe.M1, window)
@@ -213,7 +213,7 @@ class KrakenSource:
         return response if gapless else None
 
     def _from_candles(self, symbol: str, pair: KrakenPair, timeframe: Timeframe, window: Window) -> BarResponse | None:
-        """The bars of a window from candles; None where it lies before the first."""
+        """The bars of a window from candles; None if it is before the first candle."""
         length = timeframe.duration
         since = int((window.start - (1 + _COMPARED_CANDLES) * length).timestamp())
         rows = self._client.ohlc(pair, length // timedelta(minutes=1), since).rows
@@ -222,7 +222,7 @@ class KrakenSource:
         answered = _answered(rows, window)
         if not answered:
             return None
-        # Without a time a row cannot be said to lie outside, so it goes on to be refused.
+        # A row without a time cannot be placed outside the window, so it is kept and rejected later.
         outside = (pl.col("time") < window.start) | (pl.col("time") >= window.end)
         screened = screen_bars(closed.filter(~outside.fill_null(value=False)), timeframe, now)
         before = screen_bars(closed.filter(pl.col("time") < window.start), timeframe, now).accepted
@@ -240,7 +240,7 @@ class KrakenSource:
     def _from_trades(
         self, symbol: str, pair: KrakenPair, window: Window, resume: Checkpoint | None
     ) -> Iterator[BarResponse]:
-        """A part a page: the minutes that have ended by it, and where the next goes on."""
+        """One response per page: the minutes that ended by it, and the checkpoint of the next."""
         start, end = window.start - _BEFORE, nanoseconds(window.end)
         cursor = MinuteCursor.of(resume.token) if resume and resume.at == window.start else None
         first = cursor is None
@@ -252,15 +252,15 @@ class KrakenSource:
                 close = self._price_before(pair, window.start, page.rows)
                 cursor = replace(cursor, position=window.start, close=close)
             first = False
-            asked, emitted_before = cursor.since, cursor.position
+            page_since, emitted_before = cursor.since, cursor.position
             bars, cursor = advance(cursor, page, screened.accepted, symbol, window.end, end)
             before = bars.filter(pl.col("time") < window.start)
-            told = max(emitted_before, window.start), cursor.position
+            covered = max(emitted_before, window.start), cursor.position
             yield BarResponse(
                 bars=bars.filter(pl.col("time") >= window.start),
                 rejected=screened.rejected,
-                answered=(Window(*told),) if told[0] < told[1] else (),
-                origin=f"{self._client.url}/0/public/Trades?pair={pair.altname}&since={asked}",
+                answered=(Window(*covered),) if covered[0] < covered[1] else (),
+                origin=f"{self._client.url}/0/public/Trades?pair={pair.altname}&since={page_since}",
                 second_versions=(SecondVersion(before, "Trades", finer=True),) if before.height else (),
                 resume=cursor.point(max(cursor.position, window.start)),
             )
@@ -268,7 +268,7 @@ class KrakenSource:
                 return
 
     def _price_before(self, pair: KrakenPair, start: datetime, raw: pl.DataFrame) -> Decimal | None:
-        """The last price before ``start``, where one page of trades from further back tells it for certain."""
+        """The last price before ``start``, if one page of trades from further back contains it for certain."""
         for further in _FURTHER_BEFORE:
             rows = self._client.trades_page(pair, nanoseconds(start - further) - 1).rows
             earlier = rows.filter(pl.col("time") < start)
@@ -291,9 +291,9 @@ def _closed_part(timeframe: Timeframe, window: Window, now: datetime) -> Window 
 
 
 def _answered(rows: pl.DataFrame, window: Window) -> tuple[Window, ...]:
-    """What an answer of OHLC tells of the window: from its first candle to the running one.
+    """The part of the window that a response of OHLC covers: from its first candle to the running one.
 
-    A short answer was not cut off: it tells everything from the window's start.
+    A response below the maximum size was not truncated: it covers everything from the window's start.
     """
     times = rows["time"].drop_nulls()
     if times.is_empty():
@@ -321,7 +321,7 @@ def _trades_of_a_day(ticker: dict[str, Any]) -> float:
         return float(of_pair["t"][1])
     except (KeyError, TypeError, ValueError, IndexError):
         raise MalformedPayload(
-            "Kraken's answer to Ticker has not the agreed shape.",
+            "Kraken's response to Ticker does not have the agreed shape.",
             expected="one pair with t, the numbers of trades",
             received=repr(ticker)[:200],
             remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",

@@ -1,7 +1,7 @@
 """Yahoo Finance through the library yfinance: best effort, for personal use (docs/sources/yahoo.md).
 
-- :mod:`.client` asks, and tells throttling from trouble and from nothing.
-- :mod:`.contract` holds the library's frames to a declared shape: what comes after it is ours.
-- :mod:`.restore` makes raw prices of Yahoo's, which are adjusted for splits.
+- :mod:`.client` sends requests, and distinguishes throttling, failures and missing data.
+- :mod:`.frame_schema` checks the library's frames against a declared schema and converts them.
+- :mod:`.unadjust` computes raw prices from Yahoo's, which are adjusted for splits.
 - :mod:`.source` is Yahoo as a source of bars and of corporate actions.
 """

@@ -1,7 +1,7 @@
-"""Asks Yahoo through yfinance, and makes the platform's errors of what can go wrong.
+"""Client of Yahoo through yfinance, with the platform's errors.
 
-yfinance reports throttling, trouble and the absence of data in one breath; here they are told apart, because only
-one of them may ever be taken for "there is nothing", and none of them is.
+yfinance reports throttling, failures and the absence of data alike. Here they are distinguished, because a failure
+must never be read as "there is no data". No response of Yahoo proves that there is none.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from trading_platform.sources.yahoo.frame_schema import as_history
 from trading_platform.sources.yahoo.limits import WAIT, costs
 
 API_URL = "https://query2.finance.yahoo.com"
-"""Where Yahoo answers; yfinance knows its other addresses, for cookies."""
+"""Yahoo's main address; yfinance knows its other addresses, for cookies."""
 
-_SAID = ("symbol", "currency", "firstTradeDate")
+_METADATA = ("symbol", "currency", "firstTradeDate")
 _TIMEOUT = 30.0
 _DOMAIN = ".yahoo.com"
 
 _ONE_AT_A_TIME = threading.Lock()
-"""yfinance has one session, one crumb and one configuration a process."""
+"""yfinance has one session, one crumb and one configuration per process."""
 
 Monotonic = Callable[[], float]
 
@@ -39,10 +39,10 @@ class YahooClient:
     """Yahoo's history of prices.
 
     Args:
-        url: base address; another one than :data:`API_URL` gets all that yfinance asks of Yahoo.
-        cache_directory: where yfinance keeps its cookies and time zones.
-        rate_limiter: keeps to Yahoo's limits together with all who share it; None leaves that to the caller.
-        monotonic: tells how long ago Yahoo asked to slow down.
+        url: base address; another one than :data:`API_URL` receives all requests of yfinance to Yahoo.
+        cache_directory: directory of yfinance's cookies and time zones.
+        rate_limiter: enforces Yahoo's limits together with all who share it; None leaves that to the caller.
+        monotonic: a clock, to know how long ago Yahoo asked to slow down.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class YahooClient:
         Args:
             ticker: Yahoo's spelling, or a symbol and the ISO 10383 code of its exchange.
             interval: ``1d``, ``1h``, ``5m``, ``1m``.
-            start: the first moment, or date at the exchange; None means as early as there is anything.
-            end: the last moment, not included; None means now.
+            start: the first time, or date at the exchange; None means the earliest available.
+            end: the end, not included; None means now.
 
         Returns:
-            Frame of ``HISTORY_SCHEMA``, never empty, and what Yahoo says of the instrument.
+            Frame of ``HISTORY_SCHEMA``, never empty, and Yahoo's metadata of the instrument.
 
         Raises:
             RateLimited: if Yahoo asks to slow down, now or within the last minute.
-            SourceUnavailable: if there is no answer, or an empty one, which proves nothing.
-            SourceRejected: if Yahoo says why it does not answer such a question.
-            MalformedPayload: if the answer has not the agreed shape.
+            SourceUnavailable: if there is no response, or an empty one, which proves nothing.
+            SourceRejected: if Yahoo states why it does not answer such a request.
+            MalformedPayload: if the response does not have the agreed shape.
         """
         with _ONE_AT_A_TIME:
             self._still_to_wait()
@@ -109,15 +109,15 @@ class YahooClient:
         from yfinance.data import YfData
 
         if self._session is None:
-            self._session = _session(self.url)  # one, as its cookies belong to the crumb
+            self._session = _session(self.url)  # only one, because its cookies belong to the crumb
             yfinance.set_tz_cache_location(str(self._cache))
-            logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # what it has to say it raises
+            logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # its messages are raised as errors, too
         yfinance.config.debug.hide_exceptions = False
-        # It remembers answers about the past for as long as the process lives, failures among them.
+        # It caches responses about the past for the life of the process, including failures.
         YfData.cache_get.cache_clear()
         try:
-            asked = yfinance.Ticker(ticker, session=self._session)
-            frame = asked.history(
+            yahoo_ticker = yfinance.Ticker(ticker, session=self._session)
+            frame = yahoo_ticker.history(
                 period="max" if start is None else None,
                 interval=interval,
                 start=start,
@@ -131,17 +131,17 @@ class YahooClient:
                 rounding=False,
                 timeout=_TIMEOUT,
             )
-            metadata = asked.history_metadata
-        except Exception as error:  # whatever the library makes of a changed answer
+            metadata = yahoo_ticker.history_metadata
+        except Exception as error:  # any failure of the library on a changed response
             raise _as_source_error(error, ticker) from error
         if len(frame) == 0:
             raise _unknown(ticker, "an empty frame")
-        # By name: what else there is it would ask Yahoo for, one by one.
-        return as_history(frame, asked.ticker), {name: metadata[name] for name in _SAID if name in metadata}
+        # Selected by name: for further keys it would send requests to Yahoo, one by one.
+        return as_history(frame, yahoo_ticker.ticker), {name: metadata[name] for name in _METADATA if name in metadata}
 
 
 def _session(url: str) -> Any:
-    """A session that impersonates a browser, as Yahoo wants it; and that asks elsewhere where ``url`` says so."""
+    """A session that impersonates a browser, as Yahoo requires, and sends requests to ``url`` if it differs."""
     from curl_cffi import requests
 
     if url == API_URL:
@@ -150,9 +150,9 @@ def _session(url: str) -> Any:
 
     class Redirected(requests.Session[Any]):
         def request(self, method: Any, url: str, *args: Any, **options: Any) -> Any:
-            asked = urlsplit(url)
-            if asked.hostname is not None and asked.hostname.endswith(_DOMAIN):
-                url = urlunsplit(asked._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + asked.path))
+            parts = urlsplit(url)
+            if parts.hostname is not None and parts.hostname.endswith(_DOMAIN):
+                url = urlunsplit(parts._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + parts.path))
             return super().request(method, url, *args, **options)
 
     return Redirected(impersonate="chrome")
@@ -166,41 +166,41 @@ def _as_source_error(error: Exception, ticker: object) -> SourceError:
         return _throttled(WAIT)
     if isinstance(error, theirs.YFTickerMissingError):
         reason = getattr(error, "yahoo_reason", None)
-        return _rejected(ticker, reason) if reason and not _says_nothing(reason) else _unknown(ticker, error.rationale)
-    said = f"{type(error).__name__}: {error}"
+        return _rejected(ticker, reason) if reason and not _means_no_data(reason) else _unknown(ticker, error.rationale)
+    description = f"{type(error).__name__}: {error}"
     if isinstance(error, (theirs.YFDataException, RequestException, OSError)) or _is_no_json(error):
         return SourceUnavailable(
-            "Yahoo did not answer.",
+            "Yahoo did not respond.",
             expected="prices",
-            received=said[:300],
+            received=description[:300],
             remedy="try again later; another source may have the same bars",
         )
     if isinstance(error, ValueError) and "MIC" in str(error):
         return SourceRejected(
-            "Yahoo's spelling of that exchange is not known.",
+            "Yahoo's spelling of that exchange is unknown.",
             expected="a calendar by the ISO 10383 code of an exchange",
             received=str(error),
-            remedy="correct the instrument's calendar, or take its bars from another source",
+            remedy="correct the instrument's calendar, or choose another source for its bars",
         )
     return MalformedPayload(
-        "Yahoo's answer does not have the agreed shape; nothing of it was used.",
+        "Yahoo's response does not have the agreed shape; nothing of it was used.",
         expected="timestamps with open, high, low, close and volume",
-        received=f"an answer that yfinance fails at with {said[:200]}",
-        remedy="see whether yfinance or Yahoo has changed its format (docs/sources/yahoo.md); report it",
+        received=f"a response on which yfinance fails with {description[:200]}",
+        remedy="check whether yfinance or Yahoo has changed its format (docs/sources/yahoo.md); report it",
     )
 
 
 def _rejected(ticker: object, reason: str) -> SourceRejected:
     return SourceRejected(
-        f"Yahoo does not answer that question about {ticker}.",
-        expected="a question it answers: 1m bars of the last days, 5m of 60 days, 1h of 730 days, daily bars",
+        f"Yahoo does not answer that request for {ticker}.",
+        expected="a supported request: 1m bars of the last days, 5m of 60 days, 1h of 730 days, daily bars",
         received=reason,
-        remedy="ask for less",
+        remedy="request less",
     )
 
 
-def _says_nothing(reason: str) -> bool:
-    """Whether Yahoo's reason is no more than that it has nothing."""
+def _means_no_data(reason: str) -> bool:
+    """Whether Yahoo's reason is only that it has no data."""
     return "delisted" in reason.lower() or "no data found" in reason.lower()
 
 
@@ -216,14 +216,14 @@ def _throttled(seconds: float) -> RateLimited:
         retry_after=seconds,
         expected="prices",
         received="429, too many requests",
-        remedy=f"wait {seconds:.0f} s; ask for fewer symbols, or take them from another source",
+        remedy=f"wait {seconds:.0f} s; request fewer symbols, or choose another source for them",
     )
 
 
-def _unknown(ticker: object, said: str) -> SourceUnavailable:
+def _unknown(ticker: object, description: str) -> SourceUnavailable:
     return SourceUnavailable(
-        f"Yahoo has nothing for {ticker}, which proves nothing: it says the same of what it cannot find at the moment.",
+        f"Yahoo returned no data for {ticker}, which proves nothing: temporary failures look the same.",
         expected="prices",
-        received=said[:300],
+        received=description[:300],
         remedy="check the symbol; try again later; another source may have the same bars",
     )

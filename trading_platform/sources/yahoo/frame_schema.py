@@ -1,7 +1,7 @@
-"""What of a yfinance frame must be as it is: checked with dagster-pandas, then made a Polars frame.
+"""The schema of yfinance's frames: checked with dagster-pandas, then converted to a Polars frame.
 
-yfinance changes the shape of its frames between releases, and Yahoo that of its answers. Here each change becomes
-an error that names the column, instead of wrong prices. Columns are known by name, never by position.
+yfinance changes the shape of its frames between releases, and Yahoo that of its responses. The check turns each
+change into an error that names the column, instead of wrong prices. Columns are found by name, never by position.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ HISTORY_SCHEMA: dict[str, pl.DataType] = {
     "dividend": pl.Float64(),
     "split": pl.Float64(),
 }
-"""Rows of Yahoo's, adjusted for splits as it gives them: ``time`` is the open of the bar in UTC, ``date`` midnight UTC
-of the date at the exchange; prices NULL where Yahoo has a time and no price; ``dividend`` and ``split`` 0 for none."""
+"""Yahoo's rows, adjusted for splits as delivered: ``time`` is the open of the bar in UTC, ``date`` midnight UTC
+of the date at the exchange; prices NULL if Yahoo has a time without a price; ``dividend`` and ``split`` 0 for none."""
 
 _PRICES = ("Open", "High", "Low", "Close")
 _NUMBERS = {
@@ -41,21 +41,21 @@ _NUMBERS = {
 
 
 def as_history(frame: object, ticker: str) -> pl.DataFrame:
-    """A frame of yfinance's as one of :data:`HISTORY_SCHEMA`.
+    """Converts a frame of yfinance to one of :data:`HISTORY_SCHEMA`.
 
     Args:
-        frame: with flat columns, as ``Ticker.history`` gives it, or with prices × tickers, as ``download`` does.
-        ticker: whose rows they are, in Yahoo's spelling.
+        frame: with flat columns, as from ``Ticker.history``, or with prices × tickers, as from ``download``.
+        ticker: ticker of the rows, in Yahoo's spelling.
 
     Raises:
-        MalformedPayload: if it has not the agreed shape, naming the column that differs.
+        MalformedPayload: if it does not have the agreed shape, naming the column that differs.
     """
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame):
         raise _malformed("a pandas frame", type(frame).__name__)
     flat = _flat(frame, ticker)
-    # isinstance and not the dtype's name: both a fixed zone and one with daylight saving are right
+    # isinstance and not the dtype's name: both a fixed zone and one with daylight saving are valid
     if not isinstance(flat.index, pd.DatetimeIndex) or flat.index.tz is None:
         raise _malformed("an index of times with their zone", f"an index of {flat.index.dtype}")
     if not flat.index.is_unique or not flat.index.is_monotonic_increasing:
@@ -96,13 +96,13 @@ def _frame_type() -> Any:
     import dagster_pandas
     from dagster import BetaWarning
 
-    # The lock file pins the release it was tested with; a person at a terminal has nothing to do about the mark.
+    # The lock file pins the tested release; a user at a terminal cannot act on the warning.
     warnings.filterwarnings("ignore", category=BetaWarning)
     dgp: Any = dagster_pandas  # its functions have no types
     numbers = {"float64", "int64"}  # a column without a fraction, or without a dividend, may come as whole numbers
     return dgp.create_dagster_pandas_dataframe_type(
         name="YahooHistory",
-        description="Bars as yfinance gives them with auto_adjust=False and actions=True.",
+        description="Bars from yfinance with auto_adjust=False and actions=True.",
         columns=[
             dgp.PandasColumn(name, constraints=[dgp.constraints.ColumnDTypeInSetConstraint(numbers)])
             for name in _NUMBERS
@@ -112,8 +112,8 @@ def _frame_type() -> Any:
 
 def _malformed(expected: str, received: str) -> MalformedPayload:
     return MalformedPayload(
-        "Yahoo's answer does not have the agreed shape; nothing of it was used.",
+        "Yahoo's response does not have the agreed shape; nothing of it was used.",
         expected=expected,
         received=" ".join(received.split())[:300],
-        remedy="see whether yfinance or Yahoo has changed its format (docs/sources/yahoo.md); report it",
+        remedy="check whether yfinance or Yahoo has changed its format (docs/sources/yahoo.md); report it",
     )

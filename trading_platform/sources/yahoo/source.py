@@ -1,7 +1,7 @@
-"""Yahoo as a source of bars and of corporate actions: best effort, never the only source of something that matters.
+"""Yahoo as a source of bars and of corporate actions: best effort, never to be the only source of important data.
 
-What it did not give a row for stays unanswered: an empty answer of Yahoo's proves nothing, except before the day
-that it names as the first one an instrument traded.
+Times without a row stay uncovered: an empty response of Yahoo proves nothing, except before the day
+that it states as the instrument's first trading day.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _AVAILABLE = {
     Timeframe.M5: timedelta(days=60) - _MARGIN,
     Timeframe.H1: timedelta(days=730) - _MARGIN,
 }
-"""How far back Yahoo gives bars of a length, with a margin for the time that passes before it is asked."""
+"""Yahoo's available history for each length of bars, with a margin for the time until the request."""
 _LONGEST = {Timeframe.M1: timedelta(days=7), Timeframe.D1: timedelta(days=366 * 100)}
 _DAY = timedelta(days=1)
 
@@ -40,7 +40,7 @@ class YahooSource:
     """Yahoo behind ``BarSource`` and ``ActionSource``.
 
     Args:
-        client: asks Yahoo.
+        client: client of Yahoo.
         clock: the present, by which a bar counts as closed.
     """
 
@@ -51,14 +51,14 @@ class YahooSource:
         self._clock = clock
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
-        """A week of minutes; of other bars, all that Yahoo has."""
+        """A week of minutes; of other bars, all of Yahoo's history."""
         return _LONGEST.get(timeframe, _AVAILABLE.get(timeframe, _DAY))
 
     def available_history(self, instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
-        """Daily bars since 1990, 1h of 730 days, 5m of 60, 1m of 8; nothing of currencies, whose days are not UTC's.
+        """Daily bars since 1990, 1h of 730 days, 5m of 60, 1m of 8; none of currencies: their days are not UTC's.
 
-        Hours only of exchanges that open on one: Yahoo's are counted from the opening, the platform's are UTC's.
-        Elsewhere they are rolled up from minutes.
+        Hours only of exchanges that open on the hour: Yahoo counts them from the opening, the platform in UTC.
+        Others are rolled up from minutes.
         """
         end = last_closed(instrument.calendar, timeframe, self._clock())
         if instrument.asset_class is AssetClass.FX:
@@ -70,69 +70,73 @@ class YahooSource:
         return (Window(end - _AVAILABLE[timeframe], end),)
 
     def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
-        """The bars of ``window``, raw: what Yahoo has adjusted for splits is undone.
+        """The bars of ``window``, raw: Yahoo's adjustment for splits is undone.
 
         Raises:
             SourceRejected: if Yahoo has no bars of that kind.
-            SourceError: if nothing could be had.
+            SourceError: if no bars are available.
         """
         if not self.available_history(instrument, timeframe):
             raise SourceRejected(
-                f"Yahoo has no {timeframe} bars of {instrument.symbol} that could be used.",
-                expected="daily and minute bars of anything but currencies; hours of exchanges that open on one",
+                f"Yahoo has no usable {timeframe} bars of {instrument.symbol}.",
+                expected="daily and minute bars of anything but currencies; hours of exchanges that open on the hour",
                 received=f"{timeframe} bars of {instrument.asset_class}, calendar {instrument.calendar}",
-                remedy="take them from another source, or roll them up from minutes",
+                remedy="choose another source for them, or roll them up from minutes",
             )
         now = self._clock()
         closed = Window(window.start, max(window.start + timedelta(microseconds=1), min(window.end, now)))
         ticker = ticker_of(instrument)
         if timeframe.is_intraday:
-            history, said = self._client.history(ticker, timeframe.value, closed.start, closed.end)
+            history, metadata = self._client.history(ticker, timeframe.value, closed.start, closed.end)
             daily, _ = self._client.history(ticker, "1d", (closed.start - _DAY).date())
             splits = splits_in(daily)
         else:
-            history, said = self._client.history(ticker, "1d", closed.start.date())
+            history, metadata = self._client.history(ticker, "1d", closed.start.date())
             history = history.with_columns(time="date")
             splits = splits_in(history)
         raw = restore(history, splits, closed)
         screened = screen_bars(_as_raw_bars(raw), timeframe, now)
-        answered = _answered(instrument, timeframe, closed, raw["time"], _first_traded(said))
+        answered = _answered(instrument, timeframe, closed, raw["time"], _first_traded(metadata))
         return BarResponse(
             bars=final_bars(_as_bars(screened.accepted, instrument.symbol, timeframe), timeframe, now),
             rejected=screened.rejected,
             answered=answered,
-            origin=f"{self._client.url}/v8/finance/chart/{said.get('symbol', instrument.symbol)}"
+            origin=f"{self._client.url}/v8/finance/chart/{metadata.get('symbol', instrument.symbol)}"
             f"?interval={timeframe.value}&start={closed.start:%Y-%m-%d}",
-            note=None if answered == (window,) else "Yahoo gave no row for the rest, which proves nothing",
+            note=None if answered == (window,) else "Yahoo returned no row for the rest, which proves nothing",
         )
 
     def actions(self, instrument: Instrument) -> list[CorporateAction]:
-        """All splits and cash dividends that Yahoo knows, dividends in the shares of their own date.
+        """All splits and cash dividends known to Yahoo, dividends split-adjusted as of their own date.
 
         A fund's distributed capital gains are left out: Yahoo counts some of them as dividends, too.
 
         Raises:
-            SourceError: if nothing could be had.
+            SourceError: if they are not available.
         """
-        history, said = self._client.history(ticker_of(instrument), "1d", None)
+        history, metadata = self._client.history(ticker_of(instrument), "1d", None)
         splits = splits_in(history)
         paid = history.filter(pl.col("dividend") > 0).select("date", "dividend")
         later = later_splits(paid["date"], splits)
         terms: list[tuple[datetime, ActionKind, dict[str, Any]]] = [
             *((day, ActionKind.SPLIT, {"ratio": ratio}) for day, ratio in splits),
             *(
-                (day, ActionKind.DIVIDEND, {"amount": restored_amount(amount, ratio), "currency": said.get("currency")})
+                (
+                    day,
+                    ActionKind.DIVIDEND,
+                    {"amount": restored_amount(amount, ratio), "currency": metadata.get("currency")},
+                )
                 for (day, amount), ratio in zip(paid.iter_rows(), later, strict=True)
             ),
         ]
         return [
-            CorporateAction(instrument.symbol, day, kind, day_begins(instrument.calendar, day), self.name, **told)
-            for day, kind, told in sorted(terms, key=lambda each: each[:2])
+            CorporateAction(instrument.symbol, day, kind, day_begins(instrument.calendar, day), self.name, **fields)
+            for day, kind, fields in sorted(terms, key=lambda each: each[:2])
         ]
 
 
 def ticker_of(instrument: Instrument) -> str | tuple[str, str]:
-    """How Yahoo spells an instrument, or its symbol with its exchange where yfinance knows the suffix of that.
+    """Yahoo's spelling of an instrument, or its symbol with its exchange if yfinance knows the exchange's suffix.
 
     Raises:
         SourceRejected: if Yahoo has none of that kind.
@@ -168,9 +172,9 @@ def _as_bars(accepted: pl.DataFrame, symbol: str, timeframe: Timeframe) -> pl.Da
     ).select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
 
 
-def _first_traded(said: dict[str, Any]) -> datetime | None:
-    """Midnight UTC of the day that Yahoo names as the first."""
-    first = said.get("firstTradeDate")
+def _first_traded(metadata: dict[str, Any]) -> datetime | None:
+    """Midnight UTC of Yahoo's first trading day."""
+    first = metadata.get("firstTradeDate")
     if first is None or not hasattr(first, "date"):
         return None
     day = first.date()

@@ -60,7 +60,7 @@ def test_the_five_results_are_five(gateway: FakeGateway, source: IbkrSource) -> 
     empty = ask("2024-07-02")
     assert (empty.bars.height, empty.answered, empty.note) == (0, (day("2024-07-02"),), None)
     gateway.script.append("silent")
-    with pytest.raises(SourceUnavailable, match="did not answer"):
+    with pytest.raises(SourceUnavailable, match="did not respond"):
         ask("2024-07-03")
     gateway.script.append(PACING)
     with pytest.raises(RateLimited) as limited:
@@ -125,7 +125,7 @@ def test_what_failed_midway_stays_to_be_asked(gateway: FakeGateway, source: Ibkr
     window = Window(day("2024-07-01").start, day("2024-07-02").end)
     response = source.bars(IBM, Timeframe.M1, window)
     assert response.bars.height == 390
-    assert "did not answer" in str(response.note)
+    assert "did not respond" in str(response.note)
     (unanswered,) = window.subtract(response.answered)
     assert unanswered == Window(datetime(2024, 7, 2, 13, 30, tzinfo=UTC), datetime(2024, 7, 2, 20, tzinfo=UTC))
 
@@ -188,7 +188,7 @@ def test_a_gateway_without_login_is_told_from_one_that_is_gone(gateway: FakeGate
     gateway.is_logged_in = False
     client = client_at(gateway, rate_limiter_by(SharedTime()), greeting=0.3)
     try:
-        with pytest.raises(SourceUnavailable, match="does not greet"):
+        with pytest.raises(SourceUnavailable, match="sends no handshake"):
             client.positions()
         assert client.machine.link is Link.NEEDS_LOGIN
         gateway.shut()
@@ -279,7 +279,7 @@ def test_the_account_is_told_as_it_is(gateway: FakeGateway, shared_time: SharedT
         assert bought.order_id == "4711"
         assert (sold.execution_id, sold.price, sold.commission) == ("0001.02", Decimal("188.11"), None)
         assert account.fills(morning, sold.executed_at) == [bought]
-        with pytest.raises(SourceRejected, match="of the day only"):
+        with pytest.raises(SourceRejected, match="of the current day only"):
             account.fills(morning - timedelta(seconds=1), NOW)
         with pytest.raises(ConfigurationError, match="DU123456, U999"):
             IbkrAccount(client).positions()

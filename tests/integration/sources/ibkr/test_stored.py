@@ -130,12 +130,12 @@ def test_a_timeout_is_never_stored_as_empty(stores: Stores, gateway: FakeGateway
     with source_at(gateway, rate_limiter_by(shared_time)) as source:
         report = backfill_bars(stores, {"ibkr": source}, [SPY], Timeframe.M1, [month], clock=lambda: NOW)
         assert [type(failure.error) for failure in report.failures] == [SourceUnavailable]
-        assert "did not answer" in report.failures[0].error.message
+        assert "did not respond" in report.failures[0].error.message
         answered = stores.coverage.answered("SPY", Timeframe.M1)["ibkr"]
         assert answered == [day("2024-07-01")]
         (failed,) = stores.coverage.failures(["SPY"], Timeframe.M1)
         assert failed.window == day("2024-07-02")
-        assert "did not answer" in str(failed.note)
+        assert "did not respond" in str(failed.note)
         (account,) = report.accounts
         assert account.empty == 0
         assert account.missing > 0
@@ -218,4 +218,4 @@ def test_an_absence_is_among_the_system_events(stores: Stores) -> None:
 
     asyncio.run(tell())
     assert sorted(event.severity for event in events()) == ["critical", "info"]
-    assert any("somebody must log in" in event.message for event in events())
+    assert any("a person must log in" in event.message for event in events())

@@ -252,7 +252,7 @@ def test_a_broken_answer_is_no_answer_and_is_not_remembered(apple: FakeYahoo, cl
     window = (day("2017-01-01"), day("2017-06-01"))
     client.history(("AAPL", "XNAS"), "1d", *window)
     apple.status = 502
-    with pytest.raises(SourceUnavailable, match="did not answer"):
+    with pytest.raises(SourceUnavailable, match="did not respond"):
         client.history(("AAPL", "XNAS"), "1d", *window)
     apple.status = 200
     assert client.history(("AAPL", "XNAS"), "1d", *window)[0].height == 103
@@ -260,7 +260,7 @@ def test_a_broken_answer_is_no_answer_and_is_not_remembered(apple: FakeYahoo, cl
 
 def test_nobody_at_the_address_is_no_answer(tmp_path: Path) -> None:
     client = YahooClient("http://127.0.0.1:9", cache_directory=tmp_path)
-    with pytest.raises(SourceUnavailable, match="did not answer"):
+    with pytest.raises(SourceUnavailable, match="did not respond"):
         client.history("AAPL", "1d", None)
 
 

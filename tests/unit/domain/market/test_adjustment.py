@@ -246,7 +246,7 @@ def test_prices_too_large_to_be_kept_are_said():
     [{}, {"ratio": Fraction(0)}, {"ratio": Fraction(2), "amount": Decimal(1)}, {"amount": Decimal(1)}],
 )
 def test_a_split_without_a_proper_ratio_is_none(terms):
-    with pytest.raises(InvalidRequest, match="no proper terms"):
+    with pytest.raises(InvalidRequest, match="has invalid terms"):
         CorporateAction("TEST", EPOCH, ActionKind.SPLIT, EPOCH, "file", **terms)
 
 

@@ -443,7 +443,7 @@ def test_state_is_refused_while_minutes_wait_and_belongs_to_its_bars() -> None:
     made = builder()
     made.add(UP)
     made.add(Heartbeat(at(100)))
-    with pytest.raises(InvalidRequest, match="wait to be taken"):
+    with pytest.raises(InvalidRequest, match="have not been taken"):
         made.state()
     made.take_final()
     state = made.state()

@@ -39,7 +39,7 @@ def test_hour_that_came_twice_is_both_hours(*, backwards: bool) -> None:
     reading = read(clock[::-1] if backwards else clock)
     assert [timestamp.hour for timestamp in reading.bars["time"]] == [4, 5, 6, 7]
     assert reading.quarantined == 0
-    assert "2 in an hour that came twice" in reading.assumption
+    assert "2 in an hour that occurred twice" in reading.assumption
 
 
 def test_ambiguous_hour_given_once_is_the_first() -> None:
@@ -54,7 +54,7 @@ def test_naive_times_are_utc_unless_the_column_or_the_user_says_otherwise() -> N
     assert "UTC" in plain.assumption
     told = read(clock, column="datetime", timezone="Europe/Berlin")
     assert [timestamp.hour for timestamp in told.bars["time"]] == [7, 8]
-    assert "Europe/Berlin (as told)" in told.assumption
+    assert "Europe/Berlin (as given)" in told.assumption
     local = read(clock)
     assert [timestamp.hour for timestamp in local.bars["time"]] == [13, 14]
     assert "America/New_York" in local.assumption

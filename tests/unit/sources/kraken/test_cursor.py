@@ -93,7 +93,7 @@ def test_a_hole_is_an_error_that_can_be_retried(missing: int) -> None:
         response = whole(since)
         return TradesResponse(response.pair, response.rows.filter(response.rows["trade_id"] != missing), response.last)
 
-    with pytest.raises(SourceUnavailable, match="hole") as caught:
+    with pytest.raises(SourceUnavailable, match="gap") as caught:
         collect(asking(holed), ORIGIN, ORIGIN + 60)
     assert caught.value.retryable
 
@@ -113,5 +113,5 @@ def test_going_on_where_one_stopped_gives_the_rest_and_nothing_twice() -> None:
 
 def test_what_follows_on_the_last_trade_had_is_held_to_its_number() -> None:
     ask = asking(exchange([ORIGIN + number for number in range(50)], includes_since=False, page=20))
-    with pytest.raises(SourceUnavailable, match="hole"):
+    with pytest.raises(SourceUnavailable, match="gap"):
         next(follow_trades(ask, ORIGIN + 20, seen=5, page_size=20))

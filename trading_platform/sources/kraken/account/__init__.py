@@ -1,1 +1,1 @@
-"""A Kraken account, only ever read: balances, positions, fills."""
+"""Read access to a Kraken account: balances, positions, fills."""

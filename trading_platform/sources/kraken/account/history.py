@@ -1,4 +1,4 @@
-"""Reading TradesHistory whole: its pages are counted from the newest fill, and new ones come while they are read."""
+"""Reads TradesHistory completely: its pages count from the newest fill, and new fills arrive during reading."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from trading_platform.domain.errors import MalformedPayload, SourceUnavailable
 
 PAGE = 50
-"""Fills of a full answer."""
+"""Number of fills in a full page."""
 PASSES = 8
-"""How often the pages are read from the newest on before it is given up that they agree with their count."""
+"""How often the pages are read from the newest on before their disagreement with the count is an error."""
 
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """One answer of TradesHistory.
+    """One page of TradesHistory.
 
     Attributes:
         fills: by Kraken's id, the newest first; at most fifty.
-        count: how many there are in all, of the same times.
+        count: total number of fills of the requested times.
     """
 
     fills: Mapping[str, Mapping[str, Any]]
@@ -28,15 +28,15 @@ class HistoryPage:
 
 
 def read_page(result: Mapping[str, Any]) -> HistoryPage:
-    """A page in a result of TradesHistory.
+    """The page in a result of TradesHistory.
 
     Raises:
-        MalformedPayload: if it has not the agreed shape.
+        MalformedPayload: if it does not have the agreed shape.
     """
     fills, count = result.get("trades"), result.get("count")
     if not isinstance(fills, Mapping) or not isinstance(count, int) or count < 0:
         raise MalformedPayload(
-            "Kraken's answer to TradesHistory has not the agreed shape.",
+            "Kraken's response to TradesHistory does not have the agreed shape.",
             expected="trades (an object) and count (an integer)",
             received=repr(result)[:200],
             remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
@@ -45,17 +45,17 @@ def read_page(result: Mapping[str, Any]) -> HistoryPage:
 
 
 def collect_fills(ask: Callable[[int], HistoryPage]) -> dict[str, Mapping[str, Any]]:
-    """Every fill of the times that are asked for, once, by Kraken's id.
+    """Every fill of the requested times, once, by Kraken's id.
 
-    A fill that comes while pages are read moves all others one place on: the next page then repeats
-    some, and the new one is on a page that was read already. So fills are told by their ids, and
-    pages are read from the newest to the known ones again until there are as many as Kraken counts.
+    A fill that arrives while pages are read shifts all others by one place: the next page then repeats
+    some, and the new one is on a page that was read already. So fills are identified by their ids, and
+    pages are read again from the newest to the known ones until there are as many as Kraken counts.
 
     Args:
-        ask: gives the page that begins after so many fills.
+        ask: returns the page that begins after so many fills.
 
     Raises:
-        SourceUnavailable: if the pages do not come to what Kraken counts.
+        SourceUnavailable: if the number of fills does not reach Kraken's count.
     """
     found: dict[str, Mapping[str, Any]] = {}
     count, whole = 0, True
@@ -63,20 +63,20 @@ def collect_fills(ask: Callable[[int], HistoryPage]) -> dict[str, Mapping[str, A
         offset, before = 0, len(found)
         while True:
             page = ask(offset)
-            known = page.fills.keys() <= found.keys()
+            repeated = page.fills.keys() <= found.keys()
             found.update(page.fills)
             count = page.count
             offset += len(page.fills)
             if reading and len(found) >= count:
-                return found  # the older ones were read before
-            if not page.fills or (offset >= count and len(page.fills) < PAGE) or (known and not whole):
+                return found  # the older ones were read already
+            if not page.fills or (offset >= count and len(page.fills) < PAGE) or (repeated and not whole):
                 break
         if len(found) >= count:
             return found
-        whole = len(found) == before  # what is missing is not among the newest
+        whole = len(found) == before  # the missing fills are not among the newest
     raise SourceUnavailable(
         "Kraken's pages of fills do not agree with its count of them.",
         expected=f"{count} fills",
         received=f"{len(found)}",
-        remedy="ask again; if it stays, compare with the history that Kraken shows",
+        remedy="try again; if it persists, compare with the history in Kraken's user interface",
     )

@@ -1,7 +1,7 @@
-"""Nonces: each private request has a larger one than all before it with the same key.
+"""Nonces: each private request has a larger one than all earlier requests with the same key.
 
 They are microseconds since 1970, so that those of another process or of a later start are larger without
-knowing of these. :class:`trading_platform.stores.redis.nonces.RedisNonces` makes sure of it over processes.
+coordination. :class:`trading_platform.stores.redis.nonces.RedisNonces` guarantees the order across processes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 Nonces = Callable[[], int]
-"""Gives the next nonce of one key."""
+"""Returns the next nonce of one key."""
 
 
 class LocalNonces:
@@ -27,7 +27,7 @@ class LocalNonces:
         self._lock = threading.Lock()
 
     def __call__(self) -> int:
-        """The next one; larger than the last whatever the clock does."""
+        """The next nonce; larger than the last even if the clock goes back."""
         with self._lock:
             self._last = max(self._clock() // 1000, self._last + 1)
             return self._last

@@ -1,7 +1,7 @@
-"""Kraken's REST of an account, to be read: signed requests, and what their refusals mean.
+"""Read access to the private endpoints of Kraken's REST: signed requests, and the meaning of their errors.
 
-Only the endpoints of :data:`~trading_platform.sources.kraken.limits.WEIGHTS` can be asked; none of them
-places, changes or cancels anything. What the answers say is in :mod:`trading_platform.sources.kraken.account.source`.
+Only the endpoints of :data:`~trading_platform.sources.kraken.limits.WEIGHTS` can be requested; none of them
+places, changes or cancels anything. :mod:`trading_platform.sources.kraken.account.source` parses the responses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trading_platform.sources.kraken.limits import AccountTier, fingerprint_of, 
 from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 
 NONCE_ATTEMPTS = 10
-"""How often a request whose nonce was overtaken on the way is sent again, with a new one."""
+"""How often a request is sent again with a new nonce after a later request has overtaken it."""
 
 _PERMISSIONS = {
     "Balance": "Query (under Funds permissions)",
@@ -34,14 +34,14 @@ _INVALID_NONCE = "EAPI:Invalid nonce"
 
 @dataclass(frozen=True)
 class Credentials:
-    """A key to an account; neither part of it shows in a repr, a log or an error.
+    """An API key; neither part of it appears in a repr, a log or an error.
 
     Attributes:
         key: KRAKEN_API_KEY.
         secret: KRAKEN_API_SECRET, in Base64 as Kraken shows it.
 
     Raises:
-        ConfigurationError: if the secret is no Base64.
+        ConfigurationError: if the secret is not Base64.
     """
 
     key: str = field(repr=False)
@@ -62,22 +62,22 @@ class Credentials:
 
     @property
     def fingerprint(self) -> str:
-        """Tells the key without being it."""
+        """An identifier that does not reveal the key."""
         return fingerprint_of(self.key)
 
 
 class KrakenPrivate:
-    """The private endpoints that read.
+    """The private endpoints for reading.
 
     Args:
         url: base URL, ``Settings.kraken_api_url``.
-        credentials: of the account.
-        tier: of the account.
-        rate_limiter: keeps to the key's call counter; by default this client's own.
-        nonces: of the key; by default this client's own.
-        retries: what to do about failures.
+        credentials: API key of the account.
+        tier: verification tier of the account.
+        rate_limiter: enforces the key's call counter; by default this client's own.
+        nonces: nonces of the key; by default this client's own.
+        retries: retry policy.
         timeout: seconds to connect, and seconds without a byte.
-        clock: tells how long a throttling lasts that is given as a moment.
+        clock: needed for the duration of a throttling that is given as a timestamp.
     """
 
     def __init__(
@@ -102,17 +102,17 @@ class KrakenPrivate:
         self._clock = clock
         self._sending = threading.Lock()
 
-    def ask(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Answer]) -> Answer:
-        """What ``read`` makes of the ``result`` of a private endpoint; reading is part of an attempt.
+    def ask(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Result]) -> Result:
+        """Parses the ``result`` of a private endpoint with ``read``; parsing is part of an attempt.
 
         Raises:
-            SourceError: as the failure is, after the attempts that may help.
-            KeyError: for an endpoint that is not among those that are asked.
+            SourceError: the failure, after the retries.
+            KeyError: for an endpoint that is not among the permitted ones.
         """
         return self._retries.call(lambda: read(self._once(method, parameters)))
 
     def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
         self._api.close()
 
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class KrakenPrivate:
         for attempt in range(1, NONCE_ATTEMPTS + 1):
             self._rate_limiter.take(costs)
             ask = partial(self._api.query_private, method, dict(parameters), timeout=self._timeout)
-            with self._sending:  # else threads would overtake each other with their nonces
+            with self._sending:  # else requests of several threads would arrive out of nonce order
                 envelope = envelope_of(method, ask)
             try:
                 return unwrap(method, envelope, self._clock, partial(_explain, method))
@@ -131,12 +131,12 @@ class KrakenPrivate:
 
 
 class _OvertakenError(SourceRejected):
-    """The nonce is not larger than that of a request that came before."""
+    """The nonce is not larger than that of an earlier request."""
 
 
 def _explain(method: str, message: str) -> SourceError | None:
-    """What an error of a private endpoint means, where the words are not enough."""
-    rejected = f"Kraken refuses {method}."
+    """The error for a message of a private endpoint; None if the message is enough."""
+    rejected = f"Kraken rejects {method}."
     if message.startswith(_INVALID_NONCE):
         return _OvertakenError(
             rejected,
@@ -148,11 +148,11 @@ def _explain(method: str, message: str) -> SourceError | None:
         return RateLimited(
             f"Kraken limits the requests of this key ({method}).",
             received=message,
-            remedy="set KRAKEN_TIER to the account's tier, and give each program a key of its own",
+            remedy="set KRAKEN_TIER to the account's tier, and use a separate key for each program",
         )
     remedies = {
         "EGeneral:Permission denied": f"give the key the permission: {_PERMISSIONS[method]}; it needs no other",
-        "EAPI:Invalid key": "copy KRAKEN_API_KEY again, and look at Kraken whether the key still exists, has not "
+        "EAPI:Invalid key": "copy KRAKEN_API_KEY again, and check at Kraken that the key still exists, has not "
         "expired and allows this address",
         "EAPI:Invalid signature": "copy KRAKEN_API_SECRET again, whole; it belongs to KRAKEN_API_KEY",
     }

@@ -1,7 +1,7 @@
-"""An account at Kraken as the platform's records: balances, positions and fills.
+"""An account at Kraken in the platform's form: balances, positions and fills.
 
-What is held on the spot market is no position to Kraken: it is a balance. :meth:`KrakenAccount.positions` makes
-one of each balance that is not money, because the ledger has one for it, and adds what is open on margin.
+Kraken reports holdings on the spot market as balances, not positions. :meth:`KrakenAccount.positions` makes
+a position of each balance that is not money, to match the ledger, and adds the open positions on margin.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 BROKER = "kraken"
 MONEY = frozenset("AED ARS AUD CAD CHF EUR GBP JPY MXN USD".split())
-"""Currencies that Kraken keeps; every other asset that is held is a position."""
+"""Currencies at Kraken; every other asset is a position."""
 KEPT = frozenset("BFMPS")
-"""What Kraken appends to assets that earn or are bonded: they are owned like others, though not all can be sold at
-once. Other endings (``.HOLD``) are left as they are."""
+"""Kraken's suffixes of assets that earn or are bonded: they are owned like others, though not all can be sold at
+once. Other suffixes (``.HOLD``) are left unchanged."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -38,11 +38,11 @@ class KrakenAccount:
     """The ``BrokerAccount`` of a key.
 
     Args:
-        private: asks the private endpoints.
-        public: asks for the pairs.
-        account: what the platform calls the account, ``Settings.kraken_account``.
-        currency: the quote of positions that are made of balances.
-        clock: tells when something was answered.
+        private: client of the private endpoints.
+        public: client of the public endpoints, for the pairs.
+        account: the platform's name of the account, ``Settings.kraken_account``.
+        currency: quote currency of positions made of balances.
+        clock: the present.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class KrakenAccount:
         return BROKER
 
     def balances(self) -> list[BrokerBalance]:
-        """As :meth:`BrokerAccount.balances`; assets that earn or are bonded apart, such as ``ETH.F``."""
+        """As :meth:`BrokerAccount.balances`; assets that earn or are bonded are separate, such as ``ETH.F``."""
         amounts = self._private.ask("Balance", {}, parse_balances)
         now = self._clock()
         return [BrokerBalance(BROKER, self._account, asset, amounts[asset], now) for asset in sorted(amounts)]
 
     def positions(self) -> list[BrokerPosition]:
-        """As :meth:`BrokerAccount.positions`: what is held on the spot market and on margin, together.
+        """As :meth:`BrokerAccount.positions`: holdings on the spot market and on margin, together.
 
-        The average price is known where all of it is on margin and on one side.
+        The average price is known if all of a position is on margin and on one side.
         """
         pairs = self._public.pairs()
         margin = self._private.ask("OpenPositions", {}, lambda result: parse_open_positions(result, pairs))
@@ -85,18 +85,18 @@ class KrakenAccount:
             quantity, price = margin.get(symbol, (Decimal(0), None))
             total = EXACT.add(quantity, spot.get(symbol, Decimal(0)))
             if total:
-                known = None if symbol in spot else price
-                found.append(BrokerPosition(BROKER, self._account, symbol, total, known, now))
+                average = None if symbol in spot else price
+                found.append(BrokerPosition(BROKER, self._account, symbol, total, average, now))
         return found
 
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
         """As :meth:`BrokerAccount.fills`.
 
-        Kraken is asked for a second more on both sides, so that it does not matter how it counts the ends.
+        The request includes a second more on both sides, so that Kraken's treatment of the ends does not matter.
         """
         pairs = self._public.pairs()
-        asked: dict[str, object] = {"start": _seconds(start) - 1, "end": _seconds(end) + 1}
-        found = collect_fills(lambda offset: self._private.ask("TradesHistory", asked | {"ofs": offset}, read_page))
+        request: dict[str, object] = {"start": _seconds(start) - 1, "end": _seconds(end) + 1}
+        found = collect_fills(lambda offset: self._private.ask("TradesHistory", request | {"ofs": offset}, read_page))
         fills = [parse_fill(number, entry, pairs, self._account) for number, entry in found.items()]
         inside = [fill for fill in fills if start <= fill.executed_at < end]
         return sorted(inside, key=lambda fill: (fill.executed_at, fill.execution_id))
@@ -106,7 +106,7 @@ def parse_balances(result: Mapping[str, Any]) -> dict[str, Decimal]:
     """The amount of each asset in a result of Balance.
 
     Raises:
-        MalformedPayload: if an amount cannot be read.
+        MalformedPayload: if an amount cannot be parsed.
     """
     amounts: dict[str, Decimal] = {}
     for code, text in result.items():
@@ -116,9 +116,9 @@ def parse_balances(result: Mapping[str, Any]) -> dict[str, Decimal]:
 
 
 def holdings(amounts: Mapping[str, Decimal], currency: str) -> dict[str, Decimal]:
-    """What balances hold beside money, by the symbol of each asset's pair with a currency.
+    """The holdings in balances other than money, by the symbol of each asset's pair with a currency.
 
-    An asset that earns or is bonded (``ETH.F``, ``DOT.S``) counts with the asset itself: it is owned just so.
+    An asset that earns or is bonded (``ETH.F``, ``DOT.S``) is added to the asset itself, because it is owned, too.
     """
     found: dict[str, Decimal] = {}
     for asset, held in amounts.items():
@@ -131,10 +131,10 @@ def holdings(amounts: Mapping[str, Decimal], currency: str) -> dict[str, Decimal
 
 
 def parse_open_positions(result: Mapping[str, Any], pairs: PairBook) -> dict[str, tuple[Decimal, Decimal | None]]:
-    """Quantity and average price of what is open on margin, by symbol.
+    """Quantity and average price of the open positions on margin, by symbol.
 
     Raises:
-        MalformedPayload: if a position cannot be read.
+        MalformedPayload: if a position cannot be parsed.
     """
     sides: dict[str, list[tuple[Decimal, Decimal]]] = {}
     for number, entry in result.items():
@@ -156,10 +156,10 @@ def parse_fill(number: str, entry: Mapping[str, Any], pairs: PairBook, account: 
         number: its key there.
         entry: its value.
         pairs: translates the pair's name.
-        account: what the platform calls the account.
+        account: the platform's name of the account.
 
     Raises:
-        MalformedPayload: if it cannot be read.
+        MalformedPayload: if it cannot be parsed.
     """
     quantity, price, fee, seconds = (
         _number("TradesHistory", number, _field("TradesHistory", number, entry, name))
@@ -191,14 +191,14 @@ def _net(parts: list[tuple[Decimal, Decimal]]) -> tuple[Decimal, Decimal | None]
 
 
 def _symbol(spelling: str, pairs: PairBook) -> tuple[str, str | None]:
-    """Symbol and quote of a pair; of one that is no more listed, as far as its name tells them."""
+    """Symbol and quote of a pair; for a delisted one, derived from its name."""
     pair = pairs.get(spelling)
     if pair is not None:
         return pair.symbol, pair.quote
     base, quote = spelling[:4], spelling[4:]
     if common_asset(base) != base and common_asset(quote) != quote:
         return f"{common_asset(base)}{common_asset(quote)}", common_asset(quote)
-    log.warning("Kraken lists no pair %s any more; its name stands for the symbol", spelling)
+    log.warning("Kraken does not list the pair %s any more; its name is used as the symbol", spelling)
     return spelling, None
 
 
@@ -229,7 +229,7 @@ def _number(method: str, number: str, text: Any) -> Decimal:
 
 def _malformed(method: str, number: str, entry: Any) -> MalformedPayload:
     return MalformedPayload(
-        f"An entry of Kraken's answer to {method} cannot be read: {number}.",
+        f"An entry of Kraken's response to {method} cannot be parsed: {number}.",
         expected="the fields that docs.kraken.com describes, numbers as text",
         received=repr(entry)[:200],
         remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",

@@ -1,7 +1,7 @@
-"""Kraken's bulk archives: which members of a ZIP hold whose bars, and their rows, a piece at a time.
+"""Kraken's bulk archives: the members of a ZIP with their symbols, and their rows, chunk by chunk.
 
-A member can be larger than memory, so it is read twice: once to know that it is whole and what its hash is,
-then in pieces that end between two minutes (:mod:`trading_platform.sources.kraken.archives.rows`). Formats:
+A member can be larger than memory, so it is read twice: once to check that it is intact and to hash it,
+then in chunks that end between two minutes (:mod:`trading_platform.sources.kraken.archives.rows`). Formats:
 docs/sources/kraken.md.
 """
 
@@ -30,26 +30,26 @@ from trading_platform.sources.kraken.archives.rows import ArchiveMember, check_k
 from trading_platform.sources.kraken.landing_source import ArchiveKind
 
 CHUNK_BYTES = 8 * 1024**2
-"""How much text is read at once: about 150,000 rows."""
+"""Bytes of text read at once: about 150,000 rows."""
 
 _BLOCK = 1024**2
 _RATIO_APPLIES_FROM = 32 * 1024**2
 _ZIP = b"PK"
 _TIMEFRAMES = {1: Timeframe.M1, 1440: Timeframe.D1}
-_LONGEST_MINUTE = 4  # pieces: no minute has a million trades
+_LONGEST_MINUTE = 4  # chunks: no minute has a million trades
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is named as Kraken names its bulk downloads: ``Kraken_OHLCVT_Q1_2024.zip``."""
+    """Whether a file has a name of Kraken's bulk downloads: ``Kraken_OHLCVT_Q1_2024.zip``."""
     return path.name.lower().startswith("kraken_") and path.suffix.lower() == ".zip"
 
 
 def members_of(path: Path) -> list[ArchiveMember]:
-    """The members that are named as Kraken names them, in the order of the archive; of a CSV, itself.
+    """The members with names of Kraken's form, in the order of the archive; for a CSV, itself.
 
     Raises:
-        InvalidRequest: if there is no such file.
-        FileRejected: if it is no archive that can be read, or holds nothing of Kraken's.
+        InvalidRequest: if the file does not exist.
+        FileRejected: if it is not a readable archive, or has no member of Kraken's form.
     """
     check_exists(path)
     try:
@@ -70,7 +70,7 @@ def members_of(path: Path) -> list[ArchiveMember]:
         raise unreadable(f"it cannot be read: {error.strerror or error}") from None
     named = [member for member in found if member is not None]
     if not named:
-        raise unreadable("it holds nothing named as Kraken names it, such as XBTUSD_1.csv or XBTUSD.csv")
+        raise unreadable("it has no member with a name of Kraken's form, such as XBTUSD_1.csv or XBTUSD.csv")
     return named
 
 
@@ -87,7 +87,7 @@ def _member(path: Path, member: str | None, name: str, packed: int, size: int) -
 
 @contextmanager
 def _opened(member: ArchiveMember) -> Iterator[IO[bytes]]:
-    """The member's bytes, unpacked; what is wrong with them comes as FileRejected."""
+    """The member's bytes, decompressed; errors are raised as FileRejected."""
     try:
         if member.name is None:
             with member.path.open("rb") as file:
@@ -95,7 +95,7 @@ def _opened(member: ArchiveMember) -> Iterator[IO[bytes]]:
         else:
             with zipfile.ZipFile(member.path) as archive, archive.open(member.name) as unpacked:
                 yield unpacked
-    except RuntimeError as error:  # zipfile's word for an encrypted member
+    except RuntimeError as error:  # zipfile raises it for an encrypted member
         raise unreadable(f"the zip member cannot be opened: {error}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError) as error:
         raise unreadable(f"the zip member is damaged: {error}; download the archive again") from None
@@ -104,10 +104,10 @@ def _opened(member: ArchiveMember) -> Iterator[IO[bytes]]:
 
 
 def hash_of(member: ArchiveMember) -> str:
-    """SHA-256 of the unpacked member, read to its end, so that damage shows before anything of it is kept.
+    """SHA-256 of the decompressed member, read to its end, so that damage is detected before anything is stored.
 
     Raises:
-        FileRejected: if it is damaged, or unpacks to more than bars can.
+        FileRejected: if it is damaged, or decompresses to more than the limit.
     """
     digest, size = hashlib.sha256(), 0
     with _opened(member) as file:
@@ -122,23 +122,23 @@ def hash_of(member: ArchiveMember) -> str:
 def read_member(
     member: ArchiveMember, now: datetime, *, chunk_bytes: int = CHUNK_BYTES, told: Callable[[int], None] | None = None
 ) -> Iterator[FileReading]:
-    """The rows of a member, screened, piece by piece; no bar is in two pieces.
+    """The screened rows of a member, chunk by chunk; no bar is in two chunks.
 
-    The span of a piece begins where the one before ended, since a member leaves out nothing but minutes
+    The span of a chunk begins where the previous one ended, because a member leaves out only minutes
     without trades.
 
     Args:
-        member: which, of a timeframe.
-        now: the present; rows that are later are refused.
-        chunk_bytes: how much text to read at once.
-        told: is told how many bytes were read, after every piece.
+        member: member of a timeframe.
+        now: the present; later rows are rejected.
+        chunk_bytes: bytes of text to read at once.
+        told: called with the number of bytes read, after every chunk.
 
     Raises:
-        FileRejected: if the member is not what its name says, or its rows are not in the order of time. What
-            came before is then not to be kept.
+        FileRejected: if the member does not match its name, or its rows are not in the order of time. The
+            chunks before it must not be stored then.
     """
     if member.timeframe is None:
-        raise InvalidRequest(f"{member.origin} has bars of a length that is not taken from archives.")
+        raise InvalidRequest(f"{member.origin} has bars of a length that is not imported from archives.")
     line, read, end = 0, 0, None
     for chunk in _chunks(member, chunk_bytes):
         reading = read_chunk(member, member.timeframe, chunk, now)
@@ -173,7 +173,7 @@ def _chunks(member: ArchiveMember, chunk_bytes: int) -> Iterator[bytes]:
 
 
 def _end_of_a_minute(text: bytes) -> int:
-    """Where the last minute begins that may go on after ``text``; 0 if that cannot be told in it."""
+    """The beginning of the last minute that may continue after ``text``; 0 if it cannot be determined."""
     end = text.rfind(b"\n")
     last = None
     while end > 0:

@@ -1,8 +1,8 @@
-"""A piece of a member of Kraken's archives: text to screened bars.
+"""A chunk of a member of Kraken's archives: text to screened bars.
 
-A piece whose rows all have their fields is read straight into columns, any other line by line, so that it can
-be said of each row what is wrong with it. Which members there are, and how they are cut into pieces, is in
-:mod:`trading_platform.sources.kraken.archives.archive`; formats stand in docs/sources/kraken.md.
+A chunk with complete rows is parsed directly into columns. Any other is parsed line by line, so that the error of
+each row is known. :mod:`trading_platform.sources.kraken.archives.archive` finds the members and cuts them into
+chunks; docs/sources/kraken.md describes the formats.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _COLUMNS = {
     ArchiveKind.TRADES: ("time_text", "price", "quantity"),
 }
 _FORMATS = {ArchiveKind.OHLCVT: FileFormat.KRAKEN_OHLCVT, ArchiveKind.TRADES: FileFormat.KRAKEN_TRADES}
-_EARLIEST, _LATEST = 10**9, 4 * 10**9  # seconds since 1970: 2001 to 2096; what is outside is another unit, or no time
-_ENOUGH_ROWS = 50  # by chance, so many minutes do not all lie on a coarser grid
+_EARLIEST, _LATEST = 10**9, 4 * 10**9  # seconds since 1970: 2001 to 2096; other values are another unit, or no time
+_ENOUGH_ROWS = 50  # it is no coincidence if so many minutes all lie on a coarser grid
 
 
 @dataclass(frozen=True)
 class ArchiveMember:
-    """A member of an archive, or a file taken out of one.
+    """A member of an archive, or a file extracted from one.
 
     Attributes:
         path: the archive.
-        name: the member's; None for a file by itself.
-        symbol: whose bars, in the platform's spelling.
-        kind: which kind of archive.
-        timeframe: of the bars it gives; None where those are of a length that is not taken from archives.
-        packed: bytes it takes in the archive.
-        size: bytes once unpacked, as the archive says.
+        name: name of the member; None for a file by itself.
+        symbol: symbol of the bars, in the platform's spelling.
+        kind: kind of archive.
+        timeframe: timeframe of its bars; None if bars of their length are not imported from archives.
+        packed: compressed bytes in the archive.
+        size: decompressed bytes, as stated by the archive.
     """
 
     path: Path
@@ -58,15 +58,15 @@ class ArchiveMember:
 
     @property
     def origin(self) -> str:
-        """How it is called in the quarantine: the path, and the member after an exclamation mark."""
+        """Its name in the quarantine: the path, and the member after an exclamation mark."""
         return str(self.path) if self.name is None else f"{self.path}!{self.name}"
 
 
 def read_chunk(member: ArchiveMember, timeframe: Timeframe, chunk: bytes, now: datetime) -> FileReading:
-    """The rows of a piece, screened.
+    """The screened rows of a chunk.
 
     Raises:
-        QualityError: if rows were lost on the way, which nothing may do.
+        QualityError: if rows were lost on the way, which would be a defect.
     """
     raw, text = _straight(member.kind, chunk), pl.concat_str(_COLUMNS[member.kind], separator=",")
     if raw is None:
@@ -85,7 +85,7 @@ def read_chunk(member: ArchiveMember, timeframe: Timeframe, chunk: bytes, now: d
             f"Rows of {member.origin} were lost while it was read.",
             expected=f"accepted + quarantined = {raw.height} rows",
             received=f"{screened.accepted.height} accepted, {rejected.height} quarantined",
-            remedy="report this as a defect; nothing of the file was kept",
+            remedy="report this as a defect; nothing of the file was stored",
         )
     if rejected.height:
         texts = raw.filter(pl.col("line").is_in(rejected["line"].implode())).select("line", record=text)
@@ -104,7 +104,7 @@ def read_chunk(member: ArchiveMember, timeframe: Timeframe, chunk: bytes, now: d
 
 
 def _straight(kind: ArchiveKind, chunk: bytes) -> pl.DataFrame | None:
-    """The piece as raw rows; None where any row has not exactly its fields, or no time."""
+    """The chunk as raw rows; None if any row has a wrong number of fields, or no time."""
     columns = _COLUMNS[kind]
     try:
         frame = pl.read_csv(
@@ -126,7 +126,7 @@ def _straight(kind: ArchiveKind, chunk: bytes) -> pl.DataFrame | None:
 
 
 def _careful(kind: ArchiveKind, chunk: bytes) -> pl.DataFrame:
-    """The piece as raw rows, line by line, whatever it holds."""
+    """The chunk as raw rows, line by line, with any content."""
     columns = _COLUMNS[kind]
     lines = lines_of(chunk.decode("utf-8", "replace").replace("\0", "\ufffd"))
     fields = split_rows(lines["record"], ",", len(columns), quoted=False)
@@ -142,7 +142,7 @@ def _careful(kind: ArchiveKind, chunk: bytes) -> pl.DataFrame:
 
 
 def _timed(frame: pl.DataFrame) -> pl.DataFrame:
-    """With ``time`` of ``time_text`` in seconds since 1970; null where that is none."""
+    """With ``time`` from ``time_text`` in seconds since 1970; null if it is not a time."""
     seconds = pl.col("time_text").cast(pl.Decimal(20, 9), strict=False)
     plausible = pl.when(seconds.is_between(_EARLIEST, _LATEST)).then(seconds)
     return frame.with_columns(time=(plausible * 1_000_000).cast(pl.Int64).cast(BAR_SCHEMA["time"]))
@@ -164,7 +164,7 @@ def _bars_of_trades(accepted: pl.DataFrame, symbol: str) -> pl.DataFrame:
 
 
 def check_kind(reading: FileReading, member: ArchiveMember, *, is_first: bool) -> None:
-    """Whether the rows are of the kind that the member's name says: one by one they could all be refused."""
+    """Checks that the rows match the kind in the member's name; else all could be rejected one by one."""
     few = reading.accepted * 2 < reading.rows and reading.rows >= _ENOUGH_ROWS
     if few or (is_first and reading.accepted == 0):
         shown, why = reading.rejected.select("record", "detail").row(0)

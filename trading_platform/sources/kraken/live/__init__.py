@@ -1,1 +1,1 @@
-"""Kraken's WebSocket v2 and the quotes of its REST: what happens now."""
+"""Live data of Kraken: its WebSocket v2, and the quotes of its REST."""

@@ -1,7 +1,7 @@
-"""Kraken's WebSocket v2 as a live feed: connects, notices when nobody speaks any more, connects again.
+"""Kraken's WebSocket v2 as a live feed: connects, detects a dead connection, reconnects.
 
-What the messages mean is the business of :mod:`trading_platform.sources.kraken.live.stream`; the vendor's
-habits stand in docs/sources/kraken.md.
+:mod:`trading_platform.sources.kraken.live.stream` interprets the messages; docs/sources/kraken.md describes
+the vendor's behaviour.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INACTIVITY_SECONDS = 5.0
-"""Kraken says something every second; a connection silent for so long is dead, closed or not."""
+"""Kraken sends something every second; a connection without a message for this long is dead, closed or not."""
 
 _LARGEST_MESSAGE = 16 * 2**20
 _HANDSHAKE_SECONDS = 10.0
@@ -42,27 +42,27 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def _log_rejected(message: RejectedMessage) -> None:
-    log.warning("message refused (%s): %s", message.reason, message.detail)
+    log.warning("message rejected (%s): %s", message.reason, message.detail)
 
 
 class KrakenFeed(EventBuffer):
-    """Trades and quotes of Kraken, told as they come; see :class:`trading_platform.sources.live.LiveFeed`.
+    """Trades and quotes of Kraken, emitted as they arrive; see :class:`trading_platform.sources.live.LiveFeed`.
 
-    Nothing is read ahead of who iterates beyond a few messages, so memory stays bounded and a slow
-    reader slows Kraken's sending. Nothing that a server does makes it raise.
+    At most a few messages are read ahead of the consumer, so memory stays bounded and a slow
+    consumer slows Kraken's sending. No behaviour of a server makes it raise.
 
     Args:
         url: address, ``Settings.kraken_ws_url``.
-        pairs: what to follow (:meth:`trading_platform.sources.kraken.pairs.PairBook.find`).
+        pairs: pairs to follow (:meth:`trading_platform.sources.kraken.pairs.PairBook.find`).
         clock: the receiver's clock.
         sleep: waits.
-        known: what was told before a restart; what Kraken still knows of the time since is told at the start.
-        rejected: told of messages that cannot be used; by default they are logged.
-        silence: seconds without any message after which a connection is given up.
+        known: the last events before a restart; trades since then that Kraken still sends are emitted at the start.
+        rejected: called for messages that cannot be used; by default they are logged.
+        silence: seconds without any message after which a connection is closed.
         backoff: the waits between attempts to connect.
 
     Raises:
-        ConfigurationError: if the address is none of a WebSocket.
+        ConfigurationError: if the address is not that of a WebSocket.
     """
 
     source: ClassVar[str] = "kraken"
@@ -96,16 +96,16 @@ class KrakenFeed(EventBuffer):
 
     @property
     def counts(self) -> MessageCounts:
-        """What became of the messages so far."""
+        """Counts of the messages so far."""
         return self._stream.counts
 
     @property
     def symbols_down(self) -> frozenset[str]:
-        """The symbols of which not all is told at present."""
+        """The symbols that are not fully received at present."""
         return self._stream.symbols_down
 
     async def close(self) -> None:
-        """Ends the feed; events not yet taken are still told, then the iteration ends."""
+        """Ends the feed; events not yet taken are still emitted, then the iteration ends."""
         self._closing.set()
         await self._disconnect()
 
@@ -140,13 +140,13 @@ class KrakenFeed(EventBuffer):
         from websockets.asyncio.client import connect
 
         is_ours = urlsplit(self._url).hostname in _LOOPBACK
-        proxy: Literal[True] | None = None if is_ours else True  # none stands between this machine and itself
+        proxy: Literal[True] | None = None if is_ours else True  # no proxy for this machine's own address
         return await connect(
             self._url,
             proxy=proxy,
             open_timeout=_HANDSHAKE_SECONDS,
             close_timeout=1,
-            ping_interval=None,  # heartbeats are messages, and their absence is watched
+            ping_interval=None,  # heartbeats are messages, and missing ones are detected
             max_size=_LARGEST_MESSAGE,
         )
 
@@ -171,12 +171,12 @@ class KrakenFeed(EventBuffer):
     async def _send(self, connection: ClientConnection, messages: list[str]) -> None:
         from websockets.exceptions import ConnectionClosed
 
-        with suppress(ConnectionClosed):  # reading will tell
+        with suppress(ConnectionClosed):  # the next read reports it
             for message in messages:
                 await connection.send(message)
 
     async def _watch(self, connection: ClientConnection) -> None:
-        """Cuts the connection after a silence; not while nobody listens, for messages may be waiting then."""
+        """Cuts the connection after a silence, except while no consumer reads, because messages may be waiting then."""
         while True:
             await self._sleep(self._silence / 10)
             listening = self._listening_since

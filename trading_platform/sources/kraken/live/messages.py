@@ -1,7 +1,7 @@
-"""Reads one message of Kraken's WebSocket v2; knows nothing of connections or what came before.
+"""Parses one message of Kraken's WebSocket v2, independent of connections and earlier messages.
 
-A message is taken whole or refused whole: of one with a bad trade nothing is used, and the numbers of
-the trades that are missing then tell the loss (:mod:`trading_platform.sources.kraken.live.sequence`).
+A message is accepted or rejected as a whole: of one with an invalid trade nothing is used, and the ids of the
+missing trades then reveal the loss (:mod:`trading_platform.sources.kraken.live.sequence`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trading_platform.domain.money import AMOUNT_LIMIT
 from trading_platform.domain.rejection_reasons import Reason
 
 REQUEST_IDS = {"trade": 1, "ticker": 2}
-"""The numbers of our subscriptions, by which a refusal tells its channel."""
+"""The ids of our subscription requests, by which a rejection identifies its channel."""
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _LARGEST_ID = 2**63
@@ -39,7 +39,7 @@ class Trades:
 
     Attributes:
         trades: in the order of the message.
-        is_snapshot: whether they are the last ones before the subscription.
+        is_snapshot: whether they are the last trades before the subscription.
     """
 
     trades: list[Trade]
@@ -48,13 +48,13 @@ class Trades:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """The answer to a subscription, one a symbol.
+    """The response to a subscription, one per symbol.
 
     Attributes:
-        channel: of which channel; None where a refusal does not say.
-        symbol: in the platform's spelling; None where it is none of those that were asked for.
-        error: why it was refused; None if it was granted.
-        time: when by Kraken's clock, where it says so.
+        channel: the channel; None if a rejection does not contain it.
+        symbol: in the platform's spelling; None if it is none of the requested ones.
+        error: why it was rejected; None if it was granted.
+        time: when, by Kraken's clock, if the message contains it.
     """
 
     channel: str | None
@@ -65,11 +65,11 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class SignOfLife:
-    """A heartbeat, a pong, a status.
+    """A heartbeat, a pong or a status.
 
     Attributes:
         is_heartbeat: whether it is a heartbeat.
-        note: what the status says, where it is not all well.
+        note: text of a status that reports a problem.
     """
 
     is_heartbeat: bool = False
@@ -84,7 +84,7 @@ class UnusableMessageError(ValueError):
 
     Args:
         reason: the rule it breaks.
-        detail: in words.
+        detail: a description.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -94,11 +94,11 @@ class UnusableMessageError(ValueError):
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 class MessageReader:
-    """Reads messages about certain pairs.
+    """Parses messages about certain pairs.
 
     Args:
         symbols: the platform's spelling by Kraken's (``BTC/USD``).
@@ -109,11 +109,11 @@ class MessageReader:
         self._decode = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number).decode
 
     def read(self, data: bytes, now: datetime) -> Message:
-        """The message.
+        """Parses a message.
 
         Args:
             data: its text in UTF-8.
-            now: the time of a quote that does not say its own.
+            now: the time of a quote without a time of its own.
 
         Raises:
             UnusableMessageError: with the reason.
@@ -121,9 +121,9 @@ class MessageReader:
         try:
             message = self._decode(str(data, "utf-8"))
         except (ValueError, ArithmeticError, RecursionError) as error:
-            raise UnusableMessageError(Reason.UNSUPPORTED, f"no JSON: {error}"[:200]) from None
+            raise UnusableMessageError(Reason.UNSUPPORTED, f"not JSON: {error}"[:200]) from None
         if type(message) is not dict:
-            raise UnusableMessageError(Reason.UNSUPPORTED, "no JSON object")
+            raise UnusableMessageError(Reason.UNSUPPORTED, "not a JSON object")
         try:
             return self._of(message, now)
         except KeyError as error:
@@ -146,7 +146,7 @@ class MessageReader:
             return self._acknowledgement(message)
         if channel is None and (message.get("method") == "pong" or message.get("success") is False):
             return SignOfLife(note=None if "error" not in message else str(message["error"])[:200])
-        raise UnusableMessageError(Reason.UNSUPPORTED, f"channel {str(channel)[:50]!r} is not known")
+        raise UnusableMessageError(Reason.UNSUPPORTED, f"channel {str(channel)[:50]!r} is unknown")
 
     def _quote(self, row: dict[str, Any], now: datetime) -> Quote:
         symbol, stamp, volume = self._symbol(row), row.get("timestamp"), row.get("volume")
@@ -169,7 +169,7 @@ class MessageReader:
     def _symbol(self, row: dict[str, Any]) -> str:
         symbol = self._symbols.get(row["symbol"])
         if symbol is None:
-            raise UnusableMessageError(Reason.UNSUPPORTED, f"{str(row['symbol'])[:50]!r} was not asked for")
+            raise UnusableMessageError(Reason.UNSUPPORTED, f"{str(row['symbol'])[:50]!r} was not subscribed")
         return symbol
 
     def _acknowledgement(self, message: dict[str, Any]) -> Acknowledgement:

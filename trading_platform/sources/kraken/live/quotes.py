@@ -1,4 +1,4 @@
-"""Kraken's REST ticker as a source of quotes, for where its WebSocket cannot be had."""
+"""Kraken's REST ticker as a source of quotes, for use where its WebSocket is not available."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from trading_platform.sources.kraken.client import KrakenClient
 
 
 class KrakenQuotes:
-    """The ticker of several pairs by one request, within the client's budget.
+    """The ticker of several pairs in one request, within the client's rate limit.
 
     Args:
-        client: who asks; with few attempts, for whoever polls asks again anyway.
-        clock: Kraken does not say when its ticker was true, so it is now.
+        client: client with few attempts, because a polling caller repeats the request anyway.
+        clock: time of the quotes, because Kraken's ticker has no time.
     """
 
     name: ClassVar[str] = "kraken"
@@ -31,7 +31,7 @@ class KrakenQuotes:
         """The quotes of those symbols.
 
         Raises:
-            SourceError: if they cannot be had, or a symbol is not listed.
+            SourceError: if they are not available, or a symbol is not listed.
         """
         book = self._client.pairs()
         pairs = [book.find(symbol) for symbol in symbols]
@@ -45,7 +45,7 @@ def _reader(clock: Clock, symbols: dict[str, str]) -> Callable[[dict[str, Any]],
             return [_quote(symbol, result[name], now) for name, symbol in symbols.items()]
         except (KeyError, TypeError, IndexError, ValueError, InvalidOperation):
             raise MalformedPayload(
-                "Kraken's answer to Ticker has not the agreed shape.",
+                "Kraken's response to Ticker does not have the agreed shape.",
                 expected="a, b, c and v of every pair, with positive prices",
                 received=repr(result)[:200],
                 remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",

@@ -1,7 +1,7 @@
-"""Tells from the numbers of one symbol's trades what is missing, what came twice, and what a snapshot closes.
+"""Detects missing and repeated trades of one symbol by their ids, and the gaps that a snapshot closes.
 
-Kraken numbers a pair's trades without holes. So a number that stays away is a trade that was lost, and a
-snapshot that begins no later than the next number expected has everything an outage missed.
+Kraken numbers a pair's trades without gaps. So a missing id is a lost trade, and a snapshot that begins no
+later than the next expected id contains everything an outage missed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from datetime import datetime, timedelta
 from trading_platform.domain.market.events import Trade
 from trading_platform.domain.market.trade_ids import SeenTradeIds
 
-_INSTANT = timedelta(microseconds=1)  # trades at the very time of the oldest known one may be missing
+_INSTANT = timedelta(microseconds=1)  # trades at exactly the time of the oldest known one may be missing
 _MOST_GAPS = 100
 
 
 @dataclass(slots=True)
 class SequenceGap:
-    """Trades that have not come.
+    """Trades that have not arrived.
 
     Attributes:
-        first: lowest number.
-        last: highest number.
+        first: lowest id.
+        last: highest id.
         before: time of the trade before them.
         after: time of the trade after them.
         deadline: when they count as lost, by the receiver's clock.
@@ -38,13 +38,13 @@ class SequenceGap:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """How a symbol's trades go on after an outage.
+    """How a symbol's trades continue after an outage.
 
     Attributes:
         since: since when all trades are known; the beginning of the outage itself if nothing is missing.
-        fresh: the trades among those that are new.
-        suspect: where trades are missing, the time of the last one before: a message that was lost without a
-            trace before the outage would be among them, so from then on nothing is sure.
+        fresh: the new trades.
+        suspect: if trades are missing, the time of the last one before: a message that was lost without a
+            trace before the outage would be among them, so data are uncertain from then on.
     """
 
     since: datetime
@@ -57,7 +57,7 @@ class TradeSequence:
 
     Args:
         patience: how long a trade may come after one with a higher number.
-        known: number and time of the last trade before which every one was told, from before a restart.
+        known: id and time of the last trade before which every trade was received, from before a restart.
     """
 
     __slots__ = ("_newest", "_newest_time", "_patience", "_seen", "gaps")
@@ -72,10 +72,10 @@ class TradeSequence:
         self.gaps: list[SequenceGap] = []
 
     def take(self, trade: Trade, now: datetime) -> bool:
-        """Notes a trade that came as it happened; False if it had come before.
+        """Records a live trade; False if it is a repetition.
 
         Args:
-            trade: with its number.
+            trade: with its id.
             now: the receiver's clock.
         """
         number = _number(trade)
@@ -93,17 +93,17 @@ class TradeSequence:
         return True
 
     def overdue(self, now: datetime) -> list[SequenceGap]:
-        """The holes that will not be filled any more, which are forgotten with this."""
+        """The gaps past their deadline; they are removed with this call."""
         excess = len(self.gaps) - _MOST_GAPS
         lost = [gap for index, gap in enumerate(self.gaps) if gap.deadline <= now or index < excess]
         self.gaps = [gap for gap in self.gaps if gap not in lost]
         return lost
 
     def broken(self, down: datetime) -> datetime:
-        """Notes that the feed is down; since when trades may be missing.
+        """Records that the feed is down; returns since when trades may be missing.
 
         Args:
-            down: until when all had come, holes excepted.
+            down: time until which all trades had arrived, except for gaps.
         """
         if not self.gaps:
             return down
@@ -113,11 +113,11 @@ class TradeSequence:
         return min(down, first.before)
 
     def complete(self, trade: Trade) -> Trade:
-        """A trade that was taken, marked if every one before it was, too."""
+        """A received trade, marked if every trade before it was received, too."""
         return trade if self.gaps else replace(trade, gapless=True)
 
     def resume(self, snapshot: Iterable[Trade], down: datetime) -> Resumed:
-        """Goes on with the last trades before a subscription.
+        """Continues with the last trades before a subscription.
 
         Args:
             snapshot: those trades, at least one.
@@ -126,7 +126,7 @@ class TradeSequence:
         run = _last_run(snapshot)
         first, last = _number(run[0]), _number(run[-1])
         if self._newest is not None and last < self._newest:
-            self._seen = SeenTradeIds()  # they are numbered anew: it is another exchange, or another count
+            self._seen = SeenTradeIds()  # the ids start again: it is another exchange, or another count
         suspect = None
         if self._newest is None:
             since = down if run[0].time < down else run[0].time + _INSTANT
@@ -135,13 +135,13 @@ class TradeSequence:
         else:
             since, suspect = max(run[0].time, down) + _INSTANT, self._newest_time
         fresh = [trade for trade in run if self._seen.add(_number(trade))]
-        if self._newest is None:  # the last one in any case: the count goes on from it
+        if self._newest is None:  # the last one in any case: ids continue from it
             fresh = [trade for trade in fresh if trade.time >= down] or fresh[-1:]
         self._newest, self._newest_time = last, run[-1].time
         return Resumed(since, [replace(trade, gapless=True) for trade in fresh], suspect)
 
     def restart(self) -> datetime | None:
-        """Goes on without a snapshot: the next trade is the first of a new count. Gives the time of the last one."""
+        """Continues without a snapshot: the next trade starts a new count. Returns the time of the last trade."""
         suspect, self._newest, self._newest_time = self._newest_time, None, None
         self.gaps = []
         return suspect
@@ -156,7 +156,7 @@ class TradeSequence:
 
 
 def _last_run(trades: Iterable[Trade]) -> list[Trade]:
-    """The trades, by number, as far back as the numbers have no hole."""
+    """The trades, by id, back to the first gap in the ids."""
     ordered = sorted({_number(trade): trade for trade in trades}.items())
     start = len(ordered) - 1
     while start and ordered[start - 1][0] == ordered[start][0] - 1:
@@ -166,5 +166,5 @@ def _last_run(trades: Iterable[Trade]) -> list[Trade]:
 
 def _number(trade: Trade) -> int:
     if trade.trade_id is None:
-        raise AssertionError("Kraken's trades have numbers; the reader refuses others")
+        raise AssertionError("Kraken's trades have ids; the reader rejects others")
     return trade.trade_id

@@ -1,16 +1,16 @@
-"""What Kraken's messages mean one after the other: events, outages and their end. No network, no waiting.
+"""Interprets Kraken's messages in sequence: events, outages and their end. No network, no waiting.
 
-:mod:`trading_platform.sources.kraken.live.feed` brings the messages. What counts as an outage:
+:mod:`trading_platform.sources.kraken.live.feed` receives the messages. The rules for outages:
 
-* It begins with the last message, as Kraken's clock had it (the acknowledgements tell how far ours is
-  ahead), less the patience for what is late.
-* It ends, symbol by symbol, where the snapshot of trades begins that comes with the new subscription.
-  If by their numbers no trade is missing, it ends where it began: ``FeedUp.time == FeedDown.time``, and
-  the missed trades follow. Nothing is left to be repaired then.
-* Trades that are missing while the connection stands are an outage from the trade before to the one after.
+* An outage begins with the last message, by Kraken's clock (the acknowledgements show how far ours is
+  ahead), minus the patience for late messages.
+* It ends, symbol by symbol, at the beginning of the snapshot of trades that comes with the new subscription.
+  If no trade is missing by the ids, it ends where it began: ``FeedUp.time == FeedDown.time``, and
+  the missed trades follow. Then nothing needs repair.
+* Trades that are missing while connected are an outage from the trade before to the one after.
 
-After connecting, events are held back until all symbols are up, for a few seconds at most, and then told in
-the order of time; or those of a busy symbol would make minutes final of which another's are still to come.
+After connecting, events are held back until all symbols are up, for a few seconds at most, and then emitted in
+the order of time. Otherwise those of a busy symbol would make minutes final before events of another one arrive.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from trading_platform.sources.live import LastEvent, MessageCounts, RejectedMess
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=1)
-"""How much later than others a message may come without being taken for lost; less than the grace of bars."""
+"""How much later than others a message may arrive without counting as lost; less than the grace of bars."""
 SETTLING = timedelta(seconds=5)
-"""How long after connecting symbols may take to come up before the others go ahead."""
+"""How long after connecting symbols may take to come up before the others proceed."""
 
 _NONE = timedelta(0)
 _INSTANT = timedelta(microseconds=1)
@@ -53,11 +53,11 @@ class KrakenStream:
     """The state of all subscriptions, from message to message.
 
     Args:
-        pairs: what is followed.
+        pairs: pairs to follow.
         clock: the receiver's clock.
-        known: until when all was told before, as far as that is known: of trades that the first snapshot has, those
-            before it are not told again.
-        rejected: told of messages that cannot be used.
+        known: the last events emitted before a restart, if known: trades in the first snapshot before them are
+            not emitted again.
+        rejected: called for messages that cannot be used.
         patience: see :data:`PATIENCE`.
         settling: see :data:`SETTLING`.
     """
@@ -98,11 +98,11 @@ class KrakenStream:
 
     @property
     def symbols_down(self) -> frozenset[str]:
-        """The symbols of which not all is told at present."""
+        """The symbols that are not fully received at present."""
         return frozenset(self._down)
 
     def connected(self) -> list[str]:
-        """Notes a new connection; what is to be sent on it."""
+        """Records a new connection; returns the requests to send on it."""
         self._acknowledged, self._rejected = {}, set()
         self._ahead_known = False
         self._held = []
@@ -110,7 +110,7 @@ class KrakenStream:
         return self._requests(self._spellings)
 
     def unanswered(self) -> list[str]:
-        """What is to be sent again because there was no answer in time; nothing as long as there is time."""
+        """The requests to send again after a timeout; none before it."""
         if self._deadline is None or self._clock() < self._deadline:
             return []
         open_ = [symbol for symbol in self._down if symbol not in self._rejected]
@@ -118,7 +118,7 @@ class KrakenStream:
         return self._requests(open_)
 
     def receive(self, data: bytes) -> list[Event]:
-        """The events that a message makes. Whatever it holds, this does not fail.
+        """The events of a message. It does not fail on any content.
 
         Args:
             data: the message, UTF-8.
@@ -132,23 +132,23 @@ class KrakenStream:
             self.counts.rejected += 1
             record = data[:_RECORD_LENGTH].decode("utf-8", "replace")
             self._on_rejected(RejectedMessage("kraken", now, error.reason, error.detail, record))
-            return self._passed(now, [])
+            return self._emittable(now, [])
         self.counts.accepted += 1
         if isinstance(message, Quotes):
             events: list[Event] = list(message.quotes)
         elif isinstance(message, Trades):
             events = self._snapshot(message.trades) if message.is_snapshot else self._trades(message.trades, now)
         elif isinstance(message, Acknowledgement):
-            events = self._answer(message, now)
+            events = self._acknowledged_events(message, now)
         else:
             events = self._sign_of_life(message, now)
-        return self._passed(now, events)
+        return self._emittable(now, events)
 
     def broken(self, reason: str) -> list[Event]:
-        """Notes that there is no connection any more, or that there could be none.
+        """Records that the connection ended, or could not be opened.
 
         Args:
-            reason: in words.
+            reason: description of the cause.
         """
         events = self._release()
         self._deadline = None
@@ -202,12 +202,12 @@ class KrakenStream:
                 continue
             resumed = self._sequences[symbol].resume(rows, down)
             since = resumed.since
-            if self._held is None:  # others went ahead: minutes of the outage are final
+            if self._held is None:  # others proceeded: minutes of the outage are final
                 since = max(since, self._acknowledged.get(symbol, since))
-            events += [*_doubt(symbol, resumed.suspect), self._up(symbol, since), *resumed.fresh]
+            events += [*_earlier_outage(symbol, resumed.suspect), self._up(symbol, since), *resumed.fresh]
         return events
 
-    def _answer(self, response: Acknowledgement, now: datetime) -> list[Event]:
+    def _acknowledged_events(self, response: Acknowledgement, now: datetime) -> list[Event]:
         if response.time is not None:
             ahead = max(now - response.time, _NONE)
             self._ahead = min(ahead, self._ahead) if self._ahead_known else ahead
@@ -215,14 +215,14 @@ class KrakenStream:
         repeated = response.error is not None and response.error.startswith(_ALREADY)
         if response.error is not None and not repeated:
             log.warning(
-                "Kraken refuses a subscription of %s: %s", response.symbol or "an unknown symbol", response.error
+                "Kraken rejects a subscription of %s: %s", response.symbol or "an unknown symbol", response.error
             )
         if response.symbol is None or response.channel == "ticker":
             return []
         if response.error is not None and not repeated:
             return self._reject(response.symbol, response.error)
         self._acknowledged.setdefault(response.symbol, response.time or now)
-        if repeated and response.symbol in self._down:  # its snapshot was lost, and no other comes
+        if repeated and response.symbol in self._down:  # its snapshot was lost, and no other will come
             return self._up_without_snapshot(response.symbol, now)
         return []
 
@@ -233,11 +233,11 @@ class KrakenStream:
         if symbol in self._told:
             return []
         self._told[symbol] = error
-        return [FeedDown(self._down[symbol], frozenset({symbol}), f"Kraken refuses the subscription: {error}")]
+        return [FeedDown(self._down[symbol], frozenset({symbol}), f"Kraken rejects the subscription: {error}")]
 
     def _sign_of_life(self, message: SignOfLife, now: datetime) -> list[Event]:
         if message.note and message.note != self._note:
-            log.warning("Kraken says: %s", message.note)
+            log.warning("Kraken reports: %s", message.note)
             self._note = message.note
         if not message.is_heartbeat or self._held is not None:
             return []
@@ -250,13 +250,13 @@ class KrakenStream:
         return FeedUp(since, frozenset({symbol}))
 
     def _up_without_snapshot(self, symbol: str, known: datetime) -> list[Event]:
-        """All is told from the subscription on, but nothing of what was before."""
+        """Events from the subscription on are received, but none of those before."""
         suspect = self._sequences[symbol].restart()
         since = max(self._acknowledged.get(symbol, known + _INSTANT), self._down[symbol] + _INSTANT)
-        return [*_doubt(symbol, suspect), self._up(symbol, since)]
+        return [*_earlier_outage(symbol, suspect), self._up(symbol, since)]
 
-    def _passed(self, now: datetime, events: list[Event]) -> list[Event]:
-        """The events to be told now, those that were held back and those of lost trades included."""
+    def _emittable(self, now: datetime, events: list[Event]) -> list[Event]:
+        """The events to emit now, including those held back and those of lost trades."""
         if self._held is not None:
             self._held.extend(events)
             settled = self._down.keys() <= self._rejected
@@ -288,7 +288,7 @@ class KrakenStream:
     def _loss(self, symbol: str, gap: SequenceGap) -> tuple[Event, Event]:
         missing = gap.last - gap.first + 1
         self.counts.lost += missing
-        reason = f"{missing} trades from number {gap.first} on did not come"
+        reason = f"{missing} trades from id {gap.first} on are missing"
         one = frozenset({symbol})
         return (
             FeedDown(gap.before, one, reason),
@@ -296,6 +296,6 @@ class KrakenStream:
         )
 
 
-def _doubt(symbol: str, suspect: datetime | None) -> list[Event]:
-    """That a symbol's outage began, for all one can know, earlier than was told."""
+def _earlier_outage(symbol: str, suspect: datetime | None) -> list[Event]:
+    """A ``FeedDown`` if the symbol's outage may have begun earlier than reported."""
     return [] if suspect is None else [FeedDown(suspect, frozenset({symbol}), "trades were missed")]
