@@ -285,8 +285,8 @@ class Platform:
         instruments = self._instruments(symbols)
         bars = self._stores.bars.read(list(instruments), length, as_window(start, end))
         timestamp = self._clock() if as_of is None else as_timestamp(as_of)
-        known = bars if as_of is None else _known_by(bars, instruments, length, timestamp)
-        return adjusted_bars(self._stores, known, instruments, length, how, timestamp)
+        closed = bars if as_of is None else _closed_by(bars, instruments, length, timestamp)
+        return adjusted_bars(self._stores, closed, instruments, length, how, timestamp)
 
     def last_bars(
         self, symbols: str | Sequence[str], timeframe: str, count: int, adjust: Adjust = "raw"

@@ -104,6 +104,6 @@ def _made(
     stores: Stores, dataset: str, symbol: str, timeframe: Timeframe, first: datetime, clock: Clock
 ) -> list[Window]:
     """The partitions from a moment on that were computed before."""
-    made = set(stores.input_versions.made(dataset, symbol))
+    made = set(stores.input_versions.computed_partitions(dataset, symbol))
     window = Window(first, max(clock(), first + timeframe.duration))
     return [part for part in partition_windows(timeframe, window) if part.start in made]

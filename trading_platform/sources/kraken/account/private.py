@@ -17,7 +17,7 @@ from typing import Any
 from trading_platform.domain.errors import ConfigurationError, RateLimited, SourceError, SourceRejected
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.sources.kraken.account.nonces import LocalNonces, Nonces
-from trading_platform.sources.kraken.http import Answer, Retries, envelope_of, open_api, unwrap
+from trading_platform.sources.kraken.http import Result, Retries, envelope_of, open_api, unwrap
 from trading_platform.sources.kraken.limits import AccountTier, fingerprint_of, private_costs
 from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 
