@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from hypothesis import settings
 
 # Dagster's test instances would report their use to its makers.
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+
+# Whoever started the tests may ignore signals (a script does, in the background), and what tests start inherits that.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # A first example pays for the loading of libraries, and a busy machine for its other work.
 settings.register_profile("platform", deadline=None)

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from processes import environment
 from psycopg import sql
+from waiting import LONG
 
 from trading_platform.embedded.stack import stop_stack
 from trading_platform.settings import Settings
@@ -31,6 +32,9 @@ NOWHERE = "http://127.0.0.1:9"
 
 ROLES_PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
 """Roles are the server's, so all tests of one server share it."""
+
+IN_BACKGROUND = ("sh", "-c", "trap '' INT TERM; exec \"$@\"", "sh")
+"""As a command is started by who ignores signals: a script in the background, a program that Dagster had run in."""
 
 PREFIXES = ("DATA_", "DATABASE_", "DAGSTER_", "REDIS_", "FEATURES_", "LOGS_", "KRAKEN_", "IBKR_", "YAHOO_")
 
@@ -75,10 +79,12 @@ class Installation:
         merged: dict[str, str | None] = {**inherited, **own, **self.variables, **(more or {})}
         return {name: value for name, value in merged.items() if value is not None}
 
-    def start(self, *arguments: str | Path, more: Mapping[str, str | None] | None = None) -> subprocess.Popen[str]:
-        """The command, running, leader of a process group of its own."""
+    def start(
+        self, *arguments: str | Path, more: Mapping[str, str | None] | None = None, through: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
+        """The command, running, leader of a process group of its own; started by another program where one is named."""
         return subprocess.Popen(
-            [Path(sys.executable).with_name("trading-platform"), *map(str, arguments)],
+            [*through, Path(sys.executable).with_name("trading-platform"), *map(str, arguments)],
             cwd=self.data_dir,
             env=self.environment(more),
             stdin=subprocess.DEVNULL,
@@ -89,7 +95,7 @@ class Installation:
         )
 
     def run(
-        self, *arguments: str | Path, more: Mapping[str, str | None] | None = None, timeout: float = 180
+        self, *arguments: str | Path, more: Mapping[str, str | None] | None = None, timeout: float = LONG
     ) -> Finished:
         """The command, to its end."""
         return finish(self.start(*arguments, more=more), timeout)
@@ -112,7 +118,7 @@ class Installation:
         return self.variables["DATABASE_URL"]
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 180) -> Finished:
+def finish(process: subprocess.Popen[str], timeout: float = LONG) -> Finished:
     """Waits for a command's end; one that does not come to it is killed with its children."""
     try:
         out, err = process.communicate(timeout=timeout)

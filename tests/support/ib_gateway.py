@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from waiting import DEADLINE
+
 SERVER_VERSION = 176
 ACCOUNT = "DU123456"
 NO_DATA = (162, "Historical Market Data Service error message:HMDS query returned no data: {}")
@@ -118,8 +120,9 @@ class _Connection:
             await self.writer.drain()
 
     def response(self, kind: int, fields: list[str]) -> None:
-        if self.gateway.is_deaf and kind == _REQ_TIME:
+        if kind == _REQ_TIME and self.gateway.is_deaf:
             return
+        self.gateway.times += kind == _REQ_TIME
         answers: dict[int, Callable[[], None]] = {
             _START: lambda: self.start(int(fields[2])),
             _REQ_TIME: lambda: self.send(49, 1, int(self.gateway.time().timestamp())),
@@ -255,6 +258,7 @@ class FakeGateway:
         asked: the requests for bars that came: contract, exchange, end, length, duration, kind.
         unexpected: messages that nobody who only reads would send, orders among them.
         is_logged_in: whether connections are greeted.
+        times: how often it has told its time.
         is_deaf: whether it does not tell its time any more, as when it hangs.
         one_day_is_a_session: whether "1 D" goes back to the beginning of the session, instead of 24 hours.
         enforces: whether a breach of pacing is answered as one.
@@ -275,6 +279,7 @@ class FakeGateway:
         self.lines = 100
         self.subscriptions = 0
         self.connections = 0
+        self.times = 0
         self.is_logged_in = True
         self.is_deaf = False
         self.enforces = True
@@ -382,7 +387,7 @@ class FakeGateway:
             writer.transport.abort()
 
     def _do(self, work: object) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)  # type: ignore[arg-type]
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE)  # type: ignore[arg-type]
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -90,7 +90,7 @@ def source_at(gateway: FakeGateway, rate_limiter: RateLimiter, **options: object
 
 
 def client_at(gateway: FakeGateway, rate_limiter: RateLimiter, **options: object) -> IbkrClient:
-    given: dict[str, object] = {"response_seconds": 1.5, "backoff": Backoff(first=0.05, longest=0.1), **options}
+    given: dict[str, object] = {"response_seconds": 5, "backoff": Backoff(first=0.05, longest=0.1), **options}
     return IbkrClient(Gateway("127.0.0.1", gateway.port), rate_limiter, **given)  # type: ignore[arg-type]
 
 

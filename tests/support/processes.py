@@ -10,6 +10,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from waiting import DEADLINE
+
 REPOSITORY = Path(__file__).parents[2]
 
 HOLD = """
@@ -56,5 +58,5 @@ def endpoints_of(process: subprocess.Popen[str]) -> dict[str, str]:
 
 def leave(process: subprocess.Popen[str]) -> None:
     """Let it leave the stack in an orderly way."""
-    process.communicate("\n", timeout=60)
+    process.communicate("\n", timeout=DEADLINE)
     assert process.returncode == 0

@@ -1,14 +1,16 @@
 """Registers the commands, and turns failures into messages and exit codes.
 
-Exit codes: 0 done, 1 something failed or is broken, 2 the request is invalid, 130 interrupted.
+Exit codes: 0 done, 1 something failed or is broken, 2 the request cannot be, 130 interrupted, by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import cast
 
 import typer
@@ -60,6 +62,7 @@ for family in (
 
 def main() -> None:
     """Runs the command line; never shows a traceback."""
+    end_by_signals()
     as_json = "--json" in sys.argv
     try:
         code = app(
@@ -83,6 +86,22 @@ def main() -> None:
     if code == INTERRUPTED:
         err.print("Interrupted. Finished work is stored; run the same command again to continue.")
     raise SystemExit(code)
+
+
+def end_by_signals() -> None:
+    """Has SIGTERM end the process in order, as Ctrl-C does, wherever it was started.
+
+    A shell without job control starts what it puts into the background with SIGINT ignored. Dagster gives SIGTERM the
+    handler of SIGINT whenever it has run something in this process, and so would have it ignored, too.
+    """
+    in_background = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGTERM or not in_background:
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
 
 
 def _print_fault(error: Exception, *, as_json: bool) -> None:

@@ -161,8 +161,8 @@ class RedisServer:
             cwd=self.directory,
             env=os.environ | {"LC_ALL": "C"},
         )
-        deadline = time.monotonic() + 10.0
-        while (process := self.running()) is None and time.monotonic() < deadline and result.returncode == 0:
+        deadline = time.monotonic() + START_SECONDS
+        while (process := self.running()) is None and self._unrecorded() is not None and time.monotonic() < deadline:
             self._sleep(0.02)  # the daemon writes its process id a moment after its parent has left
         if process is None or not self._answers(process):
             said = result.stdout + result.stderr + (log.read_text(errors="replace")[-2000:] if log.exists() else "")
@@ -170,7 +170,7 @@ class RedisServer:
 
     def _answers(self, process: psutil.Process) -> bool:
         """Whether the server answers, waiting while it loads its data."""
-        from redis.exceptions import BusyLoadingError, RedisError
+        from redis.exceptions import BusyLoadingError, RedisError, TimeoutError  # noqa: A004 - Redis's own
 
         deadline = time.monotonic() + START_SECONDS
         opening = time.monotonic() + 2.0  # it listens before it writes its process id, so it need not be given long
@@ -178,7 +178,7 @@ class RedisServer:
             try:
                 with self.client() as client:
                     return bool(client.ping())
-            except BusyLoadingError:
+            except (BusyLoadingError, TimeoutError):
                 self._sleep(0.1)
             except RedisError:
                 if time.monotonic() > opening:

@@ -45,12 +45,14 @@ class SharedRateLimiter:
         """Does the same as :meth:`RateLimiter.take`.
 
         Raises:
-            WaitAborted: if it would have to wait after :meth:`abort`.
+            WaitAborted: after :meth:`give_up`.
         """
+        if self._ending.is_set():
+            raise WaitAborted
         return self._ready().take(costs)
 
     def abort(self) -> None:
-        """Ends all waits in all threads, so that the process can end; later waits end at once."""
+        """Ends all waits, in whatever thread, so that the process can end; nothing is given any more."""
         self._ending.set()
 
     def redis_url(self) -> str | None:

@@ -7,8 +7,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from trading_platform.simulator.faults import Fault, FaultInjector, Faults
 from trading_platform.simulator.market import Market
 from trading_platform.simulator.private import PrivateRest, private_routes
 from trading_platform.simulator.rest import application, error_envelope
-from trading_platform.simulator.websocket import StreamSession
+from trading_platform.simulator.websocket import TICK_SECONDS, StreamSession
 
 ACCOUNT_PAIRS = 6
 """Number of the market's first pairs that the account trades."""
@@ -77,6 +77,34 @@ def running_exchange(
         listener.close()
 
 
+@asynccontextmanager
+async def serving_exchange(
+    market: Market, faults: Faults | None = None, clock: Clock = utc_now, *, tick: float = TICK_SECONDS
+) -> AsyncIterator[str]:
+    """The same, running in the event loop of who wants it, by whose time it goes.
+
+    Args:
+        market: what is traded.
+        faults: what shall go wrong; can be changed by ``POST /faults`` while it runs.
+        clock: what is present for the exchange.
+        tick: seconds between two looks of a live connection for what is new.
+
+    Yields:
+        The base URL.
+    """
+    listener = _listen("127.0.0.1", 0)
+    server = _server(market, faults, clock, PrivateRest(Account(market.pairs[:ACCOUNT_PAIRS], clock)), tick)
+    serving = asyncio.create_task(server.serve([listener]), name="local-exchange")
+    try:
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn says it in no other way
+            await asyncio.sleep(tick)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
 def stream_url(url: str) -> str:
     """The WebSocket's address of an exchange with that base URL."""
     return f"ws{url.removeprefix('http')}/v2"
@@ -98,7 +126,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _server(market: Market, faults: Faults | None, clock: Clock, private: PrivateRest) -> uvicorn.Server:
+def _server(
+    market: Market, faults: Faults | None, clock: Clock, private: PrivateRest, tick: float = TICK_SECONDS
+) -> uvicorn.Server:
     connections: _Connections = {}
 
     class Protocol(H11Protocol):
@@ -120,7 +150,7 @@ def _server(market: Market, faults: Faults | None, clock: Clock, private: Privat
     async def live(websocket: WebSocket) -> None:
         peer = tuple(websocket.scope["client"])
         try:
-            await StreamSession(websocket, market, skewed, injector, lambda: _reset(connections[peer])).run()
+            await StreamSession(websocket, market, skewed, injector, lambda: _reset(connections[peer]), tick).run()
         finally:
             connections.pop(peer, None)  # the HTTP protocol, which recorded it, has handed the connection over
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +29,9 @@ from trading_platform.simulator.ticker import BestQuote, best_quote, last_day, s
 SNAPSHOT_TRADES = 50
 """Maximum number of trades in the snapshot of the trade channel."""
 
-_TICK_SECONDS = 0.02  # how often a connection checks for new data
+TICK_SECONDS = 0.02
+"""How often a connection looks for what is new."""
+
 _CHANNELS = ("ticker", "trade")
 _TRIGGERS = ("bbo", "trades")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,15 +66,23 @@ class StreamSession:
         clock: the present.
         injector: chooses the faults.
         reset: ends the connection without a close.
+        tick: seconds between two looks for what is new.
     """
 
     def __init__(
-        self, socket: WebSocket, market: Market, clock: Clock, injector: FaultInjector, reset: Callable[[], None]
+        self,
+        socket: WebSocket,
+        market: Market,
+        clock: Clock,
+        injector: FaultInjector,
+        reset: Callable[[], None],
+        tick: float = TICK_SECONDS,
     ) -> None:
         self._socket = socket
         self._market = market
         self._clock = clock
         self._injector = injector
+        self._tick = tick
         self._delivery = Delivery(self._send, reset, injector)
         self._subscriptions: dict[tuple[str, str], _Subscription] = {}
         self._turn = asyncio.Lock()
@@ -104,7 +113,7 @@ class StreamSession:
         return nanoseconds(self._clock())
 
     async def _send(self, text: str) -> None:
-        self._spoke = (self._now(), time.monotonic())
+        self._spoke = (self._now(), _loop_time())
         await self._socket.send_text(text)
 
     async def _pump(self) -> None:
@@ -114,10 +123,10 @@ class StreamSession:
                 for _, text in sorted(self._new_messages(now)):
                     await self._delivery.send_event(text, now)
                 await self._delivery.release(now)
-                exchange_time, monotonic = self._spoke
-                if self._subscriptions and (now - exchange_time >= SECOND or time.monotonic() - monotonic >= 1):
+                exchange_time, loop_time = self._spoke
+                if self._subscriptions and (now - exchange_time >= SECOND or _loop_time() - loop_time >= 1):
                     await self._delivery.heartbeat(_HEARTBEAT)
-            await asyncio.sleep(_TICK_SECONDS)
+            await asyncio.sleep(self._tick)
 
     def _new_messages(self, now: int) -> Iterator[tuple[int, str]]:
         """The messages to send, each with the time of its event."""
@@ -212,6 +221,10 @@ class StreamSession:
 
     def _reply(self, arrived: int, response: dict[str, Any]) -> str:
         return json.dumps({**response, "time_in": _timestamp(arrived), "time_out": _timestamp(self._now())})
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _rejection(pair: Pair | None, symbol: object, method: str) -> str:

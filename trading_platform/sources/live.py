@@ -13,8 +13,12 @@ from typing import Protocol, Self, TypeVar
 
 from trading_platform.domain.market.events import Event
 from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.domain.time import AsyncSleep
 
 _Result = TypeVar("_Result")
+
+LOOKS = 10
+"""So often it is looked whether something has come before that counts as silence."""
 
 
 class LiveFeed(Protocol):
@@ -190,3 +194,28 @@ async def until_closing(work: Awaitable[_Result], closing: asyncio.Event) -> _Re
         task.cancel()
         waiting.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+async def answer_of(work: Awaitable[_Result], seconds: float, sleep: AsyncSleep) -> _Result:
+    """What ``work`` gives, which is waited for so many seconds; leaves no task behind.
+
+    The seconds are counted in :data:`LOOKS` parts. By a clock, a process that was stopped or busy for so long would
+    take its own pause for the other side's silence.
+
+    Raises:
+        TimeoutError: if it gave nothing.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        for _ in range(LOOKS):
+            part = asyncio.ensure_future(sleep(seconds / LOOKS))
+            try:
+                await asyncio.wait({task, part}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                part.cancel()
+            if task.done():
+                return task.result()
+        raise TimeoutError
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

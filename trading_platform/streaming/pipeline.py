@@ -37,7 +37,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 """Seconds between attempts while the database is unavailable; each pause is twice the one before."""
 
 LAST_ATTEMPTS = 10.0
-"""Seconds of waiting for an unavailable database after the feed has ended."""
+"""Seconds for which a database that is away is waited for once the feed is to end."""
 
 NOT_RUNNING = "the stream was not running"
 
@@ -142,6 +142,10 @@ class Pipeline:
         self._unusable: list[RejectedMessage] = []
         self._patience: float | None = None
 
+    def stop(self) -> None:
+        """Says that the feed is about to end: a database that is away is waited for a little longer and no more."""
+        self._patience = LAST_ATTEMPTS
+
     def reject(self, message: RejectedMessage) -> None:
         """Quarantines a message that cannot be used; the feed calls it."""
         self._unusable.append(message)
@@ -160,7 +164,7 @@ class Pipeline:
                 await self._take(event)
                 if self._writer.done():
                     break
-            self._patience = LAST_ATTEMPTS
+            self.stop()
             await self._store_state()
         finally:
             await self._put(None)

@@ -135,6 +135,7 @@ class StreamProcess:
 
         async def close_on_request() -> None:
             await stop.wait()
+            pipeline.stop()
             await feed.close()
 
         closing = asyncio.create_task(close_on_request())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.domain.time import AsyncSleep
-from trading_platform.sources.live import Backoff
+from trading_platform.sources.live import Backoff, until_closing
 
 Part = Callable[[], Awaitable[None]]
 
@@ -89,5 +89,7 @@ class Supervisor:
             if stop.is_set():
                 return
             backoff.ended(asyncio.get_running_loop().time() - began)
-            await self.sleep(backoff.next_wait())
+            await until_closing(self.sleep(backoff.next_wait()), stop)
+            if stop.is_set():
+                return
             state.restarts += 1

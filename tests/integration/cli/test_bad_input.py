@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -15,6 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from commands import NOWHERE, Finished, Installation, finish, installation, kill, on_database, rows, tables
+from waiting import wait_until
 
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.simulator.faults import Fault, Faults
@@ -297,6 +296,9 @@ def fresh(stack: Endpoints, tmp_path: Path) -> Iterator[Installation]:
         yield made
 
 
+FIRST = "SELECT FROM market_data.bars_1d LIMIT 1"
+
+
 def stored(made: Installation) -> dict[str, int]:
     """How many bars there are of each symbol."""
     return dict(rows(made.database_url, "SELECT symbol, count(*) FROM market_data.bars_1d GROUP BY symbol"))
@@ -304,15 +306,6 @@ def stored(made: Installation) -> dict[str, int]:
 
 def on_weekdays(days: int) -> int:
     return sum((datetime(2012, 1, 2, tzinfo=UTC) + timedelta(days=number)).weekday() < 5 for number in range(days))
-
-
-def wait_for(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 90) -> None:
-    """Returns when something holds while a command runs."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 @pytest.mark.slow
@@ -329,7 +322,7 @@ def test_the_database_goes_away_in_the_middle(fresh: Installation, stack: Endpoi
                     server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
     try:
-        wait_for(lambda: rows(fresh.database_url, "SELECT FROM market_data.bars_1d LIMIT 1"), process)
+        wait_until(lambda: rows(fresh.database_url, FIRST), "the first bars", every=0.002, running=process)
         allow(connections=False)
         found = finish(process)
     finally:
@@ -348,7 +341,7 @@ def test_the_database_goes_away_in_the_middle(fresh: Installation, stack: Endpoi
 def test_one_lost_connection_is_survived(fresh: Installation, stack: Endpoints) -> None:
     process = fresh.start("backfill", "-t", "1d", "--json")
     try:
-        wait_for(lambda: rows(fresh.database_url, "SELECT FROM market_data.bars_1d LIMIT 1"), process)
+        wait_until(lambda: rows(fresh.database_url, FIRST), "the first bars", every=0.002, running=process)
         name = urlsplit(fresh.database_url).path[1:]
         with psycopg.connect(stack.database_url, autocommit=True) as server:
             server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])

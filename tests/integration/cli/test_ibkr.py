@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import signal
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from commands import Installation, installation
+from commands import Installation, finish, installation
 from ib_gateway import ACCOUNT, FakeGateway, fake_gateway
 from ib_market import EURUSD, IBM, LISTINGS
 from pydantic import SecretStr
+from waiting import wait_until
 
 from trading_platform.cli.live.stream_feeds import Wanted, plan_feeds
 from trading_platform.client import Platform
@@ -49,22 +49,25 @@ def test_stream_brings_quotes_to_redis(ours: Installation, gateway: FakeGateway)
     process = ours.start("stream", "--json")
     settings = ours.settings().model_copy(update={"redis_url": SecretStr(ours.variables["REDIS_URL"])})
     with Platform.connect(settings) as platform:
-        deadline, price = time.monotonic() + 60, 150
-        while time.monotonic() < deadline and len(platform.quotes()) < 2:
-            assert process.poll() is None, process.communicate()
-            price += 1
+        prices = itertools.count(151)
+
+        def quoted() -> bool:
+            price = next(prices)
             gateway.ticks([("IBM", 1, f"{price}.25", "300"), ("IBM", 2, f"{price}.27", "100"), ("IBM", 8, "", "12300")])
             gateway.ticks([("EUR", 1, "1.05", "1000000"), ("EUR", 2, f"1.0{price}", "1000000")])
-            time.sleep(0.2)
+            quotes = platform.quotes()
+            return quotes.keys() == {"IBM", "EURUSD"} and quotes["IBM"].volume is not None
+
+        wait_until(quoted, "quotes of both, with a volume", every=0.2, running=process)
         quotes = platform.quotes()
     assert set(quotes) == {"IBM", "EURUSD"}
     assert quotes["IBM"].bid is not None
     assert quotes["IBM"].volume == Decimal(12300)
     assert quotes["EURUSD"].bid == Decimal("1.05")
     process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=30)
-    assert process.returncode == 0, said
-    summary = json.loads(out)
+    found = finish(process)
+    assert found.code == 0, found.text
+    summary = found.json
     assert summary["quotes_written"] > 0
     assert all(part["error"] is None for part in summary["parts"])
 

@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Installation, finish, installation, kill, rows
+from commands import IN_BACKGROUND, Installation, finish, installation, kill, rows
+from processes import REPOSITORY, environment
+from waiting import DEADLINE, wait_until
 
 from trading_platform.embedded.stack import Endpoints
 
@@ -63,10 +64,9 @@ def test_an_interrupted_backfill_says_that_it_goes_on_from_there(ours: Installat
     path.write_text("\n".join(lines))
     assert ours.run("import", path).code == 0
     process = ours.start("backfill", "IWM", "-t", "1d")
+    stored = "SELECT FROM market_data.coverage WHERE symbol = 'IWM'"
     try:
-        while not rows(ours.database_url, "SELECT FROM market_data.coverage WHERE symbol = 'IWM'"):
-            assert process.poll() is None
-            time.sleep(0.01)
+        wait_until(lambda: process.poll() is not None or rows(ours.database_url, stored), "the first partition")
         os.kill(process.pid, signal.SIGINT)
         found = finish(process)
     finally:
@@ -79,13 +79,52 @@ def test_an_interrupted_backfill_says_that_it_goes_on_from_there(ours: Installat
     assert [line["missing"] for line in force.json["symbols"]] == [0]
 
 
+AFTER_DAGSTER = """
+import time
+from dagster import job, op
+from trading_platform.cli.main import end_by_signals
+
+@op
+def nothing():
+    pass
+
+@job
+def work():
+    nothing()
+
+end_by_signals()
+try:
+    work.execute_in_process(run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}})
+    print("ready", flush=True)
+    time.sleep(3600)
+except KeyboardInterrupt:
+    print("ended in order")
+"""
+
+
+@pytest.mark.parametrize("through", [(), IN_BACKGROUND], ids=["terminal", "background"])
+def test_sigterm_ends_a_command_that_dagster_had_run_in(through: tuple[str, ...]) -> None:
+    """Dagster gives SIGTERM the handler of SIGINT, and what is started in the background ignores that."""
+    with subprocess.Popen(
+        [*through, sys.executable, "-c", AFTER_DAGSTER], stdout=subprocess.PIPE, text=True, env=environment(),
+        cwd=REPOSITORY,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.terminate()
+            assert finish(process).out == "ended in order\n"
+        finally:
+            process.kill()
+
+
 def test_a_reader_that_leaves_early_is_no_failure(ours: Installation) -> None:
     process = ours.start("instruments", "list", "--json")
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
     said = process.stderr.read()
-    assert process.wait(60) in (0, 1)
+    assert process.wait(DEADLINE) in (0, 1)
     assert "Traceback" not in said
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from commands import Installation, installation, rows
+from commands import Installation, finish, installation, rows
 from pydantic import SecretStr
 from redis import Redis
+from waiting import wait_until
 
 from trading_platform.client import Platform
 from trading_platform.domain.market.instruments import AssetClass, Instrument
@@ -54,19 +53,13 @@ def test_quotes_can_be_read_while_it_runs_and_sigterm_ends_it(ours: Installation
     process = ours.start("stream", "--record", str(recording), "--json")
     settings = ours.settings().model_copy(update={"redis_url": SecretStr(ours.variables["REDIS_URL"])})
     with Platform.connect(settings) as platform:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and len(platform.quotes()) < 2:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.2)
+        wait_until(lambda: len(platform.quotes()) == 2, "two quotes", running=process)
+        session = wait_until(lambda: platform.session, "the session's state", running=process)
         quotes = platform.quotes()
-        session = platform.session
     assert set(quotes) == {"BTCUSD", "ETHUSD"}
     assert quotes["BTCUSD"].bid is not None
     assert session["symbols"] == "2"
-    process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=30)
-    assert process.returncode == 0, said
-    summary = json.loads(out)
+    summary = ended(process)
     assert summary["events"] > 0
     assert summary["quotes_written"] > 0
     assert all(part["error"] is None for part in summary["parts"])
@@ -96,19 +89,20 @@ def test_a_pair_that_kraken_does_not_list(ours: Installation) -> None:
 def wait_for_quotes(made: Installation, symbols: set[str], *processes: subprocess.Popen[str]) -> None:
     settings = made.settings().model_copy(update={"redis_url": SecretStr(made.variables["REDIS_URL"])})
     with Platform.connect(settings) as platform:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and set(platform.quotes()) != symbols:
+
+        def there() -> bool:
             for process in processes:
                 assert process.poll() is None, process.communicate()
-            time.sleep(0.2)
-        assert set(platform.quotes()) == symbols
+            return set(platform.quotes()) == symbols
+
+        wait_until(there, f"quotes of {symbols}")
 
 
 def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
     process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=30)
-    assert process.returncode == 0, said
-    return dict(json.loads(out))
+    found = finish(process)
+    assert found.code == 0, found.text
+    return dict(found.json)
 
 
 def test_processes_share_the_universe_and_no_symbol_is_streamed_twice(ours: Installation, redis: Redis) -> None:

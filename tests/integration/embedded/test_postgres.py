@@ -18,6 +18,7 @@ import psutil
 import psycopg
 import pytest
 from processes import endpoints_of, environment, leave, start_holder
+from waiting import DEADLINE
 
 from trading_platform.domain.errors import ConfigurationError, StoreFull
 from trading_platform.embedded.folders import ROOT_STATE, SOCKET_PATH_LIMIT, reachable_by
@@ -196,7 +197,7 @@ def test_a_second_user_of_the_machine_has_servers_of_their_own(new_settings: Mak
                 fill(endpoints_of(process)["database_url"])
                 leave(process)
         stolen = start_holder(settings.root, as_user=NOBODY, stderr=subprocess.PIPE)
-        _, said = stolen.communicate(timeout=60)
+        _, said = stolen.communicate(timeout=DEADLINE)
         assert "ConfigurationError" in said
         assert "DATA_DIR" in said
         shutil.rmtree(home)

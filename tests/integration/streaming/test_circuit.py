@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 from redis import Redis
+from waiting import DEADLINE
 
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.market.events import Event, Heartbeat, Quote, Trade
@@ -33,7 +34,7 @@ class Day:
 
     def __init__(self, redis_url: str, audit: AuditStore, component: str) -> None:
         self.now = OPENING
-        self.live = AsyncLiveStore(redis_url, timeout=0.3)
+        self.live = AsyncLiveStore(redis_url, timeout=DEADLINE)
         self.guard = FeedGuard(self.live, audit, lambda _: BOTH, component=component, clock=lambda: self.now)
 
     async def at(self, second: float, *events: Event) -> None:
@@ -114,10 +115,12 @@ def test_what_redis_does_not_take_is_told_when_it_does(redis: Redis, redis_url: 
     async def work() -> None:
         day = Day(redis_url, audit, "feed_d")
         await day.at(0, trade("AAPL"))
-        redis.client_pause(1_000)
+        redis.client_pause(round(DEADLINE * 1_000), all=False)
+        day.live._timeout = 0.3
         await day.at(130)
         assert isinstance(day.guard.error, StoreUnavailable)
-        await asyncio.sleep(1)
+        redis.client_unpause()
+        day.live._timeout = DEADLINE
         await day.at(131)
         assert day.guard.error is None
         assert redis.get("circuit:feed_d") == "open"

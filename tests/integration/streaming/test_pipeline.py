@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from commands import on_database
 from psycopg import sql
+from waiting import DEADLINE
 
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.market.bar_builder import BarBuilder
@@ -221,6 +222,24 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
     assert stored(stores) == expected(events, START + timedelta(minutes=11))
 
 
+def test_told_to_stop_while_the_database_is_away_from_the_start_it_stops(stores: Stores, database_url: str) -> None:
+    paused: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        paused.append(seconds)
+        if len(paused) == 20:
+            made.stop()
+
+    made = pipeline(stores, sleep=sleep)
+    allow(database_url, connections=False)
+    try:
+        with pytest.raises(StoreUnavailable):
+            asyncio.run(made.run(told(trades(1))))
+    finally:
+        allow(database_url, connections=True)
+    assert len(paused) == 20
+
+
 def of(name: str, *symbols: str, quoted: Sequence[str] = ()) -> FeedPlan:
     return FeedPlan("kraken", name, dict.fromkeys(symbols, Basis.TRADE), never, quoted=frozenset(quoted))
 
@@ -332,7 +351,7 @@ def test_a_part_that_fails_is_started_again_and_the_others_do_not_notice() -> No
             return Backoff(jitter=lambda: 0.0)
 
         supervisor = Supervisor(lambda part, error: told_of.append((part.name, str(error))), sleep, make_backoff)
-        await asyncio.wait_for(supervisor.run({"main": main, "fails": fails}, stop, main=["main"]), 10)
+        await asyncio.wait_for(supervisor.run({"main": main, "fails": fails}, stop, main=["main"]), DEADLINE)
         return supervisor.parts
 
     parts = asyncio.run(run())
@@ -341,3 +360,22 @@ def test_a_part_that_fails_is_started_again_and_the_others_do_not_notice() -> No
     assert parts["fails"].restarts == 3
     assert not parts["fails"].running
     assert not parts["main"].running
+
+
+def test_who_waits_to_be_started_again_does_not_hold_up_the_stop() -> None:
+    async def run() -> PartState:
+        stop = asyncio.Event()
+
+        async def fails() -> None:
+            raise ValueError("for ever")
+
+        async def sleep(_seconds: float) -> None:
+            stop.set()
+            await asyncio.Event().wait()
+
+        supervisor = Supervisor(lambda _part, _error: None, sleep)
+        await asyncio.wait_for(supervisor.run({"feed": fails}, stop, main=["feed"]), DEADLINE)
+        return supervisor.parts["feed"]
+
+    state = asyncio.run(run())
+    assert (state.running, state.restarts, state.error) == (False, 0, "ValueError: for ever")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +11,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from redis import Redis
+from waiting import DEADLINE, until
 
 from trading_platform.client import Platform
 from trading_platform.domain.time import rfc3339
 from trading_platform.stores.postgres.roles import Role, as_role
 from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.stores.stores import open_stores
-from trading_platform.streaming.position_sync import PositionSync
+from trading_platform.streaming.position_sync import EVERY, PositionSync
 
 TIMESTAMP = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
 
@@ -40,26 +41,17 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 
 @asynccontextmanager
-async def mirroring(database_url: str, redis_url: str, every: float = 5.0) -> AsyncIterator[PositionSync]:
+async def mirroring(database_url: str, redis_url: str, every: float = EVERY) -> AsyncIterator[PositionSync]:
     """As the streamer does, in the role that it has."""
-    store = AsyncLiveStore(redis_url)
+    store = AsyncLiveStore(redis_url, timeout=DEADLINE)
     mirror = PositionSync(as_role(database_url, Role.INGEST, trusted=True), store, every=every)
     task = asyncio.create_task(mirror.run())
-    await until(lambda: mirror.looks > 0)
+    await until(lambda: mirror.looks, "the first look")
     yield mirror
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
     await store.close()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> float:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.01)
-    return loop.time() - began
 
 
 def fill(platform: Platform, name: str, symbol: str, quantity: str) -> None:
@@ -70,12 +62,13 @@ def fill(platform: Platform, name: str, symbol: str, quantity: str) -> None:
 def test_a_fill_is_mirrored_at_once_with_every_column(
     platform: Platform, redis: Redis, database_url: str, redis_url: str
 ):
-    async def work() -> float:
-        async with mirroring(database_url, redis_url, every=60):
+    async def work() -> int:
+        async with mirroring(database_url, redis_url, every=3600) as mirror:
             await asyncio.to_thread(fill, platform, "F1", "BTCUSD", "0.25")
-            return await until(lambda: redis.exists("position:BTCUSD") == 1)
+            await until(lambda: redis.exists("position:BTCUSD"), "the position")
+            return mirror.looks
 
-    assert asyncio.run(work()) < 2, "told, not found"
+    assert asyncio.run(work()) == 1, "told, not found"
     position = platform.positions()["BTCUSD"]
     mirrored = redis.hgetall("position:BTCUSD")
     with psycopg.connect(database_url) as connection:
@@ -95,30 +88,32 @@ def test_what_closes_loses_its_price_and_what_is_gone_goes(
     fill(platform, "F2", "ETHUSD", "2")
 
     async def work() -> None:
-        async with mirroring(database_url, redis_url, every=60):
+        async with mirroring(database_url, redis_url, every=3600):
             assert not redis.exists("position:GONE")
             assert redis.hget("position:ETHUSD", "quantity") == "2.00000000"
             order = platform.orders.place("ETHUSD", "sell", "market", "2", broker="kraken")
             platform.orders.record_fill(order.id, "F3", quantity="2", price="64000.5", executed_at=TIMESTAMP)
-            await until(lambda: redis.hget("position:ETHUSD", "quantity") == "0.00000000")
+            await until(lambda: redis.hget("position:ETHUSD", "quantity") == "0.00000000", "the sale")
             assert not redis.hexists("position:ETHUSD", "avg_entry_price")
             with psycopg.connect(database_url) as connection:
                 connection.execute("DELETE FROM trading.positions WHERE symbol = 'ETHUSD'")
-            await until(lambda: not redis.exists("position:ETHUSD"))
+            await until(lambda: not redis.exists("position:ETHUSD"), "its end")
 
     asyncio.run(work())
 
 
 @pytest.mark.usefixtures("platform")
 def test_within_five_seconds_although_nobody_told(redis: Redis, database_url: str, redis_url: str):
-    async def work() -> float:
-        async with mirroring(database_url, redis_url):
+    async def work() -> None:
+        async with mirroring(database_url, redis_url) as mirror:
             with psycopg.connect(database_url) as connection:
                 connection.execute("SET session_replication_role = replica")  # no trigger tells
                 connection.execute("INSERT INTO trading.positions (symbol) VALUES ('SPY')")
-            return await until(lambda: redis.exists("position:SPY") == 1)
+            await until(lambda: mirror.looks > 1, "the next look")
+            assert redis.exists("position:SPY")
 
-    assert asyncio.run(work()) <= 5.5
+    assert EVERY <= 5
+    asyncio.run(work())
 
 
 def test_connections_that_break_and_a_redis_that_was_emptied(
@@ -132,10 +127,10 @@ def test_connections_that_break_and_a_redis_that_was_emptied(
                     " WHERE query LIKE 'LISTEN%' OR (usename = 'ingest' AND datname = current_database())"
                 )
             fill(platform, "F4", "BTCUSD", "1")
-            await until(lambda: redis.exists("position:BTCUSD") == 1)
+            await until(lambda: redis.exists("position:BTCUSD"), "the position")
             redis.flushall()
             redis.client_kill_filter(_type="normal")
-            await until(lambda: redis.exists("position:BTCUSD") == 1)
-            assert mirror.error is None
+            await until(lambda: redis.exists("position:BTCUSD"), "the position")
+            await until(lambda: mirror.error is None, "the mirror to be well")
 
     asyncio.run(work())

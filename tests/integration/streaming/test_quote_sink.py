@@ -14,6 +14,7 @@ from decimal import Decimal
 
 import pytest
 from redis import Redis
+from waiting import DEADLINE, until
 
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.market.events import Quote
@@ -42,7 +43,7 @@ def redis(server: RedisServer) -> Iterator[Redis]:
 
 
 @asynccontextmanager
-async def running(url: str, patience: float = 2.0) -> AsyncIterator[QuoteSink]:
+async def running(url: str, patience: float = DEADLINE) -> AsyncIterator[QuoteSink]:
     store = AsyncLiveStore(url, timeout=patience)
     sink = QuoteSink(store)
     task = asyncio.create_task(sink.run())
@@ -51,12 +52,6 @@ async def running(url: str, patience: float = 2.0) -> AsyncIterator[QuoteSink]:
     with suppress(asyncio.CancelledError):
         await task
     await store.close()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.01)
 
 
 def quote(number: int) -> Quote:
@@ -75,7 +70,7 @@ def test_quotes_arrive(redis: Redis, server: RedisServer):
                 sink.offer(quote(number))
                 if number % 100 == 0:
                     await asyncio.sleep(0.005)
-            await until(lambda: sink.counts.waiting == 0)
+            await until(lambda: sink.counts.waiting == 0, "all to be written")
             return sink.counts
 
     counts = asyncio.run(work())
@@ -94,7 +89,7 @@ def test_a_stalled_redis_costs_a_quote_a_symbol(redis: Redis, server: RedisServe
     async def work() -> tuple[SinkCounts, int]:
         async with running(server.url(), patience=0.3) as sink:
             sink.offer(quote(0))
-            await until(lambda: sink.counts.written == 1)
+            await until(lambda: sink.counts.written == 1, "the first to be written")
             process.send_signal(signal.SIGSTOP)
             try:
                 for number in range(1_000):
@@ -103,8 +98,10 @@ def test_a_stalled_redis_costs_a_quote_a_symbol(redis: Redis, server: RedisServe
                 before = tracemalloc.get_traced_memory()[0]
                 for number in range(1_000, 101_000):
                     sink.offer(quote(number))
-                    if number % 2_000 == 0:
-                        await asyncio.sleep(0.02)
+                    if number == 50_000:
+                        await until(lambda: sink.counts.failed > 0, "an attempt that fails")
+                    elif number % 2_000 == 0:
+                        await asyncio.sleep(0)
                     assert sink.counts.waiting <= len(SYMBOLS)
                 grown = tracemalloc.get_traced_memory()[0] - before
                 tracemalloc.stop()
@@ -112,7 +109,7 @@ def test_a_stalled_redis_costs_a_quote_a_symbol(redis: Redis, server: RedisServe
                 assert isinstance(sink.error, StoreUnavailable)
             finally:
                 process.send_signal(signal.SIGCONT)
-            await until(lambda: sink.counts.waiting == 0)
+            await until(lambda: sink.counts.waiting == 0, "all to be written")
             assert sink.error is None
             return sink.counts, grown
 
@@ -128,16 +125,16 @@ def test_a_restart_of_redis(server: RedisServer):
     async def work() -> SinkCounts:
         async with running(server.url()) as sink:
             sink.offer(quote(0))
-            await until(lambda: sink.counts.written == 1)
+            await until(lambda: sink.counts.written == 1, "the first to be written")
             process = server.running()
             assert process is not None
             process.kill()
-            process.wait(10)
+            process.wait(DEADLINE)
             for number in range(100, 300):
                 sink.offer(quote(number))
-            await until(lambda: sink.counts.failed > 0)
+            await until(lambda: sink.counts.failed > 0, "an attempt that fails")
             await asyncio.to_thread(server.ensure_running)
-            await until(lambda: sink.counts.waiting == 0)
+            await until(lambda: sink.counts.waiting == 0, "all to be written")
             return sink.counts
 
     counts = asyncio.run(work())
@@ -152,7 +149,7 @@ def test_what_waits_is_written_when_the_sink_is_told_to_stop(redis: Redis, serve
     async def work() -> SinkCounts:
         async with running(server.url()) as sink:
             sink.offer(quote(0))
-            await until(lambda: sink.counts.written == 1)
+            await until(lambda: sink.counts.written == 1, "the first to be written")
             sink.offer(quote(1))
             sink.offer(quote(2))
         return sink.counts
@@ -167,7 +164,7 @@ def test_told_to_stop_at_any_moment_it_stops(redis: Redis, server: RedisServer):
     chance = random.Random(7)
 
     async def work(number: int) -> SinkCounts:
-        async with asyncio.timeout(10), running(server.url()) as sink:
+        async with asyncio.timeout(DEADLINE), running(server.url()) as sink:
             for step in range(chance.randrange(40)):
                 sink.offer(quote(number * 40 + step))
                 await asyncio.sleep(chance.choice([0, 0, 0.0005]))

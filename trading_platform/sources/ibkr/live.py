@@ -22,7 +22,7 @@ from trading_platform.sources.ibkr.limits import MARKET_DATA_LINES
 from trading_platform.sources.ibkr.maintenance import Maintenance
 from trading_platform.sources.ibkr.session import Gateway, IbkrSession
 from trading_platform.sources.ibkr.subscriptions import Subscriptions
-from trading_platform.sources.live import Backoff, EventBuffer, until_closing
+from trading_platform.sources.live import Backoff, EventBuffer, answer_of, until_closing
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ class IbkrFeed(EventBuffer):
         while True:
             await self._sleep(self._interval)
             try:
-                await asyncio.wait_for(self._session.ib.reqCurrentTimeAsync(), self._silence)
+                await answer_of(self._session.ib.reqCurrentTimeAsync(), self._silence, self._sleep)
             except TimeoutError:
                 self._session.close()
                 self.machine.disconnected(f"silent for {self._silence:g} s")

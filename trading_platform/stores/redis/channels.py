@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,23 +49,33 @@ class ChannelReader:
 
     Args:
         url: a Redis URL.
-        streams: channels to read from their streams, each with the number after which to begin: 0 for all
-            stored messages, None for new messages only.
-        quotes: whether to receive quotes as well.
-        sleep: waits while Redis is unavailable; an argument so that tests control time.
+        streams: channels read from their streams, each with the number after which to begin: 0 for all
+            that is kept, None for what is told from now on.
+        quotes: whether quotes are heard as well.
+        sleep: waits while Redis is away; an argument so that tests own time.
+        monotonic: a clock in seconds that never goes back; by it streams are looked at each second, heard of or not.
 
     Raises:
         StoreUnavailable: if Redis does not answer for about five seconds; later outages are waited out.
         StoreError: if a stream ends before the number after which to read it.
     """
 
-    def __init__(self, url: str, streams: Mapping[str, int | None], *, quotes: bool, sleep: Sleep = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        streams: Mapping[str, int | None],
+        *,
+        quotes: bool,
+        sleep: Sleep = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         from redis import Redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
         self._redis: Redis = Redis.from_url(url, decode_responses=True, socket_timeout=5, retry=Retry(NoBackoff(), 0))
         self._sleep = sleep
+        self._monotonic = monotonic
         self._quotes = quotes
         self._pubsub: PubSub | None = None
         self._newest: dict[str, str] = {}  # last text read of each stream, by which the stream is recognised
@@ -172,7 +182,7 @@ class ChannelReader:
                 quotes.append(Published(QUOTES, None, received["data"]))
             has_entries = has_entries or received["channel"] in self.position
             received = self._pubsub.get_message(timeout=0) if len(quotes) < BATCH else None
-        now = time.monotonic()
+        now = self._monotonic()
         if self.position and (has_entries or now - self._streams_read_at >= 1.0):
             self._streams_read_at = now
             published = self._from_streams(0)

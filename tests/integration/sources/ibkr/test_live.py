@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from ib_gateway import FakeGateway, Listing, fake_gateway
+from waiting import DEADLINE, until
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.market.event_validation import fault_of_quote
@@ -43,12 +44,6 @@ def gateway() -> Iterator[FakeGateway]:
         assert made.pacing.breaches == []
 
 
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what is waited for is not ours
-            await asyncio.sleep(0.01)
-
-
 class Listener:
     """Takes a feed's events in a task, and waits for those that are wanted."""
 
@@ -61,20 +56,31 @@ class Listener:
         async for event in self.feed:
             self.events.append(event)
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
-        await until(lambda: holds() or self._task.done(), seconds)
+    async def until(self, holds: Callable[[], object], what: str) -> None:
+        await until(lambda: holds() or self._task.done(), what)
         assert holds(), self._task
 
     async def next(self, kind: type[Event], after: int = 0) -> Any:
         def found() -> list[Event]:
             return [event for event in self.events[after:] if isinstance(event, kind)]
 
-        await self.until(lambda: bool(found()))
+        await self.until(found, kind.__name__)
         return found()[0]
+
+    async def quoted(self, side: str, value: Decimal) -> None:
+        def found() -> bool:
+            return any(isinstance(event, Quote) and getattr(event, side) == value for event in self.events)
+
+        await self.until(found, f"{side} {value}")
+
+    async def while_asking(self, gateway: FakeGateway) -> None:
+        """Until the gateway has told its time some more times, and the feed has dealt with it."""
+        told = gateway.times
+        await self.until(lambda: gateway.times > told + 2, "the gateway's time")
 
     async def close(self) -> None:
         await self.feed.close()
-        await asyncio.wait_for(self._task, 5)
+        await asyncio.wait_for(self._task, DEADLINE)
 
 
 def with_feed(gateway: FakeGateway, test: Callable[[Listener], Awaitable[None]], **options: Any) -> list[Event]:
@@ -104,14 +110,16 @@ def test_quotes_say_what_has_changed(gateway: FakeGateway) -> None:
     async def test(feed: Listener) -> None:
         up = await feed.next(FeedUp)
         assert up.symbols == BOTH
-        await until(lambda: gateway.subscriptions == 2)
-        for kind, price, size in [(1, "150.25", "300"), (2, "150.27", "100"), (4, "150.26", "50"), (8, "", "123400")]:
+        await until(lambda: gateway.subscriptions == 2, "2 subscriptions")
+        sides = [("bid", 1, "150.25", "300"), ("ask", 2, "150.27", "100"), ("last", 4, "150.26", "50")]
+        for side, kind, price, size in [*sides, ("volume", 8, "", "123400")]:
             await on_gateway(gateway.tick, "IBM", kind, price, size)
+            await feed.quoted(side, Decimal(price or size))  # or a slow reader would have several in one
         await on_gateway(gateway.tick, "IBM", 1, "-1", "0")  # no bid
         await on_gateway(gateway.tick, "IBM", 67, "151", "10")  # delayed data
         await on_gateway(gateway.tick, "IBM", 0, "", "700")  # the same bid, in another size
         await on_gateway(gateway.tick, "IBM", 2, "150.2800000001", "100")
-        await feed.until(lambda: any(isinstance(each, Quote) and each.ask == Decimal("150.28") for each in feed.events))
+        await feed.quoted("ask", Decimal("150.28"))
         await feed.next(Heartbeat, len(feed.events))
 
     events = with_feed(gateway, test)
@@ -135,7 +143,7 @@ def test_quotes_say_what_has_changed(gateway: FakeGateway) -> None:
 def test_1101_subscribes_anew_and_tells_the_outage(gateway: FakeGateway) -> None:
     async def test(feed: Listener) -> None:
         await feed.next(FeedUp)
-        await until(lambda: gateway.subscriptions == 2)
+        await until(lambda: gateway.subscriptions == 2, "2 subscriptions")
         await on_gateway(gateway.tick, "IBM", 1, "150.25", "300")
         before = await feed.next(Quote)
         await on_gateway(gateway.tell, *LOST)
@@ -145,14 +153,14 @@ def test_1101_subscribes_anew_and_tells_the_outage(gateway: FakeGateway) -> None
         assert down.time >= before.time
         assert feed.feed.machine.link is Link.FARM_DOWN
         seen = len(feed.events)
-        await asyncio.sleep(0.2)
+        await feed.while_asking(gateway)
         assert len(feed.events) == seen  # no heartbeat while nothing can be heard of the market
         await on_gateway(gateway.tell, *RESTORED_LOST)
         up = await feed.next(FeedUp, seen)
         assert up.symbols == BOTH
         assert up.time > down.time
         assert feed.feed.machine.link is Link.CONNECTED
-        await until(lambda: gateway.subscriptions == 4)
+        await until(lambda: gateway.subscriptions == 4, "4 subscriptions")
         await on_gateway(gateway.tick, "SPY", 1, "500.5", "3")
         assert (await feed.next(Quote, seen)).bid == Decimal("500.5")
 
@@ -166,7 +174,7 @@ def test_1101_alone_is_an_outage_too(gateway: FakeGateway) -> None:
         await on_gateway(gateway.tell, *RESTORED_LOST)
         assert (await feed.next(FeedDown, seen)).symbols == BOTH
         assert (await feed.next(FeedUp, seen)).symbols == BOTH
-        await until(lambda: gateway.subscriptions == 4)
+        await until(lambda: gateway.subscriptions == 4, "4 subscriptions")
 
     with_feed(gateway, test)
 
@@ -205,11 +213,11 @@ def test_a_connection_that_ends_is_made_anew(gateway: FakeGateway, fault: str) -
         down = await feed.next(FeedDown)
         assert down.symbols == BOTH
         if fault == "shut":
-            await feed.until(lambda: "Refused" in feed.feed.machine.reason)
+            await feed.until(lambda: "Refused" in feed.feed.machine.reason, "a refused connection")
             await on_gateway(gateway.listen)
         up = await feed.next(FeedUp, seen)
         assert up.symbols == BOTH
-        await until(lambda: gateway.subscriptions == 4)
+        await until(lambda: gateway.subscriptions == 4, "4 subscriptions")
         await on_gateway(gateway.tick, "IBM", 1, "150.25", "300")
         assert (await feed.next(Quote, seen)).bid == Decimal("150.25")
 
@@ -227,7 +235,10 @@ def test_silence_is_the_end_of_a_connection(gateway: FakeGateway) -> None:
         gateway.is_deaf = False
         assert (await feed.next(FeedUp, seen)).symbols == BOTH
 
-    with_feed(gateway, test, silence=0.4)
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(0 if gateway.is_deaf else seconds)  # who hears nothing need not be waited for in earnest
+
+    with_feed(gateway, test, sleep=sleep)
 
 
 def test_what_is_refused_is_told_and_the_others_go_on(gateway: FakeGateway) -> None:
@@ -237,8 +248,8 @@ def test_what_is_refused_is_told_and_the_others_go_on(gateway: FakeGateway) -> N
         down = await feed.next(FeedDown)
         assert down.symbols == {"SPY"}
         assert "354" in down.reason
-        await feed.until(lambda: feed.feed.symbols_down == {"SPY"})
-        await until(lambda: gateway.subscriptions == 1)
+        await feed.until(lambda: feed.feed.symbols_down == {"SPY"}, "the other symbol")
+        await until(lambda: gateway.subscriptions == 1, "1 subscriptions")
         await on_gateway(gateway.tick, "IBM", 1, "150.25", "300")
         assert (await feed.next(Quote)).symbol == "IBM"
 
@@ -250,7 +261,7 @@ def test_an_unknown_contract_is_told(gateway: FakeGateway) -> None:
 
     async def test(feed: Listener) -> None:
         assert (await feed.next(FeedDown)).symbols == {"NOSUCH"}
-        await feed.until(lambda: feed.feed.symbols_down == {"NOSUCH"})
+        await feed.until(lambda: feed.feed.symbols_down == {"NOSUCH"}, "the other symbol")
 
     with_feed(gateway, test, instruments=[IBM, nobody])
 
@@ -271,14 +282,14 @@ def test_an_absence_is_told_when_it_outlives_its_maintenance(gateway: FakeGatewa
         await on_gateway(gateway.tell, *LOST)
         await feed.next(FeedDown)
         now[0] = night + timedelta(minutes=44)
-        await asyncio.sleep(0.2)
+        await feed.while_asking(gateway)
         assert told == []
         now[0] = night + timedelta(minutes=48)
-        await feed.until(lambda: len(told) == 1)
+        await feed.until(lambda: len(told) == 1, "the absence")
         now[0] = night + timedelta(hours=3)
-        await asyncio.sleep(0.2)
+        await feed.while_asking(gateway)
         await on_gateway(gateway.tell, *RESTORED_KEPT)
-        await feed.until(lambda: len(told) == 2)
+        await feed.until(lambda: len(told) == 2, "its end")
 
     maintenance = parse_maintenance("daily 00:15-01:45 America/New_York")
     with_feed(gateway, test, clock=lambda: now[0], maintenance=maintenance, on_absence=told.append)
@@ -293,7 +304,7 @@ def test_a_lost_market_is_an_outage_from_the_last_tick(gateway: FakeGateway, qui
 
     async def test(feed: Listener) -> None:
         await feed.next(FeedUp)
-        await until(lambda: gateway.subscriptions == 2)
+        await until(lambda: gateway.subscriptions == 2, "2 subscriptions")
         await on_gateway(gateway.tick, "IBM", 1, "150.25", "300")
         await feed.next(Quote)
         now[0] += timedelta(seconds=quiet)
@@ -323,10 +334,10 @@ def test_recorded_ticks_are_sane_quotes(gateway: FakeGateway, test_data: Path) -
 
     async def test(feed: Listener) -> None:
         await feed.next(FeedUp)
-        await until(lambda: gateway.subscriptions == 1)
+        await until(lambda: gateway.subscriptions == 1, "1 subscriptions")
         for first in range(0, len(ticks), 200):
             await on_gateway(gateway.ticks, ticks[first : first + 200])
-        await feed.until(lambda: any(isinstance(each, Quote) and each.bid == Decimal("0.5") for each in feed.events))
+        await feed.quoted("bid", Decimal("0.5"))
 
     quotes = [event for event in with_feed(gateway, test, instruments=[IBM]) if isinstance(event, Quote)]
     prices = {Decimal(price) for _, kind, price, _ in ticks if kind in (1, 2) and Decimal(price) > 0}
@@ -353,11 +364,11 @@ def test_a_recorded_stream_is_sane_quotes(gateway: FakeGateway, test_data: Path)
 
     async def test(feed: Listener) -> None:
         await feed.next(FeedUp)
-        await until(lambda: gateway.subscriptions == 1)
+        await until(lambda: gateway.subscriptions == 1, "1 subscriptions")
         for first in range(0, len(ticks), 20):
             await on_gateway(gateway.ticks, [http(tick) for tick in ticks[first : first + 20]])
         await on_gateway(gateway.tick, "IBM", 8, "", str(last))
-        await feed.until(lambda: any(isinstance(each, Quote) and each.volume == last for each in feed.events), 30)
+        await feed.quoted("volume", last)
 
     quotes = [event for event in with_feed(gateway, test, instruments=[IBM]) if isinstance(event, Quote)]
     assert len(quotes) > 100

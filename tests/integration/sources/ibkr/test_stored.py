@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -27,14 +28,18 @@ from ib_market import (
     rate_limiter_by,
     source_at,
 )
+from slots import holds
+from waiting import until
 
 from trading_platform.domain.errors import SourceUnavailable
 from trading_platform.domain.market.bar_builder import BarBuilder
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.bars import Quality
+from trading_platform.domain.rate_limits import Cost
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.resources.ibkr import log_absences
 from trading_platform.sources.ibkr.connection import Absence, Link, Severity
+from trading_platform.sources.ibkr.limits import SAME_CONTRACT
 from trading_platform.sources.ibkr.live import IbkrFeed
 from trading_platform.sources.ibkr.session import Gateway
 from trading_platform.sources.ibkr.source import IbkrSource
@@ -69,12 +74,6 @@ def gateway(shared_time: SharedTime) -> Iterator[FakeGateway]:
         yield made
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is waited for is not ours
-            await asyncio.sleep(0.01)
-
-
 def test_a_year_of_minutes_is_had_without_one_breach(stores: Stores) -> None:
     """With IBKR_REAL_PACING=1 by the wall clock, which takes three quarters of an hour."""
     year = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
@@ -101,12 +100,24 @@ def test_a_year_of_minutes_is_had_without_one_breach(stores: Stores) -> None:
 
 
 def test_who_shares_a_redis_shares_the_limits(redis_url: str) -> None:
-    """By the wall clock: of eight requests for a contract over two connections five go at once, three wait."""
+    """Of eight requests for a contract over two connections five go at once, three wait."""
+    slots: list[tuple[float, float]] = []
+
+    class Noted(RedisRateLimiter):
+        """Notes between which moments the slot of a request for bars is; nobody waits for it."""
+
+        def take(self, costs: Sequence[Cost]) -> float:
+            before = time.time()
+            wait = super().take(costs)
+            if SAME_CONTRACT in {cost.limit for cost in costs}:
+                slots.append((before + wait, time.time() + wait))
+            return wait
+
     dates = [f"2024-07-{number}" for number in (15, 16, 17, 18, 22, 23, 24, 25)]
-    with fake_gateway() as gateway, ExitStack() as opened:
+    with fake_gateway(itertools.count(0, 1000).__next__) as gateway, ExitStack() as opened:
         gateway.listings = list(LISTINGS)
         gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-15", "2024-07-25")
-        budgets = [RedisRateLimiter(redis_url, LocalRateLimiter()) for _ in range(2)]
+        budgets = [Noted(redis_url, LocalRateLimiter(), sleep=lambda _: None) for _ in range(2)]
         sources = [
             opened.enter_context(source_at(gateway, rate_limiter, response_seconds=30)) for rate_limiter in budgets
         ]
@@ -118,7 +129,8 @@ def test_who_shares_a_redis_shares_the_limits(redis_url: str) -> None:
         for rate_limiter in budgets:
             rate_limiter.close()
     assert heights == [390] * 8
-    assert (gateway.pacing.requests, gateway.pacing.breaches) == (8, [])
+    assert gateway.pacing.requests == len(slots) == 8
+    assert holds(SAME_CONTRACT, [first for first, _ in slots], late=max(last - first for first, last in slots))
     assert gateway.connections == 3  # the first number that the second tried was taken
 
 
@@ -152,11 +164,10 @@ NOON = datetime(2025, 3, 4, 12, 0, 30, tzinfo=UTC)  # a Tuesday
 
 def test_what_1101_lost_is_repaired_from_history(gateway: FakeGateway, stores: Stores) -> None:
     """From the wire to the database: the outage is noted, asked for, and its minutes are marked as repaired."""
-    began = datetime.now(UTC)
     later = [timedelta(0)]
 
     def clock() -> datetime:
-        return NOON + (datetime.now(UTC) - began) + later[0]
+        return NOON + later[0]
 
     stores.instruments.add(EURUSD)
     gateway.listings.append(Listing(103, "EUR", "CASH", "IDEALPRO", "", "USD", "0.00005"))
@@ -171,14 +182,14 @@ def test_what_1101_lost_is_repaired_from_history(gateway: FakeGateway, stores: S
         pipeline = Pipeline(plan, BarBuilder("ibkr", basis=plan.basis), kept, clock=clock)
         running = asyncio.create_task(pipeline.run(feed))
 
-        await until(lambda: gateway.subscriptions == 1)
+        await until(lambda: gateway.subscriptions == 1, "the subscription")
         await asyncio.to_thread(gateway.ticks, [("EUR", 1, "1.05", "1000000"), ("EUR", 2, "1.0501", "1000000")])
-        await until(lambda: pipeline.progress.quotes > 0)
+        await until(lambda: pipeline.progress.quotes > 0, "a quote")
         await asyncio.to_thread(gateway.tell, 1100, "lost")
-        await until(lambda: bool(feed.symbols_down))
+        await until(lambda: feed.symbols_down, "the outage")
         later[0] = timedelta(minutes=7)  # which pass before it is restored
         await asyncio.to_thread(gateway.tell, 1101, "restored, data lost")
-        await until(lambda: not feed.symbols_down and gateway.subscriptions == 2)
+        await until(lambda: not feed.symbols_down and gateway.subscriptions == 2, "a subscription anew")
         await feed.close()
         await running
 
@@ -209,9 +220,9 @@ def test_an_absence_is_among_the_system_events(stores: Stores) -> None:
     async def tell() -> None:
         told = log_absences(stores.database)
         told(absence)
-        await until(lambda: len(events()) == 1)
+        await until(lambda: len(events()) == 1, "the absence")
         told(None)
-        await until(lambda: len(events()) == 2)
+        await until(lambda: len(events()) == 2, "its end")
 
     def events() -> list[SystemEvent]:
         return [event for event in audit.events(component="ibkr") if event.event_type == "source_away"]

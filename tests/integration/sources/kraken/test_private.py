@@ -18,6 +18,7 @@ import pytest
 from commands import Installation, installation
 from processes import REPOSITORY, environment
 from redis import Redis
+from waiting import DEADLINE, LONG
 
 from trading_platform.domain.errors import SourceError, SourceRejected
 from trading_platform.embedded.stack import Endpoints
@@ -98,7 +99,7 @@ def together(url: str, redis: str, method: str, count: int, processes: int) -> l
     for worker in workers:
         worker.stdin.write("go\n")
         worker.stdin.flush()
-    return [int(worker.communicate(timeout=90)[0]) for worker in workers]
+    return [int(worker.communicate(timeout=LONG)[0]) for worker in workers]
 
 
 @pytest.fixture(scope="module")
@@ -288,5 +289,5 @@ def test_the_exchange_as_a_command_tells_and_takes_a_key(ours: Installation) -> 
         assert (shown["permissions"], shown["seen"]["answered"]) == (["funds"], 4)
     finally:
         exchange_process.terminate()
-        exchange_process.communicate(timeout=20)
+        exchange_process.communicate(timeout=DEADLINE)
     assert os.environ.get("KRAKEN_API_KEY") is None

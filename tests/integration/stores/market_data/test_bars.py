@@ -13,6 +13,7 @@ import pytest
 from commands import rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from waiting import DEADLINE, wait_until
 
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, compute_indicators
 from trading_platform.domain.errors import StoreError, StoreUnavailable
@@ -188,7 +189,7 @@ def test_history_is_counted_in_bars_of_each_symbol(database: Database) -> None:
     assert read.select("symbol", "open").rows() == [("GOOG", 5), ("SPY", 2), ("SPY", 3), ("SPY", 4)]
 
 
-def test_two_writers_of_one_symbol_take_turns(database: Database) -> None:
+def test_two_writers_of_one_symbol_take_turns(database: Database, database_url: str) -> None:
     store, done = BarStore(database), threading.Event()
 
     def write() -> None:
@@ -199,8 +200,10 @@ def test_two_writers_of_one_symbol_take_turns(database: Database) -> None:
         store.replace(connection, "SPY", Timeframe.D1, YEAR, flat({0: 1}))
         other = threading.Thread(target=write)
         other.start()
-        assert not done.wait(0.3), "the second writer did not wait for the first"
-    other.join(10)
+        waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        wait_until(lambda: done.is_set() or rows(database_url, waiting), "the second writer to wait for the first")
+        assert not done.is_set()
+    other.join(DEADLINE)
     assert done.is_set()
     assert store.read(["SPY"], Timeframe.D1, YEAR)["open"].to_list() == [2]
 

@@ -12,6 +12,7 @@ import polars as pl
 import psycopg
 import pytest
 from commands import ROLES_PASSWORD, installation
+from waiting import DEADLINE
 
 from trading_platform.domain.errors import SourceUnavailable
 from trading_platform.domain.market.bars import BAR_SCHEMA
@@ -337,13 +338,14 @@ def test_a_changed_position_is_told_to_who_listens(server_url: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as listener, psycopg.connect(server_url) as ledger:
         listener.execute("LISTEN positions")
         ledger.execute("INSERT INTO trading.positions (symbol) VALUES ('BTCUSD')")
-        assert list(listener.notifies(timeout=0.2)) == [], "not before it is committed"
+        listener.execute("SELECT")  # with whose answer all that was told has come
+        assert list(listener.notifies(timeout=0)) == [], "not before it is committed"
         ledger.commit()
         ledger.execute("UPDATE trading.positions SET realized_pnl = 1 WHERE symbol = 'BTCUSD'")
         ledger.commit()
         ledger.execute("DELETE FROM trading.positions WHERE symbol = 'BTCUSD'")
         ledger.commit()
-        told = [(each.channel, each.payload) for each in listener.notifies(timeout=5, stop_after=3)]
+        told = [(each.channel, each.payload) for each in listener.notifies(timeout=DEADLINE, stop_after=3)]
         assert told == [("positions", "BTCUSD")] * 3
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from commands import ROLES_PASSWORD, rows, tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import environment
+from waiting import LONG, wait_until
 
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.bars import BAR_SCHEMA, mark_gaps
@@ -316,6 +317,7 @@ while minute < count:
     minute += 1
     store.commit("live", "kraken", bars=bars, answered={name: [Window(time, end)] for name in symbols}, until=end,
                  position={"minute": minute}, now=end)
+    print(minute, flush=True)
 """
 
 
@@ -351,13 +353,12 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(stores: Stores, server_url
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         if attempt < 20:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(chance.uniform(0, 0.3))
-        else:
-            process.wait(120)
-        killed += process.poll() is None
-        process.kill()
-        process.wait()
+            for _ in range(chance.randrange(25)):
+                process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.01))  # somewhere in the next commit
+            process.kill()
+        process.stdout.read()
+        killed += process.wait(LONG) == -signal.SIGKILL
         process.stdout.close()
         wait_until_alone(server_url)
         found = rows(server_url, position)
@@ -378,10 +379,7 @@ def wait_until_alone(url: str) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND state <> 'idle' AND backend_type = 'client backend'"
     )
-    deadline = time.monotonic() + 30
-    while rows(url, others) != [(0,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: rows(url, others) == [(0,)], "the server to notice")
 
 
 # In any order, and at once
@@ -428,7 +426,7 @@ def test_two_that_write_the_same_symbols_at_once_do_not_hinder_each_other(stores
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(LONG)
     assert failed == []
     assert stores.bars.read(names, Timeframe.M1, span(0, 60)).height == 12 * 30
     assert stores.bars.read(names, Timeframe.M5, span(0, 60)).height == 12 * 6

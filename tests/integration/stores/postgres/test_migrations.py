@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from commands import installation, rows
 from schemas import catalog, new_database
+from waiting import LONG
 
 from trading_platform.domain.errors import ConfigurationError, StoreError, StoreUnavailable
 from trading_platform.embedded.stack import Endpoints
@@ -102,7 +103,7 @@ def test_several_at_the_same_time_do_it_once(empty_url: str) -> None:
 def test_two_processes_at_the_same_time_do_it_once(stack: Endpoints) -> None:
     with installation(stack.database_url, schema=False) as made:
         processes = [made.start("db", "upgrade", "--json") for _ in range(2)]
-        said = [process.communicate(timeout=120) for process in processes]
+        said = [process.communicate(timeout=LONG) for process in processes]
         assert [process.returncode for process in processes] == [0, 0], said
         assert sorted("null" in out for out, _ in said) == [False, True]
         assert rows(made.database_url, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]

@@ -26,6 +26,7 @@ from clusters import cluster, installations, missing
 from commands import on_database, rows
 from processes import REPOSITORY, environment
 from schemas import bring_to, catalog, contents, new_database, shape, upgrade
+from waiting import LONG, wait_until
 
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.stores.postgres import migrations
@@ -238,23 +239,28 @@ def test_killed_at_any_moment_it_is_done_whole_or_not_at_all(server: Server, upg
         columns, before = shape(url), catalog(url)
         held = contents(url)
         began = time.monotonic()
-        assert kill_after(60, upgrades, url) == 0
+        assert kill_after(LONG, upgrades, url) == 0
         takes, after = time.monotonic() - began, catalog(url)
-    with new_database(server.url, server.state(revision)) as url:
-        killed = 0
-        for timestamp in sorted(chance.uniform(0, takes) for _ in range(8)):
-            killed += kill_after(timestamp, upgrades, url) == -signal.SIGKILL
-            wait_until_alone(url)
-            found = catalog(url)
-            assert found in (before, after)
-            if found == after:
-                break
-        assert killed >= 2
-        names = renamed_columns(columns) if found == after else columns
-        assert contents(url, names) == (renamed_rows(held) if found == after else held)
-        upgrade(url)
-        assert catalog(url) == after
-        assert contents(url, renamed_columns(columns)) == renamed_rows(held)
+    killed = 0
+    for _ in range(10):
+        with new_database(server.url, server.state(revision)) as url:
+            for _ in range(8):
+                if kill_after(chance.uniform(0, takes), upgrades, url) == -signal.SIGKILL:
+                    killed += 1
+                else:  # the machine has become quicker since
+                    takes /= 2
+                wait_until_alone(url)
+                found = catalog(url)
+                assert found in (before, after)
+                if found == after:
+                    break
+            assert contents(url, columns) == held
+            upgrade(url)
+            assert catalog(url) == after
+            assert contents(url, columns) == held
+        if killed >= 2:
+            break
+    assert killed >= 2
 
 
 def kill_after(seconds: float, upgrades: subprocess.Popen[str], url: str) -> int:
@@ -270,10 +276,7 @@ def kill_after(seconds: float, upgrades: subprocess.Popen[str], url: str) -> int
 def wait_until_alone(url: str) -> None:
     """The server notices that a client is gone when it next has something to say to it."""
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    deadline = time.monotonic() + 30
-    while rows(url, others) != [(0,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: rows(url, others) == [(0,)], "the server to notice")
 
 
 def test_every_version_gets_the_same(servers: dict[int, Server]):

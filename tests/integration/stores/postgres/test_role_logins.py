@@ -14,6 +14,7 @@ import pytest
 from processes import environment
 from psycopg import sql
 from typer.testing import CliRunner
+from waiting import DEADLINE
 
 from trading_platform.cli.main import app
 from trading_platform.client import Platform
@@ -267,7 +268,7 @@ def test_databases_of_one_server_are_migrated_and_given_passwords_at_the_same_mo
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        assert [process.communicate(timeout=60)[0] for process in started] == ["done\n"] * len(names)
+        assert [process.communicate(timeout=DEADLINE)[0] for process in started] == ["done\n"] * len(names)
         assert [who_works(as_role(url, Role.INGEST)) for url in urls] == [("postgres", "ingest")] * len(names)
 
 

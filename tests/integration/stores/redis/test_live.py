@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from ears import Ear
 from redis import Redis
 
 from trading_platform.domain.errors import InvalidRequest
@@ -35,22 +36,6 @@ def live(redis: Redis, redis_url: str) -> Iterator[LiveStore]:
     redis.ping()
     with open_live_store(redis_url) as store:
         yield store
-
-
-class Ear:
-    """Hears a channel."""
-
-    def __init__(self, redis: Redis, channel: str) -> None:
-        self._channel = redis.pubsub(ignore_subscribe_messages=True)
-        self._channel.subscribe(channel)
-        while not self._channel.subscribed or self._channel.get_message(timeout=1) is not None:
-            pass
-
-    def all(self) -> list[str]:
-        heard = []
-        while (message := self._channel.get_message(timeout=0.3)) is not None:
-            heard.append(message["data"])
-        return heard
 
 
 def test_a_quote_is_as_the_design_has_it(live: LiveStore, redis: Redis):

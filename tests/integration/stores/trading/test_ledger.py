@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from processes import REPOSITORY, environment
+from waiting import LONG
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.trading.orders import STEPS, Broker, Order, OrderStatus, fill_uuid
@@ -322,7 +323,7 @@ def test_eight_processes_report_the_same_thousand_fills(database_url, ledger, tm
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    new = [int(process.communicate(timeout=300)[0]) for process in processes]
+    new = [int(process.communicate(timeout=LONG)[0]) for process in processes]
     assert sum(new) == 1000
     for order in orders:
         mine = [Decimal(each["quantity"]) for each in fills if each["order"] == str(order.id)]

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 import zipfile
 from collections import Counter
@@ -23,6 +22,7 @@ import kraken_rebuild
 import polars as pl
 import pytest
 from kraken_archives import days_before, ohlcvt_rows, pair_of, trade_rows, write_ohlcvt, write_trades, write_zip
+from waiting import LONG
 
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
@@ -69,6 +69,7 @@ class Watched:
     candles_asked: int = 0
     victim: subprocess.Popen[str] | None = None
     kill_at: int | None = None
+    late: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -81,9 +82,17 @@ class Watched:
             first, last = (int(found.trade_id[0]), int(found.trade_id[-1])) if len(found) else (0, -1)
             self.pages.append((since, first, last))
             if self.victim is not None and self.kill_at is not None and len(self.pages) >= self.kill_at:
-                self.victim.send_signal(signal.SIGKILL)
-                self.victim = None
+                self._kill(self.victim)
         return found
+
+    def _kill(self, victim: subprocess.Popen[str]) -> None:
+        """At once, or while it works on the page; before it has the next in any case."""
+        if self.late is None:
+            victim.send_signal(signal.SIGKILL)
+            self.victim = None
+        else:
+            threading.Timer(self.late, victim.kill).start()
+            self.late = None
 
     def latest_trades(self, pair: Pair, until: int, limit: int) -> Trades:
         return self.market.latest_trades(pair, until, limit)
@@ -190,17 +199,12 @@ def report(line: str) -> None:
 
 
 def kill(watched: Watched, arguments: list[str], page: int, late: float | None) -> None:
-    """A backfill in a process of its own, killed when it asks for that page, or so many seconds after."""
+    """A backfill in a process of its own, killed when it asks for that page, or at most so many seconds after."""
     script = kraken_rebuild.__file__
-    process = subprocess.Popen([sys.executable, script, *arguments], stderr=subprocess.PIPE, text=True)
-    if late is None:
-        watched.kill_at, watched.victim = page, process
-    else:
-        while len(watched.pages) < page and process.poll() is None:
-            time.sleep(0.002)
-        time.sleep(late)
-        process.kill()
-    _, said = process.communicate(timeout=120)
+    with watched.lock:
+        process = subprocess.Popen([sys.executable, script, *arguments], stderr=subprocess.PIPE, text=True)
+        watched.kill_at, watched.late, watched.victim = page, late, process
+    _, said = process.communicate(timeout=LONG)
     assert process.returncode == -signal.SIGKILL, said
 
 

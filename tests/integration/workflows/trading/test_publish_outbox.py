@@ -6,15 +6,16 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from ears import Ear
 from processes import REPOSITORY, environment
 from redis import Redis
+from waiting import DEADLINE
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.messages import OrderMessage
@@ -75,39 +76,11 @@ def stream(redis_url: str) -> Iterator[OrderStream]:
         yield opened
 
 
-class Listener:
-    """Hears the channel from a thread of its own."""
-
-    def __init__(self, redis: Redis) -> None:
-        self.heard: list[str] = []
-        self._channel = redis.pubsub(ignore_subscribe_messages=True)
-        self._channel.subscribe(NAME)
-        while not self._channel.subscribed or self._channel.get_message(timeout=1) is not None:
-            pass
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._listen)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        while True:
-            message = self._channel.get_message(timeout=0.2)
-            if message:
-                self.heard.append(message["data"])
-            elif self._ended.is_set():
-                return
-
-    def stop(self) -> list[str]:
-        self._ended.set()
-        self._thread.join()
-        self._channel.close()
-        return self.heard
-
-
 @pytest.fixture
-def listener(redis: Redis) -> Iterator[Listener]:
-    made = Listener(redis)
+def ear(redis: Redis) -> Iterator[Ear]:
+    made = Ear(redis, NAME)
     yield made
-    made.stop()
+    made.close()
 
 
 def on_stream(redis: Redis) -> list[OrderMessage]:
@@ -124,7 +97,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         env=environment(),
         cwd=REPOSITORY,
-        timeout=120,
+        timeout=DEADLINE,
         check=False,
     )
 
@@ -144,7 +117,7 @@ def a_life(ledger: Ledger, name: str) -> str:
     return str(order.id)
 
 
-def test_every_change_is_told_in_order_with_every_digit(database, redis, stream, listener):
+def test_every_change_is_told_in_order_with_every_digit(database, redis, stream, ear):
     order_id = a_life(Ledger(database), "told")
     assert publish_outbox(OutboxStore(database), stream) == 4
     messages = on_stream(redis)
@@ -156,7 +129,7 @@ def test_every_change_is_told_in_order_with_every_digit(database, redis, stream,
     assert fill is not None
     assert (fill.price, fill.commission, fill.broker_fill_id) == (Decimal("499.99999999"), Decimal("0.35"), "told-1")
     assert json.loads(redis.xrange(NAME)[2][1][FIELD])["payload"]["fill"]["price"] == "499.99999999"
-    assert [OrderMessage.model_validate_json(heard) for heard in listener.stop()] == messages
+    assert [OrderMessage.model_validate_json(heard) for heard in ear.all()] == messages
     assert publish_outbox(OutboxStore(database), stream) == 0
 
 
@@ -172,7 +145,7 @@ def test_what_did_not_change_anything_is_not_told(database, redis, stream):
     assert [message.payload.order.status.value for message in on_stream(redis)] == ["pending", "sent", "filled"]
 
 
-def test_killed_between_commit_and_publishing(database, database_url, redis, stream, listener):
+def test_killed_between_commit_and_publishing(database, database_url, redis, stream, ear):
     died = run(COMMIT_AND_DIE, database_url)
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert not on_stream(redis)
@@ -181,11 +154,11 @@ def test_killed_between_commit_and_publishing(database, database_url, redis, str
     messages = on_stream(redis)
     assert [message.payload.order.status.value for message in messages] == ["pending", "sent", "filled"]
     assert {str(message.payload.order.id) for message in messages} == {died.stdout.strip()}
-    assert len(listener.stop()) == 3
+    assert len(ear.all()) == 3
 
 
 @pytest.mark.parametrize("told", [1, 3, 4])
-def test_killed_between_publishing_and_noting_it(database, database_url, redis_url, redis, stream, listener, told):
+def test_killed_between_publishing_and_noting_it(database, database_url, redis_url, redis, stream, ear, told):
     a_life(Ledger(database), f"killed-{told}")
     died = run(PUBLISH_AND_DIE, database_url, redis_url, str(told))
     assert died.returncode == -signal.SIGKILL, died.stderr
@@ -194,10 +167,10 @@ def test_killed_between_publishing_and_noting_it(database, database_url, redis_u
     assert publish_outbox(OutboxStore(database), stream) == 4 - told
     seqs = [message.seq for message in on_stream(redis)]
     assert seqs == list(range(seqs[0], seqs[0] + 4))
-    assert [OrderMessage.model_validate_json(heard).seq for heard in listener.stop()] == seqs
+    assert [OrderMessage.model_validate_json(heard).seq for heard in ear.all()] == seqs
 
 
-def test_publishers_and_writers_at_once(database, redis, redis_url, listener):
+def test_publishers_and_writers_at_once(database, redis, redis_url, ear):
     before = unmarked(database)
     assert before == 0
 
@@ -217,7 +190,7 @@ def test_publishers_and_writers_at_once(database, redis, redis_url, listener):
     for order in orders:
         mine = [message.payload.order.status.value for message in messages if str(message.payload.order.id) == order]
         assert mine == ["pending", "sent", "partial", "filled"]
-    assert len(listener.stop()) == told
+    assert len(ear.all()) == told
 
 
 def test_a_stream_of_another_ledger_is_not_taken_for_ours(database, redis, stream):

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.kraken.live.stream import KrakenStream
 from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.live import (
+    LOOKS,
     Backoff,
     EventBuffer,
     LastEvent,
@@ -89,7 +89,7 @@ class KrakenFeed(EventBuffer):
         self._stream = KrakenStream(pairs, clock=clock, known=known or LastEvent(), rejected=rejected)
         self._connection: ClientConnection | None = None
         self._watchman: asyncio.Task[None] | None = None
-        self._listening_since: datetime | None = None
+        self._is_listening = False
         self._connected_at = clock()
         self._was_inactive = False
         self._wait: float | None = None
@@ -132,7 +132,8 @@ class KrakenFeed(EventBuffer):
             await self._disconnect()
             return
         self._was_inactive = False
-        self._connected_at = self._listening_since = self._clock()
+        self._is_listening = True
+        self._connected_at = self._clock()
         self._watchman = asyncio.create_task(self._watch(self._connection), name="kraken-feed-watch")
         await self._send(self._connection, self._stream.connected())
 
@@ -153,7 +154,7 @@ class KrakenFeed(EventBuffer):
     async def _listen(self, connection: ClientConnection) -> None:
         from websockets.exceptions import ConnectionClosed
 
-        self._listening_since = self._clock()
+        self._is_listening = True
         try:
             data = await connection.recv(decode=False)
         except ConnectionClosed as error:
@@ -162,7 +163,7 @@ class KrakenFeed(EventBuffer):
                 self._failed(f"silent for {self._silence:g} s" if self._was_inactive else _why_closed(error))
             return
         finally:
-            self._listening_since = None
+            self._is_listening = False
         self._ready.extend(self._stream.receive(data))
         unanswered = self._stream.unanswered()
         if unanswered:
@@ -176,17 +177,27 @@ class KrakenFeed(EventBuffer):
                 await connection.send(message)
 
     async def _watch(self, connection: ClientConnection) -> None:
-        """Cuts the connection after a silence, except while no consumer reads, because messages may be waiting then."""
-        while True:
-            await self._sleep(self._silence / 10)
-            listening = self._listening_since
-            if listening is None:
-                continue
-            received = max(filter(None, (listening, self._stream.last_message)))
-            if (self._clock() - received).total_seconds() >= self._silence:
-                self._was_inactive = True
-                connection.transport.abort()
-                return
+        """Cuts the connection after a silence; not while nobody listens, for messages may be waiting then.
+
+        What is counted are looks at a connection that was listened to since the look before. By a clock, a process
+        that was stopped or busy for so long would take its own pause for silence.
+        """
+        silent, before, looked = 0, self._received(), self._clock()
+        while silent < LOOKS:
+            await self._sleep(self._silence / LOOKS)
+            received = self._received()
+            if received is not None and received == before:
+                silent += 1
+                self._stream.idle(looked)  # what had come by then would have been read
+            else:
+                silent = 0
+            before, looked = received, self._clock()
+        self._was_inactive = True
+        connection.transport.abort()
+
+    def _received(self) -> int | None:
+        """How many messages have come, if it is being listened for the next one."""
+        return self._stream.counts.received if self._is_listening else None
 
     def _failed(self, reason: str) -> None:
         self._wait = self._backoff.next_wait()

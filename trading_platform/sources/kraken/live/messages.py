@@ -28,9 +28,16 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """A message of the ticker channel."""
+    """A message of the ticker channel.
+
+    Attributes:
+        quotes: in the order of the message.
+        sent: a moment before which it was not sent, by Kraken's clock; None where it does not say. A snapshot does not:
+            its quotes may be old.
+    """
 
     quotes: list[Quote]
+    sent: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,8 @@ class MessageReader:
     def _of(self, message: dict[str, Any], now: datetime) -> Message:
         channel = message.get("channel")
         if channel == "ticker":
-            return Quotes([self._quote(row, now) for row in message["data"]])
+            quotes = [self._quote(row, now) for row in message["data"]]
+            return Quotes(quotes, _sent(message, quotes))
         if channel == "trade":
             return Trades([self._trade(row) for row in message["data"]], message["type"] == "snapshot")
         if channel == "heartbeat":
@@ -182,6 +190,13 @@ class MessageReader:
             raise UnusableMessageError(Reason.MISSING_VALUE, "an acknowledgement without its channel")
         timestamp = None if stamp is None else _timestamp(stamp)
         return Acknowledgement(channel, self._symbols.get(spelling or ""), error, timestamp)
+
+
+def _sent(message: dict[str, Any], quotes: list[Quote]) -> datetime | None:
+    if message.get("type") != "update":
+        return None
+    stamped = (quote.time for row, quote in zip(message["data"], quotes, strict=True) if row.get("timestamp"))
+    return max(stamped, default=None)
 
 
 def _price(name: str, value: object) -> Decimal:

@@ -26,7 +26,7 @@ class SequenceGap:
         last: highest id.
         before: time of the trade before them.
         after: time of the trade after them.
-        deadline: when they count as lost, by the receiver's clock.
+        deadline: when they count as lost, by the exchange's clock.
     """
 
     first: int
@@ -56,8 +56,8 @@ class TradeSequence:
     """The trades of one symbol.
 
     Args:
-        patience: how long a trade may come after one with a higher number.
-        known: id and time of the last trade before which every trade was received, from before a restart.
+        patience: how long after one with a higher number the exchange may send a trade.
+        known: number and time of the last trade before which every one was told, from before a restart.
     """
 
     __slots__ = ("_newest", "_newest_time", "_patience", "_seen", "gaps")
@@ -71,12 +71,12 @@ class TradeSequence:
         self._seen = SeenTradeIds([[0, self._newest]] if self._newest is not None else [])
         self.gaps: list[SequenceGap] = []
 
-    def take(self, trade: Trade, now: datetime) -> bool:
-        """Records a live trade; False if it is a repetition.
+    def take(self, trade: Trade, reached: datetime) -> bool:
+        """Notes a trade that came as it happened; False if it had come before.
 
         Args:
-            trade: with its id.
-            now: the receiver's clock.
+            trade: with its number.
+            reached: how far the exchange's time has come with it.
         """
         number = _number(trade)
         if not self._seen.add(number):
@@ -87,15 +87,19 @@ class TradeSequence:
             self._fill(number)
         else:
             if number > self._newest + 1:
-                gap = SequenceGap(self._newest + 1, number - 1, self._newest_time, trade.time, now + self._patience)
+                gap = SequenceGap(self._newest + 1, number - 1, self._newest_time, trade.time, reached + self._patience)
                 self.gaps.append(gap)
             self._newest, self._newest_time = number, trade.time
         return True
 
-    def overdue(self, now: datetime) -> list[SequenceGap]:
-        """The gaps past their deadline; they are removed with this call."""
+    def overdue(self, reached: datetime) -> list[SequenceGap]:
+        """The holes that will not be filled any more, which are forgotten with this.
+
+        Args:
+            reached: how far the exchange's time has come.
+        """
         excess = len(self.gaps) - _MOST_GAPS
-        lost = [gap for index, gap in enumerate(self.gaps) if gap.deadline <= now or index < excess]
+        lost = [gap for index, gap in enumerate(self.gaps) if gap.deadline <= reached or index < excess]
         self.gaps = [gap for gap in self.gaps if gap not in lost]
         return lost
 

@@ -2,12 +2,13 @@
 
 :mod:`trading_platform.sources.kraken.live.feed` receives the messages. The rules for outages:
 
-* An outage begins with the last message, by Kraken's clock (the acknowledgements show how far ours is
-  ahead), minus the patience for late messages.
-* It ends, symbol by symbol, at the beginning of the snapshot of trades that comes with the new subscription.
-  If no trade is missing by the ids, it ends where it began: ``FeedUp.time == FeedDown.time``, and
-  the missed trades follow. Then nothing needs repair.
-* Trades that are missing while connected are an outage from the trade before to the one after.
+* It begins with the last message, as Kraken's clock had it (:mod:`trading_platform.sources.kraken.live.stream_time`),
+  less the patience for what is late.
+* It ends, symbol by symbol, where the snapshot of trades begins that comes with the new subscription.
+  If by their numbers no trade is missing, it ends where it began: ``FeedUp.time == FeedDown.time``, and
+  the missed trades follow. Nothing is left to be repaired then.
+* Trades that are missing while the connection stands are an outage from the trade before to the one after. They
+  are missing once Kraken has sent what is later by more than the patience, however late it is read here.
 
 After connecting, events are held back until all symbols are up, for a few seconds at most, and then emitted in
 the order of time. Otherwise those of a busy symbol would make minutes final before events of another one arrive.
@@ -32,17 +33,17 @@ from trading_platform.sources.kraken.live.messages import (
     UnusableMessageError,
 )
 from trading_platform.sources.kraken.live.sequence import SequenceGap, TradeSequence
+from trading_platform.sources.kraken.live.stream_time import StreamTime
 from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.live import LastEvent, MessageCounts, RejectedMessage, RejectMessage
 
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=1)
-"""How much later than others a message may arrive without counting as lost; less than the grace of bars."""
+"""How much later than others Kraken may send a message that is not lost; less than the grace of bars."""
 SETTLING = timedelta(seconds=5)
-"""How long after connecting symbols may take to come up before the others proceed."""
+"""How long after connecting, by Kraken's time, symbols may take to come up before the others go ahead."""
 
-_NONE = timedelta(0)
 _INSTANT = timedelta(microseconds=1)
 _MOST_HELD = 50_000
 _RECORD_LENGTH = 4_000
@@ -88,9 +89,9 @@ class KrakenStream:
         self._rejected: set[str] = set()
         self._with_gaps: set[str] = set()
         self._held: list[Event] | None = None
+        self._time = StreamTime()
         self._deadline: datetime | None = None
-        self._ahead = _NONE
-        self._ahead_known = False
+        self._is_answered = False
         self._note: str | None = None
         self.last_message: datetime | None = None
         """When the last message was received, by the receiver's clock."""
@@ -104,18 +105,22 @@ class KrakenStream:
     def connected(self) -> list[str]:
         """Records a new connection; returns the requests to send on it."""
         self._acknowledged, self._rejected = {}, set()
-        self._ahead_known = False
+        self._time.connected()
         self._held = []
-        self._deadline = self._clock() + self._settling
+        self._deadline, self._is_answered = None, False
         return self._requests(self._spellings)
 
     def unanswered(self) -> list[str]:
-        """The requests to send again after a timeout; none before it."""
-        if self._deadline is None or self._clock() < self._deadline:
+        """What is to be sent again because there was no answer in time; nothing as long as there is time."""
+        if self._is_answered or not self._is_settled():
             return []
         open_ = [symbol for symbol in self._down if symbol not in self._rejected]
-        self._deadline = self._clock() + self._settling if open_ else None
+        self._deadline, self._is_answered = None, not open_
         return self._requests(open_)
+
+    def idle(self, timestamp: datetime) -> None:
+        """Notes that all that had come by a moment of the receiver's clock has been received here."""
+        self._time.idle(timestamp)
 
     def receive(self, data: bytes) -> list[Event]:
         """The events of a message. It does not fail on any content.
@@ -127,7 +132,7 @@ class KrakenStream:
         self.last_message = now
         self.counts.received += 1
         try:
-            message = self._reader.read(data, now - self._ahead)
+            message = self._reader.read(data, self._time.corrected(now))
         except UnusableMessageError as error:
             self.counts.rejected += 1
             record = data[:_RECORD_LENGTH].decode("utf-8", "replace")
@@ -135,6 +140,8 @@ class KrakenStream:
             return self._emittable(now, [])
         self.counts.accepted += 1
         if isinstance(message, Quotes):
+            if message.sent is not None:
+                self._time.stamped(message.sent, now)
             events: list[Event] = list(message.quotes)
         elif isinstance(message, Trades):
             events = self._snapshot(message.trades) if message.is_snapshot else self._trades(message.trades, now)
@@ -151,12 +158,11 @@ class KrakenStream:
             reason: description of the cause.
         """
         events = self._release()
-        self._deadline = None
+        self._is_answered = True
         downs: dict[datetime, set[str]] = {}
         for symbol, sequence in self._sequences.items():
             if symbol not in self._down:
-                last = (self.last_message or self._clock()) - self._ahead - self._patience
-                self._down[symbol] = sequence.broken(last)
+                self._down[symbol] = sequence.broken(self._all_told())
             elif symbol in self._told:
                 continue
             self._told[symbol] = reason
@@ -179,10 +185,11 @@ class KrakenStream:
     def _trades(self, trades: list[Trade], now: datetime) -> list[Event]:
         events: list[Event] = []
         for trade in trades:
+            self._time.stamped(trade.time, now)
             sequence = self._sequences[trade.symbol]
             if trade.symbol in self._down:
                 events.extend(self._up_without_snapshot(trade.symbol, trade.time))
-            if sequence.take(trade, now):
+            if sequence.take(trade, self._time.reached or trade.time):
                 events.append(sequence.complete(trade))
             else:
                 self.counts.duplicates += 1
@@ -209,9 +216,7 @@ class KrakenStream:
 
     def _acknowledged_events(self, response: Acknowledgement, now: datetime) -> list[Event]:
         if response.time is not None:
-            ahead = max(now - response.time, _NONE)
-            self._ahead = min(ahead, self._ahead) if self._ahead_known else ahead
-            self._ahead_known = True
+            self._time.acknowledged(response.time, now)
         repeated = response.error is not None and response.error.startswith(_ALREADY)
         if response.error is not None and not repeated:
             log.warning(
@@ -229,7 +234,7 @@ class KrakenStream:
     def _reject(self, symbol: str, error: str) -> list[Event]:
         self._rejected.add(symbol)
         if symbol not in self._down:
-            self._down[symbol] = self._sequences[symbol].broken(self._clock() - self._ahead - self._patience)
+            self._down[symbol] = self._sequences[symbol].broken(self._all_told())
         if symbol in self._told:
             return []
         self._told[symbol] = error
@@ -239,9 +244,23 @@ class KrakenStream:
         if message.note and message.note != self._note:
             log.warning("Kraken reports: %s", message.note)
             self._note = message.note
-        if not message.is_heartbeat or self._held is not None:
+        if not message.is_heartbeat:
             return []
-        return [Heartbeat(now - self._ahead)]
+        self._time.heartbeat(now)
+        return [] if self._held is not None else [Heartbeat(self._time.not_after(now))]
+
+    def _all_told(self) -> datetime:
+        """Until when all was told of symbols that are up."""
+        return self._time.not_after(self.last_message or self._clock()) - self._patience
+
+    def _is_settled(self) -> bool:
+        """Whether symbols have had their time to come up since it was asked for them."""
+        reached = self._time.reached
+        if reached is None:
+            return False
+        if self._deadline is None:
+            self._deadline = reached + self._settling
+        return reached >= self._deadline
 
     def _up(self, symbol: str, since: datetime) -> FeedUp:
         del self._down[symbol]
@@ -259,15 +278,15 @@ class KrakenStream:
         """The events to emit now, including those held back and those of lost trades."""
         if self._held is not None:
             self._held.extend(events)
-            settled = self._down.keys() <= self._rejected
-            if not settled and self._deadline is not None and now < self._deadline and len(self._held) < _MOST_HELD:
+            all_up = self._down.keys() <= self._rejected
+            if not all_up and not self._is_settled() and len(self._held) < _MOST_HELD:
                 return []
-            if not settled:
+            if not all_up:
                 for symbol in [symbol for symbol in self._acknowledged if symbol in self._down]:
                     self._held.extend(self._up_without_snapshot(symbol, now))
             events = self._release()
-        if self._with_gaps:
-            events.extend(self._losses(now))
+        if self._with_gaps and self._time.reached is not None:
+            events.extend(self._losses(self._time.reached))
         return events
 
     def _release(self) -> list[Event]:
@@ -275,11 +294,11 @@ class KrakenStream:
         held.sort(key=lambda event: (event.time, not isinstance(event, FeedDown | FeedUp)))
         return held
 
-    def _losses(self, now: datetime) -> list[Event]:
+    def _losses(self, reached: datetime) -> list[Event]:
         events: list[Event] = []
         for symbol in sorted(self._with_gaps):
             sequence = self._sequences[symbol]
-            for gap in sequence.overdue(now):
+            for gap in sequence.overdue(reached):
                 events.extend(self._loss(symbol, gap))
             if not sequence.gaps:
                 self._with_gaps.discard(symbol)

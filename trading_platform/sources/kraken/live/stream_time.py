@@ -1,0 +1,85 @@
+"""Kraken's own time, as far as the messages of a connection show it.
+
+The receiver's clock says when a message was read. On a busy machine that is later than it came, by any amount, while
+others wait behind it. So what is judged by time (is a trade late or lost, is a minute over) is judged by what
+Kraken's messages say of it, in the order in which they came.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+HEARTBEAT = timedelta(seconds=1)
+"""A heartbeat comes when nothing was sent for so long."""
+
+BELIEVED = timedelta(minutes=1)
+"""A time that is further ahead of the receiver's clock, corrected, is a mistake of who wrote it."""
+
+
+class StreamTime:
+    """How far Kraken's time has come on a connection; no reading of a clock alone moves it."""
+
+    __slots__ = ("_idle", "_offset", "_reached")
+
+    def __init__(self) -> None:
+        self._offset: timedelta | None = None
+        self._reached: datetime | None = None
+        self._idle: datetime | None = None
+
+    @property
+    def reached(self) -> datetime | None:
+        """By Kraken's clock; None as long as no message has told."""
+        return self._reached
+
+    def connected(self) -> None:
+        """A new connection has told nothing yet."""
+        self._offset = self._reached = self._idle = None
+
+    def acknowledged(self, sent: datetime, read: datetime) -> None:
+        """An answer to a request was read, which tells when it was sent.
+
+        Args:
+            sent: by Kraken's clock.
+            read: by the receiver's clock; the earliest of several tells best how far the two are apart.
+        """
+        offset = read - sent
+        self._offset = offset if self._offset is None else min(offset, self._offset)
+        self.stamped(sent, read)
+
+    def stamped(self, timestamp: datetime, read: datetime) -> None:
+        """A message was read that cannot have been sent before ``timestamp``, by Kraken's clock."""
+        if self._reached is not None and timestamp <= self._reached:
+            return
+        if self._offset is None or timestamp - self._of(read) <= BELIEVED:
+            self._reached = timestamp
+
+    def idle(self, timestamp: datetime) -> None:
+        """All that had come by ``timestamp``, by the receiver's clock, has been read."""
+        self._idle = timestamp
+
+    def heartbeat(self, read: datetime) -> None:
+        """A heartbeat was read, which has no time: it gets the receiver's, but for what it may have waited."""
+        now = self._of(read)
+        if self._reached is not None:
+            earliest = self._reached + HEARTBEAT
+            if self._idle is not None:
+                earliest = max(earliest, self._of(self._idle))
+            now = max(min(now, earliest), self._reached)
+        self._reached = now
+
+    def corrected(self, read: datetime) -> datetime:
+        """A reading of the receiver's clock, set back by what that is known to be ahead of Kraken's."""
+        return min(read, self._of(read))
+
+    def not_after(self, read: datetime) -> datetime:
+        """A moment that Kraken's time has reached and that is not ahead of a reading of the receiver's clock.
+
+        Args:
+            read: when the last message was read.
+        """
+        corrected = self.corrected(read)
+        return corrected if self._reached is None else min(corrected, self._reached)
+
+    def _of(self, read: datetime) -> datetime:
+        """Kraken's time at a reading of the receiver's clock."""
+        return read if self._offset is None else read - self._offset
