@@ -30,7 +30,7 @@ unit: .venv/.installed ## Run the tests that need no server
 	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow"
 
 dev: .venv/.installed ## Open the Dagster UI on http://127.0.0.1:3000
-	@$(BIN)/dagster dev --host 127.0.0.1
+	@$(BIN)/trading-platform dev
 
 lint: .venv/.installed ## Check style and types
 	@$(BIN)/ruff check .

@@ -30,7 +30,7 @@ from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
-from trading_platform.settings import Settings
+from trading_platform.settings import SETTINGS_FILE, Settings, load_settings
 from trading_platform.stores.postgres.roles import Role, as_role
 from trading_platform.stores.stores import Stores, open_stores
 
@@ -118,15 +118,16 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def own_servers() -> Iterator[tuple[Settings, Endpoints]]:
-    """An embedded PostgreSQL in a folder of its own, gone afterwards, whatever the environment configures."""
+    """An embedded PostgreSQL in a folder of its own, gone afterwards, and settings for it, whatever is configured."""
     folder = Path(tempfile.mkdtemp(prefix="tp-bench-"))
     folder.chmod(0o755)
     # At the very end, because Dagster's storage lets go of the servers only when the process ends.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME", "FEATURES_DIR", "LOGS_DIR"):
-        os.environ.pop(name, None)
-    os.environ["DATA_DIR"] = str(folder)
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    for name in list(os.environ):
+        if name.lower() in {*Settings.model_fields, "dagster_home"}:
+            del os.environ[name]
+    os.environ |= {"DATA_DIR": str(folder), SETTINGS_FILE: ""}
+    settings = load_settings()
     try:
         with running_stack(settings, need_redis=False) as endpoints:
             yield settings, endpoints

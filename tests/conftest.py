@@ -1,27 +1,29 @@
-"""What all tests share: where the real data is."""
+"""What all tests share: an environment without the user's settings, and where the real data is."""
 
 from __future__ import annotations
 
 import os
-import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from isolation import isolate, signals_reach_children
 
-# Dagster's test instances would report their use to its makers.
-os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
-
-# Whoever started the tests may ignore signals (a script does, in the background), and what tests start inherits that.
-for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, usual)
+isolate()
 
 # A first example pays for the loading of libraries, and a busy machine for its other work.
 settings.register_profile("platform", deadline=None)
 settings.load_profile("platform")
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_signals() -> Iterator[None]:
+    """What tests start ends on the signals it is sent, also where the tests run in the background or under nohup."""
+    with signals_reach_children():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,12 @@
 """The platform's configuration: one object, read from the environment and ``.env``, validated once.
 
-With nothing set, the platform uses embedded servers and stores everything in ``./data``. ``.env.example`` lists all
-settings.
+With nothing set, the platform uses embedded servers and stores everything in ``./data``. Only :func:`load_settings`
+reads the file: ``Settings(...)`` takes its arguments and the environment. ``.env.example`` lists all settings.
 """
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,9 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trading_platform.domain.errors import ConfigurationError
+
+SETTINGS_FILE = "SETTINGS_FILE"
+"""The environment variable that names the file of settings."""
 
 
 class Settings(BaseSettings):
@@ -54,7 +58,7 @@ class Settings(BaseSettings):
             with bars from Yahoo.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     data_dir: Path = Field(default=Path("data"))
     database_url: SecretStr | None = None
@@ -122,17 +126,41 @@ class Settings(BaseSettings):
         return self.root / "imports"
 
 
+def settings_file() -> Path | None:
+    """The file that settings are read from where the environment does not have them; None: from none.
+
+    It is the one that SETTINGS_FILE names, or ``.env`` in the current folder if SETTINGS_FILE is not set. Set and
+    empty means none: an empty DATABASE_URL in the environment is one that is not set, so that only this keeps
+    that of the file away.
+
+    Raises:
+        ConfigurationError: if there is no such file as SETTINGS_FILE names.
+    """
+    named = os.environ.get(SETTINGS_FILE)
+    file = Path(".env" if named is None else named).expanduser()
+    if named == "" or (named is None and not file.is_file()):
+        return None
+    if not file.is_file():
+        raise ConfigurationError(
+            "The file of settings is missing.",
+            expected=f"the file that {SETTINGS_FILE} names",
+            received=f"no file {file}",
+            remedy=f"correct {SETTINGS_FILE}, or leave it empty to read no file",
+        )
+    return file.absolute()
+
+
 def load_settings() -> Settings:
-    """Reads the settings from the environment and ``.env``.
+    """Reads the settings from the environment, and from :func:`settings_file` what the environment does not set.
 
     Raises:
         ConfigurationError: names each variable with an invalid value, and what is expected.
     """
     try:
-        return Settings()
+        return Settings(_env_file=settings_file())
     except (OSError, UnicodeError) as error:
         raise ConfigurationError(
-            "The file .env cannot be read.",
+            f"The file {os.environ.get(SETTINGS_FILE, '.env')} cannot be read.",
             expected="text in UTF-8, a line NAME=value for each setting",
             received=str(error),
             remedy="correct or remove it (.env.example is one that works)",

@@ -15,6 +15,7 @@ import pytest
 from commands import ROLES_PASSWORD
 from psycopg import sql
 from redis import Redis
+from redis_servers import flush, mark
 
 from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
 from trading_platform.settings import Settings
@@ -56,7 +57,10 @@ def stack_settings(new_settings: Callable[..., Settings]) -> Settings:
 @pytest.fixture(scope="session")
 def stack(stack_settings: Settings) -> Iterator[Endpoints]:
     """The session's real PostgreSQL and Redis."""
+    named = stack_settings.model_fields_set - {"data_dir"}
+    assert not named, f"the tests' own servers are asked for, and the environment names {named}"
     with running_stack(stack_settings) as endpoints:
+        mark(endpoints.redis_url)
         yield endpoints
 
 
@@ -115,9 +119,9 @@ def timescale_url(request: pytest.FixtureRequest) -> Iterator[str]:
 def redis_url(stack: Endpoints) -> Iterator[str]:
     """URL of the session's Redis, empty when the module begins and emptied when it ends."""
     with Redis.from_url(stack.redis_url) as client:
-        client.flushall()
+        flush(client)
         yield stack.redis_url
-        client.flushall()
+        flush(client)
 
 
 @pytest.fixture(scope="module", params=["database_url", "timescale_url"])

@@ -33,10 +33,11 @@ NOWHERE = "http://127.0.0.1:9"
 ROLES_PASSWORD = "of the roles in tests"  # noqa: S105 - servers of tests
 """Roles are the server's, so all tests of one server share it."""
 
+WHERE_SIGINT_IS_IGNORED = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+"""As a script starts a command in the background."""
+
 IN_BACKGROUND = ("sh", "-c", "trap '' INT TERM; exec \"$@\"", "sh")
 """As a command is started by who ignores signals: a script in the background, a program that Dagster had run in."""
-
-PREFIXES = ("DATA_", "DATABASE_", "DAGSTER_", "REDIS_", "FEATURES_", "LOGS_", "KRAKEN_", "IBKR_", "YAHOO_")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,6 @@ class Installation:
 
     def environment(self, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
         """What the command's process is started with; None takes a variable away."""
-        inherited = {name: value for name, value in environment().items() if not name.startswith(PREFIXES)}
         own = {
             "DATA_DIR": str(self.data_dir),
             "KRAKEN_API_URL": NOWHERE,
@@ -76,7 +76,7 @@ class Installation:
             "COLUMNS": "200",
             "NO_COLOR": "1",
         }
-        merged: dict[str, str | None] = {**inherited, **own, **self.variables, **(more or {})}
+        merged: dict[str, str | None] = {**environment(), **own, **self.variables, **(more or {})}
         return {name: value for name, value in merged.items() if value is not None}
 
     def start(

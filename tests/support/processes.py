@@ -10,6 +10,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from isolation import isolated
 from waiting import DEADLINE
 
 REPOSITORY = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ with running_stack(Settings(_env_file=None, data_dir=Path(sys.argv[1])), need_re
 
 def environment() -> dict[str, str]:
     """The environment in which a fresh Python has the platform and its packages."""
-    return os.environ | {"PYTHONPATH": f"{REPOSITORY}:{sysconfig.get_path('purelib')}"}
+    return isolated(os.environ) | {"PYTHONPATH": f"{REPOSITORY}:{sysconfig.get_path('purelib')}"}
 
 
 def start_holder(

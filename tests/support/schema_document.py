@@ -1,6 +1,6 @@
 """The tables of the user's document and those of the live catalog, in one form, so that tests can compare them.
 
-The document is read, not retold: ``TRADING_SPEC`` names it, by default ``../shared/spec/data-architecture.es.md``.
+The document is read, not retold: ``TEST_SPEC`` names it, by default ``../shared/spec/data-architecture.es.md``.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def table_in(database: Database, name: str) -> Table:
 
 @pytest.fixture(scope="module")
 def document() -> str:
-    file = Path(os.environ.get("TRADING_SPEC", REPOSITORY.parent / "shared" / "spec" / "data-architecture.es.md"))
+    file = Path(os.environ.get("TEST_SPEC", REPOSITORY.parent / "shared" / "spec" / "data-architecture.es.md"))
     if not file.exists():
-        pytest.skip(f"the document is absent: no {file} (set TRADING_SPEC)")
+        pytest.skip(f"the document is absent: no {file} (set TEST_SPEC)")
     return file.read_text(encoding="utf-8")

@@ -5,12 +5,10 @@ Exit codes: 0 done, 1 something failed or is broken, 2 the request cannot be, 13
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import cast
 
 import typer
@@ -20,8 +18,9 @@ from trading_platform.cli.live import replay, stream
 from trading_platform.cli.live import simulate_exchange as exchange
 from trading_platform.cli.market_data import backfill, data, gaps, imports, instruments, outages, verify
 from trading_platform.cli.market_data import corporate_actions as actions
-from trading_platform.cli.operations import account, archive, database, limits, stack
+from trading_platform.cli.operations import account, archive, database, dev, limits, stack
 from trading_platform.cli.output import err, print_error
+from trading_platform.cli.signals import end_on_signals
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, TradingPlatformError
 from trading_platform.settings import load_settings
 
@@ -40,6 +39,7 @@ app = typer.Typer(
 )
 for family in (
     demo,
+    dev,
     stack,
     exchange,
     imports,
@@ -62,7 +62,7 @@ for family in (
 
 def main() -> None:
     """Runs the command line; never shows a traceback."""
-    end_by_signals()
+    end_on_signals()
     as_json = "--json" in sys.argv
     try:
         code = app(
@@ -86,22 +86,6 @@ def main() -> None:
     if code == INTERRUPTED:
         err.print("Interrupted. Finished work is stored; run the same command again to continue.")
     raise SystemExit(code)
-
-
-def end_by_signals() -> None:
-    """Has SIGTERM end the process in order, as Ctrl-C does, wherever it was started.
-
-    A shell without job control starts what it puts into the background with SIGINT ignored. Dagster gives SIGTERM the
-    handler of SIGINT whenever it has run something in this process, and so would have it ignored, too.
-    """
-    in_background = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGTERM or not in_background:
-            raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
 
 
 def _print_fault(error: Exception, *, as_json: bool) -> None:

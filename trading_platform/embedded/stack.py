@@ -311,6 +311,21 @@ def stop_stack(settings: Settings, *, force: bool = False, purge: bool = False) 
         return stopped
 
 
+def stop_unused(settings: Settings) -> None:
+    """Stop the embedded servers if nobody uses them and nobody asked them to stay.
+
+    For who has killed users of them: a user that is killed lets go of them, but does not stop them.
+
+    Raises:
+        StoreUnavailable: if a server does not stop.
+    """
+    stack = Stack(settings)
+    if not settings.root.exists():
+        return
+    with stack.leases.guard():
+        stack.stop_if_unused()
+
+
 def stack_status(settings: Settings) -> StackStatus:
     """What runs and who uses it, without starting or connecting to anything."""
     stack = Stack(settings)

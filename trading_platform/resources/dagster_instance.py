@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trading_platform.embedded.folders import explain_os_error
 from trading_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,10 +19,32 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parent.parent
 
+CONFIGURATION = "dagster.yaml"
+
 
 def instance_directory() -> Path:
     """The folder of ``dagster.yaml``: in the checkout, or in an installed package."""
-    return _PACKAGE if (_PACKAGE / "dagster.yaml").exists() else _PACKAGE.parent
+    return _PACKAGE if (_PACKAGE / CONFIGURATION).exists() else _PACKAGE.parent
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Dagster's home in the data directory, with the present ``dagster.yaml``.
+
+    Raises:
+        ConfigurationError: if the folder cannot be written to.
+        StoreFull: if the disk is full.
+    """
+    home = settings.root / "dagster"
+    kept, current = home / CONFIGURATION, (instance_directory() / CONFIGURATION).read_bytes()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not kept.exists() or kept.read_bytes() != current:
+            fresh = home / f"{CONFIGURATION}.{os.getpid()}"  # another process may be reading the old one
+            fresh.write_bytes(current)
+            fresh.replace(kept)
+    except OSError as error:
+        raise explain_os_error(error, home) from error
+    return home
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """``kill -9`` in the middle of a backfill: after a rerun everything is as an undisturbed run leaves it.
 
-``TRADING_BACKFILL_KILLS`` says how often; four each on a platform of its own.
+``TEST_BACKFILL_KILLS`` says how often; four each on a platform of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from commands import Installation, installation, kill, rows, tables
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.stores.features.files import FeatureStore
 
-KILLS = int(os.environ.get("TRADING_BACKFILL_KILLS", "3"))
+KILLS = int(os.environ.get("TEST_BACKFILL_KILLS", "3"))
 MOST_PLATFORMS = 2 + KILLS
 SYMBOLS = {"AAPL", "BTCUSD", "EURUSD", "GOOG", "SPY"}
 FILES = (

@@ -11,6 +11,7 @@ import pytest
 from commands import Installation, finish, installation, rows
 from pydantic import SecretStr
 from redis import Redis
+from redis_servers import flush
 from waiting import wait_until
 
 from trading_platform.client import Platform
@@ -26,7 +27,7 @@ from trading_platform.streaming.recording import Recording
 @pytest.fixture
 def ours(stack: Endpoints, redis_url: str) -> Iterator[Installation]:
     with Redis.from_url(redis_url) as client:
-        client.flushall()  # quotes of the test before
+        flush(client)  # quotes of the test before
     with (
         running_exchange(SeededMarket(5, ("BTCUSD", "ETHUSD"), trades_per_minute=200)) as url,
         installation(stack.database_url) as made,

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from processes import REPOSITORY, environment
 from redis import Redis
+from redis_servers import flush
 from waiting import DEADLINE, wait_until
 
 from trading_platform.client import Platform
@@ -60,7 +61,7 @@ def stores(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def platform(stores: Stores, redis_url: str) -> Iterator[Platform]:
     with Redis.from_url(redis_url) as client:
-        client.flushall()
+        flush(client)
     with platform_on(stores, redis_url) as made:
         yield made
 
@@ -222,7 +223,7 @@ def test_a_redis_that_was_emptied_is_noticed(platform: Platform, redis_url: str)
     with platform.subscribe("signals", after=1) as messages:
         assert seqs(messages, 2) == [2, 3]
         with Redis.from_url(redis_url) as client:
-            client.flushall()
+            flush(client)
         platform.signals.publish("emptied", "AAPL", "flat")
         with pytest.raises(StoreError, match="not the one that was read"):
             messages.receive(DEADLINE)

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 from redis import Redis
+from redis_servers import flush
 from waiting import DEADLINE
 
 from trading_platform.domain.errors import StoreUnavailable
@@ -25,7 +26,7 @@ BOTH = ("AAPL", "MSFT")
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
     with Redis.from_url(redis_url, decode_responses=True) as client:
-        client.flushall()
+        flush(client)
         yield client
 
 
@@ -124,7 +125,7 @@ def test_what_redis_does_not_take_is_told_when_it_does(redis: Redis, redis_url: 
         await day.at(131)
         assert day.guard.error is None
         assert redis.get("circuit:feed_d") == "open"
-        redis.flushall()
+        flush(redis)
         await day.at(132)
         assert redis.get("circuit:feed_d") == "open"
         await day.live.close()

@@ -1,7 +1,7 @@
 """The whole live process, killed again and again while all around it fails: afterwards every bar is there, once.
 
-Time runs faster for the exchange and for the process alike. ``TRADING_STREAM_KILLS`` says how often it is killed,
-and ``TRADING_STREAM_AWAY`` for how many seconds the database is away.
+Time runs faster for the exchange and for the process alike. ``TEST_STREAM_KILLS`` says how often it is killed,
+and ``TEST_STREAM_AWAY`` for how many seconds the database is away.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from trading_platform.simulator.server import running_exchange, stream_url
 log = logging.getLogger(__name__)
 
 SPEED = 60
-KILLS = int(os.environ.get("TRADING_STREAM_KILLS", "4"))
-AWAY = float(os.environ.get("TRADING_STREAM_AWAY", "3"))
+KILLS = int(os.environ.get("TEST_STREAM_KILLS", "4"))
+AWAY = float(os.environ.get("TEST_STREAM_AWAY", "3"))
 SYMBOLS = ("BTCUSD", "ETHUSD", "SOLUSD")
 VALUES = ["symbol", "time", "open", "high", "low", "close", "volume"]
 

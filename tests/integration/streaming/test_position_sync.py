@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from redis import Redis
+from redis_servers import flush
 from waiting import DEADLINE, until
 
 from trading_platform.client import Platform
@@ -30,7 +31,7 @@ def platform(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Plat
             connection.execute("DELETE FROM trading.position_history")
             connection.execute("DELETE FROM trading.positions")
         with Redis.from_url(redis_url) as client:
-            client.flushall()
+            flush(client)
         yield Platform(stores)
 
 
@@ -128,7 +129,7 @@ def test_connections_that_break_and_a_redis_that_was_emptied(
                 )
             fill(platform, "F4", "BTCUSD", "1")
             await until(lambda: redis.exists("position:BTCUSD"), "the position")
-            redis.flushall()
+            flush(redis)
             redis.client_kill_filter(_type="normal")
             await until(lambda: redis.exists("position:BTCUSD"), "the position")
             await until(lambda: mirror.error is None, "the mirror to be well")

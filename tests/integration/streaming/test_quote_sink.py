@@ -14,6 +14,7 @@ from decimal import Decimal
 
 import pytest
 from redis import Redis
+from redis_servers import flush, started
 from waiting import DEADLINE, until
 
 from trading_platform.domain.errors import StoreUnavailable
@@ -29,8 +30,7 @@ SYMBOLS = [f"S{number:03d}" for number in range(100)]
 
 @pytest.fixture(scope="module")
 def server(new_settings: Callable[..., Settings]) -> Iterator[RedisServer]:
-    made = RedisServer(new_settings().root)
-    made.ensure_running()
+    made = started(RedisServer(new_settings().root))
     yield made
     made.remove()
 
@@ -38,7 +38,7 @@ def server(new_settings: Callable[..., Settings]) -> Iterator[RedisServer]:
 @pytest.fixture
 def redis(server: RedisServer) -> Iterator[Redis]:
     with Redis.from_url(server.url(), decode_responses=True) as client:
-        client.flushall()
+        flush(client)
         yield client
 
 

@@ -18,7 +18,7 @@ import typer
 from trading_platform.cli.output import err, number, out, print_json, progress_bars, table
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Clock, Timeframe, utc_now
-from trading_platform.settings import Settings, load_settings
+from trading_platform.settings import SETTINGS_FILE, Settings, load_settings, settings_file
 
 if TYPE_CHECKING:
     from trading_platform.cli.demo.live import LiveOutcome
@@ -42,6 +42,7 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
     Takes about a minute and ends by itself; a second run changes nothing. Example: trading-platform demo
     """
     began = time.monotonic()
+    aside = _puts_aside()
     settings = demo_settings()
     clock = _fixed_clock(settings.root)
     if not json:
@@ -64,18 +65,34 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
     if json:
         _print_for_machines(lines, runs, features, live, seconds)
     else:
-        _print_for_people(lines, runs, features, live, seconds, settings)
+        _print_for_people(lines, runs, features, live, seconds, f"{aside}DATA_DIR={os.path.relpath(settings.root)}")
     if failed:
         raise typer.Exit(1)
 
 
 def demo_settings() -> Settings:
-    """Settings of the demonstration: embedded servers in ``<data_dir>/demo``, whatever is configured."""
+    """Settings of the demonstration: embedded servers in ``<data_dir>/demo``, whatever else is configured.
+
+    Variables are removed, not emptied: an empty variable does not override the settings file.
+    """
     root = load_settings().root
+    for name in _configured():
+        os.environ.pop(name, None)
     os.environ["DATA_DIR"] = str(root if root.name == "demo" else root / "demo")
-    for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOGS_DIR", "DAGSTER_HOME"):
-        os.environ[name] = ""
+    os.environ[SETTINGS_FILE] = ""
     return load_settings()
+
+
+def _puts_aside() -> str:
+    """What a shell is to put before a command of the platform, so that it shows the demonstration and nothing else."""
+    unset = "".join(f" -u {name}" for name in _configured() if name.lower() != "data_dir")
+    return (f"env{unset} " if unset else "") + (f"{SETTINGS_FILE}= " if settings_file() else "")
+
+
+def _configured() -> list[str]:
+    """The variables of the environment that say what the platform is to use, in whatever case they are written."""
+    names = {*Settings.model_fields, "dagster_home"}
+    return [name for name in os.environ if name.lower() in names]
 
 
 def _fixed_clock(root: Path) -> Clock:
@@ -141,7 +158,7 @@ def _print_for_people(
     features: int,
     live: LiveOutcome,
     seconds: float,
-    settings: Settings,
+    before: str,
 ) -> None:
     from trading_platform.cli.demo.live import print_live
     from trading_platform.cli.market_data.backfill import print_warnings
@@ -174,10 +191,9 @@ def _print_for_people(
             f"{number(features)} rows of features. Everything was up to date; nothing changed ({seconds:.0f} seconds)."
         )
     print_live(live)
-    place = os.path.relpath(settings.root)
     out.print("\nNext steps:")
-    out.print(f"  DATA_DIR={place} make dev", highlight=False)
+    out.print(f"  {before} make dev", highlight=False)
     out.print("      the Dagster UI on http://127.0.0.1:3000: lineage, partitions, checks")
-    out.print(f"  DATA_DIR={place} .venv/bin/trading-platform verify", highlight=False)
-    out.print(f"  DATA_DIR={place} .venv/bin/trading-platform coverage", highlight=False)
-    out.print(f"  DATA_DIR={place} .venv/bin/trading-platform export bars btc.csv -s BTCUSD", highlight=False)
+    out.print(f"  {before} .venv/bin/trading-platform verify", highlight=False)
+    out.print(f"  {before} .venv/bin/trading-platform coverage", highlight=False)
+    out.print(f"  {before} .venv/bin/trading-platform export bars btc.csv -s BTCUSD", highlight=False)

@@ -150,7 +150,8 @@ async def run_until_stopped(process: StreamProcess, seconds: float | None = None
     """Streams until Ctrl-C, SIGTERM or the end of ``seconds``; with ``watch``, shows a live table on the terminal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
         loop.add_signal_handler(number, stop.set)
     if seconds is not None:
         loop.call_later(seconds, stop.set)
@@ -160,6 +161,9 @@ async def run_until_stopped(process: StreamProcess, seconds: float | None = None
     finally:
         if watching is not None:
             watching.cancel()
+        for number, handler in before.items():  # the loop would leave SIGTERM to kill what is yet to be put in order
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 async def _watch(process: StreamProcess) -> None:

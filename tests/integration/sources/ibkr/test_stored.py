@@ -75,9 +75,9 @@ def gateway(shared_time: SharedTime) -> Iterator[FakeGateway]:
 
 
 def test_a_year_of_minutes_is_had_without_one_breach(stores: Stores) -> None:
-    """With IBKR_REAL_PACING=1 by the wall clock, which takes three quarters of an hour."""
+    """With TEST_IBKR_REAL_PACING=1 by the wall clock, which takes three quarters of an hour."""
     year = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
-    clock = None if os.environ.get("IBKR_REAL_PACING") else SharedTime()
+    clock = None if os.environ.get("TEST_IBKR_REAL_PACING") else SharedTime()
     stores.instruments.add(IBM)
     with fake_gateway(clock or time.monotonic) as gateway:
         gateway.listings = list(LISTINGS)

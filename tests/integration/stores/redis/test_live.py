@@ -13,6 +13,7 @@ from decimal import Decimal
 import pytest
 from ears import Ear
 from redis import Redis
+from redis_servers import flush
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.events import Quote
@@ -27,7 +28,7 @@ ALERT = '{"event_type":"no_data","severity":"error","component":"feed","message"
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
     with Redis.from_url(redis_url, decode_responses=True) as client:
-        client.flushall()
+        flush(client)
         yield client
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from processes import REPOSITORY, environment
 from redis import Redis
+from redis_servers import flush, started
 from slots import holds
 from waiting import DEADLINE
 
@@ -62,8 +63,7 @@ def given(client: Redis, limit: Limit, key: str) -> list[float]:
 def server() -> Iterator[RedisServer]:
     """A Redis that may be killed."""
     with tempfile.TemporaryDirectory(prefix="tp-") as folder:
-        server = RedisServer(Path(folder))
-        server.ensure_running()
+        server = started(RedisServer(Path(folder)))
         yield server
         server.remove()
 
@@ -72,7 +72,7 @@ def server() -> Iterator[RedisServer]:
 def client(server: RedisServer) -> Iterator[Redis]:
     server.ensure_running()
     with Redis.from_url(server.url(), decode_responses=True) as client:
-        client.flushall()
+        flush(client)
         yield client
 
 
@@ -105,7 +105,7 @@ def kill(server: RedisServer) -> None:
 
 
 def test_processes_keep_the_limit_together_whoever_is_killed(server: RedisServer, client: Redis):
-    seconds = float(os.environ.get("BUDGET_TEST_SECONDS", "4"))
+    seconds = float(os.environ.get("TEST_BUDGET_SECONDS", "4"))
     command = [sys.executable, "-c", WORKER, server.url(), str(seconds)]
     workers = [
         subprocess.Popen(
@@ -238,7 +238,7 @@ def test_without_redis_a_process_goes_on_at_a_quarter_and_owes_what_it_took(
     assert clock.now == pytest.approx(6 * 4000), "six at one in 4,000 s, with nothing left at the beginning"
     assert len([record for record in caplog.records if "cannot be shared" in record.message]) == 1
     server.ensure_running()
-    client.flushall()  # as a Redis that keeps nothing
+    flush(client)  # as a Redis that keeps nothing
     clock.now += RETRY_SECONDS
     caplog.clear()
     with caplog.at_level(logging.WARNING):

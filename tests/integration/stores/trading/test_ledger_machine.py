@@ -1,6 +1,6 @@
 """Random lives of orders against a second bookkeeping in exact fractions, compared after every step.
 
-``TRADING_LEDGER_STEPS=10000`` makes it as many steps; by default it takes some seconds.
+``TEST_LEDGER_STEPS=10000`` makes it as many steps; by default it takes some seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.trading.fills import FillRejected
 from trading_platform.stores.trading.ledger import Ledger
 
-STEPS = int(os.environ.get("TRADING_LEDGER_STEPS", "1500"))
+STEPS = int(os.environ.get("TEST_LEDGER_STEPS", "1500"))
 START = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
 HALF_A_UNIT = Fraction(1, 2 * 10**8)
 """Shown values are rounded to eight decimals."""

@@ -56,7 +56,7 @@ from trading_platform.workflows.gaps.gap_report import gap_report
 from trading_platform.workflows.gaps.repair_gaps import ATTEMPTS, GapRepair, repair_gaps
 from trading_platform.workflows.gaps.verify_integrity import Proof
 
-SCALE = int(os.environ.get("REPAIR_SCALE", "1"))
+SCALE = int(os.environ.get("TEST_REPAIR_SCALE", "1"))
 """How much more of everything than a quick run has: 10 is a long one."""
 
 PRESENT = datetime(2026, 11, 28, 12, tzinfo=UTC)
