@@ -1,10 +1,14 @@
 # The common tasks. `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
+# A file of tests stays with one worker, which sets its servers and databases up once.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
+# Each process would compile all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test unit dev lint bench clean
+.PHONY: help demo test test-all unit dev lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -23,8 +27,11 @@ help: ## Show this list
 demo: .venv/.installed ## Run the platform on an invented market, in about a minute
 	@$(BIN)/trading-platform demo
 
-test: .venv/.installed ## Run all tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+test: .venv/.installed ## Run the tests of everything a change can break
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not exhaustive"
+
+test-all: test ## The same, then kills, sweeps and long properties
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m exhaustive
 
 unit: .venv/.installed ## Run the tests that need no server
 	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow"

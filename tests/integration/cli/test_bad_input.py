@@ -84,10 +84,10 @@ WRONG = [
     pytest.param(
         ["backfill", "SPY", "--start", "2012-01-01T10:00:00"], ["not a timestamp", "with its zone"], id="naive time"
     ),
-    pytest.param(["backfill", "SPY", "--end", "tomorrow"], ["not a moment", "2024-01-31"], id="not a time"),
+    pytest.param(["backfill", "SPY", "--end", "tomorrow"], ["not a timestamp", "2024-01-31"], id="not a time"),
     pytest.param(["export", "bars", "bars.xlsx"], ["supported extension", ".parquet or .csv"], id="ending"),
     pytest.param(["export", "trades", "x.csv"], ["'trades' cannot be exported", "quarantine"], id="what to export"),
-    pytest.param(["backfill", "SPY", "-t", "1m"], ["No 1m bars of SPY can be had", "import a file"], id="nothing had"),
+    pytest.param(["backfill", "SPY", "-t", "1m"], ["No 1m bars of SPY are available", "import a file"], id="nothing had"),
     pytest.param(["import", "missing.csv"], ["missing.csv"], id="no such file"),
 ]
 
@@ -250,7 +250,7 @@ def test_a_broken_setting_is_named(ours: Installation, variable: str, value: str
     assert variable in found.text
     (ours.data_dir / ".env").write_text(f"{variable}={value}\n")
     try:
-        found = ours.run("coverage", "--json", more={variable: None})
+        found = ours.run("coverage", "--json", more={variable: None, "SETTINGS_FILE": None})
     finally:
         (ours.data_dir / ".env").unlink()
     assert_plain(found, CANNOT_BE)

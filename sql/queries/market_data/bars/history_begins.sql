@@ -1,5 +1,5 @@
 -- Where the last so many bars before a moment begin: what a partition loads before its first bar; NULL where there are none.
--- Parameters: symbols text[], moments timestamptz[] and counts integer[], side by side. {table} is the table of the timeframe.
+-- Parameters: symbols text[], moments timestamptz[] and counts integer[], side by side. The placeholder table is the table of the timeframe.
 -- Rides on <table>_symbol_time, one descent each.
 SELECT asked.symbol, asked.moment, asked.count, (
     SELECT min(before.time) FROM (

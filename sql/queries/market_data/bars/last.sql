@@ -1,5 +1,5 @@
 -- The last bars of each of some symbols of the universe in a window; each symbol's in order, and of one symbol in all.
--- Parameters: symbols text[], count bigint, start, end timestamptz. {table} is the table of the timeframe.
+-- Parameters: symbols text[], count bigint, start, end timestamptz. The placeholder table is the table of the timeframe.
 -- Rides on the primary key of config.instruments and <table>_symbol_time, one descent a symbol. The
 -- window's values leave out the other partitions when the statement is planned, the default one too, so that the rest
 -- are read newest first and no further than needed.

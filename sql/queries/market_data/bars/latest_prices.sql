@@ -1,5 +1,5 @@
 -- The newest close of each of some symbols of the universe in a window of one timeframe.
--- Parameters: symbols text[], start, end timestamptz. {table} is the table of the timeframe.
+-- Parameters: symbols text[], start, end timestamptz. The placeholder table is the table of the timeframe.
 -- Rides on the primary key of config.instruments and <table>_symbol_time, one descent a symbol; the
 -- window's values leave out the other partitions.
 -- A limit that the planner cannot see keeps it from walking the primary key through time, as it would for so few

@@ -1,5 +1,5 @@
 -- Bars of some symbols in a window, sorted as bars are.
--- Parameters: symbols text[], start, end timestamptz. {table} is the table of the timeframe.
+-- Parameters: symbols text[], start, end timestamptz. The placeholder table is the table of the timeframe.
 -- Rides on <table>_symbol_time.
 SELECT time, symbol, timeframe, open, high, low, close, volume, source, quality
 FROM {table}

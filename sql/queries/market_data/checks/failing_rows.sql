@@ -1,4 +1,4 @@
--- The first rows that fail a rule of sql/checks, and how many fail in all. {rule} is the statement of the rule.
+-- The first rows that fail a rule of sql/checks, and how many fail in all. The placeholder rule is the statement of the rule.
 -- Parameters: those of the rule, and limit integer.
 SELECT count(*) OVER () AS failing_rows, symbol, time, detail
 FROM (
