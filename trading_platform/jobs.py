@@ -45,7 +45,7 @@ daily = define_asset_job(
 )
 
 corporate_actions = define_asset_job(
-    "corporate_actions",
+    "fetch_corporate_actions",
     AssetSelection.assets("corporate_actions"),
     description="Splits and dividends of all symbols that have a source for them.",
 )
@@ -58,7 +58,7 @@ maintenance = define_asset_job(
 
 
 @op(config_schema={"outages": [int]}, description="Requests the minutes of some ended outages from the source.")
-def repair_outages(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+def repair_outages_op(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """Repairs the outages that are due; fails if any is not repaired.
 
     An outage that is not repaired is due again later or has failed permanently.
@@ -85,14 +85,14 @@ def repair_outages(context: OpExecutionContext, platform: ResourceParam[Platform
 )
 def repair_outages_job() -> None:
     """One run for each disconnection, with its outages of all symbols; each outage counts its own attempts."""
-    repair_outages()
+    repair_outages_op()
 
 
 @op(
     config_schema={"gaps": [int]},
     description="Requests missing data from the sources and recomputes what is derived from it.",
 )
-def repair_gaps(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
+def repair_gaps_op(context: OpExecutionContext, platform: ResourceParam[PlatformContext]) -> None:
     """Repairs the gaps that are due; fails if any has failed permanently (``trading-platform gaps`` lists these)."""
     with dagster_failures():
         numbers = context.op_config["gaps"]
@@ -119,7 +119,7 @@ def repair_gaps(context: OpExecutionContext, platform: ResourceParam[PlatformCon
 @job(name="repair_gaps", description="Repairs gaps in stored bars and indicators.", executor_def=in_process_executor)
 def repair_gaps_job() -> None:
     """One run repairs several gaps; each gap counts its own attempts."""
-    repair_gaps()
+    repair_gaps_op()
 
 
 @op(description="Computes the indicators of the bars that were stored since the last run.")

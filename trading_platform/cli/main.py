@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something failed or is broken, 2 the request cannot be, 13
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -85,7 +86,17 @@ def main() -> None:
         code = FAILED
     if code == INTERRUPTED:
         err.print("Interrupted. Finished work is stored; run the same command again to continue.")
+    _flush_output()
     raise SystemExit(code)
+
+
+def _flush_output() -> None:
+    """Writes what is buffered; a reader that has left, as ``head`` does, is no failure of the command."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes again when it ends, and would report the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_fault(error: Exception, *, as_json: bool) -> None:

@@ -91,6 +91,6 @@ def _request(due: Sequence[Gap]) -> RunRequest:
     attempts = ",".join(f"{gap.id}-{gap.attempts}-{gap.next_attempt_at:%Y%m%dT%H%M%S}" for gap in due)
     return RunRequest(
         run_key=hashlib.sha256(attempts.encode()).hexdigest()[:32],
-        run_config={"ops": {jobs.repair_gaps.name: {"config": {"gaps": [gap.id for gap in due]}}}},
+        run_config={"ops": {jobs.repair_gaps_op.name: {"config": {"gaps": [gap.id for gap in due]}}}},
         tags={"gaps": str(len(due)), "symbols": ", ".join(sorted({gap.symbol for gap in due})[:10])},
     )

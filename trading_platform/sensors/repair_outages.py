@@ -52,6 +52,6 @@ def _request(found: list[Outage]) -> RunRequest:
     return RunRequest(
         # The key holds the due time, because the attempts restart at zero when the outage goes on.
         run_key=f"{first.id}-{first.attempts}-{first.next_attempt_at:%Y%m%dT%H%M%S.%f}",
-        run_config={"ops": {jobs.repair_outages.name: {"config": {"outages": [each.id for each in found]}}}},
+        run_config={"ops": {jobs.repair_outages_op.name: {"config": {"outages": [each.id for each in found]}}}},
         tags={"source": found[0].source, "outage": str(found[0].window())},
     )

@@ -82,7 +82,7 @@ def test_an_interrupted_backfill_says_that_it_goes_on_from_there(ours: Installat
 AFTER_DAGSTER = """
 import time
 from dagster import job, op
-from trading_platform.cli.main import end_by_signals
+from trading_platform.cli.signals import end_on_signals
 
 @op
 def nothing():
@@ -92,7 +92,7 @@ def nothing():
 def work():
     nothing()
 
-end_by_signals()
+end_on_signals()
 try:
     work.execute_in_process(run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}})
     print("ready", flush=True)

@@ -79,7 +79,7 @@ def test_every_job_resolves():
     assert jobs == {
         "intraday",
         "daily",
-        "corporate_actions",
+        "fetch_corporate_actions",
         "maintenance",
         "repair_outages",
         "repair_gaps",

@@ -184,7 +184,7 @@ def down(stores: Stores, first: int, end: int, symbols: tuple[str, ...] = UNIVER
 
 def numbers(request: object) -> list[int]:
     assert isinstance(request, RunRequest)
-    found: list[int] = request.run_config["ops"]["repair_outages"]["config"]["outages"]
+    found: list[int] = request.run_config["ops"]["repair_outages_op"]["config"]["outages"]
     return found
 
 
