@@ -34,7 +34,7 @@ test-all: test ## The same, then kills, sweeps and long properties
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m exhaustive
 
 unit: .venv/.installed ## Run the tests that need no server
-	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow and not exhaustive"
 
 dev: .venv/.installed ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/trading-platform dev

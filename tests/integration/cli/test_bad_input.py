@@ -310,6 +310,7 @@ def on_weekdays(days: int) -> int:
     return sum((datetime(2012, 1, 2, tzinfo=UTC) + timedelta(days=number)).weekday() < 5 for number in range(days))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_database_goes_away_in_the_middle(fresh: Installation, stack: Endpoints) -> None:
     """Every connection is ended and new ones are refused, until the command has given up."""
@@ -420,6 +421,7 @@ def test_an_unknown_pair_does_not_hold_up_the_others(trading: Installation) -> N
     assert (trading.data_dir / "features" / "symbol=BTCUSD").exists()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("faults", [None, Faults(probability={Fault.RATE_LIMIT: 1.0})], ids=["no answer", "too often"])
 def test_an_exchange_that_never_answers_is_named_and_imported_bars_are_stored(

@@ -178,6 +178,7 @@ def chosen_timestamps(
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_after_many_kills_everything_is_as_if_there_had_been_none(imported: Installation, stack: Endpoints) -> None:
     template = urlsplit(imported.database_url).path[1:]

@@ -25,7 +25,7 @@ from trading_platform.simulator.server import running_exchange, stream_url
 PATIENCE = 180.0
 """Seconds after which something will not come any more, on the busiest machine."""
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 
 @pytest.fixture

@@ -143,6 +143,7 @@ def plain_environment(folder: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": f"{folder}:{kept['PYTHONPATH']}", "PATH": f"{scripts}:{kept.get('PATH', '')}"}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["dg", "check", "defs"], ["dagster", "definitions", "validate"]])
 def test_definitions_are_valid_from_a_clean_checkout(checkout: tuple[Path, Settings], command: list[str]):

@@ -104,6 +104,7 @@ def test_eight_processes_start_at_the_same_moment(new_settings: MakeSettings) ->
     assert states(settings) == ["stopped", "stopped"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("existing", [False, True])
 def test_starters_killed_at_any_moment_do_no_harm(new_settings: MakeSettings, *, existing: bool) -> None:

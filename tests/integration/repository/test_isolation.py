@@ -80,6 +80,7 @@ def state(url: str) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_run_leaves_the_servers_of_its_user_alone(checkout: Path, their_redis: str, their_database: str) -> None:
     servers = {

@@ -172,6 +172,7 @@ def check(platform: PlatformContext) -> None:
     log.info("%d kills, %d outages repaired, %d of %d bars streamed", KILLS, len(outages), streamed, total)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_again_and_again_every_bar_is_there_once(
     ours: Installation, cluster: Cluster, redis: RedisServer

@@ -485,6 +485,7 @@ def test_orders_are_not_locked(world: World):
         assert world.outcomes()["decisions", "2019-05"] is Outcome.ARCHIVED
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [15, 16, 18])
 def test_other_versions_of_postgresql(version: int, tmp_path: Path):
@@ -538,6 +539,7 @@ archive_audit(Database(url), AuditArchive(Path(folder)), clock=clock, progress=p
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True], ids=["a month", "late rows"])
 @pytest.mark.parametrize("stage", range(len(STAGES) + 1), ids=["half written", *STAGES])

@@ -334,6 +334,7 @@ def whole(url: str, until: int) -> None:
         assert rows(url, last) == [(at(until - 1), START)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_where_it_was(stores: Stores, server_url: str) -> None:
     """Twenty times ``kill -9`` of a real process that commits as fast as it can."""

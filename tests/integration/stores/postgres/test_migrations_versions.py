@@ -103,6 +103,7 @@ def test_the_server_is_of_that_version(server: Server):
     assert int(found) // 10_000 == server.version
 
 
+@pytest.mark.exhaustive
 def test_from_nothing_and_then_no_further(server: Server):
     with new_database(server.url) as url:
         assert catalog(url) == []
@@ -187,6 +188,7 @@ def timeless(found: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     return [each for each in found if not re.search(r"_\d{4}", each[1])]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_cut_off_inside_any_revision_nothing_is_left_behind(
     server: Server, revision: str, monkeypatch: pytest.MonkeyPatch
@@ -232,6 +234,7 @@ def upgrades() -> Iterator[subprocess.Popen[str]]:
         running.stdin.close()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_at_any_moment_it_is_done_whole_or_not_at_all(server: Server, upgrades: subprocess.Popen[str]):
     revision, chance = REVISIONS[0], random.Random(server.version)

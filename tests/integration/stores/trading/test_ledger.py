@@ -288,6 +288,7 @@ def test_one_fill_for_two_orders_at_once_is_counted_once(ledger, symbol):
     assert ledger.positions(symbol)[symbol].quantity == 30
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_eight_processes_report_the_same_thousand_fills(database_url, ledger, tmp_path):
     """Ten orders in three symbols, each process in an order of its own, fills of the same second among them."""

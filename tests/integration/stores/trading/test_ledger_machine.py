@@ -277,6 +277,7 @@ class Lives(RuleBasedStateMachine):
         assert kept == self.rejected, "a refused fill is not in the system events"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_any_life_of_orders_is_booked_right(database: Database):
     class LivesHere(Lives):

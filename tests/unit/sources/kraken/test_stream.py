@@ -491,6 +491,7 @@ def mutated(message: bytes, chance: random.Random) -> bytes:
     return bytes(content)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_hundred_thousand_mangled_messages_leave_nothing_behind(test_data: Path) -> None:
     chance = random.Random(20)

@@ -198,6 +198,7 @@ def months_of_one_value(features: pl.DataFrame) -> bool:
     return by_month["adx_14"].eq(1).all() and dict(by_month.select("time", "rows").iter_rows()) == whole
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_killed_writer_leaves_old_or_new_months(store: FeatureStore) -> None:
     for attempt in range(3):
