@@ -55,10 +55,10 @@ def test_no_setting_of_the_user_is_left(spelt: Callable[[str], str]) -> None:
 
 
 def test_tests_run_in_such_an_environment() -> None:
-    code = "import os, sys; sys.path.insert(0, sys.argv[1]); import conftest; print(dict(os.environ))"
+    code = "import os, sys; sys.path[:0] = sys.argv[1:]; import conftest; print(dict(os.environ))"
     theirs = dict.fromkeys([*Settings.model_fields, *OTHERS], THEIRS)
     theirs |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": "latin-1"}
-    command = [sys.executable, "-c", code, str(TESTS)]
+    command = [sys.executable, "-c", code, str(TESTS), str(TESTS / "support")]
     found = subprocess.run(command, env=isolated({}) | theirs, capture_output=True, text=True, check=True).stdout
     assert THEIRS not in found
     assert "TZ" in found
@@ -76,7 +76,7 @@ def test_no_file_of_settings_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_tests_start_in_the_background_ends_on_its_signals() -> None:
     command = ["sh", "-c", 'trap "" INT HUP; exec "$0" -c "$1"', sys.executable, IGNORING]
     found = subprocess.run(
-        command, env=isolated({"PYTHONPATH": str(TESTS)}), capture_output=True, text=True, check=True, timeout=120
+        command, env=isolated({"PYTHONPATH": str(TESTS / "support")}), capture_output=True, text=True, check=True, timeout=120
     )
     assert found.stdout.strip() == "['stayed', 'stayed', -2, -1] True"
 
