@@ -193,7 +193,7 @@ def test_only_what_reads_can_be_asked():
 
 
 @pytest.mark.parametrize(
-    ("compared_with", "falls", "most"), [("starter", 0.33, 15), ("intermediate", 0.5, 20), ("pro", 1.0, 20)]
+    ("tier", "falls", "most"), [("starter", 0.33, 15), ("intermediate", 0.5, 20), ("pro", 1.0, 20)]
 )
 def test_counters_are_krakens(tier, falls, most):
     assert COUNTERS[tier] == (falls, most)

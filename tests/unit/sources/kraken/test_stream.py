@@ -84,9 +84,9 @@ def trade(symbol: str, number: int, timestamp: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def quote(of: str, timestamp: datetime, **changed: Any) -> dict[str, Any]:
+def quote(of: str, at: datetime, **changed: Any) -> dict[str, Any]:
     row = {"symbol": SPELLINGS[of], "bid": 100.1, "ask": 100.3, "last": 100.2, "volume": 12.5}
-    return {"channel": "ticker", "type": "update", "data": [{**row, "timestamp": text(timestamp), **changed}]}
+    return {"channel": "ticker", "type": "update", "data": [{**row, "timestamp": text(at), **changed}]}
 
 
 def text(timestamp: datetime) -> str:
