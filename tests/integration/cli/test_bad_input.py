@@ -88,7 +88,9 @@ WRONG = [
     pytest.param(["backfill", "SPY", "--end", "tomorrow"], ["not a moment", "2024-01-31"], id="not a time"),
     pytest.param(["export", "bars", "bars.xlsx"], ["supported extension", ".parquet or .csv"], id="ending"),
     pytest.param(["export", "trades", "x.csv"], ["'trades' cannot be exported", "quarantine"], id="what to export"),
-    pytest.param(["backfill", "SPY", "-t", "1m"], ["No 1m bars of SPY can be had", "import a file"], id="nothing had"),
+    pytest.param(
+        ["backfill", "SPY", "-t", "1m"], ["No 1m bars of SPY are available", "import a file"], id="nothing had"
+    ),
     pytest.param(["import", "missing.csv"], ["missing.csv"], id="no such file"),
 ]
 

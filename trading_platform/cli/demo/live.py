@@ -107,6 +107,6 @@ def _fast_clock() -> Clock:
 
 
 def _seconds(now: datetime) -> float:
-    """Real seconds until two whole minutes are final: the current minute is incomplete, and a grace follows the last."""
+    """Real seconds until two whole minutes are final: the current minute does not count, and a grace follows."""
     rest = 60 - now.second
     return (rest + 60 * MINUTES + 10) / SPEED

@@ -119,9 +119,7 @@ def _print_efforts(
         )
     total = sum(effort.seconds for effort in shown)
     if shown:
-        out.print(
-            f"In total {_duration(total)}. You can interrupt it at any time: the same command continues where it stopped."
-        )
+        out.print(f"In total {_duration(total)}. It can be interrupted: the same command continues where it stopped.")
     if total > _CONFIRMED_FROM and sys.stdin.isatty():
         typer.confirm("Continue?", default=True, abort=True)
 

@@ -97,9 +97,7 @@ def fetch(
         ]
         out.print(table("Corporate actions", columns, rows, right=columns[1:5]))
     else:
-        out.print(
-            "These symbols have no source of corporate actions. YAHOO_ACTIONS=true fetches those of all shares and funds."
-        )
+        out.print("These symbols have no source of corporate actions. YAHOO_ACTIONS=true adds all shares and funds.")
     if any(one.error for one in done):
         raise typer.Exit(1)
 

@@ -46,7 +46,7 @@ def gaps(
     ] = 50,
     json: _Json = False,
 ) -> None:
-    """Show each interval without bars: no trades, pending confirmation, missing, rejected, failed permanently or expired.
+    """Show each interval without bars, and why: no trades, pending confirmation, missing, rejected, failed, expired.
 
     Ends with exit code 1 if a gap failed permanently: it is not retried automatically.
     Example: trading-platform gaps BTCUSD -t 1m
@@ -112,9 +112,7 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
         )
     else:
         if detected.missing_or_modified:
-            out.print(
-                f"{len(detected.missing_or_modified)} periods are missing or modified: they differ from what was committed."
-            )
+            out.print(f"{len(detected.missing_or_modified)} periods differ from what was committed.")
         summary = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
         out.print(f"{len(done)} gaps were processed: {summary}." if done else "There is no gap to repair.")
         if left:
