@@ -1,10 +1,9 @@
-"""What a backfill of daily bars through Dagster costs, against its two parts.
+"""Duration of a backfill of daily bars in Dagster, against the sum of its two parts.
 
-Ours is what ``trading-platform backfill -t 1d`` does with imported files: bars, indicators and
-features of 50 symbols and ten years, checks included. The baseline is the sum of the same workflows
-called without Dagster, and of Dagster's own bookkeeping: the same partitions, assets and checks
-with nothing in them. Each side starts from an empty database, an empty feature store and an empty
-Dagster instance in every round.
+The platform's side is ``trading-platform backfill -t 1d`` with imported files: bars, indicators and features of 50
+symbols and ten years, with checks. The baseline is the sum of the same workflows called without Dagster, and of
+Dagster's own bookkeeping: the same partitions with empty assets and checks. Each side starts in every round from an
+empty database, an empty feature store and an empty Dagster instance.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ SECTORS = ("Technology", "Energy", "Health Care", "Utilities", "Financials")
 
 @dataclass(frozen=True)
 class Bench:
-    """What all rounds share."""
+    """The inputs that all rounds share."""
 
     endpoints: Endpoints
     folder: Path
@@ -69,17 +68,17 @@ class Bench:
 
     @property
     def symbols(self) -> list[str]:
-        """Whose bars the files hold."""
+        """The symbols of the files."""
         return [file.name.partition("_")[0] for file in self.files]
 
     @property
     def partitions(self) -> list[Window]:
-        """The years."""
+        """The yearly partitions."""
         return partition_windows(DAY, self.window)
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     count, years = (4, 2) if given.quick else (50, 10)
     rounds = given.rounds or (1 if given.quick else 3)
@@ -96,7 +95,7 @@ def main() -> None:
                     "workflows": _workflows(which, f"{name}_workflows"),
                     "dagster": _bookkeeping(which, f"{name}_dagster"),
                 }
-                if number:  # the first turn, with two symbols, loads modules and calendars
+                if number:  # the first round, with two symbols, loads modules and calendars
                     for part, elapsed in found.items():
                         took[part].append(elapsed)
     whole = [work + books for work, books in zip(took["workflows"], took["dagster"], strict=True)]
@@ -128,7 +127,7 @@ def _files(folder: Path, count: int, window: Window) -> list[Path]:
 
 @contextmanager
 def _imported(bench: Bench, name: str) -> Iterator[PlatformContext]:
-    """A platform with nothing but the imported files and their instruments."""
+    """A platform with only the imported files and their instruments."""
     imports = bench.folder / name / "imports"
     with new_stores(bench.endpoints, name, bench.folder / name / "features") as stores:
         report = import_files(
@@ -141,15 +140,15 @@ def _imported(bench: Bench, name: str) -> Iterator[PlatformContext]:
             clock=utc_now,
         )
         if any(file.quarantined for file in report.files):
-            raise RuntimeError(f"rows were refused: {report.reasons}")
+            raise RuntimeError(f"rows were rejected: {report.reasons}")
         _classify(stores, bench.symbols)
         yield PlatformContext(stores, {FileSource.name: FileSource(imports)})
 
 
 def _classify(stores: Stores, names: Sequence[str]) -> None:
     for number, name in enumerate(names):
-        known: Instrument = stores.instruments.require([name])[name]
-        stores.instruments.add(replace(known, sector=SECTORS[number % len(SECTORS)], benchmark=names[0]))
+        stored: Instrument = stores.instruments.require([name])[name]
+        stores.instruments.add(replace(stored, sector=SECTORS[number % len(SECTORS)], benchmark=names[0]))
 
 
 def _new_dagster_database(bench: Bench, name: str) -> None:
@@ -160,13 +159,13 @@ def _new_dagster_database(bench: Bench, name: str) -> None:
 def _through_dagster(bench: Bench, name: str) -> float:
     _new_dagster_database(bench, name)
     with _imported(bench, name) as platform:
-        with open_instance(load_settings()):  # makes Dagster's tables
+        with open_instance(load_settings()):  # creates Dagster's tables
             pass
 
         def run() -> None:
             lines, runs = run_backfill(platform, bench.symbols, [DAY], None)
             if any(line.missing for line in lines) or any(run.error for run in runs):
-                raise RuntimeError(f"the backfill did not end well: {lines} {runs}")
+                raise RuntimeError(f"the backfill failed: {lines} {runs}")
 
         return seconds(run)
 
@@ -193,9 +192,9 @@ def _bookkeeping(bench: Bench, name: str) -> float:
     with open_instance(load_settings()) as instance:
 
         def run() -> None:
-            known = register_symbols(instance, bench.symbols)
+            registered = register_symbols(instance, bench.symbols)
             wanted = dict.fromkeys(bench.symbols, bench.partitions)
-            for first, last in ranges_of(known, wanted, DAY):
+            for first, last in ranges_of(registered, wanted, DAY):
                 if not execute_range(instance, job, first, last, ASSETS).success:
                     raise RuntimeError("the empty run failed")
 

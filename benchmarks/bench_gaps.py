@@ -1,6 +1,6 @@
-"""How long it takes to compare everything stored with what was committed, and to look for gaps.
+"""Duration of comparing all stored bars with what was committed, and of detecting gaps.
 
-50 symbols × ten years of daily bars and ten symbols × six months of minutes, beside counting the same rows.
+50 symbols × ten years of daily bars and ten symbols × six months of minutes, against counting the same rows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DAY = timedelta(days=1)
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     rounds = given.rounds or (2 if given.quick else 3)
     sizes = {Timeframe.D1: (50, 200 if given.quick else 2520), Timeframe.M1: (10, 5_000 if given.quick else 260_000)}
@@ -55,14 +55,14 @@ def main() -> None:
                     " sum(reltuples)::bigint FROM pg_class WHERE relkind = 'r' AND relname LIKE %s",
                     (f"{table}%",),
                 ).fetchone()
-                notes.append(f"{table}: {size[0]:.0f} bytes a row with its indexes, {size[1]:,} rows")
+                notes.append(f"{table}: {size[0]:.0f} bytes per row with its indexes, {size[1]:,} rows")
         alone = [seconds(lambda: _find(stores)) for _ in range(rounds)]
         notes.append(f"coverage against calendars alone: {min(alone) * 1000:.0f} ms for all symbols and timeframes")
-    show("Stored against committed, beside counting the same rows", figures, notes, quick=given.quick)
+    show("Stored bars compared with committed ones, against counting the same rows", figures, notes, quick=given.quick)
 
 
 def fill(stores: Stores, timeframe: Timeframe, count: int, length: int) -> None:
-    """Stores bars as a backfill does, a month of minutes at a time."""
+    """Stores bars as a backfill does."""
     window = Window(EPOCH, EPOCH + length * timeframe.duration)
     times = pl.datetime_range(window.start, window.end, timeframe.value, closed="left", time_unit="us", eager=True)
     for symbol in symbols(count):

@@ -1,6 +1,6 @@
-"""How long ``import trading_platform.definitions`` takes, against ``import dagster`` alone.
+"""Duration of ``import trading_platform.definitions``, against ``import dagster`` alone.
 
-Every run of Dagster starts with it: in the code server, in the daemon's checks, in each run's process.
+Every process of Dagster starts with it: the code server, the daemon's checks, each run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TARGET = 1.6
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     rounds = given.rounds or (3 if given.quick else 15)
     ours: list[float] = []

@@ -1,9 +1,9 @@
-"""How fast indicators are computed from database to database, against a bare script.
+"""Speed of computing indicators from database to database, against a plain script.
 
-Ours is the workflow the asset runs, everything stale. The baseline copies the prices out as CSV,
-parses them, loops over the symbols with TA-Lib for fourteen values, and copies these into a table
-with the same columns, keys and indexes; it has no warm-up, no record of what it made from what, and
-TA-Lib's own conventions for MACD and ADX.
+The platform's side is the workflow of the asset, with everything out of date. The baseline copies the prices out as
+CSV, parses them, loops over the symbols with TA-Lib for fourteen values, and copies these into a table with the same
+columns, keys and indexes; it has no warm-up and no input versions, and uses TA-Lib's own conventions for MACD and
+ADX.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ THEIRS = "market_data.bare_indicators"
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     sizes = [(5, 2_000)] if given.quick else [(50, 10_000), (1, 500_000)]
     figures: list[Figure] = []

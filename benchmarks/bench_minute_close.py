@@ -1,9 +1,9 @@
-"""How long after a minute is over its bars are stored: from the event that ends it, a grace later, to the commit.
+"""Delay from the end of a minute to the commit of its bars: from the event that ends it, after the grace.
 
-The stream's own pipeline, with a hundred symbols that trade 2,000 times a second in all; for the events sixty
-times as fast as for us, so that a second of ours ends a minute and its bars of all symbols, and every few minutes
-the longer ones with them. The baseline is the same pipeline over a store whose commit is a ``SELECT 1`` in a
-transaction of the same database: what the event loop, the thread and the way to the server cost.
+The stream's own pipeline, with a hundred symbols and 2,000 trades a second in total. Event time runs sixty times as
+fast as real time, so that each real second ends a minute and its bars of all symbols, and every few minutes the longer
+bars. The baseline is the same pipeline with a store that commits a ``SELECT 1`` in a transaction of the same database:
+the cost of the event loop, the thread and the connection.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TRADES_A_SECOND = 2_000
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     minutes = 5 if given.quick else given.rounds or 120
     with own_servers() as (settings, endpoints), new_stores(endpoints, "bench", settings.root / "features") as stores:
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 class _CommitsNothing:
-    """A stream's store that only goes to the database and back."""
+    """A stream store that commits an empty transaction."""
 
     def __init__(self, stores: Stores) -> None:
         self._database = stores.database
@@ -63,7 +63,7 @@ class _CommitsNothing:
 
 
 class _Timed:
-    """A stream's store that notes when the commit of a minute came back."""
+    """A stream store that records when the commit of a minute returned."""
 
     def __init__(self, store: StreamStore, stored: dict[datetime, float]) -> None:
         self.positions_of = store.positions_of
@@ -76,7 +76,7 @@ class _Timed:
 
 
 async def _delays(stores: Stores, store: StreamStore, minutes: int) -> list[float]:
-    """Seconds for each minute but the first two, which prepare statements and partitions."""
+    """Seconds for each minute except the first two, which prepare statements and partitions."""
     ended: dict[datetime, float] = {}
     stored: dict[datetime, float] = {}
     plan = FeedPlan("benchmark", "benchmark", dict.fromkeys(SYMBOLS, Basis.TRADE), _never)
@@ -91,7 +91,7 @@ def _never(_known: LastEvent, _rejected: RejectMessage) -> LiveFeed:
 
 
 async def _feed(minutes: int, ended: dict[datetime, float]) -> AsyncIterator[Event]:
-    """Trades at an even pace, and the heartbeat that says that a minute and its grace are over."""
+    """Trades at an even pace, and the heartbeat that ends a minute and its grace."""
     yield FeedUp(EPOCH, frozenset(SYMBOLS))
     began = time.perf_counter()
     for number in range(minutes):
@@ -107,7 +107,7 @@ async def _feed(minutes: int, ended: dict[datetime, float]) -> AsyncIterator[Eve
 def _trades(start: datetime, first: int) -> Iterator[tuple[float, Event]]:
     step = MINUTE / TRADES_A_SECOND
     for number in range(TRADES_A_SECOND):
-        late = timedelta(0) if number * step > GRACE else GRACE  # none goes back behind the heartbeat before
+        late = timedelta(0) if number * step > GRACE else GRACE  # no trade is earlier than the heartbeat before it
         price = Decimal(10_000 + (first + number) % 97) / 100
         symbol = SYMBOLS[number % len(SYMBOLS)]
         yield number / TRADES_A_SECOND, Trade(symbol, start + number * step + late, price, Decimal(1), first + number)

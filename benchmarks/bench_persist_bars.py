@@ -1,8 +1,8 @@
-"""How fast bars are persisted through the platform, against a bare ``COPY`` of the same rows into the same table.
+"""Speed of storing bars in the platform, against a plain ``COPY`` of the same rows into the same table.
 
-Ours is what a backfill does once a source has answered: gaps marked, the window compared and
-replaced, coverage recorded, a transaction a symbol. The baseline writes the same Polars frame as CSV
-and copies it, in one transaction; a second line has that text prepared beforehand.
+The platform's side is what a backfill does with a source's response: it marks gaps, compares and replaces the window,
+and records coverage, in one transaction for each symbol. The baseline writes the same Polars frame as CSV and copies
+it, in one transaction; in a second line that text is prepared beforehand.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TABLE = "market_data.bars_1m"
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     sizes = [(5, 2_000), (1, 20_000)] if given.quick else [(50, 10_000), (1, 500_000)]
     figures: list[Figure] = []
@@ -76,7 +76,7 @@ def _compare(stores: Stores, url: str, count: int, length: int, *, rounds: int) 
     what = f"{count} × {length:,} bars"
     return [
         Figure(f"{what}; COPY of the frame", took["ours"], took["frame"], TARGET),
-        Figure(f"{what}; COPY of text made beforehand", took["ours"], took["text"], None),
+        Figure(f"{what}; COPY of prepared text", took["ours"], took["text"], None),
     ]
 
 

@@ -1,10 +1,10 @@
-"""How many quotes a second Redis takes from us, and how long one is on its way at 2,000 a second.
+"""Throughput of quotes to Redis, and the latency of a quote at 2,000 quotes a second.
 
-Throughput: quotes as the feeds give them, through the live store (hash, life, number, message; older ones
-kept out), against ``redis-benchmark`` with HSET, EXPIRE and PUBLISH, one after the other, pipelined, from
-ready-made bytes; where it is not on the PATH, against a loop over redis-py's pipeline with the same commands,
-which is run in any case. Way: from the feed's call of the sink to a subscriber in a process of its own, against a
-producer that publishes ready-made texts one by one and does nothing else. The median round is shown.
+Throughput: quotes from a feed through the live store (hash, expiry, sequence number, message; outdated quotes
+ignored), against ``redis-benchmark`` with HSET, EXPIRE and PUBLISH, one command after the other, pipelined, with
+prepared bytes, if it is on the PATH; and against a loop over redis-py's pipeline with the same commands. Latency: from
+the feed's call of the sink to a subscriber in another process, against a producer that only publishes prepared texts
+one by one. The median of the rounds is shown.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from trading_platform.streaming.quote_sink import QuoteSink
 SYMBOLS = symbols(100)
 BATCH = 500
 RATE = 2_000
-"""Quotes a second, of the way's measurement."""
+"""Quotes a second, for the measurement of latency."""
 
 TARGET_REDIS_BENCHMARK = 0.2
 TARGET_PIPELINE = 2.0
@@ -63,14 +63,14 @@ print(*delays)
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     count = 10_000 if given.quick else 200_000
     rounds = given.rounds or (2 if given.quick else 7)
     with own_servers() as (settings, _), running_stack(settings) as endpoints:
         figures, notes = _throughput(endpoints.redis_url, count, rounds)
-        way = _way(endpoints.redis_url, length=1.0 if given.quick else 10.0, rounds=2 if given.quick else 5)
-    show("Quotes", [*figures, *way], notes, quick=given.quick)
+        latency = _latency(endpoints.redis_url, length=1.0 if given.quick else 10.0, rounds=2 if given.quick else 5)
+    show("Quotes", [*figures, *latency], notes, quick=given.quick)
 
 
 def _throughput(url: str, count: int, rounds: int) -> tuple[list[Figure], list[str]]:
@@ -99,7 +99,7 @@ def _throughput(url: str, count: int, rounds: int) -> tuple[list[Figure], list[s
         figures.append(Figure(f"{count:,} quotes, against redis-benchmark", ours, bare, TARGET_REDIS_BENCHMARK))
         notes[0] += f", {count / statistics.median(bare):,.0f} of each command by {program}."
     else:
-        notes[0] += "; redis-benchmark is not on the PATH and was not compared with."
+        notes[0] += "; redis-benchmark is not on the PATH and was not measured."
     return figures, notes
 
 
@@ -122,22 +122,24 @@ def _pipeline(redis: Redis, quotes: list[Quote]) -> None:
 
 
 def _redis_benchmark(program: str, url: str, count: int) -> float:
-    """Seconds that it takes for as many HSET, EXPIRE and PUBLISH, 100 in a pipeline."""
+    """Seconds of redis-benchmark for the same number of HSET, EXPIRE and PUBLISH, 100 in a pipeline."""
     address, timestamp = parse_url(url), rfc3339(EPOCH)
     command = [program, "-s", address["path"], "-a", address["password"], "-P", "100", "-n", str(count), "-r", "100"]
     body = '"payload":{"symbol":"S000","bid":"185.50","ask":"185.52","last":"185.51","volume":"1234567"}'
     total = 0.0
-    for asked in (
+    for request in (
         [*"HSET tool:__rand_int__ bid 185.50 ask 185.52 last 185.51 volume 1234567 timestamp".split(), timestamp],
         ["EXPIRE", "tool:__rand_int__", "60"],
         ["PUBLISH", "tool", f'{{"v":1,"ts":"{timestamp}","seq":1,{body}}}'],
     ):
-        response = subprocess.run([*command, "--csv", *asked], check=True, capture_output=True, text=True, timeout=300)
+        response = subprocess.run(
+            [*command, "--csv", *request], check=True, capture_output=True, text=True, timeout=300
+        )
         total += count / float(re.findall(r'","(\d+\.\d+)"', response.stdout.splitlines()[-1])[0])
     return total
 
 
-def _way(url: str, *, length: float, rounds: int) -> list[Figure]:
+def _latency(url: str, *, length: float, rounds: int) -> list[Figure]:
     ours: dict[int, list[float]] = {50: [], 99: []}
     nothing: dict[int, list[float]] = {50: [], 99: []}
     for number in range(rounds + 1):
@@ -147,7 +149,7 @@ def _way(url: str, *, length: float, rounds: int) -> list[Figure]:
                 for percentile, values in found.items():
                     values.append(statistics.quantiles(delays, n=100)[percentile - 1])
     return [
-        Figure(f"way of a quote at {RATE:,}/s, p{percentile}", ours[percentile], nothing[percentile], None, True)
+        Figure(f"latency of a quote at {RATE:,}/s, p{percentile}", ours[percentile], nothing[percentile], None, True)
         for percentile in ours
     ]
 
@@ -157,8 +159,8 @@ def _delays(url: str, producer: Callable[[str, float], Awaitable[None]], length:
         asyncio.run(_call(producer, url, length))
         with Redis.from_url(url) as redis:
             redis.publish("quotes", "end")
-        said, _ = process.communicate(timeout=30)
-    return [float(line) for line in said.split()]
+        output, _ = process.communicate(timeout=30)
+    return [float(line) for line in output.split()]
 
 
 async def _call(producer: Callable[[str, float], Awaitable[None]], url: str, length: float) -> None:
@@ -178,7 +180,7 @@ def _subscriber(url: str) -> Iterator[subprocess.Popen[str]]:
 
 
 async def _paced(length: float, offer: Callable[[int], Awaitable[None]]) -> None:
-    """Calls at the rate, as evenly as the event loop can."""
+    """Calls ``offer`` at the rate, as evenly as the event loop can."""
     began = time.perf_counter()
     for number in range(int(length * RATE)):
         await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))

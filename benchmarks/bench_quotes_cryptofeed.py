@@ -1,9 +1,9 @@
-"""How many quotes a second Redis takes from us, against the Redis back end of cryptofeed with the same quotes.
+"""Throughput of quotes to Redis, against the Redis back end of cryptofeed with the same quotes.
 
-Ours keeps a hash with a life of 60 seconds, keeps older quotes out, numbers and publishes each; cryptofeed
-appends each to a stream (``TickerStream``) or a sorted set (``TickerRedis``), whichever is faster here. Each is
-given ready-made quotes in one event loop and timed until Redis has all of them. cryptofeed is installed from
-the package index into a virtual environment of this benchmark's own, in a folder that is removed.
+The platform writes a hash that expires after 60 seconds, ignores outdated quotes, and numbers and publishes each
+quote. cryptofeed appends each quote to a stream (``TickerStream``) or a sorted set (``TickerRedis``); the faster of the
+two counts. Each side gets prepared quotes in one event loop and is timed until Redis has all of them. cryptofeed is
+installed from the package index into a separate virtual environment, in a folder that is removed.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ asyncio.run(main())
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     count = 10_000 if given.quick else 200_000
     rounds = given.rounds or (2 if given.quick else 7)
     with tempfile.TemporaryDirectory(prefix="tp-bench-") as folder:
         python = _install(Path(folder))
         if python is None:
-            show("Quotes", [], ["cryptofeed cannot be installed here and was not compared with."])
+            show("Quotes", [], ["cryptofeed cannot be installed here and was not measured."])
             return
         with own_servers() as (settings, _), running_stack(settings) as endpoints:
             ours, theirs = _compare(endpoints.redis_url, python, count, rounds)
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _install(folder: Path) -> Path | None:
-    """The Python that has cryptofeed; None where it cannot be had."""
+    """The path of a Python with cryptofeed; None if it cannot be installed."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "cryptofeed", "redis"]
@@ -103,7 +103,7 @@ async def _write(url: str, quotes: list[Quote]) -> None:
 
 
 def _cryptofeed(redis: Redis, url: str, python: Path, kind: str, count: int) -> float:
-    redis.flushdb()  # its back ends take the same keys for different types
+    redis.flushdb()  # its back ends use the same keys with different types
     command = [python, "-c", CRYPTOFEED, url, kind, str(count)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
     if done.returncode:

@@ -1,9 +1,9 @@
-"""How fast agents' reads are on five million bars, against the best SQL one would write by hand.
+"""Speed of agents' reads on five million bars, against the best hand-written SQL.
 
-Ours is the client: frames in, checked symbols, no knowledge of the tables. The baseline is psycopg on a
-connection that stays open, autocommit, the statement written for this one question, its rows fetched as
-tuples; each way the driver has (prepared or not, text or binary) is tried first and the fastest one taken.
-Run on the embedded PostgreSQL, and on TimescaleDB where ``TEST_TIMESCALE_DSN`` names a server.
+The platform's side is the client: it checks symbols and returns frames. The baseline is psycopg on an open connection
+in autocommit, with a statement written for this read, and its rows fetched as tuples; the fastest of the driver's modes
+(prepared or not, text or binary) counts. It runs on the embedded PostgreSQL, and on TimescaleDB if
+``TEST_TIMESCALE_DSN`` names a server.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Fetch = Callable[[], list[tuple[Any, ...]]]
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     rounds = given.rounds or (5 if given.quick else 200)
     server = os.environ.get("TEST_TIMESCALE_DSN")
@@ -87,7 +87,7 @@ def _measure(title: str, server: str, *, rounds: int, quick: bool) -> None:
 
 
 def _fill(stores: Stores, connection: psycopg.Connection, *, quick: bool) -> int:
-    """Minutes until now and nine years of days, of a hundred symbols."""
+    """Stores minutes up to now and nine years of daily bars, of a hundred symbols."""
     now = utc_now().replace(second=0, microsecond=0)
     sizes = {Timeframe.M1: 2_000 if quick else 46_800, Timeframe.D1: 200 if quick else 3_200}
     for timeframe, count in sizes.items():
@@ -140,7 +140,7 @@ def _compare(platform: Platform, connection: psycopg.Connection, *, rounds: int)
 
 
 def _fastest(connection: psycopg.Connection, statement: str, values: dict[str, Any]) -> Fetch:
-    """The way to run a statement that took least, each tried twenty times, in turns."""
+    """The fastest mode of running a statement; each mode is tried twenty times, in turns."""
 
     def way(*, binary: bool, prepare: bool) -> Fetch:
         cursor = connection.cursor(binary=binary)
@@ -159,7 +159,7 @@ def _seconds(run: Run) -> float:
 
 
 def _agree(frame: object, rows: list[tuple[Any, ...]]) -> None:
-    """Both sides must have read the same rows."""
+    """Ends the benchmark unless both sides have read the same number of rows."""
     if not isinstance(frame, pl.DataFrame) or frame.height != len(rows):
         raise SystemExit(f"the two sides differ: {frame} against {len(rows)} rows")
 

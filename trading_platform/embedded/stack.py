@@ -1,9 +1,9 @@
-"""The stack the platform runs on: which servers there are, started and stopped as they are needed.
+"""The servers of the platform, started and stopped as needed.
 
-:func:`running_stack` is for everything that needs the stores for a while: it attaches to what runs,
-starts what does not, and the last one out stops what was started. :func:`start_stack` and
-:func:`stop_stack` are ``trading-platform up`` and ``down``: from one to the other the servers stay.
-A server named in the settings is used as it is and never started or stopped.
+:func:`running_stack` is for code that needs the stores for a limited time: it attaches to running servers and starts
+the others; the last process to leave stops the embedded servers. :func:`start_stack` and :func:`stop_stack` implement
+``trading-platform up`` and ``down``; between them the servers keep running. A server named in the settings is used as
+it is and never started or stopped.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _Started = TypeVar("_Started")
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the stores answer.
+    """Addresses of the stores.
 
     Attributes:
-        database_url: libpq URL (``postgresql://…``) of the trading database, as the owner of its schema
-            unless DATABASE_URL is a role's; :func:`url_as` makes it a role's.
-        dagster_database_url: SQLAlchemy URL (``postgresql+psycopg2://…``) of Dagster's own database; empty
-            if it is not configured and DATABASE_URL is a role's, which has no business there. The
-            driver is named because a plain ``postgresql://`` means psycopg 3 since SQLAlchemy 2.1, with
-            which Dagster's event notifications fail.
-        redis_url: URL for redis-py; empty if Redis was not asked for.
+        database_url: libpq URL (``postgresql://…``) of the trading database, for the owner of its schema unless
+            the user of DATABASE_URL is a role; :func:`url_as` returns the URL for a role.
+        dagster_database_url: SQLAlchemy URL (``postgresql+psycopg2://…``) of Dagster's own database; empty if it is
+            not configured and the user of DATABASE_URL is a role, which has no access to it. The URL names the
+            driver because a plain ``postgresql://`` means psycopg 3 since SQLAlchemy 2.1, with which Dagster's
+            event notifications fail.
+        redis_url: URL for redis-py; empty if Redis was not requested.
     """
 
     database_url: str
@@ -51,10 +51,10 @@ class Endpoints:
 
 
 def url_as(settings: Settings, endpoints: Endpoints, role: Role) -> str:
-    """The trading database's URL for a process that works as a role.
+    """The trading database's URL for a process in a role.
 
     Raises:
-        ConfigurationError: if DATABASE_URL is another role's.
+        ConfigurationError: if the user of DATABASE_URL is another role.
     """
     password = settings.role_passwords().get(role)
     return as_role(endpoints.database_url, role, password, trusted=settings.database_url is None)
@@ -62,15 +62,15 @@ def url_as(settings: Settings, endpoints: Endpoints, role: Role) -> str:
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """One server as ``status`` shows it.
+    """The status of one server.
 
     Attributes:
         part: ``postgresql`` or ``redis``.
         kind: ``embedded``, or ``external`` for a server named in the settings.
         where: data directory, or host of an external server (never a password).
-        state: ``running``, ``stopped``, or ``external`` (asked of ``doctor``, which connects).
+        state: ``running``, ``stopped``, or ``external`` (not checked here; ``doctor`` connects to it).
         pid: process id of a running embedded server.
-        since: when it started, UTC, ISO 8601.
+        since: start time, UTC, ISO 8601.
     """
 
     part: str
@@ -83,12 +83,12 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """The whole stack.
+    """The status of the whole stack.
 
     Attributes:
         servers: PostgreSQL, then Redis.
-        stays: whether ``up`` asked the embedded servers to stay until ``down``.
-        users: who holds a lease now.
+        stays: whether the embedded servers keep running until ``down``, because of ``up``.
+        users: holders of the present leases.
     """
 
     servers: tuple[ServerStatus, ...]
@@ -96,12 +96,12 @@ class StackStatus:
     users: tuple[Holder, ...]
 
     def as_dict(self) -> dict[str, object]:
-        """JSON-able form."""
+        """The status as a dictionary for JSON."""
         return asdict(self)
 
 
 class Stack:
-    """The stack of one settings object; the module's functions are its public face."""
+    """The stack of one settings object; other modules use this module's functions."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -111,7 +111,7 @@ class Stack:
 
     @property
     def embeds_postgres(self) -> bool:
-        """Whether the trading database, and Dagster's unless it is named, are on the embedded server."""
+        """Whether the trading database, and Dagster's unless configured, are on the embedded server."""
         return self.settings.database_url is None
 
     @property
@@ -120,7 +120,7 @@ class Stack:
         return self.settings.redis_url is None
 
     def start(self, *, need_redis: bool) -> Endpoints:
-        """Attach to or start what is embedded, with its databases. Call it under the guard."""
+        """Attach to or start the embedded servers, with their databases. Call it under the guard."""
         if self.embeds_postgres:
             self.postgres.ensure_running()
         database_url = self._database_url()
@@ -136,7 +136,7 @@ class Stack:
         return Endpoints(database_url, dagster_url, redis_url)
 
     def stop(self) -> tuple[str, ...]:
-        """Stop what is embedded; the names of what was running. Call it under the guard."""
+        """Stop the embedded servers; returns the names of those that were running. Call it under the guard."""
         stopped = []
         if self.redis.running() is not None:
             self.redis.stop()
@@ -147,7 +147,7 @@ class Stack:
         return tuple(stopped)
 
     def stop_if_unused(self) -> None:
-        """Stop what nobody uses and nobody asked to stay. Call it under the guard."""
+        """Stop the servers if no process uses them and they are not to stay. Call it under the guard."""
         self.leases.prune()
         if not self.leases.stays and not self.leases.holders():
             self.stop()
@@ -168,13 +168,13 @@ class Stack:
 
 
 def upgrade_schema(settings: Settings, endpoints: Endpoints) -> tuple[str | None, str]:
-    """Bring the trading database to the newest schema, and give its roles the passwords that are configured.
+    """Upgrade the trading database to the newest schema, and set the configured passwords of its roles.
 
     Returns:
-        The revision before and the one after.
+        The revision before and the revision after.
 
     Raises:
-        ConfigurationError: if DATABASE_URL is not the owner's, or the owner may not do what is due.
+        ConfigurationError: if the user of DATABASE_URL is not the owner, or lacks a right for the upgrade.
     """
     from trading_platform.stores.postgres.database import Database
     from trading_platform.stores.schema import upgrade
@@ -191,18 +191,18 @@ def upgrade_schema(settings: Settings, endpoints: Endpoints) -> tuple[str | None
 
 @contextmanager
 def running_stack(settings: Settings, *, need_redis: bool = True) -> Iterator[Endpoints]:
-    """Use the stack for the length of the block.
+    """Run the stack until the block ends.
 
-    Cheap when the servers run already: a lock, a lease and one query. Safe to call from any number
-    of processes and threads at once, and inside itself.
+    Cheap when the servers are running: a lock, a lease and one query. Can be called from any number of processes and
+    threads at once, and nested.
 
     Args:
-        settings: where the data is, and which servers are not to be embedded.
-        need_redis: False leaves Redis out; ``redis_url`` is then empty unless the settings name one.
+        settings: the data directory, and the addresses of external servers.
+        need_redis: whether Redis is needed; if False, ``redis_url`` is empty unless the settings name one.
 
     Raises:
         ConfigurationError: if the machine or the settings do not allow the servers.
-        StoreUnavailable: if a server does not come up.
+        StoreUnavailable: if a server does not start.
         StoreFull: if the disk is full.
     """
     stack = Stack(settings)
@@ -215,14 +215,14 @@ def running_stack(settings: Settings, *, need_redis: bool = True) -> Iterator[En
 
 @contextmanager
 def running_redis(settings: Settings) -> Iterator[str]:
-    """Use Redis alone for the length of the block, as :func:`running_stack` does; no database is asked for.
+    """Run Redis alone until the block ends, as :func:`running_stack` does, without a database.
 
     Yields:
         URL for redis-py.
 
     Raises:
         ConfigurationError: if the machine does not allow the server.
-        StoreUnavailable: if it does not come up.
+        StoreUnavailable: if it does not start.
         StoreFull: if the disk is full.
     """
     if settings.redis_url is not None:
@@ -240,7 +240,7 @@ def running_redis(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def _held(stack: Stack, start: Callable[[], _Started]) -> Iterator[_Started]:
-    """Keeps what ``start`` gives for the length of the block, by a lease."""
+    """Yields the result of ``start`` and holds a lease until the block ends."""
     with stack.leases.guard():
         lease = stack.leases.take()
         try:
@@ -262,7 +262,7 @@ def start_stack(settings: Settings) -> Endpoints:
     """Start everything and leave it running until :func:`stop_stack`.
 
     Raises:
-        ConfigurationError, StoreUnavailable, StoreFull: as :func:`running_stack`.
+        ConfigurationError, StoreUnavailable, StoreFull: as raised by :func:`running_stack`.
     """
     stack = Stack(settings)
     with stack.leases.guard():
@@ -276,19 +276,19 @@ def start_stack(settings: Settings) -> Endpoints:
 
 
 def stop_stack(settings: Settings, *, force: bool = False, purge: bool = False) -> tuple[str, ...]:
-    """Stop the embedded servers, or let the last of their users stop them.
+    """Stop the embedded servers, or let the last process that uses them stop them.
 
     Args:
-        settings: whose servers.
-        force: stop them although someone uses them.
-        purge: delete their data as well.
+        settings: settings of the servers.
+        force: stop them even if a process uses them.
+        purge: also delete their data.
 
     Returns:
-        The parts that were stopped: of ``postgresql`` and ``redis``. Empty if nothing ran, or if
-        others use the servers and ``force`` is False: they stop when the last of those leaves.
+        The stopped servers: of ``postgresql`` and ``redis``. Empty if none was running, or if processes use the
+        servers and ``force`` is False: the servers then stop when the last of these ends.
 
     Raises:
-        StoreUnavailable: if data is to be deleted while others use it, or a server does not stop.
+        StoreUnavailable: if data is to be deleted while a process uses it, or a server does not stop.
     """
     stack = Stack(settings)
     if not settings.root.exists():
@@ -327,7 +327,7 @@ def stop_unused(settings: Settings) -> None:
 
 
 def stack_status(settings: Settings) -> StackStatus:
-    """What runs and who uses it, without starting or connecting to anything."""
+    """The status of the servers and their users; starts nothing and connects to nothing."""
     stack = Stack(settings)
     postmaster = stack.postgres.running() if stack.embeds_postgres else None
     database = _describe(
@@ -346,10 +346,10 @@ def stack_status(settings: Settings) -> StackStatus:
 
 
 def ensure_database(server_url: str, name: str) -> None:
-    """Make the database ``name`` on that server if it is missing.
+    """Create the database ``name`` on a server if it is missing.
 
     Raises:
-        StoreUnavailable: if the server does not answer.
+        StoreUnavailable: if the server does not respond.
         ConfigurationError: if the user of the URL may not create databases.
     """
     import psycopg
@@ -361,7 +361,7 @@ def ensure_database(server_url: str, name: str) -> None:
                 return
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-        return  # made by another process at the same moment
+        return  # created by another process at the same time
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             f"The database {name!r} does not exist and may not be created.",
@@ -388,11 +388,11 @@ def _describe(part: str, url: str | None, directory: str, process: psutil.Proces
 
 
 def _with_scheme(url: str, scheme: str) -> str:
-    """The same URL under another scheme; a DSN of keywords is refused, because SQLAlchemy cannot read it."""
+    """The same URL with another scheme; a keyword DSN is rejected, because SQLAlchemy cannot read it."""
     parts = urlsplit(url)
     if parts.scheme.partition("+")[0] not in {"postgresql", "postgres"}:
         raise ConfigurationError(
-            "A database's address has the wrong form.",
+            "The address of a database has the wrong form.",
             expected="postgresql://user:password@host:port/database",
             received=f"something that starts with {url.partition(':')[0][:12]!r}",
             remedy="correct DATABASE_URL or DAGSTER_DATABASE_URL",

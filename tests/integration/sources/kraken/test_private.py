@@ -262,7 +262,7 @@ def test_the_command_shows_the_account(ours: Installation) -> None:
     ("variables", "code", "words"),
     [
         ({"KRAKEN_API_KEY": None, "KRAKEN_API_SECRET": None}, 2, "No broker's account is configured."),
-        ({"KRAKEN_API_SECRET": None}, 2, "one part only"),
+        ({"KRAKEN_API_SECRET": None}, 2, "API key is incomplete"),
         ({"KRAKEN_API_SECRET": OTHER_SECRET}, 1, "Invalid signature"),
     ],
 )
