@@ -76,7 +76,12 @@ def test_no_file_of_settings_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_tests_start_in_the_background_ends_on_its_signals() -> None:
     command = ["sh", "-c", 'trap "" INT HUP; exec "$0" -c "$1"', sys.executable, IGNORING]
     found = subprocess.run(
-        command, env=isolated({"PYTHONPATH": str(TESTS / "support")}), capture_output=True, text=True, check=True, timeout=120
+        command,
+        env=isolated({"PYTHONPATH": str(TESTS / "support")}),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert found.stdout.strip() == "['stayed', 'stayed', -2, -1] True"
 

@@ -428,7 +428,7 @@ def test_the_first_failure_is_told_at_once_and_only_once() -> None:
     on_exchange(scenario)
 
 
-@pytest.mark.parametrize(("wait", "refuse"), [(0, 0), (0.2, 0), (20, 0), (10, 1000)])
+@pytest.mark.parametrize(("wait", "reject"), [(0, 0), (0.2, 0), (20, 0), (10, 1000)])
 def test_closing_ends_the_iteration_and_leaves_no_task(wait: float, reject: int) -> None:
     async def scenario(exchange: Exchange) -> None:
         await exchange.break_by(next={"refuse": reject})

@@ -500,7 +500,7 @@ def test_the_asset_asks_yahoo_and_keeps_what_was_imported(
 
 
 def test_the_command_asks_yahoo_where_it_is_allowed_to(client: Platform, command: Command, test_data: Path) -> None:
-    assert "no source of corporate actions" in command("actions", "fetch").text
+    assert "No source has these" in command("actions", "fetch").text
     rows = pl.read_csv(test_data / "daily" / "AAPL_2004-2018_yahoo.csv").tail(20).iter_rows()
     listed = [(datetime.fromisoformat(day).replace(tzinfo=UTC), *prices, float(last)) for day, *prices, _, last in rows]
     with running_yahoo() as yahoo:

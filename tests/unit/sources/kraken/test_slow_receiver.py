@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_kraken_stream import HEARTBEAT, SECOND, SPELLINGS, START, Followed, ack, ids, quote, trade
+from kraken_messages import HEARTBEAT, SECOND, SPELLINGS, START, Followed, ack, ids, quote, trade
 
 from trading_platform.domain.market.bar_builder import BarBuilder, FinalMinutes
 from trading_platform.domain.market.bar_series import Basis
