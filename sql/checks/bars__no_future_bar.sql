@@ -1,7 +1,7 @@
--- Bars whose interval had not ended: calendars[i] has its final bars before final_before[i]; an instrument that left the
--- universe is judged by the present.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, earliest (the least of final_before), present timestamptz,
--- calendars text[], final_before timestamptz[]. Rides on the primary key, which leads with time.
+-- Bars with an interval that has not ended: bars of calendars[i] are final before final_before[i]; for an instrument
+-- outside the universe the current time decides.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, earliest (the minimum of final_before), present timestamptz,
+-- calendars text[], final_before timestamptz[]. Uses the primary key, which leads with time.
 SELECT bar.symbol, bar.time, format('not over before %%s', coalesce(final.before, %(present)s::timestamptz)) AS detail
 FROM {table} AS bar
 LEFT JOIN config.instruments AS instrument ON instrument.symbol = bar.symbol

@@ -1,5 +1,5 @@
--- Bars whose open or close lies outside of low to high. A missing price is the business of bars__positive_prices.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Rides on <table>_symbol_time, or reads the whole table once.
+-- Bars with an open or a close outside low to high. bars__positive_prices checks for missing prices.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Uses <table>_symbol_time, or reads the whole table once.
 SELECT symbol, time,
        format('open %%s, high %%s, low %%s, close %%s',
               trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close)) AS detail

@@ -1,6 +1,6 @@
--- Bars with a price that is missing, not a number or not above zero, or with a volume below zero; an unknown volume is fine.
+-- Bars with a price that is missing, not a number or not above zero, or with a volume below zero; an unknown volume is allowed.
 -- In PostgreSQL NaN is greater than every other number.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Rides on <table>_symbol_time, or reads the whole table once.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Uses <table>_symbol_time, or reads the whole table once.
 SELECT symbol, time,
        format('open %%s, high %%s, low %%s, close %%s, volume %%s',
               trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close), trim_scale(volume)) AS detail

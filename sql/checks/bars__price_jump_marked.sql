@@ -1,7 +1,7 @@
--- Bars marked for review, with the close before them: what a person should look at, unless a split of their day explains
--- all of the move but the share.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, share numeric. Rides on <table>_symbol_time and the
--- primary key of market_data.corporate_actions, one descent a marked bar.
+-- Bars marked for review, with the close before them: for manual review, unless a split on their day explains the move up
+-- to the given share.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, share numeric. Uses <table>_symbol_time and the
+-- primary key of market_data.corporate_actions, one lookup per marked bar.
 SELECT bar.symbol, bar.time,
        format('opened at %%s after a close of %%s', trim_scale(bar.open), trim_scale(before.close)) AS detail
 FROM {table} AS bar

@@ -1,7 +1,7 @@
--- Bars that opened further than the limit from the close before them without being marked for review. As where they
--- are marked, only traded bars are judged: carried prices and repaired bars say already how they came about.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, share numeric. Rides on <table>_symbol_time; the close before
--- the first bar of the window costs one descent a symbol.
+-- Bars that opened further than the limit from the close before them and are not marked for review. As in the marking,
+-- only traded bars are checked: carried prices and repaired bars have a quality of their own.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, share numeric. Uses <table>_symbol_time; the close before
+-- the first bar of the window costs one lookup per symbol.
 SELECT symbol, time,
        format('opened at %%s after a close of %%s', trim_scale(open), trim_scale(before)) AS detail
 FROM (

@@ -1,8 +1,8 @@
--- Bars of which two tiers of one source said different things.
+-- Bars with conflicting versions from one source.
 -- Parameters: symbols varchar[] or NULL for all, start, end timestamptz, timeframe text.
 SELECT symbol, time,
-       format('%%s says %%s; %%s %%s', compared_with, received,
-              CASE WHEN replaced THEN 'it took the place of' ELSE 'kept is' END, stored) AS detail
+       format('%%s has %%s; %%s %%s', compared_with, received,
+              CASE WHEN replaced THEN 'it replaced' ELSE 'kept is' END, stored) AS detail
 FROM market_data.conflicting_versions
 WHERE (%(symbols)s::varchar[] IS NULL OR symbol = ANY(%(symbols)s::varchar[]))
   AND time >= %(start)s AND time < %(end)s AND timeframe = %(timeframe)s

@@ -1,6 +1,6 @@
 -- Daily bars of shares and funds that opened at two thirds of the close before or less, or at half as much again or
--- more, and no split of that date says why.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Rides on bars_1d_symbol_time, one descent a marked bar.
+-- more, without a split on that date that explains it.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Uses bars_1d_symbol_time, one lookup per marked bar.
 SELECT bar.symbol, bar.time,
        format('opened at %%s after a close of %%s: %%s %%%%', trim_scale(bar.open), trim_scale(before.close),
               round(100 * (bar.open / before.close - 1))) AS detail

@@ -1,7 +1,7 @@
--- Splits that the daily bars do not show: from the close before to the first open after, the price moved less like the
--- ratio than like nothing. Such bars are adjusted already, or the split is not one. Small ratios are not judged: any
--- day moves as far.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Rides on bars_1d_symbol_time, two descents a split.
+-- Splits that the daily bars do not show: from the close before to the first open after, the price change is closer to
+-- none than to the ratio. Such bars are adjusted already, or the split did not take place. Small ratios are not checked:
+-- ordinary price changes are as large.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Uses bars_1d_symbol_time, two lookups per split.
 SELECT action.symbol, action.ex_date AS time,
        format('%%s:%%s, but from a close of %%s on %%s to an open of %%s on %%s', action.new_shares, action.old_shares,
               trim_scale(before.close), before.time::date, trim_scale(after.open), after.time::date) AS detail

@@ -1,5 +1,5 @@
--- Actions whose terms cannot be: no ratio or amount above zero, or a dividend of the whole close before it or more.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Rides on bars_1d_symbol_time, one descent a dividend.
+-- Actions with invalid terms: a ratio or amount not above zero, or a dividend of at least the whole close before it.
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Uses bars_1d_symbol_time, one lookup per dividend.
 SELECT action.symbol, action.ex_date AS time,
        CASE WHEN action.kind = 'split' THEN format('a split of %%s:%%s', action.new_shares, action.old_shares)
             ELSE format('a dividend of %%s after a close of %%s', trim_scale(action.amount), trim_scale(before.close)) END AS detail

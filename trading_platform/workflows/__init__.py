@@ -1,4 +1,4 @@
-"""Use cases: what the platform does, without knowing of Dagster or the command line.
+"""Use cases of the platform, independent of Dagster and the command line.
 
-Sources are seen through :class:`trading_platform.sources.base.BarSource`; clock and progress are arguments.
+Sources are accessed through :class:`trading_platform.sources.base.BarSource`; clock and progress are arguments.
 """

@@ -229,7 +229,7 @@ def test_an_empty_scope_says_that_nothing_was_looked_at(definitions: Definitions
     for (asset, check), one in found.items():
         if check != "schema" or asset == "features":
             assert rows_checked(one) == 0
-            assert "nothing was judged" in (one.description or "")
+            assert "nothing was checked" in (one.description or "")
 
 
 def test_intraday_runs_are_scoped_by_month(definitions: Definitions, instance: DagsterInstance) -> None:

@@ -1,9 +1,8 @@
 """Moves months of decisions and system events that are older than a year from the database to the archive.
 
-For each month: its rows are written to a file beside what the file had already, the file is read back
-and held to what the database says of the rows, and only then, in one transaction that first makes sure
-that they are still the same, the rows go. Killed at any moment, the next run goes on: a row may be in
-both places for a while, and is never in neither.
+For each month the rows are added to the month's file, the file is read back and compared with the manifest computed by
+the database, and then one transaction verifies that the rows are unchanged and deletes them. A run that is killed at
+any time is continued by the next: a row may be in both places for a while, but never in neither.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 STAGES = ("written", "verified", "in place", "removed")
-"""What :func:`archive_audit` tells ``progress`` of each month; the last before the transaction is committed."""
+"""Stages that :func:`archive_audit` reports of each month; the last one before the transaction is committed."""
 
 ATTEMPTS = 3
-"""How often a month is taken up anew in a run when rows were added to it meanwhile."""
+"""How often a run tries a month if rows are added to it in the meantime."""
 
 COMPONENT = "archive"
 """The component of the events about archiving: ``month_archived`` (info) and ``archive_failed`` (error)."""
 
 
 class Outcome(StrEnum):
-    """What came of a month."""
+    """Outcome of archiving a month."""
 
     ARCHIVED = "archived"
     EMPTY = "empty"
@@ -49,17 +48,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class MonthReport:
-    """What was done about one month of one table.
+    """Result of archiving one month of one table.
 
     Attributes:
         table: ``decisions`` or ``system_events``.
         month: as ``2024-05``.
         outcome: ``archived``; ``empty``, a partition without rows that was dropped; ``postponed``, left for
-            the next run because somebody held a lock or kept adding rows; ``failed``.
-        rows: how many rows left the database.
-        archived_rows: how many the month's file has now.
+            the next run because another transaction held a lock or kept adding rows; ``failed``.
+        rows: number of rows moved out of the database.
+        archived_rows: number of rows in the month's file.
         size: of that file, in bytes.
-        error: why it failed.
+        error: the error, if it failed.
     """
 
     table: str
@@ -85,10 +84,10 @@ class MonthReport:
 
 @dataclass(frozen=True)
 class ArchiveReport:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
-        partitions_made: names of the partitions made ahead.
+        partitions_made: names of the partitions created ahead.
         months: each month that was due.
     """
 
@@ -102,7 +101,7 @@ class ArchiveReport:
 
 
 def archive_limit(now: datetime) -> datetime:
-    """A month that ends then or earlier is archived: the same day and time of the year before."""
+    """Months that end then or earlier are archived: the same day and time one year before ``now``."""
     try:
         return now.replace(year=now.year - 1)
     except ValueError:  # the 29th of February
@@ -117,20 +116,20 @@ def archive_audit(
     sleep: Sleep = system_sleep,
     progress: Progress = silent,
 ) -> ArchiveReport:
-    """Makes the partitions of the next months, then archives every month that is older than a year.
+    """Creates the partitions of the next months, then archives every month that is older than a year.
 
-    A month that fails stays in the database and is told of by an event; the others are archived
-    nevertheless. Two runs at once work one after the other.
+    A month that fails stays in the database and is logged as a system event; the others are archived
+    nevertheless. Two concurrent runs work one after the other.
 
     Args:
         owner: the database, as the owner of its schema.
-        archive: where to.
-        clock: tells what is older than a year.
+        archive: the archive.
+        clock: determines which months are older than a year.
         sleep: waits between attempts at a lock.
-        progress: told of each month's stages (:data:`STAGES`).
+        progress: receives the stages of each month (:data:`STAGES`).
 
     Raises:
-        StoreUnavailable: if the database goes away.
+        StoreUnavailable: if the database becomes unavailable.
     """
     run = _Run(owner, archive, clock, sleep, progress)
     made = tuple(run.audit.ensure_partitions())
@@ -140,13 +139,13 @@ def archive_audit(
         for table in AuditTable:
             for window in run.source.due(table, limit):
                 months.append(run.month(table, window))
-                if isinstance(months[-1].error, StoreFull):  # so will the next ones be
+                if isinstance(months[-1].error, StoreFull):  # the next months would fail in the same way
                     return ArchiveReport(made, tuple(months))
     return ArchiveReport(made, tuple(months))
 
 
 class _Run:
-    """What the months of a run share."""
+    """State shared by the months of a run."""
 
     def __init__(self, owner: Database, archive: AuditArchive, clock: Clock, sleep: Sleep, progress: Progress) -> None:
         self.audit = AuditStore(owner)
@@ -157,7 +156,7 @@ class _Run:
         self._progress = progress
 
     def month(self, table: AuditTable, window: Window) -> MonthReport:
-        """Archives a month; a failure is told of, not raised."""
+        """Archives a month; a failure is logged and reported, not raised."""
         try:
             self.audit.require_archive(self._archive, table)
             for _ in range(ATTEMPTS):
@@ -203,16 +202,16 @@ class _Run:
             event_type="month_archived",
             severity="info",
             component=COMPONENT,
-            message=f"{rows:,} rows of audit.{stored.table} of {stored.record.month} are in the archive alone now.",
+            message=f"{rows:,} rows of audit.{stored.table} of {stored.record.month} are now in the archive only.",
             metadata={"table": stored.table, "month": stored.record.month, **stored.record.manifest.as_dict()},
         )
 
     def _record_failure(self, table: AuditTable, window: Window, error: StoreError) -> None:
-        with suppress(StoreError):  # the report says it in any case
+        with suppress(StoreError):  # the report contains the error in any case
             self.audit.log(
                 event_type="archive_failed",
                 severity="error",
                 component=COMPONENT,
-                message=f"{month_name(window)} of audit.{table} could not be archived and stays: {error.message}",
+                message=f"{month_name(window)} of audit.{table} could not be archived: {error.message}",
                 metadata={"table": table.value, "month": month_name(window), **error.as_dict()},
             )

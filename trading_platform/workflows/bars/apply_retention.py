@@ -1,7 +1,7 @@
-"""Keeps the tables of bars and indicators to their rules, and says what is overdue.
+"""Applies the retention rules to the tables of bars and indicators, and reports what is overdue.
 
-The rules are those of the document (data-architecture §3.1), in ``config.retention``. With TimescaleDB
-its own policies compress and drop; here they are made what the rules say, and their effect is looked at.
+The rules are in ``config.retention``. With TimescaleDB its policies compress and drop chunks; this workflow brings the
+policies in line with the rules, and verifies their effect.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from trading_platform.stores.trading.outbox import OutboxStore
 
 @dataclass(frozen=True)
 class RetentionReport:
-    """What a run of the lifecycle did.
+    """Result of applying retention.
 
     Attributes:
-        policies: what was changed in TimescaleDB's policies, in words.
-        partitions: how many were made ahead.
-        dropped: partitions that were past their keep.
-        pruned: messages about orders that were told long ago.
-        tables: what each table holds now.
+        policies: changes of TimescaleDB's policies, as text.
+        partitions: number of partitions created ahead.
+        dropped: the dropped partitions.
+        pruned: number of deleted outbox messages that were published long ago.
+        tables: state of each table afterwards.
     """
 
     policies: tuple[str, ...]
@@ -36,10 +36,10 @@ class RetentionReport:
 
 
 def apply_retention(stores: Stores, *, clock: Clock) -> RetentionReport:
-    """Does what is due: partitions ahead, the hours of new minutes, and only then what is past its keep.
+    """Does the work that is due: partitions ahead, the hours of new minutes, and only then expired partitions.
 
     Raises:
-        ConfigurationError: where only a role is configured; tables are their owner's to change.
+        ConfigurationError: if only a role is configured; only the owner may change tables.
     """
     present = clock()
     policies = stores.retention.ensure_policies()
@@ -52,12 +52,12 @@ def apply_retention(stores: Stores, *, clock: Clock) -> RetentionReport:
 
 
 def overdue(tables: Sequence[TableStatus], *, clock: Clock) -> list[str]:
-    """What should have been done by now and was not, in words; empty where all is well."""
+    """Texts about overdue work; empty if there is none."""
     found = []
     for table in tables:
         if table.overdue:
             rule = f"kept {table.keep or 'for ever'}, compressed after {table.compress_after}"
-            found.append(f"{table.table} has {table.overdue} chunks past their time ({rule})")
+            found.append(f"{table.table} has {table.overdue} overdue chunks ({rule})")
         if table.compressed is None and (table.newest_end is None or table.newest_end < clock() + timedelta(days=1)):
             found.append(f"{table.table} has no partition for tomorrow")
     return found

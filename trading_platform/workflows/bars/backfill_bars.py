@@ -1,8 +1,8 @@
-"""Brings bars into the database: what the calendar expects, minus what sources have answered for.
+"""Backfills bars: requests the time that the calendar expects, minus coverage, and stores the responses.
 
-A timeframe a source does not have is rolled up from the stored 1m bars
-(:mod:`trading_platform.workflows.bars.roll_up_bars`). Each request is committed whole, bars, coverage
-and quarantine together, so that interrupting and running again gives the rows of an undisturbed run.
+A timeframe that a source does not offer is rolled up from the stored 1m bars
+(:mod:`trading_platform.workflows.bars.roll_up_bars`). Bars, coverage and quarantine of a request are committed
+together, so that an interrupted and repeated run gives the same rows as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.progress import Progress, silent
 
 Sources = Mapping[str, BarSource]
-"""The sources there are, by the name an instrument gives as its source."""
+"""The configured sources, by the name that instruments give as their source."""
 
 
 class Repairs(Enum):
-    """Which bars of an answer are marked ``repaired``: none, those that were not there, or changed ones, too."""
+    """Which bars of a response are marked ``repaired``: none, new ones, or new and changed ones."""
 
     NOTHING = auto()
     NEW = auto()
@@ -43,7 +43,7 @@ class Repairs(Enum):
 
 @dataclass(frozen=True)
 class Failure:
-    """A symbol whose bars could not all be had, and why; its siblings are not touched by it."""
+    """A symbol with failed requests, and the error; other symbols are not affected."""
 
     symbol: str
     error: SourceError | InvalidRequest | ConfigurationError
@@ -51,7 +51,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class BackfillReport:
-    """What a backfill found and did, an account for each symbol and partition."""
+    """Result of a backfill, with the coverage count of each symbol and partition."""
 
     timeframe: Timeframe
     accounts: tuple[CoverageCount, ...]
@@ -61,10 +61,10 @@ class BackfillReport:
 
 
 def source_of(sources: Sources, instrument: Instrument) -> BarSource:
-    """The source an instrument names.
+    """The source of an instrument.
 
     Raises:
-        ConfigurationError: if there is no such source.
+        ConfigurationError: if the source does not exist or is not configured.
     """
     try:
         return sources[instrument.source]
@@ -72,13 +72,13 @@ def source_of(sources: Sources, instrument: Instrument) -> BarSource:
         setting = NEEDS_SETTING.get(instrument.source)
         if setting is not None:
             raise ConfigurationError(
-                f"{instrument.symbol} wants its bars from {instrument.source}, which is not configured.",
+                f"{instrument.symbol} takes its bars from {instrument.source}, which is not configured.",
                 expected=f"{setting} set in the environment or in .env",
                 received="nothing",
                 remedy=f"set {setting} (.env.example explains it), or give the instrument another source",
             ) from None
         raise ConfigurationError(
-            f"{instrument.symbol} wants its bars from a source there is not.",
+            f"{instrument.symbol} takes its bars from an unknown source.",
             expected=f"one of {', '.join(sorted(sources))}",
             received=instrument.source,
             remedy=f"`trading-platform instruments add {instrument.symbol} --source …` changes it",
@@ -86,7 +86,7 @@ def source_of(sources: Sources, instrument: Instrument) -> BarSource:
 
 
 def is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
-    """Whether these bars come from the stored 1m bars, because the source has none of that length."""
+    """Whether these bars are rolled up from the stored 1m bars, because the source does not offer the timeframe."""
     return timeframe is not Timeframe.M1 and not source_of(sources, instrument).available_history(instrument, timeframe)
 
 
@@ -101,20 +101,20 @@ def backfill_bars(
     force: bool = False,
     progress: Progress = silent,
 ) -> BackfillReport:
-    """Brings the bars of some symbols and partitions to what their sources have.
+    """Fetches the missing bars of some symbols and partitions from their sources.
 
     Args:
-        stores: where to.
-        sources: where from.
-        instruments: whose bars.
-        timeframe: their length.
+        stores: the stores to write to.
+        sources: the configured sources.
+        instruments: the instruments.
+        timeframe: length of the bars.
         partitions: disjoint whole partitions, in order.
-        clock: tells which bars are final.
-        force: ask for everything anew, whatever was answered before.
-        progress: told after each symbol.
+        clock: determines which bars are final.
+        force: request everything again, regardless of coverage.
+        progress: receives a report after each symbol.
 
     Returns:
-        The accounts, and the symbols that failed; those that did not are stored all the same.
+        The coverage counts, and the symbols that failed; the others are stored nevertheless.
     """
     failures: list[Failure] = []
     changed: set[str] = set()
@@ -144,27 +144,27 @@ def backfill_bars(
 def missing_windows(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
 ) -> list[Window]:
-    """What of a window the source could be asked for and has not answered yet; what was dropped since, it has."""
-    known = stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ())
+    """The parts of a window in the source's available history without an answer; dropped bars count as answered."""
+    settled = stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ())
     return [
         missing
         for part in within(source.available_history(instrument, timeframe), window)
-        for missing in part.subtract(known)
+        for missing in part.subtract(settled)
     ]
 
 
 def repair_window(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window, clock: Clock
 ) -> list[bool]:
-    """Asks for what of a window the source has not answered yet, whether it offers to reach that far or not.
+    """Requests the parts of a window that the source has not answered for, even beyond its available history.
 
-    What is stored there gives way to the answer; bars that were not there before are marked ``repaired``.
+    The responses replace stored bars; bars that were not stored before are marked ``repaired``.
 
     Returns:
-        One entry a request: whether it changed anything.
+        One entry per request: whether it changed anything.
 
     Raises:
-        SourceError: if nothing could be had; that is on record, and what was had before stays.
+        SourceError: if a request failed; the failure is recorded, and earlier responses stay stored.
     """
     return [
         changed
@@ -177,7 +177,7 @@ def repair_window(
 def unanswered(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
 ) -> list[Window]:
-    """What of a window the source has not answered for; what was dropped since, it has."""
+    """The parts of a window that the source has not answered for; dropped bars count as answered."""
     return window.subtract(stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ()))
 
 
@@ -191,18 +191,18 @@ def fill_window(
     *,
     confirms: Sequence[Window] = (),
 ) -> list[bool]:
-    """As :func:`repair_window`, for all of the window, whatever the source has answered before.
+    """As :func:`repair_window`, for the whole window, regardless of coverage.
 
-    Bars that were there with other values are marked, too: somebody has changed them.
+    Bars that were stored with other values are marked ``repaired``, too: they had been modified.
 
     Args:
-        stores: where to.
-        source: where from.
-        instrument: whose bars.
-        timeframe: their length.
-        window: what to ask for.
-        clock: tells when it was asked.
-        confirms: where the source is believed if it says again that there was nothing.
+        stores: the stores to write to.
+        source: the source.
+        instrument: the instrument.
+        timeframe: length of the bars.
+        window: the window to request.
+        clock: source of the time of the request.
+        confirms: windows in which an empty response counts as the confirmation of an earlier one.
     """
     changes: list[bool] = []
     for request in _cut(window, source.longest_request(timeframe)):
@@ -228,7 +228,7 @@ def _fetch(
     force: bool,
     progress: Progress,
 ) -> list[bool]:
-    """Asks for what is missing; one entry a request: whether it changed anything."""
+    """Requests missing bars; returns one entry per request: whether it changed anything."""
     changes: list[bool] = []
     for window in Window.merge(_closed(instrument, timeframe, partitions, clock)):
         if force:
@@ -253,19 +253,19 @@ def _fetch_one(
     confirms: Sequence[Window] = (),
     progress: Progress = silent,
 ) -> list[bool]:
-    """Asks for a window and commits each answer as it comes; one entry an answer: whether it changed anything."""
+    """Requests a window and commits each page as it arrives; returns for each page whether it changed anything."""
     symbol, asked_at = instrument.symbol, clock()
     changes: list[bool] = []
     left = window
     try:
-        for response in _answers(stores, source, instrument, timeframe, window):
-            told = _told(response, left) if isinstance(source, PagedSource) else left
+        for response in _responses(stores, source, instrument, timeframe, window):
+            page = _page_window(response, left) if isinstance(source, PagedSource) else left
             suspect = suspect_windows(stores, source, instrument, timeframe, response, confirms=confirms)
             changed = store_response(
-                stores, source.name, instrument, timeframe, told, response, asked_at, repairs=repairs, suspect=suspect
+                stores, source.name, instrument, timeframe, page, response, asked_at, repairs=repairs, suspect=suspect
             )
             changes.append(changed)
-            done = told.end if response.answered else left.start
+            done = page.end if response.answered else left.start
             left, asked_at = Window(done, window.end) if done < window.end else left, clock()
             length = timeframe.duration
             progress(f"{symbol} {timeframe}", (done - window.start) // length, (window.end - window.start) // length)
@@ -277,7 +277,7 @@ def _fetch_one(
     return changes
 
 
-def _answers(
+def _responses(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
 ) -> Iterable[BarResponse]:
     if not isinstance(source, PagedSource):
@@ -286,8 +286,8 @@ def _answers(
     return source.bars_in_parts(instrument, timeframe, window, resume)
 
 
-def _told(response: BarResponse, left: Window) -> Window:
-    """The part of what is ``left`` that a piece tells of: up to the end of what it answers."""
+def _page_window(response: BarResponse, left: Window) -> Window:
+    """The part of ``left`` that a page covers: up to the end of its answer."""
     end = response.answered[-1].end if response.answered else left.end
     return Window(left.start, end)
 
@@ -304,18 +304,18 @@ def store_response(
     repairs: Repairs = Repairs.NOTHING,
     suspect: Sequence[Window] = (),
 ) -> bool:
-    """Commits what a source answered: bars, coverage and refused rows, together or not at all.
+    """Commits a response of a source: bars, coverage and rejected rows, together or not at all.
 
     Args:
-        stores: where to.
+        stores: the stores to write to.
         source: name of the source.
-        instrument: whose bars.
-        timeframe: their length.
-        window: what the source was asked for.
-        response: what it said.
-        asked_at: when it was asked.
+        instrument: the instrument.
+        timeframe: length of the bars.
+        window: the requested window.
+        response: the response.
+        asked_at: time of the request.
         repairs: which bars to mark ``repaired``.
-        suspect: what of the answer is not believed yet
+        suspect: windows of the response that are pending confirmation
             (:func:`~trading_platform.workflows.bars.confirm_empty_responses.suspect_windows`): nothing is stored or
             deleted there.
 
@@ -323,11 +323,11 @@ def store_response(
         Whether any bar changed.
     """
     symbol = instrument.symbol
-    believed = [part for window in Window.merge(response.answered) for part in window.subtract(suspect)]
+    accepted = [part for window in Window.merge(response.answered) for part in window.subtract(suspect)]
     stores.bars.prepare(timeframe, response.bars)
     with stores.database.begin() as connection:
         changed = False
-        for part in believed:
+        for part in accepted:
             before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
             bars = response.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
             if repairs is not Repairs.NOTHING:
@@ -346,10 +346,10 @@ def store_response(
         if changed:
             stores.conflicting_versions.withdraw(connection, symbol, timeframe, source, response.answered)
         for version in response.second_versions:
-            _, gave_way = reconcile_versions(
+            _, replaced = reconcile_versions(
                 stores, connection, version, instrument, timeframe, source=source, origin=response.origin, now=asked_at
             )
-            changed |= gave_way
+            changed |= replaced
         if response.resume is not None:
             stores.checkpoints.save(connection, symbol, timeframe, source, response.resume, asked_at)
             if not response.answered:
@@ -369,19 +369,19 @@ def store_response(
                 changed=changed,
                 note=response.note,
             ),
-            believed,
+            accepted,
             suspect,
         )
     return changed
 
 
 def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame, *, changed: bool) -> pl.DataFrame:
-    """The same bars, those that trades made and that are not stored, or only by a repair, marked ``repaired``.
+    """Marks as ``repaired`` the bars with trades that are not stored, or are stored as ``repaired`` already.
 
     Args:
-        bars: what was answered.
-        stored: what is there.
-        changed: mark those, too, that are stored with other values.
+        bars: the bars of the response.
+        stored: the stored bars.
+        changed: also mark bars that are stored with other values.
     """
     key = ["time", *PRICES, "volume"] if changed else ["time"]
     seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select(*key, seen=pl.lit(value=True))

@@ -1,7 +1,8 @@
-"""Which part of a source's answer to believe, and which to have confirmed first.
+"""Determines which empty parts of a response are accepted, and which have to be confirmed first.
 
-The rule is :mod:`trading_platform.domain.quality.inactivity`; here the instrument's habits are read. Silence is also a
-stretch of bars marked ``no_trade``: a source that fills quiet minutes from the last price says nothing in them either.
+The rule is in :mod:`trading_platform.domain.quality.inactivity`; this module reads the instrument's usual activity. An
+interval of bars marked ``no_trade`` counts as empty: a source that fills minutes without trades from the last price
+reports no trades in them either.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ def suspect_windows(
     *,
     confirms: Sequence[Window] = (),
 ) -> list[Window]:
-    """The windows in which an answer says that there was nothing, and is not believed yet.
+    """The empty windows of a response that are pending confirmation.
 
-    What the source said before is confirmed by saying it again, and what is asked as a confirmation is one; but
-    never where bars are stored that trades made: nobody's silence takes them away. Imported files of intraday
-    bars are believed, because their source has rules of its own for what a recording proves.
+    A second empty response of the same source confirms the first, and so does a request made as a confirmation, but
+    never where bars with trades are stored: an empty response does not delete them. Imported files of intraday bars
+    are accepted, because their source has its own rules for the coverage of a recording.
 
     Args:
-        stores: the instrument's habits.
-        source: who answered.
-        instrument: whose bars.
-        timeframe: their length.
-        response: what it said.
-        confirms: where this answer is asked for as a confirmation.
+        stores: source of the instrument's usual activity.
+        source: source of the response.
+        instrument: the instrument.
+        timeframe: length of the bars.
+        response: the response.
+        confirms: windows in which this response was requested as a confirmation.
     """
     if is_recorded(source) and timeframe.is_intraday:
         return []
@@ -55,32 +56,32 @@ def suspect_windows(
     found: list[Window] = []
     for part in Window.merge(response.answered):
         slots = expected_times(instrument.calendar, timeframe, part)
-        traded = _said(stores, instrument, timeframe, response, part)
+        traded = _active_times(stores, instrument, timeframe, response, part)
         if longest_inactivity(slots, traded) <= ALWAYS_USUAL[timeframe]:
             continue
-        known = pl.concat([stores.bars.traded_before(symbol, timeframe, part.start, HISTORY), traded])
-        if known.is_empty():
+        history = pl.concat([stores.bars.traded_before(symbol, timeframe, part.start, HISTORY), traded])
+        if history.is_empty():
             continue
-        over = expected_times(instrument.calendar, timeframe, Window(known[0], part.end))
-        usual = usual_inactivity(known, over)
-        found += suspect_silences(timeframe, slots, traded, since=known[0], usual=usual)
+        over = expected_times(instrument.calendar, timeframe, Window(history[0], part.end))
+        usual = usual_inactivity(history, over)
+        found += suspect_silences(timeframe, slots, traded, since=history[0], usual=usual)
     if not found:
         return []
-    said_before = stores.coverage.answered(symbol, timeframe).get(source.name, [])
+    answered_before = stores.coverage.answered(symbol, timeframe).get(source.name, [])
     suspect = []
     for window in found:
         stored = stores.bars.read([symbol], timeframe, window)
         if stored.filter(pl.col("quality") != Quality.NO_TRADE.value).height:
             suspect.append(window)
         else:
-            suspect += window.subtract([*said_before, *confirms])
+            suspect += window.subtract([*answered_before, *confirms])
     return suspect
 
 
-def _said(
+def _active_times(
     stores: Stores, instrument: Instrument, timeframe: Timeframe, response: BarResponse, part: Window
 ) -> pl.Series:
-    """Where somebody said something: bars that trades made, rows that were refused now or before, holidays."""
+    """Times that do not count as empty: bars with trades, rows rejected now or before, holidays."""
     symbol = instrument.symbol
     bars = response.bars.filter(pl.col("quality") != Quality.NO_TRADE.value)["time"]
     rejected = response.rejected["time"].drop_nulls().cast(TIME)

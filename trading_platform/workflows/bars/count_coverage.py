@@ -1,7 +1,7 @@
-"""Accounts for stored bars, many symbols at once: what was expected, and what became of it.
+"""Counts expected bars by their state, for many symbols at once: stored, confirmed empty, rejected, missing.
 
-The reckoning is :func:`trading_platform.domain.quality.completeness.count_by_partition`; here what it needs is read.
-Backfills report it, ``trading-platform coverage`` shows it, the check ``completeness`` judges it.
+:func:`trading_platform.domain.quality.completeness.count_by_partition` does the count; this module reads its input.
+Backfills report it, ``trading-platform coverage`` shows it, the check ``completeness`` evaluates it.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ def count_coverage(
     *,
     clock: Clock,
 ) -> Iterator[CoverageCount]:
-    """Accounts for the bars of some symbols, from what is stored now, symbol by symbol.
+    """Counts the expected bars of some symbols by their current state, symbol by symbol.
 
     Args:
-        stores: what there is.
-        sources: what can be had.
-        instruments: whose bars.
-        timeframe: their length.
-        windows: for each symbol the partitions to account for, disjoint and in order; what of them
-            has not closed yet is left out.
-        clock: tells what has closed.
+        stores: the stores to read.
+        sources: the configured sources.
+        instruments: the instruments.
+        timeframe: length of the bars.
+        windows: for each symbol the partitions to count, disjoint and in order; time that has not closed yet is
+            left out.
+        clock: determines what has closed.
 
     Yields:
-        One account a symbol and window, in the order of ``instruments``.
+        One count per symbol and window, in the order of ``instruments``.
     """
     closed = {
         instrument.symbol: _closed(instrument, timeframe, windows.get(instrument.symbol, ()), clock)
         for instrument in instruments
     }
-    known = [instrument for instrument in instruments if closed[instrument.symbol]]
-    for batch in _batches(known, timeframe, closed):
-        yield from _account_batch(stores, sources, batch, timeframe, closed, clock)
+    counted = [instrument for instrument in instruments if closed[instrument.symbol]]
+    for batch in _batches(counted, timeframe, closed):
+        yield from _count_batch(stores, sources, batch, timeframe, closed, clock)
 
 
 def pending_windows(
     stores: Stores, sources: Mapping[str, BarSource], symbols: Sequence[str], timeframe: Timeframe, clock: Clock
 ) -> dict[str, list[Window]]:
-    """For each symbol the windows in which a source's word that there was nothing waits for its confirmation.
+    """For each symbol, the windows with an empty response that is pending confirmation.
 
-    What an imported file leaves out waits for none: it is missing.
+    Times that an imported file leaves out are not among them: they are missing.
     """
     found: dict[str, list[Window]] = {}
     for each in stores.coverage.pending_confirmation(symbols, timeframe, clock()):
@@ -71,7 +71,7 @@ def pending_windows(
 
 
 def within(windows: Iterable[Window], whole: Window) -> list[Window]:
-    """The parts of some windows that lie in another."""
+    """The parts of some windows that lie in another one."""
     return [part for window in windows if (part := window.intersect(whole))]
 
 
@@ -97,7 +97,7 @@ def _batches(
         yield batch
 
 
-def _account_batch(
+def _count_batch(
     stores: Stores,
     sources: Mapping[str, BarSource],
     instruments: Sequence[Instrument],

@@ -1,4 +1,4 @@
-"""How much of what the calendars expect is accounted for, as maps of symbol by month or year."""
+"""Heat maps of coverage: the covered share of the expected bars, by symbol and month or year."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from trading_platform.workflows.bars.count_coverage import count_coverage, withi
 def coverage_maps(
     stores: Stores, sources: Sources, instruments: Sequence[Instrument], *, clock: Clock
 ) -> dict[tuple[str, str], str]:
-    """A map a timeframe that anything is known of, in Markdown, by timeframe and unit of its columns.
+    """One map in Markdown for each timeframe with data, by timeframe and unit of its columns.
 
-    A cell is the share of the expected bars that are stored, refused or proven empty; what is missing or not
-    confirmed lowers it.
+    A cell is the share of the expected bars that are stored, rejected or confirmed empty; missing bars and those
+    pending confirmation lower it.
     """
     drawn = {}
     for timeframe in Timeframe:
@@ -29,8 +29,8 @@ def coverage_maps(
         for account in count_coverage(stores, sources, instruments, timeframe, windows, clock=clock):
             if account.expected:
                 name = f"{account.window.start:%Y-%m}" if timeframe.is_intraday else f"{account.window.start:%Y}"
-                lacking = account.missing + account.pending_confirmation
-                shares.setdefault(account.symbol, {})[name] = 1 - lacking / account.expected
+                uncovered = account.missing + account.pending_confirmation
+                shares.setdefault(account.symbol, {})[name] = 1 - uncovered / account.expected
         if shares:
             drawn[timeframe.value, "month" if timeframe.is_intraday else "year"] = heat_map(shares)
     return drawn
@@ -39,7 +39,7 @@ def coverage_maps(
 def _windows(
     stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, clock: Clock
 ) -> dict[str, list[Window]]:
-    """For each symbol the partitions from the first to the last moment of which anything is known."""
+    """For each symbol, the partitions from the first to the last request, coverage or stored bar."""
     now = clock()
     spans = CheckStore(stores.database).known_spans([each.symbol for each in instruments], timeframe)
     found = {}

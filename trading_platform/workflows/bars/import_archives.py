@@ -1,8 +1,8 @@
-"""The part of ``trading-platform import`` that takes Kraken's bulk archives: members into the landing area.
+"""Imports Kraken's bulk archives for ``trading-platform import``: their members go to the landing area.
 
-A member is landed whole or not at all, in pieces, so that memory does not grow with it. Where bars of the
-same time are stored already, the two are compared (:mod:`trading_platform.workflows.bars.reconcile_sources`). Other
-files are the business of :mod:`trading_platform.workflows.bars.import_files`, whose report these members join.
+A member is landed completely or not at all, in chunks, so that memory does not grow with its size. Where bars of the
+same time are stored already, the two versions are compared (:mod:`trading_platform.workflows.bars.reconcile_sources`).
+:mod:`trading_platform.workflows.bars.import_files` imports other files and defines the report.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ def import_archives(
     progress: Progress = silent,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> list[ImportedFile]:
-    """Imports archives one after the other; doing it again changes nothing, and goes on where one was interrupted.
+    """Imports archives one after the other; repeating it changes nothing, and continues an interrupted import.
 
     Args:
-        paths: ZIPs as Kraken gives them, or files out of them.
-        symbol: whose bars; None: those of every instrument whose source is Kraken.
+        paths: ZIP files from Kraken, or files extracted from them.
+        symbol: symbol to import; None: all instruments with the source Kraken.
         timeframe: 1m or 1d only; None: both.
-        archive: where they are kept.
+        archive: the landing areas of the archives.
         stores: the universe, the quarantine, and the bars to compare with.
-        clock: the present.
-        progress: is told how far a member is.
-        chunk_bytes: how much of a member is read at once.
+        clock: source of the current time.
+        progress: receives the progress within a member.
+        chunk_bytes: how many bytes of a member are read at once.
 
     Raises:
-        InvalidRequest: if no instrument could take such bars, or a file does not exist.
-        StoreError: if a store fails; the members before that one were imported.
+        InvalidRequest: if no instrument can take such bars, or a file does not exist.
+        StoreError: if a store fails; the members before are imported.
     """
     wanted = _wanted(stores, symbol)
     found: list[ImportedFile] = []
@@ -84,7 +84,7 @@ def _wanted(stores: Stores, symbol: str | None) -> dict[str, Instrument]:
         wanted = {name: instrument for name, instrument in universe.items() if instrument.source == SOURCE}
         if not wanted:
             raise InvalidRequest(
-                "No instrument takes its bars from Kraken, so none of an archive is wanted.",
+                "No instrument takes its bars from Kraken, so there is nothing to import from an archive.",
                 expected=f"an instrument of source {SOURCE}, or --symbol",
                 remedy="`trading-platform instruments add BTCUSD --source kraken`, or import with --symbol BTCUSD",
             )
@@ -92,7 +92,7 @@ def _wanted(stores: Stores, symbol: str | None) -> dict[str, Instrument]:
     instrument = universe.get(symbol) or guess_instrument(symbol, SOURCE)
     if instrument.source != SOURCE:
         raise InvalidRequest(
-            f"{symbol} takes its bars from another source, which would not be asked for these.",
+            f"{symbol} takes its bars from another source, so bars from Kraken would not be used.",
             expected=f"an instrument of source {SOURCE}",
             received=f"{symbol} of source {instrument.source}",
             remedy=f"`trading-platform instruments add {symbol} --source {SOURCE}` changes it",
@@ -103,7 +103,7 @@ def _wanted(stores: Stores, symbol: str | None) -> dict[str, Instrument]:
 def _absent(
     path: Path, members: Sequence[ArchiveMember], wanted: Mapping[str, Instrument], *, explicit: bool
 ) -> list[ImportedFile]:
-    """Wanted symbols that the archive does not have, and those it has no minutes of."""
+    """Requested symbols that the archive does not have, and those without minutes in it."""
     found = []
     pairs = len({member.symbol for member in members})
     for symbol in wanted:
@@ -120,8 +120,8 @@ def _absent(
 
 
 @dataclass
-class _Tally:
-    """What the pieces of a member add up to."""
+class _Totals:
+    """Totals over the chunks of a member."""
 
     rows: int = 0
     accepted: int = 0
@@ -156,33 +156,33 @@ def _import_member(
     area, symbol, timeframe = archive.areas[member.kind], member.symbol, _timeframe(member)
     try:
         sha256 = hash_of(member)
-        known = area.has_all(sha256=sha256, symbol=symbol, timeframe=timeframe)
-        manifest = _Tally() if known else _land(member, sha256, area, stores, clock, progress, chunk_bytes)
+        landed = area.has_all(sha256=sha256, symbol=symbol, timeframe=timeframe)
+        totals = _Totals() if landed else _land(member, sha256, area, stores, clock, progress, chunk_bytes)
     except FileRejected as rejection:
         return _rejected(stores, member.origin, rejection, symbol, timeframe)
-    registered = bool(manifest.bars) and stores.instruments.get(symbol) is None
+    registered = bool(totals.bars) and stores.instruments.get(symbol) is None
     if registered:
         stores.instruments.add(instrument)
     spans = Window.merge(file.span for file in area.files(symbol, timeframe) if file.path.name.startswith(sha256))
     compared, different = _compare(member, instrument, archive, stores, spans, clock)
-    if known:
+    if landed:
         file = _empty(member.origin, ImportStatus.UNCHANGED, symbol, "nothing to do", timeframe)
         return replace(file, compared=compared, different=different)
     return ImportedFile(
         origin=member.origin,
-        status=ImportStatus.IMPORTED if manifest.bars else ImportStatus.REJECTED,
+        status=ImportStatus.IMPORTED if totals.bars else ImportStatus.REJECTED,
         format=f"kraken {member.kind}",
         symbol=symbol,
         timeframe=timeframe.value,
-        rows=manifest.rows,
-        accepted=manifest.accepted,
-        quarantined=sum(manifest.reasons.values()),
-        bars=manifest.bars,
-        start=manifest.start,
-        end=manifest.end,
-        assumption=manifest.assumption,
-        reasons=manifest.reasons,
-        detail=manifest.detail,
+        rows=totals.rows,
+        accepted=totals.accepted,
+        quarantined=sum(totals.reasons.values()),
+        bars=totals.bars,
+        start=totals.start,
+        end=totals.end,
+        assumption=totals.assumption,
+        reasons=totals.reasons,
+        detail=totals.detail,
         registered=registered,
         compared=compared,
         different=different,
@@ -191,7 +191,7 @@ def _import_member(
 
 def _timeframe(member: ArchiveMember) -> Timeframe:
     if member.timeframe is None:
-        raise ValueError(f"{member.origin} has bars of a length that is not taken from archives")
+        raise ValueError(f"{member.origin} has bars of a timeframe that is not imported from archives")
     return member.timeframe
 
 
@@ -203,18 +203,18 @@ def _land(
     clock: Clock,
     progress: Progress,
     chunk_bytes: int,
-) -> _Tally:
-    """Keeps the pieces of a member, which are seen once all of them are there."""
-    timeframe, manifest, number = _timeframe(member), _Tally(), 0
+) -> _Totals:
+    """Lands the chunks of a member; they become visible once all of them are stored."""
+    timeframe, totals, number = _timeframe(member), _Totals(), 0
     label, total = f"{Path(member.name or member.path).name} (MB)", max(member.size // _MEGABYTE, 1)
 
-    def told(read: int) -> None:
+    def report(read: int) -> None:
         progress(label, min(read // _MEGABYTE, total), total)
 
     area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)  # of an import that was interrupted
     try:
-        for reading in read_member(member, clock(), chunk_bytes=chunk_bytes, told=told):
-            manifest.add(reading)
+        for reading in read_member(member, clock(), chunk_bytes=chunk_bytes, told=report):
+            totals.add(reading)
             stores.quarantine.record(
                 reading.rejected, source=SOURCE, symbol=member.symbol, timeframe=timeframe.value, origin=member.origin
             )
@@ -234,8 +234,8 @@ def _land(
     except FileRejected:
         area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
         raise
-    told(member.size)
-    return manifest
+    report(member.size)
+    return totals
 
 
 def _compare(
@@ -246,10 +246,10 @@ def _compare(
     spans: Sequence[Window],
     clock: Clock,
 ) -> tuple[int, int]:
-    """Holds a landed member against the bars that Kraken gave for the same time before: how many, how many differ."""
+    """Compares a landed member with the stored bars from Kraken: number of bars compared, and how many differ."""
     timeframe, compared, different = _timeframe(member), 0, 0
-    known = stores.coverage.answered(member.symbol, timeframe).get(SOURCE, [])
-    for window in (part for span in spans for part in within(known, span)):
+    answered = stores.coverage.answered(member.symbol, timeframe).get(SOURCE, [])
+    for window in (part for span in spans for part in within(answered, span)):
         for partition in partition_windows(timeframe, window):
             part = partition.intersect(window)
             if part is None:
@@ -269,7 +269,7 @@ def _compare(
 def _rejected(
     stores: Stores, origin: str, rejection: FileRejected, symbol: str | None, timeframe: Timeframe | None
 ) -> ImportedFile:
-    """A member of which nothing is kept; it is in the quarantine as a whole."""
+    """Quarantines a whole member and reports it as rejected; none of its bars are kept."""
     row = {
         "line": [None], "time": [None], "reason": [rejection.reason.value], "detail": [rejection.detail],
         "record": [None], "row_count": [max(rejection.rows, 1)],

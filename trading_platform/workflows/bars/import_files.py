@@ -1,6 +1,6 @@
-"""The use case behind ``trading-platform import``: files into the landing area, refused rows into the quarantine.
+"""The use case of ``trading-platform import``: files go to the landing area, rejected rows to the quarantine.
 
-Nothing goes into the tables of bars here; a backfill does that, reading the landing area through
+The tables of bars are not written here; a backfill does that, from the landing area through
 :class:`trading_platform.sources.files.source.FileSource`.
 """
 
@@ -26,10 +26,10 @@ from trading_platform.workflows.progress import Progress, silent
 
 
 class Landing(Protocol):
-    """Keeps accepted bars."""
+    """Stores accepted bars."""
 
     def has(self, *, sha256: str, symbol: str, timeframe: Timeframe, options: str) -> bool:
-        """Whether it has the bars of a content, read with these options."""
+        """Whether the bars of a content, read with these options, are stored."""
 
     def keep(
         self,
@@ -42,37 +42,37 @@ class Landing(Protocol):
         options: str,
         clock: Clock,
     ) -> Kept:
-        """Keeps the bars of a content, unless it has them already."""
+        """Stores the bars of a content, unless they are stored already."""
 
 
 class Quarantine(Protocol):
-    """Keeps refused rows."""
+    """Stores rejected rows."""
 
     def record(
         self, rejected: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
     ) -> int:
-        """Keeps them and says how many were new."""
+        """Stores them; returns how many are new."""
 
 
 class Coverage(Protocol):
-    """Knows for which time sources have answered."""
+    """Coverage of sources."""
 
     def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
-        """Forgets that a source has answered, so that the next backfill asks it again."""
+        """Removes windows from the coverage of a source, so that the next backfill requests them again."""
 
 
 class Instruments(Protocol):
-    """Knows the universe."""
+    """The universe."""
 
     def get(self, symbol: str) -> Instrument | None:
-        """The instrument of that symbol, if there is one."""
+        """The instrument with that symbol, if there is one."""
 
     def add(self, instrument: Instrument) -> object:
-        """Takes an instrument into the universe."""
+        """Adds an instrument to the universe."""
 
 
 class ImportStatus(StrEnum):
-    """What became of a file."""
+    """Outcome of importing a file."""
 
     IMPORTED = "imported"
     REPLACED = "replaced"
@@ -83,26 +83,26 @@ class ImportStatus(StrEnum):
 
 @dataclass(frozen=True)
 class ImportedFile:
-    """What became of a file, or of a member of a zip.
+    """Result of importing a file, or a member of a ZIP file.
 
     Attributes:
         origin: path, and member after an exclamation mark.
-        status: what became of it.
-        format: the recognised format; this and the next two are None where it was refused before that was known.
-        symbol: whose bars they are.
-        timeframe: their length.
-        rows: data records in it; accepted + quarantined = rows.
-        accepted: rows that passed the rules.
-        quarantined: rows that did not.
-        bars: bars kept; fewer than accepted where ticks became bars.
-        start: the first bar.
-        end: the end of the last bar.
-        assumption: what was taken for granted.
-        reasons: why rows were refused, and how many for each reason.
-        detail: the first refusal in words.
-        registered: the symbol was not in the universe and was added.
-        compared: bars that were stored already and were compared with these.
-        different: how many of them are other bars.
+        status: outcome.
+        format: the recognised format; this and the next two are None if the file was rejected before they were known.
+        symbol: symbol of the bars.
+        timeframe: length of the bars.
+        rows: number of data records; accepted + quarantined = rows.
+        accepted: number of rows that passed the rules.
+        quarantined: number of rejected rows.
+        bars: number of stored bars; fewer than accepted if ticks were aggregated.
+        start: open of the first bar.
+        end: end of the last bar.
+        assumption: assumptions made about the file.
+        reasons: number of rejected rows by reason.
+        detail: the first rejection, as text.
+        registered: whether the symbol was not in the universe and was added.
+        compared: number of bars that were stored already and were compared with these.
+        different: how many of them differ.
     """
 
     origin: str
@@ -126,13 +126,13 @@ class ImportedFile:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of all the files."""
+    """Result of importing all files."""
 
     files: tuple[ImportedFile, ...]
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Refused rows by reason, the commonest first."""
+        """Number of rejected rows by reason, the most frequent first."""
         total: dict[str, int] = {}
         for file in self.files:
             for reason, count in file.reasons.items():
@@ -141,12 +141,12 @@ class ImportReport:
 
     @property
     def every_file_usable(self) -> bool:
-        """Whether every file gave at least one accepted row."""
+        """Whether every file had at least one accepted row."""
         return all(file.status is not ImportStatus.REJECTED for file in self.files)
 
     @property
     def series(self) -> list[tuple[str, str]]:
-        """The symbols and timeframes that now have imported bars to backfill from."""
+        """The symbols and timeframes with imported bars to backfill from."""
         return sorted(
             {(file.symbol, file.timeframe) for file in self.files if file.bars and file.symbol and file.timeframe}
         )
@@ -163,25 +163,25 @@ def import_files(
     clock: Clock,
     progress: Progress = silent,
 ) -> ImportReport:
-    """Imports files one after the other; doing it again changes nothing.
+    """Imports files one after the other; repeating it changes nothing.
 
     A file is quarantined before it is landed, so that after an interruption a second import
     completes what the first began.
 
     Args:
-        paths: the files; a zip stands for its members.
-        options: what the user said about all of them.
-        landing: keeps accepted bars.
-        quarantine: keeps refused rows.
-        coverage: is told where an import changes what the files say.
-        instruments: the universe; unknown symbols are added to it as what their name suggests.
-        clock: the present.
-        progress: is told of each finished file.
+        paths: the files; a ZIP file stands for its members.
+        options: the user's options, which apply to all of them.
+        landing: stores accepted bars.
+        quarantine: stores rejected rows.
+        coverage: loses the windows in which an import changes the imported bars.
+        instruments: the universe; unknown symbols are added, as the kind of instrument that their name suggests.
+        clock: source of the current time.
+        progress: receives a report after each file.
 
     Raises:
-        InvalidRequest: if a file does not exist (then nothing was imported), or a symbol or
-            timeframe cannot be told (then the files before it were).
-        StoreError: if a store fails; the files before that one were imported.
+        InvalidRequest: if a file does not exist (then nothing is imported), or a symbol or timeframe cannot be
+            determined (then the files before are imported).
+        StoreError: if a store fails; the files before are imported.
     """
     contents = [content for path in paths for content in open_contents(path.expanduser().absolute())]
     done: list[ImportedFile] = []
@@ -233,11 +233,11 @@ def _land(
     reading: FileReading, options: ImportOptions, landing: Landing, coverage: Coverage, clock: Clock
 ) -> ImportStatus:
     if reading.span is None or reading.symbol is None or reading.timeframe is None or reading.sha256 is None:
-        return ImportStatus.IMPORTED  # ticks of a bar that is still running: accepted, and no bar yet
+        return ImportStatus.IMPORTED  # ticks of an unfinished bar: accepted, but no bar yet
     symbol, timeframe, sha256, fingerprint = reading.symbol, reading.timeframe, reading.sha256, options.fingerprint()
     if landing.has(sha256=sha256, symbol=symbol, timeframe=timeframe, options=fingerprint):
         return ImportStatus.UNCHANGED
-    # Before the bars are kept: killed in between, the old bars are merely asked for once more.
+    # Before the bars are stored: if killed in between, the old bars are merely requested once more.
     coverage.withdraw(symbol, timeframe, SOURCE, [reading.span])
     kept = landing.keep(
         reading.bars,

@@ -1,7 +1,7 @@
-"""Finds what a backfill has to do: the partitions that are not yet what their sources say.
+"""Plans a backfill: determines the partitions that are incomplete or stale.
 
-A plan is made from coverage and derivations alone, before anything is started, so that running a
-finished backfill again costs a few queries.
+A plan uses only coverage and input versions, before anything is started, so that repeating a finished backfill
+costs a few queries.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from trading_platform.workflows.derived import build_features, compute_indicator
 
 @dataclass(frozen=True)
 class AvailableHistory:
-    """What can be had of an instrument's bars of one timeframe: disjoint windows, in order."""
+    """The available history of an instrument's bars of one timeframe: disjoint windows, in order."""
 
     instrument: Instrument
     timeframe: Timeframe
     windows: tuple[Window, ...]
     rolled_up: bool
 
-    def partitions(self, asked: Window | None) -> list[Window]:
-        """The whole partitions that hold any of it, inside ``asked`` (None: of all history)."""
-        parts = self.windows if asked is None else within(self.windows, asked)
+    def partitions(self, requested: Window | None) -> list[Window]:
+        """The whole partitions that overlap it within ``requested`` (None: the whole history)."""
+        parts = self.windows if requested is None else within(self.windows, requested)
         return sorted({partition for part in parts for partition in partition_windows(self.timeframe, part)})
 
 
 def available_history_of(
     stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, clock: Clock
 ) -> AvailableHistory | None:
-    """What can be had of an instrument's bars: from its source, or rolled up from its 1m bars.
+    """The available history of an instrument's bars: from its source, or rolled up from its 1m bars.
 
-    Bars that were answered for before belong to it even where the source no longer reaches them.
+    It includes bars that a source has answered for before, even if the source no longer offers them.
     """
     source = source_of(sources, instrument)
     own = source.available_history(instrument, timeframe)
     rolled_up = not own and timeframe is not Timeframe.M1
     base = source.available_history(instrument, Timeframe.M1) if rolled_up else own
-    known = stores.coverage.answered(instrument.symbol, Timeframe.M1 if rolled_up else timeframe)
-    windows = [*(window for found in known.values() for window in found), *base]
+    answered = stores.coverage.answered(instrument.symbol, Timeframe.M1 if rolled_up else timeframe)
+    windows = [*(window for found in answered.values() for window in found), *base]
     end = last_closed(instrument.calendar, timeframe, clock())
     windows = [Window(window.start, min(window.end, end)) for window in windows if window.start < end]
     return AvailableHistory(instrument, timeframe, tuple(Window.merge(windows)), rolled_up) if windows else None
@@ -56,15 +56,15 @@ def available_history_of(
 
 @dataclass(frozen=True)
 class Ahead:
-    """What is to be asked of a source that takes long to answer.
+    """The estimated requests to a paged source.
 
     Attributes:
-        symbol: whose bars.
-        timeframe: which are asked for; longer ones may be rolled up from them.
-        source: who is asked.
-        window: from the first to the last that is missing.
-        requests: how many it will take, about.
-        seconds: how long, about.
+        symbol: the symbol.
+        timeframe: length of the requested bars; longer ones may be rolled up from them.
+        source: name of the source.
+        window: from the first to the last missing bar.
+        requests: approximate number of requests.
+        seconds: approximate duration.
     """
 
     symbol: str
@@ -85,16 +85,16 @@ def efforts_of(
     clock: Clock,
     force: bool,
 ) -> list[Ahead]:
-    """What a backfill will ask of sources that answer piece by piece; nothing of those that do not say.
+    """Estimates the requests of a backfill to paged sources; sources without an estimate are left out.
 
     Args:
-        stores: what there is.
-        sources: what can be had.
-        instruments: whose bars.
-        timeframes: which are wanted.
-        asked: the part of history in question; None means all of it.
-        clock: tells what has closed.
-        force: all is asked for anew.
+        stores: the stores to read.
+        sources: the configured sources.
+        instruments: the instruments.
+        timeframes: the timeframes to backfill.
+        asked: the part of history; None means all of it.
+        clock: determines what has closed.
+        force: everything is requested again.
     """
     found = []
     for instrument in instruments:
@@ -123,7 +123,7 @@ def _ahead(source: PagedSource, instrument: Instrument, timeframe: Timeframe, mi
     try:
         efforts = [source.effort(instrument, timeframe, part) for part in missing]
     except SourceError:
-        return []  # the backfill itself will say what is wrong
+        return []  # the backfill itself will report the error
     if not efforts:
         return []
     requests, seconds = sum(one.requests for one in efforts), sum(one.seconds for one in efforts)
@@ -134,43 +134,43 @@ def _ahead(source: PagedSource, instrument: Instrument, timeframe: Timeframe, mi
 def unfinished_partitions(
     stores: Stores, sources: Sources, available: Sequence[AvailableHistory], asked: Window | None, *, force: bool
 ) -> dict[str, list[Window]]:
-    """For each symbol the partitions with something left to do, of reaches of one kind of partition.
+    """For each symbol, the unfinished partitions, of available histories with the same kind of partition.
 
     Args:
-        stores: what there is.
-        sources: what can be had.
-        available: of intraday timeframes, or of the daily one.
-        asked: the part of history in question; None means all of it.
-        force: take everything for unfinished.
+        stores: the stores to read.
+        sources: the configured sources.
+        available: available histories, all intraday or all daily.
+        asked: the part of history; None means all of it.
+        force: treat every partition as unfinished.
     """
     unfinished: dict[str, set[Window]] = {}
     for available_history in available:
         partitions = available_history.partitions(asked)
-        found = set(partitions) if force else _to_do(stores, sources, available_history, partitions)
+        found = set(partitions) if force else _unfinished_windows(stores, sources, available_history, partitions)
         unfinished.setdefault(available_history.instrument.symbol, set()).update(found)
     return {symbol: sorted(windows) for symbol, windows in unfinished.items() if windows}
 
 
-def _to_do(
+def _unfinished_windows(
     stores: Stores, sources: Sources, available_history: AvailableHistory, partitions: Sequence[Window]
 ) -> set[Window]:
     symbol, timeframe = available_history.instrument.symbol, available_history.timeframe
-    to_do: set[Window] = set()
+    unfinished_windows: set[Window] = set()
     if not partitions:
-        return to_do
+        return unfinished_windows
     if available_history.rolled_up:
-        to_do |= set(roll_up_bars.stale_roll_ups(stores, symbol, timeframe, partitions))
+        unfinished_windows |= set(roll_up_bars.stale_roll_ups(stores, symbol, timeframe, partitions))
     else:
         source = source_of(sources, available_history.instrument)
         missing = missing_windows(stores, source, available_history.instrument, timeframe, _whole(partitions))
         closed = [part for window in available_history.windows for part in within(missing, window)]
-        to_do |= {window for window in partitions if within(closed, window)}
+        unfinished_windows |= {window for window in partitions if within(closed, window)}
     stale = compute_indicators.stale_indicators(stores, [symbol], timeframe, partitions)
-    to_do |= set(stale.get(symbol, ()))
+    unfinished_windows |= set(stale.get(symbol, ()))
     if timeframe is Timeframe.D1:
         universe = stores.instruments.all()
-        to_do |= set(build_features.stale_features(stores, universe, [symbol], partitions).get(symbol, ()))
-    return to_do
+        unfinished_windows |= set(build_features.stale_features(stores, universe, [symbol], partitions).get(symbol, ()))
+    return unfinished_windows
 
 
 def _whole(windows: Sequence[Window]) -> Window:

@@ -1,7 +1,7 @@
-"""Holds what one tier of a source says against what is stored of another: the finer wins, and nothing is silent.
+"""Compares a second version of bars with the stored one; the version of higher source priority wins.
 
-Differences are kept (:mod:`trading_platform.stores.market_data.conflicting_versions`) until the tiers agree; the check
-``sources_agree`` shows them. Why the finer tier wins: docs/decisions/0026-kraken-in-three-tiers.md.
+Conflicts are stored (:mod:`trading_platform.stores.market_data.conflicting_versions`) until the versions agree; the
+check ``sources_agree`` reports them. Reasons for the priority: docs/decisions/0026-kraken-in-three-tiers.md.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ def reconcile_versions(
     origin: str,
     now: datetime,
 ) -> tuple[Comparison, bool]:
-    """Compares bars told a second time with those stored of the same source, and keeps what came of it.
+    """Compares a second version of bars with the stored bars of the same source, and records the result.
 
     Args:
-        stores: where they are.
+        stores: the stores.
         connection: the transaction.
-        version: the bars, and whether they win.
-        instrument: whose bars.
-        timeframe: their length.
-        source: who tells them; bars stored of another are not compared.
-        origin: what was asked or read.
-        now: the present.
+        version: the second version, and whether it has the higher priority.
+        instrument: the instrument.
+        timeframe: length of the bars.
+        source: source of the bars; stored bars of other sources are not compared.
+        origin: the request or the file.
+        now: current time.
 
     Returns:
-        What came of it, and whether stored bars gave way.
+        The comparison, and whether stored bars were replaced.
     """
     comparison = _compare(stores, connection, version.bars, instrument.symbol, timeframe, source)
     replaced = version.finer and not comparison.differences.is_empty()
@@ -55,7 +55,7 @@ def reconcile_versions(
         times = comparison.differences["time"]
         _replace(stores, connection, version.bars.filter(pl.col("time").is_in(times.implode())), timeframe)
         touched = Window(times[0], times[-1] + timeframe.duration)
-        note = f"{version.kind} says otherwise than what was stored of {times.len()} bars, and is the finer"
+        note = f"{version.kind} differs from {times.len()} stored bars and has the higher priority"
         stores.coverage.record(
             connection,
             Request(

@@ -1,7 +1,7 @@
-"""Makes 5m, 1h and 1d bars of the stored 1m bars of the same symbol.
+"""Rolls up 5m, 1h and 1d bars from the stored 1m bars of the same symbol.
 
-5m and 1h bars are plain buckets on the UTC grid; a daily bar of an exchange holds its regular
-session only, as vendors' daily bars do. A partition is made again when its 1m bars have changed.
+5m and 1h bars are buckets on the UTC grid; a daily bar of an exchange contains its regular session only, as vendors'
+daily bars do. A partition is recomputed when its 1m bars have changed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from trading_platform.stores.market_data.input_versions import Derived
 from trading_platform.stores.stores import Stores
 
 CODE_VERSION = "1"
-"""To be raised when the rule of rolling up changes: everything rolled up before is then stale."""
+"""Increase it when the rule changes: everything rolled up before is then stale."""
 
 
 def stale_roll_ups(
     stores: Stores, symbol: str, timeframe: Timeframe, partitions: Sequence[Window], *, force: bool = False
 ) -> dict[Window, Derived]:
-    """The partitions of one symbol that are not rolled up from its present 1m bars."""
+    """The partitions of one symbol that are not rolled up from its current 1m bars."""
     versions = stores.input_versions.bar_versions([symbol], Timeframe.M1)
     made = stores.input_versions.read(f"ohlcv_{timeframe.value}", [symbol])
     present = {window: Derived(versions.before([symbol], window.end), CODE_VERSION) for window in partitions}
@@ -62,13 +62,13 @@ def roll_up_bars(
     clock: Clock,
     force: bool = False,
 ) -> list[bool]:
-    """Brings the rolled-up bars of one symbol to what its 1m bars say.
+    """Recomputes the stale rolled-up bars of one symbol.
 
-    Only what the 1m bars' sources have answered for and is still held, in whole bars, is rolled up;
-    what was made of older ones stays.
+    Whole bars are rolled up where sources have answered for all minutes and these are within retention; bars
+    computed from dropped minutes stay.
 
     Returns:
-        One entry a partition that was made again: whether that changed anything.
+        One entry per recomputed partition: whether that changed anything.
     """
     symbol = instrument.symbol
     stale = stale_roll_ups(stores, symbol, timeframe, partitions, force=force)
@@ -85,28 +85,29 @@ def roll_up_bars(
 def rollable(
     answered: Sequence[Window], calendar: str, timeframe: Timeframe, partition: Window, end: datetime
 ) -> list[Window]:
-    """Where longer bars can be made: whole bars, all of whose minutes somebody has answered for.
+    """The windows of whole longer bars for which sources have answered for all minutes.
 
-    A daily bar needs its session, which in markets east of Greenwich may begin on the UTC day before, and no more
-    of the day than that.
+    A daily bar needs only the minutes of its session, which in markets east of Greenwich may begin on the UTC day
+    before.
 
     Args:
-        answered: for which minutes, in order.
-        calendar: of the instrument.
-        timeframe: length of the bars to make.
-        partition: where.
-        end: what is later has not ended.
+        answered: windows of the answered minutes, in order.
+        calendar: calendar of the instrument.
+        timeframe: length of the longer bars.
+        partition: window to consider.
+        end: bars that end later are not finished.
     """
     whole = _whole_bars(answered, timeframe, partition, end)
     if timeframe.is_intraday or calendar == ALWAYS_OPEN:
         return whole
     days = sessions(calendar, partition).filter(pl.col("session") < end)
-    known: dict[bool, list[Window]] = {True: [], False: []}
+    by_completeness: dict[bool, list[Window]] = {True: [], False: []}
     for session, opens, closes in days.iter_rows():
         minutes = Window(opens, closes)
         complete = any(minutes.start >= window.start and minutes.end <= window.end for window in answered)
-        known[complete].append(Window(session, session + timeframe.duration))
-    return Window.merge([*(part for window in whole for part in window.subtract(known[False])), *known[True]])
+        by_completeness[complete].append(Window(session, session + timeframe.duration))
+    incomplete, complete_days = by_completeness[False], by_completeness[True]
+    return Window.merge([*(part for window in whole for part in window.subtract(incomplete)), *complete_days])
 
 
 def _make(
@@ -144,7 +145,7 @@ def _make(
 
 
 def _minutes_of(window: Window, by_session: pl.DataFrame | None) -> Window:
-    """Where the minutes are that the bars of a window are made of."""
+    """The window of the minutes that the bars of a window are rolled up from."""
     if by_session is None:
         return window
     inside = by_session.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
@@ -156,17 +157,17 @@ def _minutes_of(window: Window, by_session: pl.DataFrame | None) -> Window:
 
 
 def _reject_dropped(stores: Stores, symbol: str, windows: Sequence[Window], present: datetime) -> None:
-    """Refuses to go on with windows whose minutes were dropped since they were looked up or while they were read.
+    """Raises an error if minutes of the windows were dropped since the coverage was read.
 
-    What is rolled up of the rest of them would take the place of whole bars, or of all of them.
+    Bars rolled up from the remaining minutes would replace complete bars.
     """
     if windows and not stores.retention.still_held(Timeframe.M1, windows, present):
         stores.retention.note_expired(present)
         raise StoreError(
-            f"Minute bars of {symbol} were dropped because of their age while they were rolled up.",
+            f"Minute bars of {symbol} were dropped because of their age during the roll-up.",
             expected=f"minute bars in {', '.join(map(str, windows))}",
             received="fewer; nothing was changed",
-            remedy="run the same again: it leaves out what is gone",
+            remedy="run the same again: it leaves out the dropped bars",
             retryable=True,
         )
 

@@ -1,7 +1,7 @@
-"""Brings stored splits and dividends to the stored bars: for who reads them adjusted, and for what is derived.
+"""Applies stored splits and dividends to stored bars: for adjusted reads, and for indicators and features.
 
 The arithmetic is in :mod:`trading_platform.domain.market.corporate_actions` and
-:mod:`trading_platform.domain.derived.splits`; here what it needs is read.
+:mod:`trading_platform.domain.derived.splits`; this module reads its input.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from trading_platform.stores.stores import Stores
 _DAY = timedelta(days=1)
 
 Fingerprints = Mapping[tuple[str, Window], str]
-"""By symbol and partition, the fingerprint of the splits it is computed across; those without any are left out."""
+"""By symbol and partition, the fingerprint of the splits it is computed across; partitions without are left out."""
 
 Needs = Mapping[str, Mapping[Window, Sequence[tuple[str, datetime, int]]]]
-"""By symbol and partition, from whose bars it is computed, and how many of them before which moment."""
+"""By symbol and partition, the histories it is computed from: symbol, timestamp, and number of bars before it."""
 
 
 def adjusted_bars(
@@ -38,18 +38,18 @@ def adjusted_bars(
     adjust: Adjustment,
     as_of: datetime,
 ) -> pl.DataFrame:
-    """Raw bars as they looked at a moment.
+    """Adjusts raw bars, point-in-time as of a timestamp.
 
     Args:
-        stores: where the actions are.
+        stores: source of the actions.
         bars: frame of ``BAR_SCHEMA``, sorted by (symbol, time).
-        instruments: of the symbols; their calendars tell when a day begins.
+        instruments: instruments of the symbols; their calendars determine when a day begins.
         timeframe: of the bars.
-        adjust: what for.
-        as_of: of which moment.
+        adjust: kind of adjustment.
+        as_of: only actions known at this time are applied.
 
     Raises:
-        QualityError: if a dividend cannot be reckoned with.
+        QualityError: if the bars cannot be adjusted for a dividend.
     """
     if adjust is Adjustment.RAW or bars.is_empty():
         return bars
@@ -71,7 +71,7 @@ def adjusted_bars(
 
 
 def splits_between(stores: Stores, bars: pl.DataFrame, timeframe: Timeframe) -> Splits:
-    """The splits that may lie between some bars, from when on the bars of that timeframe are in new shares."""
+    """The splits that may lie between some bars, with the time from which bars of the timeframe are in new shares."""
     if bars.is_empty():
         return NO_SPLITS
     first, last = bars["time"].min(), bars["time"].max()
@@ -94,20 +94,20 @@ def _begins(instrument: Instrument | None, date: datetime) -> datetime:
 
 
 def fingerprints(stores: Stores, timeframe: Timeframe, splits: Splits, needs: Needs) -> Fingerprints:
-    """Which partitions are computed across splits, and across which.
+    """The fingerprints of the splits that partitions are computed across.
 
     A split counts for a partition if it lies after the first bar that the partition loads and before its end:
     only then are there bars on both sides of it.
 
     Args:
-        stores: where the bars are.
-        timeframe: of which bars.
-        splits: of all the symbols needed, by date.
-        needs: what each partition is computed from; whatever has no split in question may be left out.
+        stores: source of the bars.
+        timeframe: length of the bars.
+        splits: splits of all required symbols, by date.
+        needs: the histories that each partition is computed from; those without splits may be left out.
     """
-    asked = sorted({need for windows in needs.values() for wanted in windows.values() for need in wanted})
-    begins = stores.bars.history_begins(timeframe, [need for need in asked if need[0] in splits])
-    margin = _DAY if timeframe.is_intraday else timedelta(0)  # a date begins elsewhere at another hour
+    histories = sorted({need for windows in needs.values() for wanted in windows.values() for need in wanted})
+    begins = stores.bars.history_begins(timeframe, [need for need in histories if need[0] in splits])
+    margin = _DAY if timeframe.is_intraday else timedelta(0)  # the hour at which a date begins depends on the market
     found: dict[tuple[str, Window], str] = {}
     for symbol, windows in needs.items():
         for window, wanted in windows.items():

@@ -1,8 +1,8 @@
-"""Builds the feature store's rows from daily bars, for the partitions whose bars or splits have changed since.
+"""Builds the rows of the feature store from daily bars, for partitions with changed bars or splits.
 
-Definitions stand in :mod:`trading_platform.domain.derived.features`, files in
-:mod:`trading_platform.stores.features.files`. A symbol's features also depend on its sector's members
-and its benchmark: a change in any of their bars or splits makes the partition stale, too.
+Features are defined in :mod:`trading_platform.domain.derived.features` and stored by
+:mod:`trading_platform.stores.features.files`. A symbol's features also depend on the members of its sector and on its
+benchmark: a change in any of their bars or splits makes the partition stale, too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from trading_platform.workflows.derived.compute_indicators import (
 from trading_platform.workflows.progress import Progress, silent
 
 CODE_VERSION = "1"
-"""To be raised when a definition changes: everything built before is then stale."""
+"""Increase it when a definition changes: everything built before is then stale."""
 
 DATASET = "features"
 
@@ -37,7 +37,7 @@ BATCH_SYMBOLS = 25
 
 
 def inputs_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
-    """Whose bars a symbol's features are computed from: its own, its sector's, its benchmark's."""
+    """The symbols from whose bars a symbol's features are computed: itself, its sector, its benchmark."""
     instrument = universe[symbol]
     peers = {
         other.symbol
@@ -66,7 +66,7 @@ def stale_features(
     *,
     force: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
-    """For each symbol, the partitions whose features are not made from the present bars, splits and universe."""
+    """For each symbol, the partitions with features not computed from the current bars, splits and universe."""
     inputs = {symbol: inputs_of(symbol, universe) for symbol in symbols}
     code_versions = {symbol: _code_version(names, universe) for symbol, names in inputs.items()}
     across = _across(stores, universe, inputs, partitions)
@@ -76,9 +76,9 @@ def stale_features(
 def partitions_touched_by_split(
     stores: Stores, universe: Mapping[str, Instrument], partitions: Sequence[Window]
 ) -> dict[str, list[Window]]:
-    """For each symbol, the partitions whose features or daily indicators were computed across other splits than now.
+    """For each symbol, the partitions with features or daily indicators computed across other splits than the current.
 
-    Those that are stale for another reason, or were never computed, are left to who brings their bars.
+    Partitions that are stale for another reason, or were never computed, are left to the backfill.
     """
     names = list(universe)
     found: dict[str, set[Window]] = {}
@@ -86,10 +86,10 @@ def partitions_touched_by_split(
         (DATASET, stale_features(stores, universe, names, partitions)),
         (f"indicators_{Timeframe.D1}", stale_indicators(stores, names, Timeframe.D1, partitions)),
     ):
-        made = stores.input_versions.read(dataset, names)
+        recorded = stores.input_versions.read(dataset, names)
         for symbol, windows in stale.items():
             for window, present in windows.items():
-                before = made.get((symbol, window.start))
+                before = recorded.get((symbol, window.start))
                 if before is not None and before.splits != present.splits:
                     found.setdefault(symbol, set()).add(window)
     return {symbol: sorted(windows) for symbol, windows in found.items()}
@@ -105,16 +105,16 @@ def build_features(
     force: bool = False,
     progress: Progress = silent,
 ) -> ComputeReport:
-    """Builds what is stale among these symbols and partitions.
+    """Builds the stale features of some symbols and partitions.
 
     Args:
-        stores: daily bars in, feature files out.
-        universe: every instrument, by symbol.
-        symbols: whose features.
+        stores: stores of daily bars (input) and feature files (output).
+        universe: all instruments, by symbol.
+        symbols: the symbols.
         partitions: disjoint whole years, in order.
-        clock: stamps the record.
+        clock: source of the recorded time.
         force: build everything, stale or not.
-        progress: told after each batch.
+        progress: receives a report after each batch.
     """
     stores.features.write_catalog()
     stores.catalog.publish()
@@ -146,7 +146,7 @@ def _across(
     inputs: Mapping[str, Sequence[str]],
     partitions: Sequence[Window],
 ) -> Fingerprints:
-    """The splits that each partition of features is computed across, as far back as each feature looks."""
+    """The splits that each partition of features is computed across, within the lookback of each feature."""
     splits = stores.corporate_actions.splits(sorted({name for names in inputs.values() for name in names}))
     concerned = [symbol for symbol, names in inputs.items() if not splits.keys().isdisjoint(names)]
     paired = [(symbol, window.start, BETA_LOOKBACK) for symbol in concerned for window in partitions]
@@ -166,7 +166,7 @@ def _across(
 
 
 def _batches(stale: Mapping[str, Mapping[Window, Derived]]) -> Iterator[tuple[Window, list[str]]]:
-    """Symbols by the contiguous windows they need built, a few at a time so that little is lost when killed."""
+    """Symbols by the contiguous windows to build, a few at a time, so that a kill loses little work."""
     alike: dict[Window, list[str]] = {}
     for symbol, windows in stale.items():
         for whole in Window.merge(windows):
@@ -177,6 +177,6 @@ def _batches(stale: Mapping[str, Mapping[Window, Derived]]) -> Iterator[tuple[Wi
 
 
 def _code_version(inputs: Sequence[str], universe: Mapping[str, Instrument]) -> str:
-    """Changes with the definitions and with what the universe says of the instruments involved."""
-    said = repr([(universe[name].calendar, universe[name].sector, universe[name].benchmark, name) for name in inputs])
-    return f"{CODE_VERSION}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    """A version that changes with the definitions and with the universe's data about the instruments involved."""
+    text = repr([(universe[name].calendar, universe[name].sector, universe[name].benchmark, name) for name in inputs])
+    return f"{CODE_VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -1,1 +1,1 @@
-"""What is missing: detect, report, alert, repair; outages of feeds; integrity of what was committed."""
+"""Gaps: detection, report, alerts, repair; outages of feeds; integrity of committed bars."""

@@ -1,9 +1,9 @@
-"""Finds what is missing inside of what is known, and keeps the list of it (``market_data.gaps``).
+"""Detects gaps within the covered span of each symbol, and maintains their list (``market_data.gaps``).
 
-Three things make a gap: time that nobody has answered for between times that somebody has; an empty answer
-that nobody believes yet; and bars or indicators that were stored and are not there any more, or not as they
-were (:mod:`trading_platform.workflows.gaps.verify_integrity`). What is missing before the first and after the last
-thing known is the business of a backfill. Repairs are :mod:`trading_platform.workflows.gaps.repair_gaps`.
+Gaps are: time that no source has answered for between times with an answer; empty responses pending confirmation; and
+bars or indicators that were stored and are missing or modified since
+(:mod:`trading_platform.workflows.gaps.verify_integrity`). Time before the first and after the last request, coverage or
+bar is left to the backfill. :mod:`trading_platform.workflows.gaps.repair_gaps` repairs gaps.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _MANY = 10_000
 
 @dataclass
 class Found:
-    """What a search found.
+    """Result of a detection.
 
     Attributes:
-        gaps: all that are listed now, of what was looked at.
-        missing_or_modified: periods whose bars were not those that were committed.
+        gaps: the listed gaps of the examined datasets.
+        missing_or_modified: periods with bars that differed from the committed ones.
     """
 
     gaps: list[Gap] = field(default_factory=list)
@@ -67,7 +67,7 @@ def detect_gaps(
     publish: PublishAlert = unpublished,
     progress: Progress = silent,
 ) -> Found:
-    """Brings the list of gaps of some instruments up to what is so now.
+    """Brings the list of gaps of some instruments up to date.
 
     Args:
         stores: what there is; as the role ``ingest``.
@@ -108,7 +108,7 @@ def _list_bars(
     clock: Clock,
     found: Found,
 ) -> list[str]:
-    """Lists the gaps of one timeframe; the incidents that are over."""
+    """Lists the gaps of one timeframe; returns the resolved incidents."""
     symbols, now, dataset = [instrument.symbol for instrument in instruments], clock(), bars_dataset(timeframe)
     answered = stores.coverage.answered_by_any(symbols, timeframe, now)
     expired = stores.coverage.expired_by_any(symbols, timeframe, now)
@@ -156,7 +156,7 @@ def _wanted(
     minutes: Sequence[Window],
     now: datetime,
 ) -> list[Window]:
-    """Of what nobody has answered for, what somebody could or what was stored once, and is still to be kept."""
+    """The unanswered windows that a source could answer or that were stored before, within retention."""
     if not unanswered:
         return []
     held = stores.retention.held(timeframe, Window(unanswered[0].start, unanswered[-1].end), now)
@@ -189,7 +189,7 @@ def _kinds(
     suspect: Sequence[Window],
     lost: Sequence[Window],
 ) -> list[tuple[Window, GapKind]]:
-    """The windows cut to the bars that the calendar expects in them; those without any are none."""
+    """The windows with their kinds, cut to the bars that the calendar expects; windows without any are left out."""
     missing_or_modified = Window.merge(lost)
     parts = [
         *((part, GapKind.MISSING_OR_MODIFIED) for window in missing for part in within(missing_or_modified, window)),
@@ -218,7 +218,7 @@ def _minutes_known(stores: Stores, symbols: Sequence[str], now: datetime) -> dic
 
 
 def _at_work(stores: Stores, now: datetime) -> dict[str, list[Window]]:
-    """For each symbol the outages of its feed that go on or whose repair is under way."""
+    """For each symbol, the outages of its feed that are open or being repaired."""
     found: dict[str, list[Window]] = {}
     for outage in stores.outages.all(_AT_WORK, _MANY):
         window = outage.window()

@@ -1,7 +1,7 @@
-"""Who is told of gaps, and how often: once when gaps are given up, once when all of them are repaired after all.
+"""Alerts about gaps: one when gaps have failed permanently, one when all of them are resolved after all.
 
 Events go to ``audit.system_events`` first and then to the channel ``alerts``, as
-:mod:`trading_platform.streaming.circuit` does for silent feeds.
+:mod:`trading_platform.streaming.circuit` does for inactive feeds.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from trading_platform.stores.stores import Stores
 COMPONENT = "repair_gaps"
 FAILED_PERMANENTLY = "gaps_failed_permanently"
 MISSING_OR_MODIFIED = "bars_missing_or_modified"
-_FEW = 5  # gaps that a sentence can still name
+_FEW = 5  # gaps that a message can list
 
 PublishAlert = Callable[[datetime, AlertState], None]
-"""Tells an alert on the channel ``alerts``."""
+"""Publishes an alert on the channel ``alerts``."""
 
 
 def unpublished(_timestamp: datetime, _alert: AlertState) -> None:
-    """Tells nobody: what happened is in the system events all the same."""
+    """Publishes nothing; the alert is in the system events nevertheless."""
 
 
 def alert_missing_or_modified(
     stores: Stores, symbol: str, timeframe: Timeframe, missing_or_modified: Sequence[Difference]
 ) -> None:
-    """Notes that stored bars were not those that were committed; they are asked for again."""
+    """Logs that stored bars differed from the committed ones; they are requested again."""
     if not missing_or_modified:
         return
     lost = sum(max(0, each.committed - each.stored) for each in missing_or_modified)
     message = (
-        f"{lost:,} {timeframe} bars of {symbol} are gone and others are not as they were stored,"
+        f"{lost:,} {timeframe} bars of {symbol} are missing and others were modified,"
         f" in {len(missing_or_modified)} periods from {missing_or_modified[0].window.start:%Y-%m-%d %H:%M}"
-        f" to {missing_or_modified[-1].window.end:%Y-%m-%d %H:%M}. They are asked for again."
+        f" to {missing_or_modified[-1].window.end:%Y-%m-%d %H:%M}. They are requested again."
     )
     AuditStore(stores.database).log(
         event_type=MISSING_OR_MODIFIED,
@@ -54,7 +54,7 @@ def alert_missing_or_modified(
 def fail_permanently(
     stores: Stores, source: str, notes: Mapping[Gap, str], clock: Clock, publish: PublishAlert
 ) -> None:
-    """Notes that some gaps of instruments of one source are not tried again, and tells once of all that is new."""
+    """Records that gaps of instruments of one source have failed permanently, and publishes one alert for new ones."""
     new = [gap for gap in notes if gap.incident is None]
     first = min(notes, key=lambda gap: gap.id)
     incident = f"gaps-{source}-{first.id}"
@@ -77,7 +77,7 @@ def fail_permanently(
 
 
 def alert_resolved(stores: Stores, incidents: Sequence[str], clock: Clock, publish: PublishAlert) -> None:
-    """Tells that all gaps of some incidents are repaired or answered for since."""
+    """Publishes that all gaps of some incidents are resolved."""
     for incident in sorted(set(incidents)):
         alert = AlertState(
             event_type=FAILED_PERMANENTLY,
@@ -105,6 +105,6 @@ def _log(stores: Stores, connection: object, alert: AlertState, timestamp: datet
 
 
 def _named(gaps: Sequence[Gap], notes: Mapping[Gap, str]) -> str:
-    said = "; ".join(f"{gap.symbol} {gap.timeframe} {gap.window} ({notes[gap]})" for gap in gaps[:_FEW])
+    listed = "; ".join(f"{gap.symbol} {gap.timeframe} {gap.window} ({notes[gap]})" for gap in gaps[:_FEW])
     more = len(gaps) - _FEW
-    return said + (f"; and {more} more" if more > 0 else "")
+    return listed + (f"; and {more} more" if more > 0 else "")

@@ -1,7 +1,7 @@
-"""Repairs gaps: asks again, from a second source where the first has nothing, and knows when to stop.
+"""Repairs gaps: requests them again, from a fallback source if the first has nothing, up to a maximum of attempts.
 
-Which gaps there are is :mod:`trading_platform.workflows.gaps.detect_gaps`. Minutes that a live feed missed are first
-the business of :mod:`trading_platform.workflows.gaps.repair_outages`; what that gives up comes here.
+:mod:`trading_platform.workflows.gaps.detect_gaps` lists the gaps. Minutes that a live feed missed are first repaired by
+:mod:`trading_platform.workflows.gaps.repair_outages`; those that it fails to repair become gaps.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ FIRST_WAIT = timedelta(minutes=5)
 """How long to wait after the first failed attempt; twice as long after each further one."""
 
 BEFORE_FALLBACK = 3
-"""How many attempts a source that fails has to itself, before the next one is asked; one that has nothing has one."""
+"""Failed attempts after which the next source is requested; after an empty response it is requested at once."""
 
 AT_MOST = timedelta(minutes=30)
-"""After this an attempt that has not ended counts as dead."""
+"""After this time an unfinished attempt counts as failed."""
 
 
 @dataclass(frozen=True)
 class GapRepair:
-    """What came of an attempt.
+    """Result of an attempt.
 
     Attributes:
-        gap: as it was taken, this attempt counted.
+        gap: the gap as claimed, with this attempt counted.
         state: ``repaired``, ``open`` (to be tried again) or ``failed_permanently``.
-        note: what happened, in words.
+        note: the outcome, as text.
     """
 
     gap: Gap

@@ -1,8 +1,8 @@
-"""Asks sources for the minutes that a feed was down or told too late of, so that no gap outlives its cause.
+"""Repairs outages: requests the minutes in which a feed was down or delivered events too late.
 
-Outages are noted by the live path (:mod:`trading_platform.stores.market_data.outages`). A repair asks the
-instrument's source for exactly the minutes in question and stores the answer as a backfill does; what
-died in the middle is tried again, and what is stored is not asked for again.
+The live path records outages (:mod:`trading_platform.stores.market_data.outages`). A repair requests exactly these
+minutes from the instrument's source and stores the response as a backfill does; an interrupted repair is retried, and
+stored minutes are not requested again.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ FIRST_WAIT = timedelta(minutes=1)
 """How long to wait after the first failed attempt; twice as long after each further one."""
 
 AT_MOST = timedelta(minutes=15)
-"""After this a repair that has not ended counts as dead."""
+"""After this time an unfinished repair counts as failed."""
 
 
 TOGETHER = 20
-"""Outages of one symbol that are repaired at once: a request or two each, all done long before that."""
+"""Outages of one symbol repaired together: one or two requests each, finished well within :data:`AT_MOST`."""
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What came of asking for the minutes of an outage."""
+class _Response:
+    """Result of requesting the minutes of an outage."""
 
     note: str
     changed: bool
@@ -44,12 +44,12 @@ class _Answer:
 
 @dataclass(frozen=True)
 class Repair:
-    """What came of an attempt to repair an outage.
+    """Result of an attempt to repair an outage.
 
     Attributes:
-        outage: as it was taken for repair, this attempt counted.
-        state: repaired, closed (to be tried again) or failed_permanently.
-        note: what happened, in words.
+        outage: the outage as claimed, with this attempt counted.
+        state: repaired, closed (to be retried) or failed_permanently.
+        note: the outcome, as text.
     """
 
     outage: Outage
@@ -60,20 +60,20 @@ class Repair:
 def repair_outages(
     stores: Stores, sources: Sources, *, clock: Clock, only: Sequence[int] | None = None, limit: int = 100
 ) -> list[Repair]:
-    """Repairs outages that are over and due: one that fails does not stop the others.
+    """Repairs ended outages that are due; a failure does not stop the others.
 
     Args:
-        stores: where to, and where outages are noted.
-        sources: where from.
-        clock: tells what is due.
-        only: the numbers of the outages to look at; those of them that are not due are left alone. None: all.
-        limit: how many at most.
+        stores: the stores of bars and outages.
+        sources: the configured sources.
+        clock: determines what is due.
+        only: numbers of the outages to repair, unless they are not due; None: all.
+        limit: maximum number of outages.
 
     Returns:
-        What came of each that was due and that nobody else was at.
+        The result of each outage that was due and not claimed by another process.
 
     Raises:
-        StoreError: if the database does not answer; what was under way is then due again after :data:`AT_MOST`.
+        StoreError: if the database does not answer; the outages in progress are due again after :data:`AT_MOST`.
     """
     wanted = [outage.id for outage in stores.outages.due(clock(), limit)] if only is None else list(only)[:limit]
     repairs = []
@@ -105,22 +105,22 @@ def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: 
     try:
         instrument = stores.instruments.require([symbol])[symbol]
     except InvalidRequest:
-        return [_give_up(stores, outage, f"{symbol} has left the universe") for outage in outages]
+        return [_fail_permanently(stores, outage, f"{symbol} has left the universe") for outage in outages]
     asked = [(outage, _ask(stores, sources, instrument, outage, clock)) for outage in outages]
-    if any(isinstance(response, _Answer) and response.changed for _, response in asked):
+    if any(isinstance(response, _Response) and response.changed for _, response in asked):
         stores.retention.refresh_hours(clock())
     # Whatever was had, and by whom: a repair that was cut off may have stored minutes and nothing that hangs on them.
     windows = Window.merge(_window(outage) for outage in outages)
     recompute_derived(stores, sources, [instrument], {(symbol, Timeframe.M1): windows}, clock)
     return [
         _mark(stores, outage, response, clock)
-        if isinstance(response, _Answer)
+        if isinstance(response, _Response)
         else _fail(stores, outage, response, clock)
         for outage, response in asked
     ]
 
 
-def _mark(stores: Stores, outage: Outage, response: _Answer, clock: Clock) -> Repair:
+def _mark(stores: Stores, outage: Outage, response: _Response, clock: Clock) -> Repair:
     with stores.database.begin() as connection:
         stores.outages.repaired(connection, outage, clock(), response.note)
     return Repair(outage, OutageState.REPAIRED, response.note)
@@ -134,8 +134,8 @@ def _window(outage: Outage) -> Window:
 
 def _ask(
     stores: Stores, sources: Sources, instrument: Instrument, outage: Outage, clock: Clock
-) -> _Answer | TradingPlatformError:
-    """Asks for the minutes of an outage; what came of it, or why it failed."""
+) -> _Response | TradingPlatformError:
+    """Requests the minutes of an outage; returns the result, or the error."""
     window = _window(outage)
     try:
         source = source_of(sources, instrument)
@@ -145,26 +145,26 @@ def _ask(
     left = unanswered(stores, source, instrument, Timeframe.M1, window)
     if left:
         return SourceError(
-            f"{source.name} has not answered for all minutes of an outage of {instrument.symbol}.",
-            expected=f"an answer for {window}",
+            f"{source.name} did not return all minutes of an outage of {instrument.symbol}.",
+            expected=f"a response for {window}",
             received=f"none for {', '.join(map(str, left))}",
             remedy="`trading-platform coverage` shows what is missing",
         )
     if not changes:
-        return _Answer(f"{source.name} had answered for {window} since", changed=False)
-    said = "bars changed" if any(changes) else "nothing was missing"
-    return _Answer(f"{source.name} was asked for {window}; {said}", changed=any(changes))
+        return _Response(f"{source.name} had answered for {window} in the meantime", changed=False)
+    outcome = "bars changed" if any(changes) else "nothing was missing"
+    return _Response(f"{source.name} was requested for {window}; {outcome}", changed=any(changes))
 
 
 def _fail(stores: Stores, outage: Outage, error: TradingPlatformError, clock: Clock) -> Repair:
     if outage.attempts >= ATTEMPTS:
-        return _give_up(stores, outage, f"after {outage.attempts} attempts: {error}")
+        return _fail_permanently(stores, outage, f"after {outage.attempts} attempts: {error}")
     wait = FIRST_WAIT * 2 ** (outage.attempts - 1)
     stores.outages.failed(outage, str(error), clock() + wait)
     return Repair(outage, OutageState.CLOSED, str(error))
 
 
-def _give_up(stores: Stores, outage: Outage, note: str) -> Repair:
+def _fail_permanently(stores: Stores, outage: Outage, note: str) -> Repair:
     with stores.database.begin() as connection:
         stores.outages.failed_permanently(connection, outage, note)
         AuditStore(stores.database).add_event(

@@ -1,6 +1,6 @@
-"""Compares what is stored with what was committed, and makes work of what is lost or changed.
+"""Compares stored rows with what was committed, and turns missing and modified rows into gaps.
 
-Bars are held against their fingerprints (:mod:`trading_platform.stores.market_data.fingerprints`), indicators against
+Bars are compared with their fingerprints (:mod:`trading_platform.stores.market_data.fingerprints`), indicators with
 the bars.
 """
 
@@ -20,13 +20,13 @@ from trading_platform.workflows.derived import compute_indicators
 from trading_platform.workflows.gaps.gap_alerts import alert_missing_or_modified
 
 RECENT = timedelta(days=2)
-"""How far back a look at what is recent goes; older rows seldom vanish unnoticed, and the night looks at all."""
+"""How far back a recent verification looks; all rows are verified at night."""
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 class Proof(StrEnum):
-    """How much of what is stored is compared with what was committed."""
+    """How much of the stored rows is compared with what was committed."""
 
     NONE = "none"
     RECENT = "recent"
@@ -34,29 +34,29 @@ class Proof(StrEnum):
 
 
 def bars_dataset(timeframe: Timeframe) -> str:
-    """The asset that has the bars of a timeframe."""
+    """The asset with the bars of a timeframe."""
     return f"ohlcv_{timeframe.value}"
 
 
 def indicators_dataset(timeframe: Timeframe) -> str:
-    """The asset that has its indicators."""
+    """The asset with the indicators of a timeframe."""
     return f"indicators_{timeframe.value}"
 
 
 def verify_bar_integrity(
     stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, proof: Proof, clock: Clock
 ) -> tuple[list[Difference], dict[str, list[Window]]]:
-    """Takes what is not stored as it was committed out of coverage, so that it is asked for again.
+    """Removes periods with missing or modified bars from coverage, so that they are requested again.
 
     Args:
-        stores: what there is; as the role ``ingest``.
-        instruments: whose bars.
-        timeframe: their length.
+        stores: the stores, with the role ``ingest``.
+        instruments: the instruments.
+        timeframe: length of the bars.
         proof: how much to compare.
-        clock: the present.
+        clock: source of the current time.
 
     Returns:
-        What differs, and for each symbol where of it somebody had answered.
+        The differing periods, and for each symbol the windows in them that a source had answered for.
     """
     if proof is Proof.NONE:
         return [], {}
@@ -68,7 +68,7 @@ def verify_bar_integrity(
         by_symbol.setdefault(each.symbol, []).append(each)
     missing_or_modified, lost = [], {}
     for symbol, differences in by_symbol.items():
-        # The longer bars are made again of their minutes where no source gives them.
+        # Longer bars that no source supplies are rolled up again from their minutes.
         parts = [part for each in differences for part in partition_windows(timeframe, each.window)]
         stores.input_versions.delete(bars_dataset(timeframe), symbol, sorted(set(parts)))
         withdrawn, lost[symbol] = stores.fingerprints.withdraw(symbol, timeframe, differences, now)

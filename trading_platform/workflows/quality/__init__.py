@@ -1,1 +1,1 @@
-"""What is checked, and how a check reports."""
+"""Quality checks and their results."""

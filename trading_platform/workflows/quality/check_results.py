@@ -1,6 +1,6 @@
-"""What a check is and what it found, without knowing of Dagster or of the command line.
+"""Checks and their results, independent of Dagster and the command line.
 
-The checks themselves are in :mod:`trading_platform.workflows.quality.verify_bars`, ``verify_indicators``,
+The checks are in :mod:`trading_platform.workflows.quality.verify_bars`, ``verify_indicators``,
 ``verify_actions`` and ``verify_features``; :mod:`trading_platform.workflows.quality.verify` runs them.
 """
 
@@ -17,18 +17,18 @@ from trading_platform.stores.market_data.checks import CheckStore, Scope
 from trading_platform.stores.stores import Stores
 
 Row = Mapping[str, object]
-"""One row of a sample, ready to be shown."""
+"""One row of a sample, ready for display."""
 
 
 class Severity(StrEnum):
-    """How bad it is that a check did not pass: only an error stops anything."""
+    """Severity of a failed check: only an error blocks what follows."""
 
     ERROR = "error"
     WARN = "warn"
 
 
 class Status(StrEnum):
-    """What came of a check, in one word."""
+    """Outcome of a check."""
 
     PASSED = "passed"
     WARN = "warn"
@@ -38,18 +38,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check of one asset found.
+    """Result of one check of one asset.
 
     Attributes:
         asset: name of the asset.
         check: name of the check.
         passed: whether the rule holds.
-        severity: how bad it is if it does not.
-        description: what was found, and what to do about it.
-        rows_checked: rows (or columns, files, expected bars) that were judged; 0 means that nothing was.
-        failing_rows: how many of them break the rule.
+        severity: severity if it does not hold.
+        description: the result and what to do about it.
+        rows_checked: number of rows (or columns, files, expected bars) checked; 0 means that there were none.
+        failing_rows: how many of them fail the rule.
         counts: further figures, by name.
-        sample: the first failing_rows.
+        sample: the first failing rows.
     """
 
     asset: str
@@ -64,7 +64,7 @@ class CheckResult:
 
     @property
     def status(self) -> Status:
-        """The outcome in one word; a rule that holds for nothing at all is not called passed."""
+        """The outcome; a rule for which there were no rows has not passed."""
         if not self.passed:
             return Status.FAILED if self.severity is Severity.ERROR else Status.WARN
         return Status.PASSED if self.rows_checked else Status.EMPTY
@@ -90,11 +90,11 @@ class Examination:
     Attributes:
         asset: its name.
         timeframe: of its rows.
-        stores: what is looked at.
-        sources: what could have been asked for.
-        clock: tells which bars may be there at all.
-        scopes: what of it to look at; disjoint.
-        kept: what one check leaves for the next, so that the same is not read twice.
+        stores: the stores to read.
+        sources: the configured sources.
+        clock: determines which bars can exist.
+        scopes: the rows to examine; disjoint.
+        kept: cache shared by the checks, so that nothing is read twice.
     """
 
     asset: str
@@ -107,7 +107,7 @@ class Examination:
 
     @property
     def live(self) -> CheckStore:
-        """Questions about the live tables."""
+        """Queries of the live tables."""
         return CheckStore(self.stores.database)
 
 
@@ -117,9 +117,9 @@ class Check:
 
     Attributes:
         name: of the rule.
-        description: what it holds the asset to.
-        run: judges; the name of the check is filled in by :func:`judge`.
-        blocking: whether what is computed from the asset would be poisoned where the rule is broken.
+        description: the rule, as text.
+        run: evaluates the rule; :func:`judge` fills in the name of the check.
+        blocking: whether a violation would corrupt what is computed from the asset.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Check:
 
 
 def judge(check: Check, examination: Examination) -> CheckResult:
-    """The finding of one check."""
+    """The result of one check."""
     return replace(check.run(examination), asset=examination.asset, check=check.name)
 
 
@@ -144,16 +144,16 @@ def finding(
     sample: Sequence[Row] = (),
     counts: Mapping[str, int] | None = None,
 ) -> CheckResult:
-    """A result in words: passed where there are no failing_rows.
+    """Builds a result with its description; it passes if there are no failing rows.
 
     Args:
-        rows_checked: how many were judged.
-        failing_rows: how many of them are wrong.
-        what: what was judged, in the plural.
-        wrong: what the failing_rows are or do, to stand after their number.
+        rows_checked: number of rows checked.
+        failing_rows: how many of them fail.
+        what: name of the rows, in the plural.
+        wrong: what is wrong with the failing rows, as the predicate after their number.
         remedy: what to do about them.
-        severity: how bad that is.
-        sample: the first failing_rows.
+        severity: severity of a failure.
+        sample: the first failing rows.
         counts: further figures.
     """
     if failing_rows:
@@ -161,7 +161,7 @@ def finding(
     elif rows_checked:
         description = f"All {rows_checked:,} {what} are in order."
     else:
-        description = f"There are no {what} in this scope, so nothing was judged."
+        description = f"There are no {what} in this scope, so nothing was checked."
     return CheckResult(
         asset="",
         check="",
@@ -176,9 +176,9 @@ def finding(
 
 
 def schema_finding(expected: Mapping[str, str], actual: Mapping[str, str], where: str) -> CheckResult:
-    """Compares declared columns and types with those there are.
+    """Compares declared columns and types with the actual ones.
 
-    The sample has every column, because the whole picture is what tells a renamed column from a lost one.
+    The sample has every column, because only the complete list distinguishes a renamed column from a missing one.
     """
     names = [*expected, *(name for name in actual if name not in expected)]
     rows: list[Row] = [
@@ -191,6 +191,6 @@ def schema_finding(expected: Mapping[str, str], actual: Mapping[str, str], where
         failing_rows=len(wrong),
         what=f"columns of {where}",
         wrong=f"are not as declared ({', '.join(wrong[:10])})",
-        remedy="undo what was changed by hand; `trading-platform db upgrade` runs the migrations that are due",
+        remedy="undo manual changes; `trading-platform db upgrade` runs the migrations that are due",
         sample=rows,
     )

@@ -1,6 +1,6 @@
-"""The rules that splits and dividends are held to; each is a function from an examination to its finding.
+"""The rules for splits and dividends; each is a function from an examination to its result.
 
-Rules over rows are SQL in ``sql/checks/corporate_actions__<rule>.sql``; they look at the daily bars around each action.
+Rules for rows are SQL in ``sql/checks/corporate_actions__<rule>.sql``; they use the daily bars around each action.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def _ex_date_is_session(examination: Examination) -> CheckResult:
 def _off_session(calendar: str, actions: list[CorporateAction]) -> list[CorporateAction]:
     dates = [action.ex_date for action in actions]
     try:
-        known = sessions(calendar, Window(min(dates) - _AROUND, max(dates) + _AROUND))["session"].to_list()
+        days = sessions(calendar, Window(min(dates) - _AROUND, max(dates) + _AROUND))["session"].to_list()
     except InvalidRequest:
-        return []  # a calendar that cannot be computed is told of where bars are expected
-    open_days = set(known)
-    return [action for action in actions if known and action.ex_date >= known[0] and action.ex_date not in open_days]
+        return []  # the checks of bars report a calendar that cannot be computed
+    open_days = set(days)
+    return [action for action in actions if days and action.ex_date >= days[0] and action.ex_date not in open_days]
 
 
 ACTION_CHECKS: tuple[Check, ...] = (
@@ -93,7 +93,7 @@ ACTION_CHECKS: tuple[Check, ...] = (
         partial(
             _rule,
             name="valid_terms",
-            wrong="have terms that cannot be",
+            wrong="have invalid terms",
             remedy=_CORRECT,
             severity=Severity.ERROR,
         ),
@@ -101,11 +101,11 @@ ACTION_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "split_in_prices",
-        "The daily bars show every split: they are raw, and the split was one.",
+        "The daily bars show every split: they are raw, and the split took place.",
         partial(
             _rule,
             name="split_in_prices",
-            wrong="are not in the prices: those are adjusted already, or the split is not one",
+            wrong="are not visible in the prices: those are adjusted already, or the split did not take place",
             remedy=f"find out which; {_CORRECT}",
             severity=Severity.ERROR,
         ),
@@ -113,12 +113,12 @@ ACTION_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "price_jumps_explained",
-        "A price that opened at two thirds or three halves of the close before has a split that says why.",
+        "An open at two thirds of the close before or less, or half as much again or more, is explained by a split.",
         partial(
             _rule,
             name="price_jumps_explained",
-            wrong="opened at two thirds of the close before or less, or half as much again, and no split says why",
-            remedy="look each up: a split is missing, a price is wrong, or the market did it",
+            wrong="opened at two thirds of the close before or less, or at 3/2 or more, and no split explains it",
+            remedy="check each: a split is missing, a price is wrong, or the market moved",
             severity=Severity.WARN,
             of_bars=True,
         ),
@@ -131,4 +131,4 @@ ACTION_CHECKS: tuple[Check, ...] = (
         blocking=False,
     ),
 )
-"""All rules of the asset ``corporate_actions``."""
+"""All rules for the asset ``corporate_actions``."""

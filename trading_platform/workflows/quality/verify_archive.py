@@ -1,7 +1,7 @@
-"""The rules of the audit archive: its files are whole, its months made ahead, and nothing is overdue.
+"""The rules for the audit archive: files are intact, partitions are created ahead, and nothing is overdue.
 
-They stand apart from those of :mod:`trading_platform.workflows.quality.verify`, which are about rows of
-instruments and timeframes.
+They are separate from :mod:`trading_platform.workflows.quality.verify`, which checks rows of instruments and
+timeframes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from trading_platform.workflows.quality.check_results import CheckResult, Row, S
 ASSET = "audit_archive"
 
 NEWEST = 3
-"""So many of each table's newest files are read whole; of the others only what they say of themselves."""
+"""How many of each table's newest files are read completely; of the others only the metadata."""
 
 AHEAD = 2
-"""So many months after the present one must have their partition."""
+"""How many months after the current one must have a partition."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class ArchiveCheck:
 
     Attributes:
         name: of the rule.
-        description: what it holds the archive to.
-        run: judges.
+        description: the rule, as text.
+        run: evaluates the rule.
     """
 
     name: str
@@ -44,24 +44,24 @@ class ArchiveCheck:
 
 
 def verify_archive(owner: Database, archive: AuditArchive, *, clock: Clock) -> list[CheckResult]:
-    """The finding of every rule; changes nothing.
+    """The result of every rule; nothing is written.
 
     Args:
         owner: the database, as the owner of its schema.
         archive: the archive.
-        clock: tells what is overdue.
+        clock: determines what is overdue.
     """
     source, now = AuditSource(owner), clock()
     return [replace(check.run(source, archive, now), asset=ASSET, check=check.name) for check in ARCHIVE_CHECKS]
 
 
 def _intact(source: AuditSource, archive: AuditArchive, _now: datetime) -> CheckResult:
-    told = {(AuditTable(table), month_window(parse_timestamp(f"{month}-01"))) for table, month in source.archived()}
+    archived = {(AuditTable(table), month_window(parse_timestamp(f"{month}-01"))) for table, month in source.archived()}
     wrong: list[Row] = []
     rows_checked = 0
     for table in AuditTable:
         windows = archive.windows(table)
-        expected = sorted({*windows, *(window for of, window in told if of is table)}, reverse=True)
+        expected = sorted({*windows, *(window for of, window in archived if of is table)}, reverse=True)
         rows_checked += len(expected)
         for place, window in enumerate(expected):
             fault = _fault(archive, table, window, whole=place < NEWEST)
@@ -71,8 +71,8 @@ def _intact(source: AuditSource, archive: AuditArchive, _now: datetime) -> Check
         rows_checked=rows_checked,
         failing_rows=len(wrong),
         what="archived months",
-        wrong="have no file, or one that is not as it was written",
-        remedy="put the named files back from a backup",
+        wrong="have no file, or one with modified content",
+        remedy="restore the named files from a backup",
         sample=wrong[:20],
     )
 
@@ -96,7 +96,7 @@ def _months_ahead(source: AuditSource, _archive: AuditArchive, now: datetime) ->
     return finding(
         rows_checked=len(needed) * len(AuditTable),
         failing_rows=len(wrong),
-        what="months, the present one and the next",
+        what="months, the current one and the next",
         wrong="have no partition",
         remedy="materialize audit_archive, or run `trading-platform archive`; until then rows wait in the default one",
         sample=wrong,
@@ -104,7 +104,7 @@ def _months_ahead(source: AuditSource, _archive: AuditArchive, now: datetime) ->
 
 
 def _nothing_overdue(source: AuditSource, _archive: AuditArchive, now: datetime) -> CheckResult:
-    due = month_window(archive_limit(now)).start  # what is older is due; a month later, overdue
+    due = month_window(archive_limit(now)).start  # older months are due; a month later, overdue
     before = month_window(due - timedelta(days=1)).start
     wrong: list[Row] = []
     for table in AuditTable:
@@ -125,12 +125,12 @@ def _nothing_overdue(source: AuditSource, _archive: AuditArchive, now: datetime)
 ARCHIVE_CHECKS = (
     ArchiveCheck(
         "archive_intact",
-        f"Every archived month has its file with the rows it should have; the {NEWEST} newest of each table are "
-        "read whole and their checksum computed again.",
+        f"Every archived month has a file with all its rows; the {NEWEST} newest of each table are "
+        "read completely and their checksums recomputed.",
         _intact,
     ),
     ArchiveCheck(
-        "months_ahead", f"The present month and the {AHEAD} after it have a partition in both tables.", _months_ahead
+        "months_ahead", f"The current month and the {AHEAD} after it have a partition in both tables.", _months_ahead
     ),
     ArchiveCheck("nothing_overdue", "No row older than a year and a month is still in the database.", _nothing_overdue),
 )

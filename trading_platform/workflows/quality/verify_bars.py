@@ -1,7 +1,7 @@
-"""The rules that stored bars are held to; each is a function from an examination to its finding.
+"""The rules for stored bars; each is a function from an examination to its result.
 
-Rules over single rows are SQL in ``sql/checks/bars__<rule>.sql``; whether every expected bar is
-accounted for is in :mod:`trading_platform.workflows.quality.verify_completeness`.
+Rules for single rows are SQL in ``sql/checks/bars__<rule>.sql``; completeness is checked in
+:mod:`trading_platform.workflows.quality.verify_completeness`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from trading_platform.workflows.quality.check_results import (
 )
 from trading_platform.workflows.quality.verify_completeness import check_completeness
 
-_AGAIN = "find out who wrote them, then replace them with `trading-platform backfill --force`"
+_AGAIN = "find out what wrote them, then replace them with `trading-platform backfill --force`"
 
 
 def rows_of(found: Iterable[pl.DataFrame]) -> list[Row]:
-    """The samples of several scopes as rows to show."""
+    """The samples of several scopes as rows for display."""
     rows: list[Row] = [
         {"symbol": symbol, "time": time.isoformat(), "detail": detail}
         for frame in found
@@ -41,7 +41,7 @@ def rows_of(found: Iterable[pl.DataFrame]) -> list[Row]:
 
 
 def bars_in(examination: Examination) -> int:
-    """How many bars the scopes of an examination hold; counted once."""
+    """Number of bars in the scopes of an examination; counted once."""
     if "bars" not in examination.kept:
         table = bars_table(examination.timeframe)
         examination.kept["bars"] = sum(examination.live.count(table, scope) for scope in examination.scopes)
@@ -51,7 +51,7 @@ def bars_in(examination: Examination) -> int:
 def find_in_bars(
     examination: Examination, name: str, parameters: Mapping[str, object] | None = None
 ) -> tuple[int, list[Row]]:
-    """How many bars a rule names, and the first of them."""
+    """Number of bars that fail a rule, and the first of them."""
     parts = {"table": bars_table(examination.timeframe)}
     found: list[FailingRows] = [
         examination.live.failing_rows(name, scope, parts=parts, parameters=parameters) for scope in examination.scopes
@@ -83,7 +83,7 @@ def _rule(
 
 
 def _finality(examination: Examination) -> dict[str, object]:
-    """Before which moment the bars of each calendar are final."""
+    """The time before which the bars of each calendar are final."""
     now = examination.clock()
     calendars = sorted({instrument.calendar for instrument in examination.stores.instruments.all().values()})
     final_before: list[datetime] = [last_closed(name, examination.timeframe, now) for name in calendars]
@@ -115,7 +115,7 @@ def _price_jump_review(examination: Examination) -> CheckResult:
         failing_rows=marked,
         what="bars",
         wrong="are marked for review: they opened more than 10 % from the close before, and no split explains it",
-        remedy="see whether a split that is not stored, a bad price or the market explains each of them",
+        remedy="check each: a split is not stored, a price is wrong, or the market moved",
         severity=Severity.WARN,
         sample=marked_sample,
         counts=counts,
@@ -123,7 +123,7 @@ def _price_jump_review(examination: Examination) -> CheckResult:
 
 
 def _sources_agree(examination: Examination) -> CheckResult:
-    """Whether a source says the same of bars that it told twice, from an archive, trades or candles."""
+    """Whether the versions of bars that a source sent twice, from archive, trades or candles, agree."""
     compared: dict[str, int] = {}
     for scope in examination.scopes:
         for kind, bars in examination.stores.conflicting_versions.compared(examination.timeframe, scope).items():
@@ -132,9 +132,9 @@ def _sources_agree(examination: Examination) -> CheckResult:
     return finding(
         rows_checked=sum(compared.values()),
         failing_rows=different,
-        what="bars that were told twice",
-        wrong="were told differently by two tiers of their source",
-        remedy="see which is right; `trading-platform backfill --force` asks anew, the finest tier first",
+        what="bars that were received twice",
+        wrong="have conflicting versions from their source",
+        remedy="find out which is right; `trading-platform backfill --force` requests them again, by source priority",
         severity=Severity.WARN,
         sample=sample,
         counts={f"compared with {kind}": bars for kind, bars in compared.items()},
@@ -161,39 +161,39 @@ BAR_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "no_future_bar",
-        "Every bar was final: its interval, or its session, has ended.",
+        "Every bar is final: its interval, or its session, has ended.",
         partial(_rule, name="bars__no_future_bar", wrong="had not ended yet", parameters=_finality),
         blocking=True,
     ),
     Check(
         "no_duplicate",
-        "A symbol has one bar a time.",
+        "A symbol has one bar per time.",
         partial(_rule, name="bars__no_duplicate", wrong="times have more than one bar"),
         blocking=True,
     ),
     Check(
         "price_jump_review",
-        "Traded bars that opened more than 10 % from the close before are marked for review; a person looks at those.",
+        "Traded bars that opened more than 10 % from the close before are marked for manual review.",
         _price_jump_review,
         blocking=False,
     ),
     Check(
         "completeness",
-        "Every bar the calendar expects is stored, proven empty, or refused with its reason.",
+        "Every bar the calendar expects is stored, confirmed empty, or rejected with a reason.",
         check_completeness,
         blocking=False,
     ),
 )
-"""All rules of an asset ``ohlcv_*``. Those block whose violation makes everything computed from the
-bars wrong. A bar that is missing does not: it is known to be, what is computed over it is computed
-anew when it comes, and one symbol's source must not hold up all others."""
+"""All rules for an asset ``ohlcv_*``. A rule blocks if its violation corrupts everything computed from the bars. A
+missing bar does not block: it is detected, dependent values are recomputed when it arrives, and one symbol's source
+must not hold up all others."""
 
 RECONCILIATION_CHECKS: tuple[Check, ...] = (
     Check(
         "sources_agree",
-        "Where a source told a bar twice (archive, trades, candles), it told the same.",
+        "Where a source sent a bar twice (archive, trades, candles), both versions agree.",
         _sources_agree,
         blocking=False,
     ),
 )
-"""The rules of bars that come from sources; longer ones are rolled up from those."""
+"""The rules for bars that come from sources; longer ones are rolled up from those."""

@@ -1,6 +1,6 @@
-"""Whether every bar that was to be had is accounted for: stored, proven empty, or refused.
+"""Checks completeness: every expected bar is stored, confirmed empty, or rejected.
 
-The reckoning is that of a backfill's report (:mod:`trading_platform.workflows.bars.count_coverage`).
+The count is that of a backfill's report (:mod:`trading_platform.workflows.bars.count_coverage`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from trading_platform.workflows.quality.check_results import CheckResult, Examin
 
 
 def accounts_of(examination: Examination) -> Iterator[CoverageCount]:
-    """An account for each symbol and partition in scope.
+    """The coverage count of each symbol and partition in scope.
 
-    Judged is from the first to the last moment that anybody ever asked, answered or stored: what
-    nobody has asked for yet is the business of a backfill, not an error of what is there.
+    It covers the span from the first to the last request, coverage or stored bar: time that was never requested is
+    left to the backfill and is no error of the stored data.
     """
     universe = examination.stores.instruments.all()
     for scope in examination.scopes:
@@ -54,8 +54,8 @@ def check_completeness(examination: Examination) -> CheckResult:
             rows_checked=expected,
             failing_rows=missing,
             what="expected bars",
-            wrong="are neither stored nor proven empty nor refused",
-            remedy="`trading-platform backfill` asks for them; its report says why a source does not answer",
+            wrong="are neither stored nor confirmed empty nor rejected",
+            remedy="`trading-platform backfill` requests them; its report shows why a source does not answer",
             sample=_sample(account for account in accounts if account.missing),
             counts=counts,
         )
@@ -65,7 +65,7 @@ def check_completeness(examination: Examination) -> CheckResult:
         what="expected bars",
         wrong=f"have no bar: {counts['proven empty']:,} confirmed empty, "
         f"{counts['pending_confirmation']:,} pending confirmation, {counts['rejected']:,} rejected",
-        remedy="`trading-platform gaps` lists them; refused rows are in market_data.quarantine with their reasons",
+        remedy="`trading-platform gaps` lists them; rejected rows are in market_data.quarantine with their reasons",
         severity=Severity.WARN,
         sample=_sample(
             account for account in accounts if account.empty or account.pending_confirmation or account.rejected
@@ -75,7 +75,7 @@ def check_completeness(examination: Examination) -> CheckResult:
 
 
 def _spans(examination: Examination, instruments: Sequence[Instrument], scope: Scope) -> dict[str, Window]:
-    """For each symbol the closed part of the scope about which anything is known."""
+    """For each symbol, the closed part of the scope with requests, coverage or stored bars."""
     known = examination.live.known_spans([instrument.symbol for instrument in instruments], examination.timeframe)
     now = examination.clock()
     spans = {}

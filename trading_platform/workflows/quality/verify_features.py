@@ -1,4 +1,4 @@
-"""The rules that the feature store's files are held to; each is a function from an examination to its finding."""
+"""The rules for the files of the feature store; each is a function from an examination to its result."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from trading_platform.stores.market_data.checks import SAMPLE_ROWS, feature_file
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
 
 BATCH_SYMBOLS = 100
-"""Symbols whose files are read at once."""
+"""Number of symbols read at once."""
 
 NULL_SHARE = 0.10
-"""More of a feature's values than this missing after its warm-up is worth a warning."""
+"""Share of missing values of a feature after its warm-up above which the check warns."""
 
 _AGAIN = "materialize the features of these partitions again"
 
@@ -42,7 +42,7 @@ def _schema(examination: Examination) -> CheckResult:
 
 
 def _fault(schema: Mapping[str, pl.DataType] | None) -> dict[str, str] | None:
-    """What is wrong with the columns of a file; None if nothing is."""
+    """The difference of a file's columns from the declared ones; None if there is none."""
     if schema is None:
         return {"expected": "a Parquet file", "actual": "unreadable"}
     if dict(schema) == FEATURE_SCHEMA:
@@ -70,7 +70,7 @@ def _nan_share(examination: Examination) -> CheckResult:
         failing_rows=int(high["missing"].sum()),
         what="values after warm-up",
         wrong=f"are missing, in {high.height:,} features of a symbol of which more than {NULL_SHARE:.0%} are",
-        remedy="look for a price that stands still, or holes in the bars of the symbol, its sector and its benchmark",
+        remedy="look for an unchanging price, or gaps in the bars of the symbol, its sector and its benchmark",
         severity=Severity.WARN,
         sample=[_share_row(row) for row in high.head(SAMPLE_ROWS).iter_rows(named=True)],
         counts={"features of a symbol judged": judged.height, "with too many missing": high.height},
@@ -111,15 +111,15 @@ def _shares(
 
 
 def _first_row(name: str) -> int:
-    """Rows of a fresh series before a feature's first value.
+    """Number of rows of a new series before a feature's first value.
 
-    Of an indicator that is far less than the history a partition loads for the last digits.
+    For an indicator this is far less than the history that a partition loads for full precision.
     """
     return INDICATORS[name].first_row if name in INDICATORS else FEATURES[name].warm_up
 
 
 def _is_defined(name: str, instrument: Instrument, universe: Mapping[str, Instrument]) -> bool:
-    """Whether a symbol can have a feature at all: peers, a benchmark, a traded volume."""
+    """Whether a feature is defined for a symbol: it may need peers, a benchmark or a volume."""
     if name == "sector_momentum":
         return instrument.sector is not None and any(
             other.sector == instrument.sector for other in universe.values() if other.symbol != instrument.symbol
@@ -149,14 +149,14 @@ def _available_at(examination: Examination) -> CheckResult:
         rows_checked=rows_checked,
         failing_rows=failing_rows,
         what="rows of features",
-        wrong="could be read before they could be known, are there twice, or hold a value that is not finite",
+        wrong="could be read before they were available, are duplicated, or have a value that is not finite",
         remedy=f"use none of them; {_AGAIN}",
         sample=sample[:SAMPLE_ROWS],
     )
 
 
 def _wrong_rows(own: pl.DataFrame, instrument: Instrument | None) -> pl.DataFrame:
-    """``symbol``, ``time`` and ``detail`` of the rows of one symbol that break the rule."""
+    """``symbol``, ``time`` and ``detail`` of the rows of one symbol that fail the rule."""
     known = availability(instrument.calendar, Timeframe.D1, own.select("time")) if instrument else own["time"]
     infinite = pl.concat_list(
         pl.when(pl.col(name).is_infinite()).then(pl.lit(name)) for name in FEATURE_NAMES
@@ -177,7 +177,7 @@ def _wrong_rows(own: pl.DataFrame, instrument: Instrument | None) -> pl.DataFram
 
 
 def _read(examination: Examination, symbols: list[str], window: Window) -> pl.DataFrame:
-    """The features of a few symbols; the last ones read are kept for the next check."""
+    """The features of a few symbols; the last ones read are cached for the next check."""
     if examination.kept.get("read") == (symbols, window):
         kept: pl.DataFrame = examination.kept["features"]
         return kept
@@ -213,9 +213,9 @@ FEATURE_CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "available_at",
-        "No row can be read before it could be known, none is there twice, no value is infinite.",
+        "No row can be read before it was available, none is duplicated, no value is infinite.",
         _available_at,
         blocking=True,
     ),
 )
-"""All rules of the asset ``features``."""
+"""All rules for the asset ``features``."""

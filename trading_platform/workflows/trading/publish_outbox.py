@@ -1,10 +1,10 @@
-"""Tells on the channel and stream ``orders`` what has been committed to the ledger, each thing once.
+"""Publishes committed messages of the outbox on the channel and stream ``orders``, each message once.
 
-In three steps, any of which can be the last before a crash: numbers are given and committed; each
-message is told under its number, which Redis takes once; what was told is marked. A publisher that
-was killed in between leaves behind messages that are told and not marked: the next one tells them
-again, Redis has them, and nobody hears them twice. Publishers wait for each other, so the stream is in
-the order of the numbers, and the changes of one order are in the order in which they were made.
+It works in three steps, with a crash allowed after each: numbers are assigned and committed; each message is published
+under its number, which Redis accepts once; published messages are marked. If a publisher is killed in between, some
+messages are published but not marked: the next publisher sends them again, Redis has them already, and no subscriber
+receives them twice. Publishers wait for each other, so the stream is in the order of the numbers, and the changes of
+one order are in the order in which they were made.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from trading_platform.domain.messages import order_message
 from trading_platform.stores.trading.outbox import OutboxStore
 
 BATCH = 500
-"""Messages told between two marks: as many are told again after a crash."""
+"""Messages published between two marks: the most that are sent again after a crash."""
 
 
 class Publisher(Protocol):
-    """Where messages go."""
+    """Destination of messages."""
 
     def publish(self, seq: int, message: str) -> bool:
-        """Tells a message unless its number was told; whether it is told only now."""
+        """Publishes a message unless its number was published before; returns whether this call published it."""
 
 
-def publish_outbox(outbox: OutboxStore, teller: Publisher, batch: int = BATCH) -> int:
-    """Tells everything that has been committed and not been told.
+def publish_outbox(outbox: OutboxStore, publisher: Publisher, batch: int = BATCH) -> int:
+    """Publishes all committed messages that are not published yet.
 
     Returns:
-        How many messages were told.
+        Number of published messages.
 
     Raises:
-        StoreUnavailable: if a server is away; what is left is told by the next call.
+        StoreUnavailable: if a server is unavailable; the next call publishes the remaining messages.
         StoreError: if the stream has other messages than the ledger.
     """
     outbox.number()
-    told = 0
+    published = 0
     while True:
         with outbox.database.begin() as connection:
             outbox.lock(connection)
             unpublished = outbox.unpublished(connection, batch)
             for each in unpublished:
-                told += teller.publish(each.seq, order_message(each.seq, each.created_at, each.payload))
+                published += publisher.publish(each.seq, order_message(each.seq, each.created_at, each.payload))
             outbox.mark(connection, [each.seq for each in unpublished])
         if len(unpublished) < batch:
-            return told
+            return published

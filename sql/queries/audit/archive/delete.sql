@@ -1,4 +1,4 @@
--- Takes a month out of the default partition.
+-- Deletes a month from the default partition.
 WITH deleted AS (
     DELETE FROM {place} WHERE "timestamp" >= %(first)s AND "timestamp" < %(after)s RETURNING 1
 )

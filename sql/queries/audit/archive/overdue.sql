@@ -1,2 +1,2 @@
--- How many rows older than a moment are still in the table: by the index on the time.
+-- Number of rows older than a timestamp in the table, and the oldest time. Uses the index on the time.
 SELECT count(*), min("timestamp") FROM {place} WHERE "timestamp" < %(before)s

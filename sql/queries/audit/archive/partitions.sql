@@ -1,4 +1,4 @@
--- The partitions of a table but its default one: name as SQL takes it, first moment, first moment after it.
+-- The partitions of a table except the default one: quoted name, start (inclusive), end (exclusive).
 SELECT format('%%I.%%I', partition_schema.nspname, partition.relname),
        (regexp_match(bound, 'FROM \(''([^'']+)''\)'))[1]::timestamptz,
        (regexp_match(bound, 'TO \(''([^'']+)''\)'))[1]::timestamptz

@@ -1,4 +1,4 @@
--- Decisions of a half-open window, newest first: by decisions_timestamp of the months it touches.
+-- Decisions in a half-open window, newest first. Uses decisions_timestamp of the months it overlaps.
 SELECT * FROM audit.decisions
 WHERE (%(start)s::timestamptz IS NULL OR "timestamp" >= %(start)s)
   AND (%(end)s::timestamptz IS NULL OR "timestamp" < %(end)s)

@@ -1,2 +1,2 @@
--- Makes the missing months of both tables; names what it made.
+-- Creates the missing monthly partitions of both tables and returns their names.
 SELECT audit.ensure_partitions(COALESCE(%(since)s::timestamptz, now()), %(months_ahead)s)

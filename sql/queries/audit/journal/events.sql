@@ -1,4 +1,4 @@
--- System events of a half-open window, newest first: by system_events_timestamp of the months it touches.
+-- System events in a half-open window, newest first. Uses system_events_timestamp of the months it overlaps.
 SELECT * FROM audit.system_events
 WHERE (%(start)s::timestamptz IS NULL OR "timestamp" >= %(start)s)
   AND (%(end)s::timestamptz IS NULL OR "timestamp" < %(end)s)

@@ -1,4 +1,4 @@
--- Writes a decision; time and id are the database's where none is given.
+-- Inserts a decision; time and id default to values of the database.
 INSERT INTO audit.decisions
     (id, "timestamp", decision_type, symbol, signals, risk_check, final_action, reasoning, order_id)
 VALUES

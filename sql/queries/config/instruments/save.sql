@@ -1,4 +1,4 @@
--- Adds an instrument or changes the one there is; says which. Conflicts on the primary key.
+-- Adds an instrument or changes the existing one; returns TRUE if it is new. Conflicts on the primary key.
 INSERT INTO config.instruments (symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallback_sources)
 VALUES (%(symbol)s, %(asset_class)s, %(calendar)s, %(source)s, %(sector)s, %(benchmark)s, %(tick_size)s,
         %(fallback_sources)s)

@@ -1,4 +1,4 @@
--- Sets a limit; who is the database's to say where nobody is given. Conflicts on the primary key.
+-- Sets a limit; a trigger fills in updated_by if none is given. Conflicts on the primary key.
 INSERT INTO config.risk_limits (key, value, description, updated_by)
 VALUES (%(key)s, %(value)s, %(description)s, %(by)s)
 ON CONFLICT (key)

@@ -1,4 +1,4 @@
--- Adds a strategy or changes the one there is. Conflicts on the primary key.
+-- Adds a strategy or changes the existing one. Conflicts on the primary key.
 INSERT INTO config.strategies (id, name, enabled, params, allowed_symbols, regime_filter, max_positions)
 VALUES (%(id)s, %(name)s, %(enabled)s, %(params)s, %(allowed_symbols)s, %(regime_filter)s, %(max_positions)s)
 ON CONFLICT (id)

@@ -1,4 +1,4 @@
--- Makes these entries the whole catalog and names those that changed; an entry that is as it was is not touched.
+-- Replaces the catalog by these entries and returns the names of changed ones; unchanged entries are not written.
 WITH defined AS (
     SELECT feature_name, description, data_type, category, computation, dependencies, lookback_days
     FROM jsonb_to_recordset(%(entries)s::jsonb) AS entry (

@@ -1,10 +1,10 @@
--- The newest close of each of some symbols of the universe in a window, of whatever timeframe;
--- of the finest where several are equally new.
+-- The newest close of each of some symbols of the universe in a window, of any timeframe; of the shortest timeframe
+-- where several are equally new.
 -- Parameters: symbols text[], start, end timestamptz.
--- Rides on the primary key of config.instruments and on bars_1m_symbol_time, bars_5m_symbol_time, bars_1h_symbol_time
--- and bars_1d_symbol_time, one descent each and symbol; the window's values leave out the other partitions.
--- A limit that the planner cannot see keeps it from walking the primary key through time, as it would for so few
--- rows: without end where a symbol has none.
+-- Uses the primary key of config.instruments and on bars_1m_symbol_time, bars_5m_symbol_time, bars_1h_symbol_time
+-- and bars_1d_symbol_time, one lookup each per symbol; the window's values exclude the other partitions.
+-- A limit that the planner cannot see keeps it from scanning the primary key through time, as it would for so few
+-- rows: that scan would read the whole table where a symbol has none.
 SELECT wanted.symbol, latest.time, latest.timeframe, latest.close AS price
 FROM config.instruments AS wanted
 CROSS JOIN LATERAL (

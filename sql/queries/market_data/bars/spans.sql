@@ -1,5 +1,5 @@
--- First and last bar of each of some symbols, and how many there are.
--- Parameters: symbols text[]. Rides on <table>_symbol_time.
+-- First and last bar of each of some symbols, and the number of bars.
+-- Parameters: symbols text[]. Uses <table>_symbol_time.
 SELECT symbol, min(time) AS first, max(time) AS last, count(*) AS stored
 FROM {table}
 WHERE symbol = ANY(%(symbols)s)

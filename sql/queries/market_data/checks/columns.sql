@@ -1,4 +1,4 @@
--- The columns of a live table with their types; the length of a text is left out, the precision of a number is not.
+-- The columns of a table with their types, without the length of texts but with the precision of numbers.
 -- Parameters: table text.
 SELECT attname, format_type(atttypid, CASE WHEN atttypid = 'numeric'::regtype THEN atttypmod END)
 FROM pg_attribute

@@ -1,6 +1,6 @@
--- From when to when anything is known of each of some symbols: asked, answered or stored.
--- Parameters: symbols varchar[], timeframe text, duration interval. Rides on coverage_requests_symbol_timeframe,
--- the primary key of coverage, and <table>_symbol_time with two descents a symbol.
+-- The span of the requests, coverage and stored bars of each of some symbols.
+-- Parameters: symbols varchar[], timeframe text, duration interval. Uses coverage_requests_symbol_timeframe,
+-- the primary key of coverage, and <table>_symbol_time with two lookups per symbol.
 SELECT symbol, min(span_start), max(span_end)
 FROM (
     SELECT symbol, lower(asked) AS span_start, upper(asked) AS span_end

@@ -1,4 +1,4 @@
--- Adds bars to those that were compared.
+-- Adds windows to those with compared bars.
 -- Parameters: symbol, timeframe, source, compared_with text, compared tstzmultirange, compared_at timestamptz. Conflicts on the primary key.
 INSERT INTO market_data.source_comparisons AS known (symbol, timeframe, source, compared_with, compared, compared_at)
 VALUES (%(symbol)s, %(timeframe)s, %(source)s, %(compared_with)s, %(compared)s::tstzmultirange, %(compared_at)s)

@@ -1,4 +1,4 @@
--- How many bars of a timeframe were compared in a scope, by compared_with; sessions do not matter, as the markets in question never close.
+-- Number of bars of a timeframe compared in a scope, by compared_with; sessions are ignored, as the markets concerned never close.
 -- Parameters: timeframe text, duration interval, symbols varchar[] or NULL for all, start, end timestamptz.
 SELECT compared_with, sum(extract(epoch FROM upper(part) - lower(part)) / extract(epoch FROM %(duration)s::interval))::bigint AS bars
 FROM market_data.source_comparisons,

@@ -1,6 +1,6 @@
--- Forgets comparisons of bars that have changed since, and how they differed.
--- Parameters: symbol, timeframe, source text, changed tstzmultirange. Rides on the primary keys.
-WITH forgotten AS (
+-- Deletes comparisons and conflicts of bars that have changed since.
+-- Parameters: symbol, timeframe, source text, changed tstzmultirange. Uses the primary keys.
+WITH deleted AS (
     DELETE FROM market_data.conflicting_versions
     WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s AND source = %(source)s
       AND %(changed)s::tstzmultirange @> time

@@ -1,5 +1,5 @@
--- The splits and dividends of some symbols, in the order of their dates.
--- Parameters: symbols text[] or NULL for all, kinds text[]. Rides on the primary key.
+-- The splits and dividends of some symbols, by symbol and date.
+-- Parameters: symbols text[] or NULL for all, kinds text[]. Uses the primary key.
 SELECT symbol, ex_date, kind, new_shares, old_shares, amount, currency, source, known_at
 FROM market_data.corporate_actions
 WHERE (%(symbols)s::varchar[] IS NULL OR symbol = ANY(%(symbols)s::varchar[])) AND kind = ANY(%(kinds)s)

@@ -1,4 +1,4 @@
--- Forgets one action. Rides on the primary key.
+-- Deletes one action. Uses the primary key.
 DELETE FROM market_data.corporate_actions
 WHERE symbol = %(symbol)s AND ex_date = %(ex_date)s AND kind = %(kind)s
 RETURNING symbol

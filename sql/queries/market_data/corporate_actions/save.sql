@@ -1,5 +1,5 @@
--- Stores one action; does nothing where it is there already, nor where a person has imported another.
--- Says whether anything changed. Conflicts on the primary key.
+-- Stores one action, unless it is unchanged or a user has imported another version of it. Returns a row if anything
+-- changed. Conflicts on the primary key.
 INSERT INTO market_data.corporate_actions AS stored
     (symbol, ex_date, kind, new_shares, old_shares, amount, currency, source, known_at, changed_at)
 VALUES (%(symbol)s, %(ex_date)s, %(kind)s, %(new_shares)s, %(old_shares)s, %(amount)s, %(currency)s, %(source)s,

@@ -1,5 +1,5 @@
--- Adds intervals to what a source has answered for, and to what of it nobody believes yet; what it has answered for
--- before is believed.
+-- Adds intervals to the coverage of a source, and to those pending confirmation, except where the source has answered
+-- before.
 -- Parameters: symbol, timeframe, source text, answered, pending_confirmation tstzmultirange. Conflicts on the primary key.
 INSERT INTO market_data.coverage AS known (symbol, timeframe, source, answered, pending_confirmation)
 VALUES (%(symbol)s, %(timeframe)s, %(source)s, %(answered)s::tstzmultirange, %(pending_confirmation)s::tstzmultirange)

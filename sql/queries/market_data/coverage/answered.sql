@@ -1,5 +1,5 @@
--- For which time the sources have answered, one row a disjoint interval.
--- Parameters: symbol, timeframe text. Rides on the primary key.
+-- The coverage of each source, one row per disjoint interval.
+-- Parameters: symbol, timeframe text. Uses the primary key.
 SELECT source, lower(span), upper(span)
 FROM market_data.coverage, unnest(answered) AS span
 WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s

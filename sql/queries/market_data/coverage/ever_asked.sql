@@ -1,5 +1,5 @@
--- The symbols of the universe, and for which timeframes anybody was ever asked anything of them.
--- Rides on coverage_requests_symbol_timeframe, one descent a symbol and timeframe.
+-- The symbols of the universe with the timeframes for which there is at least one request.
+-- Uses coverage_requests_symbol_timeframe, one lookup per symbol and timeframe.
 SELECT known.symbol, length
 FROM config.instruments AS known CROSS JOIN unnest(%(timeframes)s::text[]) AS length
 WHERE EXISTS (

@@ -1,5 +1,5 @@
--- The last failed question for each window of some symbols, where no later one was answered.
--- Parameters: symbols text[], timeframe text. Rides on coverage_requests_symbol_timeframe.
+-- The last failed request for each window of some symbols that no source has answered for since.
+-- Parameters: symbols text[], timeframe text. Uses coverage_requests_symbol_timeframe.
 SELECT DISTINCT ON (request.symbol, request.asked)
     request.symbol, request.source, lower(request.asked), upper(request.asked), request.note, request.asked_at
 FROM market_data.coverage_requests AS request

@@ -1,12 +1,12 @@
--- For which time sources have answered with nothing that nobody believes yet and no other source has answered for:
--- one row an interval of each source, of what is still held.
--- Parameters: symbols varchar[], timeframe text, present timestamptz. Rides on the primary key.
-SELECT doubtful.symbol, doubtful.source, lower(span), upper(span)
-FROM market_data.coverage AS doubtful
+-- Empty responses that are pending confirmation and that no other source has answered for, within retention: one row per
+-- interval of each source.
+-- Parameters: symbols varchar[], timeframe text, present timestamptz. Uses the primary key.
+SELECT pending.symbol, pending.source, lower(span), upper(span)
+FROM market_data.coverage AS pending
 CROSS JOIN LATERAL (
     SELECT range_agg(answered) AS answered FROM market_data.coverage AS known
-    WHERE known.symbol = doubtful.symbol AND known.timeframe = doubtful.timeframe) AS anybody
+    WHERE known.symbol = pending.symbol AND known.timeframe = pending.timeframe) AS any_source
 CROSS JOIN LATERAL unnest(
-    (doubtful.pending_confirmation - anybody.answered) * (SELECT market_data.held(%(timeframe)s::text, %(present)s::timestamptz))) AS span
-WHERE doubtful.symbol = ANY(%(symbols)s) AND doubtful.timeframe = %(timeframe)s::text AND doubtful.pending_confirmation <> '{}'
+    (pending.pending_confirmation - any_source.answered) * (SELECT market_data.held(%(timeframe)s::text, %(present)s::timestamptz))) AS span
+WHERE pending.symbol = ANY(%(symbols)s) AND pending.timeframe = %(timeframe)s::text AND pending.pending_confirmation <> '{}'
 ORDER BY 1, 2, 3

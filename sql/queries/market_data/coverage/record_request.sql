@@ -1,4 +1,4 @@
--- Keeps one question and what came of it.
+-- Records one request and its outcome.
 INSERT INTO market_data.coverage_requests
     (symbol, timeframe, source, asked, outcome, stored, rejected, changed, origin, note, asked_at)
 VALUES

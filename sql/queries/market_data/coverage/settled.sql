@@ -1,6 +1,6 @@
--- For which time the sources need not be asked again, whether the answer is still held or not; what is not believed
--- yet is asked again by its repair. One row an interval.
--- Parameters: symbol, timeframe text. Rides on the primary key.
+-- The time for which each source needs no further request by a backfill, whether the bars are still held or not; repairs
+-- confirm what is pending. One row per interval.
+-- Parameters: symbol, timeframe text. Uses the primary key.
 SELECT source, lower(span), upper(span)
 FROM market_data.coverage, unnest(answered + expired + pending_confirmation) AS span
 WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s

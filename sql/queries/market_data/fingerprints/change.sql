@@ -1,5 +1,5 @@
--- Brings the fingerprints in line with bars that are about to be added or to replace others, in the same transaction.
--- Parameters: timeframe text, and an array a column of the bars; numbers as text. Rides on the primary keys.
+-- Updates the fingerprints for bars about to be inserted or to replace others, in the same transaction.
+-- Parameters: timeframe text, and one array per column of the bars; numbers as text. Uses the primary keys.
 WITH given AS (
     SELECT *
     FROM unnest(%(time)s::timestamptz[], %(symbol)s::varchar::text[], %(open)s::text[]::numeric[], %(high)s::text[]::numeric[],

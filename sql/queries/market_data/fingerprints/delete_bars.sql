@@ -1,5 +1,5 @@
--- Takes the bars in some windows of one symbol out of the fingerprints of their periods.
--- Parameters: symbol, timeframe text, starts, ends timestamptz[]. Rides on <table>_symbol_time and the primary key.
+-- Subtracts the bars in some windows of one symbol from the fingerprints of their periods.
+-- Parameters: symbol, timeframe text, starts, ends timestamptz[]. Uses <table>_symbol_time and the primary key.
 UPDATE market_data.fingerprints AS known
 SET bar_count = known.bar_count - gone.bar_count, checksum = known.checksum - gone.checksum
 FROM (

@@ -1,6 +1,6 @@
--- The periods of some symbols whose stored bars are not those that were committed, of what must still be held.
+-- The periods within retention in which the stored bars of some symbols differ from the committed ones.
 -- Parameters: symbols varchar[], timeframe text, since, until, present timestamptz.
--- Reads the bars in the window once; rides on <table>_symbol_time where they are few.
+-- Reads the bars in the window once; uses <table>_symbol_time where they are few.
 WITH found AS (
     SELECT symbol,
            date_bin(market_data.fingerprint_period(%(timeframe)s::text), time, timestamptz '1970-01-01 00:00:00+00') AS period_start,

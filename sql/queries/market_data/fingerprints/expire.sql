@@ -1,4 +1,4 @@
--- Forgets the fingerprints of what was dropped because of its age; how many.
+-- Deletes the fingerprints of periods dropped because of their age; returns how many.
 -- Parameters: present timestamptz.
 WITH held AS MATERIALIZED (
     SELECT timeframe, market_data.held(timeframe, %(present)s::timestamptz) AS spans

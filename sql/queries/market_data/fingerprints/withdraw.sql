@@ -1,5 +1,5 @@
--- Takes windows out of what anybody has answered for, because what was stored there is lost or changed.
--- Parameters: symbol, timeframe text, windows tstzmultirange. Rides on the primary key.
+-- Removes windows from the coverage of all sources, because stored bars in them are missing or modified.
+-- Parameters: symbol, timeframe text, windows tstzmultirange. Uses the primary key.
 UPDATE market_data.coverage
 SET answered = answered - %(windows)s::tstzmultirange, pending_confirmation = pending_confirmation - %(windows)s::tstzmultirange
 WHERE symbol = %(symbol)s::varchar AND timeframe = %(timeframe)s::text

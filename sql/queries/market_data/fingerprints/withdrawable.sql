@@ -1,5 +1,5 @@
--- What of some windows anybody has answered for: one row an interval.
--- Parameters: symbol, timeframe text, windows tstzmultirange. Rides on the primary key.
+-- The parts of some windows that any source has answered for: one row per interval.
+-- Parameters: symbol, timeframe text, windows tstzmultirange. Uses the primary key.
 SELECT lower(span), upper(span)
 FROM (
     SELECT range_agg(answered + pending_confirmation) * %(windows)s::tstzmultirange AS spans

@@ -1,3 +1,3 @@
--- Forgets gaps that are no more.
--- Parameters: ids bigint[]. Rides on the primary key.
+-- Deletes gaps that no longer exist.
+-- Parameters: ids bigint[]. Uses the primary key.
 DELETE FROM market_data.gaps WHERE id = ANY(%(ids)s)

@@ -1,5 +1,5 @@
--- The gaps to try to repair now, those that have waited longest first.
--- Parameters: now timestamptz, limit integer. Rides on gaps_due.
+-- The gaps due for repair, those that have waited longest first.
+-- Parameters: now timestamptz, limit integer. Uses gaps_due.
 SELECT id, dataset, symbol, timeframe, starts_at, ends_at, kind, state, attempts, found_at, tried_at, next_attempt_at, note, incident
 FROM market_data.gaps
 WHERE state = 'open' AND next_attempt_at <= %(now)s

@@ -1,3 +1,3 @@
--- Which of some incidents are not over.
--- Parameters: incidents text[]. Rides on gaps_incident.
+-- The incidents among the given ones that still have gaps.
+-- Parameters: incidents text[]. Uses gaps_incident.
 SELECT DISTINCT incident FROM market_data.gaps WHERE incident = ANY(%(incidents)s)

@@ -1,5 +1,5 @@
--- Keeps the gaps of one dataset and symbol as they are now; the caller has deleted those that are others now.
--- Parameters: an array a column. Conflicts on gaps_dataset_symbol_starts_at_key.
+-- Inserts the gaps of one dataset and symbol; the caller has deleted those that they replace.
+-- Parameters: one array per column. Conflicts on gaps_dataset_symbol_starts_at_key.
 INSERT INTO market_data.gaps AS known
     (dataset, symbol, timeframe, starts_at, ends_at, kind, state, attempts, found_at, tried_at, next_attempt_at, note, incident)
 SELECT %(dataset)s::varchar, %(symbol)s::varchar, %(timeframe)s::varchar, gap.*

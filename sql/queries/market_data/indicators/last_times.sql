@@ -1,5 +1,5 @@
--- When the last indicators of each symbol are, at or after a moment; symbols without any there give no row.
--- Parameters: symbols text[], since timestamptz. Rides on <table>_symbol_time, one descent a symbol.
+-- The time of the last indicators of each symbol at or after a timestamp; symbols without any give no row.
+-- Parameters: symbols text[], since timestamptz. Uses <table>_symbol_time, one lookup per symbol.
 SELECT name, last.time
 FROM unnest(%(symbols)s::text[]) AS name
 CROSS JOIN LATERAL (

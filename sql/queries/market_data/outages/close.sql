@@ -1,5 +1,5 @@
--- Notes that feeds are up again; to be repaired as soon as the last minute has ended.
--- Parameters: source text, symbols text[], up_at timestamptz. Rides on outages_open.
+-- Records that feeds are up again; repairs are due once the last minute has ended.
+-- Parameters: source text, symbols text[], up_at timestamptz. Uses outages_open.
 UPDATE market_data.outages
 SET up_at = greatest(down_at, %(up_at)s), state = 'closed',
     next_attempt_at = date_trunc('minute', greatest(down_at, %(up_at)s)) + interval '1 minute'

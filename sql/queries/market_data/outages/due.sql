@@ -1,5 +1,5 @@
--- The outages to repair now: over, or begun so long ago that whoever did has died.
--- Parameters: now timestamptz, limit integer. Rides on outages_due.
+-- The outages due for repair: ended, or with a repair that began so long ago that it counts as failed.
+-- Parameters: now timestamptz, limit integer. Uses outages_due.
 SELECT id, source, symbol, down_at, up_at, reason, state, attempts, next_attempt_at, note, repaired_at
 FROM market_data.outages
 WHERE state IN ('closed', 'repairing') AND next_attempt_at <= %(now)s

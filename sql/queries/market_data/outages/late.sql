@@ -1,5 +1,5 @@
--- Notes minutes of which something was told when they were final; what was repaired, or is being repaired without
--- knowing of it, is to be repaired again.
+-- Records minutes for which events arrived after they were final; an outage that was repaired, or is being repaired
+-- without them, is due for repair again.
 -- Parameters: source, reason text, symbols text[], starts, ends timestamptz[], now timestamptz.
 INSERT INTO market_data.outages AS known (source, symbol, down_at, up_at, reason, state, next_attempt_at)
 SELECT %(source)s, symbol, starts, ends, %(reason)s, 'closed', %(now)s

@@ -1,2 +1,2 @@
--- One at a time notes outages; held until the transaction ends.
+-- Locks the outages against other writers until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('outages'), 0)

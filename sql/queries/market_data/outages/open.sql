@@ -1,5 +1,5 @@
--- Notes that feeds are down. One that is down already stays as it is; one that was, from the same moment on, goes on:
--- what was told after it came up was lost again before it was stored.
+-- Records that feeds are down. An open outage stays unchanged; an ended one with the same start is reopened: events
+-- received after it ended were lost before they were stored.
 -- Parameters: source, reason text, symbols text[], down_at timestamptz. The caller holds the lock outages/lock.
 INSERT INTO market_data.outages AS known (source, symbol, down_at, reason)
 SELECT given.source, given.symbol, %(down_at)s, %(reason)s

@@ -1,4 +1,4 @@
--- Moves rejected rows from the session's staging table into the quarantine; a row known already is left as it is.
+-- Moves rejected rows from the session's staging table into the quarantine; rows that are quarantined already are skipped.
 -- Conflicts on quarantine_fingerprint_key.
 INSERT INTO market_data.quarantine
     (recorded_at, source, symbol, timeframe, time, origin, line, reason, detail, record, row_count, fingerprint)

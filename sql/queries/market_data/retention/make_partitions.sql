@@ -1,3 +1,3 @@
--- Makes the partitions that hold some moments, where they are missing.
+-- Creates the missing partitions that contain some timestamps.
 -- Parameters: table text, starts timestamptz[].
 SELECT market_data.make_partitions(%(table)s, %(starts)s::timestamptz[])

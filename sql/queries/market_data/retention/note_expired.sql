@@ -1,3 +1,3 @@
--- Moves from answered to expired what the database holds no longer.
+-- Moves coverage of dropped bars from answered to expired.
 -- Parameters: present timestamptz.
 SELECT market_data.note_expired(%(present)s)

@@ -1,5 +1,5 @@
--- Where the hours can be made anew: where minutes are, and none were dropped. An hour whose minutes were
--- dropped would be emptied by a refresh.
+-- The windows in which hours can be recomputed: those with minutes of which none were dropped. A refresh would empty an
+-- hour with dropped minutes.
 -- Parameters: present timestamptz.
 SELECT lower(span), upper(span)
 FROM (

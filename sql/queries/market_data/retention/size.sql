@@ -1,3 +1,3 @@
--- How much a table and its partitions take on disk. Parameters: table text.
+-- Size of a table and its partitions on disk. Parameters: table text.
 SELECT COALESCE(sum(pg_total_relation_size(relid)), 0)::bigint
 FROM pg_partition_tree(('market_data.' || %(table)s)::regclass)

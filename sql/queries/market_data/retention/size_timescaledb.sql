@@ -1,2 +1,2 @@
--- How much a hypertable takes on disk, compressed chunks included. Parameters: table text.
+-- Size of a hypertable on disk, including compressed chunks. Parameters: table text.
 SELECT hypertable_size(('market_data.' || %(table)s)::regclass)

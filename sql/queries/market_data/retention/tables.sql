@@ -1,5 +1,5 @@
--- The rule of each table, and how many of its chunks there are, are compressed, are due to be compressed or dropped.
--- Parameters: present timestamptz, grace interval (how long something may be due before it is overdue).
+-- The rule of each table, and its number of chunks: in all, compressed, due to be compressed, due to be dropped.
+-- Parameters: present timestamptz, grace interval (how long work may be due before it is overdue).
 SELECT rule.table_name, rule.timeframe, rule.chunk::text AS chunk, rule.compress_after::text AS compress_after,
        rule.keep::text AS keep,
        count(chunk.table_name) AS chunks,

@@ -1,4 +1,4 @@
--- As coverage/add_answered, for many symbols; what is known already is not written again.
+-- As coverage/add_answered, for many symbols; unchanged coverage is not written.
 -- Parameters: symbols, timeframes, sources text[], answered text[] (multiranges). Conflicts on the primary key.
 INSERT INTO market_data.coverage AS known (symbol, timeframe, source, answered)
 SELECT symbol, timeframe, source, answered::tstzmultirange

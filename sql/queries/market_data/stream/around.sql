@@ -1,6 +1,6 @@
--- The stored bars from a first to a last time of each symbol, with the one before, if it is of the week before, and
--- the one after. Bounds let the other partitions be left out.
--- Parameters: symbols text[], firsts, lasts timestamptz[]. Rides on <table>_symbol_time, three descents a symbol.
+-- The stored bars from a first to a last time of each symbol, with the bar before, if it is within a week, and the bar
+-- after. The bounds exclude the other partitions.
+-- Parameters: symbols text[], firsts, lasts timestamptz[]. Uses <table>_symbol_time, three lookups per symbol.
 SELECT bar.time, bar.symbol, bar.timeframe, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.source, bar.quality
 FROM unnest(%(symbols)s::text[], %(firsts)s::timestamptz[], %(lasts)s::timestamptz[]) AS wanted (name, first, last)
 CROSS JOIN LATERAL (

@@ -1,7 +1,7 @@
--- Which longer bars can be made: all their minutes were answered for and none was dropped, and nobody but the
--- roll-up has answered for the longer bar itself. Gives the places in the arrays, from 1.
+-- The longer bars that can be rolled up: all of their minutes were answered for, none was dropped, and no source other
+-- than the roll-up has answered for the longer bar itself. Returns the positions in the arrays, from 1.
 -- Parameters: symbols, timeframes text[], opens, ends, minutes_from, minutes_until timestamptz[] (of the bar, and of
--- the minutes that it is made of), rolled_up text. Rides on the primary key.
+-- its minutes), rolled_up text. Uses the primary key.
 SELECT number
 FROM unnest(%(symbols)s::text[], %(timeframes)s::text[], %(opens)s::timestamptz[], %(ends)s::timestamptz[],
             %(minutes_from)s::timestamptz[], %(minutes_until)s::timestamptz[])

@@ -1,4 +1,4 @@
--- Notes how far a stream is stored; an equal position is not written again. Says whether it was another.
+-- Saves the position of a stream; an equal position is not written. Returns a row if the position changed.
 -- Parameters: stream text, position jsonb, until, updated_at timestamptz. Conflicts on the primary key.
 INSERT INTO market_data.stream_positions AS known (stream, position, until, updated_at)
 VALUES (%(stream)s, %(position)s::jsonb, %(until)s, %(updated_at)s)

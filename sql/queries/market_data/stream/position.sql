@@ -1,3 +1,3 @@
--- How far a stream is stored.
--- Parameters: stream text. Rides on the primary key.
+-- The stored position of a stream.
+-- Parameters: stream text. Uses the primary key.
 SELECT position, until FROM market_data.stream_positions WHERE stream = %(stream)s

@@ -1,7 +1,7 @@
--- Keeps what a stream has told, one row a symbol, timeframe, source and day. Where bars changed, the row gets a new
--- id, as the highest one is the version of the bars; where none did, at most its end moves.
+-- Records the data of a stream as requests, one row per symbol, timeframe, source and day. Where bars changed, the row
+-- gets a new id, because the highest id is the version of the bars; where none did, at most its end changes.
 -- Parameters: symbols, timeframes, sources text[], days, ends timestamptz[], stored integer[], changed boolean[],
--- asked_at timestamptz. Rides on coverage_requests_stream; the caller holds the locks of these bars.
+-- asked_at timestamptz. Uses coverage_requests_stream; the caller holds the locks of these bars.
 WITH given AS MATERIALIZED (
     SELECT *
     FROM unnest(%(symbols)s::text[], %(timeframes)s::text[], %(sources)s::text[], %(days)s::timestamptz[],

@@ -1,5 +1,5 @@
--- Stores bars; what is there already and equal stays untouched. Conflicts on the primary key.
--- Parameters: an array a column; numbers as text.
+-- Inserts or replaces bars; equal stored bars are not written. Conflicts on the primary key.
+-- Parameters: one array per column; numbers as text.
 INSERT INTO {table} AS bar (time, symbol, open, high, low, close, volume, source, quality)
 SELECT *
 FROM unnest(%(time)s::timestamptz[], %(symbol)s::text[],

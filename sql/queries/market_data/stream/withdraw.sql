@@ -1,5 +1,5 @@
--- Takes minutes out of what a source has answered for, because something was told of them afterwards.
--- Parameters: source text, symbols text[], withdrawn text[] (multiranges). Rides on the primary key.
+-- Removes minutes from the coverage of a source, because events for them arrived afterwards.
+-- Parameters: source text, symbols text[], withdrawn text[] (multiranges). Uses the primary key.
 UPDATE market_data.coverage AS known
 SET answered = known.answered - late.minutes::tstzmultirange
 FROM unnest(%(symbols)s::text[], %(withdrawn)s::text[]) AS late (symbol, minutes)

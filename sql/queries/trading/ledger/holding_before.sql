@@ -1,4 +1,4 @@
--- What was held before a fill: the last step before it, by the primary key.
+-- The position before a fill: the last step before it. Uses the primary key.
 SELECT quantity, cost, realized_pnl, opened_at
 FROM trading.position_history
 WHERE symbol = %(symbol)s AND (executed_at, trade_id) < (%(executed_at)s, %(id)s::uuid)

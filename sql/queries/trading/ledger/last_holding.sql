@@ -1,4 +1,4 @@
--- What is held after the last fill, by the primary key.
+-- The position after the last fill. Uses the primary key.
 SELECT quantity, cost, realized_pnl, opened_at
 FROM trading.position_history
 WHERE symbol = %(symbol)s

@@ -1,2 +1,2 @@
--- One order, by primary key, for nobody else to change; rows that refer to it may still be written.
+-- One order by primary key, locked against changes; rows that refer to it may still be written.
 SELECT * FROM trading.orders WHERE id = %(id)s FOR NO KEY UPDATE

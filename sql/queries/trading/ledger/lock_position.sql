@@ -1,2 +1,2 @@
--- One position, by primary key, for nobody else to change.
+-- One position by primary key, locked against changes.
 SELECT * FROM trading.positions WHERE symbol = %(symbol)s FOR NO KEY UPDATE

@@ -1,2 +1,2 @@
--- What is to be told of an order, in the transaction that makes it true.
+-- Adds a message about an order, in the transaction of the change.
 INSERT INTO trading.outbox (order_id, payload) VALUES (%(order_id)s, %(payload)s)

@@ -1,5 +1,5 @@
--- Removes what was told longer ago than an age, and counts it. The newest number stays, because numbering goes
--- on from it. Reads the whole table, which holds little more than what is younger than that.
+-- Deletes messages published longer ago than an age, and counts them. The newest number stays, because numbering
+-- continues from it. Reads the whole table, which has few messages older than that.
 WITH removed AS (
     DELETE FROM trading.outbox
     WHERE published_at < clock_timestamp() - %(age)s::interval

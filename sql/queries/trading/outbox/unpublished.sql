@@ -1,4 +1,4 @@
--- What has a number and was not told yet: by the unique index of seq.
+-- Numbered messages that are not published yet. Uses the unique index of seq.
 SELECT seq, created_at, payload
 FROM trading.outbox
 WHERE published_at IS NULL AND seq IS NOT NULL

@@ -514,7 +514,7 @@ def test_bars_of_an_earlier_schema_become_chunks(
 
             with monkeypatch.context() as patched:
                 patched.setattr(Path, "read_text", with_a_fault)
-                with pytest.raises(StoreError, match="refused a statement"):
+                with pytest.raises(StoreError, match="rejected a statement"):
                     upgrade(url)
             assert shape(url) == columns
             assert contents(url) == held

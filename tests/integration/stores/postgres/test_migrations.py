@@ -64,7 +64,7 @@ def test_a_failing_statement_leaves_nothing_behind(
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_text", with_a_fault)
-        with pytest.raises(StoreError, match="refused a statement"):
+        with pytest.raises(StoreError, match="rejected a statement"):
             upgrade(database)
     assert catalog(empty_url) == []
     assert upgrade(database) == (None, migrations.head())

@@ -146,9 +146,9 @@ def test_a_password_that_is_right_is_not_written_again(owned: Settings, scram: S
 def test_a_wrong_password_is_named_as_such_and_not_shown(scram: Scram) -> None:
     wrong = {"ingest_password": PASSWORDS[Role.AGENT], "agent_password": PASSWORDS[Role.INGEST]}
     settings = scram.settings(scram.url("ana", "ana's", "owned"), **wrong)
-    with pytest.raises(StoreUnavailable, match="refuses the login") as ingest, open_platform(settings) as platform:
+    with pytest.raises(StoreUnavailable, match="rejects the login") as ingest, open_platform(settings) as platform:
         platform.stores.instruments.all()
-    with pytest.raises(StoreUnavailable, match="refuses the login") as agent, Platform.connect(settings):
+    with pytest.raises(StoreUnavailable, match="rejects the login") as agent, Platform.connect(settings):
         pass
     for failure in (ingest.value, agent.value):
         assert not failure.retryable
@@ -239,7 +239,7 @@ def test_a_user_who_is_not_allowed_to_work_as_a_role_is_told_so(scram: Scram) ->
     settings = scram.settings(scram.url("ben", "ben's", "owned"))
     with running_stack(settings, need_redis=False) as endpoints:
         database = Database(url_as(settings, endpoints, Role.AGENT))
-        with pytest.raises(StoreUnavailable, match="refuses the login"), database.begin():
+        with pytest.raises(StoreUnavailable, match="rejects the login"), database.begin():
             pass
         database.close()
 

@@ -243,9 +243,7 @@ def test_without_redis_a_process_goes_on_at_a_quarter_and_owes_what_it_took(
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         rate_limiter.take([Cost(rate, "k")])
-    assert [record.message for record in caplog.records] == [
-        "Redis answers again: limits of sources are shared as before."
-    ]
+    assert [record.message for record in caplog.records] == ["Redis answers again: limits of sources are shared again."]
     (standing,) = rate_limiter.standings()
     assert standing.left < 3, "what was taken meanwhile is not known"
     assert rate_limiter.take([Cost(rate, "k")]) == 0

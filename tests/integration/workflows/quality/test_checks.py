@@ -468,4 +468,4 @@ def test_nothing_stored_is_never_called_passed(platform: Platform) -> None:
                     asset,
                     check.name,
                 )
-                assert "nothing was judged" in result.description
+                assert "nothing was checked" in result.description
