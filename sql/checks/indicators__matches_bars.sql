@@ -1,5 +1,5 @@
 -- Bars without a row of indicators, and rows of indicators without a bar. The placeholder bars is the table of the bars.
--- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Rides on both <table>_symbol_time (index only).
+-- Parameters: symbols varchar[] or NULL for all, start, end timestamptz. Uses both <table>_symbol_time (index only).
 SELECT symbol, time,
        CASE WHEN indicator.computed IS NULL THEN 'a bar without indicators' ELSE 'indicators without a bar' END AS detail
 FROM (

@@ -93,13 +93,13 @@ class CoverageStore:
     def answered_by_any(
         self, symbols: Sequence[str], timeframe: Timeframe, present: datetime
     ) -> dict[str, list[Window]]:
-        """For each symbol the windows that any source has answered for, still held, disjoint and in order."""
+        """For each symbol, the windows that any source has answered for, within retention, disjoint and in order."""
         return self._by_symbol("market_data/coverage/answered_by_any", symbols, timeframe, present)
 
     def expired_by_any(
         self, symbols: Sequence[str], timeframe: Timeframe, present: datetime
     ) -> dict[str, list[Window]]:
-        """For each symbol the windows whose bars were dropped because of their age, disjoint and in order."""
+        """For each symbol, the windows with bars dropped because of their age, disjoint and in order."""
         return self._by_symbol("market_data/coverage/expired_by_any", symbols, timeframe, present)
 
     def _by_symbol(

@@ -34,14 +34,14 @@ def indicators_table(timeframe: Timeframe) -> str:
 
 @dataclass(frozen=True)
 class Lacking:
-    """A partition with bars that have no indicators.
+    """A partition with bars without indicators.
 
     Attributes:
-        symbol: whose.
+        symbol: the symbol.
         window: the partition.
-        first: the open of the first such bar.
-        inside: the open of the first such bar that is later than the first indicators of the symbol; None without any.
-        latest: of which bar the last indicators of the symbol are; None without any.
+        first: open of the first such bar.
+        inside: open of the first such bar after the first indicators of the symbol; None if there is none.
+        latest: open of the last bar of the symbol with indicators; None if there is none.
         begun: whether the partition has any indicators.
     """
 
@@ -86,19 +86,19 @@ class IndicatorStore:
         return dict(self._database.rows(statement, {"symbols": list(symbols), "since": since}))
 
     def lacking(self, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None = None) -> list[Lacking]:
-        """The partitions with bars that have no indicators, by symbol and time.
+        """The partitions with bars without indicators, by symbol and time.
 
         Args:
-            symbols: whose.
-            timeframe: of which bars.
-            since: the first bars to look at; None means all of history.
+            symbols: the symbols.
+            timeframe: length of the bars.
+            since: open of the first bars to examine; None means the whole history.
         """
         statement = query("market_data/indicators/missing").replace("{table}", indicators_table(timeframe))
         statement = statement.replace("{bars}", bars_table(timeframe))
         unit = "month" if timeframe.is_intraday else "year"
         given = {"symbols": list(symbols), "since": since or _BEGINNING, "unit": unit}
         with self._database.begin() as connection:
-            # Bars are held against indicators in memory: on disk, millions of them would take several times as long.
+            # Bars are joined with indicators in memory: on disk, millions of them would take several times as long.
             execute(connection, "SELECT set_config('work_mem', '128MB', TRUE)")
             rows = execute(connection, statement, given)
         return [Lacking(symbol, Window(start, end), *rest) for symbol, start, end, *rest in rows]

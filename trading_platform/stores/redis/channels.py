@@ -50,10 +50,10 @@ class ChannelReader:
     Args:
         url: a Redis URL.
         streams: channels read from their streams, each with the number after which to begin: 0 for all
-            that is kept, None for what is told from now on.
-        quotes: whether quotes are heard as well.
+            stored messages, None for new messages only.
+        quotes: whether to receive quotes as well.
         sleep: waits while Redis is away; an argument so that tests own time.
-        monotonic: a clock in seconds that never goes back; by it streams are looked at each second, heard of or not.
+        monotonic: a clock in seconds that never goes back; streams are read at least once a second by it.
 
     Raises:
         StoreUnavailable: if Redis does not answer for about five seconds; later outages are waited out.

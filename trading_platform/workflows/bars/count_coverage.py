@@ -19,7 +19,7 @@ from trading_platform.sources.base import BarSource, is_recorded
 from trading_platform.stores.stores import Stores
 
 BATCH_BARS = 2_000_000
-"""Bars whose times are read at once: large enough to keep round trips few, small enough for a laptop's memory."""
+"""Number of bars read at once: large enough for few round trips, small enough for a laptop's memory."""
 
 _NOTHING = pl.Series("time", [], dtype=TIME)
 

@@ -29,19 +29,19 @@ def stale_roll_ups(
 ) -> dict[Window, Derived]:
     """The partitions of one symbol that are not rolled up from its current 1m bars."""
     versions = stores.input_versions.bar_versions([symbol], Timeframe.M1)
-    made = stores.input_versions.read(f"ohlcv_{timeframe.value}", [symbol])
+    recorded = stores.input_versions.read(f"ohlcv_{timeframe.value}", [symbol])
     present = {window: Derived(versions.before([symbol], window.end), CODE_VERSION) for window in partitions}
     return {
         window: derived
         for window, derived in present.items()
-        if derived.input_version and (force or made.get((symbol, window.start)) != derived)
+        if derived.input_version and (force or recorded.get((symbol, window.start)) != derived)
     }
 
 
 def bars_of(calendar: str, timeframe: Timeframe, minutes: Window) -> list[Window]:
-    """Where the longer bars are that hold some minutes.
+    """The windows of the longer bars that contain some minutes.
 
-    The minutes of a day east of Greenwich may be of the day before, and of the year before.
+    In markets east of Greenwich the minutes of a daily bar may be on the UTC day before, even in the year before.
     """
     dates = session_dates(calendar, minutes) if timeframe is Timeframe.D1 else None
     if dates is None:

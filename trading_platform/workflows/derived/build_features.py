@@ -49,7 +49,7 @@ def inputs_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
 
 
 def dependents_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
-    """Whose features are computed from a symbol's bars, among others: the reverse of :func:`inputs_of`."""
+    """The symbols with features computed from a symbol's bars: the inverse of :func:`inputs_of`."""
     own = universe[symbol]
     return sorted(
         other.symbol

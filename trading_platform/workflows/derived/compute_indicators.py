@@ -128,11 +128,13 @@ def compute_indicators_of(
     rows: dict[tuple[str, Window], int] = {}
     done = 0
     for batch, windows in _batches(stale, timeframe):
-        made = {window: _compute(stores, batch, timeframe, window, clock()) for window in Window.merge(windows)}
-        for computed in made.values():
+        computed_by_window = {
+            window: _compute(stores, batch, timeframe, window, clock()) for window in Window.merge(windows)
+        }
+        for computed in computed_by_window.values():
             stores.indicators.prepare(timeframe, computed["time"])
         with stores.database.begin() as connection:
-            for window, computed in made.items():
+            for window, computed in computed_by_window.items():
                 stores.indicators.replace(connection, batch, timeframe, window, computed)
                 rows.update(_count(computed, batch, windows, window))
             derived = {

@@ -70,15 +70,15 @@ def detect_gaps(
     """Brings the list of gaps of some instruments up to date.
 
     Args:
-        stores: what there is; as the role ``ingest``.
-        sources: what can be had.
-        instruments: whose bars and indicators.
-        clock: the present.
-        timeframes: which.
-        proof: what of the stored bars is compared with what was committed; what differs becomes work.
-        repaired: the numbers of gaps whose repair is over; others that are being tried stay on the list.
-        publish: is told of incidents that are over.
-        progress: told after each timeframe.
+        stores: the stores, with the role ``ingest``.
+        sources: the configured sources.
+        instruments: the instruments.
+        clock: source of the current time.
+        timeframes: the timeframes.
+        proof: which stored bars are compared with what was committed; differences become gaps.
+        repaired: ids of gaps with a finished repair; other gaps that are being repaired stay on the list.
+        publish: publishes resolved incidents.
+        progress: receives a report after each timeframe.
     """
     found = Found()
     over: list[str] = []
@@ -133,13 +133,13 @@ def _list_bars(
             windows: list[tuple[Window, GapKind]] = []
         else:
             span = Window(span.start, min(span.end, end))
-            unbelieved = Window.merge(suspect.get(symbol, []))
-            settled = [*answered.get(symbol, []), *expired.get(symbol, []), *unbelieved, *outages.get(symbol, [])]
+            pending = Window.merge(suspect.get(symbol, []))
+            settled = [*answered.get(symbol, []), *expired.get(symbol, []), *pending, *outages.get(symbol, [])]
             unanswered = span.subtract(settled)
             gone = lost.get(symbol, [])
             kept = [*(gap.window for gap in listed), *gone]
             missing = _wanted(stores, sources, instrument, timeframe, unanswered, kept, minutes.get(symbol, []), now)
-            windows = _kinds(instrument, timeframe, missing, unbelieved, gone)
+            windows = _kinds(instrument, timeframe, missing, pending, gone)
         change = reconcile(dataset, symbol, timeframe, listed, windows, now, repaired)
         over += stores.gaps.apply(dataset, symbol, timeframe, change)
     found.gaps += stores.gaps.of(symbols, [dataset])
@@ -211,7 +211,7 @@ def _kinds(
 
 
 def _minutes_known(stores: Stores, symbols: Sequence[str], now: datetime) -> dict[str, list[Window]]:
-    """For each symbol where its minutes were ever answered for: there, longer bars can or could be made."""
+    """For each symbol, the windows with answered minutes, dropped or not, from which longer bars are rolled up."""
     answered = stores.coverage.answered_by_any(symbols, Timeframe.M1, now)
     expired = stores.coverage.expired_by_any(symbols, Timeframe.M1, now)
     return {symbol: Window.merge([*answered.get(symbol, []), *expired.get(symbol, [])]) for symbol in symbols}
@@ -240,9 +240,9 @@ def _list_indicators(
     clock: Clock,
     found: Found,
 ) -> list[str]:
-    """Lists the partitions that have lost indicators.
+    """Lists the partitions with missing indicators; returns the resolved incidents.
 
-    A look at what is recent lists what it finds and takes nothing off: a partition reaches back further than it looks.
+    A verification of recent rows adds gaps but removes none: a partition extends further back than it looks.
     """
     now, dataset = clock(), indicators_dataset(timeframe)
     symbols = [instrument.symbol for instrument in instruments]

@@ -1,7 +1,7 @@
-"""Makes again what was computed from bars that a repair may have changed: longer bars, indicators, features.
+"""Recomputes longer bars, indicators and features from bars that a repair may have changed.
 
-Each comes out as a backfill makes it, from what is stale by the record
-(:mod:`trading_platform.workflows.bars.plan_backfill`); here only what was computed before is looked at.
+The result is that of a backfill, which recomputes stale partitions
+(:mod:`trading_platform.workflows.bars.plan_backfill`); this module considers only partitions that were computed before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indic
 from trading_platform.workflows.progress import Progress, silent
 
 Windows = Mapping[tuple[str, Timeframe], Sequence[Window]]
-"""Some windows of a symbol's bars of one length."""
+"""Windows of bars, by symbol and timeframe."""
 
 
 def recompute_derived(
@@ -35,19 +35,19 @@ def recompute_derived(
     lost: Windows | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Makes again what was computed from bars that a repair may have changed: longer bars, indicators, features.
+    """Recomputes longer bars, indicators and features from bars that a repair may have changed.
 
-    Longer bars wherever their minutes may have changed; of the rest only partitions that were computed before:
-    what nobody has computed yet is the business of a backfill.
+    Longer bars are rolled up wherever their minutes may have changed; of indicators and features, only partitions
+    that were computed before are recomputed. The others are left to the backfill.
 
     Args:
-        stores: bars in; longer bars, indicators and features out.
-        sources: tell which longer bars are made of minutes.
-        instruments: whose.
-        changed: where bars may have changed.
-        clock: the present.
-        lost: where indicators are to be computed again, though the record says that they are up to date.
-        progress: told after each instrument.
+        stores: stores of bars (input), longer bars, indicators and features (output).
+        sources: the configured sources; they determine which longer bars are rolled up.
+        instruments: the instruments.
+        changed: windows in which bars may have changed.
+        clock: source of the current time.
+        lost: windows in which indicators are recomputed although their input versions are current.
+        progress: receives a report after each instrument.
     """
     for number, instrument in enumerate(instruments, start=1):
         for timeframe in Timeframe:
@@ -64,7 +64,7 @@ def recompute_derived(
 def _roll_up(
     stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, changed: Windows, clock: Clock
 ) -> datetime | None:
-    """Since when bars of a timeframe may have changed; longer ones are made again of the minutes first."""
+    """Rolls up longer bars from changed minutes; returns the start of the bars of a timeframe that may have changed."""
     touched = [*changed.get((instrument.symbol, timeframe), ())]
     minutes = changed.get((instrument.symbol, Timeframe.M1), ())
     if timeframe is not Timeframe.M1 and minutes and _is_rolled_up(sources, instrument, timeframe):
@@ -73,7 +73,9 @@ def _roll_up(
         partitions = {part for bar in holding for part in partition_windows(timeframe, bar)}
         if holding:
             first = min(bar.start for bar in holding)
-            partitions |= set(_made(stores, bars_dataset(timeframe), instrument.symbol, timeframe, first, clock))
+            partitions |= set(
+                _computed_partitions(stores, bars_dataset(timeframe), instrument.symbol, timeframe, first, clock)
+            )
         roll_up_bars(stores, instrument, timeframe, sorted(partitions), clock=clock)
     return min((window.start for window in touched), default=None)
 
@@ -81,29 +83,29 @@ def _roll_up(
 def _is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
     try:
         return is_rolled_up(sources, instrument, timeframe)
-    except ConfigurationError:  # of a source that there is not, which its repair has said
+    except ConfigurationError:  # an unknown source, which the repair has reported
         return False
 
 
 def _compute(stores: Stores, instrument: Instrument, timeframe: Timeframe, first: datetime, clock: Clock) -> None:
-    """Computes what follows from bars that may have changed since a moment."""
+    """Recomputes indicators and features from bars that may have changed since ``first``."""
     symbol = instrument.symbol
-    partitions = _made(stores, indicators_dataset(timeframe), symbol, timeframe, first, clock)
+    partitions = _computed_partitions(stores, indicators_dataset(timeframe), symbol, timeframe, first, clock)
     if partitions:
         compute_indicators_of(stores, [symbol], timeframe, partitions, clock=clock)
     if timeframe is not Timeframe.D1:
         return
     universe = stores.instruments.all()
     for other in dependents_of(symbol, universe):
-        years = _made(stores, FEATURES, other, timeframe, first, clock)
+        years = _computed_partitions(stores, FEATURES, other, timeframe, first, clock)
         if years:
             build_features(stores, universe, [other], years, clock=clock)
 
 
-def _made(
+def _computed_partitions(
     stores: Stores, dataset: str, symbol: str, timeframe: Timeframe, first: datetime, clock: Clock
 ) -> list[Window]:
-    """The partitions from a moment on that were computed before."""
-    made = set(stores.input_versions.computed_partitions(dataset, symbol))
+    """The partitions from ``first`` on that were computed before."""
+    computed = set(stores.input_versions.computed_partitions(dataset, symbol))
     window = Window(first, max(clock(), first + timeframe.duration))
-    return [part for part in partition_windows(timeframe, window) if part.start in made]
+    return [part for part in partition_windows(timeframe, window) if part.start in computed]

@@ -67,23 +67,23 @@ def repair_gaps(
     publish: PublishAlert = unpublished,
     progress: Progress = silent,
 ) -> list[GapRepair]:
-    """Tries to repair gaps that are due, each by itself; then makes again what is computed from the bars.
+    """Repairs gaps that are due, each independently; then recomputes what is derived from the bars.
 
     Args:
-        stores: where to, and where gaps are listed.
-        sources: where from.
-        clock: tells what is due.
-        only: the numbers of the gaps to look at; None: those that have waited longest.
-        limit: how many at most.
-        whatever: take those of ``only`` that are not due or were given up, too.
-        publish: is told once of what was given up, and once when it is over.
-        progress: told after each gap.
+        stores: the stores of bars and gaps.
+        sources: the configured sources.
+        clock: determines what is due.
+        only: ids of the gaps to repair; None: those that have waited longest.
+        limit: maximum number of gaps.
+        whatever: also repair gaps of ``only`` that are not due or have failed permanently.
+        publish: publishes permanent failures, and their resolution.
+        progress: receives a report after each gap.
 
     Returns:
-        What came of each gap that was taken.
+        The result of each claimed gap.
 
     Raises:
-        StoreError: if the database does not answer; what was under way is due again after :data:`AT_MOST`.
+        StoreError: if the database does not answer; the gaps in progress are due again after :data:`AT_MOST`.
     """
     wanted = [gap.id for gap in stores.gaps.due(clock(), limit)] if only is None else list(only)[:limit]
     taken = stores.gaps.begin(wanted, clock(), AT_MOST, whatever=whatever) if wanted else []
@@ -94,7 +94,7 @@ def repair_gaps(
         instrument = universe.get(gap.symbol)
         notes[gap.id] = _try(stores, sources, instrument, gap, clock) if instrument else "it has left the universe"
         progress("gaps", number + 1, len(taken))
-    _remake(stores, sources, universe, [gap for gap in taken if gap.symbol in universe], clock, progress)
+    _recompute(stores, sources, universe, [gap for gap in taken if gap.symbol in universe], clock, progress)
     return _settle(stores, sources, universe, taken, notes, clock, publish)
 
 
@@ -102,30 +102,30 @@ def repair_gaps(
 
 
 def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
-    """Does what can be done for one gap; in words."""
+    """Repairs one gap as far as possible; returns the outcome, as text."""
     if gap.dataset == indicators_dataset(gap.timeframe):
-        return "computed again"
+        return "recomputed"
     try:
         if is_rolled_up(sources, instrument, gap.timeframe):
             parts = partition_windows(gap.timeframe, gap.window)
             roll_up_bars(stores, instrument, gap.timeframe, parts, clock=clock, force=True)
-            return "made again of the minutes that there are"
-        return _ask_all(stores, sources, instrument, gap, clock)
+            return "rolled up from the stored minutes"
+        return _request_all(stores, sources, instrument, gap, clock)
     except (SourceError, InvalidRequest, ConfigurationError) as error:
         return str(error)
 
 
-def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
-    """Asks the sources one after the other for what is left; what they said, in words."""
-    said: list[str] = []
+def _request_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
+    """Requests the remaining windows from the sources, one after the other; returns the outcomes, as text."""
+    outcomes: list[str] = []
     suspect = gap.kind is GapKind.PENDING_CONFIRMATION
     for rank, name in enumerate([instrument.source, *instrument.fallback_sources]):
         source = sources.get(name)
         if source is None:
-            said.append(f"there is no source {name}")
+            outcomes.append(f"there is no source {name}")
             continue
         if rank == 0 and suspect and is_recorded(source):
-            said.append(f"{name} would answer the same again")
+            outcomes.append(f"{name} would return the same response")
             continue
         left = _left(stores, gap, clock)
         try:
@@ -134,19 +134,21 @@ def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap,
                     stores, source, instrument, gap.timeframe, window, clock, confirms=_confirms(gap, rank, clock())
                 )
         except SourceError as error:
-            said.append(f"{name}: {error.message}")
+            outcomes.append(f"{name}: {error.message}")
             if error.retryable and gap.attempts < BEFORE_FALLBACK:
                 break
             continue
         left = _left(stores, gap, clock)
-        said.append(f"{name} was asked" if not left else f"{name} has nothing of {', '.join(map(str, left[:3]))}")
+        outcomes.append(
+            f"{name} was requested" if not left else f"{name} has nothing of {', '.join(map(str, left[:3]))}"
+        )
         if not left:
             break
-    return "; ".join(said)
+    return "; ".join(outcomes)
 
 
 def _confirms(gap: Gap, rank: int, now: datetime) -> list[Window]:
-    """Where a source is believed if it says that there is nothing: another one did, or it did itself some time ago."""
+    """Windows in which an empty response confirms an earlier one: of another source, or of the same one before."""
     if gap.kind is not GapKind.PENDING_CONFIRMATION:
         return []
     return [gap.window] if rank or now - gap.found_at >= CONFIRM_AFTER else []
@@ -157,10 +159,10 @@ def _left(stores: Stores, gap: Gap, clock: Clock) -> list[Window]:
     return gap.window.subtract(answered)
 
 
-# What hangs on them
+# Derived data
 
 
-def _remake(
+def _recompute(
     stores: Stores,
     sources: Sources,
     universe: Mapping[str, Instrument],
@@ -168,7 +170,7 @@ def _remake(
     clock: Clock,
     progress: Progress,
 ) -> None:
-    """Makes again what was computed from the bars of some gaps, and the indicators that are gaps themselves."""
+    """Recomputes what is derived from the bars of some gaps, and the indicators that are gaps themselves."""
     changed: dict[tuple[str, Timeframe], list[Window]] = {}
     lost: dict[tuple[str, Timeframe], list[Window]] = {}
     for gap in taken:
@@ -180,7 +182,7 @@ def _remake(
     recompute_derived(stores, sources, instruments, changed, clock, lost=lost, progress=progress)
 
 
-# What came of it
+# Results
 
 
 def _settle(
@@ -192,7 +194,7 @@ def _settle(
     clock: Clock,
     publish: PublishAlert,
 ) -> list[GapRepair]:
-    """Brings the list up to what is left, and says of it when it is tried again, if ever."""
+    """Updates the list to the remaining gaps, and records when each is retried or that it has failed permanently."""
     if not taken:
         return []
     symbols = sorted({gap.symbol for gap in taken if gap.symbol in universe})
@@ -220,7 +222,7 @@ def _settle(
         state = REPAIRED if not chunks else GapState.OPEN.value
         for chunk in chunks:
             if chunk.kind is GapKind.PENDING_CONFIRMATION and gap.kind is not GapKind.PENDING_CONFIRMATION:
-                continue  # asked for the first time just now: its confirmation is due later
+                continue  # requested for the first time just now: its confirmation is due later
             instrument = universe.get(gap.symbol)
             if (
                 instrument is None
@@ -238,7 +240,7 @@ def _settle(
 
 
 def _is_hopeless(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> bool:
-    """Whether trying again cannot help: only records were asked, or the minutes of a longer bar are gone."""
+    """Whether a retry cannot help: there are only recorded sources, or the minutes of a longer bar were dropped."""
     names = [instrument.source, *instrument.fallback_sources]
     asked: list[BarSource] = [sources[name] for name in names if name in sources]
     if gap.dataset != bars_dataset(gap.timeframe):
@@ -250,7 +252,7 @@ def _is_hopeless(stores: Stores, sources: Sources, instrument: Instrument, gap: 
 
 
 def _delete_computed(stores: Stores, taken: Sequence[Gap], clock: Clock) -> None:
-    """Takes off the list what was computed again."""
+    """Removes recomputed partitions from the list."""
     for gap in taken:
         if gap.dataset == indicators_dataset(gap.timeframe):
             listed = [each for each in stores.gaps.of([gap.symbol], [gap.dataset]) if each.id == gap.id]

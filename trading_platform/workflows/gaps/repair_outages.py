@@ -86,7 +86,7 @@ def repair_outages(
 
 
 def _together(stores: Stores, wanted: Sequence[int]) -> list[list[int]]:
-    """The outages of one symbol after the other, a few at once: what follows from bars is made again once for all."""
+    """The outages grouped by symbol, a few at once: derived data is recomputed once for each group."""
     symbols = stores.outages.symbols(wanted)
     by_symbol: dict[str, list[int]] = {}
     for number in wanted:
@@ -106,17 +106,17 @@ def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: 
         instrument = stores.instruments.require([symbol])[symbol]
     except InvalidRequest:
         return [_fail_permanently(stores, outage, f"{symbol} has left the universe") for outage in outages]
-    asked = [(outage, _ask(stores, sources, instrument, outage, clock)) for outage in outages]
-    if any(isinstance(response, _Response) and response.changed for _, response in asked):
+    responses = [(outage, _request(stores, sources, instrument, outage, clock)) for outage in outages]
+    if any(isinstance(response, _Response) and response.changed for _, response in responses):
         stores.retention.refresh_hours(clock())
-    # Whatever was had, and by whom: a repair that was cut off may have stored minutes and nothing that hangs on them.
+    # In any case: an interrupted repair may have stored minutes without recomputing what is derived from them.
     windows = Window.merge(_window(outage) for outage in outages)
     recompute_derived(stores, sources, [instrument], {(symbol, Timeframe.M1): windows}, clock)
     return [
         _mark(stores, outage, response, clock)
         if isinstance(response, _Response)
         else _fail(stores, outage, response, clock)
-        for outage, response in asked
+        for outage, response in responses
     ]
 
 
@@ -132,7 +132,7 @@ def _window(outage: Outage) -> Window:
     return window
 
 
-def _ask(
+def _request(
     stores: Stores, sources: Sources, instrument: Instrument, outage: Outage, clock: Clock
 ) -> _Response | TradingPlatformError:
     """Requests the minutes of an outage; returns the result, or the error."""

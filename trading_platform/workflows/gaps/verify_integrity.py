@@ -80,16 +80,16 @@ def verify_bar_integrity(
 def missing_indicators(
     stores: Stores, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None
 ) -> dict[str, list[Window]]:
-    """For each symbol the partitions that lack indicators which were there once, or should have been.
+    """For each symbol, the partitions without indicators that were stored or should have been computed.
 
-    That a partition is stale by the record excuses no more than bars that came after it was computed: nobody may
-    be about to compute it. What nobody has computed yet is the business of a backfill.
+    Of a stale partition only the bars stored after its computation are excused: it may not be due for recomputation.
+    Partitions that were never computed are left to the backfill.
 
     Args:
-        stores: what there is.
-        symbols: whose.
-        timeframe: of which bars.
-        since: the first bars to look at; None means all of history.
+        stores: the stores to read.
+        symbols: the symbols.
+        timeframe: length of the bars.
+        since: open of the first bars to examine; None means the whole history.
     """
     lacking = stores.indicators.lacking(symbols, timeframe, since)
     names = sorted({each.symbol for each in lacking})
@@ -107,9 +107,9 @@ def missing_indicators(
 
 
 def _is_lost(lacking: Lacking, computed_at: datetime | None, timeframe: Timeframe, *, is_stale: bool) -> bool:
-    """Whether a bar without indicators is more than one that has come since the last computation."""
+    """Whether indicators are missing for a bar that was stored before the last computation."""
     latest = lacking.latest
-    if computed_at is None:  # by steps that no record tells of (compute_new_indicators), if at all
+    if computed_at is None:  # only by compute_new_indicators, which records no input version, if at all
         return lacking.begun and lacking.inside is not None and latest is not None and lacking.inside < latest
     # A bar may be stored some time after it has ended.
     was_there = lacking.first + timeframe.duration + SETTLE <= computed_at

@@ -1,11 +1,11 @@
--- Where the last so many bars before a moment begin: what a partition loads before its first bar; NULL where there are none.
--- Parameters: symbols text[], moments timestamptz[] and counts integer[], side by side. The placeholder table is the table of the timeframe.
--- Rides on <table>_symbol_time, one descent each.
-SELECT asked.symbol, asked.moment, asked.count, (
+-- The open of the first of the last count bars before a timestamp: the history that a partition loads; NULL without bars.
+-- Parameters: symbols text[], timestamps timestamptz[] and counts integer[], side by side. The placeholder table is the table of the timeframe.
+-- Uses <table>_symbol_time, one lookup each.
+SELECT wanted.symbol, wanted.until, wanted.count, (
     SELECT min(before.time) FROM (
         SELECT bar.time FROM {table} AS bar
-        WHERE bar.symbol = asked.symbol AND bar.time < asked.moment
-        ORDER BY bar.time DESC LIMIT asked.count
+        WHERE bar.symbol = wanted.symbol AND bar.time < wanted.until
+        ORDER BY bar.time DESC LIMIT wanted.count
     ) AS before
 )
-FROM unnest(%(symbols)s::varchar[], %(timestamps)s::timestamptz[], %(counts)s::integer[]) AS asked (symbol, moment, count)
+FROM unnest(%(symbols)s::varchar[], %(timestamps)s::timestamptz[], %(counts)s::integer[]) AS wanted (symbol, until, count)

@@ -1,6 +1,6 @@
 -- Bars of some symbols in a window, and of each symbol the given number of bars before it.
 -- Parameters: symbols text[], start, end timestamptz, history integer. The placeholder table is the table of the timeframe.
--- Rides on <table>_symbol_time, one descent a symbol.
+-- Uses <table>_symbol_time, one lookup per symbol.
 SELECT bar.time, bar.symbol, bar.timeframe, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.source, bar.quality
 FROM unnest(%(symbols)s::varchar[]) AS wanted (symbol)
 CROSS JOIN LATERAL (

@@ -1,7 +1,7 @@
 -- The partitions of some symbols with bars that have no indicators: for each the first such bar, the first such bar
 -- that is later than the symbol's first indicators, the symbol's last indicators, and whether the partition has any.
--- Bar by bar and not by counting: where bars are lost as well, lost indicators would not be noticed.
--- Parameters: symbols varchar[], since timestamptz, unit text (month or year). Rides on <table>_symbol_time of both
+-- Bar by bar and not by count: if bars are missing as well, a count would not detect missing indicators.
+-- Parameters: symbols varchar[], since timestamptz, unit text (month or year). Uses <table>_symbol_time of both
 -- tables (index only).
 WITH known AS MATERIALIZED (
     SELECT name AS symbol, earliest.time AS earliest, latest.time AS latest

@@ -1,5 +1,5 @@
 -- Indicators of some symbols in a window, one column each.
--- Parameters: symbols text[], start, end timestamptz; the placeholder columns are the wanted columns. Rides on <table>_symbol_time.
+-- Parameters: symbols text[], start, end timestamptz; the placeholder columns are the wanted columns. Uses <table>_symbol_time.
 SELECT {columns}
 FROM {table}
 WHERE symbol = ANY(%(symbols)s) AND time >= %(start)s AND time < %(end)s
