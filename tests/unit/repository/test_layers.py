@@ -122,6 +122,36 @@ def test_imports_point_downwards():
     assert not failing_rows, "\n".join(failing_rows)
 
 
+def test_no_two_folders_need_each_other():
+    """Folders of one layer import each other in one direction only, directly and through others."""
+    needs: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for found in ALL_IMPORTS:
+        if not found.target:
+            continue
+        source = found.file.relative_to(PACKAGE).parent.parts
+        target = _folder_of(found.module.split(".")[1:])
+        if len(source) > 1 and len(target) > 1 and source != target:
+            needs.setdefault(source, set()).add(target)
+
+    def reached(folder: tuple[str, ...]) -> set[tuple[str, ...]]:
+        seen: set[tuple[str, ...]] = set()
+        ahead = [folder]
+        while ahead:
+            for following in needs.get(ahead.pop(), set()) - seen:
+                seen.add(following)
+                ahead.append(following)
+        return seen
+
+    assert ("workflows", "gaps") in needs, "the rule sees folders"
+    circles = sorted("/".join(folder) for folder in needs if folder in reached(folder))
+    assert not circles, circles
+
+
+def _folder_of(parts: list[str]) -> tuple[str, ...]:
+    folder = PACKAGE.joinpath(*parts)
+    return tuple(parts) if folder.is_dir() else tuple(parts[:-1])
+
+
 def test_the_rule_sees_hidden_imports(tmp_path, monkeypatch):
     package = tmp_path / "trading_platform"
     module = package / "domain" / "bars.py"
