@@ -55,7 +55,7 @@ client = KrakenPrivate(
     url,
     credentials,
     tier="pro",
-    budget=RedisRateLimiter(redis, LocalRateLimiter()) if redis else LocalRateLimiter(sleep=lambda _: None),
+    rate_limiter=RedisRateLimiter(redis, LocalRateLimiter()) if redis else LocalRateLimiter(sleep=lambda _: None),
     nonces=RedisNonces(redis, credentials.fingerprint, LocalNonces()) if redis else LocalNonces(),
 )
 print("ready", flush=True)

@@ -67,7 +67,7 @@ def test_events_are_read_by_severity_and_window(audit):
         ({"decision_type": "x" * 51}, "type of decision cannot be stored"),
         ({"decision_type": ""}, "type of decision cannot be stored"),
         ({"signals": {"rsi": float("nan")}}, "signals cannot be written as JSON"),
-        ({"signals": {"x": object()}}, "a object has no form in JSON"),
+        ({"signals": {"x": object()}}, "a object cannot be written as JSON"),
         ({"signals": {"x": "a\x00b"}}, "NUL"),
         ({"reasoning": "a\x00b"}, "reasoning cannot be stored"),
         ({"symbol": "no symbol"}, "not a symbol"),

@@ -274,9 +274,9 @@ def test_a_redis_that_hangs_is_taken_for_away(server: RedisServer):
     asked: list[int] = []
 
     class Counted(RedisRateLimiter):
-        def _ask(self, costs: Sequence[Cost]) -> float:
+        def _reserve(self, costs: Sequence[Cost]) -> float:
             asked.append(len(costs))
-            return super()._ask(costs)
+            return super()._reserve(costs)
 
     clock = Time()
     rate = Rate("test:hang", 100, 8)

@@ -143,7 +143,7 @@ def stores(database: Database, database_url: str, tmp_path_factory: pytest.TempP
 @pytest.fixture
 def clean(stores: Stores) -> Stores:
     """The stores with nothing of Kraken's minutes and days in them."""
-    names = "bars_1m bars_1d coverage coverage_requests quarantine checkpoints overlaps conflicting_versions".split()
+    names = "bars_1m bars_1d coverage coverage_requests quarantine checkpoints source_comparisons conflicting_versions".split()
     with stores.database.begin() as connection:
         for name in (*(f"market_data.{name}" for name in names), "config.instruments"):
             execute(connection, f"DELETE FROM {name}")  # noqa: S608 - names of this test
@@ -406,8 +406,8 @@ def test_a_difference_at_the_seam_is_recorded_and_the_finer_tier_wins(
     (row,) = check.sample
     timestamp = datetime.fromtimestamp(int(time), UTC)
     assert (row["symbol"], row["time"]) == ("BTCUSD", timestamp.isoformat())
-    assert "Trades says O " in str(row["detail"])
-    assert "it took the place of O " in str(row["detail"])
+    assert "Trades has O " in str(row["detail"])
+    assert "it replaced O " in str(row["detail"])
     assert f"C {Decimal(values[3]) + 1} " in str(row["detail"])
     assert f"C {Decimal(values[3]).normalize():f} " in str(row["detail"])
     with clean.database.begin() as connection:
@@ -437,7 +437,7 @@ def test_an_archive_is_compared_with_what_was_stored_before_it(
     scope = Scope(("BTCUSD",), span)
     (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", [scope], clock=clock, only={"sources_agree"})
     assert check.failing_rows == 1
-    assert "OHLCVT archive says" in str(check.sample[0]["detail"])
+    assert "OHLCVT archive has" in str(check.sample[0]["detail"])
     assert "kept is" in str(check.sample[0]["detail"])
     backfill(clean, source, whole, force=True)  # a user may prefer the archive; then nothing differs from it
     assert stored(clean, whole).join(right, on=VALUES, how="anti").height == 1
@@ -449,7 +449,7 @@ def test_an_archive_is_compared_with_what_was_stored_before_it(
     assert stored(clean, whole).equals(right)
     (check,) = verify_asset(clean, {"kraken": source}, "ohlcv_1m", clock=clock, only={"sources_agree"})
     assert check.failing_rows == 1  # the two archives differ, and the later one's is taken
-    assert "earlier OHLCVT archive says" in str(check.sample[0]["detail"])
+    assert "earlier OHLCVT archive has" in str(check.sample[0]["detail"])
 
 
 # --- what is wrong with archives -----------------------------------------------------------------------------------

@@ -485,7 +485,7 @@ def test_the_asset_asks_yahoo_and_keeps_what_was_imported(
         yahoo.mood = without_opens_of_iwm
         source = YahooSource(YahooClient(yahoo.url, cache_directory=ours.data_dir / "yahoo"))
         asking = replace(platform, action_sources={"file": source})
-        job = build_definitions(resource_overrides={"platform": asking}).resolve_job_def("actions")
+        job = build_definitions(resource_overrides={"platform": asking}).resolve_job_def("fetch_corporate_actions")
         result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]

@@ -222,7 +222,7 @@ class Watched:
         return [(each.what, each.window) for each in found]
 
     def find(self, **options: object) -> list[Gap]:
-        given = {"clock": self.clock, "tell": self.dagster.platform.publish, **options}
+        given = {"clock": self.clock, "publish": self.dagster.platform.publish, **options}
         return detect_gaps(self.stores, self.sources, list(self.stores.instruments.all().values()), **given).gaps
 
     def repair(self, numbers: list[int]) -> list[GapRepair]:

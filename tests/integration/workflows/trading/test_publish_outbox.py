@@ -49,13 +49,13 @@ from trading_platform.stores.postgres.database import Database
 from trading_platform.workflows.trading.publish_outbox import publish_outbox
 stream, left = OrderStream(sys.argv[2]), int(sys.argv[3])
 class DiesOnTheWay:
-    def tell(self, seq, message):
+    def publish(self, seq, message):
         global left
-        told = stream.tell(seq, message)
+        published = stream.publish(seq, message)
         left -= 1
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
-        return told
+        return published
 publish_outbox(OutboxStore(Database(sys.argv[1])), DiesOnTheWay())
 """
 
