@@ -143,7 +143,8 @@ def stores(database: Database, database_url: str, tmp_path_factory: pytest.TempP
 @pytest.fixture
 def clean(stores: Stores) -> Stores:
     """The stores with nothing of Kraken's minutes and days in them."""
-    names = "bars_1m bars_1d coverage coverage_requests quarantine checkpoints source_comparisons conflicting_versions".split()
+    names = "bars_1m bars_1d coverage coverage_requests quarantine checkpoints".split()
+    names += ["source_comparisons", "conflicting_versions"]
     with stores.database.begin() as connection:
         for name in (*(f"market_data.{name}" for name in names), "config.instruments"):
             execute(connection, f"DELETE FROM {name}")  # noqa: S608 - names of this test
