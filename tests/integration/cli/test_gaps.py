@@ -100,11 +100,11 @@ def test_the_commands_say_what_is_missing_and_that_a_file_cannot_give_more(ours:
     repaired = ours.run("repair", "BTCUSD", "-t", "1d", "--json")
     assert repaired.code == 1
     assert repaired.json["repairs"] == {"failed_permanently": 8}
-    assert Counter(row["what"] for row in repaired.json["left"]) == {"given up": 8}
+    assert Counter(row["what"] for row in repaired.json["left"]) == {"failed permanently": 8}
     shown = ours.run("gaps", "BTCUSD")
     assert shown.code == 1
-    assert "file would answer the same again" in shown.text
-    assert "BTCUSD 1d: 8 given up" in shown.text
+    assert "file would return the same response" in shown.text
+    assert "BTCUSD 1d: 8 failed permanently" in shown.text
     with psycopg.connect(ours.settings().database_url.get_secret_value()) as connection:
         events = connection.execute("SELECT event_type, severity FROM audit.system_events").fetchall()
     assert events == [("gaps_failed_permanently", "warning")]

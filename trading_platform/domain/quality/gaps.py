@@ -50,7 +50,7 @@ class Gap:
         attempts: number of repairs begun.
         found_at: when it was found, or its kind changed.
         tried_at: when a repair last began.
-        next_attempt_at: when the next is due; None if it was given up.
+        next_attempt_at: when the next is due; None if it failed permanently.
         note: what came of the last attempt; None before the first, and from the begin of one until its end.
         incident: which alert told of it.
     """
@@ -166,5 +166,5 @@ class SlotClass(StrEnum):
     PENDING_CONFIRMATION = "pending_confirmation"
     MISSING = "missing"
     REJECTED = "rejected"
-    FAILED_PERMANENTLY = "given up"
+    FAILED_PERMANENTLY = "failed permanently"
     EXPIRED = "expired"

@@ -42,11 +42,11 @@ def check_completeness(examination: Examination) -> CheckResult:
     expected = sum(account.expected for account in accounts)
     counts = {
         "stored": sum(account.stored for account in accounts),
-        "proven empty": sum(account.empty for account in accounts),
+        "confirmed empty": sum(account.empty for account in accounts),
         "pending_confirmation": sum(account.pending_confirmation for account in accounts),
         "rejected": sum(account.rejected for account in accounts),
         "missing": sum(account.missing for account in accounts),
-        "outside sessions": sum(account.out_of_session for account in accounts),
+        "out of session": sum(account.out_of_session for account in accounts),
         "partitions": len(accounts),
     }
     if missing := counts["missing"]:
@@ -61,9 +61,9 @@ def check_completeness(examination: Examination) -> CheckResult:
         )
     return finding(
         rows_checked=expected,
-        failing_rows=counts["proven empty"] + counts["pending_confirmation"] + counts["rejected"],
+        failing_rows=counts["confirmed empty"] + counts["pending_confirmation"] + counts["rejected"],
         what="expected bars",
-        wrong=f"have no bar: {counts['proven empty']:,} confirmed empty, "
+        wrong=f"have no bar: {counts['confirmed empty']:,} confirmed empty, "
         f"{counts['pending_confirmation']:,} pending confirmation, {counts['rejected']:,} rejected",
         remedy="`trading-platform gaps` lists them; rejected rows are in market_data.quarantine with their reasons",
         severity=Severity.WARN,
@@ -100,7 +100,7 @@ def _sample(accounts: Iterator[CoverageCount]) -> list[Row]:
             "partition": str(account.window),
             "expected": account.expected,
             "stored": account.stored,
-            "proven empty": account.empty,
+            "confirmed empty": account.empty,
             "pending_confirmation": account.pending_confirmation,
             "rejected": account.rejected,
             "missing": account.missing,

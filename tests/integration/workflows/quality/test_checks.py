@@ -293,7 +293,7 @@ def test_a_check_that_cannot_be_evaluated_is_failed(platform: Platform) -> None:
 def test_complete_fails_for_what_nobody_answered(platform: Platform) -> None:
     platform.sql("DELETE FROM market_data.bars_1d WHERE symbol = 'BBB' AND time = %(t)s", t=DAY)
     warned = platform.check("ohlcv_1d", "completeness")
-    assert (warned.status, warned.failing_rows, warned.counts["proven empty"]) == (Status.WARN, 1, 1)
+    assert (warned.status, warned.failing_rows, warned.counts["confirmed empty"]) == (Status.WARN, 1, 1)
     assert warned.sample[0]["symbol"] == "BBB"
 
     platform.stores.coverage.withdraw("BBB", Timeframe.D1, "file", [Window(DAY, DAY + timedelta(days=1))])
@@ -312,7 +312,7 @@ def test_complete_warns_of_refused_bars(platform: Platform) -> None:
     )
     platform.stores.quarantine.record(rejected, source="file", symbol="BBB", timeframe="1d", origin="test")
     result = platform.check("ohlcv_1d", "completeness")
-    assert (result.status, result.counts["rejected"], result.counts["proven empty"]) == (Status.WARN, 1, 0)
+    assert (result.status, result.counts["rejected"], result.counts["confirmed empty"]) == (Status.WARN, 1, 0)
 
 
 def test_complete_does_not_call_missing_what_nobody_asked_for(platform: Platform) -> None:
