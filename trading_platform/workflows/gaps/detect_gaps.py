@@ -1,9 +1,9 @@
-"""Finds what is missing inside of what is known, and keeps the list of it (``market_data.gaps``).
+"""Detects gaps inside the known history and maintains their list (``market_data.gaps``).
 
-Three things make a gap: time that nobody has answered for between times that somebody has; an empty answer
-that nobody believes yet; and bars or indicators that were stored and are not there any more, or not as they
-were (:mod:`trading_platform.workflows.gaps.verify_integrity`). What is missing before the first and after the last
-thing known is the business of a backfill. Repairs are :mod:`trading_platform.workflows.gaps.repair_gaps`.
+There are three kinds of gap: time that no source has answered for, between times that one has; an empty response
+that is pending confirmation; and stored bars or indicators that are missing or modified
+(:mod:`trading_platform.workflows.gaps.verify_integrity`). A backfill fetches what is missing before the first and
+after the last known time. :mod:`trading_platform.workflows.gaps.repair_gaps` repairs gaps.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _MANY = 10_000
 
 @dataclass
 class Found:
-    """What a search found.
+    """Result of gap detection.
 
     Attributes:
-        gaps: all that are listed now, of what was looked at.
-        missing_or_modified: periods whose bars were not those that were committed.
+        gaps: all gaps now listed for the instruments and timeframes checked.
+        missing_or_modified: periods in which the stored bars differed from the committed ones.
     """
 
     gaps: list[Gap] = field(default_factory=list)
@@ -67,18 +67,18 @@ def detect_gaps(
     publish: PublishAlert = unpublished,
     progress: Progress = silent,
 ) -> Found:
-    """Brings the list of gaps of some instruments up to what is so now.
+    """Updates the list of gaps of the given instruments.
 
     Args:
-        stores: what there is; as the role ``ingest``.
-        sources: what can be had.
-        instruments: whose bars and indicators.
-        clock: the present.
-        timeframes: which.
-        proof: what of the stored bars is compared with what was committed; what differs becomes work.
-        repaired: the numbers of gaps whose repair is over; others that are being tried stay on the list.
-        publish: is told of incidents that are over.
-        progress: told after each timeframe.
+        stores: the stores, opened as the role ``ingest``.
+        sources: the configured sources by name.
+        instruments: the instruments to check for missing bars and indicators.
+        clock: the current time.
+        timeframes: the timeframes to check.
+        proof: which stored bars are compared with the committed ones; differences are listed as gaps.
+        repaired: ids of gaps with a finished repair; other gaps under repair stay on the list.
+        publish: called with the alert of each resolved incident.
+        progress: called after each timeframe.
     """
     found = Found()
     over: list[str] = []
@@ -108,7 +108,7 @@ def _list_bars(
     clock: Clock,
     found: Found,
 ) -> list[str]:
-    """Lists the gaps of one timeframe; the incidents that are over."""
+    """Lists the gaps of one timeframe and returns the resolved incidents."""
     symbols, now, dataset = [instrument.symbol for instrument in instruments], clock(), bars_dataset(timeframe)
     answered = stores.coverage.answered_by_any(symbols, timeframe, now)
     expired = stores.coverage.expired_by_any(symbols, timeframe, now)
@@ -156,7 +156,7 @@ def _wanted(
     minutes: Sequence[Window],
     now: datetime,
 ) -> list[Window]:
-    """Of what nobody has answered for, what somebody could or what was stored once, and is still to be kept."""
+    """The unanswered parts within retention that a source could fill or that were stored once."""
     if not unanswered:
         return []
     held = stores.retention.held(timeframe, Window(unanswered[0].start, unanswered[-1].end), now)
@@ -189,7 +189,7 @@ def _kinds(
     suspect: Sequence[Window],
     lost: Sequence[Window],
 ) -> list[tuple[Window, GapKind]]:
-    """The windows cut to the bars that the calendar expects in them; those without any are none."""
+    """The windows cut to the bars that the calendar expects in them; windows without expected bars are dropped."""
     missing_or_modified = Window.merge(lost)
     parts = [
         *((part, GapKind.MISSING_OR_MODIFIED) for window in missing for part in within(missing_or_modified, window)),
@@ -211,14 +211,14 @@ def _kinds(
 
 
 def _minutes_known(stores: Stores, symbols: Sequence[str], now: datetime) -> dict[str, list[Window]]:
-    """For each symbol where its minutes were ever answered for: there, longer bars can or could be made."""
+    """By symbol, where its 1m bars were ever answered for: longer bars can or could be rolled up there."""
     answered = stores.coverage.answered_by_any(symbols, Timeframe.M1, now)
     expired = stores.coverage.expired_by_any(symbols, Timeframe.M1, now)
     return {symbol: Window.merge([*answered.get(symbol, []), *expired.get(symbol, [])]) for symbol in symbols}
 
 
 def _at_work(stores: Stores, now: datetime) -> dict[str, list[Window]]:
-    """For each symbol the outages of its feed that go on or whose repair is under way."""
+    """By symbol, the outages of its feed that are open, await repair or are under repair."""
     found: dict[str, list[Window]] = {}
     for outage in stores.outages.all(_AT_WORK, _MANY):
         window = outage.window()
@@ -240,9 +240,9 @@ def _list_indicators(
     clock: Clock,
     found: Found,
 ) -> list[str]:
-    """Lists the partitions that have lost indicators.
+    """Lists the partitions with lost indicators.
 
-    A look at what is recent lists what it finds and takes nothing off: a partition reaches back further than it looks.
+    A check of recent bars adds gaps and removes none: a partition starts earlier than the checked interval.
     """
     now, dataset = clock(), indicators_dataset(timeframe)
     symbols = [instrument.symbol for instrument in instruments]

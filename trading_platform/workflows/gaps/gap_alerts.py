@@ -1,7 +1,7 @@
-"""Who is told of gaps, and how often: once when gaps are given up, once when all of them are repaired after all.
+"""Publishes gap alerts: one when gaps fail permanently, one when all gaps of that incident are resolved after all.
 
-Events go to ``audit.system_events`` first and then to the channel ``alerts``, as
-:mod:`trading_platform.streaming.circuit` does for silent feeds.
+Events are written to ``audit.system_events`` first and then published on the channel ``alerts``, as
+:mod:`trading_platform.streaming.circuit` does for inactive feeds.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from trading_platform.stores.stores import Stores
 COMPONENT = "repair_gaps"
 FAILED_PERMANENTLY = "gaps_failed_permanently"
 MISSING_OR_MODIFIED = "bars_missing_or_modified"
-_FEW = 5  # gaps that a sentence can still name
+_FEW = 5  # gaps listed by name in a message
 
 PublishAlert = Callable[[datetime, AlertState], None]
-"""Tells an alert on the channel ``alerts``."""
+"""Publishes an alert on the channel ``alerts``."""
 
 
 def unpublished(_timestamp: datetime, _alert: AlertState) -> None:
-    """Tells nobody: what happened is in the system events all the same."""
+    """Publishes nothing; the event is still written to the system events."""
 
 
 def alert_missing_or_modified(
     stores: Stores, symbol: str, timeframe: Timeframe, missing_or_modified: Sequence[Difference]
 ) -> None:
-    """Notes that stored bars were not those that were committed; they are asked for again."""
+    """Logs that stored bars differ from the committed ones; they are requested again."""
     if not missing_or_modified:
         return
     lost = sum(max(0, each.committed - each.stored) for each in missing_or_modified)
@@ -54,7 +54,7 @@ def alert_missing_or_modified(
 def fail_permanently(
     stores: Stores, source: str, notes: Mapping[Gap, str], clock: Clock, publish: PublishAlert
 ) -> None:
-    """Notes that some gaps of instruments of one source are not tried again, and tells once of all that is new."""
+    """Marks gaps of one source as failed permanently and publishes one alert for all that have no incident yet."""
     new = [gap for gap in notes if gap.incident is None]
     first = min(notes, key=lambda gap: gap.id)
     incident = f"gaps-{source}-{first.id}"
@@ -77,7 +77,7 @@ def fail_permanently(
 
 
 def alert_resolved(stores: Stores, incidents: Sequence[str], clock: Clock, publish: PublishAlert) -> None:
-    """Tells that all gaps of some incidents are repaired or answered for since."""
+    """Publishes that all gaps of the given incidents are repaired or have been answered for."""
     for incident in sorted(set(incidents)):
         alert = AlertState(
             event_type=FAILED_PERMANENTLY,

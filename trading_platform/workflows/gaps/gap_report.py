@@ -1,4 +1,4 @@
-"""What every stretch of time without a bar is, for a person: closed, no trades, unconfirmed, missing, and so on."""
+"""Classifies every interval without bars for a reader: closed, no trades, pending confirmation, missing and others."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from trading_platform.workflows.gaps.verify_integrity import bars_dataset
 
 @dataclass(frozen=True)
 class GapInterval:
-    """A stretch of time without bars.
+    """An interval without bars.
 
     Attributes:
-        symbol: whose.
-        timeframe: their length.
-        what: what it is.
-        window: from the open of the first to the end of the last bar that the calendar expects; a stretch goes on
-            over time at which the market is closed.
-        bars: how many bars there would be; 0 while the market is closed.
-        attempts: how often a repair was tried.
-        next_attempt_at: when the next is due.
-        note: what came of the last attempt.
+        symbol: the instrument's symbol.
+        timeframe: length of the bars.
+        what: the class of the interval.
+        window: from the open of the first to the end of the last bar that the calendar expects; an interval
+            continues across market closures.
+        bars: number of expected bars; 0 while the market is closed.
+        attempts: number of repair attempts.
+        next_attempt_at: when the next attempt is due.
+        note: result of the last attempt.
     """
 
     symbol: str
@@ -55,15 +55,15 @@ def gap_report(
     clock: Clock,
     closed: bool = False,
 ) -> Iterator[GapInterval]:
-    """The stretches without bars from the first to the last moment of which anything is known, in order.
+    """The intervals without bars between the first and the last known time, in order.
 
     Args:
-        stores: what there is; nothing is written.
-        sources: whose word is a record.
-        instrument: whose bars.
-        timeframe: their length.
-        clock: the present.
-        closed: those in which the market was closed, too.
+        stores: the stores; nothing is written.
+        sources: the configured sources by name; they determine whether a missing bar is missing from a recording.
+        instrument: the instrument to report on.
+        timeframe: length of the bars.
+        clock: the current time.
+        closed: include the intervals in which the market was closed.
     """
     symbol = instrument.symbol
     span = CheckStore(stores.database).known_spans([symbol], timeframe).get(symbol)
@@ -84,7 +84,7 @@ def gap_report(
 
 
 def closed_windows(instrument: Instrument, span: Window) -> list[Window]:
-    """When the market was closed."""
+    """The windows in which the market was closed."""
     if instrument.calendar == ALWAYS_OPEN:
         return []
     around = Window(span.start - timedelta(days=1), span.end + timedelta(days=1))
@@ -101,7 +101,7 @@ def _runs(
     gaps: Sequence[Gap],
     clock: Clock,
 ) -> list[tuple[str, datetime, datetime, int]]:
-    """Class, first slot, last slot and how many, of each stretch without bars."""
+    """Class, first slot, last slot and number of slots of each interval without bars."""
     symbol = instrument.symbol
     slots = expected_times(instrument.calendar, timeframe, span)
     stored = stores.bars.times([symbol], timeframe, span)["time"]
@@ -120,7 +120,7 @@ def _runs(
     what = pl.lit(SlotClass.MISSING.value)
     for condition, name in reversed(classes):
         what = pl.when(condition).then(pl.lit(name.value)).otherwise(what)
-    # A bar that is there and not as it was committed is a gap as well.
+    # A stored bar that differs from the committed one is a gap as well.
     there = pl.col("time").is_in(stored.implode()) & ~(_inside([gap.window for gap in gaps]) & ~_inside(answered))
     return list(
         pl.DataFrame({"time": slots})

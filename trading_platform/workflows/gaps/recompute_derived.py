@@ -1,7 +1,7 @@
-"""Makes again what was computed from bars that a repair may have changed: longer bars, indicators, features.
+"""Recomputes what was derived from bars that a repair may have changed: longer bars, indicators, features.
 
-Each comes out as a backfill makes it, from what is stale by the record
-(:mod:`trading_platform.workflows.bars.plan_backfill`); here only what was computed before is looked at.
+The results equal those of a backfill, which finds stale partitions by their recorded input versions
+(:mod:`trading_platform.workflows.bars.plan_backfill`); this module handles only partitions computed before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indic
 from trading_platform.workflows.progress import Progress, silent
 
 Windows = Mapping[tuple[str, Timeframe], Sequence[Window]]
-"""Some windows of a symbol's bars of one length."""
+"""By symbol and timeframe, windows of bars."""
 
 
 def recompute_derived(
@@ -35,19 +35,19 @@ def recompute_derived(
     lost: Windows | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Makes again what was computed from bars that a repair may have changed: longer bars, indicators, features.
+    """Recomputes what was derived from bars that a repair may have changed: longer bars, indicators, features.
 
-    Longer bars wherever their minutes may have changed; of the rest only partitions that were computed before:
-    what nobody has computed yet is the business of a backfill.
+    Longer bars are rolled up wherever their 1m bars may have changed. Indicators and features are recomputed only
+    in partitions that were computed before; a backfill computes the others.
 
     Args:
-        stores: bars in; longer bars, indicators and features out.
-        sources: tell which longer bars are made of minutes.
-        instruments: whose.
+        stores: bars are read; longer bars, indicators and features are written.
+        sources: the configured sources by name; they determine which longer bars are rolled up from 1m bars.
+        instruments: the instruments to recompute.
         changed: where bars may have changed.
-        clock: the present.
-        lost: where indicators are to be computed again, though the record says that they are up to date.
-        progress: told after each instrument.
+        clock: the current time.
+        lost: where indicators are recomputed although their recorded input versions are up to date.
+        progress: called after each instrument.
     """
     for number, instrument in enumerate(instruments, start=1):
         for timeframe in Timeframe:
@@ -64,7 +64,7 @@ def recompute_derived(
 def _roll_up(
     stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, changed: Windows, clock: Clock
 ) -> datetime | None:
-    """Since when bars of a timeframe may have changed; longer ones are made again of the minutes first."""
+    """Rolls up longer bars from their 1m bars, then returns the first time at which bars may have changed."""
     touched = [*changed.get((instrument.symbol, timeframe), ())]
     minutes = changed.get((instrument.symbol, Timeframe.M1), ())
     if timeframe is not Timeframe.M1 and minutes and _is_rolled_up(sources, instrument, timeframe):
@@ -81,12 +81,12 @@ def _roll_up(
 def _is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
     try:
         return is_rolled_up(sources, instrument, timeframe)
-    except ConfigurationError:  # of a source that there is not, which its repair has said
+    except ConfigurationError:  # the source is not configured; its repair has reported that
         return False
 
 
 def _compute(stores: Stores, instrument: Instrument, timeframe: Timeframe, first: datetime, clock: Clock) -> None:
-    """Computes what follows from bars that may have changed since a moment."""
+    """Computes what is derived from bars that may have changed from ``first`` on."""
     symbol = instrument.symbol
     partitions = _made(stores, indicators_dataset(timeframe), symbol, timeframe, first, clock)
     if partitions:
@@ -103,7 +103,7 @@ def _compute(stores: Stores, instrument: Instrument, timeframe: Timeframe, first
 def _made(
     stores: Stores, dataset: str, symbol: str, timeframe: Timeframe, first: datetime, clock: Clock
 ) -> list[Window]:
-    """The partitions from a moment on that were computed before."""
+    """The partitions from the given time on that were computed before."""
     made = set(stores.input_versions.computed_partitions(dataset, symbol))
     window = Window(first, max(clock(), first + timeframe.duration))
     return [part for part in partition_windows(timeframe, window) if part.start in made]

@@ -1,7 +1,7 @@
-"""Repairs gaps: asks again, from a second source where the first has nothing, and knows when to stop.
+"""Repairs gaps: requests them again, from a fallback source where the first has nothing, for a limited number of times.
 
-Which gaps there are is :mod:`trading_platform.workflows.gaps.detect_gaps`. Minutes that a live feed missed are first
-the business of :mod:`trading_platform.workflows.gaps.repair_outages`; what that gives up comes here.
+:mod:`trading_platform.workflows.gaps.detect_gaps` finds the gaps. Minutes that a live feed missed are repaired by
+:mod:`trading_platform.workflows.gaps.repair_outages` first; those that fail there permanently are repaired here.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indic
 from trading_platform.workflows.progress import Progress, silent
 
 ATTEMPTS = 6
-"""How often to try; with the waits between them that is about two and a half hours of a source being away."""
+"""Attempts per gap; with the waits between them they span about two and a half hours of source downtime."""
 
 FIRST_WAIT = timedelta(minutes=5)
 """How long to wait after the first failed attempt; twice as long after each further one."""
 
 BEFORE_FALLBACK = 3
-"""How many attempts a source that fails has to itself, before the next one is asked; one that has nothing has one."""
+"""Attempts at a failing source before the next source is requested; a source without data gets one attempt."""
 
 AT_MOST = timedelta(minutes=30)
-"""After this an attempt that has not ended counts as dead."""
+"""An attempt that has not ended after this time counts as dead."""
 
 
 @dataclass(frozen=True)
 class GapRepair:
-    """What came of an attempt.
+    """Result of a repair attempt.
 
     Attributes:
-        gap: as it was taken, this attempt counted.
+        gap: the gap as it was taken, with this attempt counted.
         state: ``repaired``, ``open`` (to be tried again) or ``failed_permanently``.
-        note: what happened, in words.
+        note: description of what happened.
     """
 
     gap: Gap
@@ -67,23 +67,23 @@ def repair_gaps(
     publish: PublishAlert = unpublished,
     progress: Progress = silent,
 ) -> list[GapRepair]:
-    """Tries to repair gaps that are due, each by itself; then makes again what is computed from the bars.
+    """Tries to repair each gap that is due, then recomputes what is derived from the bars.
 
     Args:
-        stores: where to, and where gaps are listed.
-        sources: where from.
-        clock: tells what is due.
-        only: the numbers of the gaps to look at; None: those that have waited longest.
-        limit: how many at most.
-        whatever: take those of ``only`` that are not due or were given up, too.
-        publish: is told once of what was given up, and once when it is over.
-        progress: told after each gap.
+        stores: the stores that hold the bars and the list of gaps.
+        sources: the configured sources by name.
+        clock: the current time; it determines which gaps are due.
+        only: ids of the gaps to repair; None means those that have waited longest.
+        limit: maximum number of gaps.
+        whatever: include gaps of ``only`` that are not due or have failed permanently.
+        publish: called once when gaps fail permanently, and once when their incident is resolved.
+        progress: called after each gap.
 
     Returns:
-        What came of each gap that was taken.
+        One result per gap that was taken.
 
     Raises:
-        StoreError: if the database does not answer; what was under way is due again after :data:`AT_MOST`.
+        StoreError: if the database does not answer; gaps under repair are due again after :data:`AT_MOST`.
     """
     wanted = [gap.id for gap in stores.gaps.due(clock(), limit)] if only is None else list(only)[:limit]
     taken = stores.gaps.begin(wanted, clock(), AT_MOST, whatever=whatever) if wanted else []
@@ -102,7 +102,7 @@ def repair_gaps(
 
 
 def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
-    """Does what can be done for one gap; in words."""
+    """Tries to repair one gap and returns a description of the result."""
     if gap.dataset == indicators_dataset(gap.timeframe):
         return "computed again"
     try:
@@ -116,7 +116,7 @@ def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clo
 
 
 def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> str:
-    """Asks the sources one after the other for what is left; what they said, in words."""
+    """Requests what is left from each source in turn and returns a description of their responses."""
     said: list[str] = []
     suspect = gap.kind is GapKind.PENDING_CONFIRMATION
     for rank, name in enumerate([instrument.source, *instrument.fallback_sources]):
@@ -146,7 +146,7 @@ def _ask_all(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap,
 
 
 def _confirms(gap: Gap, rank: int, now: datetime) -> list[Window]:
-    """Where a source is believed if it says that there is nothing: another one did, or it did itself some time ago."""
+    """Where an empty response counts as confirmed: another source, or the same one some time ago, was empty, too."""
     if gap.kind is not GapKind.PENDING_CONFIRMATION:
         return []
     return [gap.window] if rank or now - gap.found_at >= CONFIRM_AFTER else []
@@ -157,7 +157,7 @@ def _left(stores: Stores, gap: Gap, clock: Clock) -> list[Window]:
     return gap.window.subtract(answered)
 
 
-# What hangs on them
+# Derived data
 
 
 def _remake(
@@ -168,7 +168,7 @@ def _remake(
     clock: Clock,
     progress: Progress,
 ) -> None:
-    """Makes again what was computed from the bars of some gaps, and the indicators that are gaps themselves."""
+    """Recomputes what is derived from the bars of the given gaps, and the indicators that are gaps themselves."""
     changed: dict[tuple[str, Timeframe], list[Window]] = {}
     lost: dict[tuple[str, Timeframe], list[Window]] = {}
     for gap in taken:
@@ -180,7 +180,7 @@ def _remake(
     recompute_derived(stores, sources, instruments, changed, clock, lost=lost, progress=progress)
 
 
-# What came of it
+# Results
 
 
 def _settle(
@@ -192,7 +192,7 @@ def _settle(
     clock: Clock,
     publish: PublishAlert,
 ) -> list[GapRepair]:
-    """Brings the list up to what is left, and says of it when it is tried again, if ever."""
+    """Updates the list to the gaps that are left, and schedules their next attempt or marks them failed."""
     if not taken:
         return []
     symbols = sorted({gap.symbol for gap in taken if gap.symbol in universe})
@@ -220,7 +220,7 @@ def _settle(
         state = REPAIRED if not chunks else GapState.OPEN.value
         for chunk in chunks:
             if chunk.kind is GapKind.PENDING_CONFIRMATION and gap.kind is not GapKind.PENDING_CONFIRMATION:
-                continue  # asked for the first time just now: its confirmation is due later
+                continue  # requested for the first time in this attempt: its confirmation is due later
             instrument = universe.get(gap.symbol)
             if (
                 instrument is None
@@ -238,7 +238,7 @@ def _settle(
 
 
 def _is_hopeless(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clock: Clock) -> bool:
-    """Whether trying again cannot help: only records were asked, or the minutes of a longer bar are gone."""
+    """Whether another attempt cannot help: all sources are recordings, or the 1m bars of a longer bar are gone."""
     names = [instrument.source, *instrument.fallback_sources]
     asked: list[BarSource] = [sources[name] for name in names if name in sources]
     if gap.dataset != bars_dataset(gap.timeframe):
@@ -250,7 +250,7 @@ def _is_hopeless(stores: Stores, sources: Sources, instrument: Instrument, gap: 
 
 
 def _delete_computed(stores: Stores, taken: Sequence[Gap], clock: Clock) -> None:
-    """Takes off the list what was computed again."""
+    """Removes recomputed indicators from the list of gaps."""
     for gap in taken:
         if gap.dataset == indicators_dataset(gap.timeframe):
             listed = [each for each in stores.gaps.of([gap.symbol], [gap.dataset]) if each.id == gap.id]

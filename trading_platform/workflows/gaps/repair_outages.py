@@ -1,8 +1,8 @@
-"""Asks sources for the minutes that a feed was down or told too late of, so that no gap outlives its cause.
+"""Requests from sources the minutes in which a feed was down or published too late, so that no gap outlives its cause.
 
-Outages are noted by the live path (:mod:`trading_platform.stores.market_data.outages`). A repair asks the
-instrument's source for exactly the minutes in question and stores the answer as a backfill does; what
-died in the middle is tried again, and what is stored is not asked for again.
+The live path records outages (:mod:`trading_platform.stores.market_data.outages`). A repair requests exactly the
+minutes of the outage from the instrument's source and stores the response as a backfill does. An interrupted
+repair is tried again; stored minutes are not requested again.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from trading_platform.workflows.bars.backfill_bars import Sources, repair_window
 from trading_platform.workflows.gaps.recompute_derived import recompute_derived
 
 ATTEMPTS = 6
-"""How often to try; with the waits between them that is about half an hour of a source being away."""
+"""Attempts per outage; with the waits between them they span about half an hour of source downtime."""
 
 FIRST_WAIT = timedelta(minutes=1)
 """How long to wait after the first failed attempt; twice as long after each further one."""
 
 AT_MOST = timedelta(minutes=15)
-"""After this a repair that has not ended counts as dead."""
+"""A repair that has not ended after this time counts as dead."""
 
 
 TOGETHER = 20
-"""Outages of one symbol that are repaired at once: a request or two each, all done long before that."""
+"""Outages of one symbol that are repaired together: a request or two each, all done long before :data:`AT_MOST`."""
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What came of asking for the minutes of an outage."""
+    """Result of requesting the minutes of an outage."""
 
     note: str
     changed: bool
@@ -44,12 +44,12 @@ class _Answer:
 
 @dataclass(frozen=True)
 class Repair:
-    """What came of an attempt to repair an outage.
+    """Result of an attempt to repair an outage.
 
     Attributes:
-        outage: as it was taken for repair, this attempt counted.
+        outage: the outage as it was taken for repair, with this attempt counted.
         state: repaired, closed (to be tried again) or failed_permanently.
-        note: what happened, in words.
+        note: description of what happened.
     """
 
     outage: Outage
@@ -60,20 +60,20 @@ class Repair:
 def repair_outages(
     stores: Stores, sources: Sources, *, clock: Clock, only: Sequence[int] | None = None, limit: int = 100
 ) -> list[Repair]:
-    """Repairs outages that are over and due: one that fails does not stop the others.
+    """Repairs outages that are over and due; a failed repair does not stop the others.
 
     Args:
-        stores: where to, and where outages are noted.
-        sources: where from.
-        clock: tells what is due.
-        only: the numbers of the outages to look at; those of them that are not due are left alone. None: all.
-        limit: how many at most.
+        stores: the stores that hold the bars and the recorded outages.
+        sources: the configured sources by name.
+        clock: the current time; it determines which outages are due.
+        only: ids of the outages to repair; those that are not due are skipped. None means all.
+        limit: maximum number of outages.
 
     Returns:
-        What came of each that was due and that nobody else was at.
+        One result per outage that was due and not under repair by another process.
 
     Raises:
-        StoreError: if the database does not answer; what was under way is then due again after :data:`AT_MOST`.
+        StoreError: if the database does not answer; outages under repair are due again after :data:`AT_MOST`.
     """
     wanted = [outage.id for outage in stores.outages.due(clock(), limit)] if only is None else list(only)[:limit]
     repairs = []
@@ -86,7 +86,7 @@ def repair_outages(
 
 
 def _together(stores: Stores, wanted: Sequence[int]) -> list[list[int]]:
-    """The outages of one symbol after the other, a few at once: what follows from bars is made again once for all."""
+    """Groups outages by symbol, a few per group, so that derived data is recomputed once per group."""
     symbols = stores.outages.symbols(wanted)
     by_symbol: dict[str, list[int]] = {}
     for number in wanted:
@@ -109,7 +109,7 @@ def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: 
     asked = [(outage, _ask(stores, sources, instrument, outage, clock)) for outage in outages]
     if any(isinstance(response, _Answer) and response.changed for _, response in asked):
         stores.retention.refresh_hours(clock())
-    # Whatever was had, and by whom: a repair that was cut off may have stored minutes and nothing that hangs on them.
+    # Even if nothing changed now: an interrupted repair may have stored minutes without recomputing what derives.
     windows = Window.merge(_window(outage) for outage in outages)
     recompute_derived(stores, sources, [instrument], {(symbol, Timeframe.M1): windows}, clock)
     return [
@@ -135,7 +135,7 @@ def _window(outage: Outage) -> Window:
 def _ask(
     stores: Stores, sources: Sources, instrument: Instrument, outage: Outage, clock: Clock
 ) -> _Answer | TradingPlatformError:
-    """Asks for the minutes of an outage; what came of it, or why it failed."""
+    """Requests the minutes of an outage; returns the result, or the error if it failed."""
     window = _window(outage)
     try:
         source = source_of(sources, instrument)

@@ -1,6 +1,6 @@
-"""Compares what is stored with what was committed, and makes work of what is lost or changed.
+"""Compares what is stored with what was committed, so that missing or modified data is listed for repair.
 
-Bars are held against their fingerprints (:mod:`trading_platform.stores.market_data.fingerprints`), indicators against
+Bars are compared with their fingerprints (:mod:`trading_platform.stores.market_data.fingerprints`), indicators with
 the bars.
 """
 
@@ -20,7 +20,7 @@ from trading_platform.workflows.derived import compute_indicators
 from trading_platform.workflows.gaps.gap_alerts import alert_missing_or_modified
 
 RECENT = timedelta(days=2)
-"""How far back a look at what is recent goes; older rows seldom vanish unnoticed, and the night looks at all."""
+"""How far back a recent check looks; older rows seldom go missing unnoticed, and the nightly check covers all."""
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -34,29 +34,29 @@ class Proof(StrEnum):
 
 
 def bars_dataset(timeframe: Timeframe) -> str:
-    """The asset that has the bars of a timeframe."""
+    """The asset with the bars of a timeframe."""
     return f"ohlcv_{timeframe.value}"
 
 
 def indicators_dataset(timeframe: Timeframe) -> str:
-    """The asset that has its indicators."""
+    """The asset with the indicators of a timeframe."""
     return f"indicators_{timeframe.value}"
 
 
 def verify_bar_integrity(
     stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, proof: Proof, clock: Clock
 ) -> tuple[list[Difference], dict[str, list[Window]]]:
-    """Takes what is not stored as it was committed out of coverage, so that it is asked for again.
+    """Removes missing or modified bars from coverage, so that they are requested again.
 
     Args:
-        stores: what there is; as the role ``ingest``.
-        instruments: whose bars.
-        timeframe: their length.
+        stores: the stores, opened as the role ``ingest``.
+        instruments: the instruments to check.
+        timeframe: length of the bars.
         proof: how much to compare.
-        clock: the present.
+        clock: the current time.
 
     Returns:
-        What differs, and for each symbol where of it somebody had answered.
+        The differences, and by symbol the parts of them that a source had answered for.
     """
     if proof is Proof.NONE:
         return [], {}
@@ -68,7 +68,7 @@ def verify_bar_integrity(
         by_symbol.setdefault(each.symbol, []).append(each)
     missing_or_modified, lost = [], {}
     for symbol, differences in by_symbol.items():
-        # The longer bars are made again of their minutes where no source gives them.
+        # Longer bars that no source provides are rolled up again from their 1m bars.
         parts = [part for each in differences for part in partition_windows(timeframe, each.window)]
         stores.input_versions.delete(bars_dataset(timeframe), symbol, sorted(set(parts)))
         withdrawn, lost[symbol] = stores.fingerprints.withdraw(symbol, timeframe, differences, now)
@@ -80,16 +80,16 @@ def verify_bar_integrity(
 def missing_indicators(
     stores: Stores, symbols: Sequence[str], timeframe: Timeframe, since: datetime | None
 ) -> dict[str, list[Window]]:
-    """For each symbol the partitions that lack indicators which were there once, or should have been.
+    """By symbol, the partitions that lack indicators which were stored once or should have been.
 
-    That a partition is stale by the record excuses no more than bars that came after it was computed: nobody may
-    be about to compute it. What nobody has computed yet is the business of a backfill.
+    A stale input version excuses only bars that were stored after the partition was computed, because no
+    computation of it may be scheduled. A backfill computes partitions that were never computed.
 
     Args:
-        stores: what there is.
-        symbols: whose.
-        timeframe: of which bars.
-        since: the first bars to look at; None means all of history.
+        stores: the stores.
+        symbols: the symbols to check.
+        timeframe: length of the bars.
+        since: time of the first bars to check; None means all of history.
     """
     lacking = stores.indicators.lacking(symbols, timeframe, since)
     names = sorted({each.symbol for each in lacking})
@@ -107,9 +107,9 @@ def missing_indicators(
 
 
 def _is_lost(lacking: Lacking, computed_at: datetime | None, timeframe: Timeframe, *, is_stale: bool) -> bool:
-    """Whether a bar without indicators is more than one that has come since the last computation."""
+    """Whether a bar lost its indicators, as opposed to having been stored since the last computation."""
     latest = lacking.latest
-    if computed_at is None:  # by steps that no record tells of (compute_new_indicators), if at all
+    if computed_at is None:  # computed, if at all, by compute_new_indicators, which records no input version
         return lacking.begun and lacking.inside is not None and latest is not None and lacking.inside < latest
     # A bar may be stored some time after it has ended.
     was_there = lacking.first + timeframe.duration + SETTLE <= computed_at
