@@ -1,7 +1,7 @@
-"""Keeps the tables of bars and indicators to their rules, and says what is overdue.
+"""Applies the retention rules to the tables of bars and indicators, and reports what is overdue.
 
-The rules are those of the document (data-architecture §3.1), in ``config.retention``. With TimescaleDB
-its own policies compress and drop; here they are made what the rules say, and their effect is looked at.
+The rules are in ``config.retention``. With TimescaleDB its own policies compress and drop chunks; this module sets
+those policies to the rules and checks their effect.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from trading_platform.stores.trading.outbox import OutboxStore
 
 @dataclass(frozen=True)
 class RetentionReport:
-    """What a run of the lifecycle did.
+    """Result of a retention run.
 
     Attributes:
-        policies: what was changed in TimescaleDB's policies, in words.
-        partitions: how many were made ahead.
-        dropped: partitions that were past their keep.
-        pruned: messages about orders that were told long ago.
-        tables: what each table holds now.
+        policies: descriptions of the changes to TimescaleDB's policies.
+        partitions: number of partitions created ahead.
+        dropped: partitions that were past their retention.
+        pruned: number of deleted order messages that were published long ago.
+        tables: present status of each table.
     """
 
     policies: tuple[str, ...]
@@ -36,10 +36,10 @@ class RetentionReport:
 
 
 def apply_retention(stores: Stores, *, clock: Clock) -> RetentionReport:
-    """Does what is due: partitions ahead, the hours of new minutes, and only then what is past its keep.
+    """Creates partitions ahead, refreshes the hours of new minutes, and then drops what is past its retention.
 
     Raises:
-        ConfigurationError: where only a role is configured; tables are their owner's to change.
+        ConfigurationError: if only a role is configured; only the owner of the tables may change them.
     """
     present = clock()
     policies = stores.retention.ensure_policies()
@@ -52,7 +52,7 @@ def apply_retention(stores: Stores, *, clock: Clock) -> RetentionReport:
 
 
 def overdue(tables: Sequence[TableStatus], *, clock: Clock) -> list[str]:
-    """What should have been done by now and was not, in words; empty where all is well."""
+    """Descriptions of the overdue retention work; empty if there is none."""
     found = []
     for table in tables:
         if table.overdue:

@@ -1,4 +1,4 @@
-"""Brings bars into the database: what the calendar expects, minus what sources have answered for.
+"""Backfills bars: requests what the calendar expects and sources have not answered for.
 
 A timeframe a source does not have is rolled up from the stored 1m bars
 (:mod:`trading_platform.workflows.bars.roll_up_bars`). Each request is committed whole, bars, coverage
@@ -30,11 +30,11 @@ from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.progress import Progress, silent
 
 Sources = Mapping[str, BarSource]
-"""The sources there are, by the name an instrument gives as its source."""
+"""The configured sources, by the name that an instrument gives as its source."""
 
 
 class Repairs(Enum):
-    """Which bars of an answer are marked ``repaired``: none, those that were not there, or changed ones, too."""
+    """Which bars of a response are marked ``repaired``: none, those not stored before, or changed ones as well."""
 
     NOTHING = auto()
     NEW = auto()
@@ -43,7 +43,7 @@ class Repairs(Enum):
 
 @dataclass(frozen=True)
 class Failure:
-    """A symbol whose bars could not all be had, and why; its siblings are not touched by it."""
+    """A symbol with bars that could not be fetched, and the error; other symbols are not affected."""
 
     symbol: str
     error: SourceError | InvalidRequest | ConfigurationError
@@ -51,7 +51,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class BackfillReport:
-    """What a backfill found and did, an account for each symbol and partition."""
+    """Result of a backfill: coverage counts for each symbol and partition, and the failures."""
 
     timeframe: Timeframe
     accounts: tuple[CoverageCount, ...]
@@ -61,10 +61,10 @@ class BackfillReport:
 
 
 def source_of(sources: Sources, instrument: Instrument) -> BarSource:
-    """The source an instrument names.
+    """The source of an instrument.
 
     Raises:
-        ConfigurationError: if there is no such source.
+        ConfigurationError: if that source is not configured.
     """
     try:
         return sources[instrument.source]
@@ -86,7 +86,7 @@ def source_of(sources: Sources, instrument: Instrument) -> BarSource:
 
 
 def is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
-    """Whether these bars come from the stored 1m bars, because the source has none of that length."""
+    """Whether these bars are rolled up from the stored 1m bars, because the source has none of that length."""
     return timeframe is not Timeframe.M1 and not source_of(sources, instrument).available_history(instrument, timeframe)
 
 
@@ -101,20 +101,20 @@ def backfill_bars(
     force: bool = False,
     progress: Progress = silent,
 ) -> BackfillReport:
-    """Brings the bars of some symbols and partitions to what their sources have.
+    """Brings the bars of the given symbols and partitions to what their sources have.
 
     Args:
-        stores: where to.
-        sources: where from.
-        instruments: whose bars.
-        timeframe: their length.
+        stores: the stores to write to.
+        sources: the configured sources by name.
+        instruments: the instruments to backfill.
+        timeframe: length of the bars.
         partitions: disjoint whole partitions, in order.
-        clock: tells which bars are final.
-        force: ask for everything anew, whatever was answered before.
-        progress: told after each symbol.
+        clock: the current time; it determines which bars are final.
+        force: request everything again, whatever was answered before.
+        progress: called after each symbol.
 
     Returns:
-        The accounts, and the symbols that failed; those that did not are stored all the same.
+        The coverage counts and the failed symbols; the bars of the other symbols are stored nevertheless.
     """
     failures: list[Failure] = []
     changed: set[str] = set()
@@ -144,7 +144,7 @@ def backfill_bars(
 def missing_windows(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
 ) -> list[Window]:
-    """What of a window the source could be asked for and has not answered yet; what was dropped since, it has."""
+    """The parts of a window that the source offers and has not answered for; dropped bars count as answered."""
     known = stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ())
     return [
         missing
@@ -156,15 +156,15 @@ def missing_windows(
 def repair_window(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window, clock: Clock
 ) -> list[bool]:
-    """Asks for what of a window the source has not answered yet, whether it offers to reach that far or not.
+    """Requests the unanswered parts of a window, even outside the source's available history.
 
-    What is stored there gives way to the answer; bars that were not there before are marked ``repaired``.
+    The response replaces the bars stored there; bars that were not stored before are marked ``repaired``.
 
     Returns:
-        One entry a request: whether it changed anything.
+        One entry per request: whether it changed anything.
 
     Raises:
-        SourceError: if nothing could be had; that is on record, and what was had before stays.
+        SourceError: if a request failed; the failure is recorded, and what was stored before stays.
     """
     return [
         changed
@@ -177,7 +177,7 @@ def repair_window(
 def unanswered(
     stores: Stores, source: BarSource, instrument: Instrument, timeframe: Timeframe, window: Window
 ) -> list[Window]:
-    """What of a window the source has not answered for; what was dropped since, it has."""
+    """The parts of a window that the source has not answered for; dropped bars count as answered."""
     return window.subtract(stores.coverage.settled(instrument.symbol, timeframe).get(source.name, ()))
 
 
@@ -191,18 +191,18 @@ def fill_window(
     *,
     confirms: Sequence[Window] = (),
 ) -> list[bool]:
-    """As :func:`repair_window`, for all of the window, whatever the source has answered before.
+    """Requests all of a window as :func:`repair_window` does, whatever the source has answered before.
 
-    Bars that were there with other values are marked, too: somebody has changed them.
+    Bars that were stored with other values are marked ``repaired``, too: they had been modified.
 
     Args:
-        stores: where to.
-        source: where from.
-        instrument: whose bars.
-        timeframe: their length.
-        window: what to ask for.
-        clock: tells when it was asked.
-        confirms: where the source is believed if it says again that there was nothing.
+        stores: the stores to write to.
+        source: the source to request from.
+        instrument: the instrument to fetch.
+        timeframe: length of the bars.
+        window: the window to request.
+        clock: the current time, recorded as the time of the request.
+        confirms: where a repeated empty response counts as confirmed.
     """
     changes: list[bool] = []
     for request in _cut(window, source.longest_request(timeframe)):
@@ -228,7 +228,7 @@ def _fetch(
     force: bool,
     progress: Progress,
 ) -> list[bool]:
-    """Asks for what is missing; one entry a request: whether it changed anything."""
+    """Requests what is missing; returns one entry per request: whether it changed anything."""
     changes: list[bool] = []
     for window in Window.merge(_closed(instrument, timeframe, partitions, clock)):
         if force:
@@ -253,7 +253,7 @@ def _fetch_one(
     confirms: Sequence[Window] = (),
     progress: Progress = silent,
 ) -> list[bool]:
-    """Asks for a window and commits each answer as it comes; one entry an answer: whether it changed anything."""
+    """Requests a window and commits each response as it arrives; returns for each whether it changed anything."""
     symbol, asked_at = instrument.symbol, clock()
     changes: list[bool] = []
     left = window
@@ -287,7 +287,7 @@ def _answers(
 
 
 def _told(response: BarResponse, left: Window) -> Window:
-    """The part of what is ``left`` that a piece tells of: up to the end of what it answers."""
+    """The part of ``left`` that a page covers: up to the end of what it answers."""
     end = response.answered[-1].end if response.answered else left.end
     return Window(left.start, end)
 
@@ -304,18 +304,18 @@ def store_response(
     repairs: Repairs = Repairs.NOTHING,
     suspect: Sequence[Window] = (),
 ) -> bool:
-    """Commits what a source answered: bars, coverage and refused rows, together or not at all.
+    """Commits a response of a source: bars, coverage and rejected rows, together or not at all.
 
     Args:
-        stores: where to.
+        stores: the stores to write to.
         source: name of the source.
-        instrument: whose bars.
-        timeframe: their length.
-        window: what the source was asked for.
-        response: what it said.
-        asked_at: when it was asked.
+        instrument: the instrument requested.
+        timeframe: length of the bars.
+        window: the requested window.
+        response: the response of the source.
+        asked_at: time of the request.
         repairs: which bars to mark ``repaired``.
-        suspect: what of the answer is not believed yet
+        suspect: the parts of the response that are pending confirmation
             (:func:`~trading_platform.workflows.bars.confirm_empty_responses.suspect_windows`): nothing is stored or
             deleted there.
 
@@ -376,12 +376,12 @@ def store_response(
 
 
 def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame, *, changed: bool) -> pl.DataFrame:
-    """The same bars, those that trades made and that are not stored, or only by a repair, marked ``repaired``.
+    """The same bars; those made of trades that are not stored, or stored only by a repair, are marked ``repaired``.
 
     Args:
-        bars: what was answered.
-        stored: what is there.
-        changed: mark those, too, that are stored with other values.
+        bars: the bars of the response.
+        stored: the stored bars.
+        changed: also mark bars that are stored with other values.
     """
     key = ["time", *PRICES, "volume"] if changed else ["time"]
     seen = stored.filter(pl.col("quality") != Quality.REPAIRED.value).select(*key, seen=pl.lit(value=True))

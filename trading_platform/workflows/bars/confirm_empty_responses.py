@@ -1,7 +1,7 @@
-"""Which part of a source's answer to believe, and which to have confirmed first.
+"""Decides which empty parts of a source's response are accepted, and which need a confirmation first.
 
-The rule is :mod:`trading_platform.domain.quality.inactivity`; here the instrument's habits are read. Silence is also a
-stretch of bars marked ``no_trade``: a source that fills quiet minutes from the last price says nothing in them either.
+The rule is in :mod:`trading_platform.domain.quality.inactivity`; this module reads the instrument's usual activity.
+An interval of bars marked ``no_trade`` counts as empty, too: the source filled those minutes from the last price.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ def suspect_windows(
     *,
     confirms: Sequence[Window] = (),
 ) -> list[Window]:
-    """The windows in which an answer says that there was nothing, and is not believed yet.
+    """The windows in which a response is empty and still pending confirmation.
 
-    What the source said before is confirmed by saying it again, and what is asked as a confirmation is one; but
-    never where bars are stored that trades made: nobody's silence takes them away. Imported files of intraday
-    bars are believed, because their source has rules of its own for what a recording proves.
+    A second empty response of the source confirms the first, and so does a response requested as a confirmation.
+    Stored bars made of trades are the exception: an empty response never removes them. Imported files of
+    intraday bars need no confirmation, because their source has its own rules for what a recording proves.
 
     Args:
-        stores: the instrument's habits.
-        source: who answered.
-        instrument: whose bars.
-        timeframe: their length.
-        response: what it said.
-        confirms: where this answer is asked for as a confirmation.
+        stores: the stores with the instrument's usual activity.
+        source: the source of the response.
+        instrument: the instrument requested.
+        timeframe: length of the bars.
+        response: the response of the source.
+        confirms: where this response was requested as a confirmation.
     """
     if is_recorded(source) and timeframe.is_intraday:
         return []
@@ -80,7 +80,7 @@ def suspect_windows(
 def _said(
     stores: Stores, instrument: Instrument, timeframe: Timeframe, response: BarResponse, part: Window
 ) -> pl.Series:
-    """Where somebody said something: bars that trades made, rows that were refused now or before, holidays."""
+    """The times with data: bars made of trades, rows rejected now or before, holidays."""
     symbol = instrument.symbol
     bars = response.bars.filter(pl.col("quality") != Quality.NO_TRADE.value)["time"]
     rejected = response.rejected["time"].drop_nulls().cast(TIME)

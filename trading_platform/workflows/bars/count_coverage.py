@@ -1,7 +1,7 @@
-"""Accounts for stored bars, many symbols at once: what was expected, and what became of it.
+"""Counts the coverage of expected bars, many symbols at once.
 
-The reckoning is :func:`trading_platform.domain.quality.completeness.count_by_partition`; here what it needs is read.
-Backfills report it, ``trading-platform coverage`` shows it, the check ``completeness`` judges it.
+:func:`trading_platform.domain.quality.completeness.count_by_partition` counts; this module reads its inputs.
+Backfills report the counts, ``trading-platform coverage`` shows them, the check ``completeness`` evaluates them.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def count_coverage(
     *,
     clock: Clock,
 ) -> Iterator[CoverageCount]:
-    """Accounts for the bars of some symbols, from what is stored now, symbol by symbol.
+    """Counts the coverage of some symbols from what is stored now, symbol by symbol.
 
     Args:
-        stores: what there is.
-        sources: what can be had.
-        instruments: whose bars.
-        timeframe: their length.
-        windows: for each symbol the partitions to account for, disjoint and in order; what of them
-            has not closed yet is left out.
-        clock: tells what has closed.
+        stores: the stores to read.
+        sources: the configured sources by name.
+        instruments: the instruments to count.
+        timeframe: length of the bars.
+        windows: by symbol, the partitions to count, disjoint and in order; the parts that have not closed yet are
+            left out.
+        clock: the current time; it determines which bars have closed.
 
     Yields:
-        One account a symbol and window, in the order of ``instruments``.
+        One count per symbol and window, in the order of ``instruments``.
     """
     closed = {
         instrument.symbol: _closed(instrument, timeframe, windows.get(instrument.symbol, ()), clock)
@@ -59,9 +59,9 @@ def count_coverage(
 def pending_windows(
     stores: Stores, sources: Mapping[str, BarSource], symbols: Sequence[str], timeframe: Timeframe, clock: Clock
 ) -> dict[str, list[Window]]:
-    """For each symbol the windows in which a source's word that there was nothing waits for its confirmation.
+    """By symbol, the windows in which an empty response of a source is pending confirmation.
 
-    What an imported file leaves out waits for none: it is missing.
+    Bars absent from an imported file are not pending confirmation: they are missing.
     """
     found: dict[str, list[Window]] = {}
     for each in stores.coverage.pending_confirmation(symbols, timeframe, clock()):

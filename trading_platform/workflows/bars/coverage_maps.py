@@ -1,4 +1,4 @@
-"""How much of what the calendars expect is accounted for, as maps of symbol by month or year."""
+"""Maps of coverage, symbol by month or year: the share of the bars expected by the calendars that is covered."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from trading_platform.workflows.bars.count_coverage import count_coverage, withi
 def coverage_maps(
     stores: Stores, sources: Sources, instruments: Sequence[Instrument], *, clock: Clock
 ) -> dict[tuple[str, str], str]:
-    """A map a timeframe that anything is known of, in Markdown, by timeframe and unit of its columns.
+    """One Markdown map for each timeframe with known history, by timeframe and unit of its columns.
 
-    A cell is the share of the expected bars that are stored, refused or proven empty; what is missing or not
-    confirmed lowers it.
+    A cell is the share of the expected bars that are stored, rejected or confirmed empty; bars that are missing or
+    pending confirmation lower it.
     """
     drawn = {}
     for timeframe in Timeframe:
@@ -39,7 +39,7 @@ def coverage_maps(
 def _windows(
     stores: Stores, instruments: Sequence[Instrument], timeframe: Timeframe, clock: Clock
 ) -> dict[str, list[Window]]:
-    """For each symbol the partitions from the first to the last moment of which anything is known."""
+    """By symbol, the partitions from the first to the last known time."""
     now = clock()
     spans = CheckStore(stores.database).known_spans([each.symbol for each in instruments], timeframe)
     found = {}

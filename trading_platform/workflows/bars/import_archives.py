@@ -1,8 +1,8 @@
-"""The part of ``trading-platform import`` that takes Kraken's bulk archives: members into the landing area.
+"""The part of ``trading-platform import`` that imports members of Kraken's bulk archives into the landing area.
 
-A member is landed whole or not at all, in pieces, so that memory does not grow with it. Where bars of the
-same time are stored already, the two are compared (:mod:`trading_platform.workflows.bars.reconcile_sources`). Other
-files are the business of :mod:`trading_platform.workflows.bars.import_files`, whose report these members join.
+A member is landed whole or not at all. It is read in chunks, so that memory does not grow with its size. If bars
+of the same time are stored already, the two are compared (:mod:`trading_platform.workflows.bars.reconcile_sources`).
+:mod:`trading_platform.workflows.bars.import_files` imports other files; its report includes these members.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def import_archives(
     progress: Progress = silent,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> list[ImportedFile]:
-    """Imports archives one after the other; doing it again changes nothing, and goes on where one was interrupted.
+    """Imports archives one after the other; repeating an import changes nothing and resumes an interrupted one.
 
     Args:
-        paths: ZIPs as Kraken gives them, or files out of them.
-        symbol: whose bars; None: those of every instrument whose source is Kraken.
-        timeframe: 1m or 1d only; None: both.
-        archive: where they are kept.
+        paths: ZIPs as Kraken provides them, or files extracted from them.
+        symbol: the symbol to import; None means every instrument with Kraken as its source.
+        timeframe: 1m or 1d only; None means both.
+        archive: the landing area to write to.
         stores: the universe, the quarantine, and the bars to compare with.
-        clock: the present.
-        progress: is told how far a member is.
-        chunk_bytes: how much of a member is read at once.
+        clock: the current time.
+        progress: called with the number of megabytes of a member that are read.
+        chunk_bytes: bytes of a member to read at once.
 
     Raises:
         InvalidRequest: if no instrument could take such bars, or a file does not exist.
@@ -103,7 +103,7 @@ def _wanted(stores: Stores, symbol: str | None) -> dict[str, Instrument]:
 def _absent(
     path: Path, members: Sequence[ArchiveMember], wanted: Mapping[str, Instrument], *, explicit: bool
 ) -> list[ImportedFile]:
-    """Wanted symbols that the archive does not have, and those it has no minutes of."""
+    """Wanted symbols that the archive does not have, and those without 1m bars in it."""
     found = []
     pairs = len({member.symbol for member in members})
     for symbol in wanted:
@@ -121,7 +121,7 @@ def _absent(
 
 @dataclass
 class _Tally:
-    """What the pieces of a member add up to."""
+    """Totals over the chunks of a member."""
 
     rows: int = 0
     accepted: int = 0
@@ -204,7 +204,7 @@ def _land(
     progress: Progress,
     chunk_bytes: int,
 ) -> _Tally:
-    """Keeps the pieces of a member, which are seen once all of them are there."""
+    """Lands the chunks of a member; they become visible once all of them are landed."""
     timeframe, manifest, number = _timeframe(member), _Tally(), 0
     label, total = f"{Path(member.name or member.path).name} (MB)", max(member.size // _MEGABYTE, 1)
 
@@ -246,7 +246,7 @@ def _compare(
     spans: Sequence[Window],
     clock: Clock,
 ) -> tuple[int, int]:
-    """Holds a landed member against the bars that Kraken gave for the same time before: how many, how many differ."""
+    """Compares a landed member with the stored Kraken bars of the same time; returns bars compared and differing."""
     timeframe, compared, different = _timeframe(member), 0, 0
     known = stores.coverage.answered(member.symbol, timeframe).get(SOURCE, [])
     for window in (part for span in spans for part in within(known, span)):
@@ -269,7 +269,7 @@ def _compare(
 def _rejected(
     stores: Stores, origin: str, rejection: FileRejected, symbol: str | None, timeframe: Timeframe | None
 ) -> ImportedFile:
-    """A member of which nothing is kept; it is in the quarantine as a whole."""
+    """The result of a member that is rejected as a whole and recorded in the quarantine."""
     row = {
         "line": [None], "time": [None], "reason": [rejection.reason.value], "detail": [rejection.detail],
         "record": [None], "row_count": [max(rejection.rows, 1)],

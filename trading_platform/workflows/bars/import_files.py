@@ -1,6 +1,6 @@
-"""The use case behind ``trading-platform import``: files into the landing area, refused rows into the quarantine.
+"""The use case behind ``trading-platform import``: files into the landing area, rejected rows into the quarantine.
 
-Nothing goes into the tables of bars here; a backfill does that, reading the landing area through
+An import does not write to the tables of bars; a backfill does, reading the landing area through
 :class:`trading_platform.sources.files.source.FileSource`.
 """
 
@@ -46,33 +46,33 @@ class Landing(Protocol):
 
 
 class Quarantine(Protocol):
-    """Keeps refused rows."""
+    """Keeps rejected rows."""
 
     def record(
         self, rejected: pl.DataFrame, *, source: str, symbol: str | None, timeframe: str | None, origin: str
     ) -> int:
-        """Keeps them and says how many were new."""
+        """Keeps them and returns how many were new."""
 
 
 class Coverage(Protocol):
-    """Knows for which time sources have answered."""
+    """The record of the windows that sources have answered for."""
 
     def withdraw(self, symbol: str, timeframe: Timeframe, source: str, windows: Sequence[Window]) -> None:
-        """Forgets that a source has answered, so that the next backfill asks it again."""
+        """Deletes the record that a source has answered, so that the next backfill requests it again."""
 
 
 class Instruments(Protocol):
-    """Knows the universe."""
+    """The universe of instruments."""
 
     def get(self, symbol: str) -> Instrument | None:
         """The instrument of that symbol, if there is one."""
 
     def add(self, instrument: Instrument) -> object:
-        """Takes an instrument into the universe."""
+        """Adds an instrument to the universe."""
 
 
 class ImportStatus(StrEnum):
-    """What became of a file."""
+    """Outcome of a file."""
 
     IMPORTED = "imported"
     REPLACED = "replaced"
@@ -83,26 +83,26 @@ class ImportStatus(StrEnum):
 
 @dataclass(frozen=True)
 class ImportedFile:
-    """What became of a file, or of a member of a zip.
+    """Result of importing a file, or a member of a zip.
 
     Attributes:
         origin: path, and member after an exclamation mark.
-        status: what became of it.
-        format: the recognised format; this and the next two are None where it was refused before that was known.
-        symbol: whose bars they are.
-        timeframe: their length.
+        status: outcome of the import.
+        format: the recognised format; this and the next two are None if the file was rejected before it was known.
+        symbol: symbol of the bars.
+        timeframe: length of the bars.
         rows: data records in it; accepted + quarantined = rows.
         accepted: rows that passed the rules.
         quarantined: rows that did not.
         bars: bars kept; fewer than accepted where ticks became bars.
         start: the first bar.
         end: the end of the last bar.
-        assumption: what was taken for granted.
-        reasons: why rows were refused, and how many for each reason.
-        detail: the first refusal in words.
+        assumption: what the reader assumed.
+        reasons: number of rejected rows by reason.
+        detail: description of the first rejection.
         registered: the symbol was not in the universe and was added.
         compared: bars that were stored already and were compared with these.
-        different: how many of them are other bars.
+        different: how many of them differ.
     """
 
     origin: str
@@ -126,13 +126,13 @@ class ImportedFile:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of all the files."""
+    """Results of all the files."""
 
     files: tuple[ImportedFile, ...]
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Refused rows by reason, the commonest first."""
+        """Number of rejected rows by reason, the most frequent first."""
         total: dict[str, int] = {}
         for file in self.files:
             for reason, count in file.reasons.items():
@@ -163,24 +163,24 @@ def import_files(
     clock: Clock,
     progress: Progress = silent,
 ) -> ImportReport:
-    """Imports files one after the other; doing it again changes nothing.
+    """Imports files one after the other; repeating an import changes nothing.
 
-    A file is quarantined before it is landed, so that after an interruption a second import
-    completes what the first began.
+    The rejected rows of a file are quarantined before its bars are landed, so that after an interruption a second
+    import completes the first.
 
     Args:
         paths: the files; a zip stands for its members.
-        options: what the user said about all of them.
+        options: the user's options for all of them.
         landing: keeps accepted bars.
-        quarantine: keeps refused rows.
-        coverage: is told where an import changes what the files say.
-        instruments: the universe; unknown symbols are added to it as what their name suggests.
-        clock: the present.
-        progress: is told of each finished file.
+        quarantine: keeps rejected rows.
+        coverage: its record is withdrawn where an import changes the bars of the files.
+        instruments: the universe; unknown symbols are added to it, with a kind inferred from their name.
+        clock: the current time.
+        progress: called after each file.
 
     Raises:
         InvalidRequest: if a file does not exist (then nothing was imported), or a symbol or
-            timeframe cannot be told (then the files before it were).
+            timeframe cannot be determined (then the files before it were).
         StoreError: if a store fails; the files before that one were imported.
     """
     contents = [content for path in paths for content in open_contents(path.expanduser().absolute())]
@@ -237,7 +237,7 @@ def _land(
     symbol, timeframe, sha256, fingerprint = reading.symbol, reading.timeframe, reading.sha256, options.fingerprint()
     if landing.has(sha256=sha256, symbol=symbol, timeframe=timeframe, options=fingerprint):
         return ImportStatus.UNCHANGED
-    # Before the bars are kept: killed in between, the old bars are merely asked for once more.
+    # Before the bars are kept: if killed in between, the old bars are only requested once more.
     coverage.withdraw(symbol, timeframe, SOURCE, [reading.span])
     kept = landing.keep(
         reading.bars,

@@ -1,7 +1,7 @@
-"""Finds what a backfill has to do: the partitions that are not yet what their sources say.
+"""Plans a backfill: finds the partitions that do not yet match their sources.
 
-A plan is made from coverage and derivations alone, before anything is started, so that running a
-finished backfill again costs a few queries.
+A plan needs only coverage and recorded input versions, so that running a finished backfill again costs a few
+queries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trading_platform.workflows.derived import build_features, compute_indicator
 
 @dataclass(frozen=True)
 class AvailableHistory:
-    """What can be had of an instrument's bars of one timeframe: disjoint windows, in order."""
+    """The available history of an instrument's bars of one timeframe: disjoint windows, in order."""
 
     instrument: Instrument
     timeframe: Timeframe
@@ -31,7 +31,7 @@ class AvailableHistory:
     rolled_up: bool
 
     def partitions(self, asked: Window | None) -> list[Window]:
-        """The whole partitions that hold any of it, inside ``asked`` (None: of all history)."""
+        """The whole partitions that overlap it, inside ``asked`` (None: of all history)."""
         parts = self.windows if asked is None else within(self.windows, asked)
         return sorted({partition for part in parts for partition in partition_windows(self.timeframe, part)})
 
@@ -39,9 +39,9 @@ class AvailableHistory:
 def available_history_of(
     stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, clock: Clock
 ) -> AvailableHistory | None:
-    """What can be had of an instrument's bars: from its source, or rolled up from its 1m bars.
+    """The available history of an instrument's bars: from its source, or rolled up from its 1m bars.
 
-    Bars that were answered for before belong to it even where the source no longer reaches them.
+    It includes bars that were answered for before, even if the source no longer has them.
     """
     source = source_of(sources, instrument)
     own = source.available_history(instrument, timeframe)
@@ -56,15 +56,15 @@ def available_history_of(
 
 @dataclass(frozen=True)
 class Ahead:
-    """What is to be asked of a source that takes long to answer.
+    """Planned requests to a slow source.
 
     Attributes:
-        symbol: whose bars.
-        timeframe: which are asked for; longer ones may be rolled up from them.
-        source: who is asked.
-        window: from the first to the last that is missing.
-        requests: how many it will take, about.
-        seconds: how long, about.
+        symbol: symbol of the bars.
+        timeframe: timeframe to request; longer bars may be rolled up from it.
+        source: name of the source.
+        window: from the first to the last missing bar.
+        requests: estimated number of requests.
+        seconds: estimated duration.
     """
 
     symbol: str
@@ -85,16 +85,16 @@ def efforts_of(
     clock: Clock,
     force: bool,
 ) -> list[Ahead]:
-    """What a backfill will ask of sources that answer piece by piece; nothing of those that do not say.
+    """The requests that a backfill will send to paged sources; sources without an estimate are left out.
 
     Args:
-        stores: what there is.
-        sources: what can be had.
-        instruments: whose bars.
-        timeframes: which are wanted.
-        asked: the part of history in question; None means all of it.
-        clock: tells what has closed.
-        force: all is asked for anew.
+        stores: the stores to read.
+        sources: the configured sources by name.
+        instruments: the instruments to backfill.
+        timeframes: the timeframes to backfill.
+        asked: the part of history to backfill; None means all of it.
+        clock: the current time; it determines which bars have closed.
+        force: everything is requested again.
     """
     found = []
     for instrument in instruments:
@@ -123,7 +123,7 @@ def _ahead(source: PagedSource, instrument: Instrument, timeframe: Timeframe, mi
     try:
         efforts = [source.effort(instrument, timeframe, part) for part in missing]
     except SourceError:
-        return []  # the backfill itself will say what is wrong
+        return []  # the backfill itself will report the error
     if not efforts:
         return []
     requests, seconds = sum(one.requests for one in efforts), sum(one.seconds for one in efforts)
@@ -134,14 +134,14 @@ def _ahead(source: PagedSource, instrument: Instrument, timeframe: Timeframe, mi
 def unfinished_partitions(
     stores: Stores, sources: Sources, available: Sequence[AvailableHistory], asked: Window | None, *, force: bool
 ) -> dict[str, list[Window]]:
-    """For each symbol the partitions with something left to do, of reaches of one kind of partition.
+    """By symbol, the partitions that are not finished; all ``available`` have the same kind of partition.
 
     Args:
-        stores: what there is.
-        sources: what can be had.
-        available: of intraday timeframes, or of the daily one.
-        asked: the part of history in question; None means all of it.
-        force: take everything for unfinished.
+        stores: the stores to read.
+        sources: the configured sources by name.
+        available: the available history of intraday timeframes, or of the daily one.
+        asked: the part of history to backfill; None means all of it.
+        force: treat every partition as unfinished.
     """
     unfinished: dict[str, set[Window]] = {}
     for available_history in available:

@@ -1,7 +1,7 @@
-"""Holds what one tier of a source says against what is stored of another: the finer wins, and nothing is silent.
+"""Compares versions of the same bars from the archive, trades and candles of a source: the finer data wins.
 
-Differences are kept (:mod:`trading_platform.stores.market_data.conflicting_versions`) until the tiers agree; the check
-``sources_agree`` shows them. Why the finer tier wins: docs/decisions/0026-kraken-in-three-tiers.md.
+Every difference is kept (:mod:`trading_platform.stores.market_data.conflicting_versions`) until the versions agree; the
+check ``sources_agree`` shows them. docs/decisions/0026-kraken-source-priority.md explains why the finer data wins.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ def reconcile_versions(
     origin: str,
     now: datetime,
 ) -> tuple[Comparison, bool]:
-    """Compares bars told a second time with those stored of the same source, and keeps what came of it.
+    """Compares a second version of bars with the stored bars of the same source, and records the differences.
 
     Args:
-        stores: where they are.
+        stores: the stores with the bars.
         connection: the transaction.
         version: the bars, and whether they win.
-        instrument: whose bars.
-        timeframe: their length.
-        source: who tells them; bars stored of another are not compared.
-        origin: what was asked or read.
-        now: the present.
+        instrument: the instrument of the bars.
+        timeframe: length of the bars.
+        source: the source of the version; bars stored from another source are not compared.
+        origin: what was requested or read.
+        now: the current time.
 
     Returns:
-        What came of it, and whether stored bars gave way.
+        The comparison, and whether stored bars were replaced.
     """
     comparison = _compare(stores, connection, version.bars, instrument.symbol, timeframe, source)
     replaced = version.finer and not comparison.differences.is_empty()

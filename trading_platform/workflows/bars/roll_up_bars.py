@@ -1,7 +1,7 @@
-"""Makes 5m, 1h and 1d bars of the stored 1m bars of the same symbol.
+"""Rolls up 5m, 1h and 1d bars from the stored 1m bars of the same symbol.
 
 5m and 1h bars are plain buckets on the UTC grid; a daily bar of an exchange holds its regular
-session only, as vendors' daily bars do. A partition is made again when its 1m bars have changed.
+session only, as vendors' daily bars do. A partition is recomputed when its 1m bars have changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trading_platform.stores.market_data.input_versions import Derived
 from trading_platform.stores.stores import Stores
 
 CODE_VERSION = "1"
-"""To be raised when the rule of rolling up changes: everything rolled up before is then stale."""
+"""Raise this when the roll-up rule changes: everything rolled up before is then stale."""
 
 
 def stale_roll_ups(
@@ -39,9 +39,9 @@ def stale_roll_ups(
 
 
 def bars_of(calendar: str, timeframe: Timeframe, minutes: Window) -> list[Window]:
-    """Where the longer bars are that hold some minutes.
+    """The windows of the longer bars that contain the given minutes.
 
-    The minutes of a day east of Greenwich may be of the day before, and of the year before.
+    The minutes of a session east of Greenwich may lie on the UTC day before, and in the year before.
     """
     dates = session_dates(calendar, minutes) if timeframe is Timeframe.D1 else None
     if dates is None:
@@ -62,13 +62,13 @@ def roll_up_bars(
     clock: Clock,
     force: bool = False,
 ) -> list[bool]:
-    """Brings the rolled-up bars of one symbol to what its 1m bars say.
+    """Updates the rolled-up bars of one symbol to its 1m bars.
 
-    Only what the 1m bars' sources have answered for and is still held, in whole bars, is rolled up;
-    what was made of older ones stays.
+    Only whole bars are rolled up, where the sources of the 1m bars have answered and the 1m bars are still within
+    retention; bars rolled up from older 1m bars stay.
 
     Returns:
-        One entry a partition that was made again: whether that changed anything.
+        One entry per recomputed partition: whether that changed anything.
     """
     symbol = instrument.symbol
     stale = stale_roll_ups(stores, symbol, timeframe, partitions, force=force)
@@ -85,17 +85,16 @@ def roll_up_bars(
 def rollable(
     answered: Sequence[Window], calendar: str, timeframe: Timeframe, partition: Window, end: datetime
 ) -> list[Window]:
-    """Where longer bars can be made: whole bars, all of whose minutes somebody has answered for.
+    """The windows in which longer bars can be rolled up: whole bars with all their minutes answered for.
 
-    A daily bar needs its session, which in markets east of Greenwich may begin on the UTC day before, and no more
-    of the day than that.
+    A daily bar needs only its session, which in markets east of Greenwich may begin on the UTC day before.
 
     Args:
-        answered: for which minutes, in order.
-        calendar: of the instrument.
-        timeframe: length of the bars to make.
-        partition: where.
-        end: what is later has not ended.
+        answered: the windows of answered minutes, in order.
+        calendar: calendar of the instrument.
+        timeframe: length of the bars to roll up.
+        partition: the partition to roll up.
+        end: later bars have not ended.
     """
     whole = _whole_bars(answered, timeframe, partition, end)
     if timeframe.is_intraday or calendar == ALWAYS_OPEN:
@@ -144,7 +143,7 @@ def _make(
 
 
 def _minutes_of(window: Window, by_session: pl.DataFrame | None) -> Window:
-    """Where the minutes are that the bars of a window are made of."""
+    """The window of the minutes from which the bars of a window are rolled up."""
     if by_session is None:
         return window
     inside = by_session.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
@@ -156,9 +155,9 @@ def _minutes_of(window: Window, by_session: pl.DataFrame | None) -> Window:
 
 
 def _reject_dropped(stores: Stores, symbol: str, windows: Sequence[Window], present: datetime) -> None:
-    """Refuses to go on with windows whose minutes were dropped since they were looked up or while they were read.
+    """Raises an error if minutes of the windows were dropped since they were looked up or while they were read.
 
-    What is rolled up of the rest of them would take the place of whole bars, or of all of them.
+    Bars rolled up from the rest of the minutes would replace whole bars, or delete them all.
     """
     if windows and not stores.retention.still_held(Timeframe.M1, windows, present):
         stores.retention.note_expired(present)
