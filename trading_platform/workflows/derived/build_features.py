@@ -1,7 +1,7 @@
 """Builds the feature store's rows from daily bars, for the partitions whose bars or splits have changed since.
 
-Definitions stand in :mod:`trading_platform.domain.derived.features`, files in
-:mod:`trading_platform.stores.features.files`. A symbol's features also depend on its sector's members
+:mod:`trading_platform.domain.derived.features` defines the features, :mod:`trading_platform.stores.features.files`
+reads and writes their files. A symbol's features also depend on its sector's members
 and its benchmark: a change in any of their bars or splits makes the partition stale, too.
 """
 
@@ -28,7 +28,7 @@ from trading_platform.workflows.derived.compute_indicators import (
 from trading_platform.workflows.progress import Progress, silent
 
 CODE_VERSION = "1"
-"""To be raised when a definition changes: everything built before is then stale."""
+"""Raise this when a definition changes: everything built before is then stale."""
 
 DATASET = "features"
 
@@ -37,7 +37,7 @@ BATCH_SYMBOLS = 25
 
 
 def inputs_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
-    """Whose bars a symbol's features are computed from: its own, its sector's, its benchmark's."""
+    """The symbols with bars that a symbol's features use: itself, its sector's members, its benchmark."""
     instrument = universe[symbol]
     peers = {
         other.symbol
@@ -49,7 +49,7 @@ def inputs_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
 
 
 def dependents_of(symbol: str, universe: Mapping[str, Instrument]) -> list[str]:
-    """Whose features are computed from a symbol's bars, among others: the reverse of :func:`inputs_of`."""
+    """The symbols with features that use a symbol's bars: the reverse of :func:`inputs_of`."""
     own = universe[symbol]
     return sorted(
         other.symbol
@@ -66,7 +66,7 @@ def stale_features(
     *,
     force: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
-    """For each symbol, the partitions whose features are not made from the present bars, splits and universe."""
+    """By symbol, the partitions with features not computed from the present bars, splits and universe."""
     inputs = {symbol: inputs_of(symbol, universe) for symbol in symbols}
     code_versions = {symbol: _code_version(names, universe) for symbol, names in inputs.items()}
     across = _across(stores, universe, inputs, partitions)
@@ -76,9 +76,9 @@ def stale_features(
 def partitions_touched_by_split(
     stores: Stores, universe: Mapping[str, Instrument], partitions: Sequence[Window]
 ) -> dict[str, list[Window]]:
-    """For each symbol, the partitions whose features or daily indicators were computed across other splits than now.
+    """By symbol, the partitions with features or daily indicators computed across other splits than the present ones.
 
-    Those that are stale for another reason, or were never computed, are left to who brings their bars.
+    Partitions that are stale for another reason, or were never computed, are left to the backfill of their bars.
     """
     names = list(universe)
     found: dict[str, set[Window]] = {}
@@ -105,16 +105,16 @@ def build_features(
     force: bool = False,
     progress: Progress = silent,
 ) -> ComputeReport:
-    """Builds what is stale among these symbols and partitions.
+    """Builds the stale features of the given symbols and partitions.
 
     Args:
-        stores: daily bars in, feature files out.
+        stores: daily bars are read, feature files are written.
         universe: every instrument, by symbol.
-        symbols: whose features.
+        symbols: the symbols to build.
         partitions: disjoint whole years, in order.
-        clock: stamps the record.
+        clock: the current time, recorded with the input versions.
         force: build everything, stale or not.
-        progress: told after each batch.
+        progress: called after each batch.
     """
     stores.features.write_catalog()
     stores.catalog.publish()
@@ -146,7 +146,7 @@ def _across(
     inputs: Mapping[str, Sequence[str]],
     partitions: Sequence[Window],
 ) -> Fingerprints:
-    """The splits that each partition of features is computed across, as far back as each feature looks."""
+    """Fingerprints of the splits that each partition of features is computed across, within each feature's lookback."""
     splits = stores.corporate_actions.splits(sorted({name for names in inputs.values() for name in names}))
     concerned = [symbol for symbol, names in inputs.items() if not splits.keys().isdisjoint(names)]
     paired = [(symbol, window.start, BETA_LOOKBACK) for symbol in concerned for window in partitions]
@@ -166,7 +166,7 @@ def _across(
 
 
 def _batches(stale: Mapping[str, Mapping[Window, Derived]]) -> Iterator[tuple[Window, list[str]]]:
-    """Symbols by the contiguous windows they need built, a few at a time so that little is lost when killed."""
+    """Symbols by the contiguous windows to build, a few at a time so that little work is lost when killed."""
     alike: dict[Window, list[str]] = {}
     for symbol, windows in stale.items():
         for whole in Window.merge(windows):
@@ -177,6 +177,6 @@ def _batches(stale: Mapping[str, Mapping[Window, Derived]]) -> Iterator[tuple[Wi
 
 
 def _code_version(inputs: Sequence[str], universe: Mapping[str, Instrument]) -> str:
-    """Changes with the definitions and with what the universe says of the instruments involved."""
+    """A version that changes with the definitions and with the universe's data on the instruments involved."""
     said = repr([(universe[name].calendar, universe[name].sector, universe[name].benchmark, name) for name in inputs])
     return f"{CODE_VERSION}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"

@@ -1,7 +1,7 @@
 """Computes indicators from stored bars, for the partitions whose bars or splits have changed since.
 
-Formulas stand in :mod:`trading_platform.domain.derived.indicators`. Each partition loads the warm-up it
-needs, so that recomputing any of them alone equals the computation over the full history.
+:mod:`trading_platform.domain.derived.indicators` has the formulas. Each partition loads the warm-up it
+needs, so that recomputing one partition alone equals the computation over the full history.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from trading_platform.workflows.corporate_actions.adjust import Fingerprints, fi
 from trading_platform.workflows.progress import Progress, silent
 
 CODE_VERSION = "1"
-"""To be raised when a formula changes: everything computed before is then stale."""
+"""Raise this when a formula changes: everything computed before is then stale."""
 
 BATCH_ROWS = 400_000
 """Bars computed at once: large enough to keep round trips few, small enough for a laptop's memory."""
 
 NEW_WITHIN = timedelta(days=1)
-"""How far back :func:`compute_new_indicators` looks; what is older is left to the partition's computation."""
+"""How far back :func:`compute_new_indicators` looks; the computation of the partition covers older bars."""
 
 
 @dataclass(frozen=True)
 class ComputeReport:
-    """What was computed: rows of each (symbol, partition) that was stale; the others were left as they are."""
+    """Number of rows computed for each stale (symbol, partition); the others are unchanged."""
 
     dataset: str
     rows: Mapping[tuple[str, Window], int]
@@ -49,17 +49,17 @@ def stale_partitions(
     *,
     force: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
-    """For each symbol, the partitions that are not made from the present bars and splits, and what those are.
+    """By symbol, the partitions that were not computed from the present bars and splits, with their input versions.
 
     Args:
-        stores: where both are recorded.
-        dataset: what is derived.
-        inputs: for each symbol, whose bars it is derived from.
+        stores: the stores that record both.
+        dataset: the derived dataset.
+        inputs: by symbol, the symbols with bars that it is derived from.
         timeframe: length of those bars.
-        partitions: the partitions in question.
-        code_versions: for each symbol, the version of the code that derives it.
-        across: the splits that partitions are derived across.
-        force: take every partition with bars for stale.
+        partitions: the partitions to check.
+        code_versions: by symbol, the version of the code that derives it.
+        across: fingerprints of the splits that partitions are derived across.
+        force: treat every partition with bars as stale.
     """
     everyone = sorted({name for names in inputs.values() for name in names})
     versions = stores.input_versions.bar_versions(everyone, timeframe)
@@ -83,7 +83,7 @@ def stale_indicators(
     *,
     force: bool = False,
 ) -> dict[str, dict[Window, Derived]]:
-    """For each symbol, the partitions whose indicators are not made from the present bars and splits."""
+    """By symbol, the partitions with indicators not computed from the present bars and splits."""
     splits = stores.corporate_actions.splits(symbols)
     needs = {
         symbol: {window: [(symbol, window.start, WARM_UP)] for window in partitions}
@@ -112,16 +112,16 @@ def compute_indicators_of(
     force: bool = False,
     progress: Progress = silent,
 ) -> ComputeReport:
-    """Computes what is stale among these symbols and partitions.
+    """Computes the stale indicators of the given symbols and partitions.
 
     Args:
-        stores: bars in, indicators out.
-        symbols: whose.
-        timeframe: of which bars.
+        stores: bars are read, indicators are written.
+        symbols: the symbols to compute.
+        timeframe: length of the bars.
         partitions: disjoint whole partitions, in order.
-        clock: stamps the record.
+        clock: the current time, recorded with the input versions.
         force: compute everything, stale or not.
-        progress: told after each batch.
+        progress: called after each batch.
     """
     dataset = _dataset(timeframe)
     stale = stale_indicators(stores, symbols, timeframe, partitions, force=force)
@@ -149,19 +149,19 @@ def compute_indicators_of(
 def compute_new_indicators(
     stores: Stores, symbols: Sequence[str], timeframe: Timeframe, *, clock: Clock
 ) -> dict[Window, int]:
-    """Computes the indicators of the bars that have come since the last ones, up to a day of them.
+    """Computes the indicators of bars stored since the last computation, at most a day of them.
 
-    A window and its warm-up, and not the partition: cheap enough for every few minutes. Nothing is noted of
-    the partition, so that its next computation takes in older bars that have changed meanwhile.
+    It computes a window with its warm-up, not the partition, which is cheap enough for every few minutes. It records
+    no input version of the partition, so that its next computation includes older bars that changed meanwhile.
 
     Args:
-        stores: bars in, indicators out.
-        symbols: whose.
-        timeframe: of which bars.
-        clock: the present.
+        stores: bars are read, indicators are written.
+        symbols: the symbols to compute.
+        timeframe: length of the bars.
+        clock: the current time.
 
     Returns:
-        For each window that was looked at, how many rows of indicators it has now; none where nothing is new.
+        By computed window, the number of rows of indicators it has now; empty if there are no new bars.
     """
     now = clock()
     since = now - timeframe.duration - NEW_WITHIN
@@ -194,7 +194,7 @@ def _compute(
     shortened = [symbol for symbol, gone in expired.items() if gone[0].start < window.end]
     if not shortened:
         return computed
-    # The first bars after dropped ones have lost their warm-up: what was computed with it stays.
+    # The first bars after dropped ones have lost their warm-up: the indicators computed with it stay.
     short = (
         bars.filter(pl.col("symbol").is_in(shortened))
         .group_by("symbol", maintain_order=True)
@@ -215,7 +215,7 @@ def _dataset(timeframe: Timeframe) -> str:
 def _batches(
     stale: Mapping[str, Mapping[Window, Derived]], timeframe: Timeframe
 ) -> Iterator[tuple[list[str], list[Window]]]:
-    """Symbols that need the same windows, as many together as the batch size allows."""
+    """Groups symbols that need the same windows, as many as the batch size allows."""
     alike: dict[tuple[Window, ...], list[str]] = {}
     for symbol, windows in stale.items():
         alike.setdefault(tuple(sorted(windows)), []).append(symbol)
