@@ -1,7 +1,7 @@
-"""Brings stored splits and dividends to the stored bars: for who reads them adjusted, and for what is derived.
+"""Applies stored splits and dividends to stored bars, for adjusted reads and for derived values.
 
 The arithmetic is in :mod:`trading_platform.domain.market.corporate_actions` and
-:mod:`trading_platform.domain.derived.splits`; here what it needs is read.
+:mod:`trading_platform.domain.derived.splits`; this module reads its inputs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Fingerprints = Mapping[tuple[str, Window], str]
 """By symbol and partition, the fingerprint of the splits it is computed across; those without any are left out."""
 
 Needs = Mapping[str, Mapping[Window, Sequence[tuple[str, datetime, int]]]]
-"""By symbol and partition, from whose bars it is computed, and how many of them before which moment."""
+"""By symbol and partition, its inputs: each a symbol, a time, and the number of bars needed before that time."""
 
 
 def adjusted_bars(
@@ -38,18 +38,18 @@ def adjusted_bars(
     adjust: Adjustment,
     as_of: datetime,
 ) -> pl.DataFrame:
-    """Raw bars as they looked at a moment.
+    """Adjusts raw bars for corporate actions, point-in-time as of ``as_of``.
 
     Args:
-        stores: where the actions are.
+        stores: the stores with the actions.
         bars: frame of ``BAR_SCHEMA``, sorted by (symbol, time).
-        instruments: of the symbols; their calendars tell when a day begins.
-        timeframe: of the bars.
-        adjust: what for.
-        as_of: of which moment.
+        instruments: instruments of the symbols; their calendars determine when a day begins.
+        timeframe: length of the bars.
+        adjust: kind of adjustment.
+        as_of: the point in time.
 
     Raises:
-        QualityError: if a dividend cannot be reckoned with.
+        QualityError: if a dividend cannot be adjusted for.
     """
     if adjust is Adjustment.RAW or bars.is_empty():
         return bars
@@ -71,7 +71,7 @@ def adjusted_bars(
 
 
 def splits_between(stores: Stores, bars: pl.DataFrame, timeframe: Timeframe) -> Splits:
-    """The splits that may lie between some bars, from when on the bars of that timeframe are in new shares."""
+    """The splits that may lie between some bars, each with the time from which bars are quoted in new shares."""
     if bars.is_empty():
         return NO_SPLITS
     first, last = bars["time"].min(), bars["time"].max()
@@ -94,20 +94,20 @@ def _begins(instrument: Instrument | None, date: datetime) -> datetime:
 
 
 def fingerprints(stores: Stores, timeframe: Timeframe, splits: Splits, needs: Needs) -> Fingerprints:
-    """Which partitions are computed across splits, and across which.
+    """Fingerprints of the splits across which partitions are computed.
 
     A split counts for a partition if it lies after the first bar that the partition loads and before its end:
     only then are there bars on both sides of it.
 
     Args:
-        stores: where the bars are.
-        timeframe: of which bars.
-        splits: of all the symbols needed, by date.
-        needs: what each partition is computed from; whatever has no split in question may be left out.
+        stores: the stores with the bars.
+        timeframe: length of the bars.
+        splits: splits of all the symbols needed, by date.
+        needs: inputs of each partition; inputs without relevant splits may be left out.
     """
     asked = sorted({need for windows in needs.values() for wanted in windows.values() for need in wanted})
     begins = stores.bars.history_begins(timeframe, [need for need in asked if need[0] in splits])
-    margin = _DAY if timeframe.is_intraday else timedelta(0)  # a date begins elsewhere at another hour
+    margin = _DAY if timeframe.is_intraday else timedelta(0)  # a date begins at different hours in different time zones
     found: dict[tuple[str, Window], str] = {}
     for symbol, windows in needs.items():
         for window, wanted in windows.items():

@@ -1,7 +1,7 @@
-"""Asks vendors for splits and dividends, symbol by symbol, and stores what is new.
+"""Fetches splits and dividends from vendors, symbol by symbol, and stores the new ones.
 
-Files are imported in :mod:`trading_platform.workflows.corporate_actions.import_actions`. What a new split touches is
-made anew where features and indicators are computed next; the sensor ``recompute_after_split`` asks for it at once.
+:mod:`trading_platform.workflows.corporate_actions.import_actions` imports files. The next computation of features and
+indicators recomputes what a new split affects; the sensor ``recompute_after_split`` requests it at once.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.progress import Progress, silent
 
 ActionSources = Mapping[str, ActionSource]
-"""Who is asked, by the name an instrument gives as its source."""
+"""The configured sources of actions, by the name that an instrument gives as its source."""
 
 _WITH_ACTIONS = (AssetClass.EQUITY, AssetClass.ETF)
 
 
 @dataclass(frozen=True)
 class FetchedActions:
-    """What came of one symbol.
+    """Result for one symbol.
 
     Attributes:
-        symbol: which.
-        splits, dividends: how many the source knows.
-        changed: how many were new, or not as they were.
-        differing: how many are kept as a person imported them, though the source says otherwise.
-        error: why it could not be had.
+        symbol: the symbol.
+        splits, dividends: how many the source returned.
+        changed: how many were new or changed.
+        differing: how many keep their imported values although the source has others.
+        error: why the fetch failed.
     """
 
     symbol: str
@@ -44,7 +44,7 @@ class FetchedActions:
 
 
 def with_actions(universe: Mapping[str, Instrument], sources: ActionSources) -> list[Instrument]:
-    """The instruments whose actions somebody can be asked for: shares and funds of these sources."""
+    """The instruments with actions to fetch: shares and funds of these sources."""
     return [
         instrument
         for instrument in universe.values()
@@ -60,20 +60,20 @@ def fetch_actions(
     clock: Clock,
     progress: Progress = silent,
 ) -> list[FetchedActions]:
-    """Brings the actions of some instruments to what their sources know.
+    """Updates the actions of some instruments from their sources.
 
-    What a source no longer tells of stays: that it has forgotten is no proof that it never was.
+    Actions that a source no longer returns stay: their absence does not prove that they never happened.
 
     Args:
-        stores: where to.
-        sources: who is asked.
-        instruments: whose, as :func:`with_actions` gives them.
-        clock: the present.
-        progress: told after each symbol.
+        stores: the stores to write to.
+        sources: the configured sources of actions by name.
+        instruments: the instruments to fetch, as :func:`with_actions` returns them.
+        clock: the current time.
+        progress: called after each symbol.
 
     Returns:
-        One result a symbol, in order; those that failed do not touch the others. After a source has asked to slow
-        down it is not asked again.
+        One result per symbol, in order; failures do not affect the others. A source that has asked to slow down is
+        not requested again.
     """
     done: list[FetchedActions] = []
     throttled: dict[str, RateLimited] = {}

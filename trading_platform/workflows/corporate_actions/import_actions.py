@@ -1,7 +1,7 @@
 """The use case behind ``trading-platform corporate-actions import``: a file's splits and dividends into the database.
 
-How the file is read is in :mod:`trading_platform.sources.files.actions`; vendors are asked in
-:mod:`trading_platform.workflows.corporate_actions.fetch_actions`.
+:mod:`trading_platform.sources.files.actions` reads the file;
+:mod:`trading_platform.workflows.corporate_actions.fetch_actions` fetches actions from vendors.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from trading_platform.stores.stores import Stores
 
 @dataclass(frozen=True)
 class ImportedActions:
-    """What became of a file of actions.
+    """Result of importing a file of actions.
 
     Attributes:
         origin: path, and member after an exclamation mark.
-        format: which it has; empty where it was refused as a whole.
+        format: the recognised format; empty if the file was rejected as a whole.
         rows: data rows in it.
-        splits, dividends: how many it tells of.
-        changed: how many of these were new, or not as they were.
-        quarantined: rows that were refused.
-        reasons: why, and how many for each reason.
-        detail: the first refusal in words.
+        splits, dividends: how many it contains.
+        changed: how many of these were new or changed.
+        quarantined: number of rejected rows.
+        reasons: number of rejected rows by reason.
+        detail: description of the first rejection.
     """
 
     origin: str
@@ -48,16 +48,16 @@ class ImportedActions:
 
 
 def import_actions(stores: Stores, paths: Sequence[Path], symbol: str | None, *, clock: Clock) -> list[ImportedActions]:
-    """Imports files of splits and dividends one after the other; doing it again changes nothing.
+    """Imports files of splits and dividends one after the other; repeating an import changes nothing.
 
     Args:
-        stores: where to; refused rows go to the quarantine.
+        stores: the stores to write to; rejected rows go to the quarantine.
         paths: the files; a zip stands for its members.
-        symbol: whose they are, where a file does not say.
-        clock: the present.
+        symbol: symbol of the actions, for files that do not name one.
+        clock: the current time.
 
     Raises:
-        InvalidRequest: if a file does not exist, or nobody says whose actions it has.
+        InvalidRequest: if a file does not exist, or neither the file nor ``symbol`` names the symbol.
     """
 
     def calendar_of(name: str) -> str:
