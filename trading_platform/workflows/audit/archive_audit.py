@@ -1,9 +1,9 @@
 """Moves months of decisions and system events that are older than a year from the database to the archive.
 
-For each month: its rows are written to a file beside what the file had already, the file is read back
-and held to what the database says of the rows, and only then, in one transaction that first makes sure
-that they are still the same, the rows go. Killed at any moment, the next run goes on: a row may be in
-both places for a while, and is never in neither.
+For each month, a run adds the rows to those already in the month's file, reads the file back and compares it with
+the rows in the database. Only then does one transaction check that the rows are still the same and delete them.
+If a run is killed at any time, the next run continues: a row may be in both places for a while, and is never in
+neither.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 STAGES = ("written", "verified", "in place", "removed")
-"""What :func:`archive_audit` tells ``progress`` of each month; the last before the transaction is committed."""
+"""The stages of each month that :func:`archive_audit` reports to ``progress``; the last precedes the commit."""
 
 ATTEMPTS = 3
-"""How often a month is taken up anew in a run when rows were added to it meanwhile."""
+"""Attempts at a month per run when rows are added to it meanwhile."""
 
 COMPONENT = "archive"
 """The component of the events about archiving: ``month_archived`` (info) and ``archive_failed`` (error)."""
 
 
 class Outcome(StrEnum):
-    """What came of a month."""
+    """Outcome of a month."""
 
     ARCHIVED = "archived"
     EMPTY = "empty"
@@ -49,17 +49,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class MonthReport:
-    """What was done about one month of one table.
+    """Result of archiving one month of one table.
 
     Attributes:
         table: ``decisions`` or ``system_events``.
         month: as ``2024-05``.
         outcome: ``archived``; ``empty``, a partition without rows that was dropped; ``postponed``, left for
-            the next run because somebody held a lock or kept adding rows; ``failed``.
-        rows: how many rows left the database.
-        archived_rows: how many the month's file has now.
-        size: of that file, in bytes.
-        error: why it failed.
+            the next run because another session held a lock or kept adding rows; ``failed``.
+        rows: number of rows deleted from the database.
+        archived_rows: number of rows in the month's file now.
+        size: size of that file in bytes.
+        error: the error if it failed.
     """
 
     table: str
@@ -85,11 +85,11 @@ class MonthReport:
 
 @dataclass(frozen=True)
 class ArchiveReport:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
-        partitions_made: names of the partitions made ahead.
-        months: each month that was due.
+        partitions_made: names of the partitions created ahead.
+        months: results of the months that were due.
     """
 
     partitions_made: tuple[str, ...]
@@ -102,7 +102,7 @@ class ArchiveReport:
 
 
 def archive_limit(now: datetime) -> datetime:
-    """A month that ends then or earlier is archived: the same day and time of the year before."""
+    """The same day and time a year before; months that end then or earlier are archived."""
     try:
         return now.replace(year=now.year - 1)
     except ValueError:  # the 29th of February
@@ -117,20 +117,20 @@ def archive_audit(
     sleep: Sleep = system_sleep,
     progress: Progress = silent,
 ) -> ArchiveReport:
-    """Makes the partitions of the next months, then archives every month that is older than a year.
+    """Creates the partitions of the next months, then archives every month that is older than a year.
 
-    A month that fails stays in the database and is told of by an event; the others are archived
-    nevertheless. Two runs at once work one after the other.
+    A month that fails stays in the database, and an event is logged; the others are archived nevertheless.
+    Concurrent runs work one after the other.
 
     Args:
-        owner: the database, as the owner of its schema.
-        archive: where to.
-        clock: tells what is older than a year.
+        owner: the database, connected as the owner of its schema.
+        archive: the archive to write to.
+        clock: the current time; it determines what is older than a year.
         sleep: waits between attempts at a lock.
-        progress: told of each month's stages (:data:`STAGES`).
+        progress: called after each stage of a month (:data:`STAGES`).
 
     Raises:
-        StoreUnavailable: if the database goes away.
+        StoreUnavailable: if the database becomes unavailable.
     """
     run = _Run(owner, archive, clock, sleep, progress)
     made = tuple(run.audit.ensure_partitions())
@@ -146,7 +146,7 @@ def archive_audit(
 
 
 class _Run:
-    """What the months of a run share."""
+    """State shared by the months of a run."""
 
     def __init__(self, owner: Database, archive: AuditArchive, clock: Clock, sleep: Sleep, progress: Progress) -> None:
         self.audit = AuditStore(owner)
@@ -157,7 +157,7 @@ class _Run:
         self._progress = progress
 
     def month(self, table: AuditTable, window: Window) -> MonthReport:
-        """Archives a month; a failure is told of, not raised."""
+        """Archives a month; a failure is reported, not raised."""
         try:
             self.audit.require_archive(self._archive, table)
             for _ in range(ATTEMPTS):
@@ -208,7 +208,7 @@ class _Run:
         )
 
     def _record_failure(self, table: AuditTable, window: Window, error: StoreError) -> None:
-        with suppress(StoreError):  # the report says it in any case
+        with suppress(StoreError):  # the report contains the error in any case
             self.audit.log(
                 event_type="archive_failed",
                 severity="error",
