@@ -1,4 +1,4 @@
-"""What a check is and what it found, without knowing of Dagster or of the command line.
+"""Checks and their results, independent of Dagster and of the command line.
 
 The checks themselves are in :mod:`trading_platform.workflows.quality.verify_bars`, ``verify_indicators``,
 ``verify_actions`` and ``verify_features``; :mod:`trading_platform.workflows.quality.verify` runs them.
@@ -21,14 +21,14 @@ Row = Mapping[str, object]
 
 
 class Severity(StrEnum):
-    """How bad it is that a check did not pass: only an error stops anything."""
+    """Severity of a failed check: only an error blocks anything."""
 
     ERROR = "error"
     WARN = "warn"
 
 
 class Status(StrEnum):
-    """What came of a check, in one word."""
+    """Outcome of a check, in one word."""
 
     PASSED = "passed"
     WARN = "warn"
@@ -38,18 +38,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check of one asset found.
+    """Result of one check of one asset.
 
     Attributes:
         asset: name of the asset.
         check: name of the check.
         passed: whether the rule holds.
-        severity: how bad it is if it does not.
+        severity: severity if it does not.
         description: what was found, and what to do about it.
-        rows_checked: rows (or columns, files, expected bars) that were judged; 0 means that nothing was.
+        rows_checked: number of rows (or columns, files, expected bars) checked; 0 means that nothing was.
         failing_rows: how many of them break the rule.
         counts: further figures, by name.
-        sample: the first failing_rows.
+        sample: the first failing rows.
     """
 
     asset: str
@@ -64,7 +64,7 @@ class CheckResult:
 
     @property
     def status(self) -> Status:
-        """The outcome in one word; a rule that holds for nothing at all is not called passed."""
+        """The outcome in one word; a check of zero rows does not count as passed."""
         if not self.passed:
             return Status.FAILED if self.severity is Severity.ERROR else Status.WARN
         return Status.PASSED if self.rows_checked else Status.EMPTY
@@ -89,12 +89,12 @@ class Examination:
 
     Attributes:
         asset: its name.
-        timeframe: of its rows.
-        stores: what is looked at.
-        sources: what could have been asked for.
-        clock: tells which bars may be there at all.
-        scopes: what of it to look at; disjoint.
-        kept: what one check leaves for the next, so that the same is not read twice.
+        timeframe: timeframe of its rows.
+        stores: the stores to check.
+        sources: the configured sources by name.
+        clock: the current time; it determines which bars can exist.
+        scopes: the parts to check; disjoint.
+        kept: cache shared by the checks, so that nothing is read twice.
     """
 
     asset: str
@@ -107,7 +107,7 @@ class Examination:
 
     @property
     def live(self) -> CheckStore:
-        """Questions about the live tables."""
+        """Queries on the live tables."""
         return CheckStore(self.stores.database)
 
 
@@ -116,10 +116,10 @@ class Check:
     """One rule of an asset.
 
     Attributes:
-        name: of the rule.
-        description: what it holds the asset to.
-        run: judges; the name of the check is filled in by :func:`judge`.
-        blocking: whether what is computed from the asset would be poisoned where the rule is broken.
+        name: name of the rule.
+        description: the rule in words.
+        run: evaluates the rule; :func:`judge` fills in the name of the check.
+        blocking: whether a violation makes what is computed from the asset wrong.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Check:
 
 
 def judge(check: Check, examination: Examination) -> CheckResult:
-    """The finding of one check."""
+    """The result of one check."""
     return replace(check.run(examination), asset=examination.asset, check=check.name)
 
 
@@ -144,16 +144,16 @@ def finding(
     sample: Sequence[Row] = (),
     counts: Mapping[str, int] | None = None,
 ) -> CheckResult:
-    """A result in words: passed where there are no failing_rows.
+    """A result with its description: passed if there are no failing rows.
 
     Args:
-        rows_checked: how many were judged.
-        failing_rows: how many of them are wrong.
-        what: what was judged, in the plural.
-        wrong: what the failing_rows are or do, to stand after their number.
+        rows_checked: number of rows checked.
+        failing_rows: how many of them break the rule.
+        what: noun for the rows checked, in the plural.
+        wrong: predicate for the failing rows, printed after their number.
         remedy: what to do about them.
-        severity: how bad that is.
-        sample: the first failing_rows.
+        severity: severity of a violation.
+        sample: the first failing rows.
         counts: further figures.
     """
     if failing_rows:
@@ -176,9 +176,9 @@ def finding(
 
 
 def schema_finding(expected: Mapping[str, str], actual: Mapping[str, str], where: str) -> CheckResult:
-    """Compares declared columns and types with those there are.
+    """Compares declared columns and types with the actual ones.
 
-    The sample has every column, because the whole picture is what tells a renamed column from a lost one.
+    The sample has every column, because only the full list distinguishes a renamed column from a lost one.
     """
     names = [*expected, *(name for name in actual if name not in expected)]
     rows: list[Row] = [

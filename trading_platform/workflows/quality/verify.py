@@ -1,7 +1,7 @@
 """Runs checks over what is stored, for Dagster's asset checks and ``trading-platform verify`` alike.
 
-Which rules there are stands in :mod:`trading_platform.workflows.quality.verify_bars`, ``verify_indicators``,
-``verify_actions`` and ``verify_features``; docs/checks.md explains each of them to its reader.
+The rules are defined in :mod:`trading_platform.workflows.quality.verify_bars`, ``verify_indicators``,
+``verify_actions`` and ``verify_features``; docs/checks.md explains each of them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from trading_platform.workflows.quality.verify_features import FEATURE_CHECKS
 from trading_platform.workflows.quality.verify_indicators import INDICATOR_CHECKS
 
 EVERYTHING = (Scope(),)
-"""The scopes of an examination of all there is."""
+"""The scopes of an examination of everything."""
 
 
 @dataclass(frozen=True)
 class CheckedAsset:
-    """An asset and the rules it is held to."""
+    """An asset and its rules."""
 
     asset: str
     timeframe: Timeframe
@@ -62,18 +62,18 @@ def verify_asset(
     """Runs the checks of one asset.
 
     Args:
-        stores: what is looked at; nothing is written.
-        sources: what could have been asked for.
+        stores: the stores to check; nothing is written.
+        sources: the configured sources by name.
         asset: its name.
-        scopes: what of it to look at; disjoint.
-        clock: tells which bars may be there at all.
+        scopes: the parts to check; disjoint.
+        clock: the current time; it determines which bars can exist.
         only: names of the checks to run; None means all.
 
     Returns:
-        A result a check. One that cannot be evaluated, as when a column it needs is gone, is failed.
+        One result per check. A check that cannot be evaluated, for example because a column is missing, fails.
 
     Raises:
-        StoreUnavailable: if a store is away.
+        StoreUnavailable: if a store is unavailable.
     """
     checked = CHECKED_ASSETS[asset]
     examination = Examination(asset, checked.timeframe, stores, sources, clock, tuple(scopes))

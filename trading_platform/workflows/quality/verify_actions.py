@@ -1,6 +1,6 @@
-"""The rules that splits and dividends are held to; each is a function from an examination to its finding.
+"""The rules for splits and dividends; each is a function from an examination to its result.
 
-Rules over rows are SQL in ``sql/checks/corporate_actions__<rule>.sql``; they look at the daily bars around each action.
+Rules over rows are SQL in ``sql/checks/corporate_actions__<rule>.sql``; they read the daily bars around each action.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _off_session(calendar: str, actions: list[CorporateAction]) -> list[Corporat
     try:
         known = sessions(calendar, Window(min(dates) - _AROUND, max(dates) + _AROUND))["session"].to_list()
     except InvalidRequest:
-        return []  # a calendar that cannot be computed is told of where bars are expected
+        return []  # the completeness check reports a calendar that cannot be computed
     open_days = set(known)
     return [action for action in actions if known and action.ex_date >= known[0] and action.ex_date not in open_days]
 

@@ -1,7 +1,7 @@
-"""The rules of the audit archive: its files are whole, its months made ahead, and nothing is overdue.
+"""The rules for the audit archive: its files are intact, partitions are created ahead, and nothing is overdue.
 
-They stand apart from those of :mod:`trading_platform.workflows.quality.verify`, which are about rows of
-instruments and timeframes.
+They are separate from those of :mod:`trading_platform.workflows.quality.verify`, which check rows of instruments
+and timeframes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from trading_platform.workflows.quality.check_results import CheckResult, Row, S
 ASSET = "audit_archive"
 
 NEWEST = 3
-"""So many of each table's newest files are read whole; of the others only what they say of themselves."""
+"""Number of each table's newest files that are read whole; of the others only the metadata is read."""
 
 AHEAD = 2
-"""So many months after the present one must have their partition."""
+"""Number of months after the present one that must have a partition."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class ArchiveCheck:
     """One rule.
 
     Attributes:
-        name: of the rule.
-        description: what it holds the archive to.
-        run: judges.
+        name: name of the rule.
+        description: the rule in words.
+        run: evaluates the rule.
     """
 
     name: str
@@ -44,12 +44,12 @@ class ArchiveCheck:
 
 
 def verify_archive(owner: Database, archive: AuditArchive, *, clock: Clock) -> list[CheckResult]:
-    """The finding of every rule; changes nothing.
+    """The result of every rule; nothing is written.
 
     Args:
-        owner: the database, as the owner of its schema.
+        owner: the database, connected as the owner of its schema.
         archive: the archive.
-        clock: tells what is overdue.
+        clock: the current time; it determines what is overdue.
     """
     source, now = AuditSource(owner), clock()
     return [replace(check.run(source, archive, now), asset=ASSET, check=check.name) for check in ARCHIVE_CHECKS]

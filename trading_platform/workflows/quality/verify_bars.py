@@ -1,7 +1,7 @@
-"""The rules that stored bars are held to; each is a function from an examination to its finding.
+"""The rules for stored bars; each is a function from an examination to its result.
 
-Rules over single rows are SQL in ``sql/checks/bars__<rule>.sql``; whether every expected bar is
-accounted for is in :mod:`trading_platform.workflows.quality.verify_completeness`.
+Rules over single rows are SQL in ``sql/checks/bars__<rule>.sql``;
+:mod:`trading_platform.workflows.quality.verify_completeness` checks that no expected bar is missing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def rows_of(found: Iterable[pl.DataFrame]) -> list[Row]:
 
 
 def bars_in(examination: Examination) -> int:
-    """How many bars the scopes of an examination hold; counted once."""
+    """The number of bars in the scopes of an examination; counted once."""
     if "bars" not in examination.kept:
         table = bars_table(examination.timeframe)
         examination.kept["bars"] = sum(examination.live.count(table, scope) for scope in examination.scopes)
@@ -51,7 +51,7 @@ def bars_in(examination: Examination) -> int:
 def find_in_bars(
     examination: Examination, name: str, parameters: Mapping[str, object] | None = None
 ) -> tuple[int, list[Row]]:
-    """How many bars a rule names, and the first of them."""
+    """The number of bars that break a rule, and the first of them."""
     parts = {"table": bars_table(examination.timeframe)}
     found: list[FailingRows] = [
         examination.live.failing_rows(name, scope, parts=parts, parameters=parameters) for scope in examination.scopes
@@ -83,7 +83,7 @@ def _rule(
 
 
 def _finality(examination: Examination) -> dict[str, object]:
-    """Before which moment the bars of each calendar are final."""
+    """By calendar, the time before which its bars are final."""
     now = examination.clock()
     calendars = sorted({instrument.calendar for instrument in examination.stores.instruments.all().values()})
     final_before: list[datetime] = [last_closed(name, examination.timeframe, now) for name in calendars]
@@ -123,7 +123,7 @@ def _price_jump_review(examination: Examination) -> CheckResult:
 
 
 def _sources_agree(examination: Examination) -> CheckResult:
-    """Whether a source says the same of bars that it told twice, from an archive, trades or candles."""
+    """Whether the versions of the same bars from a source's archive, trades and candles agree."""
     compared: dict[str, int] = {}
     for scope in examination.scopes:
         for kind, bars in examination.stores.conflicting_versions.compared(examination.timeframe, scope).items():
@@ -184,9 +184,9 @@ BAR_CHECKS: tuple[Check, ...] = (
         blocking=False,
     ),
 )
-"""All rules of an asset ``ohlcv_*``. Those block whose violation makes everything computed from the
-bars wrong. A bar that is missing does not: it is known to be, what is computed over it is computed
-anew when it comes, and one symbol's source must not hold up all others."""
+"""All rules of an asset ``ohlcv_*``. A rule is blocking if its violation makes everything computed from the bars
+wrong. A missing bar does not block: it is known to be missing, what is computed over it is recomputed when it
+arrives, and one symbol's source must not hold up all others."""
 
 RECONCILIATION_CHECKS: tuple[Check, ...] = (
     Check(
@@ -196,4 +196,4 @@ RECONCILIATION_CHECKS: tuple[Check, ...] = (
         blocking=False,
     ),
 )
-"""The rules of bars that come from sources; longer ones are rolled up from those."""
+"""The rules for bars that come from sources; longer bars are rolled up from those."""

@@ -1,6 +1,6 @@
-"""Whether every bar that was to be had is accounted for: stored, proven empty, or refused.
+"""Checks that every expected bar is stored, confirmed empty or rejected.
 
-The reckoning is that of a backfill's report (:mod:`trading_platform.workflows.bars.count_coverage`).
+The counts are those of a backfill's report (:mod:`trading_platform.workflows.bars.count_coverage`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from trading_platform.workflows.quality.check_results import CheckResult, Examin
 
 
 def accounts_of(examination: Examination) -> Iterator[CoverageCount]:
-    """An account for each symbol and partition in scope.
+    """A coverage count for each symbol and partition in scope.
 
-    Judged is from the first to the last moment that anybody ever asked, answered or stored: what
-    nobody has asked for yet is the business of a backfill, not an error of what is there.
+    The check covers the time from the first to the last bar ever requested, answered for or stored: bars that were
+    never requested are left to a backfill and are not an error.
     """
     universe = examination.stores.instruments.all()
     for scope in examination.scopes:
@@ -75,7 +75,7 @@ def check_completeness(examination: Examination) -> CheckResult:
 
 
 def _spans(examination: Examination, instruments: Sequence[Instrument], scope: Scope) -> dict[str, Window]:
-    """For each symbol the closed part of the scope about which anything is known."""
+    """By symbol, the closed part of the scope that lies within its known history."""
     known = examination.live.known_spans([instrument.symbol for instrument in instruments], examination.timeframe)
     now = examination.clock()
     spans = {}

@@ -1,4 +1,4 @@
-"""The rules that the feature store's files are held to; each is a function from an examination to its finding."""
+"""The rules for the feature store's files; each is a function from an examination to its result."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from trading_platform.stores.market_data.checks import SAMPLE_ROWS, feature_file
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
 
 BATCH_SYMBOLS = 100
-"""Symbols whose files are read at once."""
+"""Number of symbols whose files are read at once."""
 
 NULL_SHARE = 0.10
-"""More of a feature's values than this missing after its warm-up is worth a warning."""
+"""The share of a feature's values missing after its warm-up above which the check warns."""
 
 _AGAIN = "materialize the features of these partitions again"
 
@@ -92,7 +92,7 @@ def _share_row(row: Mapping[str, object]) -> Row:
 def _shares(
     examination: Examination, universe: Mapping[str, Instrument], symbols: list[str], window: Window
 ) -> Iterator[pl.DataFrame]:
-    """For each symbol and feature: how many values after its warm-up, and how many of them are missing."""
+    """For each symbol and feature, the number of values after its warm-up, and how many of them are missing."""
     frame = _read(examination, symbols, window)
     before = examination.live.bars_before(symbols, Timeframe.D1, window.start)
     for key, own in frame.partition_by("symbol", as_dict=True).items():
@@ -111,9 +111,9 @@ def _shares(
 
 
 def _first_row(name: str) -> int:
-    """Rows of a fresh series before a feature's first value.
+    """Number of rows at the start of a series before a feature's first value.
 
-    Of an indicator that is far less than the history a partition loads for the last digits.
+    For an indicator that is far less than the warm-up a partition loads to reproduce the last digits.
     """
     return INDICATORS[name].first_row if name in INDICATORS else FEATURES[name].warm_up
 
@@ -177,7 +177,7 @@ def _wrong_rows(own: pl.DataFrame, instrument: Instrument | None) -> pl.DataFram
 
 
 def _read(examination: Examination, symbols: list[str], window: Window) -> pl.DataFrame:
-    """The features of a few symbols; the last ones read are kept for the next check."""
+    """The features of a few symbols; the last ones read are cached for the next check."""
     if examination.kept.get("read") == (symbols, window):
         kept: pl.DataFrame = examination.kept["features"]
         return kept
