@@ -1,4 +1,4 @@
-"""How long work tells a person how far it is."""
+"""Progress reports of long-running work."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Is told of each piece of work that is done."""
+    """Receives progress reports."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` pieces of ``what`` are finished."""
+        """Reports progress: ``done`` of ``total`` steps of ``what`` are finished."""
 
 
 def silent(what: str, done: int, total: int) -> None:

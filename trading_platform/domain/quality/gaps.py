@@ -50,9 +50,9 @@ class Gap:
         attempts: number of repairs begun.
         found_at: when it was found, or its kind changed.
         tried_at: when a repair last began.
-        next_attempt_at: when the next is due; None if it was given up.
-        note: what came of the last attempt; None before the first, and from the begin of one until its end.
-        incident: which alert told of it.
+        next_attempt_at: when the next is due; None if the gap has failed permanently.
+        note: result of the last attempt; None before the first, and from the start of one until its end.
+        incident: incident of the alert that reported it.
     """
 
     id: int
@@ -101,10 +101,10 @@ def reconcile(
 ) -> Reconciled:
     """Updates the list of gaps of one dataset and symbol to what is missing now.
 
-    What is left of a gap keeps its attempts, so that a source that gives a little each time is not asked for
-    ever. What became doubtful begins anew: then it is asked for a confirmation. A gap that is being tried stays
-    until its repair is over, whatever is found: its bars may be there again, and what is computed from them not yet.
-    One whose repair has died falls due, and is tried again.
+    The rest of a gap keeps its attempts, so that a source that returns a little each time is not requested for
+    ever. A gap that becomes pending confirmation restarts its attempts, to request the confirmation. A gap under
+    repair stays until the repair is over, whatever is found: its bars may be stored again while what is computed
+    from them is not. A gap with a repair that died falls due and is tried again.
 
     Args:
         dataset: dataset of the new gaps.

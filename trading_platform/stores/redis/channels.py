@@ -49,11 +49,11 @@ class ChannelReader:
 
     Args:
         url: a Redis URL.
-        streams: channels read from their streams, each with the number after which to begin: 0 for all
-            that is kept, None for what is told from now on.
-        quotes: whether quotes are heard as well.
-        sleep: waits while Redis is away; an argument so that tests own time.
-        monotonic: a clock in seconds that never goes back; by it streams are looked at each second, heard of or not.
+        streams: channels read from their streams, each with the number after which to begin: 0 for all stored
+            messages, None for messages published from now on.
+        quotes: whether quotes are received as well.
+        sleep: waits while Redis is unavailable; an argument so that tests control time.
+        monotonic: a clock in seconds that never goes back; streams are polled each second, notified or not.
 
     Raises:
         StoreUnavailable: if Redis does not answer for about five seconds; later outages are waited out.

@@ -1,10 +1,10 @@
-"""Tells on the channel and stream ``orders`` what has been committed to the ledger, each thing once.
+"""Publishes what has been committed to the ledger on the channel and stream ``orders``, each message once.
 
-In three steps, any of which can be the last before a crash: numbers are given and committed; each
-message is told under its number, which Redis takes once; what was told is marked. A publisher that
-was killed in between leaves behind messages that are told and not marked: the next one tells them
-again, Redis has them, and nobody hears them twice. Publishers wait for each other, so the stream is in
-the order of the numbers, and the changes of one order are in the order in which they were made.
+It works in three steps, and a crash may follow any of them: it assigns and commits sequence numbers; it publishes
+each message under its number, which Redis accepts once; it marks the published messages. A publisher killed in
+between leaves messages that are published but not marked: the next one publishes them again, Redis has them
+already, and readers receive them once. Publishers wait for each other, so the stream is in the order of the
+numbers, and the changes of one order are in the order in which they were made.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from trading_platform.domain.messages import order_message
 from trading_platform.stores.trading.outbox import OutboxStore
 
 BATCH = 500
-"""Messages told between two marks: as many are told again after a crash."""
+"""Messages published between two marks: up to as many are published again after a crash."""
 
 
 class Publisher(Protocol):
-    """Where messages go."""
+    """The destination of messages."""
 
     def publish(self, seq: int, message: str) -> bool:
-        """Tells a message unless its number was told; whether it is told only now."""
+        """Publishes a message unless its number was published before; returns whether it was published now."""
 
 
 def publish_outbox(outbox: OutboxStore, teller: Publisher, batch: int = BATCH) -> int:
-    """Tells everything that has been committed and not been told.
+    """Publishes every committed message that has not been published.
 
     Returns:
-        How many messages were told.
+        The number of messages published.
 
     Raises:
-        StoreUnavailable: if a server is away; what is left is told by the next call.
+        StoreUnavailable: if a server is unavailable; the next call publishes what is left.
         StoreError: if the stream has other messages than the ledger.
     """
     outbox.number()
