@@ -63,7 +63,7 @@ def dev(
 
 
 def _refuse_taken(host: str, port: int) -> None:
-    """Says that an address cannot be had; Dagster's webserver would say so and stay, serving nothing."""
+    """Reports an address that is in use; Dagster's webserver would report it and keep running without serving."""
     import socket
 
     try:

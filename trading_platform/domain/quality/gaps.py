@@ -101,10 +101,10 @@ def reconcile(
 ) -> Reconciled:
     """Updates the list of gaps of one dataset and symbol to what is missing now.
 
-    What is left of a gap keeps its attempts, so that a source that gives a little each time is not asked for
-    ever. What became doubtful begins anew: then it is asked for a confirmation. A gap that is being tried stays
-    until its repair is over, whatever is found: its bars may be there again, and what is computed from them not yet.
-    One whose repair has died falls due, and is tried again.
+    The rest of a gap keeps its attempts, so that a source that returns a little each time is not requested for
+    ever. A gap that becomes pending confirmation restarts its attempts, to request the confirmation. A gap under
+    repair stays until the repair is over, whatever is found: its bars may be stored again while what is computed
+    from them is not. A gap with a repair that died falls due and is tried again.
 
     Args:
         dataset: dataset of the new gaps.

@@ -2,7 +2,7 @@
 
 Its candles go back 720 of a length, which is half a day of minutes. Its trades go back to the beginning,
 a thousand per request. Its bulk archives are files that a user downloads. The platform rolls 5m and 1h bars up
-from minutes. docs/decisions/0026-kraken-in-three-tiers.md has the reasons.
+from minutes. docs/decisions/0026-kraken-source-priority.md has the reasons.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 Redis runs each script atomically: state, stream and channel change together or not at all. A batch of quotes is sent
 as one text that the script parses, at a fifth of the cost of passing each value to redis-py
-(docs/decisions/0020-messages-numbered-where-they-are-told.md). The scripts build keys from this text, so a Redis
-Cluster, which must know the keys in advance, cannot run them.
+(docs/decisions/0020-message-sequence-numbers.md). The scripts build keys from this text, so a Redis Cluster, which
+must know the keys in advance, cannot run them.
 """
 
 from __future__ import annotations

@@ -165,8 +165,8 @@ def import_files(
 ) -> ImportReport:
     """Imports files one after the other; repeating it changes nothing.
 
-    A file is quarantined before it is landed, so that after an interruption a second import
-    completes what the first began.
+    The rejected rows of a file are quarantined before its bars are landed, so that after an interruption a second
+    import completes the first.
 
     Args:
         paths: the files; a ZIP file stands for its members.

@@ -26,7 +26,7 @@ from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indic
 from trading_platform.workflows.progress import Progress, silent
 
 ATTEMPTS = 6
-"""How often to try; with the waits between them that is about two and a half hours of a source being away."""
+"""Attempts per gap; with the waits between them they span about two and a half hours of source downtime."""
 
 FIRST_WAIT = timedelta(minutes=5)
 """How long to wait after the first failed attempt; twice as long after each further one."""

@@ -21,7 +21,7 @@ from trading_platform.workflows.bars.backfill_bars import Sources, repair_window
 from trading_platform.workflows.gaps.recompute_derived import recompute_derived
 
 ATTEMPTS = 6
-"""How often to try; with the waits between them that is about half an hour of a source being away."""
+"""Attempts per outage; with the waits between them they span about half an hour of source downtime."""
 
 FIRST_WAIT = timedelta(minutes=1)
 """How long to wait after the first failed attempt; twice as long after each further one."""

@@ -47,7 +47,7 @@ def verify_archive(owner: Database, archive: AuditArchive, *, clock: Clock) -> l
     """The result of every rule; nothing is written.
 
     Args:
-        owner: the database, as the owner of its schema.
+        owner: the database, connected as the owner of its schema.
         archive: the archive.
         clock: determines what is overdue.
     """

@@ -92,7 +92,7 @@ def _share_row(row: Mapping[str, object]) -> Row:
 def _shares(
     examination: Examination, universe: Mapping[str, Instrument], symbols: list[str], window: Window
 ) -> Iterator[pl.DataFrame]:
-    """For each symbol and feature: how many values after its warm-up, and how many of them are missing."""
+    """For each symbol and feature, the number of values after its warm-up, and how many of them are missing."""
     frame = _read(examination, symbols, window)
     before = examination.live.bars_before(symbols, Timeframe.D1, window.start)
     for key, own in frame.partition_by("symbol", as_dict=True).items():

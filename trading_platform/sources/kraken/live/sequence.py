@@ -57,7 +57,7 @@ class TradeSequence:
 
     Args:
         patience: how long after one with a higher number the exchange may send a trade.
-        known: number and time of the last trade before which every one was told, from before a restart.
+        known: number and time of the last trade up to which all were emitted before a restart.
     """
 
     __slots__ = ("_newest", "_newest_time", "_patience", "_seen", "gaps")

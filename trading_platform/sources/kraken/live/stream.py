@@ -250,7 +250,7 @@ class KrakenStream:
         return [] if self._held is not None else [Heartbeat(self._time.not_after(now))]
 
     def _all_told(self) -> datetime:
-        """Until when all was told of symbols that are up."""
+        """The time up to which all data of symbols that are up has been received."""
         return self._time.not_after(self.last_message or self._clock()) - self._patience
 
     def _is_settled(self) -> bool:

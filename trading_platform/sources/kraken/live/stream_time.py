@@ -28,11 +28,11 @@ class StreamTime:
 
     @property
     def reached(self) -> datetime | None:
-        """By Kraken's clock; None as long as no message has told."""
+        """The time reached by Kraken's clock; None until a message with a time was received."""
         return self._reached
 
     def connected(self) -> None:
-        """A new connection has told nothing yet."""
+        """Resets the state for a new connection, on which nothing was received yet."""
         self._offset = self._reached = self._idle = None
 
     def acknowledged(self, sent: datetime, read: datetime) -> None:
