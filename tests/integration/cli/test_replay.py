@@ -37,6 +37,7 @@ def lean(test_data: Path) -> list[tuple[object, ...]]:
     return bars.filter(pl.col("time").dt.date().is_in(days)).rows()
 
 
+@pytest.mark.exhaustive
 def test_killed_at_any_moment_it_goes_on_and_a_second_time_changes_nothing(
     platform: Installation, test_data: Path
 ) -> None:

@@ -74,6 +74,7 @@ def gateway(shared_time: SharedTime) -> Iterator[FakeGateway]:
         yield made
 
 
+@pytest.mark.exhaustive
 def test_a_year_of_minutes_is_had_without_one_breach(stores: Stores) -> None:
     """With TEST_IBKR_REAL_PACING=1 by the wall clock, which takes three quarters of an hour."""
     year = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
