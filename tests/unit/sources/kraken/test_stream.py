@@ -426,7 +426,7 @@ def test_a_hundred_thousand_mangled_messages_leave_nothing_behind(test_data: Pat
         nonlocal told
         told += 1
 
-    feed.stream._rejected = count
+    feed.stream._on_rejected = count
     feed.stream.connected()
     tracemalloc.start()
     try:
