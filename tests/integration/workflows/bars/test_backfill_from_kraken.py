@@ -414,7 +414,7 @@ def test_a_difference_at_the_seam_is_recorded_and_the_finer_tier_wins(
     with clean.database.begin() as connection:
         noted = execute(
             connection,
-            "SELECT lower(asked) FROM market_data.coverage_requests WHERE changed AND note LIKE 'Trades has%%'",
+            "SELECT lower(asked) FROM market_data.coverage_requests WHERE changed AND note LIKE 'Trades differs%%'",
         )
     assert noted == [(timestamp,)]
 
