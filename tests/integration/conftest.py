@@ -10,19 +10,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from commands import ROLES_PASSWORD
-from psycopg import sql
+from databases import create, drop, newest_schema, upgraded, without_durability
 from redis import Redis
 from redis_servers import flush, mark
 
-from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
+from trading_platform.embedded.stack import Endpoints, running_stack, stop_stack
 from trading_platform.settings import Settings
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.roles import Role, set_passwords
-from trading_platform.stores.schema import upgrade
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +58,7 @@ def stack(stack_settings: Settings) -> Iterator[Endpoints]:
     named = stack_settings.model_fields_set - {"data_dir"}
     assert not named, f"the tests' own servers are asked for, and the environment names {named}"
     with running_stack(stack_settings) as endpoints:
+        without_durability(endpoints.database_url)
         mark(endpoints.redis_url)
         yield endpoints
 
@@ -69,30 +68,18 @@ def _database_name(request: pytest.FixtureRequest) -> str:
     return f"{module[:40]}_{uuid.uuid4().hex[:8]}"
 
 
-def _on_database(url: str, name: str) -> str:
-    base, _, query = url.partition("?")
-    return f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
-
-
-def _drop(url: str, name: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture(scope="module")
 def database_url(stack: Endpoints, request: pytest.FixtureRequest) -> Iterator[str]:
-    """libpq URL of an empty database that only this test module uses."""
+    """libpq URL of a database at the newest schema that only this test module uses."""
     name = _database_name(request)
-    ensure_database(stack.database_url, name)
-    yield _on_database(stack.database_url, name)
-    _drop(stack.database_url, name)
+    yield create(stack.database_url, name, newest_schema(stack.database_url))
+    drop(stack.database_url, name)
 
 
 @pytest.fixture(scope="module")
 def database(database_url: str) -> Iterator[Database]:
-    """The same, open, at the newest schema."""
+    """The same, open."""
     opened = Database(database_url)
-    upgrade(opened)
     yield opened
     opened.close()
 
@@ -110,9 +97,8 @@ def timescale_url(request: pytest.FixtureRequest) -> Iterator[str]:
     if not server:
         pytest.skip("no TimescaleDB to test against (set TEST_TIMESCALE_DSN to postgresql://user:password@host/db)")
     name = _database_name(request)
-    ensure_database(server, name)
-    yield _on_database(server, name)
-    _drop(server, name)
+    yield upgraded(create(server, name))
+    drop(server, name)
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +113,7 @@ def redis_url(stack: Endpoints) -> Iterator[str]:
 @pytest.fixture(scope="module", params=["database_url", "timescale_url"])
 def server_url(request: pytest.FixtureRequest) -> str:
     """A database at the newest schema on each of the two back ends, whose roles have ``ROLES_PASSWORD``."""
-    url = request.getfixturevalue(request.param)
-    database = Database(url)
-    upgrade(database)
-    database.close()
+    url: str = request.getfixturevalue(request.param)
     set_passwords(url, dict.fromkeys(Role, ROLES_PASSWORD))
     return url
 

@@ -15,17 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from databases import create, dagster_schema, drop, newest_schema
 from processes import environment
 from psycopg import sql
 from waiting import LONG
 
 from trading_platform.embedded.stack import stop_stack
 from trading_platform.settings import Settings
-from trading_platform.stores.postgres.database import Database
-from trading_platform.stores.schema import upgrade
 
 NOWHERE = "http://127.0.0.1:9"
 """Where nobody answers: no test asks a vendor by mistake."""
@@ -135,46 +133,31 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def on_database(url: str, name: str) -> str:
-    """The URL of another database of the same server."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
 @contextmanager
 def installation(server_url: str, *, schema: bool = True, template: str | None = None) -> Iterator[Installation]:
     """A data directory, and two databases on a running server that are dropped afterwards.
 
     Args:
         server_url: any database of the server.
-        schema: bring the trading database to the newest schema.
+        schema: begin with the newest schema; with an empty database if not.
         template: a database to begin with a copy of.
     """
     data_dir = Path(tempfile.mkdtemp(prefix="tp-"))
     data_dir.chmod(0o755)
     name = f"test_{uuid.uuid4().hex[:12]}"
-    names = [name, f"{name}_dagster"]
+    names = name, f"{name}_dagster"
     try:
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            copied = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[0])) + copied)
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[1])))
-        made = Installation(
+        beginning = template or (newest_schema(server_url) if schema else "template1")
+        yield Installation(
             data_dir,
             {
-                "DATABASE_URL": on_database(server_url, names[0]),
-                "DAGSTER_DATABASE_URL": on_database(server_url, names[1]),
+                "DATABASE_URL": create(server_url, names[0], beginning),
+                "DAGSTER_DATABASE_URL": create(server_url, names[1], dagster_schema(server_url)),
             },
         )
-        if schema and not template:
-            database = Database(made.database_url)
-            upgrade(database)
-            database.close()
-        yield made
     finally:
         stop_stack(Settings(_env_file=None, data_dir=data_dir), force=True)  # type: ignore[call-arg]
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            for each in names:
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each)))
+        drop(server_url, *names)
         shutil.rmtree(data_dir, ignore_errors=True)
 
 

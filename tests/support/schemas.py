@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import psycopg
 from alembic import command
-from commands import on_database, rows
+from commands import rows
+from databases import create, drop
 from psycopg import sql
 
 from trading_platform.stores import schema
@@ -115,11 +116,11 @@ def contents(url: str, columns: Mapping[str, list[str]] | None = None) -> dict[s
 @contextmanager
 def new_database(server_url: str, template: str = "template1") -> Iterator[str]:
     """URL of a database that is dropped afterwards: empty, or a copy of another."""
-    name = sql.Identifier(f"schema_{uuid.uuid4().hex[:10]}")
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
-        yield on_database(server_url, name.as_string().strip('"'))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    name = f"schema_{uuid.uuid4().hex[:10]}"
+    try:
+        yield create(server_url, name, template)
+    finally:
+        drop(server_url, name)
 
 
 def bring_to(url: str, revision: str) -> None:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from commands import NOWHERE, Finished, Installation, finish, installation, kill, on_database, rows, tables
+from commands import NOWHERE, Finished, Installation, finish, installation, kill, rows, tables
+from databases import on_database
 from waiting import wait_until
 
 from trading_platform.embedded.stack import Endpoints

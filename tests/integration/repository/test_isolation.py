@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 from clusters import running_cluster
-from commands import on_database, rows
+from commands import rows
+from databases import on_database
 from isolation import isolated
 from processes import REPOSITORY
 from redis import Redis

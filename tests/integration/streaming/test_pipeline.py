@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import polars as pl
 import psycopg
 import pytest
-from commands import on_database
+from databases import on_database
 from psycopg import sql
 from waiting import DEADLINE
 

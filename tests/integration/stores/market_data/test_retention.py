@@ -15,7 +15,8 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
-from commands import on_database, rows
+from commands import rows
+from databases import create, drop, newest_schema, upgraded
 from processes import REPOSITORY
 from psycopg import sql
 from schemas import bring_to, contents, new_database, shape, upgrade
@@ -24,8 +25,6 @@ from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.bars import BAR_SCHEMA, roll_up
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.embedded.stack import ensure_database
-from trading_platform.stores import schema
 from trading_platform.stores.market_data.bars import BarStore
 from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.postgres import migrations
@@ -47,7 +46,6 @@ TABLES = [f"{kind}_{timeframe}" for kind in ("bars", "indicators") for timeframe
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     url = request.getfixturevalue("database_url" if request.param == "plain" else "timescale_url")
     opened = Database(url)
-    schema.upgrade(opened)
     yield opened
     opened.close()
 
@@ -55,15 +53,15 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 @pytest.fixture
 def empty(database: Database) -> Iterator[Database]:
     """A database of its own on the same server, because what was aggregated once cannot be undone."""
-    name = f"lifecycle_{uuid.uuid4().hex[:8]}"
-    ensure_database(url_of(database), name)
-    opened = Database(on_database(url_of(database), name))
-    schema.upgrade(opened)
+    name, server = f"lifecycle_{uuid.uuid4().hex[:8]}", url_of(database)
+    if uses_timescaledb(database):
+        opened = Database(upgraded(create(server, name)))
+    else:
+        opened = Database(create(server, name, newest_schema(server)))
     stop_jobs(opened)
     yield opened
     opened.close()
-    with psycopg.connect(url_of(database), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    drop(server, name)
 
 
 def stop_jobs(database: Database) -> None:

@@ -17,7 +17,6 @@ from schema_document import OPTIONAL, canonical, document, table_in
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.time import Timeframe
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.schema import upgrade
 
 __all__ = ["document"]  # the fixture
 
@@ -34,7 +33,6 @@ NEWS = ["news.raw_news", "news.news_sentiment"]
 @pytest.fixture(params=["plain", "timescaledb"], scope="module")
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     opened = Database(request.getfixturevalue("database_url" if request.param == "plain" else "timescale_url"))
-    upgrade(opened)
     yield opened
     opened.close()
 

@@ -23,7 +23,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from clusters import cluster, installations, missing
-from commands import on_database, rows
+from commands import rows
+from databases import on_database
 from processes import REPOSITORY, environment
 from schemas import bring_to, catalog, contents, new_database, shape, upgrade
 from waiting import LONG, wait_until

@@ -25,7 +25,6 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.roles import Role, as_role, set_passwords
 from trading_platform.stores.redis.order_stream import NAME, open_order_stream
-from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import open_stores
 from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.workflows.trading.publish_outbox import publish_outbox
@@ -181,9 +180,6 @@ class Server:
 def server(request: pytest.FixtureRequest) -> Server:
     """The embedded PostgreSQL, then TimescaleDB."""
     url = request.getfixturevalue(request.param)
-    database = Database(url)
-    upgrade(database)
-    database.close()
     set_passwords(url, dict.fromkeys(Role, ROLES_PASSWORD))
     with psycopg.connect(url) as connection:
         found = connection.execute(
