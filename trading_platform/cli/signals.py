@@ -2,12 +2,20 @@
 
 A shell lets what it starts in the background of a script ignore SIGINT, and ``nohup`` lets it ignore SIGHUP. Such a
 command still has to end on SIGTERM, which Dagster forgets about while it works: it treats SIGTERM like SIGINT.
+
+Nor may a signal be lost. Dagster forgets one that comes between the last step and the end of a run, and what a handler
+raises inside a library's callback goes no further. The interpreter writes down each signal before its handler runs
+(``signal.set_wakeup_fd``), and a command that works for long asks between two pieces of work.
 """
 
 from __future__ import annotations
 
 import signal
+import socket
 from types import FrameType
+
+_written, _received = socket.socketpair()
+"""Where the interpreter writes the numbers of signals, and where they are read."""
 
 
 def end_on_signals() -> None:
@@ -22,6 +30,22 @@ def end_on_signals() -> None:
     if not is_ignored(signal.SIGHUP):
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for end in (_written, _received):
+        end.setblocking(False)
+    signal.set_wakeup_fd(_written.fileno(), warn_on_full_buffer=False)
+
+
+def raise_if_interrupted() -> None:
+    """Raises KeyboardInterrupt if a signal that ends the command came since this was asked last.
+
+    It does so also where the exception of the signal's handler was raised and lost.
+    """
+    try:
+        numbers = set(_received.recv(65536))
+    except BlockingIOError:
+        return
+    if numbers & {number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if not is_ignored(number)}:
+        raise KeyboardInterrupt
 
 
 def is_ignored(number: int) -> bool:

@@ -92,6 +92,7 @@ def run_job(
     """
     from dagster._core.errors import DagsterExecutionInterruptedError
 
+    from trading_platform.cli.signals import raise_if_interrupted
     from trading_platform.definitions import build_definitions
     from trading_platform.jobs import job_for
     from trading_platform.partitions import ranges_of
@@ -110,6 +111,7 @@ def run_job(
         outcome = _outcome(result, tuple(names), len(names) * times)
         if outcome.error is not None and _was_interrupted(result):
             raise KeyboardInterrupt
+        raise_if_interrupted()
         outcomes.append(outcome)
     return outcomes
 
