@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -13,11 +14,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from databases import create, dagster_schema, drop, newest_schema
+from fork_server import ForkServer
 from processes import environment
 from psycopg import sql
 from waiting import LONG
@@ -36,6 +39,17 @@ WHERE_SIGINT_IS_IGNORED = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
 
 IN_BACKGROUND = ("sh", "-c", "trap '' INT TERM; exec \"$@\"", "sh")
 """As a command is started by who ignores signals: a script in the background, a program that Dagster had run in."""
+
+
+def common_environment() -> dict[str, str]:
+    """What every command is started with."""
+    return environment() | {
+        "KRAKEN_API_URL": NOWHERE,
+        "YAHOO_API_URL": NOWHERE,
+        "KRAKEN_REQUESTS_PER_SECOND": "1000",
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+    }
 
 
 @dataclass(frozen=True)
@@ -66,15 +80,8 @@ class Installation:
 
     def environment(self, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
         """What the command's process is started with; None takes a variable away."""
-        own = {
-            "DATA_DIR": str(self.data_dir),
-            "KRAKEN_API_URL": NOWHERE,
-            "YAHOO_API_URL": NOWHERE,
-            "KRAKEN_REQUESTS_PER_SECOND": "1000",
-            "COLUMNS": "200",
-            "NO_COLOR": "1",
-        }
-        merged: dict[str, str | None] = {**environment(), **own, **self.variables, **(more or {})}
+        own = {"DATA_DIR": str(self.data_dir)}
+        merged: dict[str, str | None] = {**common_environment(), **own, **self.variables, **(more or {})}
         return {name: value for name, value in merged.items() if value is not None}
 
     def start(
@@ -96,7 +103,10 @@ class Installation:
         self, *arguments: str | Path, more: Mapping[str, str | None] | None = None, timeout: float = LONG
     ) -> Finished:
         """The command, to its end."""
-        return finish(self.start(*arguments, more=more), timeout)
+        variables = self.environment(more)
+        if not _fork_server().suits(variables):
+            return finish(self.start(*arguments, more=more), timeout)
+        return Finished(*_fork_server().run(list(map(str, arguments)), variables, self.data_dir, timeout))
 
     def settings(self) -> Settings:
         """The same settings, for the test's own process."""
@@ -114,6 +124,14 @@ class Installation:
     def database_url(self) -> str:
         """libpq URL of its database."""
         return self.variables["DATABASE_URL"]
+
+
+@cache
+def _fork_server() -> ForkServer:
+    """The session's, begun when it is first needed."""
+    begun = ForkServer(common_environment())
+    atexit.register(begun.close)
+    return begun
 
 
 def finish(process: subprocess.Popen[str], timeout: float = LONG) -> Finished:

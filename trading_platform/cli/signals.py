@@ -14,8 +14,9 @@ import signal
 import socket
 from types import FrameType
 
-_written, _received = socket.socketpair()
-"""Where the interpreter writes the numbers of signals, and where they are read."""
+_written: socket.socket | None = None
+_received: socket.socket | None = None
+"""Where the interpreter writes the numbers of signals, and where they are read; None before a command begins."""
 
 
 def end_on_signals() -> None:
@@ -30,6 +31,8 @@ def end_on_signals() -> None:
     if not is_ignored(signal.SIGHUP):
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    global _written, _received
+    _written, _received = socket.socketpair()
     for end in (_written, _received):
         end.setblocking(False)
     signal.set_wakeup_fd(_written.fileno(), warn_on_full_buffer=False)
@@ -40,6 +43,8 @@ def raise_if_interrupted() -> None:
 
     It does so also where the exception of the signal's handler was raised and lost.
     """
+    if _received is None:
+        return
     try:
         numbers = set(_received.recv(65536))
     except BlockingIOError:
