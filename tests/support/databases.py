@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from functools import cache
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from dagster_postgres import DagsterPostgresStorage
 from psycopg import sql
 
-from trading_platform.resources.dagster_instance import open_instance
-from trading_platform.settings import Settings
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.schema import upgrade
 
@@ -80,12 +76,8 @@ def dagster_schema(url: str) -> str:
 
 @cache
 def _dagster_schema(server_url: str) -> str:
-    folder = Path(tempfile.mkdtemp(prefix="tp-"))
     url = create(server_url, "template_dagster")
-    settings = Settings(_env_file=None, data_dir=folder, database_url=server_url, dagster_database_url=url)  # type: ignore[call-arg]
-    with open_instance(settings):
-        pass
-    shutil.rmtree(folder)
+    DagsterPostgresStorage(url.replace("postgresql:", "postgresql+psycopg2:", 1), should_autocreate_tables=True)
     return "template_dagster"
 
 
