@@ -50,6 +50,7 @@ class ImportOptions:
 
     Attributes:
         symbol: symbol of the bars.
+        ticker: what the file itself calls the instrument, where its column of symbols does not call it so.
         timeframe: length of the bars.
         format: format of the files.
         price: the side of quotes that is used.
@@ -61,6 +62,7 @@ class ImportOptions:
     """
 
     symbol: str | None = None
+    ticker: str | None = None
     timeframe: Timeframe | None = None
     format: FileFormat | None = None
     price: PriceSide = PriceSide.MID
@@ -75,8 +77,9 @@ class ImportOptions:
 
     def fingerprint(self) -> str:
         """The options that affect how the same bytes are read, as text to compare."""
-        parts = (self.timeframe, self.format, self.price, self.timezone, self.dates)
-        return "|".join("" if part is None else str(part) for part in parts)
+        parts = [self.timeframe, self.format, self.price, self.timezone, self.dates]
+        named = "" if self.ticker is None else f"|{self.ticker}"
+        return "|".join("" if part is None else str(part) for part in parts) + named
 
 
 def _check_zone(name: str) -> None:
