@@ -189,8 +189,11 @@ def evident_instrument(symbol: str, source: str) -> Instrument | None:
 
 
 def is_like_us_ticker(symbol: str) -> bool:
-    """Whether a symbol has the form of a US equity's: one to five letters, or with a share class such as ``BRK.B``."""
-    return _US_TICKER.fullmatch(symbol) is not None
+    """Whether a symbol has the form of a US equity's: one to five letters, or with a share class such as ``BRK.B``.
+
+    Codes of currencies, metals and coins have it, too, and may be either.
+    """
+    return _US_TICKER.fullmatch(symbol) is not None and symbol not in FIAT | METALS | CRYPTO | {"INDEX"}
 
 
 def _is_fx(symbol: str) -> bool:

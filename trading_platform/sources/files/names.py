@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.spellings import QUOTES, is_pair, krakens, spelled
-from trading_platform.sources.files.vendor_names import EXCHANGES, VendorName, vendor_name
+from trading_platform.sources.files.vendor_names import EXCHANGE_WORDS, VendorName, vendor_name
 
 _SUFFIXES = re.compile(r"\.(csv|txt|tsv|json|feather|ipc|arrow|parquet|pq|gz|zip)(?=\.|$)", re.IGNORECASE)
 _LEAN_DAY = re.compile(r"^(?P<day>\d{8})_(?P<symbol>[a-z0-9.]+)_", re.IGNORECASE)
@@ -27,13 +27,14 @@ _SYMBOL_WORD = re.compile(r"[A-Z][A-Z0-9]{0,14}(?:\.[A-Z]{1,2})?|\d{3,6}\.[A-Z]{
 _NOT_SYMBOLS = frozenset(
     "OHLC OHLCV OHLCVT CSV TXT DATA BID ASK MID LAST UTC GMT EST EDT CET RTH DAT ASCII MT MT4 MT5 NT TICK TICKS TRADES "
     "QUOTES ALL FULL RAW ADJ ADJUSTED HIST HISTORY HISTORICAL PRICE PRICES DAILY HOURLY MINUTE CANDLES BARS CHART "
-    "STOCK STOCKS ETF ETFS FOREX CRYPTO EQUITY SPOT YAHOO STOOQ TIINGO POLYGON ALPACA EODHD".split()
+    "STOCK STOCKS ETF ETFS FOREX CRYPTO EQUITY SPOT YAHOO STOOQ TIINGO POLYGON ALPACA EODHD PERP SWAP".split()
 )
 """Words in capital letters that are no symbols."""
 
 _MINUTES = re.compile(r"(?:M|H|D|W|MN|MIN)\d{1,4}")
 _LENGTH_LETTERS = frozenset("DWMHST")
 _SHARE_CLASSES = frozenset("ABCK")
+_PERPETUAL = frozenset(("PERP", "SWAP"))
 _BETWEEN = re.compile(r"([_\s,()\-]+)")
 
 
@@ -140,14 +141,26 @@ def _symbols_in(stem: str) -> tuple[str, ...]:
         return (krakens(lean["symbol"].upper()),)
     if vendor := vendor_name(stem):
         return (vendor.symbol,) if vendor.symbol else _Ambiguous(vendor.candidates)
-    if whole := _whole(stem):
-        return (whole,)
+    whole = _whole(stem)
+    return (whole,) if whole else _symbols_in_words(stem)
+
+
+def _symbols_in_words(stem: str) -> tuple[str, ...]:
+    """The symbols that the words of a name may mean: pairs before others."""
     parts = _BETWEEN.split(stem)
     words, marks = parts[::2], parts[1::2]
-    if pairs := tuple(dict.fromkeys(pair for word in words if (pair := _pair_in(word.upper())))):
+    perpetual = "-PERP" if not _PERPETUAL.isdisjoint(words) else ""
+    if pairs := tuple(dict.fromkeys(pair + perpetual for word in words if (pair := _pair_in(word.upper())))):
         return pairs
-    joined = (krakens(first + second) for first, second in pairwise(words) if second in QUOTES and first.isupper())
-    return tuple(dict.fromkeys(pair for pair in joined if is_pair(pair))) or _single_words(words, marks)
+    joined = [
+        (krakens(first + second), first) for first, second in pairwise(words) if second in QUOTES and first.isupper()
+    ]
+    if known := tuple(dict.fromkeys(pair + perpetual for pair, _ in joined if is_pair(pair))):
+        return known
+    if joined:  # SHIB-USD may be a coin in dollars or a share
+        return _Ambiguous(joined[0])
+    found = _single_words(words, marks)
+    return tuple(symbol + perpetual for symbol in found) if perpetual else found
 
 
 def _whole(stem: str) -> str | None:
@@ -155,7 +168,7 @@ def _whole(stem: str) -> str | None:
     if stem != stem.upper() or not re.fullmatch(r"\^?[A-Z0-9.]+(?:-(?:[A-Z]{3,5}|[ABCK]))?(?:=X)?", stem):
         return None
     base = stem.lstrip("^").partition("-")[0].partition(".")[0]
-    if base in _NOT_SYMBOLS or base in EXCHANGES or (base.isdigit() and "." not in stem):
+    if base in _NOT_SYMBOLS or base in EXCHANGE_WORDS or (base.isdigit() and "." not in stem):
         return None
     symbol = spelled(stem)
     return _pair_in(symbol) or symbol if symbol and (symbol[0].isalpha() or "." in symbol) else None
@@ -171,7 +184,7 @@ def _single_words(words: list[str], marks: list[str]) -> tuple[str, ...]:
             found[-1] = f"{found[-1]}.{word}"
         elif not found or mark == "-" or word not in _LENGTH_LETTERS:
             found.append(word)
-    symbols = tuple(dict.fromkeys(krakens(spelled(word) or word) for word in found if word not in EXCHANGES))
+    symbols = tuple(dict.fromkeys(krakens(spelled(word) or word) for word in found if word not in EXCHANGE_WORDS))
     return symbols or _Ambiguous(found)
 
 

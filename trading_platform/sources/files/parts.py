@@ -13,6 +13,7 @@ import polars as pl
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.sources.files import wide_tables
+from trading_platform.sources.files.evidence import Evidence
 from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileRejected, ImportOptions
@@ -43,6 +44,10 @@ class ContentPart:
     theirs: str | None = None
     note: str = ""
     rejected: FileRejected | None = None
+
+    def evidence(self, name: FileName) -> Evidence:
+        """What the content and its name say about the instrument."""
+        return Evidence(self.symbol or "", self.theirs, name.vendor.market if name.vendor else None)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from trading_platform.domain.quality.rules import (
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import FileContent
+from trading_platform.sources.files.evidence import Evidence
 from trading_platform.sources.files.formats import Kind, Layout
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileRejected, ImportOptions, PriceSide
@@ -61,7 +62,7 @@ class FileReading:
         assumption: the assumptions made about it, in words.
         sha256: hash of the bytes, decompressed: equal for equal content in any packing; None
             if the content was rejected as a whole.
-        theirs: the instrument as the content spells it; None if it does not contain it.
+        evidence: what the content and its name say about the instrument; None if it was rejected as a whole.
     """
 
     symbol: str | None
@@ -74,7 +75,7 @@ class FileReading:
     span: Window | None
     assumption: str
     sha256: str | None = None
-    theirs: str | None = None
+    evidence: Evidence | None = None
 
     @property
     def quarantined(self) -> int:
@@ -133,17 +134,17 @@ def read_instruments(
         found = parts_of(data, name, options)
         timeframe = timeframe_of(found.parts[0].layout, found.series, name, options)
     except FileRejected as rejection:
-        return (_whole_rejection(rejection, options.symbol or name.symbol),)
+        return (whole_rejection(rejection, options.symbol or name.symbol),)
     sha256 = hashlib.sha256(data).hexdigest()
     readings = []
     for part in found.parts:
         if part.rejected is not None:
-            readings.append(_whole_rejection(part.rejected, None))
+            readings.append(whole_rejection(part.rejected, None))
             continue
         try:
             reading = _read(part, timeframe, name, options, now=now, zone_of=zone_of)
         except FileRejected as rejection:
-            readings.append(_whole_rejection(rejection, part.symbol))
+            readings.append(whole_rejection(rejection, part.symbol))
             continue
         _check_complete(content, reading)
         readings.append(replace(reading, sha256=sha256))
@@ -160,7 +161,8 @@ def _check_complete(content: FileContent, reading: FileReading) -> None:
         )
 
 
-def _whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading:
+def whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading:
+    """The reading of a content, or of an instrument in it, that was rejected as a whole."""
     row = {
         "line": [None], "time": [None], "reason": [rejection.reason.value], "detail": [rejection.detail],
         "record": [None], "row_count": [rejection.rows],
@@ -223,7 +225,7 @@ def _read(
         rejected=with_records(rejected, table),
         span=_span(task, bars, zone_of),
         assumption="; ".join(filter(None, (part.note, _assumption(task, settled)))),
-        theirs=part.theirs,
+        evidence=part.evidence(name),
     )
 
 

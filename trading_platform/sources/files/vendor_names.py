@@ -49,6 +49,9 @@ EXCHANGES: dict[str, tuple[AssetClass, str]] = {
 _NO_MARKET = frozenset("TVC INDEX EURONEXT CAPITALCOM PEPPERSTONE SKILLING CBOE CME CME_MINI COMEX NYMEX CBOT".split())
 """Exchanges and vendors in names whose instruments have no single class and calendar."""
 
+EXCHANGE_WORDS = frozenset(EXCHANGES) | _NO_MARKET
+"""Words of names that are exchanges, and hardly symbols."""
+
 _TRADINGVIEW = re.compile(
     r"^(?P<exchange>[A-Z][A-Z0-9_]*?)_(?P<symbol>[A-Z0-9.!&\-]+), (?P<interval>\d*[SDWM]?)(?:[ _].*)?$"
 )
@@ -111,7 +114,7 @@ def _interval(found: re.Match[str]) -> Timeframe | None:
 def _tradingview(found: re.Match[str]) -> VendorName:
     exchange, text = found["exchange"], found["symbol"]
     whole = f"{exchange}_{text}"
-    for known in sorted((*EXCHANGES, *_NO_MARKET), key=len, reverse=True):
+    for known in sorted(EXCHANGE_WORDS, key=len, reverse=True):
         if whole.startswith(f"{known}_"):
             exchange, text = known, whole.removeprefix(f"{known}_")
             break

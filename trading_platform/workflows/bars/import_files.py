@@ -7,7 +7,7 @@ The tables of bars are not written here; a backfill does that, from the landing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,13 +15,16 @@ from typing import Protocol
 
 import polars as pl
 
+from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import timezone_of
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.files.contents import FileContent, open_contents
+from trading_platform.sources.files.evidence import guessed_instrument
 from trading_platform.sources.files.landing import Kept
-from trading_platform.sources.files.options import ImportOptions
-from trading_platform.sources.files.reading import SOURCE, FileReading, read_instruments
+from trading_platform.sources.files.options import FileRejected, ImportOptions
+from trading_platform.sources.files.reading import SOURCE, FileReading, read_instruments, whole_rejection
 from trading_platform.workflows.progress import Progress, silent
 
 
@@ -209,21 +212,42 @@ def _import_content(
         return timezone_of(instrument.calendar).key
 
     done = []
-    for reading in read_instruments(content, options, now=clock(), zone_of=zone_of):
+    readings = read_instruments(content, options, now=clock(), zone_of=zone_of)
+    for found in readings:
+        reading, instrument, words = _with_instrument(found, instruments, alone=len(readings) == 1)
         timeframe = reading.timeframe.value if reading.timeframe else None
         rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
         quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
-        registered = bool(reading.accepted) and _register(reading.symbol, instruments)
+        if instrument is not None:
+            instruments.add(instrument)
         status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
-        done.append(_report(content, reading, status, registered=registered))
+        report = _report(content, reading, status, registered=instrument is not None)
+        done.append(replace(report, assumption="; ".join(filter(None, (report.assumption, words)))))
     return done
 
 
-def _register(symbol: str | None, instruments: Instruments) -> bool:
-    if symbol is None or instruments.get(symbol) is not None:
-        return False
-    instruments.add(guess_instrument(symbol, SOURCE))
-    return True
+def _with_instrument(
+    reading: FileReading, instruments: Instruments, *, alone: bool
+) -> tuple[FileReading, Instrument | None, str]:
+    """The reading, the instrument to add to the universe, and what was assumed about it, in words.
+
+    The instrument is None if it is there or not needed. One of several in a file whose market is unknown is rejected,
+    so that the others are imported.
+
+    Raises:
+        InvalidRequest: if the market of the only one is unknown.
+    """
+    if not reading.accepted or reading.evidence is None or reading.timeframe is None:
+        return reading, None, ""
+    if instruments.get(reading.evidence.symbol) is not None:
+        return reading, None, ""
+    try:
+        return reading, *guessed_instrument(reading.evidence, reading.bars, reading.timeframe, SOURCE)
+    except InvalidRequest as error:
+        if alone:
+            raise
+        detail = f"{error.message} {error.received}; {error.remedy}"
+        return whole_rejection(FileRejected(Reason.UNSUPPORTED, detail, rows=reading.rows), reading.symbol), None, ""
 
 
 _STATUS = {
