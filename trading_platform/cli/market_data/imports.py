@@ -71,6 +71,9 @@ def import_command(
     dates: Annotated[
         DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where the file leaves it ambiguous.")
     ] = None,
+    any_price_level: Annotated[
+        bool, typer.Option(help="Import prices a thousand times the stored ones, or a thousandth, which is refused.")
+    ] = False,
     source: Annotated[
         ImportSource | None,
         typer.Option(
@@ -107,6 +110,7 @@ def import_command(
         price=price,
         timezone=timezone,
         dates=dates,
+        any_price_level=any_price_level,
     )
     settings = load_settings()
     _check_exist(files)
@@ -132,6 +136,7 @@ def import_command(
             quarantine=platform.stores.quarantine,
             coverage=platform.stores.coverage,
             instruments=platform.stores.instruments,
+            bars=platform.stores.bars,
             clock=utc_now,
             progress=progress,
         )

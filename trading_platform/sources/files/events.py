@@ -27,8 +27,10 @@ from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.parts import parts_of
 from trading_platform.sources.files.reading import (
     ContentTask,
+    Registered,
     ZoneOf,
     faults_of,
+    nothing_registered,
     rejected_early,
     scaled,
     texts_of,
@@ -103,13 +105,16 @@ class TickFile:
             )
 
 
-def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf) -> TickFile:
+def read_ticks(
+    content: FileContent, options: ImportOptions, *, zone_of: ZoneOf, registered: Registered = nothing_registered
+) -> TickFile:
     """Reads the ticks of a content.
 
     Args:
         content: its bytes and names.
         options: the user's options.
         zone_of: gives the zone of a symbol's exchange, for times that are local to it.
+        registered: gives the instrument of a symbol, if it is in the universe.
 
     Raises:
         FileRejected: if no row of it can be read.
@@ -117,7 +122,7 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
     """
     name = FileName(content.names)
     data = content.load()
-    parts = parts_of(data, name, options).parts
+    parts = parts_of(data, name, options, registered).parts
     layout, table = parts[0].layout, parts[0].table
     if layout.kind not in (Kind.TRADES, Kind.QUOTES):
         raise InvalidRequest(

@@ -7,15 +7,15 @@ columns, the first column and the file's name decide. docs/sources/files.md has 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import polars as pl
 
-from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.instruments import AssetClass, guess_instrument
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.column_names import check_prices_once, plain_name
+from trading_platform.sources.files.lean import EASTERN_STANDARD, lean_market
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileFormat, FileRejected
 from trading_platform.sources.files.tables import Table
@@ -45,6 +45,7 @@ class Layout:
         since_midnight: times are milliseconds since midnight of the day in the file's name.
         zero_is_missing: a price of 0 means that this side of the quote was empty.
         interval_named: the timeframe in the file's name takes precedence over the rows.
+        unknown_market: the market of a format whose times are local to it, if its zone is unknown.
     """
 
     format: FileFormat
@@ -56,6 +57,7 @@ class Layout:
     since_midnight: bool = False
     zero_is_missing: bool = False
     interval_named: bool = False
+    unknown_market: str = ""
 
 
 _ALIASES = {
@@ -94,9 +96,8 @@ _INDEX_NAMES = frozenset(("", "unnamed0", "indexlevel0", "price"))
 _DATE_NAMES = frozenset(("date", "day"))
 _CLOCK_NAMES = frozenset(("time", "timeofday"))
 
-NEW_YORK = "America/New_York"
-EASTERN_STANDARD = "Etc/GMT+5"
-"""UTC-5 all year; HistData and FXCM call it EST. (The sign in this zone's name follows POSIX.)"""
+_NO_PRICES = frozenset(("time", "clock", "volume", "quantity", "suspicious"))
+_SAMPLE = 10_000
 
 EQUITY_SCALE = 10_000
 """LEAN writes equity prices as deci-cents."""
@@ -139,18 +140,19 @@ def _kind_of(roles: dict[str, str]) -> Kind | None:
     return None
 
 
-def recognise(table: Table, name: FileName, given: FileFormat | None) -> Layout:
+def recognise(table: Table, name: FileName, given: FileFormat | None, instrument: Instrument | None = None) -> Layout:
     """Recognises the layout of a table.
 
     Args:
         table: the rows.
         name: name of the file.
         given: the format, if the user gave it.
+        instrument: the instrument, if it is in the universe; LEAN's files are scaled by its asset class.
 
     Raises:
         FileRejected: if it is not a table of bars, quotes or trades, or not of the given format.
     """
-    layout = _by_header(table) if table.header is not None else _by_position(table, name, given)
+    layout = _by_header(table) if table.header is not None else _by_position(table, name, given, instrument)
     if given is not None and layout.format is not given and not _is_compatible(layout, given):
         raise FileRejected(
             Reason.UNSUPPORTED, f"it looks like {layout.format.value}, not like {given.value}", rows=table.height
@@ -215,14 +217,14 @@ _LEAN_HOUR = r"^\d{8} \d{2}:\d{2}$"
 _PAIR = r"^[A-Z]{3}/[A-Z]{3}$"
 
 
-def _by_position(table: Table, name: FileName, given: FileFormat | None) -> Layout:
+def _by_position(table: Table, name: FileName, given: FileFormat | None, instrument: Instrument | None) -> Layout:
     width = table.frame.width
     first = table.frame["c0"].cast(pl.String).str.strip_chars()
 
     def mostly(pattern: str) -> bool:
         return bool((first.head(1000).fill_null("").str.contains(pattern).mean() or 0) > 0.5)  # type: ignore[operator]  # noqa: PLR2004
 
-    lean = _lean(table, name, mostly)
+    lean = _lean(table, name, mostly, instrument)
     if lean is not None:
         return lean
     if width == 4 and mostly(_DAY) and given is None:  # noqa: PLR2004
@@ -264,12 +266,11 @@ def _headerless(format_: FileFormat, columns: tuple[str, ...], kind: Kind) -> La
     )
 
 
-def _lean(table: Table, name: FileName, mostly: Callable[[str], bool]) -> Layout | None:
+def _lean(table: Table, name: FileName, mostly: Callable[[str], bool], instrument: Instrument | None) -> Layout | None:
     """The layout of LEAN's own files: a day of ticks, seconds or minutes, or the whole history by hours or days."""
     width = table.frame.width
-    equity, zone = _lean_market(name)
     if name.lean_day is not None and mostly(r"^\d{1,9}$"):
-        return _lean_intraday(name, width, table, equity=equity, zone=zone)
+        return _lean_intraday(name, table, instrument)
     if not mostly(_LEAN_HOUR):
         return None
     if width == len(_LEAN_QUOTE_BARS):
@@ -278,11 +279,25 @@ def _lean(table: Table, name: FileName, mostly: Callable[[str], bool]) -> Layout
         kind, roles = Kind.BARS, _columns(*_BARS[:width])
     else:
         return None
-    scale = EQUITY_SCALE if equity else 1
-    return Layout(FileFormat.LEAN, kind, roles, zone=zone, scale=scale, zero_is_missing=kind is Kind.QUOTE_BARS)
+    return _of_market(Layout(FileFormat.LEAN, kind, roles), name, table, instrument)
 
 
-def _lean_intraday(name: FileName, width: int, table: Table, *, equity: bool, zone: str) -> Layout:
+def _of_market(layout: Layout, name: FileName, table: Table, instrument: Instrument | None) -> Layout:
+    """A LEAN layout with the scale and the zone of its market."""
+    columns = [column for role, column in layout.roles.items() if role not in _NO_PRICES]
+    prices = pl.concat([table.frame[column].cast(pl.String, strict=False).head(_SAMPLE) for column in columns])
+    market = lean_market(name, instrument, prices)
+    return replace(
+        layout,
+        zone=market.zone,
+        unknown_market="" if market.zone else market.market,
+        scale=EQUITY_SCALE if market.scaled else 1,
+        zero_is_missing=layout.kind in (Kind.QUOTES, Kind.QUOTE_BARS),
+    )
+
+
+def _lean_intraday(name: FileName, table: Table, instrument: Instrument | None) -> Layout:
+    width = table.frame.width
     quote = "quote" in name.near_words
     ticks = "tick" in name.near_words
     shapes: dict[tuple[bool, bool, int], tuple[Kind, tuple[str, ...]]] = {
@@ -298,29 +313,5 @@ def _lean_intraday(name: FileName, width: int, table: Table, *, equity: bool, zo
     if found is None:
         raise FileRejected(Reason.UNSUPPORTED, f"{width} columns are not those of a LEAN file", rows=table.height)
     kind, columns = found
-    return Layout(
-        FileFormat.LEAN,
-        kind,
-        _columns(*columns),
-        zone=zone,
-        scale=EQUITY_SCALE if equity else 1,
-        since_midnight=True,
-        zero_is_missing=kind in (Kind.QUOTES, Kind.QUOTE_BARS),
-    )
-
-
-def _lean_market(name: FileName) -> tuple[bool, str]:
-    """Whether prices are those of equities, and the zone of the market (LEAN's market-hours database)."""
-    words = name.words
-    if "fxcm" in words:
-        return False, EASTERN_STANDARD
-    if words & {"forex", "crypto", "oanda", "cfd"}:
-        return False, "UTC"
-    if "equity" in words:
-        return True, NEW_YORK
-    symbol = name.symbol or name.stem.upper()
-    try:
-        asset_class = guess_instrument(symbol, "file").asset_class
-    except InvalidRequest:
-        asset_class = AssetClass.EQUITY
-    return (True, NEW_YORK) if asset_class is AssetClass.EQUITY else (False, "UTC")
+    layout = Layout(FileFormat.LEAN, kind, _columns(*columns), since_midnight=True)
+    return _of_market(layout, name, table, instrument)

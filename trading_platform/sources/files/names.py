@@ -60,12 +60,6 @@ class FileName:
         return _stem(self.names[0])
 
     @cached_property
-    def words(self) -> frozenset[str]:
-        """The lower-case words of all the names, folders included."""
-        parts = (part for name in self.names for part in re.split(r"[^A-Za-z0-9]+", name))
-        return frozenset(part.lower() for part in parts if part)
-
-    @cached_property
     def near_words(self) -> frozenset[str]:
         """The lower-case words of the file names alone, without folders."""
         return frozenset(part.lower() for name in self.names for part in _tokens(_stem(name)))

@@ -56,6 +56,7 @@ class ImportOptions:
         price: the side of quotes that is used.
         timezone: IANA name of the zone of times without a zone.
         dates: order of day and month if the dates themselves are ambiguous.
+        any_price_level: import prices that no market move takes the stored ones to.
 
     Raises:
         InvalidRequest: for an invalid symbol, or an unknown zone.
@@ -68,6 +69,7 @@ class ImportOptions:
     price: PriceSide = PriceSide.MID
     timezone: str | None = None
     dates: DateOrder | None = None
+    any_price_level: bool = False
 
     def __post_init__(self) -> None:
         if self.symbol is not None:

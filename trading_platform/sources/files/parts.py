@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.market.instruments import Instrument, check_symbol
 from trading_platform.sources.files import wide_tables
 from trading_platform.sources.files.evidence import Evidence
 from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise
@@ -63,13 +63,16 @@ class Recognised:
     series: list[ReadTimes]
 
 
-def parts_of(data: bytes, name: FileName, options: ImportOptions) -> Recognised:
+def parts_of(
+    data: bytes, name: FileName, options: ImportOptions, registered: Callable[[str], Instrument | None]
+) -> Recognised:
     """The instruments in a content, or the one that the options ask for.
 
     Args:
         data: its bytes, decompressed.
         name: its name.
         options: the user's options.
+        registered: gives the instrument of a symbol, if it is in the universe.
 
     Raises:
         FileRejected: if no rows can be read.
@@ -77,7 +80,9 @@ def parts_of(data: bytes, name: FileName, options: ImportOptions) -> Recognised:
     """
     table = read_table(data, _is_known_header)
     wide = wide_tables.wide_parts(table)
-    found = _parts_of_rows(table, name, options) if wide is None else _parts_of_columns(wide, name, options)
+    symbol = options.symbol or name.symbol
+    instrument = registered(symbol) if symbol else None
+    found = _parts_of_rows(table, name, options, instrument) if wide is None else _parts_of_columns(wide, name, options)
     parts = found.parts
     for part in parts:
         if part.rejected is None and part.layout.kind in (Kind.BARS, Kind.QUOTE_BARS):
@@ -90,8 +95,8 @@ def _is_known_header(names: list[str]) -> bool:
     return is_header(names) or wide_tables.is_wide_header(names)
 
 
-def _parts_of_rows(table: Table, name: FileName, options: ImportOptions) -> Recognised:
-    layout = recognise(table, name, options.format)
+def _parts_of_rows(table: Table, name: FileName, options: ImportOptions, instrument: Instrument | None) -> Recognised:
+    layout = recognise(table, name, options.format, instrument)
     times = times_of(table, layout, name, options)
     found = instruments_of(table, layout.roles, times.readable, options)
     parts = [

@@ -15,6 +15,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest, QualityError
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.rules import (
     REJECTED_SCHEMA,
     Screened,
@@ -39,6 +40,15 @@ SOURCE = "file"
 
 ZoneOf = Callable[[str], str]
 """Returns the name of the time zone of a symbol's exchange."""
+
+Registered = Callable[[str], Instrument | None]
+"""Returns the instrument of a symbol, None if it is not in the universe."""
+
+
+def nothing_registered(_symbol: str) -> Instrument | None:
+    """An empty universe."""
+    return None
+
 
 _WIDE = pl.Decimal(38, 9)
 """Half the sum of two prices of eight decimals has nine decimals."""
@@ -88,7 +98,14 @@ class FileReading:
         return self.rejected.height == 1 and self.rejected["line"].null_count() == 1
 
 
-def read_content(content: FileContent, options: ImportOptions, *, now: datetime, zone_of: ZoneOf) -> FileReading:
+def read_content(
+    content: FileContent,
+    options: ImportOptions,
+    *,
+    now: datetime,
+    zone_of: ZoneOf,
+    registered: Registered = nothing_registered,
+) -> FileReading:
     """Reads everything in a content of one instrument.
 
     Args:
@@ -96,13 +113,14 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
         options: the user's options.
         now: the present; bars that have not ended by then are rejected.
         zone_of: gives the zone of a symbol's exchange, for times that are local to it.
+        registered: gives the instrument of a symbol, if it is in the universe.
 
     Raises:
         InvalidRequest: if the symbol or the timeframe is neither recognised nor given, or it holds several
             instruments.
         QualityError: if rows were lost on the way, which would be a defect.
     """
-    readings = read_instruments(content, options, now=now, zone_of=zone_of)
+    readings = read_instruments(content, options, now=now, zone_of=zone_of, registered=registered)
     if len(readings) > 1:
         raise InvalidRequest(
             f"{content.origin} holds several instruments.",
@@ -114,7 +132,12 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
 
 
 def read_instruments(
-    content: FileContent, options: ImportOptions, *, now: datetime, zone_of: ZoneOf
+    content: FileContent,
+    options: ImportOptions,
+    *,
+    now: datetime,
+    zone_of: ZoneOf,
+    registered: Registered = nothing_registered,
 ) -> tuple[FileReading, ...]:
     """Reads everything in a content: a reading for each instrument, or the one for the requested symbol.
 
@@ -123,6 +146,7 @@ def read_instruments(
         options: the user's options.
         now: the present; bars that have not ended by then are rejected.
         zone_of: gives the zone of a symbol's exchange, for times that are local to it.
+        registered: gives the instrument of a symbol, if it is in the universe.
 
     Raises:
         InvalidRequest: if the symbol or the timeframe is neither recognised nor given.
@@ -131,7 +155,7 @@ def read_instruments(
     name = FileName(content.names)
     try:
         data = content.load()
-        found = parts_of(data, name, options)
+        found = parts_of(data, name, options, registered)
         timeframe = timeframe_of(found.parts[0].layout, found.series, name, options)
     except FileRejected as rejection:
         return (whole_rejection(rejection, options.symbol or name.symbol),)
@@ -235,6 +259,13 @@ def zone_for(task: ContentTask, zone_of: ZoneOf) -> tuple[str, str]:
         return task.options.timezone, "as given"
     if task.layout.zone is not None:
         return task.layout.zone, f"the zone of {task.layout.format.value} files"
+    if task.layout.unknown_market:
+        raise InvalidRequest(
+            f"The time zone of LEAN's market {task.layout.unknown_market} is unknown.",
+            expected="the zone of its times",
+            received=task.name.names[0],
+            remedy="give it with --timezone, for example --timezone Asia/Kolkata",
+        )
     if task.layout.local:
         return zone_of(task.symbol), f"the zone of {task.symbol}'s exchange"
     return "UTC", "the default; --timezone changes it"

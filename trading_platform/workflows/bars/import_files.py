@@ -25,6 +25,7 @@ from trading_platform.sources.files.evidence import guessed_instrument
 from trading_platform.sources.files.landing import Kept
 from trading_platform.sources.files.options import FileRejected, ImportOptions
 from trading_platform.sources.files.reading import SOURCE, FileReading, read_instruments, whole_rejection
+from trading_platform.workflows.bars.price_level import check_price_level
 from trading_platform.workflows.progress import Progress, silent
 
 
@@ -46,6 +47,16 @@ class Landing(Protocol):
         clock: Clock,
     ) -> Kept:
         """Stores the bars of a content, unless they are stored already."""
+
+    def bars(self, symbol: str, timeframe: Timeframe, window: Window, *, without: str) -> pl.DataFrame:
+        """The bars of a window from all imports but one."""
+
+
+class Bars(Protocol):
+    """The stored bars."""
+
+    def read(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """The bars of a window."""
 
 
 class Quarantine(Protocol):
@@ -164,6 +175,7 @@ def import_files(
     coverage: Coverage,
     instruments: Instruments,
     clock: Clock,
+    bars: Bars | None = None,
     progress: Progress = silent,
 ) -> ImportReport:
     """Imports files one after the other; repeating it changes nothing.
@@ -179,6 +191,7 @@ def import_files(
         coverage: loses the windows in which an import changes the imported bars.
         instruments: the universe; unknown symbols are added, as the kind of instrument that their name suggests.
         clock: source of the current time.
+        bars: the stored bars, whose prices are compared with the imported ones; None: only those of other imports.
         progress: receives a report after each file.
 
     Raises:
@@ -190,7 +203,7 @@ def import_files(
     done: list[ImportedFile] = []
     progress("files", 0, len(contents))
     for number, content in enumerate(contents, start=1):
-        done.extend(_import_content(content, options, landing, quarantine, coverage, instruments, clock=clock))
+        done.extend(_import_content(content, options, landing, quarantine, coverage, instruments, bars, clock=clock))
         progress("files", number, len(contents))
     return ImportReport(tuple(done))
 
@@ -202,6 +215,7 @@ def _import_content(
     quarantine: Quarantine,
     coverage: Coverage,
     instruments: Instruments,
+    bars: Bars | None,
     *,
     clock: Clock,
 ) -> list[ImportedFile]:
@@ -212,9 +226,10 @@ def _import_content(
         return timezone_of(instrument.calendar).key
 
     done = []
-    readings = read_instruments(content, options, now=clock(), zone_of=zone_of)
+    readings = read_instruments(content, options, now=clock(), zone_of=zone_of, registered=instruments.get)
     for found in readings:
-        reading, instrument, words = _with_instrument(found, instruments, alone=len(readings) == 1)
+        leveled, level = _at_price_level(found, options, landing, bars)
+        reading, instrument, words = _with_instrument(leveled, instruments, alone=len(readings) == 1)
         timeframe = reading.timeframe.value if reading.timeframe else None
         rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
         quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
@@ -222,8 +237,28 @@ def _import_content(
             instruments.add(instrument)
         status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
         report = _report(content, reading, status, registered=instrument is not None)
-        done.append(replace(report, assumption="; ".join(filter(None, (report.assumption, words)))))
+        done.append(replace(report, assumption="; ".join(filter(None, (report.assumption, level, words)))))
     return done
+
+
+def _at_price_level(
+    reading: FileReading, options: ImportOptions, landing: Landing, bars: Bars | None
+) -> tuple[FileReading, str]:
+    """The reading, rejected if its prices cannot be the stored instrument's, and a note on their level."""
+    symbol, timeframe, sha256 = reading.symbol, reading.timeframe, reading.sha256
+    if options.any_price_level or reading.bars.is_empty() or symbol is None or timeframe is None or sha256 is None:
+        return reading, ""
+
+    def landed(length: Timeframe, window: Window) -> pl.DataFrame:
+        return landing.bars(symbol, length, window, without=sha256)
+
+    def stored(length: Timeframe, window: Window) -> pl.DataFrame:
+        return bars.read([symbol], length, window) if bars is not None else reading.bars.clear()
+
+    try:
+        return reading, check_price_level(reading.bars, timeframe, (landed, stored))
+    except FileRejected as rejection:
+        return whole_rejection(rejection, symbol), ""
 
 
 def _with_instrument(
