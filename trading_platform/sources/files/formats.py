@@ -45,6 +45,7 @@ class Layout:
         since_midnight: times are milliseconds since midnight of the day in the file's name.
         zero_is_missing: a price of 0 means that this side of the quote was empty.
         interval_named: the timeframe in the file's name takes precedence over the rows.
+        session_midnights: daily bars are stamped midnight of New York, which tells them from minutes (Polygon).
         unknown_market: the market of a format whose times are local to it, if its zone is unknown.
     """
 
@@ -58,6 +59,7 @@ class Layout:
     zero_is_missing: bool = False
     interval_named: bool = False
     unknown_market: str = ""
+    session_midnights: bool = False
 
 
 _ALIASES = {
@@ -73,14 +75,21 @@ _ALIASES = {
         "unixtimestamp",
         "unix",
         "ts",
+        "windowstart",
+        "timeperiodstart",
+        "starttime",
+        "transacttime",
+        "tradetime",
+        "createdtime",
         "date",
+        "dtyyyymmdd",
         "t",
         "index",
     ],
-    "open": ["open", "o", "openprice"],
-    "high": ["high", "h", "highprice", "max"],
-    "low": ["low", "l", "lowprice", "min"],
-    "close": ["close", "c", "closeprice", "last", "closelast"],
+    "open": ["open", "o", "openprice", "priceopen"],
+    "high": ["high", "h", "highprice", "pricehigh", "max"],
+    "low": ["low", "l", "lowprice", "pricelow", "min"],
+    "close": ["close", "c", "closeprice", "priceclose", "last", "closelast"],
     "volume": ["volume", "vol", "v", "tickvolume", "tickvol", "basevolume", "volumebtc"],
     "bid": ["bid", "bidprice"],
     "ask": ["ask", "askprice", "offer"],
@@ -93,8 +102,6 @@ _OHLC = ("open", "high", "low", "close")
 _QUOTE_OHLC = tuple(f"{side}_{name}" for side in ("bid", "ask") for name in _OHLC)
 _LOCAL_NAMES = frozenset(("timelocal", "localtime"))
 _INDEX_NAMES = frozenset(("", "unnamed0", "indexlevel0", "price"))
-_DATE_NAMES = frozenset(("date", "day"))
-_CLOCK_NAMES = frozenset(("time", "timeofday"))
 
 _NO_PRICES = frozenset(("time", "clock", "volume", "quantity", "suspicious"))
 _SAMPLE = 10_000
@@ -117,8 +124,9 @@ def roles_of(names: list[str]) -> dict[str, str]:
     if "time" not in found:
         unnamed = [index for index, name in enumerate(plain) if name in _INDEX_NAMES - {"price"}]
         found |= {"time": f"c{unnamed[-1]}"} if unnamed else {}
-    if "date" in plain and found.get("time") != f"c{plain.index('date')}" and set(plain) & _CLOCK_NAMES:
-        found.update(time=f"c{plain.index('date')}", clock=f"c{plain.index('time')}")
+    date = next((f"c{plain.index(name)}" for name in ("date", "dtyyyymmdd") if name in plain), None)
+    if date is not None and found.get("time") != date and "time" in plain:
+        found.update(time=date, clock=f"c{plain.index('time')}")
     return found
 
 
@@ -173,6 +181,8 @@ def _by_header(table: Table) -> Layout:
     kind = _kind_of(roles)
     if kind is None or "time" not in roles:
         shown = ", ".join(names)[:200]
+        if {"dividends", "stocksplits"} & {plain_name(name) for name in names}:
+            shown += "; `trading-platform corporate-actions import` reads splits and dividends"
         raise FileRejected(
             Reason.UNSUPPORTED, f"its columns are not those of bars, quotes or trades: {shown}", rows=table.height
         )
@@ -184,6 +194,7 @@ def _by_header(table: Table) -> Layout:
         roles,
         zone="UTC" if time_name in ("timeutc", "gmttime") else None,
         local=time_name in _LOCAL_NAMES,
+        session_midnights=time_name == "windowstart",
     )
 
 
@@ -227,6 +238,8 @@ def _by_position(table: Table, name: FileName, given: FileFormat | None, instrum
     lean = _lean(table, name, mostly, instrument)
     if lean is not None:
         return lean
+    if given in (None, FileFormat.BINANCE) and (trades := _binance_trades(table)):
+        return trades
     if width == 4 and mostly(_DAY) and given is None:  # noqa: PLR2004
         raise FileRejected(
             Reason.UNSUPPORTED,
@@ -241,7 +254,10 @@ def _by_position(table: Table, name: FileName, given: FileFormat | None, instrum
     if given in (None, FileFormat.OHLCV) and width in (5, 6):
         return Layout(FileFormat.OHLCV, Kind.BARS, _columns(*_BARS[:width]))
     raise FileRejected(
-        Reason.UNSUPPORTED, f"{width} columns without a header are none of the known formats", rows=table.height
+        Reason.UNSUPPORTED,
+        f"{width} columns without a header are none of the known formats; write the names of its columns, such as "
+        "time,open,high,low,close,volume or id,time,price,quantity, into its first line",
+        rows=table.height,
     )
 
 
@@ -254,6 +270,25 @@ _HEADERLESS: tuple[tuple[FileFormat, tuple[str, ...], str, Kind], ...] = (
     (FileFormat.TRUEFX, ("symbol", "time", "bid", "ask"), _PAIR, Kind.QUOTES),
     (FileFormat.OHLCV, ("time", "clock", *_OHLC, "volume"), r"^\d{4}\.\d{2}\.\d{2}$", Kind.BARS),  # MetaTrader
 )
+
+
+_MOST = 0.5
+
+
+def _binance_trades(table: Table) -> Layout | None:
+    """Binance's trades and aggregated trades: an identifier first, the time before the mark of the buyer's side."""
+    texts = [
+        table.frame[name].cast(pl.String, strict=False).str.strip_chars().head(1000) for name in table.frame.columns
+    ]
+
+    def mostly(column: int, pattern: str) -> bool:
+        return float(texts[column].fill_null("").str.contains(pattern).mean() or 0) > _MOST  # type: ignore[arg-type]
+
+    marks = [column for column in range(4, table.frame.width) if mostly(column, r"(?i)^(?:true|false)$")]
+    if not marks or not mostly(0, r"^\d{1,12}$") or not mostly(marks[0] - 1, r"^\d{13}$|^\d{16}$"):
+        return None
+    roles = {"time": f"c{marks[0] - 1}", "price": "c1", "quantity": "c2"}
+    return Layout(FileFormat.BINANCE, Kind.TRADES, roles)
 
 
 def _headerless(format_: FileFormat, columns: tuple[str, ...], kind: Kind) -> Layout:

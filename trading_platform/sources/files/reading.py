@@ -26,12 +26,13 @@ from trading_platform.domain.quality.rules import (
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.evidence import Evidence
+from trading_platform.sources.files.evidence import Evidence, likely_instrument
 from trading_platform.sources.files.formats import Kind, Layout
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileRejected, ImportOptions, PriceSide
 from trading_platform.sources.files.parts import ContentPart, parts_of
 from trading_platform.sources.files.row_times import timeframe_of
+from trading_platform.sources.files.stamps import at_exchange, check_grid, stamped_dates
 from trading_platform.sources.files.tables import Table
 from trading_platform.sources.files.times import UtcTimes, settle
 
@@ -166,7 +167,7 @@ def read_instruments(
             readings.append(whole_rejection(part.rejected, None))
             continue
         try:
-            reading = _read(part, timeframe, name, options, now=now, zone_of=zone_of)
+            reading = _read(part, timeframe, name, options, now=now, zone_of=zone_of, registered=registered)
         except FileRejected as rejection:
             readings.append(whole_rejection(rejection, part.symbol))
             continue
@@ -225,6 +226,7 @@ def _read(
     *,
     now: datetime,
     zone_of: ZoneOf,
+    registered: Registered,
 ) -> FileReading:
     table, layout, symbol = part.table, part.layout, part.symbol or ""
     task = ContentTask(table, layout, name, options, symbol, timeframe)
@@ -234,6 +236,8 @@ def _read(
         ticks=task.is_ticks,
         zone=lambda: zone_for(task, zone_of),
     )
+    if not task.is_ticks:
+        settled = _on_grid(part, task, settled, name, registered)
     raw = _raw(task, settled)
     early = rejected_early(raw)
     screened = _screen(task, raw.filter(pl.col("fault").is_null()), now)
@@ -251,6 +255,27 @@ def _read(
         assumption="; ".join(filter(None, (part.note, _assumption(task, settled)))),
         evidence=part.evidence(name),
     )
+
+
+def _on_grid(
+    part: ContentPart, task: ContentTask, settled: UtcTimes, name: FileName, registered: Registered
+) -> UtcTimes:
+    """The times, those of daily bars as dates.
+
+    Raises:
+        FileRejected: if most of them do not lie on the grid.
+    """
+    instrument = registered(task.symbol)
+    if instrument is None and (likely := likely_instrument(part.evidence(name), SOURCE)):
+        instrument, _ = likely
+    calendar = instrument.calendar if instrument else None
+    if task.timeframe is Timeframe.D1:
+        dates = stamped_dates(settled.time, calendar)
+        if dates is None and calendar and part.times.utc is None and task.options.timezone is None:
+            dates = stamped_dates(at_exchange(part.times.wall, calendar), calendar)
+        settled = settled if dates is None else replace(settled, time=dates[0], assumption=dates[1])
+    check_grid(settled.time, task.timeframe, calendar)
+    return settled
 
 
 def zone_for(task: ContentTask, zone_of: ZoneOf) -> tuple[str, str]:

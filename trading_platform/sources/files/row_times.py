@@ -11,8 +11,10 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.formats import Kind, Layout
+from trading_platform.sources.files.lean import NEW_YORK
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileRejected, ImportOptions
+from trading_platform.sources.files.stamps import are_midnights
 from trading_platform.sources.files.tables import Table
 from trading_platform.sources.files.times import ReadTimes, commonest_step, read_times
 
@@ -26,7 +28,15 @@ def times_of(table: Table, layout: Layout, name: FileName, options: ImportOption
         return _since_midnight(column, name.lean_day)
     if "clock" in layout.roles:
         column = column.cast(pl.String) + " " + table.frame[layout.roles["clock"]].cast(pl.String)
-    return read_times(column, options.dates)
+    times = read_times(column, options.dates)
+    if times.wall.null_count() == times.wall.len():
+        example = column.cast(pl.String, strict=False).drop_nulls().head(1).to_list()
+        detail = (
+            f"none of its rows has a readable time{f' ({example[0]!r})' if example else ''}; known are ISO 8601, "
+            "2024-01-02 09:30:00, with or without -05:00, 01/02/2024 9:30 AM, 20240102 093000 and counts since 1970"
+        )
+        raise FileRejected(Reason.UNREADABLE_TIME, detail, rows=table.height)
+    return times
 
 
 def _since_midnight(column: pl.Series, day: date) -> ReadTimes:
@@ -61,10 +71,12 @@ def timeframe_of(layout: Layout, series: Sequence[ReadTimes], name: FileName, op
             detail = f"its rows are {_step_text(step)} apart, too close for {options.timeframe.value} bars"
             raise FileRejected(Reason.UNSUPPORTED, detail, rows=rows)
         return options.timeframe
+    if layout.session_midnights and all(are_midnights(times.readable, NEW_YORK) for times in series):
+        return Timeframe.D1
     if layout.interval_named:
         step = _kraken_interval(name) or step
     if step is None:
-        return _named_timeframe(name, series, rows)
+        return _named_timeframe(name)
     for timeframe in Timeframe:
         if timeframe.duration == step:
             return timeframe
@@ -88,9 +100,7 @@ def _kraken_interval(name: FileName) -> timedelta | None:
     return timedelta(minutes=name.kraken_minutes) if name.kraken_minutes else None
 
 
-def _named_timeframe(name: FileName, series: Sequence[ReadTimes], rows: int) -> Timeframe:
-    if all(times.wall.null_count() == times.wall.len() for times in series):
-        raise FileRejected(Reason.UNREADABLE_TIME, "none of its rows has a readable time", rows=rows)
+def _named_timeframe(name: FileName) -> Timeframe:
     if name.timeframe is None:
         raise InvalidRequest(
             f"{name.names[0]} has a single time, so the length of its bars is unknown.",

@@ -17,7 +17,7 @@ WHOLE, FRACTIONS = pl.Series(["1425000", "1426000"]), pl.Series(["1.31", "1.32"]
 @pytest.mark.parametrize(
     ("path", "prices", "scaled", "zone"),
     [
-        ("/home/me/crypto-bot/equity/usa/minute/bac/20131004_bac_minute_trade.csv", WHOLE, True, NEW_YORK),
+        ("/data/crypto-bot/equity/usa/minute/bac/20131004_bac_minute_trade.csv", WHOLE, True, NEW_YORK),
         ("/crypto/lean/equity/usa/minute/bac/20131004_bac_minute_trade.csv", WHOLE, True, NEW_YORK),
         ("/fxcm/equity/usa/daily/spy.zip", WHOLE, True, NEW_YORK),
         ("/equity/backup/crypto/coinbase/minute/btcusd/20161007_btcusd_minute_trade.csv", FRACTIONS, False, UTC),
