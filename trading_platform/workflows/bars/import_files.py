@@ -228,7 +228,8 @@ def _import_content(
     done = []
     readings = read_instruments(content, options, now=clock(), zone_of=zone_of, registered=instruments.get)
     for found in readings:
-        leveled, level = _at_price_level(found, options, landing, bars)
+        recent, old = _stored_part(found)
+        leveled, level = _at_price_level(recent, options, landing, bars)
         reading, instrument, words = _with_instrument(leveled, instruments, alone=len(readings) == 1)
         timeframe = reading.timeframe.value if reading.timeframe else None
         rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
@@ -237,8 +238,20 @@ def _import_content(
             instruments.add(instrument)
         status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
         report = _report(content, reading, status, registered=instrument is not None)
-        done.append(replace(report, assumption="; ".join(filter(None, (report.assumption, level, words)))))
+        done.append(replace(report, assumption="; ".join(filter(None, (report.assumption, old, level, words)))))
     return done
+
+
+def _stored_part(reading: FileReading) -> tuple[FileReading, str]:
+    """The reading, rejected if all of its bars are too old to be stored, and a note if some are."""
+    if reading.bars.is_empty() or reading.timeframe is None:
+        return reading, ""
+    first = reading.timeframe.stored_from
+    old = int((reading.bars["time"] < first).sum())
+    words = f"{old:,} bars are from before {first:%Y-%m-%d}, where {reading.timeframe} bars begin, and are not stored"
+    if old == reading.bars.height:
+        return whole_rejection(FileRejected(Reason.OUT_OF_RANGE, words, rows=reading.rows), reading.symbol), ""
+    return reading, words if old else ""
 
 
 def _at_price_level(
