@@ -20,7 +20,7 @@ from trading_platform.sources.files.tables import Table
 _SYMBOL_NAMES = (
     *("symbol", "ticker", "tic", "symbols", "tickers", "tickersymbol", "stocksymbol", "actsymbol", "sym"),
     *("instrument", "instrumentid", "instrumentname", "instid", "tscode", "stockcode", "secucode", "secid", "code"),
-    *("ric", "pair", "currencypair", "fxpair", "market", "product", "productid", "contract", "coin", "asset", "stock"),
+    *("ric", "pair", "currencypair", "fxpair", "product", "productid", "contract", "coin", "asset", "stock"),
     *("security", "securityid", "isin", "cusip", "figi", "permno", "name", "companyname", "company", "index"),
 )
 """Names of a column with the instrument of each row, in order of preference."""
@@ -185,12 +185,13 @@ def _symbol_column(table: Table, used: Sequence[str]) -> str | None:
 
 
 def _names_things(values: pl.Series) -> bool:
-    """Whether a column is text or whole numbers, and not a measure that happens to have such a name."""
+    """Whether a column is text or whole numbers, and not a measure or a count of the rows of such a name."""
     if values.dtype.is_float() or values.dtype.is_temporal() or values.dtype.is_nested():
         return False
     texts = values.cast(pl.String, strict=False).drop_nulls().str.strip_chars()
     texts = texts.filter(texts != "")
-    return not texts.is_empty() and not bool(texts.str.contains(r"^-?\d+[.,]\d+$").any())
+    counts_rows = texts.is_unique().all() and texts.str.contains(r"^\d+$").all()
+    return not texts.is_empty() and not counts_rows and not bool(texts.str.contains(r"^-?\d+[.,]\d+$").any())
 
 
 def _part(theirs: pl.Series, values: list[str], symbol: str | None, times: pl.Series, note: str) -> InstrumentRows:

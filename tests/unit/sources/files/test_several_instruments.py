@@ -147,6 +147,13 @@ def test_minutes_of_a_sparse_instrument_have_the_length_of_the_others() -> None:
     assert {reading.timeframe for reading in found.values()} == {Timeframe.M1}
 
 
+@pytest.mark.parametrize("values", [["1", "2", "3"], ["0.5", "0.6", "0.7"], ["", "", "1"], ["", "", ""]])
+def test_a_column_that_merely_has_such_a_name_is_left_alone(values: list[str]) -> None:
+    rows = "".join(f"2013-02-0{day},5,6,4,5,{value}\n" for day, value in zip((4, 5, 6), values, strict=True))
+    (found,) = read("KO.csv", f"date,open,high,low,close,Index\n{rows}").values()
+    assert (found.symbol, found.accepted) == ("KO", 3)
+
+
 # ── wide files ───────────────────────────────────────────────────────────────
 
 NEW_YFINANCE = """Price,Close,Close,High,High,Low,Low,Open,Open,Volume,Volume
@@ -236,7 +243,7 @@ def test_a_price_that_occurs_twice_is_refused(header: str) -> None:
     assert "twice" in detail or "not those of bars" in detail
 
 
-@pytest.mark.parametrize("word", ["price", "USD", "adj", "bid"])
+@pytest.mark.parametrize("word", ["USD", "adj", "bid", "mark"])
 def test_words_are_no_instruments(word: str) -> None:
     header = ",".join(["Date", *(f"{word}_{field}" for field in ("open", "high", "low", "close"))])
     found = read("KO.csv", f"{header}\n2024-01-02,5,6,4,5.5\n2024-01-03,5,6,4,5.6\n")
