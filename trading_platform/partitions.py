@@ -25,7 +25,15 @@ from dagster import (
 )
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.time import Timeframe, Window, month_window, partition_windows, year_window
+from trading_platform.domain.time import (
+    DAILY_START,
+    INTRADAY_START,
+    Timeframe,
+    Window,
+    month_window,
+    partition_windows,
+    year_window,
+)
 
 # Dagster marks two-dimensional partitions and backfill policies as beta. The lock file pins the release that they
 # were tested with, and the warning is of no use to a person at a terminal.
@@ -36,12 +44,6 @@ TIME = "time"
 
 symbols = DynamicPartitionsDefinition(name="symbols")
 """The universe in Dagster; the sensor ``sync_symbol_partitions`` syncs it with ``config.instruments``."""
-
-INTRADAY_START = datetime(2013, 1, 1, tzinfo=UTC)
-"""First month of intraday partitions: 500 symbols stay below Dagster's limit of 100,000 partitions per asset."""
-
-DAILY_START = datetime(1990, 1, 1, tzinfo=UTC)
-"""First year of daily partitions: where the exchange calendars begin."""
 
 months = TimeWindowPartitionsDefinition(
     start=INTRADAY_START, fmt="%Y-%m", cron_schedule="0 0 1 * *", timezone="UTC", end_offset=1

@@ -10,10 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.time import Timeframe, Window, month_window, partition_windows, year_window
-from trading_platform.partitions import (
+from trading_platform.domain.time import (
     DAILY_START,
     INTRADAY_START,
+    Timeframe,
+    Window,
+    month_window,
+    partition_windows,
+    year_window,
+)
+from trading_platform.partitions import (
     daily,
     first_window,
     intraday,

@@ -19,6 +19,12 @@ Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
 """Waits that many seconds. Passed as an argument for the same reason."""
 
+INTRADAY_START = datetime(2013, 1, 1, tzinfo=UTC)
+"""From when intraday bars are stored: 500 symbols stay below Dagster's limit of 100,000 partitions per asset."""
+
+DAILY_START = datetime(1990, 1, 1, tzinfo=UTC)
+"""From when daily bars are stored: where the exchange calendars begin."""
+
 AsyncSleep = Callable[[float], Awaitable[None]]
 """The asynchronous :data:`Sleep`."""
 
@@ -52,6 +58,11 @@ class Timeframe(StrEnum):
     def is_intraday(self) -> bool:
         """True for everything shorter than a day."""
         return self is not Timeframe.D1
+
+    @property
+    def stored_from(self) -> datetime:
+        """From when its bars are stored; there is no partition before."""
+        return INTRADAY_START if self.is_intraday else DAILY_START
 
     @classmethod
     def parse(cls, text: str) -> Timeframe:

@@ -17,8 +17,8 @@ from dagster import (
 )
 
 from trading_platform import jobs
-from trading_platform.domain.time import Timeframe, Window, partition_windows
-from trading_platform.partitions import DAILY_START, ranges_of, symbols
+from trading_platform.domain.time import DAILY_START, Timeframe, Window, partition_windows
+from trading_platform.partitions import ranges_of, symbols
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.derived.build_features import partitions_touched_by_split
 

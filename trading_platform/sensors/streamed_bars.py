@@ -22,8 +22,8 @@ from dagster import (
     sensor,
 )
 
-from trading_platform.domain.time import Timeframe, Window, month_window
-from trading_platform.partitions import INTRADAY_START, partition_key, symbols
+from trading_platform.domain.time import INTRADAY_START, Timeframe, Window, month_window
+from trading_platform.partitions import partition_key, symbols
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.market_data.outages import Outage
 from trading_platform.stores.market_data.stream.store import Written

@@ -19,7 +19,7 @@ from trading_platform.sources.files.contents import open_contents
 from trading_platform.sources.files.events import TickFile, read_ticks
 from trading_platform.sources.files.formats import Kind
 from trading_platform.sources.files.options import ImportOptions
-from trading_platform.sources.files.reading import SOURCE, ZoneOf
+from trading_platform.sources.files.reading import SOURCE, Registered, ZoneOf, nothing_registered
 from trading_platform.streaming.recorded_events import Recorded
 from trading_platform.streaming.recording import Recording, is_recording
 
@@ -56,7 +56,12 @@ class ReplayInput:
 
 
 def open_inputs(
-    path: Path, *, basis: Basis | None = None, options: ImportOptions | None = None, zone_of: ZoneOf
+    path: Path,
+    *,
+    basis: Basis | None = None,
+    options: ImportOptions | None = None,
+    zone_of: ZoneOf,
+    registered: Registered = nothing_registered,
 ) -> list[ReplayInput]:
     """Opens the inputs of a file: a recording, or the tables of ticks in it.
 
@@ -66,6 +71,7 @@ def open_inputs(
             a recording the basis in its header.
         options: options for reading the file; for a recording only the symbol is used.
         zone_of: the time zone of a symbol's exchange, for local times.
+        registered: the instrument of a symbol, if it is in the universe.
 
     Raises:
         InvalidRequest: if there is no such file, or it cannot be replayed with these options.
@@ -75,7 +81,7 @@ def open_inputs(
     if path.is_file() and is_recording(path):
         return [_of_recording(Recording(path), basis, options.symbol)]
     return [
-        _of_ticks(read_ticks(content, options, zone_of=zone_of), basis, content.origin, options)
+        _of_ticks(read_ticks(content, options, zone_of=zone_of, registered=registered), basis, content.origin, options)
         for content in open_contents(path)
     ]
 

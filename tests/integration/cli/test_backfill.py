@@ -135,3 +135,48 @@ def test_asking_anew_changes_nothing_that_is_stored(ours: Installation) -> None:
     assert [run["partitions"] for run in found.json["runs"]] == [1]
     ours.run("export", "bars", ours.data_dir / "after.csv", "-s", "GOOG")
     assert (ours.data_dir / "after.csv").read_text() == (ours.data_dir / "before.csv").read_text()
+
+
+def daily(year: int) -> str:
+    rows = (f"{year}-03-{day:02d},5,6,4,5,10" for day in range(1, 29))
+    return "\n".join(["date,open,high,low,close,volume", *rows])
+
+
+def test_bars_from_before_the_first_partition_are_left_out_and_the_rest_goes_on(
+    stack: Endpoints, tmp_path: Path
+) -> None:
+    minutes = [f"2012-12-31T23:{minute}:00Z,5,6,4,5,10" for minute in range(50, 60)]
+    minutes += [f"2013-01-01T00:0{minute}:00Z,5,6,4,5,10" for minute in range(9)]
+    files = {
+        "BTCUSD_1d.csv": "\n".join([daily(1989), *daily(1990).splitlines()[1:]]),
+        "ETHUSD_1d.csv": daily(2015),
+        "LTCUSD_1m.csv": "\n".join(["time,open,high,low,close,volume", *minutes]),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with installation(stack.database_url) as made:
+        imported = made.run("import", *(tmp_path / name for name in files), "--json")
+        assert imported.code == 0, imported.text
+        notes = [file["assumption"] for file in imported.json["files"]]
+        assert "28 bars are from before 1990-01-01" in notes[0]
+        assert "before" not in notes[1]
+        assert "10 bars are from before 2013-01-01" in notes[2]
+        found = made.run("backfill", "--json")
+        assert found.code == 0, found.text
+        lines = {(line["symbol"], line["timeframe"]): line for line in found.json["symbols"]}
+        assert lines["BTCUSD", "1d"]["stored"] == lines["ETHUSD", "1d"]["stored"] == 28
+        assert lines["LTCUSD", "1m"]["stored"] == 9
+        assert "1989-03-01 to 1990-01-01 are left out: 1d bars" in lines["BTCUSD", "1d"]["left_out"]
+        assert "2012-12-31 to 2013-01-01 are left out: 1m bars" in lines["LTCUSD", "1m"]["left_out"]
+        assert lines["ETHUSD", "1d"]["left_out"] is None
+        said = made.run("backfill", "BTCUSD", "-t", "1d")
+        assert "BTCUSD 1d: bars of 1989-03-01 to 1990-01-01 are left out" in said.text
+
+
+def test_a_file_of_older_bars_alone_is_refused_at_import(stack: Endpoints, tmp_path: Path) -> None:
+    path = tmp_path / "KO_1d.csv"
+    path.write_text(daily(1970))
+    with installation(stack.database_url) as made:
+        found = made.run("import", path, "--json")
+        assert found.code == 1
+        assert "before 1990-01-01" in found.json["files"][0]["detail"]

@@ -74,11 +74,10 @@ def replay(
 def _without_storing(
     files: list[Path], options: Any, basis: Basis | None, speed: float | None, *, quiet: bool
 ) -> tuple[list[ReplayReport], MemorySink]:
-    from trading_platform.domain.market.instruments import guess_instrument
     from trading_platform.streaming.replay_sinks import MemorySink
 
     sink = MemorySink()
-    inputs = _open(files, options, basis, lambda name: guess_instrument(name, "file"))
+    inputs = _open(files, options, basis, lambda _symbol: None)
     return _replay_all(inputs, sink, speed, quiet=quiet), sink
 
 
@@ -96,7 +95,7 @@ def _storing(
     with open_platform(load_settings()) as platform:
         stores = platform.stores
         instruments = stores.instruments
-        inputs = _open(files, options, basis, lambda name: instruments.get(name) or guess_instrument(name, "file"))
+        inputs = _open(files, options, basis, instruments.get)
         for each in inputs:
             for symbol in each.basis:
                 if instruments.get(symbol) is None:
@@ -105,18 +104,21 @@ def _storing(
         return _replay_all(inputs, sink, speed, quiet=quiet)
 
 
-def _open(files: list[Path], options: Any, basis: Basis | None, instrument_of: Any) -> list[ReplayInput]:
+def _open(files: list[Path], options: Any, basis: Basis | None, registered: Any) -> list[ReplayInput]:
     from trading_platform.domain.market.calendars import timezone_of
+    from trading_platform.domain.market.instruments import guess_instrument
     from trading_platform.streaming.replay_inputs import open_inputs
 
     def zone_of(symbol: str) -> str:
-        instrument: Instrument = instrument_of(symbol)
+        instrument: Instrument = registered(symbol) or guess_instrument(symbol, "file")
         return timezone_of(instrument.calendar).key
 
     return [
         found
         for file in files
-        for found in open_inputs(file.expanduser(), basis=basis, options=options, zone_of=zone_of)
+        for found in open_inputs(
+            file.expanduser(), basis=basis, options=options, zone_of=zone_of, registered=registered
+        )
     ]
 
 

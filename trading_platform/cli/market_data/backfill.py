@@ -18,7 +18,7 @@ import typer
 
 from trading_platform.cli.output import err, out, print_json, progress_bars, table
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.time import Timeframe, Window, parse_timestamp
+from trading_platform.domain.time import DAILY_START, Timeframe, Window, parse_timestamp
 from trading_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _MINUTE = 60
 
 @dataclass(frozen=True)
 class Line:
-    """The coverage of one symbol and timeframe after a backfill."""
+    """The coverage of one symbol and timeframe after a backfill; ``left_out`` names bars that are too old to store."""
 
     symbol: str
     timeframe: str
@@ -47,6 +47,7 @@ class Line:
     rejected: int
     missing: int
     failed: str | None
+    left_out: str | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -91,11 +92,10 @@ def backfill(
 def _with_history(settings: Settings, requested: Window | None) -> Settings:
     """The settings, with a history of Kraken's trades that reaches back to the start of the requested window."""
     from trading_platform.domain.time import utc_now
-    from trading_platform.partitions import first_window
 
     if requested is None:
         return settings
-    first = max(requested.start, first_window(Timeframe.M1).start)
+    first = max(requested.start, Timeframe.M1.stored_from)
     days = math.ceil((utc_now() - first) / timedelta(days=1))
     return settings.model_copy(update={"kraken_history_days": max(days, settings.kraken_history_days)})
 
@@ -185,7 +185,6 @@ def _requested_window(start: str | None, end: str | None) -> Window | None:
     if start is None and end is None:
         return None
     from trading_platform.domain.time import utc_now
-    from trading_platform.partitions import DAILY_START
 
     return Window(parse_timestamp(start) if start else DAILY_START, parse_timestamp(end) if end else utc_now())
 
@@ -211,7 +210,6 @@ def _run_kind(
         missing = not_materialized(instance, assets, _all_partitions(available, requested), timeframe)
         for symbol, windows in missing.items():
             wanted[symbol] = sorted({*wanted.get(symbol, ()), *windows})
-        _reject_out_of_history(wanted, timeframe)
         if not wanted:
             return []
         outcomes = run_job(instance, platform, timeframe, wanted, assets)
@@ -231,19 +229,18 @@ def _all_partitions(available: Sequence[AvailableHistory], requested: Window | N
     return {symbol: sorted(windows) for symbol, windows in found.items()}
 
 
-def _reject_out_of_history(wanted: dict[str, list[Window]], timeframe: Timeframe) -> None:
-    """Raises InvalidRequest for bars before the first partition, instead of leaving them out silently."""
-    from trading_platform.partitions import first_window
-
-    first = first_window(timeframe).start
-    for symbol, windows in wanted.items():
-        if windows[0].start < first:
-            raise InvalidRequest(
-                f"{symbol} has {timeframe} bars from {windows[0].start:%Y-%m-%d}, before the first partition.",
-                expected=f"a start at or after {first:%Y-%m-%d}",
-                received=f"{windows[0].start:%Y-%m-%d}",
-                remedy=f"backfill with --start {first:%Y-%m-%d}",
-            )
+def _left_out(available_history: AvailableHistory, requested: Window | None) -> str | None:
+    """The available bars that are not stored because of their age, in words."""
+    left_out = available_history.left_out
+    if left_out is not None and requested is not None:
+        left_out = left_out.intersect(requested)
+    if left_out is None:
+        return None
+    length = available_history.timeframe
+    return (
+        f"bars of {left_out.start:%Y-%m-%d} to {left_out.end:%Y-%m-%d} are left out: {length} bars are stored from "
+        f"{length.stored_from:%Y-%m-%d}"
+    )
 
 
 def _failing(platform: PlatformContext, available: Sequence[AvailableHistory]) -> set[str]:
@@ -260,9 +257,10 @@ def _count(platform: PlatformContext, available: Sequence[AvailableHistory], req
     lines = []
     for available_history in available:
         partitions = available_history.partitions(requested)
-        if not partitions:
+        left_out = _left_out(available_history, requested)
+        if not partitions and left_out is None:
             continue
-        counts = coverage_counts(platform, available_history, partitions)
+        counts = coverage_counts(platform, available_history, partitions) if partitions else []
         failures = platform.stores.coverage.failures([available_history.instrument.symbol], available_history.timeframe)
         lines.append(
             Line(
@@ -276,6 +274,7 @@ def _count(platform: PlatformContext, available: Sequence[AvailableHistory], req
                 rejected=sum(count.rejected for count in counts),
                 missing=sum(count.missing for count in counts),
                 failed=failures[-1].note if failures else None,
+                left_out=left_out,
             )
         )
     return lines
@@ -312,6 +311,8 @@ def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *
     rows = [[getattr(line, name) for name in columns] for line in lines]
     out.print(table("Bars", columns, rows, right=columns[2:]))
     for line in lines:
+        if line.left_out:
+            out.print(f"{line.symbol} {line.timeframe}: {line.left_out}.", markup=False, highlight=False)
         if line.failed:
             err.print(f"[bold red]{line.symbol} {line.timeframe} failed:[/] ", end="")
             err.print(line.failed, markup=False, highlight=False)

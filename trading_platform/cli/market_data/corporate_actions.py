@@ -32,7 +32,11 @@ def register(app: typer.Typer) -> None:
 @actions.command("import")
 def import_actions(
     files: Annotated[
-        list[Path], typer.Argument(help="LEAN factor files, or tables: symbol,ex_date,kind,ratio,amount.")
+        list[Path],
+        typer.Argument(
+            help="LEAN factor files, tables symbol,ex_date,kind,ratio,amount, or yfinance's Date,Dividends,Stock "
+            "Splits."
+        ),
     ],
     symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Symbol, if a file does not have it.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,

@@ -46,8 +46,16 @@ def import_command(
     symbol: Annotated[
         str | None,
         typer.Option(
-            help="Symbol of the prices. Default: from each file's name; for Kraken's archives, all pairs of the "
+            help="Symbol of the prices. Default: each symbol in a file's column of symbols or header, else the one in "
+            "its name; for Kraken's archives, all pairs of the "
             "universe."
+        ),
+    ] = None,
+    ticker: Annotated[
+        str | None,
+        typer.Option(
+            help="What a file of several instruments calls the one to import, where that is not its symbol: "
+            "--ticker US500 --symbol SPX."
         ),
     ] = None,
     timeframe: Annotated[
@@ -63,6 +71,9 @@ def import_command(
     dates: Annotated[
         DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where the file leaves it ambiguous.")
     ] = None,
+    any_price_level: Annotated[
+        bool, typer.Option(help="Import prices a thousand times the stored ones, or a thousandth, which is refused.")
+    ] = False,
     source: Annotated[
         ImportSource | None,
         typer.Option(
@@ -93,11 +104,13 @@ def import_command(
 
     options = ImportOptions(
         symbol=symbol.upper() if symbol else None,
+        ticker=ticker,
         timeframe=Timeframe.parse(timeframe) if timeframe else None,
         format=format_,
         price=price,
         timezone=timezone,
         dates=dates,
+        any_price_level=any_price_level,
     )
     settings = load_settings()
     _check_exist(files)
@@ -123,6 +136,7 @@ def import_command(
             quarantine=platform.stores.quarantine,
             coverage=platform.stores.coverage,
             instruments=platform.stores.instruments,
+            bars=platform.stores.bars,
             clock=utc_now,
             progress=progress,
         )

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from fractions import Fraction
 
 import polars as pl
 
@@ -35,12 +34,13 @@ from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.factor_files import FACTOR_COLUMNS, read_factors
 from trading_platform.sources.files.options import FileRejected
 from trading_platform.sources.files.reading import SOURCE
+from trading_platform.sources.files.split_ratios import read_ratio
+from trading_platform.sources.files.yahoo_actions import is_yahoo_table, read_yahoo_actions
 
 CalendarOf = Callable[[str], str]
 """Returns the calendar of a symbol's exchange."""
 
 _NEEDED = ("ex_date", "kind")
-_MOST_SHARES = 10**9
 
 
 def read_actions(content: FileContent, symbol: str | None, calendar_of: CalendarOf) -> ActionsReading:
@@ -53,7 +53,8 @@ def read_actions(content: FileContent, symbol: str | None, calendar_of: Calendar
     explain them are used.
 
     A table has a header with ``ex_date`` (YYYY-MM-DD), ``kind`` (split, dividend), ``ratio`` (``7:1``, ``1:10``,
-    ``1.5``) and ``amount``; ``symbol``, ``currency`` and ``known_at`` are optional.
+    ``1.5``) and ``amount``; ``symbol``, ``currency`` and ``known_at`` are optional. yfinance's
+    ``Date,Dividends,Stock Splits`` is read, too.
 
     Args:
         content: the file.
@@ -72,6 +73,8 @@ def read_actions(content: FileContent, symbol: str | None, calendar_of: Calendar
     heading = [cell.strip().lower() for cell in lines[0][1]]
     if set(_NEEDED) <= set(heading):
         return _read_table(heading, lines[1:], symbol, calendar_of)
+    if is_yahoo_table(heading):
+        return read_yahoo_actions(heading, lines[1:], symbol, calendar_of)
     if all(len(cells) == FACTOR_COLUMNS for _, cells in lines) and lines[0][1][0].strip().isdigit():
         if symbol is None:
             raise InvalidRequest(
@@ -82,7 +85,8 @@ def read_actions(content: FileContent, symbol: str | None, calendar_of: Calendar
         return read_factors(lines, symbol, calendar_of(symbol))
     return _whole_file(
         Reason.UNSUPPORTED,
-        f"neither a factor file nor a table with {' and '.join(_NEEDED)} in its header",
+        f"neither a factor file nor a table with {' and '.join(_NEEDED)}, or Date, Dividends and Stock Splits, in its "
+        "header",
         len(lines),
     )
 
@@ -137,7 +141,9 @@ def _action(cells: dict[str, str], symbol: str | None, calendar_of: CalendarOf) 
         raise RowRejected(Reason.UNSUPPORTED, f"kind {kind!r} is neither split nor dividend")
     known_at = _timestamp(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(owner), date)
     if kind == ActionKind.SPLIT:
-        return CorporateAction(owner, date, ActionKind.SPLIT, known_at, SOURCE, ratio=_ratio(cells.get("ratio", "")))
+        return CorporateAction(
+            owner, date, ActionKind.SPLIT, known_at, SOURCE, ratio=read_ratio(cells.get("ratio", ""))
+        )
     amount = read_number(cells.get("amount", ""), "amount").quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
     if amount <= 0:
         raise RowRejected(Reason.OUT_OF_RANGE, "a dividend of 0")
@@ -152,12 +158,3 @@ def _timestamp(text: str) -> datetime:
         return parse_timestamp(text)
     except InvalidRequest as error:
         raise RowRejected(Reason.UNREADABLE_TIME, error.message) from None
-
-
-def _ratio(text: str) -> Fraction:
-    """``7:1``, ``7/1``, ``7`` and ``0.1``: new shares per old one."""
-    new, _, old = text.replace("/", ":").partition(":")
-    ratio = Fraction(read_number(new, "ratio")) / Fraction(read_number(old or "1", "ratio"))
-    if max(ratio.numerator, ratio.denominator) > _MOST_SHARES or ratio == 1:
-        raise RowRejected(Reason.OUT_OF_RANGE, f"{text} is not the ratio of a split")
-    return ratio

@@ -21,22 +21,22 @@ from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.formats import Kind, is_header, recognise
+from trading_platform.sources.files.formats import Kind
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.files.parts import parts_of
 from trading_platform.sources.files.reading import (
     ContentTask,
+    Registered,
     ZoneOf,
     faults_of,
+    nothing_registered,
     rejected_early,
     scaled,
-    symbol_of,
     texts_of,
-    times_of,
     with_records,
     zone_for,
 )
-from trading_platform.sources.files.tables import read_table
 from trading_platform.sources.files.times import settle
 
 _CHUNK = 50_000
@@ -105,13 +105,16 @@ class TickFile:
             )
 
 
-def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf) -> TickFile:
+def read_ticks(
+    content: FileContent, options: ImportOptions, *, zone_of: ZoneOf, registered: Registered = nothing_registered
+) -> TickFile:
     """Reads the ticks of a content.
 
     Args:
         content: its bytes and names.
         options: the user's options.
         zone_of: gives the zone of a symbol's exchange, for times that are local to it.
+        registered: gives the instrument of a symbol, if it is in the universe.
 
     Raises:
         FileRejected: if no row of it can be read.
@@ -119,8 +122,8 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
     """
     name = FileName(content.names)
     data = content.load()
-    table = read_table(data, is_header)
-    layout = recognise(table, name, options.format)
+    parts = parts_of(data, name, options, registered).parts
+    layout, table = parts[0].layout, parts[0].table
     if layout.kind not in (Kind.TRADES, Kind.QUOTES):
         raise InvalidRequest(
             f"{name.names[0]} holds {layout.kind.value}, which cannot be replayed.",
@@ -128,10 +131,15 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
             received=f"a file recognised as {layout.format.value}",
             remedy="import it: trading-platform import FILE",
         )
-    task = ContentTask(table, layout, name, options, symbol_of(name, options), Timeframe.M1)
-    settled = settle(
-        times_of(table, layout, name, options), daily=False, ticks=True, zone=lambda: zone_for(task, zone_of)
-    )
+    if len(parts) > 1:
+        raise InvalidRequest(
+            f"{name.names[0]} holds several instruments.",
+            expected="one instrument",
+            received=", ".join(part.symbol or "rows without a symbol" for part in parts),
+            remedy="choose one with --symbol",
+        )
+    task = ContentTask(table, layout, name, options, parts[0].symbol or "", Timeframe.M1)
+    settled = settle(parts[0].times, daily=False, ticks=True, zone=lambda: zone_for(task, zone_of))
     time_text = table.frame[layout.roles["time"]].cast(pl.String)
     raw = _numbers(task).with_columns(
         line=table.lines,

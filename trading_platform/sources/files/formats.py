@@ -6,16 +6,16 @@ columns, the first column and the file's name decide. docs/sources/files.md has 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import polars as pl
 
-from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.instruments import AssetClass, guess_instrument
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.sources.files.column_names import check_prices_once, plain_name
+from trading_platform.sources.files.lean import EASTERN_STANDARD, lean_market
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileFormat, FileRejected
 from trading_platform.sources.files.tables import Table
@@ -45,6 +45,8 @@ class Layout:
         since_midnight: times are milliseconds since midnight of the day in the file's name.
         zero_is_missing: a price of 0 means that this side of the quote was empty.
         interval_named: the timeframe in the file's name takes precedence over the rows.
+        session_midnights: daily bars are stamped midnight of New York, which tells them from minutes (Polygon).
+        unknown_market: the market of a format whose times are local to it, if its zone is unknown.
     """
 
     format: FileFormat
@@ -56,6 +58,8 @@ class Layout:
     since_midnight: bool = False
     zero_is_missing: bool = False
     interval_named: bool = False
+    unknown_market: str = ""
+    session_midnights: bool = False
 
 
 _ALIASES = {
@@ -71,14 +75,21 @@ _ALIASES = {
         "unixtimestamp",
         "unix",
         "ts",
+        "windowstart",
+        "timeperiodstart",
+        "starttime",
+        "transacttime",
+        "tradetime",
+        "createdtime",
         "date",
+        "dtyyyymmdd",
         "t",
         "index",
     ],
-    "open": ["open", "o", "openprice"],
-    "high": ["high", "h", "highprice", "max"],
-    "low": ["low", "l", "lowprice", "min"],
-    "close": ["close", "c", "closeprice", "last", "closelast"],
+    "open": ["open", "o", "openprice", "priceopen"],
+    "high": ["high", "h", "highprice", "pricehigh", "max"],
+    "low": ["low", "l", "lowprice", "pricelow", "min"],
+    "close": ["close", "c", "closeprice", "priceclose", "last", "closelast"],
     "volume": ["volume", "vol", "v", "tickvolume", "tickvol", "basevolume", "volumebtc"],
     "bid": ["bid", "bidprice"],
     "ask": ["ask", "askprice", "offer"],
@@ -91,24 +102,17 @@ _OHLC = ("open", "high", "low", "close")
 _QUOTE_OHLC = tuple(f"{side}_{name}" for side in ("bid", "ask") for name in _OHLC)
 _LOCAL_NAMES = frozenset(("timelocal", "localtime"))
 _INDEX_NAMES = frozenset(("", "unnamed0", "indexlevel0", "price"))
-_DATE_NAMES = frozenset(("date", "day"))
-_CLOCK_NAMES = frozenset(("time", "timeofday"))
 
-NEW_YORK = "America/New_York"
-EASTERN_STANDARD = "Etc/GMT+5"
-"""UTC-5 all year; HistData and FXCM call it EST. (The sign in this zone's name follows POSIX.)"""
+_NO_PRICES = frozenset(("time", "clock", "volume", "quantity", "suspicious"))
+_SAMPLE = 10_000
 
 EQUITY_SCALE = 10_000
 """LEAN writes equity prices as deci-cents."""
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"^\d+(?=[a-z])", "", re.sub(r"[^a-z0-9]", "", name.lower()))
-
-
 def roles_of(names: list[str]) -> dict[str, str]:
     """The roles of the known column names."""
-    plain = [_plain(name) for name in names]
+    plain = [plain_name(name) for name in names]
     found = {
         role: f"c{plain.index(alias)}"
         for role, aliases in _ALIASES.items()
@@ -120,8 +124,9 @@ def roles_of(names: list[str]) -> dict[str, str]:
     if "time" not in found:
         unnamed = [index for index, name in enumerate(plain) if name in _INDEX_NAMES - {"price"}]
         found |= {"time": f"c{unnamed[-1]}"} if unnamed else {}
-    if "date" in plain and found.get("time") != f"c{plain.index('date')}" and set(plain) & _CLOCK_NAMES:
-        found.update(time=f"c{plain.index('date')}", clock=f"c{plain.index('time')}")
+    date = next((f"c{plain.index(name)}" for name in ("date", "dtyyyymmdd") if name in plain), None)
+    if date is not None and found.get("time") != date and "time" in plain:
+        found.update(time=date, clock=f"c{plain.index('time')}")
     return found
 
 
@@ -143,18 +148,19 @@ def _kind_of(roles: dict[str, str]) -> Kind | None:
     return None
 
 
-def recognise(table: Table, name: FileName, given: FileFormat | None) -> Layout:
+def recognise(table: Table, name: FileName, given: FileFormat | None, instrument: Instrument | None = None) -> Layout:
     """Recognises the layout of a table.
 
     Args:
         table: the rows.
         name: name of the file.
         given: the format, if the user gave it.
+        instrument: the instrument, if it is in the universe; LEAN's files are scaled by its asset class.
 
     Raises:
         FileRejected: if it is not a table of bars, quotes or trades, or not of the given format.
     """
-    layout = _by_header(table) if table.header is not None else _by_position(table, name, given)
+    layout = _by_header(table) if table.header is not None else _by_position(table, name, given, instrument)
     if given is not None and layout.format is not given and not _is_compatible(layout, given):
         raise FileRejected(
             Reason.UNSUPPORTED, f"it looks like {layout.format.value}, not like {given.value}", rows=table.height
@@ -170,14 +176,17 @@ def _is_compatible(layout: Layout, given: FileFormat) -> bool:
 
 def _by_header(table: Table) -> Layout:
     names = list(table.header or ())
+    check_prices_once(names, table.height)
     roles = roles_of(names)
     kind = _kind_of(roles)
     if kind is None or "time" not in roles:
         shown = ", ".join(names)[:200]
+        if {"dividends", "stocksplits"} & {plain_name(name) for name in names}:
+            shown += "; `trading-platform corporate-actions import` reads splits and dividends"
         raise FileRejected(
             Reason.UNSUPPORTED, f"its columns are not those of bars, quotes or trades: {shown}", rows=table.height
         )
-    plain = [_plain(name) for name in names]
+    plain = [plain_name(name) for name in names]
     time_name = plain[int(roles["time"][1:])]
     return Layout(
         _named_format(kind, plain, table),
@@ -185,6 +194,7 @@ def _by_header(table: Table) -> Layout:
         roles,
         zone="UTC" if time_name in ("timeutc", "gmttime") else None,
         local=time_name in _LOCAL_NAMES,
+        session_midnights=time_name == "windowstart",
     )
 
 
@@ -218,16 +228,18 @@ _LEAN_HOUR = r"^\d{8} \d{2}:\d{2}$"
 _PAIR = r"^[A-Z]{3}/[A-Z]{3}$"
 
 
-def _by_position(table: Table, name: FileName, given: FileFormat | None) -> Layout:
+def _by_position(table: Table, name: FileName, given: FileFormat | None, instrument: Instrument | None) -> Layout:
     width = table.frame.width
     first = table.frame["c0"].cast(pl.String).str.strip_chars()
 
     def mostly(pattern: str) -> bool:
         return bool((first.head(1000).fill_null("").str.contains(pattern).mean() or 0) > 0.5)  # type: ignore[operator]  # noqa: PLR2004
 
-    lean = _lean(table, name, mostly)
+    lean = _lean(table, name, mostly, instrument)
     if lean is not None:
         return lean
+    if given in (None, FileFormat.BINANCE) and (trades := _binance_trades(table)):
+        return trades
     if width == 4 and mostly(_DAY) and given is None:  # noqa: PLR2004
         raise FileRejected(
             Reason.UNSUPPORTED,
@@ -242,7 +254,10 @@ def _by_position(table: Table, name: FileName, given: FileFormat | None) -> Layo
     if given in (None, FileFormat.OHLCV) and width in (5, 6):
         return Layout(FileFormat.OHLCV, Kind.BARS, _columns(*_BARS[:width]))
     raise FileRejected(
-        Reason.UNSUPPORTED, f"{width} columns without a header are none of the known formats", rows=table.height
+        Reason.UNSUPPORTED,
+        f"{width} columns without a header are none of the known formats; write the names of its columns, such as "
+        "time,open,high,low,close,volume or id,time,price,quantity, into its first line",
+        rows=table.height,
     )
 
 
@@ -252,9 +267,28 @@ _HEADERLESS: tuple[tuple[FileFormat, tuple[str, ...], str, Kind], ...] = (
     (FileFormat.KRAKEN_TRADES, ("time", "price", "quantity"), _EPOCH_SECONDS, Kind.TRADES),
     (FileFormat.HISTDATA, ("time", "bid", "ask", ""), _HISTDATA_TICK, Kind.QUOTES),
     (FileFormat.HISTDATA, _BARS, _HISTDATA_BAR, Kind.BARS),
-    (FileFormat.TRUEFX, ("", "time", "bid", "ask"), _PAIR, Kind.QUOTES),
+    (FileFormat.TRUEFX, ("symbol", "time", "bid", "ask"), _PAIR, Kind.QUOTES),
     (FileFormat.OHLCV, ("time", "clock", *_OHLC, "volume"), r"^\d{4}\.\d{2}\.\d{2}$", Kind.BARS),  # MetaTrader
 )
+
+
+_MOST = 0.5
+
+
+def _binance_trades(table: Table) -> Layout | None:
+    """Binance's trades and aggregated trades: an identifier first, the time before the mark of the buyer's side."""
+    texts = [
+        table.frame[name].cast(pl.String, strict=False).str.strip_chars().head(1000) for name in table.frame.columns
+    ]
+
+    def mostly(column: int, pattern: str) -> bool:
+        return float(texts[column].fill_null("").str.contains(pattern).mean() or 0) > _MOST  # type: ignore[arg-type]
+
+    marks = [column for column in range(4, table.frame.width) if mostly(column, r"(?i)^(?:true|false)$")]
+    if not marks or not mostly(0, r"^\d{1,12}$") or not mostly(marks[0] - 1, r"^\d{13}$|^\d{16}$"):
+        return None
+    roles = {"time": f"c{marks[0] - 1}", "price": "c1", "quantity": "c2"}
+    return Layout(FileFormat.BINANCE, Kind.TRADES, roles)
 
 
 def _headerless(format_: FileFormat, columns: tuple[str, ...], kind: Kind) -> Layout:
@@ -267,12 +301,11 @@ def _headerless(format_: FileFormat, columns: tuple[str, ...], kind: Kind) -> La
     )
 
 
-def _lean(table: Table, name: FileName, mostly: Callable[[str], bool]) -> Layout | None:
+def _lean(table: Table, name: FileName, mostly: Callable[[str], bool], instrument: Instrument | None) -> Layout | None:
     """The layout of LEAN's own files: a day of ticks, seconds or minutes, or the whole history by hours or days."""
     width = table.frame.width
-    equity, zone = _lean_market(name)
     if name.lean_day is not None and mostly(r"^\d{1,9}$"):
-        return _lean_intraday(name, width, table, equity=equity, zone=zone)
+        return _lean_intraday(name, table, instrument)
     if not mostly(_LEAN_HOUR):
         return None
     if width == len(_LEAN_QUOTE_BARS):
@@ -281,11 +314,25 @@ def _lean(table: Table, name: FileName, mostly: Callable[[str], bool]) -> Layout
         kind, roles = Kind.BARS, _columns(*_BARS[:width])
     else:
         return None
-    scale = EQUITY_SCALE if equity else 1
-    return Layout(FileFormat.LEAN, kind, roles, zone=zone, scale=scale, zero_is_missing=kind is Kind.QUOTE_BARS)
+    return _of_market(Layout(FileFormat.LEAN, kind, roles), name, table, instrument)
 
 
-def _lean_intraday(name: FileName, width: int, table: Table, *, equity: bool, zone: str) -> Layout:
+def _of_market(layout: Layout, name: FileName, table: Table, instrument: Instrument | None) -> Layout:
+    """A LEAN layout with the scale and the zone of its market."""
+    columns = [column for role, column in layout.roles.items() if role not in _NO_PRICES]
+    prices = pl.concat([table.frame[column].cast(pl.String, strict=False).head(_SAMPLE) for column in columns])
+    market = lean_market(name, instrument, prices)
+    return replace(
+        layout,
+        zone=market.zone,
+        unknown_market="" if market.zone else market.market,
+        scale=EQUITY_SCALE if market.scaled else 1,
+        zero_is_missing=layout.kind in (Kind.QUOTES, Kind.QUOTE_BARS),
+    )
+
+
+def _lean_intraday(name: FileName, table: Table, instrument: Instrument | None) -> Layout:
+    width = table.frame.width
     quote = "quote" in name.near_words
     ticks = "tick" in name.near_words
     shapes: dict[tuple[bool, bool, int], tuple[Kind, tuple[str, ...]]] = {
@@ -301,29 +348,5 @@ def _lean_intraday(name: FileName, width: int, table: Table, *, equity: bool, zo
     if found is None:
         raise FileRejected(Reason.UNSUPPORTED, f"{width} columns are not those of a LEAN file", rows=table.height)
     kind, columns = found
-    return Layout(
-        FileFormat.LEAN,
-        kind,
-        _columns(*columns),
-        zone=zone,
-        scale=EQUITY_SCALE if equity else 1,
-        since_midnight=True,
-        zero_is_missing=kind in (Kind.QUOTES, Kind.QUOTE_BARS),
-    )
-
-
-def _lean_market(name: FileName) -> tuple[bool, str]:
-    """Whether prices are those of equities, and the zone of the market (LEAN's market-hours database)."""
-    words = name.words
-    if "fxcm" in words:
-        return False, EASTERN_STANDARD
-    if words & {"forex", "crypto", "oanda", "cfd"}:
-        return False, "UTC"
-    if "equity" in words:
-        return True, NEW_YORK
-    symbol = name.symbol or name.stem.upper()
-    try:
-        asset_class = guess_instrument(symbol, "file").asset_class
-    except InvalidRequest:
-        asset_class = AssetClass.EQUITY
-    return (True, NEW_YORK) if asset_class is AssetClass.EQUITY else (False, "UTC")
+    layout = Layout(FileFormat.LEAN, kind, _columns(*columns), since_midnight=True)
+    return _of_market(layout, name, table, instrument)

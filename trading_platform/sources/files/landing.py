@@ -86,6 +86,8 @@ class LandingArea:
     ) -> Kept:
         """Stores the bars of a content; repeating it with the same options changes nothing.
 
+        An import that a later one has overruled in places is the last one again, and counts everywhere.
+
         Args:
             bars: frame of ``BAR_SCHEMA``, one symbol, not empty.
             sha256: hash of the content.
@@ -105,7 +107,7 @@ class LandingArea:
         options = f"{_READER_VERSION}|{options}"
         try:
             before = self._read(target) if target.exists() else None
-            if before is not None and before.options == options:
+            if before is not None and before.options == options and not self._overruled(before, symbol, timeframe):
                 return Kept.UNCHANGED
             first, last = bars.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
             metadata = {
@@ -125,13 +127,50 @@ class LandingArea:
         return Kept.NEW if before is None else Kept.REPLACED
 
     def has(self, *, sha256: str, symbol: str, timeframe: Timeframe, options: str) -> bool:
-        """Whether the bars of a content, read with these options, are stored.
+        """Whether the bars of a content, read with these options, are stored and count: no later import overrules them.
 
         Raises:
             StoreError: if its file is damaged.
         """
         target = self._folder(symbol, timeframe) / f"{sha256}.parquet"
-        return target.exists() and self._read(target).options == f"{_READER_VERSION}|{options}"
+        if not target.exists():
+            return False
+        stored = self._read(target)
+        return stored.options == f"{_READER_VERSION}|{options}" and not self._overruled(stored, symbol, timeframe)
+
+    def _overruled(self, file: LandedFile, symbol: str, timeframe: Timeframe) -> bool:
+        """Whether a later import has another bar at a time of a file."""
+        later = [
+            other
+            for other in self.files(symbol, timeframe)
+            if other.imported_at > file.imported_at and other.bars.intersect(file.bars)
+        ]
+        if not later:
+            return False
+        own = collect([file], symbol, timeframe, file.bars, "").select(_COLUMNS)
+        theirs = collect(later, symbol, timeframe, file.bars, "").unique("time", keep="last", maintain_order=True)
+        shared = theirs.select(_COLUMNS).join(own, on="time", how="semi")
+        return shared.join(own, on=_COLUMNS, how="anti", nulls_equal=True).height > 0
+
+    def bars(self, symbol: str, timeframe: Timeframe, window: Window, *, without: str) -> pl.DataFrame:
+        """The bars of a window from all imports but one, of several imports of a time those of the latest.
+
+        Args:
+            symbol: the symbol.
+            timeframe: length of the bars.
+            window: the window.
+            without: hash of the content to leave out.
+
+        Raises:
+            StoreError: if a file is damaged or cannot be read.
+        """
+        others = [
+            file
+            for file in self.files(symbol, timeframe)
+            if file.bars.intersect(window) and not file.path.name.startswith(without)
+        ]
+        found = collect(others, symbol, timeframe, window, "")
+        return found.unique("time", keep="last", maintain_order=True).drop("rank").sort("time")
 
     def publish(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> None:
         """Makes the staged parts of a content visible, in order; after an interruption the first ones are visible.

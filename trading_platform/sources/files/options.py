@@ -50,22 +50,26 @@ class ImportOptions:
 
     Attributes:
         symbol: symbol of the bars.
+        ticker: what the file itself calls the instrument, where its column of symbols does not call it so.
         timeframe: length of the bars.
         format: format of the files.
         price: the side of quotes that is used.
         timezone: IANA name of the zone of times without a zone.
         dates: order of day and month if the dates themselves are ambiguous.
+        any_price_level: import prices that no market move takes the stored ones to.
 
     Raises:
         InvalidRequest: for an invalid symbol, or an unknown zone.
     """
 
     symbol: str | None = None
+    ticker: str | None = None
     timeframe: Timeframe | None = None
     format: FileFormat | None = None
     price: PriceSide = PriceSide.MID
     timezone: str | None = None
     dates: DateOrder | None = None
+    any_price_level: bool = False
 
     def __post_init__(self) -> None:
         if self.symbol is not None:
@@ -75,8 +79,9 @@ class ImportOptions:
 
     def fingerprint(self) -> str:
         """The options that affect how the same bytes are read, as text to compare."""
-        parts = (self.timeframe, self.format, self.price, self.timezone, self.dates)
-        return "|".join("" if part is None else str(part) for part in parts)
+        parts = [self.timeframe, self.format, self.price, self.timezone, self.dates]
+        named = "" if self.ticker is None else f"|{self.ticker}"
+        return "|".join("" if part is None else str(part) for part in parts) + named
 
 
 def _check_zone(name: str) -> None:

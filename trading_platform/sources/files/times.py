@@ -7,7 +7,7 @@ file format.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import polars as pl
@@ -17,17 +17,25 @@ from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.options import DateOrder, FileRejected
 
 _SAMPLE = 2_000
-_AWARE = tuple(
-    f"{day}{gap}{clock}"
-    for day in ("%Y-%m-%d", "%Y/%m/%d")
-    for gap in ("T", " ")
-    for clock in ("%H:%M:%S%.f%#z", "%H:%M%#z", "%H:%M:%S%.f UTC", "%H:%M:%S%.f %z")
+_AWARE = (
+    *(
+        f"{day}{gap}{clock}"
+        for day in ("%Y-%m-%d", "%Y/%m/%d")
+        for gap in ("T", " ")
+        for clock in ("%H:%M:%S%.f%#z", "%H:%M%#z", "%H:%M:%S%.f UTC", "%H:%M:%S%.f %z")
+    ),
+    *(f"{day} %H:%M:%S%.f{zone}" for day in ("%d.%m.%Y", "%Y.%m.%d", "%b %d %Y") for zone in ("%#z", " UTC")),
 )
+_HALVES = (" %I:%M:%S %p", " %I:%M:%S%p", " %I:%M %p", " %I:%M%p")
+"""Clocks of twelve hours; :func:`_rewritten` has made ``11:00 AM`` of ``11-AM``."""
+
+_WORDS = r"(?i)(?:GMT|UTC)|\d[ -]?[AP]\.?M\b|^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+"""Texts that :func:`_rewritten` changes."""
 _NAIVE = (
     *(
         f"{day}{rest}"
         for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
-        for rest in ("", "T%H:%M:%S%.f", " %H:%M:%S%.f", "T%H:%M", " %H:%M")
+        for rest in ("", "T%H:%M:%S%.f", " %H:%M:%S%.f", "T%H:%M", " %H:%M", *_HALVES)
     ),
     "%Y%m%d %H%M%S%3f",
     "%Y%m%d %H%M%S",
@@ -35,12 +43,12 @@ _NAIVE = (
     "%Y%m%d%H%M",
     "%d.%m.%Y %H:%M:%S%.f",
     "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
+    *(f"%d.%m.%Y{rest}" for rest in ("", *_HALVES)),
     "%b %d, %Y",
     "%d-%b-%Y",
     "%d-%b-%y",
 )
-_RESTS = ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+_RESTS = ("", " %H:%M:%S%.f", " %H:%M", *_HALVES)
 _BY_ORDER = {
     DateOrder.MONTH_FIRST: tuple(f"%m{s}%d{s}{y}{rest}" for s in "/-" for y in ("%Y", "%y") for rest in _RESTS),
     DateOrder.DAY_FIRST: tuple(f"%d{s}%m{s}{y}{rest}" for s in "/-" for y in ("%Y", "%y") for rest in _RESTS),
@@ -49,6 +57,7 @@ _EPOCH = r"^\d{9,11}(?:\.\d+)?$|^\d{13}(?:\.0+)?$|^\d{16}$|^\d{19}$"
 _EARLIEST_YEAR, _LATEST_YEAR = 1800, 2200
 _NAIVE_TIME = pl.Datetime("us")
 _DAY = timedelta(days=1)
+_FRIDAY = 5
 
 
 @dataclass(frozen=True)
@@ -66,18 +75,39 @@ class ReadTimes:
     is_epoch: bool = False
 
     @property
+    def readable(self) -> pl.Series:
+        """The times without a zone: in UTC where the file has it, else local; null if unreadable."""
+        return self.wall if self.utc is None else self.utc.dt.replace_time_zone(None)
+
+    @property
     def step(self) -> timedelta | None:
         """The commonest distance between neighbouring times; the shortest of equally common ones."""
-        return commonest_step(self.wall if self.utc is None else self.utc.dt.replace_time_zone(None))
+        return commonest_step(self.readable)
+
+    def at(self, positions: pl.Series) -> ReadTimes:
+        """The times of some of the rows."""
+        return replace(self, wall=self.wall[positions], utc=None if self.utc is None else self.utc[positions])
 
 
-def commonest_step(times: pl.Series) -> timedelta | None:
-    """The commonest distance between neighbouring times, None if there are not two different ones."""
-    steps = times.drop_nulls().unique().sort().diff().drop_nulls()
+def commonest_step(*series: pl.Series) -> timedelta | None:
+    """The commonest distance between neighbouring times of the same series, None if no series has two of them.
+
+    From a Friday to a Monday is a day: a few daily bars may lie around one weekend.
+    """
+    steps = pl.concat([_steps(times) for times in series])
     if steps.is_empty():
         return None
     step: timedelta = steps.mode().min()  # type: ignore[assignment]
     return step
+
+
+def _steps(times: pl.Series) -> pl.Series:
+    frame = pl.DataFrame({"time": times.drop_nulls().unique().sort()})
+    # A session of Monday that is stamped at its open in UTC may have begun on Sunday evening.
+    weekday = (pl.col("time").shift(1) + timedelta(hours=4)).dt.weekday()
+    step = pl.col("time").diff()
+    over_weekend = (weekday == _FRIDAY) & (step == 3 * _DAY)
+    return frame.select(step=pl.when(over_weekend).then(pl.lit(_DAY)).otherwise(step))["step"].drop_nulls()
 
 
 def read_times(values: pl.Series, order: DateOrder | None) -> ReadTimes:
@@ -98,6 +128,8 @@ def read_times(values: pl.Series, order: DateOrder | None) -> ReadTimes:
     sample = texts.filter(texts.fill_null("") != "").head(_SAMPLE)
     if not sample.is_empty() and (sample.str.contains(_EPOCH).sum() or 0) * 2 > sample.len():
         return _epoch(texts)
+    if sample.str.contains(_WORDS).any():
+        texts, sample = _rewritten(texts), _rewritten(sample)
     return _text(texts, sample, order)
 
 
@@ -105,6 +137,23 @@ def _texts(values: pl.Series) -> pl.Series:
     if values.dtype.is_float():
         values = values.cast(pl.Int64, strict=False)
     return values.cast(pl.String, strict=False).str.strip_chars()
+
+
+def _rewritten(texts: pl.Series) -> pl.Series:
+    """Times that Polars has no format for, in a form that it has one for.
+
+    ``GMT+0700`` and ``UTC+7`` are ``+07:00``, ``GMT`` is ``UTC``; ``11-AM`` is ``11:00 AM``; weekdays and the names
+    of zones in parentheses are left out.
+    """
+    return (
+        texts.str.replace(r"^(?i)(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+", "")
+        .str.replace(r"\s*\([^)]*\)$", "")
+        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d{2}):?(\d{2})$", "${1}${2}:${3}")
+        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d{2})$", "${1}${2}:00")
+        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d)$", "${1}0${2}:00")
+        .str.replace(r"(?i)\s*GMT$", " UTC")
+        .str.replace(r"(?i)([ T])(\d{1,2})[ -]?([AP])\.?M\b\.?", "${1}${2}:00 ${3}M")
+    )
 
 
 def _typed(values: pl.Series) -> ReadTimes:

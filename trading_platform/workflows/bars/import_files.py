@@ -7,7 +7,7 @@ The tables of bars are not written here; a backfill does that, from the landing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,13 +15,17 @@ from typing import Protocol
 
 import polars as pl
 
+from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import timezone_of
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.files.contents import FileContent, open_contents
+from trading_platform.sources.files.evidence import guessed_instrument
 from trading_platform.sources.files.landing import Kept
-from trading_platform.sources.files.options import ImportOptions
-from trading_platform.sources.files.reading import SOURCE, FileReading, read_content
+from trading_platform.sources.files.options import FileRejected, ImportOptions
+from trading_platform.sources.files.reading import SOURCE, FileReading, read_instruments, whole_rejection
+from trading_platform.workflows.bars.price_level import check_price_level
 from trading_platform.workflows.progress import Progress, silent
 
 
@@ -43,6 +47,16 @@ class Landing(Protocol):
         clock: Clock,
     ) -> Kept:
         """Stores the bars of a content, unless they are stored already."""
+
+    def bars(self, symbol: str, timeframe: Timeframe, window: Window, *, without: str) -> pl.DataFrame:
+        """The bars of a window from all imports but one."""
+
+
+class Bars(Protocol):
+    """The stored bars."""
+
+    def read(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
+        """The bars of a window."""
 
 
 class Quarantine(Protocol):
@@ -83,7 +97,7 @@ class ImportStatus(StrEnum):
 
 @dataclass(frozen=True)
 class ImportedFile:
-    """Result of importing a file, or a member of a ZIP file.
+    """Result of importing a file, or a member of a ZIP file: of each instrument in it.
 
     Attributes:
         origin: path, and member after an exclamation mark.
@@ -161,6 +175,7 @@ def import_files(
     coverage: Coverage,
     instruments: Instruments,
     clock: Clock,
+    bars: Bars | None = None,
     progress: Progress = silent,
 ) -> ImportReport:
     """Imports files one after the other; repeating it changes nothing.
@@ -176,6 +191,7 @@ def import_files(
         coverage: loses the windows in which an import changes the imported bars.
         instruments: the universe; unknown symbols are added, as the kind of instrument that their name suggests.
         clock: source of the current time.
+        bars: the stored bars, whose prices are compared with the imported ones; None: only those of other imports.
         progress: receives a report after each file.
 
     Raises:
@@ -186,40 +202,100 @@ def import_files(
     contents = [content for path in paths for content in open_contents(path.expanduser().absolute())]
     done: list[ImportedFile] = []
     progress("files", 0, len(contents))
-    for content in contents:
-        done.append(_import_one(content, options, landing, quarantine, coverage, instruments, clock=clock))
-        progress("files", len(done), len(contents))
+    for number, content in enumerate(contents, start=1):
+        done.extend(_import_content(content, options, landing, quarantine, coverage, instruments, bars, clock=clock))
+        progress("files", number, len(contents))
     return ImportReport(tuple(done))
 
 
-def _import_one(
+def _import_content(
     content: FileContent,
     options: ImportOptions,
     landing: Landing,
     quarantine: Quarantine,
     coverage: Coverage,
     instruments: Instruments,
+    bars: Bars | None,
     *,
     clock: Clock,
-) -> ImportedFile:
+) -> list[ImportedFile]:
+    """Imports a content: one result for each instrument in it."""
+
     def zone_of(symbol: str) -> str:
         instrument = instruments.get(symbol) or guess_instrument(symbol, SOURCE)
         return timezone_of(instrument.calendar).key
 
-    reading = read_content(content, options, now=clock(), zone_of=zone_of)
-    timeframe = reading.timeframe.value if reading.timeframe else None
-    rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
-    quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
-    registered = bool(reading.accepted) and _register(reading.symbol, instruments)
-    status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
-    return _report(content, reading, status, registered=registered)
+    done = []
+    readings = read_instruments(content, options, now=clock(), zone_of=zone_of, registered=instruments.get)
+    for found in readings:
+        recent, old = _stored_part(found)
+        leveled, level = _at_price_level(recent, options, landing, bars)
+        reading, instrument, words = _with_instrument(leveled, instruments, alone=len(readings) == 1)
+        timeframe = reading.timeframe.value if reading.timeframe else None
+        rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
+        quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
+        if instrument is not None:
+            instruments.add(instrument)
+        status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
+        report = _report(content, reading, status, registered=instrument is not None)
+        done.append(replace(report, assumption="; ".join(filter(None, (report.assumption, old, level, words)))))
+    return done
 
 
-def _register(symbol: str | None, instruments: Instruments) -> bool:
-    if symbol is None or instruments.get(symbol) is not None:
-        return False
-    instruments.add(guess_instrument(symbol, SOURCE))
-    return True
+def _stored_part(reading: FileReading) -> tuple[FileReading, str]:
+    """The reading, rejected if all of its bars are too old to be stored, and a note if some are."""
+    if reading.bars.is_empty() or reading.timeframe is None:
+        return reading, ""
+    first = reading.timeframe.stored_from
+    old = int((reading.bars["time"] < first).sum())
+    words = f"{old:,} bars are from before {first:%Y-%m-%d}, where {reading.timeframe} bars begin, and are not stored"
+    if old == reading.bars.height:
+        return whole_rejection(FileRejected(Reason.OUT_OF_RANGE, words, rows=reading.rows), reading.symbol), ""
+    return reading, words if old else ""
+
+
+def _at_price_level(
+    reading: FileReading, options: ImportOptions, landing: Landing, bars: Bars | None
+) -> tuple[FileReading, str]:
+    """The reading, rejected if its prices cannot be the stored instrument's, and a note on their level."""
+    symbol, timeframe, sha256 = reading.symbol, reading.timeframe, reading.sha256
+    if options.any_price_level or reading.bars.is_empty() or symbol is None or timeframe is None or sha256 is None:
+        return reading, ""
+
+    def landed(length: Timeframe, window: Window) -> pl.DataFrame:
+        return landing.bars(symbol, length, window, without=sha256)
+
+    def stored(length: Timeframe, window: Window) -> pl.DataFrame:
+        return bars.read([symbol], length, window) if bars is not None else reading.bars.clear()
+
+    try:
+        return reading, check_price_level(reading.bars, timeframe, (landed, stored))
+    except FileRejected as rejection:
+        return whole_rejection(rejection, symbol), ""
+
+
+def _with_instrument(
+    reading: FileReading, instruments: Instruments, *, alone: bool
+) -> tuple[FileReading, Instrument | None, str]:
+    """The reading, the instrument to add to the universe, and what was assumed about it, in words.
+
+    The instrument is None if it is there or not needed. One of several in a file whose market is unknown is rejected,
+    so that the others are imported.
+
+    Raises:
+        InvalidRequest: if the market of the only one is unknown.
+    """
+    if not reading.accepted or reading.evidence is None or reading.timeframe is None:
+        return reading, None, ""
+    if instruments.get(reading.evidence.symbol) is not None:
+        return reading, None, ""
+    try:
+        return reading, *guessed_instrument(reading.evidence, reading.bars, reading.timeframe, SOURCE)
+    except InvalidRequest as error:
+        if alone:
+            raise
+        detail = f"{error.message} {error.received}; {error.remedy}"
+        return whole_rejection(FileRejected(Reason.UNSUPPORTED, detail, rows=reading.rows), reading.symbol), None, ""
 
 
 _STATUS = {

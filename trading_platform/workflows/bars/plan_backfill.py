@@ -23,12 +23,21 @@ from trading_platform.workflows.derived import build_features, compute_indicator
 
 @dataclass(frozen=True)
 class AvailableHistory:
-    """The available history of an instrument's bars of one timeframe: disjoint windows, in order."""
+    """The available history of an instrument's bars of one timeframe.
+
+    Attributes:
+        instrument: the instrument.
+        timeframe: length of the bars.
+        windows: disjoint windows, in order.
+        rolled_up: whether the bars are rolled up from minutes.
+        left_out: available bars from before the first partition, which are not stored; None if there are none.
+    """
 
     instrument: Instrument
     timeframe: Timeframe
     windows: tuple[Window, ...]
     rolled_up: bool
+    left_out: Window | None = None
 
     def partitions(self, requested: Window | None) -> list[Window]:
         """The whole partitions that overlap it within ``requested`` (None: the whole history)."""
@@ -50,8 +59,14 @@ def available_history_of(
     answered = stores.coverage.answered(instrument.symbol, Timeframe.M1 if rolled_up else timeframe)
     windows = [*(window for found in answered.values() for window in found), *base]
     end = last_closed(instrument.calendar, timeframe, clock())
-    windows = [Window(window.start, min(window.end, end)) for window in windows if window.start < end]
-    return AvailableHistory(instrument, timeframe, tuple(Window.merge(windows)), rolled_up) if windows else None
+    windows = Window.merge(Window(window.start, min(window.end, end)) for window in windows if window.start < end)
+    if not windows:
+        return None
+    first = timeframe.stored_from
+    stored = tuple(Window(max(window.start, first), window.end) for window in windows if window.end > first)
+    begin = windows[0].start
+    left_out = Window(begin, min(windows[-1].end, first)) if begin < first else None
+    return AvailableHistory(instrument, timeframe, stored, rolled_up, left_out)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from trading_platform.domain.errors import InvalidRequest, StoreUnavailable
-from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.market.instruments import AssetClass, Instrument, guess_instrument
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import ImportOptions, PriceSide
@@ -75,6 +75,7 @@ class Stores:
         self.coverage = CoverageInMemory()
         self.instruments = InstrumentsInMemory(*known)
         self.told: list[tuple[str, int, int]] = []
+        self.now = NOW
 
     def run(self, *paths: Path, **said: object) -> ImportReport:
         return import_files(
@@ -84,7 +85,7 @@ class Stores:
             quarantine=self.quarantine,
             coverage=self.coverage,
             instruments=self.instruments,
-            clock=lambda: NOW,
+            clock=lambda: self.now,
             progress=lambda what, done, total: self.told.append((what, done, total)),
         )
 
@@ -184,3 +185,91 @@ def test_without_quarantine_nothing_is_landed(test_data: Path, stores: Stores) -
     assert not list(stores.folder.rglob("*.parquet"))
     stores.quarantine.broken = False
     assert stores.run(test_data / "daily/SPY_2008-2018_yahoo.csv").files[0].status is ImportStatus.IMPORTED
+
+
+DAILY = "date,open,high,low,close,volume\n2020-01-02,{0},{0},{0},{0},9\n2020-01-03,{0},{0},{0},{0},9\n"
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def close_of(stores: Stores, symbol: str, timeframe: Timeframe = Timeframe.D1) -> list[str]:
+    bars = FileSource(stores.folder).bars(guess_instrument(symbol, "file"), timeframe, ALWAYS).bars
+    return [str(close.normalize()) for close in bars["close"]]
+
+
+@pytest.mark.parametrize("again", ["the same area", "another process"])
+def test_the_last_import_counts_even_if_it_is_an_old_file(stores: Stores, tmp_path: Path, again: str) -> None:
+    original = written(tmp_path, "KO_daily.csv", DAILY.format("5"))
+    corrected = written(tmp_path, "corrected/KO_daily.csv", DAILY.format("6"))
+    stores.run(original)
+    stores.run(corrected)
+    assert close_of(stores, "KO") == ["6", "6"]
+    if again == "another process":
+        stores.landing = LandingArea(stores.folder)
+        stores.now = NOW + timedelta(minutes=1)
+    assert stores.run(original).files[0].status is ImportStatus.REPLACED
+    assert close_of(stores, "KO") == ["5", "5"]
+    assert len(stores.coverage.withdrawn) == 3
+    assert stores.run(original).files[0].status is ImportStatus.UNCHANGED
+    assert stores.run(corrected).files[0].status is ImportStatus.REPLACED
+    assert close_of(stores, "KO") == ["6", "6"]
+
+
+def test_an_old_file_that_was_not_overruled_stays_as_it_is(stores: Stores, tmp_path: Path) -> None:
+    first = written(tmp_path, "KO_daily.csv", DAILY.format("5"))
+    longer = written(tmp_path, "more/KO_daily.csv", DAILY.format("5") + "2020-01-06,7,7,7,7,9\n")
+    other = written(tmp_path, "PEP_daily.csv", DAILY.format("6"))
+    stores.run(first, longer, other)
+    assert {file.status for file in stores.run(first, longer, other).files} == {ImportStatus.UNCHANGED}
+
+
+def test_an_original_of_several_instruments_comes_back_whole(stores: Stores, tmp_path: Path) -> None:
+    rows = [f"2020-01-{day:02d},{{0}},{{0}},{{0}},{{0}},{symbol}" for symbol in ("KO", "PEP") for day in (2, 3)]
+    text = "\n".join(["date,open,high,low,close,symbol", *rows])
+    original, corrected = (written(tmp_path, f"{x}.csv", text.format(x)) for x in ("5", "6"))
+    stores.run(original)
+    stores.run(corrected)
+    assert [file.status for file in stores.run(original).files] == [ImportStatus.REPLACED] * 2
+    assert close_of(stores, "KO") == close_of(stores, "PEP") == ["5", "5"]
+
+
+MINUTES = "time,open,high,low,close\n2020-01-03T14:30:00Z,{0},{0},{0},{0}\n2020-01-03T14:31:00Z,{0},{0},{0},{0}\n"
+LEAN = "34200000,{0},{0},{0},{0},9\n34260000,{0},{0},{0},{0},9\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("BAC_daily.csv", DAILY.format("142500")),
+        ("BAC_daily.csv", DAILY.format("0.001425")),
+        ("BAC_daily.csv", DAILY.format("142500").replace("2020-01", "2020-08")),
+        ("BAC_1m.csv", MINUTES.format(142500)),
+    ],
+)
+def test_a_factor_of_thousands_is_no_market_move(stores: Stores, tmp_path: Path, name: str, text: str) -> None:
+    stores.run(written(tmp_path, "right/BAC_daily.csv", DAILY.format("14.25")))
+    path = written(tmp_path, name, text)
+    (file,) = stores.run(path).files
+    assert file.status is ImportStatus.REJECTED
+    assert "no market move" in str(file.detail)
+    assert stores.run(path, any_price_level=True).every_file_usable
+
+
+def test_an_adjusted_file_is_imported_and_the_factor_said(stores: Stores, tmp_path: Path) -> None:
+    stores.run(written(tmp_path, "raw/AAPL_daily.csv", DAILY.format("300")))
+    (file,) = stores.run(written(tmp_path, "adjusted/AAPL_daily.csv", DAILY.format("10.7"))).files
+    assert file.status is ImportStatus.IMPORTED
+    assert "factor of about 28" in file.assumption
+
+
+def test_a_registered_instrument_decides_how_a_lean_file_is_scaled(tmp_path: Path) -> None:
+    known = Instrument("BAC", AssetClass.EQUITY, "XNYS", "file")
+    stores = Stores(tmp_path / "imports", known)
+    name = "crypto/binance/minute/bac/20200103_bac_minute_trade.csv"
+    stores.run(written(tmp_path, name, LEAN.format(142500)))
+    assert close_of(stores, "BAC", Timeframe.M1) == ["14.25", "14.25"]
