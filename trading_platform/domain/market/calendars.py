@@ -174,6 +174,27 @@ def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Se
     return times.filter(times.is_between(window.start, window.end, closed="left"))
 
 
+def in_session(calendar: str, timeframe: Timeframe, times: pl.Series) -> pl.Series:
+    """Whether the market can have a bar of that timeframe at each of some times, as in :func:`expected_times`.
+
+    Args:
+        calendar: the calendar.
+        timeframe: length of the bars.
+        times: opens of bars on the grid of the timeframe, UTC, in any order, without nulls.
+    """
+    if calendar == ALWAYS_OPEN or times.is_empty():
+        return pl.repeat(value=True, n=times.len(), dtype=pl.Boolean, eager=True)
+    margin = timedelta(days=2)
+    first, last = times.min(), times.max()
+    spans = open_spans(calendar, Window(first - margin, last + margin))  # type: ignore[operator,arg-type]
+    if timeframe is Timeframe.D1:
+        return times.is_in(spans["session"].implode())
+    begins = spans.select(begin=pl.col("open").dt.truncate(timeframe.value), close="close").sort("begin")
+    asked = pl.DataFrame({"time": times}).with_row_index().sort("time")
+    joined = asked.join_asof(begins, left_on="time", right_on="begin").sort("index")
+    return joined.select(inside=(pl.col("time") < pl.col("close")).fill_null(value=False))["inside"]
+
+
 def availability(calendar: str, timeframe: Timeframe, times: pl.DataFrame) -> pl.Series:
     """When each bar is first available: at its close.
 

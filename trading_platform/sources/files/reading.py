@@ -59,6 +59,7 @@ class FileReading:
         rejected: frame of ``REJECTED_SCHEMA``.
         span: the interval the content covers; None if it has no bar.
         assumption: the assumptions made about it, in words.
+        zone: the zone in which its times without a zone were read; None if it has none of those.
         sha256: hash of the bytes, decompressed: equal for equal content in any packing; None
             if the content was rejected as a whole.
     """
@@ -72,6 +73,7 @@ class FileReading:
     rejected: pl.DataFrame
     span: Window | None
     assumption: str
+    zone: str | None = None
     sha256: str | None = None
 
     @property
@@ -175,6 +177,7 @@ def _read(
         rejected=with_records(rejected, table),
         span=_span(task, bars, zone_of),
         assumption=_assumption(task, settled),
+        zone=settled.zone,
     )
 
 

@@ -17,6 +17,7 @@ import polars as pl
 
 from trading_platform.domain.market.calendars import timezone_of
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.quality.closed_time import HoursFit, judge_hours
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.files.contents import FileContent, open_contents
 from trading_platform.sources.files.landing import Kept
@@ -30,6 +31,9 @@ class Landing(Protocol):
 
     def has(self, *, sha256: str, symbol: str, timeframe: Timeframe, options: str) -> bool:
         """Whether the bars of a content, read with these options, are stored."""
+
+    def span_of(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> Window | None:
+        """The interval that a stored content covers; None if it is not stored."""
 
     def keep(
         self,
@@ -103,6 +107,10 @@ class ImportedFile:
         registered: whether the symbol was not in the universe and was added.
         compared: number of bars that were stored already and were compared with these.
         different: how many of them differ.
+        out_of_session: number of bars outside the sessions of the instrument's calendar.
+        hours: what the hours of the bars look like, and which reading of the times fits; empty if all bars lie in the
+            sessions.
+        hours_fit: whether no other reading of the times fits the sessions distinctly better.
     """
 
     origin: str
@@ -122,6 +130,9 @@ class ImportedFile:
     registered: bool = False
     compared: int = 0
     different: int = 0
+    out_of_session: int = 0
+    hours: str = ""
+    hours_fit: bool = True
 
 
 @dataclass(frozen=True)
@@ -202,9 +213,11 @@ def _import_one(
     *,
     clock: Clock,
 ) -> ImportedFile:
+    def calendar_of(symbol: str) -> str:
+        return (instruments.get(symbol) or guess_instrument(symbol, SOURCE)).calendar
+
     def zone_of(symbol: str) -> str:
-        instrument = instruments.get(symbol) or guess_instrument(symbol, SOURCE)
-        return timezone_of(instrument.calendar).key
+        return timezone_of(calendar_of(symbol)).key
 
     reading = read_content(content, options, now=clock(), zone_of=zone_of)
     timeframe = reading.timeframe.value if reading.timeframe else None
@@ -212,7 +225,10 @@ def _import_one(
     quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
     registered = bool(reading.accepted) and _register(reading.symbol, instruments)
     status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
-    return _report(content, reading, status, registered=registered)
+    hours = None
+    if reading.symbol is not None and reading.timeframe is not None:
+        hours = judge_hours(reading.bars, calendar_of(reading.symbol), reading.timeframe, zone=reading.zone)
+    return _report(content, reading, status, hours, registered=registered)
 
 
 def _register(symbol: str | None, instruments: Instruments) -> bool:
@@ -238,7 +254,8 @@ def _land(
     if landing.has(sha256=sha256, symbol=symbol, timeframe=timeframe, options=fingerprint):
         return ImportStatus.UNCHANGED
     # Before the bars are stored: if killed in between, the old bars are merely requested once more.
-    coverage.withdraw(symbol, timeframe, SOURCE, [reading.span])
+    former = landing.span_of(sha256=sha256, symbol=symbol, timeframe=timeframe)
+    coverage.withdraw(symbol, timeframe, SOURCE, Window.merge([reading.span, *([former] if former else [])]))
     kept = landing.keep(
         reading.bars,
         sha256=sha256,
@@ -251,7 +268,9 @@ def _land(
     return _STATUS[kept]
 
 
-def _report(content: FileContent, reading: FileReading, status: ImportStatus, *, registered: bool) -> ImportedFile:
+def _report(
+    content: FileContent, reading: FileReading, status: ImportStatus, hours: HoursFit | None, *, registered: bool
+) -> ImportedFile:
     end = reading.bars["time"].max()
     duration = reading.timeframe.duration if reading.timeframe else None
     return ImportedFile(
@@ -270,6 +289,9 @@ def _report(content: FileContent, reading: FileReading, status: ImportStatus, *,
         reasons=_reasons(reading.rejected),
         detail=reading.rejected["detail"].first() if reading.rejected.height else None,  # type: ignore[arg-type]
         registered=registered,
+        out_of_session=hours.outside if hours else 0,
+        hours=hours.as_text() if hours else "",
+        hours_fit=hours.fits if hours else True,
     )
 
 

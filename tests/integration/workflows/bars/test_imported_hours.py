@@ -16,10 +16,13 @@ from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.source import FileSource
+from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
 from trading_platform.workflows.bars.import_files import ImportedFile, import_files
 from trading_platform.workflows.gaps.gap_report import gap_report
+from trading_platform.workflows.quality.check_results import CheckResult, Examination, judge
+from trading_platform.workflows.quality.verify_bars import BAR_CHECKS
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
@@ -145,3 +148,106 @@ def test_the_users_file_of_tokyo_has_no_lunch(desk: Desk, test_data: Path) -> No
     (count,) = desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))
     assert (count.stored, count.empty, count.out_of_session) == (len(lines), 0, 0)
     assert desk.classes(instrument, Timeframe.M1) == {}
+
+
+# Minutes outside the session
+
+
+def check(desk: Desk, name: str, timeframe: Timeframe) -> CheckResult:
+    (rule,) = (each for each in BAR_CHECKS if each.name == name)
+    examination = Examination(
+        f"ohlcv_{timeframe.value}", timeframe, desk.stores, {"file": desk.source}, lambda: NOW, [Scope()]
+    )
+    return judge(rule, examination)
+
+
+def naive(times: Iterable[datetime]) -> list[str]:
+    return [f"{at:%Y-%m-%d %H:%M:%S},100,103,99,101,10" for at in times]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "zone", "days", "spans"),
+    [
+        ("XNYS", NEW_YORK, [date(2026, 11, 23), date(2026, 11, 24)], [("09:30", "16:00")]),
+        ("XTKS", TOKYO, [date(2026, 11, 17), date(2026, 11, 18)], [("09:00", "11:30"), ("12:30", "15:30")]),
+        ("XETR", ZoneInfo("Europe/Berlin"), [date(2026, 7, 6), date(2026, 7, 7)], [("09:00", "17:30")]),
+    ],
+)
+def test_a_wrong_zone_is_said_at_import_and_found_by_a_check(
+    desk: Desk, calendar: str, zone: ZoneInfo, days: list[date], spans: list[tuple[str, str]]
+) -> None:
+    instrument = desk.add("IBM", calendar)
+    times = [at for day in days for at in minutes(zone, day, *spans)]
+    file = desk.take(instrument, reversed(naive(times)))
+    assert not file.hours_fit
+    assert f"--timezone {zone.key}" in file.hours
+    whole = month(f"{days[0]:%Y-%m}-01")
+    (count,) = desk.backfill(instrument, Timeframe.M1, whole)
+    assert count.out_of_session == file.out_of_session
+    result = check(desk, "in_session", Timeframe.M1)
+    assert (result.status.value, result.counts["doubtful hours"]) == ("failed", file.out_of_session)
+    assert zone.key in str(result.sample)
+
+    corrected = desk.take(instrument, reversed(naive(times)), timezone=zone.key)
+    assert (corrected.status.value, corrected.hours, corrected.out_of_session) == ("replaced", "", 0)
+    (count,) = desk.backfill(instrument, Timeframe.M1, whole)
+    assert (count.stored, count.out_of_session, count.empty) == (len(times), 0, 0), "no bar of the former reading"
+    assert check(desk, "in_session", Timeframe.M1).status.value == "passed"
+
+
+def test_repeated_prices_of_a_weekend_are_in_no_bar_indicator_or_return(desk: Desk) -> None:
+    """Minutes of Friday to Monday, the weekend filled at the last price, as some vendors do."""
+    instrument = desk.add("EURUSD", "FX", AssetClass.FX)
+    friday = minutes(ZoneInfo("UTC"), date(2026, 11, 13), ("00:00", "22:00"))
+    monday = minutes(ZoneInfo("UTC"), date(2026, 11, 16), ("00:00", "23:59"))
+    filled = []
+    at = friday[-1] + MINUTE
+    while at < monday[0]:
+        filled.append(f"{at:%Y-%m-%dT%H:%M:%SZ},101,101,101,101,0")
+        at += MINUTE
+    desk.take(instrument, [*rows(friday), *filled, *rows(monday)])
+    (count,) = desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))
+    assert count.out_of_session == 0
+    rejected = desk.stores.quarantine.read("EURUSD", Timeframe.M1)
+    assert rejected["reason"].to_list() == ["market_closed"]
+    assert rejected["row_count"].to_list() == [2 * 24 * 60]
+    desk.backfill(instrument, Timeframe.H1, month("2026-11-01"))
+    hours = desk.stores.bars.read(["EURUSD"], Timeframe.H1, month("2026-11-01"))["time"]
+    assert not any(at.weekday() == 5 for at in hours)
+    assert check(desk, "in_session", Timeframe.M1).status.value == "passed"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "calendar", "kind", "days", "closed"),
+    [
+        ("SPY", "XNYS", AssetClass.ETF, ["2026-11-25", "2026-11-26", "2026-11-27"], "2026-11-26"),
+        ("SAP", "XETR", AssetClass.EQUITY, ["2026-04-02", "2026-04-03", "2026-04-07"], "2026-04-03"),
+        ("EURUSD", "FX", AssetClass.FX, ["2026-11-13", "2026-11-14", "2026-11-16"], "2026-11-14"),
+        ("GBPUSD", "FX", AssetClass.FX, ["2025-12-24", "2025-12-25", "2025-12-26"], "2025-12-25"),
+    ],
+)
+def test_a_filled_holiday_is_no_daily_bar(
+    desk: Desk, symbol: str, calendar: str, kind: AssetClass, days: list[str], closed: str
+) -> None:
+    instrument = desk.add(symbol, calendar, kind)
+    lines = [f"{day},100,100,100,100,0" if day == closed else f"{day},99,101,98,100,500" for day in days]
+    desk.take(instrument, lines)
+    year = int(days[0][:4])
+    desk.backfill(
+        instrument, Timeframe.D1, Window(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
+    )
+    stored = desk.stores.bars.read([symbol], Timeframe.D1, Window(datetime(2025, 1, 1, tzinfo=UTC), NOW))["time"]
+    assert [f"{at:%Y-%m-%d}" for at in stored] == [day for day in days if day != closed]
+    assert desk.stores.quarantine.read(symbol, Timeframe.D1)["reason"].to_list() == ["market_closed"]
+
+
+def test_repeated_prices_that_are_stored_are_found(desk: Desk) -> None:
+    """Bars from before the rule, or of a calendar that was corrected since."""
+    instrument = desk.add("SPY", "24/7")
+    desk.take(
+        instrument, ["2026-11-25,99,101,98,100,500", "2026-11-26,100,100,100,100,0", "2026-11-27,99,101,98,100,5"]
+    )
+    desk.backfill(instrument, Timeframe.D1, Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)))
+    desk.add("SPY", "XNYS")
+    result = check(desk, "in_session", Timeframe.D1)
+    assert (result.status.value, result.counts["repeated prices"]) == ("failed", 1)
