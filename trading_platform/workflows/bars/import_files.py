@@ -18,6 +18,7 @@ import polars as pl
 from trading_platform.domain.market.calendars import timezone_of
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
 from trading_platform.domain.quality.closed_time import HoursFit, judge_hours
+from trading_platform.domain.quality.unreadable_times import place_unreadable
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.files.contents import FileContent, open_contents
 from trading_platform.sources.files.landing import Kept
@@ -222,6 +223,8 @@ def _import_one(
     reading = read_content(content, options, now=clock(), zone_of=zone_of)
     timeframe = reading.timeframe.value if reading.timeframe else None
     rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
+    if reading.neighbours is not None and reading.symbol is not None and reading.timeframe is not None:
+        rejected = place_unreadable(rejected, reading.neighbours, calendar_of(reading.symbol), reading.timeframe)
     quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
     registered = bool(reading.accepted) and _register(reading.symbol, instruments)
     status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED

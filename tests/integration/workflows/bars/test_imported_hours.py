@@ -42,11 +42,27 @@ class Desk:
         self.stores.instruments.add(instrument)
         return instrument
 
-    def take(self, instrument: Instrument, rows: Iterable[str], timezone: str | None = None) -> ImportedFile:
+    def take(
+        self,
+        instrument: Instrument,
+        rows: Iterable[str],
+        timezone: str | None = None,
+        timeframe: Timeframe | None = None,
+    ) -> ImportedFile:
         """Imports a file of the given rows."""
         path = self.folder / f"{instrument.symbol}.csv"
         path.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]) + "\n")
-        options = ImportOptions(symbol=instrument.symbol, timezone=timezone)
+        return self.take_file(instrument, path, timezone, timeframe)
+
+    def take_file(
+        self,
+        instrument: Instrument,
+        path: Path,
+        timezone: str | None = None,
+        timeframe: Timeframe | None = None,
+    ) -> ImportedFile:
+        """Imports a file."""
+        options = ImportOptions(symbol=instrument.symbol, timezone=timezone, timeframe=timeframe)
         stores = self.stores
         landing = LandingArea(self.folder / "imports")
         report = import_files(
@@ -91,7 +107,7 @@ def minutes(zone: ZoneInfo, day: date, *spans: tuple[str, str]) -> list[datetime
     found = []
     for opens, closes in spans:
         at = datetime.combine(day, time.fromisoformat(opens), zone)
-        while at.strftime("%H:%M") < closes:
+        while at.date() == day and at.strftime("%H:%M") < closes:
             found.append(at)
             at += MINUTE
     return found
@@ -251,3 +267,109 @@ def test_repeated_prices_that_are_stored_are_found(desk: Desk) -> None:
     desk.add("SPY", "XNYS")
     result = check(desk, "in_session", Timeframe.D1)
     assert (result.status.value, result.counts["repeated prices"]) == ("failed", 1)
+
+
+# Doubtful silence inside a recording
+
+
+UTC_ZONE = ZoneInfo("UTC")
+YEARS = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+
+
+def days_of(desk: Desk, symbol: str) -> list[str]:
+    return [f"{at:%Y-%m-%d}" for at in desk.stores.bars.read([symbol], Timeframe.D1, YEARS)["time"]]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "kind", "zone", "days", "whole", "part"),
+    [
+        ("24/7", AssetClass.CRYPTO, UTC_ZONE, 4, [("00:00", "24:00")], [("00:00", "16:48")]),
+        ("24/7", AssetClass.CRYPTO, UTC_ZONE, 4, [("00:00", "24:00")], [("00:00", "10:00"), ("10:12", "24:00")]),
+        ("XNYS", AssetClass.EQUITY, NEW_YORK, 4, [("09:30", "16:00")], [("09:30", "12:00"), ("14:00", "16:00")]),
+        ("XTKS", AssetClass.EQUITY, TOKYO, 4, [("09:00", "11:30"), ("12:30", "15:30")], [("12:30", "15:30")]),
+    ],
+)
+def test_minutes_that_a_recording_lacks_are_missing_and_their_day_has_no_bar(
+    desk: Desk,
+    calendar: str,
+    kind: AssetClass,
+    zone: ZoneInfo,
+    days: int,
+    whole: list[tuple[str, str]],
+    part: list[tuple[str, str]],
+) -> None:
+    instrument = desk.add("S", calendar, kind)
+    first = date(2026, 11, 16)
+    given = [
+        at
+        for n in range(days)
+        for at in minutes(zone, first + n * DAY, *(part if n == 1 else whole))
+    ]  # fmt: skip
+    expected = len(minutes(zone, first, *whole)) - len(minutes(zone, first, *part))
+    desk.take(instrument, rows(given))
+    (count,) = desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))
+    assert (count.missing, count.empty) == (expected, 0)
+    assert desk.classes(instrument, Timeframe.M1)["missing"] == expected
+    (daily,) = desk.backfill(instrument, Timeframe.D1, Window(YEARS.end - 365 * DAY, YEARS.end))
+    assert days_of(desk, "S") == ["2026-11-16", "2026-11-18", "2026-11-19"]
+    assert (daily.expected, daily.stored, daily.missing) == (4, 3, 1)
+    assert [f"{at:%Y-%m-%d}" for at in daily.missing_sample] == ["2026-11-17"]
+    assert check(desk, "completeness", Timeframe.M1).status.value == "failed"
+    assert desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))[0].missing == expected, "asked again, the same"
+
+
+def test_the_real_day_of_bitcoin_that_stops_before_five(desk: Desk, test_data: Path) -> None:
+    """2018-04-04 of the real file has no minute after 16:47 UTC, and the day after is there."""
+    path = test_data / "minute/BTCUSD_coinbase_1m_trade.csv.gz"
+    instrument = desk.add("BTCUSD", "24/7", AssetClass.CRYPTO)
+    desk.take_file(instrument, path)
+    (count,) = desk.backfill(instrument, Timeframe.M1, month("2018-04-01"))
+    assert count.missing > 7 * 60
+    desk.backfill(instrument, Timeframe.D1, Window(datetime(2018, 1, 1, tzinfo=UTC), datetime(2019, 1, 1, tzinfo=UTC)))
+    year = Window(datetime(2018, 1, 1, tzinfo=UTC), datetime(2019, 1, 1, tzinfo=UTC))
+    stored = desk.stores.bars.read(["BTCUSD"], Timeframe.D1, year)["time"]
+    assert datetime(2018, 4, 4, tzinfo=UTC) not in stored.to_list()
+
+
+def test_gold_rests_an_hour_each_day_and_lacks_a_whole_one(desk: Desk) -> None:
+    """Minutes on the calendar of currencies, from 18:00 to 17:00 in New York, without Wednesday."""
+    instrument = desk.add("XAUUSD", "FX", AssetClass.FX)
+    start = datetime(2026, 11, 8, 18, tzinfo=NEW_YORK).astimezone(UTC)
+    week = [start + n * MINUTE for n in range((4 * 24 + 23) * 60)]
+    rests = [at for at in week if at.astimezone(NEW_YORK).hour == 17]
+    lacks = [at for at in week if at.date() == date(2026, 11, 11)]
+    given = [at for at in week if at not in set(rests) | set(lacks)]
+    desk.take(instrument, rows(given))
+    (count,) = desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))
+    assert count.missing == 24 * 60
+    assert count.empty == 3 * 60, "the hour of rest of the other days"
+    desk.backfill(instrument, Timeframe.D1, Window(YEARS.end - 365 * DAY, YEARS.end))
+    assert days_of(desk, "XAUUSD") == ["2026-11-09", "2026-11-10", "2026-11-12", "2026-11-13"]
+
+
+@pytest.mark.parametrize("sundays", [True, False])
+def test_weekdays_that_a_daily_file_of_gold_lacks_are_missing(desk: Desk, *, sundays: bool) -> None:
+    """Three years of days, 73 weekdays left out; a vendor that has no Sundays lacks none of them."""
+    instrument = desk.add("XAUUSD", "FX", AssetClass.FX)
+    days = [datetime(2022, 1, 3, tzinfo=UTC) + n * DAY for n in range(3 * 364)]
+    weekdays = [day for day in days if day.weekday() < 5 and f"{day:%m-%d}" not in ("12-25", "01-01")]
+    lacking = set(weekdays[7::10][:73])
+    given = [day for day in days if day in set(weekdays) - lacking or (sundays and day.weekday() == 6)]
+    desk.take(instrument, [f"{day:%Y-%m-%d},100,103,99,101,10" for day in given])
+    counts = [
+        count
+        for year in (2022, 2023, 2024)
+        for count in desk.backfill(
+            instrument, Timeframe.D1, Window(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
+        )
+    ]
+    assert sum(count.missing for count in counts) == 73
+
+
+def test_a_thin_coin_s_quiet_minutes_are_no_trades(desk: Desk) -> None:
+    instrument = desk.add("THINUSD", "24/7", AssetClass.CRYPTO)
+    start = datetime(2026, 11, 10, tzinfo=UTC)
+    times = [start + n * 7 * MINUTE + (n % 5) * MINUTE for n in range(600)]
+    desk.take(instrument, rows(times), timeframe=Timeframe.M1)
+    (count,) = desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))
+    assert (count.missing, count.stored) == (0, 600)
