@@ -8,7 +8,6 @@ requested again (:mod:`trading_platform.workflows.gaps.repair_gaps`).
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
 
 import polars as pl
 
@@ -102,9 +101,10 @@ def usual_inactivity(traded: pl.Series, slots: pl.Series, share: float = USUAL_S
     if places.len() < 2:  # noqa: PLR2004 - a step has two ends
         return 0
     inactivities = places.cast(pl.Int64).diff().drop_nulls() - 1
-    # Of so few steps that one of them is the rest, a single one is not usual: it may be the gap that is judged.
-    rounded: Literal["lower", "higher"] = "lower" if inactivities.len() * (1 - share) < 1 else "higher"
-    return int(inactivities.quantile(share, rounded) or 0)
+    if inactivities.len() * (1 - share) < 1:
+        # So few steps that one of them is the rest: it may be the gap that is judged, so it is no habit.
+        return int(inactivities.sort(descending=True).slice(1, 1).max() or 0)  # type: ignore[arg-type]
+    return int(inactivities.quantile(share, "higher") or 0)
 
 
 def suspect_silences(

@@ -373,3 +373,39 @@ def test_a_thin_coin_s_quiet_minutes_are_no_trades(desk: Desk) -> None:
     desk.take(instrument, rows(times), timeframe=Timeframe.M1)
     (count,) = desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))
     assert (count.missing, count.stored) == (0, 600)
+
+
+# Rows whose time cannot be read
+
+
+@pytest.mark.parametrize(
+    ("symbol", "calendar", "kind", "days", "unread", "placed"),
+    [
+        ("SPY", "XNYS", AssetClass.ETF, ["2026-11-09", "2026-11-10", "11.9.?", "2026-11-12"], 1, ["2026-11-11"]),
+        ("SPY", "XNYS", AssetClass.ETF, ["2026-11-25", "2026-11-31", "2026-11-30"], 1, ["2026-11-27"]),
+        ("SPY", "XNYS", AssetClass.ETF, ["2026-11-12", "n/a", "?", "2026-11-09"], 2, ["2026-11-10", "2026-11-11"]),
+        ("BTCUSD", "24/7", AssetClass.CRYPTO, ["2026-11-07", "2026-11-32", "2026-11-09"], 1, ["2026-11-08"]),
+        ("SPY", "XNYS", AssetClass.ETF, ["2026-11-09", "?", "2026-11-12"], 1, []),  # two sessions for one row
+    ],
+)
+def test_a_session_with_an_unreadable_row_is_rejected_and_not_empty(
+    desk: Desk, symbol: str, calendar: str, kind: AssetClass, days: list[str], unread: int, placed: list[str]
+) -> None:
+    instrument = desk.add(symbol, calendar, kind)
+    desk.take(instrument, [f"{day},99,101,98,100,500" for day in days], timeframe=Timeframe.D1)
+    (count,) = desk.backfill(instrument, Timeframe.D1, Window(YEARS.end - 365 * DAY, YEARS.end))
+    expected = 2 if not placed else len(placed)
+    assert (count.stored, count.rejected, count.empty) == (len(days) - unread, len(placed), 0)
+    assert count.missing == expected - len(placed)
+    found = desk.stores.quarantine.read(symbol, Timeframe.D1)
+    assert sorted(f"{at:%Y-%m-%d}" for at in found["time"].drop_nulls()) == placed
+    assert found["reason"].to_list() == ["unreadable_time"] * unread
+
+
+def test_a_minute_with_an_unreadable_time_is_rejected(desk: Desk) -> None:
+    instrument = desk.add("IBM", "XNYS")
+    lines = rows(minutes(NEW_YORK, date(2026, 11, 23), ("09:30", "16:00")))
+    lines[60] = "2026-11-23T15:99:00Z,100,103,99,101,10"
+    desk.take(instrument, lines)
+    (count,) = desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))
+    assert (count.stored, count.rejected, count.empty, count.missing) == (389, 1, 0, 0)
