@@ -23,5 +23,6 @@ class Reason(StrEnum):
     OHLC_INCONSISTENT = "ohlc_inconsistent"
     DUPLICATE = "duplicate"
     NOT_FINAL = "not_final"
+    MARKET_CLOSED = "market_closed"
     UNSUPPORTED = "unsupported"
     UNREADABLE_FILE = "unreadable_file"

@@ -35,7 +35,10 @@ _MINUTE = 60
 
 @dataclass(frozen=True)
 class Line:
-    """The coverage of one symbol and timeframe after a backfill; ``left_out`` names bars that are too old to store."""
+    """The coverage of one symbol and timeframe after a backfill: expected bars, and the bars beyond those.
+
+    ``left_out`` names bars that are too old to store.
+    """
 
     symbol: str
     timeframe: str
@@ -46,6 +49,7 @@ class Line:
     pending_confirmation: int
     rejected: int
     missing: int
+    out_of_session: int
     failed: str | None
     left_out: str | None = None
 
@@ -268,11 +272,12 @@ def _count(platform: PlatformContext, available: Sequence[AvailableHistory], req
                 timeframe=available_history.timeframe.value,
                 partitions=len(partitions),
                 expected=sum(count.expected for count in counts),
-                stored=sum(count.bars for count in counts),
+                stored=sum(count.stored for count in counts),
                 empty=sum(count.empty for count in counts),
                 pending_confirmation=sum(count.pending_confirmation for count in counts),
                 rejected=sum(count.rejected for count in counts),
                 missing=sum(count.missing for count in counts),
+                out_of_session=sum(count.out_of_session for count in counts),
                 failed=failures[-1].note if failures else None,
                 left_out=left_out,
             )
@@ -308,6 +313,8 @@ def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *
     columns = ["symbol", "timeframe", "partitions", "expected", "stored", "empty", "rejected", "missing"]
     if any(line.pending_confirmation for line in lines):
         columns.insert(columns.index("rejected"), "pending_confirmation")
+    if any(line.out_of_session for line in lines):
+        columns.append("out_of_session")
     rows = [[getattr(line, name) for name in columns] for line in lines]
     out.print(table("Bars", columns, rows, right=columns[2:]))
     for line in lines:

@@ -173,6 +173,9 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
         rows = list(report.reasons.items())
         out.print(table("Rejected rows by reason", ("reason", "rows"), rows, right=("rows",)))
     _print_notes(report)
+    for file in report.files:
+        if not file.hours_fit:
+            out.print(f"Warning, {file.symbol}: {file.hours}.", style="bold yellow", highlight=False, markup=False)
     added = sorted({file.symbol for file in report.files if file.registered and file.symbol})
     if added:
         out.print(
@@ -222,6 +225,8 @@ def _note(file: ImportedFile) -> str:
     note = f"{file.format}, {detail}" if file.format else detail
     if file.compared:
         note += f"; {file.compared:,} bars were already stored and were compared: {file.different:,} differ"
+    if file.hours and file.hours_fit:
+        note += f"; {file.hours}"
     return note if file.status == "imported" else f"{file.status}: {note}"
 
 

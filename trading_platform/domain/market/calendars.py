@@ -92,6 +92,20 @@ def sessions(calendar: str, window: Window) -> pl.DataFrame:
     return frame.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
 
 
+def open_spans(calendar: str, window: Window) -> pl.DataFrame:
+    """The spans in which the market is open, of the sessions whose date (as midnight UTC) lies in ``window``.
+
+    A session with a trading break, such as Tokyo's lunch, has two of them; every other session has one.
+
+    Returns:
+        Frame of :data:`SESSION_SCHEMA`, in order; several rows may have the same session.
+    """
+    if calendar in (ALWAYS_OPEN, FX_WEEK):
+        return sessions(calendar, window)
+    spans = _exchange_spans(calendar)
+    return spans.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
+
+
 def session_dates(calendar: str, window: Window) -> pl.DataFrame | None:
     """The sessions by which daily bars are rolled up, or None if a day is a UTC day."""
     if calendar in (ALWAYS_OPEN, FX_WEEK):
@@ -113,12 +127,15 @@ class OpeningHours:
         self._spans: list[tuple[datetime, datetime]] = []
 
     def is_open(self, timestamp: datetime) -> bool:
-        """Whether it is open at ``timestamp``; the opening time counts as open, the closing time does not."""
+        """Whether it is open at ``timestamp``; the opening time counts as open, the closing time does not.
+
+        A trading break counts as closed, as the night does.
+        """
         if self._calendar == ALWAYS_OPEN:
             return True
         if self._known is None or timestamp not in self._known:
             around = Window(timestamp - timedelta(days=3), timestamp + _LOOK_AHEAD)
-            self._spans = list(sessions(self._calendar, around).select("open", "close").iter_rows())
+            self._spans = list(open_spans(self._calendar, around).select("open", "close").iter_rows())
             self._known = Window(timestamp - timedelta(days=1), timestamp + _LOOK_AHEAD - timedelta(days=2))
         return any(start <= timestamp < end for start, end in self._spans)
 
@@ -126,7 +143,8 @@ class OpeningHours:
 def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Series:
     """The opens of all bars of that timeframe that the market can have in ``window``, in order.
 
-    An intraday bar is expected if its interval overlaps a session; grid and stamps are UTC.
+    An intraday bar is expected if its interval overlaps a span in which the market is open, so none is expected in a
+    trading break; grid and stamps are UTC.
     """
     if timeframe is Timeframe.D1:
         return sessions(calendar, window)["session"].alias("time")
@@ -137,7 +155,7 @@ def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Se
         return pl.datetime_range(first, window.end, timeframe.value, closed="left", time_unit="us", eager=True).alias(
             "time"
         )
-    spans = sessions(calendar, Window(window.start - margin, window.end + margin))
+    spans = open_spans(calendar, Window(window.start - margin, window.end + margin))
     times = (
         spans.select(
             time=pl.datetime_ranges(
@@ -154,6 +172,27 @@ def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Se
         .sort("time")
     )["time"]
     return times.filter(times.is_between(window.start, window.end, closed="left"))
+
+
+def in_session(calendar: str, timeframe: Timeframe, times: pl.Series) -> pl.Series:
+    """Whether the market can have a bar of that timeframe at each of some times, as in :func:`expected_times`.
+
+    Args:
+        calendar: the calendar.
+        timeframe: length of the bars.
+        times: opens of bars on the grid of the timeframe, UTC, in any order, without nulls.
+    """
+    if calendar == ALWAYS_OPEN or times.is_empty():
+        return pl.repeat(value=True, n=times.len(), dtype=pl.Boolean, eager=True)
+    margin = timedelta(days=2)
+    first, last = times.min(), times.max()
+    spans = open_spans(calendar, Window(first - margin, last + margin))  # type: ignore[operator,arg-type]
+    if timeframe is Timeframe.D1:
+        return times.is_in(spans["session"].implode())
+    begins = spans.select(begin=pl.col("open").dt.truncate(timeframe.value), close="close").sort("begin")
+    asked = pl.DataFrame({"time": times}).with_row_index().sort("time")
+    joined = asked.join_asof(begins, left_on="time", right_on="begin").sort("index")
+    return joined.select(inside=(pl.col("time") < pl.col("close")).fill_null(value=False))["inside"]
 
 
 def availability(calendar: str, timeframe: Timeframe, times: pl.DataFrame) -> pl.Series:
@@ -207,6 +246,27 @@ def _exchange_sessions(calendar: str) -> pl.DataFrame:
         },
         schema=SESSION_SCHEMA,
     )
+
+
+@lru_cache(maxsize=32)
+def _exchange_spans(calendar: str) -> pl.DataFrame:
+    """The sessions of an exchange, those with a break in two parts; half days often have none."""
+    schedule = _exchange(calendar).schedule
+    breaks = pl.DataFrame(
+        {
+            name: [timestamp.to_pydatetime() for timestamp in times]
+            for name, times in ((name, schedule[name].dropna()) for name in ("break_start", "break_end"))
+        },
+        schema={"break_start": TIME, "break_end": TIME},
+    )
+    whole = _exchange_sessions(calendar)
+    joined = whole.join_asof(breaks, left_on="open", right_on="break_start", strategy="forward")
+    parted = joined.filter(pl.col("break_start") < pl.col("close"))
+    if parted.is_empty():
+        return whole
+    before = parted.select("session", "open", close="break_start")
+    after = parted.select("session", open="break_end", close="close")
+    return pl.concat([whole.join(parted, on="session", how="anti"), before, after]).sort("open")
 
 
 @lru_cache(maxsize=32)

@@ -7,7 +7,7 @@ requested again (:mod:`trading_platform.workflows.gaps.repair_gaps`).
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -22,10 +22,17 @@ bars, but no session of an instrument that trades each day."""
 TIMES_USUAL = 3
 """An inactivity up to this multiple of the usual one needs no confirmation."""
 
-USUAL_SHARE = 0.99
-"""The usual inactivity is the one that this share of all steps from one bar to the next does not exceed."""
+USUAL_SHARE = {Timeframe.M1: 0.99, Timeframe.M5: 0.99, Timeframe.H1: 0.95, Timeframe.D1: 0.75}
+"""The usual inactivity is the one that this share of all steps from one bar to the next does not exceed. A day has few
+long bars, so that a few missing days would make a missing day usual at a higher share."""
 
-_SUNDAY = 7
+LONGEST_BREAK = timedelta(hours=3)
+"""A break that an instrument makes at the same time each day is usual up to this length, such as an hour of
+maintenance. A longer one may be a recording that left out a part of the day."""
+
+_RARE = 0.1  # share of days with a bar at a time of day below which the instrument rests then
+_FEWEST_DAYS = 3
+_SATURDAY, _SUNDAY = 6, 7
 
 HISTORY = 5_000
 """How many bars before the response define the usual inactivity."""
@@ -45,19 +52,59 @@ def customarily_inactive(calendar: str, slots: pl.Series) -> pl.Series:
     return days.filter(pl.col("holiday") | pl.col("eve"))["time"]
 
 
-def usual_inactivity(traded: pl.Series, slots: pl.Series) -> int:
-    """The length of inactivity, in slots, that 99 % of the steps from a traded bar to the next do not exceed.
+def customary_breaks(zone: str, timeframe: Timeframe, slots: pl.Series, traded: pl.Series) -> pl.Series:
+    """The slots at which the instrument rests at that time of nearly every day, or of that weekday.
+
+    A metal on the calendar of currencies rests an hour each day, and many vendors begin the week of currencies on
+    Monday. Of daily bars, weekdays are never customary, only a Saturday or Sunday.
+
+    Args:
+        zone: time zone in which the instrument keeps its hours.
+        timeframe: length of the bars.
+        slots: opens of the bars the calendar expects, in order.
+        traded: opens of bars with trades, in order.
+    """
+    if slots.is_empty():
+        return slots
+    local = "UTC" if timeframe is Timeframe.D1 else zone
+    frame = pl.DataFrame({"time": slots}).with_columns(
+        traded=pl.col("time").is_in(traded.cast(TIME).implode()),
+        weekday=pl.col("time").dt.convert_time_zone(local).dt.weekday(),
+        clock=pl.col("time").dt.convert_time_zone(local).dt.time(),
+        day=pl.col("time").dt.convert_time_zone(local).dt.date(),
+    )
+    weekly = _rests(["weekday", "clock"])
+    if timeframe is Timeframe.D1:
+        return frame.filter(weekly & (pl.col("weekday") >= _SATURDAY))["time"]
+    active = frame.with_columns(active=pl.col("traded").any().over("day"), sunday=pl.col("weekday") == _SUNDAY)
+    daily = _rests(["clock", "active", "sunday"]) & pl.col("active")
+    marked = active.with_columns(rests=daily | weekly)
+    runs = marked.with_columns(length=pl.len().over(pl.struct("rests", "sunday").rle_id()))
+    short = pl.col("length") * timeframe.duration <= LONGEST_BREAK
+    return runs.filter(pl.col("rests") & (short | pl.col("sunday")))["time"]
+
+
+def _rests(key: list[str]) -> pl.Expr:
+    return (pl.col("traded").mean().over(key) < _RARE) & (pl.len().over(key) >= _FEWEST_DAYS)
+
+
+def usual_inactivity(traded: pl.Series, slots: pl.Series, share: float = USUAL_SHARE[Timeframe.M1]) -> int:
+    """The length of inactivity, in slots, that a share of the steps from a traded bar to the next does not exceed.
 
     Args:
         traded: opens of bars with trades, in order.
         slots: opens of the bars the calendar expects over the same time, in order; time when the market is
             closed does not count.
+        share: the share of the steps, from :data:`USUAL_SHARE`.
     """
     places = slots.search_sorted(traded.filter(traded.is_in(slots.implode())))
     if places.len() < 2:  # noqa: PLR2004 - a step has two ends
         return 0
     inactivities = places.cast(pl.Int64).diff().drop_nulls() - 1
-    return int(inactivities.quantile(USUAL_SHARE, "higher") or 0)
+    if inactivities.len() * (1 - share) < 1:
+        # So few steps that one of them is the rest: it may be the gap that is judged, so it is no habit.
+        return int(inactivities.sort(descending=True).slice(1, 1).max() or 0)  # type: ignore[arg-type]
+    return int(inactivities.quantile(share, "higher") or 0)
 
 
 def suspect_silences(
@@ -74,9 +121,6 @@ def suspect_silences(
         traded: times for which the response had data: opens of traded bars, and of rejected rows.
         since: the first time at which the instrument is known to have traded.
         usual: its usual inactivity, in slots (:func:`usual_inactivity`).
-
-    Returns:
-        Windows from the first to the end of the last empty bar, in order.
 
     Returns:
         Windows from the first to the end of the last silent bar, in order.

@@ -93,7 +93,8 @@ class LandingArea:
             sha256: hash of the content.
             symbol: symbol of the bars.
             timeframe: length of the bars.
-            span: the interval the content covers.
+            span: the interval the content covers. Where it was stored with other options, the interval it covered then
+                is added, so that bars of the former reading are replaced, too.
             options: the options that shaped the bars; different options replace what was stored.
             clock: gives the time of import.
             staged: the bars are a part of a content, stored under its hash and a number, and invisible before
@@ -109,6 +110,8 @@ class LandingArea:
             before = self._read(target) if target.exists() else None
             if before is not None and before.options == options and not self._overruled(before, symbol, timeframe):
                 return Kept.UNCHANGED
+            if before is not None:
+                span = Window(min(span.start, before.span.start), max(span.end, before.span.end))
             first, last = bars.select(first=pl.col("time").min(), last=pl.col("time").max()).row(0)
             metadata = {
                 "imported_at": self._timestamp(clock).isoformat(),
@@ -171,6 +174,15 @@ class LandingArea:
         ]
         found = collect(others, symbol, timeframe, window, "")
         return found.unique("time", keep="last", maintain_order=True).drop("rank").sort("time")
+
+    def span_of(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> Window | None:
+        """The interval that a stored content covers; None if it is not stored.
+
+        Raises:
+            StoreError: if its file is damaged.
+        """
+        target = self._folder(symbol, timeframe) / f"{sha256}.parquet"
+        return self._read(target).span if target.exists() else None
 
     def publish(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> None:
         """Makes the staged parts of a content visible, in order; after an interruption the first ones are visible.

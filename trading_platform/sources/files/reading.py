@@ -71,6 +71,9 @@ class FileReading:
         rejected: frame of ``REJECTED_SCHEMA``.
         span: the interval the content covers; None if it has no bar.
         assumption: the assumptions made about it, in words.
+        neighbours: for each row with an unreadable time its ``line``, and the readable times ``before`` and ``after``
+            it in the file.
+        zone: the zone in which its times without a zone were read; None if it has none of those.
         sha256: hash of the bytes, decompressed: equal for equal content in any packing; None
             if the content was rejected as a whole.
         evidence: what the content and its name say about the instrument; None if it was rejected as a whole.
@@ -85,6 +88,8 @@ class FileReading:
     rejected: pl.DataFrame
     span: Window | None
     assumption: str
+    neighbours: pl.DataFrame | None = None
+    zone: str | None = None
     sha256: str | None = None
     evidence: Evidence | None = None
 
@@ -254,6 +259,18 @@ def _read(
         span=_span(task, bars, zone_of),
         assumption="; ".join(filter(None, (part.note, _assumption(task, settled)))),
         evidence=part.evidence(name),
+        neighbours=None if task.is_ticks else _neighbours(raw),
+        zone=settled.zone,
+    )
+
+
+def _neighbours(raw: pl.DataFrame) -> pl.DataFrame:
+    """The rows without a readable time, with the readable times before and after them in the file."""
+    known = pl.col("time")
+    return (
+        raw.select("line", "time", before=known.forward_fill(), after=known.backward_fill())
+        .filter(known.is_null())
+        .drop("time")
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -34,7 +34,7 @@ class FileSource:
     def __init__(self, imports_directory: Path) -> None:
         self._directory = imports_directory
         self._landing = LandingArea(imports_directory)
-        self._recordings: dict[tuple[Path, datetime], list[Window]] = {}
+        self._recordings: dict[LandedFile, list[Window]] = {}
 
     def longest_request(self, timeframe: Timeframe) -> timedelta:
         """Years of daily bars, a month of intraday ones: a transaction of tens of thousands of rows."""
@@ -73,14 +73,13 @@ class FileSource:
     def _covered(self, file: LandedFile, timeframe: Timeframe) -> list[Window]:
         if not timeframe.is_intraday:
             return [file.span]
-        key = (file.path, file.imported_at)
-        if key not in self._recordings:
+        if file not in self._recordings:
             try:
                 times = pl.scan_parquet(file.path).select("time").collect()["time"]
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
                 raise damaged(file.path, error) from None
-            self._recordings[key] = _recordings(times, file.span)
-        return self._recordings[key]
+            self._recordings[file] = _recordings(times, file.span)
+        return self._recordings[file]
 
 
 def _whole_days(window: Window) -> Window:

@@ -262,11 +262,13 @@ class UtcTimes:
         time: UTC, null where there is none.
         nonexistent: true for rows with a local time that was skipped by a change of clocks.
         assumption: how the file's times were interpreted, in words.
+        zone: the zone in which times without a zone were read; None for dates and for times with a zone of their own.
     """
 
     time: pl.Series
     nonexistent: pl.Series
     assumption: str
+    zone: str | None = None
 
 
 def settle(times: ReadTimes, *, daily: bool, ticks: bool, zone: Callable[[], tuple[str, str]]) -> UtcTimes:
@@ -287,7 +289,10 @@ def settle(times: ReadTimes, *, daily: bool, ticks: bool, zone: Callable[[], tup
     name, why = zone()
     if name == "UTC":
         return UtcTimes(
-            times.wall.dt.replace_time_zone("UTC").cast(TIME), none, f"times without zone taken as UTC ({why})"
+            times.wall.dt.replace_time_zone("UTC").cast(TIME),
+            none,
+            f"times without zone taken as UTC ({why})",
+            zone=name,
         )
     return _localised(times.wall, name, why, ticks=ticks)
 
@@ -309,7 +314,7 @@ def _localised(wall: pl.Series, zone: str, why: str, *, ticks: bool) -> UtcTimes
         words += (
             f"; {twice.sum()} in an hour that occurred twice: the first pass until the times step back, then the second"
         )
-    return UtcTimes(chosen.dt.convert_time_zone("UTC").cast(TIME), nonexistent, words)
+    return UtcTimes(chosen.dt.convert_time_zone("UTC").cast(TIME), nonexistent, words, zone=zone)
 
 
 def _second_pass(wall: pl.Series, twice: pl.Series, *, ticks: bool) -> pl.Series:

@@ -26,6 +26,7 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.confirm_empty_responses import suspect_windows
 from trading_platform.workflows.bars.count_coverage import count_coverage, within
 from trading_platform.workflows.bars.reconcile_sources import reconcile_versions
+from trading_platform.workflows.bars.reject_fillers import without_fillers
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.progress import Progress, silent
 
@@ -258,7 +259,8 @@ def _fetch_one(
     changes: list[bool] = []
     left = window
     try:
-        for response in _responses(stores, source, instrument, timeframe, window):
+        for received in _responses(stores, source, instrument, timeframe, window):
+            response = without_fillers(received, instrument, timeframe)
             page = _page_window(response, left) if isinstance(source, PagedSource) else left
             suspect = suspect_windows(stores, source, instrument, timeframe, response, confirms=confirms)
             changed = store_response(

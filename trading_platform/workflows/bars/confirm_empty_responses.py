@@ -12,12 +12,14 @@ from collections.abc import Sequence
 import polars as pl
 
 from trading_platform.domain.market.bars import TIME, Quality
-from trading_platform.domain.market.calendars import expected_times
+from trading_platform.domain.market.calendars import FX_WEEK, expected_times, timezone_of
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.inactivity import (
     ALWAYS_USUAL,
     HISTORY,
+    USUAL_SHARE,
     customarily_inactive,
+    customary_breaks,
     longest_inactivity,
     suspect_silences,
     usual_inactivity,
@@ -39,8 +41,8 @@ def suspect_windows(
     """The empty windows of a response that are pending confirmation.
 
     A second empty response of the same source confirms the first, and so does a request made as a confirmation, but
-    never where bars with trades are stored: an empty response does not delete them. Imported files of intraday bars
-    are accepted, because their source has its own rules for the coverage of a recording.
+    never where bars with trades are stored: an empty response does not delete them. A recorded source, such as
+    imported files, cannot confirm itself: it returns the same each time.
 
     Args:
         stores: source of the instrument's usual activity.
@@ -50,8 +52,6 @@ def suspect_windows(
         response: the response.
         confirms: windows in which this response was requested as a confirmation.
     """
-    if is_recorded(source) and timeframe.is_intraday:
-        return []
     symbol = instrument.symbol
     found: list[Window] = []
     for part in Window.merge(response.answered):
@@ -63,11 +63,13 @@ def suspect_windows(
         if history.is_empty():
             continue
         over = expected_times(instrument.calendar, timeframe, Window(history[0], part.end))
-        usual = usual_inactivity(history, over)
-        found += suspect_silences(timeframe, slots, traded, since=history[0], usual=usual)
+        rests = customary_breaks(_zone(instrument.calendar), timeframe, over, history).implode()
+        usual = usual_inactivity(history, over.filter(~over.is_in(rests)), USUAL_SHARE[timeframe])
+        awake = slots.filter(~slots.is_in(rests))
+        found += suspect_silences(timeframe, awake, traded, since=history[0], usual=usual)
     if not found:
         return []
-    answered_before = stores.coverage.answered(symbol, timeframe).get(source.name, [])
+    answered_before = [] if is_recorded(source) else stores.coverage.answered(symbol, timeframe).get(source.name, [])
     suspect = []
     for window in found:
         stored = stores.bars.read([symbol], timeframe, window)
@@ -76,6 +78,11 @@ def suspect_windows(
         else:
             suspect += window.subtract([*answered_before, *confirms])
     return suspect
+
+
+def _zone(calendar: str) -> str:
+    """The zone in which the instruments of a calendar keep their hours."""
+    return "America/New_York" if calendar == FX_WEEK else timezone_of(calendar).key
 
 
 def _active_times(

@@ -17,6 +17,7 @@ from trading_platform.domain.quality.completeness import CoverageCount, count_by
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.base import BarSource, is_recorded
 from trading_platform.stores.stores import Stores
+from trading_platform.workflows.bars.roll_up_bars import rollable
 
 BATCH_BARS = 2_000_000
 """Number of bars read at once: large enough for few round trips, small enough for a laptop's memory."""
@@ -125,8 +126,20 @@ def _count_batch(
             answered=answered.get(symbol, []),
             expired=expired.get(symbol, []),
             pending_confirmation=pending_confirmation.get(symbol, []),
-            reachable=within(source.available_history(instrument, timeframe), span) if source else [],
+            reachable=within(_reachable(source, instrument, timeframe, span), span) if source else [],
         )
+
+
+def _reachable(source: BarSource, instrument: Instrument, timeframe: Timeframe, span: Window) -> Sequence[Window]:
+    """The windows of the bars that a source offers, or that would be rolled up from whole minutes of a recording.
+
+    A longer bar that lacks some of its minutes is expected, so that it is counted as missing.
+    """
+    own = source.available_history(instrument, timeframe)
+    if own or timeframe is Timeframe.M1 or not is_recorded(source):
+        return own
+    minutes = source.available_history(instrument, Timeframe.M1)
+    return rollable(minutes, instrument.calendar, timeframe, span, span.end)
 
 
 def _whole(windows: Sequence[Window]) -> Window:

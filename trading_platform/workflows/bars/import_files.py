@@ -17,7 +17,9 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import timezone_of
-from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.quality.closed_time import HoursFit, judge_hours
+from trading_platform.domain.quality.unreadable_times import place_unreadable
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.files.contents import FileContent, open_contents
@@ -34,6 +36,9 @@ class Landing(Protocol):
 
     def has(self, *, sha256: str, symbol: str, timeframe: Timeframe, options: str) -> bool:
         """Whether the bars of a content, read with these options, are stored."""
+
+    def span_of(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> Window | None:
+        """The interval that a stored content covers; None if it is not stored."""
 
     def keep(
         self,
@@ -117,6 +122,10 @@ class ImportedFile:
         registered: whether the symbol was not in the universe and was added.
         compared: number of bars that were stored already and were compared with these.
         different: how many of them differ.
+        out_of_session: number of bars outside the sessions of the instrument's calendar.
+        hours: what the hours of the bars look like, and which reading of the times fits; empty if all bars lie in the
+            sessions.
+        hours_fit: whether no other reading of the times fits the sessions distinctly better.
     """
 
     origin: str
@@ -136,6 +145,9 @@ class ImportedFile:
     registered: bool = False
     compared: int = 0
     different: int = 0
+    out_of_session: int = 0
+    hours: str = ""
+    hours_fit: bool = True
 
 
 @dataclass(frozen=True)
@@ -222,8 +234,7 @@ def _import_content(
     """Imports a content: one result for each instrument in it."""
 
     def zone_of(symbol: str) -> str:
-        instrument = instruments.get(symbol) or guess_instrument(symbol, SOURCE)
-        return timezone_of(instrument.calendar).key
+        return timezone_of((instruments.get(symbol) or guess_instrument(symbol, SOURCE)).calendar).key
 
     done = []
     readings = read_instruments(content, options, now=clock(), zone_of=zone_of, registered=instruments.get)
@@ -231,15 +242,28 @@ def _import_content(
         recent, old = _stored_part(found)
         leveled, level = _at_price_level(recent, options, landing, bars)
         reading, instrument, words = _with_instrument(leveled, instruments, alone=len(readings) == 1)
+        known = instrument or (instruments.get(reading.symbol) if reading.symbol is not None else None)
         timeframe = reading.timeframe.value if reading.timeframe else None
-        rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
-        quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
+        quarantine.record(
+            _rejected(reading, known), source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin
+        )
         if instrument is not None:
             instruments.add(instrument)
         status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
-        report = _report(content, reading, status, registered=instrument is not None)
+        hours = None
+        if known is not None and reading.timeframe is not None:
+            hours = judge_hours(reading.bars, known.calendar, reading.timeframe, zone=reading.zone)
+        report = _report(content, reading, status, hours, registered=instrument is not None)
         done.append(replace(report, assumption="; ".join(filter(None, (report.assumption, old, level, words)))))
     return done
+
+
+def _rejected(reading: FileReading, instrument: Instrument | None) -> pl.DataFrame:
+    """The rows for the quarantine; one with an unreadable time stands where its neighbours in the file place it."""
+    rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
+    if reading.neighbours is None or instrument is None or reading.timeframe is None:
+        return rejected
+    return place_unreadable(rejected, reading.neighbours, instrument.calendar, reading.timeframe)
 
 
 def _stored_part(reading: FileReading) -> tuple[FileReading, str]:
@@ -314,7 +338,8 @@ def _land(
     if landing.has(sha256=sha256, symbol=symbol, timeframe=timeframe, options=fingerprint):
         return ImportStatus.UNCHANGED
     # Before the bars are stored: if killed in between, the old bars are merely requested once more.
-    coverage.withdraw(symbol, timeframe, SOURCE, [reading.span])
+    former = landing.span_of(sha256=sha256, symbol=symbol, timeframe=timeframe)
+    coverage.withdraw(symbol, timeframe, SOURCE, Window.merge([reading.span, *([former] if former else [])]))
     kept = landing.keep(
         reading.bars,
         sha256=sha256,
@@ -327,7 +352,9 @@ def _land(
     return _STATUS[kept]
 
 
-def _report(content: FileContent, reading: FileReading, status: ImportStatus, *, registered: bool) -> ImportedFile:
+def _report(
+    content: FileContent, reading: FileReading, status: ImportStatus, hours: HoursFit | None, *, registered: bool
+) -> ImportedFile:
     end = reading.bars["time"].max()
     duration = reading.timeframe.duration if reading.timeframe else None
     return ImportedFile(
@@ -346,6 +373,9 @@ def _report(content: FileContent, reading: FileReading, status: ImportStatus, *,
         reasons=_reasons(reading.rejected),
         detail=reading.rejected["detail"].first() if reading.rejected.height else None,  # type: ignore[arg-type]
         registered=registered,
+        out_of_session=hours.outside if hours else 0,
+        hours=hours.as_text() if hours else "",
+        hours_fit=hours.fits if hours else True,
     )
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.bars import mark_gaps, roll_up
-from trading_platform.domain.market.calendars import ALWAYS_OPEN, last_closed, session_dates, sessions
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, last_closed, open_spans, session_dates
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.market_data.coverage import ROLLED_UP, Outcome, Request
@@ -87,8 +87,8 @@ def rollable(
 ) -> list[Window]:
     """The windows of whole longer bars for which sources have answered for all minutes.
 
-    A daily bar needs only the minutes of its session, which in markets east of Greenwich may begin on the UTC day
-    before.
+    A daily bar needs only the minutes in which its session is open, without those of a trading break. In markets east
+    of Greenwich it may begin on the UTC day before.
 
     Args:
         answered: windows of the answered minutes, in order.
@@ -100,13 +100,13 @@ def rollable(
     whole = _whole_bars(answered, timeframe, partition, end)
     if timeframe.is_intraday or calendar == ALWAYS_OPEN:
         return whole
-    days = sessions(calendar, partition).filter(pl.col("session") < end)
-    by_completeness: dict[bool, list[Window]] = {True: [], False: []}
-    for session, opens, closes in days.iter_rows():
-        minutes = Window(opens, closes)
-        complete = any(minutes.start >= window.start and minutes.end <= window.end for window in answered)
-        by_completeness[complete].append(Window(session, session + timeframe.duration))
-    incomplete, complete_days = by_completeness[False], by_completeness[True]
+    complete: dict[datetime, bool] = {}
+    for session, opens, closes in open_spans(calendar, partition).filter(pl.col("session") < end).iter_rows():
+        known = any(opens >= window.start and closes <= window.end for window in answered)
+        complete[session] = known and complete.get(session, True)
+    days = {session: Window(session, session + timeframe.duration) for session in complete}
+    complete_days = [day for session, day in days.items() if complete[session]]
+    incomplete = [day for session, day in days.items() if not complete[session]]
     return Window.merge([*(part for window in whole for part in window.subtract(incomplete)), *complete_days])
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from trading_platform.domain.market.bars import TIME
-from trading_platform.domain.market.calendars import ALWAYS_OPEN, expected_times, last_closed, sessions
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, expected_times, last_closed, open_spans
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.gaps import Gap, GapState, SlotClass
 from trading_platform.domain.time import Clock, Timeframe, Window
@@ -88,7 +88,7 @@ def closed_windows(instrument: Instrument, span: Window) -> list[Window]:
     if instrument.calendar == ALWAYS_OPEN:
         return []
     around = Window(span.start - timedelta(days=1), span.end + timedelta(days=1))
-    hours = sessions(instrument.calendar, around).select("open", "close").iter_rows()
+    hours = open_spans(instrument.calendar, around).select("open", "close").iter_rows()
     return span.subtract(Window(opens, closes) for opens, closes in hours)
 
 

@@ -26,6 +26,7 @@ from trading_platform.workflows.quality.check_results import (
     schema_finding,
 )
 from trading_platform.workflows.quality.verify_completeness import check_completeness
+from trading_platform.workflows.quality.verify_hours import check_hours
 
 _AGAIN = "find out what wrote them, then replace them with `trading-platform backfill --force`"
 
@@ -181,6 +182,13 @@ BAR_CHECKS: tuple[Check, ...] = (
         "completeness",
         "Every bar the calendar expects is stored, confirmed empty, or rejected with a reason.",
         check_completeness,
+        blocking=False,
+    ),
+    Check(
+        "in_session",
+        "Bars outside the session are trades of extended hours: none repeats a price of closed time, and no other "
+        "time zone or calendar fits the hours distinctly better.",
+        check_hours,
         blocking=False,
     ),
 )

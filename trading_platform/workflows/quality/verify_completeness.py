@@ -16,12 +16,18 @@ from trading_platform.workflows.bars.count_coverage import count_coverage, withi
 from trading_platform.workflows.quality.check_results import CheckResult, Examination, Row, Severity, finding
 
 
-def accounts_of(examination: Examination) -> Iterator[CoverageCount]:
-    """The coverage count of each symbol and partition in scope.
+def accounts_of(examination: Examination) -> list[CoverageCount]:
+    """The coverage count of each symbol and partition in scope; counted once.
 
     It covers the span from the first to the last request, coverage or stored bar: time that was never requested is
     left to the backfill and is no error of the stored data.
     """
+    if "accounts" not in examination.kept:
+        examination.kept["accounts"] = list(_accounts(examination))
+    return list(examination.kept["accounts"])
+
+
+def _accounts(examination: Examination) -> Iterator[CoverageCount]:
     universe = examination.stores.instruments.all()
     for scope in examination.scopes:
         names = sorted(universe) if scope.symbols is None else [name for name in scope.symbols if name in universe]
@@ -38,7 +44,7 @@ def accounts_of(examination: Examination) -> Iterator[CoverageCount]:
 
 def check_completeness(examination: Examination) -> CheckResult:
     """The check ``completeness``: an error where bars are missing, a warning where some are empty or rejected."""
-    accounts = list(accounts_of(examination))
+    accounts = accounts_of(examination)
     expected = sum(account.expected for account in accounts)
     counts = {
         "stored": sum(account.stored for account in accounts),

@@ -15,6 +15,7 @@ from trading_platform.domain.quality.inactivity import (
     ALWAYS_USUAL,
     TIMES_USUAL,
     customarily_inactive,
+    customary_breaks,
     longest_inactivity,
     suspect_silences,
     usual_inactivity,
@@ -103,3 +104,32 @@ def test_currencies_rest_on_christmas_and_new_year(day: str, silent: bool) -> No
     assert slots.len() == 1
     assert (customarily_inactive("FX", slots).len() == 1) is silent
     assert customarily_inactive("XNYS", slots).is_empty()
+
+
+def test_a_rest_at_the_same_time_of_each_day_is_customary_and_a_long_one_is_not() -> None:
+    """A metal rests from 17:00 to 18:00 in New York; one from 9 to 17 lacks the rest of the day."""
+    week = expected_times("FX", Timeframe.M1, Window(START, START + 5 * DAY))
+    local = week.dt.convert_time_zone("America/New_York").dt.hour()
+    rests = customary_breaks("America/New_York", Timeframe.M1, week, week.filter(local != 17))
+    assert rests.to_list() == week.filter(local == 17).to_list()
+    office = week.filter(local.is_between(9, 16))
+    assert customary_breaks("America/New_York", Timeframe.M1, week, office).is_empty()
+    one_day = week.filter((local != 17) | (week >= START + DAY))
+    assert customary_breaks("America/New_York", Timeframe.M1, week, one_day).is_empty(), "once is not each day"
+
+
+def test_the_rest_keeps_its_local_time_over_the_change_of_clocks() -> None:
+    weeks = expected_times("FX", Timeframe.M1, Window(START, START + 14 * DAY))  # the clocks change on 10 March
+    local = weeks.dt.convert_time_zone("America/New_York")
+    awake = weeks.filter((local.dt.hour() != 17) | (local.dt.weekday() == 7))
+    rests = customary_breaks("America/New_York", Timeframe.M1, weeks, awake)
+    assert set(rests) == set(weeks) - set(awake)
+
+
+def test_of_daily_bars_only_weekends_are_customarily_without_one() -> None:
+    days = expected_times("FX", Timeframe.D1, Window(START, START + 70 * DAY))
+    weekday = days.dt.weekday()
+    without_sundays = days.filter(weekday <= 5)
+    assert customary_breaks("UTC", Timeframe.D1, days, without_sundays).to_list() == days.filter(weekday == 7).to_list()
+    without_fridays = days.filter(weekday != 5)
+    assert customary_breaks("UTC", Timeframe.D1, days, without_fridays).is_empty()

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_platform.domain.market.bars import BAR_SCHEMA, empty_bars, roll_up
-from trading_platform.domain.market.calendars import ALWAYS_OPEN, session_dates, sessions
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, open_spans, session_dates
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import bars_table
-from trading_platform.stores.market_data.coverage import ROLLED_UP
+from trading_platform.stores.market_data.coverage import ROLLED_UP, multirange
 from trading_platform.stores.postgres.database import execute, read_frame
 from trading_platform.stores.postgres.sql import query
 
@@ -35,15 +35,15 @@ class Candidate:
         timeframe: its length.
         calendar: of the instrument; None for one outside the universe.
         bar: its interval; for a daily bar, the UTC day of its timestamp.
-        minutes: interval of its 1m bars; for a daily bar of a market with sessions, the session, which may begin on
-            the day before.
+        minutes: intervals of the 1m bars that it needs, in order; for a daily bar of a market with sessions, the spans
+            in which its session is open, which may begin on the day before.
     """
 
     symbol: str
     timeframe: Timeframe
     calendar: str | None
     bar: Window
-    minutes: Window
+    minutes: tuple[Window, ...]
 
 
 def candidates(
@@ -69,21 +69,24 @@ def candidates(
 
 def _intervals(
     calendar: str | None, timeframe: Timeframe, window: Window, until: datetime
-) -> Iterable[tuple[Window, Window]]:
-    """The interval of each longer bar and that of its minutes."""
+) -> Iterable[tuple[Window, tuple[Window, ...]]]:
+    """The interval of each longer bar and those of its minutes."""
     if timeframe is Timeframe.D1 and calendar is None:
         return
     if timeframe is Timeframe.D1 and calendar != ALWAYS_OPEN:
         around = Window(window.start - _DAY, window.end + _DAY)
-        for session, opens, closes in sessions(str(calendar), around).iter_rows():
-            if closes <= until and window.intersect(Window(opens, closes)):
-                yield Window(session, session + _DAY), Window(opens, closes)
+        days: dict[datetime, list[Window]] = {}
+        for session, opens, closes in open_spans(str(calendar), around).iter_rows():
+            days.setdefault(session, []).append(Window(opens, closes))
+        for session, spans in days.items():
+            if spans[-1].end <= until and window.intersect(Window(spans[0].start, spans[-1].end)):
+                yield Window(session, session + _DAY), tuple(spans)
         return
     length = timeframe.duration.total_seconds()
     start = datetime.fromtimestamp(window.start.timestamp() // length * length, UTC)
     while start < window.end and start + timeframe.duration <= until:
         bar = Window(start, start + timeframe.duration)
-        yield bar, bar
+        yield bar, (bar,)
         start = bar.end
 
 
@@ -123,8 +126,7 @@ def _complete(connection: Connection, possible: Sequence[Candidate]) -> list[Can
         "timeframes": [each.timeframe.value for each in possible],
         "opens": [each.bar.start for each in possible],
         "ends": [each.bar.end for each in possible],
-        "minutes_from": [each.minutes.start for each in possible],
-        "minutes_until": [each.minutes.end for each in possible],
+        "minutes": [multirange(each.minutes) for each in possible],
         "rolled_up": ROLLED_UP,
     }
     return [possible[number - 1] for (number,) in execute(connection, query("market_data/stream/complete"), parameters)]
@@ -134,8 +136,8 @@ def _minutes(connection: Connection, complete: Sequence[Candidate]) -> pl.DataFr
     """The 1m bars in a span that includes those of the given longer bars."""
     parameters = {
         "symbols": sorted({each.symbol for each in complete}),
-        "start": min(each.minutes.start for each in complete),
-        "end": max(each.minutes.end for each in complete),
+        "start": min(each.minutes[0].start for each in complete),
+        "end": max(each.minutes[-1].end for each in complete),
     }
     return read_frame(
         connection, query("market_data/bars/read").replace("{table}", bars_table(Timeframe.M1)), parameters, BAR_SCHEMA
