@@ -37,6 +37,7 @@ class Orders:
         *,
         broker: str,
         price: Amount | None = None,
+        stop_price: Amount | None = None,
         strategy_id: str | None = None,
         order_id: UUID | None = None,
     ) -> Order:
@@ -49,6 +50,7 @@ class Orders:
             quantity: ordered quantity, at most eight decimals.
             broker: ``ibkr`` or ``kraken``.
             price: limit price; none for a market order.
+            stop_price: price at which a stop-limit order becomes active; none for other orders.
             strategy_id: the strategy that places it; None for a person.
             order_id: an id chosen by the caller: placing the same order again with it changes nothing.
 
@@ -62,6 +64,7 @@ class Orders:
             quantity=quantity,
             broker=broker,
             price=price,
+            stop_price=stop_price,
             strategy_id=strategy_id,
             order_id=order_id,
         )

@@ -44,7 +44,7 @@ _State = TypeVar("_State", bound=_Part)
 
 
 class OrderState(_Part):
-    """The order after the change: the columns of ``trading.orders``."""
+    """The order after the change: the columns of ``trading.orders``; messages from before stop prices have none."""
 
     id: UUID
     symbol: str
@@ -52,6 +52,7 @@ class OrderState(_Part):
     order_type: OrderType
     quantity: Amount
     price: Amount | None
+    stop_price: Amount | None = None
     status: OrderStatus
     broker: Broker
     broker_order_id: str | None

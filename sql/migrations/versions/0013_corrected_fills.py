@@ -1,4 +1,4 @@
-"""Corrected and cancelled executions; the DDL is in the file beside."""
+"""Corrected and cancelled executions, stop prices of orders; the DDL is in the file beside."""
 
 from trading_platform.stores.postgres.migrations import run_sql_beside
 

@@ -1,4 +1,4 @@
--- Corrected and cancelled executions: docs/decisions/0038-corrections-replace-fills.md.
+-- Corrected and cancelled executions: docs/decisions/0038-corrections-replace-fills.md. Stop prices of orders.
 -- trading.trades keeps only the fills that count; what a later report replaced is in trading.replaced_trades.
 
 CREATE TABLE trading.replaced_trades (
@@ -63,6 +63,12 @@ ALTER TABLE trading.position_history
     ADD CONSTRAINT position_history_trade_id_fkey FOREIGN KEY (trade_id) REFERENCES trading.trades (id)
         ON DELETE CASCADE;
 
+-- Stop-limit orders from before this column have none, so that only guard_order requires one, of new orders.
+ALTER TABLE trading.orders
+    ADD COLUMN stop_price DECIMAL(18,8) CHECK (stop_price > 0 AND stop_price <> 'NaN'),
+    ADD CONSTRAINT orders_stop_price_of_stops_only CHECK (order_type = 'stop_limit' OR stop_price IS NULL);
+COMMENT ON COLUMN trading.orders.stop_price IS 'Price at which a stop-limit order becomes active; NULL for other types, and for stop-limit orders placed before the column existed';
+
 -- The same transitions as trading_platform/domain/trading/orders.py. An order becomes less filled, and a filled one
 -- changes, only where one of its fills was replaced.
 CREATE OR REPLACE FUNCTION trading.guard_order() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -72,6 +78,9 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         IF NEW.status <> 'pending' THEN
             RAISE EXCEPTION 'an order begins as pending, not as %', NEW.status USING ERRCODE = 'check_violation';
+        END IF;
+        IF NEW.order_type = 'stop_limit' AND NEW.stop_price IS NULL THEN
+            RAISE EXCEPTION 'a stop_limit order needs its stop price' USING ERRCODE = 'check_violation';
         END IF;
         RETURN NEW;
     END IF;
@@ -86,10 +95,10 @@ BEGIN
         RAISE EXCEPTION 'order % cannot go from % to %', OLD.id, OLD.status, NEW.status
             USING ERRCODE = 'check_violation';
     END IF;
-    IF (NEW.id, NEW.symbol, NEW.side, NEW.order_type, NEW.quantity, NEW.price, NEW.broker, NEW.strategy_id,
-        NEW.created_at)
-       IS DISTINCT FROM (OLD.id, OLD.symbol, OLD.side, OLD.order_type, OLD.quantity, OLD.price, OLD.broker,
-        OLD.strategy_id, OLD.created_at) THEN
+    IF (NEW.id, NEW.symbol, NEW.side, NEW.order_type, NEW.quantity, NEW.price, NEW.stop_price, NEW.broker,
+        NEW.strategy_id, NEW.created_at)
+       IS DISTINCT FROM (OLD.id, OLD.symbol, OLD.side, OLD.order_type, OLD.quantity, OLD.price, OLD.stop_price,
+        OLD.broker, OLD.strategy_id, OLD.created_at) THEN
         RAISE EXCEPTION 'what was ordered by % cannot be changed', OLD.id USING ERRCODE = 'check_violation',
             HINT = 'Cancel it and place another.';
     END IF;

@@ -84,6 +84,9 @@ CORRECTED_STEPS: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 """The further next statuses of an order of which a fill was corrected or cancelled, so that less is filled."""
 
+WITH_STOP_PRICE = frozenset({OrderType.STOP_LIMIT})
+"""The types of orders that become active at a stop price."""
+
 BY_FILLS = frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED})
 """Statuses that only a fill sets."""
 
@@ -122,6 +125,8 @@ class Order:
         order_type: how it is to be executed.
         quantity: ordered quantity.
         price: limit price; None for a market order.
+        stop_price: price at which a stop-limit order becomes active; None for other types, and for stop-limit orders
+            that were placed before stop prices were stored.
         status: current status.
         broker: broker that executes it.
         broker_order_id: the broker's own id for it, once known.
@@ -140,6 +145,7 @@ class Order:
     order_type: OrderType
     quantity: Decimal
     price: Decimal | None
+    stop_price: Decimal | None
     status: OrderStatus
     broker: Broker
     broker_order_id: str | None
@@ -242,11 +248,12 @@ def fill_uuid(broker: Broker, broker_fill_id: str) -> UUID:
     return uuid5(FILL_NAMESPACE, f"{broker.value}:{broker_fill_id}")
 
 
-def check_order(symbol: str, order_type: OrderType, price: Decimal | None) -> None:
+def check_order(symbol: str, order_type: OrderType, price: Decimal | None, stop_price: Decimal | None = None) -> None:
     """Rejects an invalid order.
 
     Raises:
-        InvalidRequest: for an invalid symbol, a market order with a price, or another order without one.
+        InvalidRequest: for an invalid symbol, a market order with a price or another order without one, and a
+            stop-limit order without a stop price or another order with one.
     """
     check_symbol(symbol)
     if (order_type is OrderType.MARKET) != (price is None):
@@ -256,5 +263,13 @@ def check_order(symbol: str, order_type: OrderType, price: Decimal | None) -> No
             received=f"{order_type}, price {price}",
             remedy="give the limit price, or order at market",
         )
-    if price is not None:
-        amount(price, "price", positive=True)
+    if (order_type in WITH_STOP_PRICE) != (stop_price is not None):
+        raise InvalidRequest(
+            f"A {order_type} order {'has no stop price' if stop_price is not None else 'needs its stop price'}.",
+            expected="a stop price for stop_limit orders, none for others",
+            received=f"{order_type}, stop price {stop_price}",
+            remedy="give the price at which the order becomes active, or order without a stop",
+        )
+    for name, value in (("price", price), ("stop price", stop_price)):
+        if value is not None:
+            amount(value, name, positive=True)

@@ -66,6 +66,7 @@ class Ledger:
         quantity: Decimal | int | str,
         broker: str,
         price: Decimal | int | str | None = None,
+        stop_price: Decimal | int | str | None = None,
         strategy_id: str | None = None,
         order_id: UUID | None = None,
     ) -> Order:
@@ -78,6 +79,7 @@ class Ledger:
             quantity: quantity to trade.
             broker: ``ibkr`` or ``kraken``.
             price: limit price; None for a market order.
+            stop_price: price at which a stop-limit order becomes active; None for other orders.
             strategy_id: the strategy that places it; None for a manual order.
             order_id: makes the call idempotent: placing the same order twice records it once.
 
@@ -88,7 +90,8 @@ class Ledger:
 
         kind = choice(OrderType, order_type, "order type")
         limit = None if price is None else amount(price, "price", positive=True)
-        check_order(symbol, kind, limit)
+        stop = None if stop_price is None else amount(stop_price, "stop price", positive=True)
+        check_order(symbol, kind, limit, stop)
         ordered = {
             "id": order_id or uuid4(),
             "symbol": symbol,
@@ -96,6 +99,7 @@ class Ledger:
             "order_type": kind.value,
             "quantity": amount(quantity, "quantity", positive=True),
             "price": limit,
+            "stop_price": stop,
             "broker": choice(Broker, broker, "broker").value,
             "strategy_id": strategy_id,
         }

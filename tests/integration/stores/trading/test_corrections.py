@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count, permutations
@@ -223,6 +224,19 @@ def test_the_reports_of_an_execution_belong_to_one_order(ledger, symbol):
     with pytest.raises(FillRejected, match="with another order"):
         ledger.record_bust(other.id, f"{execution(order)}.01")
     assert ledger.positions(symbol)[symbol].quantity == 10
+
+
+def test_reports_of_an_execution_at_once_count_once(ledger, symbol):
+    for number in range(15):
+        order = place(ledger, symbol, "1")
+        names = [f"{execution(order, str(number))}.{version:02d}" for version in range(1, 5)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda name, order=order: report(ledger, order, name, "1", f"1{name[-1]}"), names))
+        assert [fill.price for fill in ledger.fills(order_id=order.id)] == [14]
+        assert len(ledger.replaced_fills(order_id=order.id)) == 3
+        assert ledger.get(order.id).avg_fill_price == 14
+    position = ledger.positions(symbol)[symbol]
+    assert (position.quantity, position.avg_entry_price, position.realized_pnl) == (15, 14, -15)
 
 
 @pytest.mark.parametrize("names", [("a.1", "a.2"), ("b.001", "b.002"), ("c-01", "c-02"), (".01", ".02")])
