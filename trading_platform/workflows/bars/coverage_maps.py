@@ -41,7 +41,7 @@ def _windows(
 ) -> dict[str, list[Window]]:
     """For each symbol, the partitions from the first to the last request, coverage or stored bar."""
     now = clock()
-    spans = CheckStore(stores.database).known_spans([each.symbol for each in instruments], timeframe)
+    spans = CheckStore(stores.database).recorded_spans([each.symbol for each in instruments], timeframe)
     found = {}
     for instrument in instruments:
         span = spans.get(instrument.symbol)

@@ -76,7 +76,7 @@ def check_completeness(examination: Examination) -> CheckResult:
 
 def _spans(examination: Examination, instruments: Sequence[Instrument], scope: Scope) -> dict[str, Window]:
     """For each symbol, the closed part of the scope with requests, coverage or stored bars."""
-    known = examination.live.known_spans([instrument.symbol for instrument in instruments], examination.timeframe)
+    known = examination.live.recorded_spans([instrument.symbol for instrument in instruments], examination.timeframe)
     now = examination.clock()
     spans = {}
     for instrument in instruments:
