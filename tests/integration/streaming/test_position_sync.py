@@ -69,7 +69,7 @@ def test_a_fill_is_mirrored_at_once_with_every_column(
             await until(lambda: redis.exists("position:BTCUSD"), "the position")
             return mirror.looks
 
-    assert asyncio.run(work()) == 1, "told, not found"
+    assert asyncio.run(work()) == 1, "notified, not found by a full read"
     position = platform.positions()["BTCUSD"]
     mirrored = redis.hgetall("position:BTCUSD")
     with psycopg.connect(database_url) as connection:

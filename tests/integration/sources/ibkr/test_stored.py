@@ -190,7 +190,7 @@ def test_what_1101_lost_is_repaired_from_history(gateway: FakeGateway, stores: S
         await until(lambda: feed.symbols_down, "the outage")
         later[0] = timedelta(minutes=7)  # which pass before it is restored
         await asyncio.to_thread(gateway.tell, 1101, "restored, data lost")
-        await until(lambda: not feed.symbols_down and gateway.subscriptions == 2, "a subscription anew")
+        await until(lambda: not feed.symbols_down and gateway.subscriptions == 2, "a renewed subscription")
         await feed.close()
         await running
 
@@ -219,10 +219,10 @@ def test_an_absence_is_among_the_system_events(stores: Stores) -> None:
     absence = Absence(Link.NEEDS_LOGIN, NOON, "nobody is logged in", Severity.CRITICAL)
 
     async def tell() -> None:
-        told = log_absences(stores.database)
-        told(absence)
+        report = log_absences(stores.database)
+        report(absence)
         await until(lambda: len(events()) == 1, "the absence")
-        told(None)
+        report(None)
         await until(lambda: len(events()) == 2, "its end")
 
     def events() -> list[SystemEvent]:

@@ -378,7 +378,7 @@ def test_what_is_told_is_written_with_what_it_tells_of(database, ledger, symbol)
     with pytest.raises(FillRejected):
         fill(ledger, order, "2", "100")
     with database.begin() as connection:
-        told = execute(
+        messages = execute(
             connection, "SELECT payload FROM trading.outbox WHERE order_id = %(id)s ORDER BY id", {"id": order.id}
         )
-    assert [payload["order"]["status"] for (payload,) in told] == ["pending", "sent", "partial"]
+    assert [payload["order"]["status"] for (payload,) in messages] == ["pending", "sent", "partial"]
