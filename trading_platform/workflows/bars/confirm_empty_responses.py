@@ -19,7 +19,7 @@ from trading_platform.domain.quality.inactivity import (
     HISTORY,
     customarily_inactive,
     longest_inactivity,
-    suspect_silences,
+    suspect_inactivity,
     usual_inactivity,
 )
 from trading_platform.domain.time import Timeframe, Window
@@ -64,7 +64,7 @@ def suspect_windows(
             continue
         over = expected_times(instrument.calendar, timeframe, Window(history[0], part.end))
         usual = usual_inactivity(history, over)
-        found += suspect_silences(timeframe, slots, traded, since=history[0], usual=usual)
+        found += suspect_inactivity(timeframe, slots, traded, since=history[0], usual=usual)
     if not found:
         return []
     answered_before = stores.coverage.answered(symbol, timeframe).get(source.name, [])
