@@ -26,11 +26,11 @@ def coverage_maps(
     for timeframe in Timeframe:
         shares: dict[str, dict[str, float]] = {}
         windows = _windows(stores, instruments, timeframe, clock)
-        for account in count_coverage(stores, sources, instruments, timeframe, windows, clock=clock):
-            if account.expected:
-                name = f"{account.window.start:%Y-%m}" if timeframe.is_intraday else f"{account.window.start:%Y}"
-                uncovered = account.missing + account.pending_confirmation
-                shares.setdefault(account.symbol, {})[name] = 1 - uncovered / account.expected
+        for count in count_coverage(stores, sources, instruments, timeframe, windows, clock=clock):
+            if count.expected:
+                name = f"{count.window.start:%Y-%m}" if timeframe.is_intraday else f"{count.window.start:%Y}"
+                uncovered = count.missing + count.pending_confirmation
+                shares.setdefault(count.symbol, {})[name] = 1 - uncovered / count.expected
         if shares:
             drawn[timeframe.value, "month" if timeframe.is_intraday else "year"] = heat_map(shares)
     return drawn

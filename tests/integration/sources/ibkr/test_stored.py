@@ -97,7 +97,7 @@ def test_a_year_of_minutes_is_had_without_one_breach(stores: Stores) -> None:
     stored = stores.bars.read(["IBM"], Timeframe.M1, year)
     assert stored.select("time", "open", "high", "low", "close", "volume").equals(as_frame(inside))
     assert len(inside) > 97_000
-    assert all(account.missing == account.empty == 0 for account in report.accounts)
+    assert all(count.missing == count.empty == 0 for count in report.counts)
 
 
 def test_who_shares_a_redis_shares_the_limits(redis_url: str) -> None:
@@ -149,9 +149,9 @@ def test_a_timeout_is_never_stored_as_empty(stores: Stores, gateway: FakeGateway
         (failed,) = stores.coverage.failures(["SPY"], Timeframe.M1)
         assert failed.window == day("2024-07-02")
         assert "did not respond" in str(failed.note)
-        (account,) = report.accounts
-        assert account.empty == 0
-        assert account.missing > 0
+        (count,) = report.counts
+        assert count.empty == 0
+        assert count.missing > 0
         # Asked again, it answers, and nothing was lost by the silence.
         report = backfill_bars(stores, {"ibkr": source}, [SPY], Timeframe.M1, [month], clock=lambda: NOW)
         assert report.failures == ()

@@ -431,9 +431,9 @@ def test_a_backfill_stores_raw_bars_and_asks_again_for_what_was_missing(
 
         def backfill() -> tuple[int, int, int]:
             report = backfill_bars(stores, {"yahoo": source}, [APPLE], Timeframe.D1, [year], clock=lambda: NOW)
-            (account,) = report.accounts
+            (count,) = report.counts
             assert report.failures == ()
-            return account.stored, account.empty, account.missing
+            return count.stored, count.empty, count.missing
 
         assert backfill() == (251, 0, 1)
         listing.rows["1d"] = complete
