@@ -182,7 +182,7 @@ def check_bars(heard: Heard, exchange: Exchange) -> int:
     for symbol in SYMBOLS:
         bars = {row["time"]: row for row in final.bars.filter(pl.col("symbol") == symbol).iter_rows(named=True)}
         scale = 10 ** next(pair.price_decimals for pair in DEFAULT_PAIRS if pair.symbol == symbol)
-        for window in final.answered.get(symbol, []):
+        for window in final.covered.get(symbol, []):
             for part in window.subtract(final.late.get(symbol, [])):
                 for minute in minutes_of(part):
                     rows = exchange.trades(symbol, minute - timedelta(microseconds=1), minute + MINUTE)

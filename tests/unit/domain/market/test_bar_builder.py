@@ -55,7 +55,7 @@ class Emitted:
     """All that came of a stream, in a form that does not depend on how it was cut."""
 
     rows: list[Row] = field(default_factory=list)
-    answered: dict[str, list[Window]] = field(default_factory=dict)
+    covered: dict[str, list[Window]] = field(default_factory=dict)
     late: dict[str, list[Window]] = field(default_factory=dict)
     late_events: int = 0
     ends: list[datetime] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Emitted:
         found = rows_of(made.bars)
         assert found == sorted(found, key=lambda row: (row[1], row[0]))
         self.rows += found
-        for kept, new in ((self.answered, made.answered), (self.late, made.late)):
+        for kept, new in ((self.covered, made.covered), (self.late, made.late)):
             for symbol, windows in new.items():
                 kept[symbol] = Window.merge([*kept.get(symbol, []), *windows])
         self.late_events += made.late_events
@@ -77,7 +77,7 @@ class Emitted:
 
     def final(self) -> tuple[Any, ...]:
         assert len({row[:2] for row in self.rows}) == len(self.rows), "a bar came twice"
-        return sorted(self.rows, key=lambda row: row[:2]), self.answered, self.late, self.late_events, self.ends[-1:]
+        return sorted(self.rows, key=lambda row: row[:2]), self.covered, self.late, self.late_events, self.ends[-1:]
 
 
 def rows_of(bars: pl.DataFrame) -> list[Row]:
@@ -256,7 +256,7 @@ def test_bars_and_answers_are_those_of_the_plain_definition(events: list[Event],
     emitted = run(events, fill=fill)
     rows, answered, late = plainly(events, fill=fill)
     assert emitted.final()[0] == rows
-    assert minutes_in(emitted.answered) == answered
+    assert minutes_in(emitted.covered) == answered
     assert minutes_in(emitted.late) == late
 
 
@@ -313,7 +313,7 @@ def test_a_minute_is_final_a_grace_after_its_end_by_the_feeds_own_time() -> None
     assert (final.since, final.until) == (NOON, NOON + MINUTE)
     assert rows_of(final.bars) == [(NOON, "BTCUSD", *[Decimal(100)] * 4, Decimal(1))]
     assert final.bars.select("timeframe", "source", "quality").row(0) == ("1m", "kraken", "traded")
-    assert final.answered == {symbol: [Window(NOON, NOON + MINUTE)] for symbol in BASIS}
+    assert final.covered == {symbol: [Window(NOON, NOON + MINUTE)] for symbol in BASIS}
     assert made.take_final() is None
 
 
@@ -342,8 +342,8 @@ def test_a_minute_without_feed_gives_no_bar_and_no_answer() -> None:
     ]
     emitted = run([*events, Heartbeat(at(300))])
     assert [(row[0], row[2]) for row in emitted.rows] == [(NOON, Decimal(1)), (at(180), Decimal(4))]
-    assert emitted.answered["BTCUSD"] == [Window(NOON, at(60)), Window(at(180), at(240))]
-    assert emitted.answered["EURUSD"] == [Window(NOON, at(240))]
+    assert emitted.covered["BTCUSD"] == [Window(NOON, at(60)), Window(at(180), at(240))]
+    assert emitted.covered["EURUSD"] == [Window(NOON, at(240))]
 
 
 def test_an_outage_known_after_its_minutes_were_final_takes_them_back() -> None:
@@ -358,7 +358,7 @@ def test_an_outage_that_the_source_made_good_is_none() -> None:
         [UP, trade(20, "1", trade_id=7), down, FeedUp(at(30), ALL), trade(40, "2", trade_id=8), Heartbeat(at(70))]
     )
     assert [row[5] for row in emitted.rows] == [Decimal(2)]
-    assert emitted.answered["BTCUSD"] == [Window(NOON, at(60))]
+    assert emitted.covered["BTCUSD"] == [Window(NOON, at(60))]
 
 
 def test_trades_of_before_the_feed_was_up_are_neither_bars_nor_late() -> None:

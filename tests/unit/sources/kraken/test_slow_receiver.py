@@ -159,7 +159,7 @@ def test_however_slowly_messages_are_read_the_same_is_told(seed: int, often: flo
     assert ids(slow) == ids(emitted)
     assert outages(slow) == outages(emitted)
     assert slow_minutes.bars.equals(minutes.bars)
-    assert (slow_minutes.answered, slow_minutes.late) == (minutes.answered, minutes.late)
+    assert (slow_minutes.covered, slow_minutes.late) == (minutes.covered, minutes.late)
     numbers = [[e.trade_id for e in emitted if isinstance(e, Trade) and e.symbol == symbol] for symbol in SPELLINGS]
     assert lost == slow_lost == sum(max(each) - len(each) for each in numbers)
     assert sum(isinstance(event, FeedDown) for event in emitted) <= lost
