@@ -5,11 +5,11 @@ from __future__ import annotations
 from redis import Redis
 from waiting import DEADLINE
 
-_END = "all that was told before this has been heard"
+_END = "all messages before this were received"
 
 
 class Ear:
-    """Hears a channel from when it is made; Redis keeps what is told until it is asked for."""
+    """Hears a channel from when it is made; Redis keeps what is published until it is asked for."""
 
     def __init__(self, redis: Redis, channel: str) -> None:
         self._redis, self._name = redis, channel
@@ -18,7 +18,7 @@ class Ear:
         assert self._next()["type"] == "subscribe"
 
     def all(self) -> list[str]:
-        """What was told until now and not asked for yet."""
+        """What was published until now and not asked for yet."""
         self._redis.publish(self._name, _END)
         heard = []
         while (text := self._next()["data"]) != _END:
@@ -30,5 +30,5 @@ class Ear:
 
     def _next(self) -> dict[str, str]:
         message = self._channel.get_message(timeout=DEADLINE)
-        assert message is not None, f"nothing was told in {self._name}"
+        assert message is not None, f"nothing was published in {self._name}"
         return dict(message)

@@ -1,6 +1,6 @@
 """An IB gateway on loopback, as ib_async meets one: the wire protocol of server version 176, in a thread of its own.
 
-It answers from contracts and bars it is given, tells codes and ticks when told to, drops connections, and counts every
+It answers from contracts and bars it is given, sends codes and ticks when asked to, drops connections, and counts every
 breach of the vendor's pacing rules by a clock that tests can own. It shares no code with the platform.
 """
 
@@ -258,7 +258,7 @@ class FakeGateway:
         asked: the requests for bars that came: contract, exchange, end, length, duration, kind.
         unexpected: messages that nobody who only reads would send, orders among them.
         is_logged_in: whether connections are greeted.
-        times: how often it has told its time.
+        times: how often it has sent its time.
         is_deaf: whether it does not tell its time any more, as when it hangs.
         one_day_is_a_session: whether "1 D" goes back to the beginning of the session, instead of 24 hours.
         enforces: whether a breach of pacing is answered as one.

@@ -16,7 +16,7 @@ from processes import REPOSITORY
 from trading_platform.stores.postgres.database import Database, execute
 
 OPTIONAL = {
-    "trading.orders": {"price", "broker_order_id", "strategy_id", "filled_at", "avg_fill_price"},
+    "trading.orders": {"price", "stop_price", "broker_order_id", "strategy_id", "filled_at", "avg_fill_price"},
     "trading.trades": set(),
     "trading.positions": {"avg_entry_price", "current_price", "opened_at"},
     "config.strategies": {"allowed_symbols", "regime_filter", "max_positions"},

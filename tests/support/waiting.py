@@ -33,7 +33,7 @@ def wait_until(
         what: what is waited for, in words.
         deadline: seconds after which it fails, and says what it saw last.
         every: seconds between two looks.
-        running: a process without which it does not come; that it has ended is a failure, told with what it said.
+        running: a process without which it does not come; that it has ended is a failure, shown with what it printed.
     """
     until = time.monotonic() + deadline
     while not (seen := condition()):

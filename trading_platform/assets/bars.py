@@ -101,7 +101,7 @@ def _describe(
 ) -> None:
     closes = _daily_closes(platform, timeframe, symbols, Window(windows[0].start, windows[-1].end))
     described = {}
-    for count in report.accounts:
+    for count in report.counts:
         drawn = [value for time, value in closes.get(count.symbol, ()) if time in count.window]
         described[partition_key(count.symbol, timeframe, count.window)] = {
             **_coverage_metadata(count),
@@ -144,7 +144,7 @@ def _fail_where_failed(context: AssetExecutionContext, timeframe: Timeframe, rep
         return
     stored = 0
     for report in reports:
-        for count in report.accounts:
+        for count in report.counts:
             key = partition_key(count.symbol, timeframe, count.window)
             if count.symbol in failed:
                 error = {"error": MetadataValue.text(str(failed[count.symbol]))}

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from trading_platform.domain.trading.orders import Fill, Order
+from trading_platform.domain.trading.orders import Fill, Order, ReplacedFill
 from trading_platform.stores.trading.fills import RecordedFill
 from trading_platform.stores.trading.ledger import Ledger
 
@@ -37,6 +37,7 @@ class Orders:
         *,
         broker: str,
         price: Amount | None = None,
+        stop_price: Amount | None = None,
         strategy_id: str | None = None,
         order_id: UUID | None = None,
     ) -> Order:
@@ -49,6 +50,7 @@ class Orders:
             quantity: ordered quantity, at most eight decimals.
             broker: ``ibkr`` or ``kraken``.
             price: limit price; none for a market order.
+            stop_price: price at which a stop-limit order becomes active; none for other orders.
             strategy_id: the strategy that places it; None for a person.
             order_id: an id chosen by the caller: placing the same order again with it changes nothing.
 
@@ -62,6 +64,7 @@ class Orders:
             quantity=quantity,
             broker=broker,
             price=price,
+            stop_price=stop_price,
             strategy_id=strategy_id,
             order_id=order_id,
         )
@@ -86,23 +89,32 @@ class Orders:
         quantity: Amount,
         price: Amount,
         executed_at: datetime,
-        commission: Amount = 0,
+        commission: Amount | None = None,
         broker_order_id: str | None = None,
+        corrects: str | None = None,
     ) -> RecordedFill:
         """Records a fill exactly once, however often it is reported; updates the order and position in the same step.
+
+        A correction of an execution (IBKR's ``….02`` of ``….01``) replaces the fill and is not counted besides it, in
+        any order of arrival; one with the quantity 0 cancels the execution (a bust). :meth:`replaced_fills` has what
+        was replaced.
 
         Args:
             order_id: the filled order.
             broker_fill_id: the broker's id of the fill (IBKR's execution id, Kraken's trade id).
-            quantity: executed quantity.
+            quantity: executed quantity; 0 if the report cancels an execution.
             price: execution price.
             executed_at: execution time, with its zone; fills may arrive in any order of time.
-            commission: the broker's commission, in the currency of the price; a rebate is negative.
+            commission: the broker's commission, in the currency of the price; a rebate is negative. None: not
+                reported; it is that of the replaced fill, else 0.
             broker_order_id: the broker's id of the order, if the report has it; stored if not stored yet.
+            corrects: the broker's id of the fill that this one replaces, where the ids do not say so: fills entered by
+                hand, and brokers other than IBKR.
 
         Raises:
             FillRejected: for an unknown or rejected order, a quantity above the ordered one, another broker's id of
-                the order, or the same fill with other content; the report is stored in the system events.
+                the order, the same fill with other content, an execution of another order, or a correction of an
+                unknown fill; the report is stored in the system events.
             InvalidRequest: if the fill is invalid.
         """
         return self._ledger.record_fill(
@@ -113,7 +125,20 @@ class Orders:
             executed_at=executed_at,
             commission=commission,
             broker_order_id=broker_order_id,
+            corrects=corrects,
         )
+
+    def record_bust(self, order_id: UUID, broker_fill_id: str) -> RecordedFill:
+        """Records that the broker cancelled an execution, where it sent no report of the quantity 0.
+
+        Args:
+            order_id: the order of the execution.
+            broker_fill_id: the broker's id of a recorded fill of it; no correction of it counts any more, either.
+
+        Raises:
+            FillRejected: for an unknown order or fill.
+        """
+        return self._ledger.record_bust(order_id, broker_fill_id)
 
     def get(self, order_id: UUID) -> Order | None:
         """The order of an id; None if there is none."""
@@ -131,5 +156,9 @@ class Orders:
         return self._ledger.orders(symbol=symbol, status=status, strategy_id=strategy_id, limit=limit)
 
     def fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> Sequence[Fill]:
-        """Fills of an order or symbol, in the order of their execution."""
+        """Fills of an order or symbol that count, in the order of their execution."""
         return self._ledger.fills(order_id=order_id, symbol=symbol)
+
+    def replaced_fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> Sequence[ReplacedFill]:
+        """Reports of an order or symbol that do not count, each with the id of the report that replaced it."""
+        return self._ledger.replaced_fills(order_id=order_id, symbol=symbol)

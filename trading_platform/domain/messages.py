@@ -44,7 +44,7 @@ _State = TypeVar("_State", bound=_Part)
 
 
 class OrderState(_Part):
-    """The order after the change: the columns of ``trading.orders``."""
+    """The order after the change: the columns of ``trading.orders``; messages from before stop prices have none."""
 
     id: UUID
     symbol: str
@@ -52,6 +52,7 @@ class OrderState(_Part):
     order_type: OrderType
     quantity: Amount
     price: Amount | None
+    stop_price: Amount | None = None
     status: OrderStatus
     broker: Broker
     broker_order_id: str | None
@@ -64,8 +65,8 @@ class OrderState(_Part):
     commission: Amount
 
 
-class FillState(_Part):
-    """The fill that changed the order: the columns of ``trading.trades``, and the broker's own id."""
+class ReplacedFillState(_Part):
+    """A fill that does not count any more: the columns of ``trading.trades``."""
 
     id: UUID
     order_id: UUID
@@ -76,6 +77,11 @@ class FillState(_Part):
     commission: Amount
     executed_at: AwareDatetime
     broker: Broker
+
+
+class FillState(ReplacedFillState):
+    """The fill that changed the order: the columns of ``trading.trades``, and the broker's own id."""
+
     broker_fill_id: str
 
 
@@ -85,12 +91,14 @@ class OrderEvent(_Part):
     Attributes:
         order: its state after the change.
         previous_status: its status before the change; None for a new order.
-        fill: the fill that caused the change; None if no fill did.
+        fill: the fill that caused the change; None if no fill did, or the broker cancelled an execution.
+        replaced: the fills that the change corrected or cancelled, and that do not count any more.
     """
 
     order: OrderState
     previous_status: OrderStatus | None
     fill: FillState | None
+    replaced: tuple[ReplacedFillState, ...] = ()
 
 
 class QuoteState(_Part):

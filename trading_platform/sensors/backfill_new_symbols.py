@@ -53,7 +53,7 @@ def backfill_new_symbols(context: SensorEvaluationContext, platform: ResourcePar
     """Requests the runs of a few new symbols, in turn; only of symbols that are partitions already."""
     present = list(context.instance.get_dynamic_partitions(str(symbols.name)))
     universe = platform.stores.instruments.all()
-    requested = platform.stores.coverage.ever_asked()
+    requested = platform.stores.coverage.requested_symbols()
     missing = {
         symbol: [kind for kind in _KINDS if not any(symbol in requested[timeframe] for timeframe in kind)]
         for symbol in present

@@ -265,7 +265,7 @@ class Pipeline:
             self._plan.stream,
             self._builder.source,
             bars=final.bars,
-            answered=final.answered,
+            answered=final.covered,
             until=final.until,
             position=state,
             now=self._clock(),

@@ -57,7 +57,7 @@ class PositionSync:
         every: float = EVERY,
         sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
-        self.looks = 0
+        self.full_syncs = 0
         """Number of syncs of the whole table."""
         self.error: StoreError | None = None
         """Why the sync does not progress; None while it does."""
@@ -91,7 +91,7 @@ class PositionSync:
             await connection.execute(f"LISTEN {CHANNEL}")
             while True:
                 await self._write(connection, None)
-                self.looks += 1
+                self.full_syncs += 1
                 self.error = None
                 await self._follow(connection)
 

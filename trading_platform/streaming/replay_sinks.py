@@ -56,7 +56,7 @@ class StoreSink:
             stream,
             source,
             bars=minutes.bars,
-            answered=minutes.answered,
+            answered=minutes.covered,
             until=minutes.until,
             position=position,
             now=self._clock(),

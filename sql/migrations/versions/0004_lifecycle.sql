@@ -1,7 +1,7 @@
 -- The life of bars and indicators (data-architecture §3.1) and the hourly aggregate (§3.3). Where TimescaleDB is there
 -- in its community edition, the tables become hypertables under its own policies; elsewhere they are partitioned by
 -- the same ranges, and market_data.drop_expired does what the policies would:
--- docs/decisions/0017-lifecycle-by-chunks.md.
+-- docs/decisions/0017-retention-by-chunks.md.
 
 CREATE TABLE config.lifecycle (
     table_name     VARCHAR(30) PRIMARY KEY,

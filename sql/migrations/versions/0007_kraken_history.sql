@@ -1,5 +1,5 @@
 -- Where a source that answers piece by piece goes on, and what two tiers of one source said of the same bars:
--- docs/decisions/0026-kraken-in-three-tiers.md.
+-- docs/decisions/0026-kraken-source-priority.md.
 
 CREATE TABLE market_data.resume_points (
     symbol     VARCHAR(20) NOT NULL,

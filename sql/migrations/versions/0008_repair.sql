@@ -1,6 +1,6 @@
 -- What makes gaps repair themselves: what was committed (fingerprints), what a source said and nobody believes yet
 -- (coverage.unconfirmed), what is being done about each gap, and who else may be asked:
--- docs/decisions/0028-empty-answers-are-confirmed.md, 0029-fingerprints-of-what-was-committed.md.
+-- docs/decisions/0028-empty-responses-are-confirmed.md, 0029-fingerprints-of-committed-bars.md.
 
 ALTER TABLE config.instruments ADD COLUMN fallback_sources TEXT[] NOT NULL DEFAULT '{}'
     CHECK (array_position(fallback_sources, NULL) IS NULL);

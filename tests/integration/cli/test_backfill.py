@@ -125,7 +125,7 @@ def test_a_second_run_and_a_second_import_do_nothing(ours: Installation, test_da
 
 
 @pytest.mark.usefixtures("first")
-def test_asking_anew_changes_nothing_that_is_stored(ours: Installation) -> None:
+def test_asking_again_changes_nothing_that_is_stored(ours: Installation) -> None:
     found = ours.run("export", "bars", ours.data_dir / "before.csv", "-s", "GOOG")
     assert found.code == 0
     found = ours.run(

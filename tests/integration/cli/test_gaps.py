@@ -109,8 +109,8 @@ def test_the_commands_say_what_is_missing_and_that_a_file_cannot_give_more(ours:
         events = connection.execute("SELECT event_type, severity FROM audit.system_events").fetchall()
     assert events == [("gaps_failed_permanently", "warning")]
     with Redis.from_url(redis_url, decode_responses=True) as redis:
-        told = [json.loads(fields["message"])["payload"] for _, fields in redis.xrange("alerts")]
-    assert [(alert["event_type"], alert["metadata"]["gaps"], alert["over"]) for alert in told] == [
+        published = [json.loads(fields["message"])["payload"] for _, fields in redis.xrange("alerts")]
+    assert [(alert["event_type"], alert["metadata"]["gaps"], alert["over"]) for alert in published] == [
         ("gaps_failed_permanently", 8, False)
     ]
 

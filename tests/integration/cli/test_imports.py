@@ -168,7 +168,7 @@ def test_krakens_archives_are_its_own_bars_and_other_files_are_not(run, database
     assert doge.source == "kraken"
     landed = KrakenArchive(tmp_path / "data" / "imports")
     (span,) = landed.spans("DOGEEUR", Timeframe.M1)
-    (response,) = landed.answers("DOGEEUR", Timeframe.M1, span)
+    (response,) = landed.responses("DOGEEUR", Timeframe.M1, span)
     assert response.bars["quality"].to_list() == ["traded", "traded", "no_trade", "no_trade", "traded"]
     assert "already imported" in run(archive).output  # now the universe has it
     csv = tmp_path / "ETHXBT_1.csv"

@@ -122,7 +122,7 @@ def copying(server_url: str, url: str, table: str) -> Callable[[], bool]:
 
 
 def timestamps(made: Installation, server_url: str) -> list[Callable[[], bool]]:
-    """Stages of a run to be interrupted in, each told by what it does to the stores."""
+    """Stages of a run to be interrupted in, each recognized by what it does to the stores."""
     features = made.data_dir / "features"
     return [
         copying(server_url, made.database_url, "bars_1d"),

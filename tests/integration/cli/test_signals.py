@@ -100,11 +100,11 @@ def test_stream(ours: Installation, redis_url: str) -> None:
 
 
 def test_simulate_exchange(alone: Installation) -> None:
-    def told(process: subprocess.Popen[str]) -> bool:
+    def announced(process: subprocess.Popen[str]) -> bool:
         assert process.stdout is not None
         return "Local exchange ready" in process.stdout.readline()
 
-    assert ended(alone, told, "simulate-exchange").code == 0
+    assert ended(alone, announced, "simulate-exchange").code == 0
 
 
 def test_demo(alone: Installation) -> None:

@@ -168,7 +168,7 @@ def test_a_late_subscriber_reads_what_it_missed(platform: Platform):
 def test_quotes_and_streams_in_one_subscription(platform: Platform, redis_url: str):
     quote = Quote("AAPL", datetime(2024, 12, 15, 14, 30, tzinfo=UTC), Decimal("185.50"), Decimal("185.52"))
     streams, quotes = positions_of(("quotes", "signals", "regime"), None)
-    standing = ChannelReader(redis_url, streams, quotes=quotes, monotonic=lambda: 0.0)  # looks at streams only if told
+    standing = ChannelReader(redis_url, streams, quotes=quotes, monotonic=lambda: 0.0)  # reads streams only if asked
     with Subscription(standing, time.monotonic) as messages, open_live_store(redis_url) as live:
         assert messages.receive(0) is None
         live.write_quotes([quote])
@@ -244,21 +244,21 @@ def test_a_message_without_its_form_is_said_and_reading_goes_on(platform: Platfo
 def test_a_subscriber_that_is_killed_and_a_redis_that_restarts(stores: Stores, server: RedisServer, tmp_path: Path):
     """Two channels, a process killed five times and a server twice, once in an orderly way and once not."""
     path = tmp_path / "received"
-    told = {"signals": 0, "alerts": 0}
+    published = {"signals": 0, "alerts": 0}
     with platform_on(stores, server.url()) as platform:
         for disturbed in (False, True, False, True, False):
             with subscriber(server, path):
-                tell(platform, told, 75)
+                tell(platform, published, 75)
                 wait_for_lines(path, len(lines(path)) + 1)
                 if disturbed:
-                    restart(server, hard=told["signals"] > 300)
-                tell(platform, told, 75)
-            tell(platform, told, 30)
+                    restart(server, hard=published["signals"] > 300)
+                tell(platform, published, 75)
+            tell(platform, published, 30)
         with subscriber(server, path):
-            wait_for_lines(path, sum(told.values()))
-    for channel, count in told.items():
+            wait_for_lines(path, sum(published.values()))
+    for channel, count in published.items():
         assert [seq for name, seq in lines(path) if name == channel] == list(range(1, count + 1))
-    assert told == {"signals": 5 * 180, "alerts": 5 * 60}
+    assert published == {"signals": 5 * 180, "alerts": 5 * 60}
 
 
 @contextmanager
@@ -275,11 +275,11 @@ def subscriber(server: RedisServer, path: Path) -> Iterator[None]:
         process.wait()
 
 
-def tell(platform: Platform, told: dict[str, int], count: int) -> None:
+def tell(platform: Platform, published: dict[str, int], count: int) -> None:
     for number in range(count):
-        told["signals"] = at_last(lambda: platform.signals.publish("killed", "AAPL", "long"))
+        published["signals"] = at_last(lambda: platform.signals.publish("killed", "AAPL", "long"))
         if number % 3 == 0:
-            told["alerts"] = at_last(lambda: platform.alerts.publish("killed", "info", "test", "Told."))
+            published["alerts"] = at_last(lambda: platform.alerts.publish("killed", "info", "test", "Published."))
 
 
 def at_last(publish: Callable[[], int]) -> int:

@@ -28,7 +28,7 @@ RANGE = {"start": "dagster/asset_partition_range_start", "end": "dagster/asset_p
 
 
 class Exchange:
-    """A source of calm daily bars that can be told to give broken ones, as a faulty client might."""
+    """A source of calm daily bars that can be set to give broken ones, as a faulty client might."""
 
     name = "file"
 

@@ -127,7 +127,7 @@ def checkout(new_settings: Callable[..., Settings]) -> tuple[Path, Settings]:
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if listed.returncode:
-        pytest.skip("not a git checkout: what belongs to it cannot be told")
+        pytest.skip("not a git checkout: what belongs to it is unknown")
     settings = new_settings()
     folder = settings.root / "checkout"
     for name in filter(None, listed.stdout.split("\0")):

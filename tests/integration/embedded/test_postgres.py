@@ -78,7 +78,7 @@ def test_a_stranger_with_the_old_process_id_does_not_pass_for_the_server(new_set
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_server_whose_socket_was_removed_is_started_anew(new_settings: MakeSettings) -> None:
+def test_a_server_whose_socket_was_removed_is_started_again(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings, need_redis=False) as endpoints:
         fill(endpoints.database_url)
@@ -87,7 +87,7 @@ def test_a_server_whose_socket_was_removed_is_started_anew(new_settings: MakeSet
             assert count(force.database_url) == 100_000
 
 
-def test_an_interrupted_first_start_is_begun_anew(new_settings: MakeSettings) -> None:
+def test_an_interrupted_first_start_is_begun_again(new_settings: MakeSettings) -> None:
     settings = new_settings()
     half = settings.root / "postgres.new-0"
     (half / "base").mkdir(parents=True)

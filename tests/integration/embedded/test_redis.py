@@ -45,7 +45,7 @@ def test_a_stranger_with_the_old_process_id_does_not_pass_for_the_server(new_set
         assert client.ping()
 
 
-def test_a_server_whose_socket_was_removed_is_started_anew(new_settings: MakeSettings) -> None:
+def test_a_server_whose_socket_was_removed_is_started_again(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings) as endpoints:
         with Redis.from_url(endpoints.redis_url) as client:

@@ -64,7 +64,7 @@ def checkout(tmp_path: Path) -> Path:
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if listed.returncode:
-        pytest.skip("not a git checkout: what belongs to it cannot be told")
+        pytest.skip("not a git checkout: what belongs to it is unknown")
     for name in filter(None, listed.stdout.split("\0")):
         if (REPOSITORY / name).is_file():
             (tmp_path / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)

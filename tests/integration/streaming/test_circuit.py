@@ -89,8 +89,10 @@ def test_a_silent_symbol_is_a_warning_once(redis: Redis, redis_url: str, audit: 
         await day.live.close()
 
     asyncio.run(work())
-    told = [(alert.payload.severity, alert.payload.metadata["symbol"], alert.payload.over) for alert in alerts(redis)]
-    assert told == [("warning", "MSFT", False), ("info", "MSFT", True)]
+    published = [
+        (alert.payload.severity, alert.payload.metadata["symbol"], alert.payload.over) for alert in alerts(redis)
+    ]
+    assert published == [("warning", "MSFT", False), ("info", "MSFT", True)]
     assert redis.get("circuit:feed_b") == "closed"
 
 

@@ -67,7 +67,7 @@ def trades(minutes: int, seed: int = 1) -> list[Event]:
     return events
 
 
-async def told(events: Sequence[Event]) -> AsyncIterator[Event]:
+async def emitted(events: Sequence[Event]) -> AsyncIterator[Event]:
     for event in events:
         yield event
 
@@ -115,7 +115,7 @@ def stored(stores: Stores) -> dict[tuple[str, datetime], tuple[Decimal, ...]]:
 def test_minutes_arrive_and_silent_ones_are_proven_empty(stores: Stores) -> None:
     events = trades(21)
     made = pipeline(stores)
-    asyncio.run(made.run(told(events)))
+    asyncio.run(made.run(emitted(events)))
     until = START + timedelta(minutes=20)
     assert stored(stores) == expected(events, until)
     assert made.progress.until == until
@@ -130,9 +130,9 @@ def test_after_a_stop_the_gap_is_an_outage_and_the_rest_is_exact(stores: Stores)
     events = trades(30)
     first = [event for event in events if event.time < START + timedelta(minutes=10, seconds=30)]
     later = [event for event in events if event.time >= START + timedelta(minutes=14, seconds=20)]
-    asyncio.run(pipeline(stores).run(told(first)))
+    asyncio.run(pipeline(stores).run(emitted(first)))
     force = [FeedUp(START + timedelta(minutes=14, seconds=20), SYMBOLS), *later]
-    asyncio.run(pipeline(stores).run(told(force)))
+    asyncio.run(pipeline(stores).run(emitted(force)))
     until = START + timedelta(minutes=29)
     gap = Window(START + timedelta(minutes=10), START + timedelta(minutes=15))
     assert stored(stores) == {key: values for key, values in expected(events, until).items() if key[1] not in gap}
@@ -155,10 +155,10 @@ def allow(database_url: str, *, connections: bool) -> None:
 
 
 def test_a_database_that_stays_away_is_not_waited_for_after_the_end(stores: Stores, database_url: str) -> None:
-    """Told to stop, it leaves; what was not stored is an outage for the next start."""
+    """Asked to stop, it leaves; what was not stored is an outage for the next start."""
     events, paused = trades(6), []
     half = [event for event in events if event.time < START + timedelta(minutes=3, seconds=30)]
-    asyncio.run(pipeline(stores).run(told(half)))
+    asyncio.run(pipeline(stores).run(emitted(half)))
 
     def on_event(_event: Event, _received: datetime) -> None:
         if not paused:
@@ -170,11 +170,11 @@ def test_a_database_that_stays_away_is_not_waited_for_after_the_end(stores: Stor
 
     try:
         with pytest.raises(StoreUnavailable):
-            asyncio.run(pipeline(stores, sleep=sleep, on_event=on_event).run(told(events[len(half) :])))
+            asyncio.run(pipeline(stores, sleep=sleep, on_event=on_event).run(emitted(events[len(half) :])))
     finally:
         allow(database_url, connections=True)
     later = [FeedUp(START + timedelta(minutes=7), SYMBOLS), *(Heartbeat(START + timedelta(minutes=m)) for m in (8, 9))]
-    asyncio.run(pipeline(stores).run(told(later)))
+    asyncio.run(pipeline(stores).run(emitted(later)))
     outages = OutageStore(stores.database).all()
     assert {outage.reason for outage in outages} == {NOT_RUNNING}
     position = StreamStore(stores.database).position("kraken")
@@ -207,7 +207,7 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
             back.set()
 
     async def emitted_and_held() -> AsyncIterator[Event]:
-        async for event in told(events):
+        async for event in emitted(events):
             yield event
         await back.wait()  # the feed goes on, with nothing to tell
 
@@ -234,7 +234,7 @@ def test_told_to_stop_while_the_database_is_away_from_the_start_it_stops(stores:
     allow(database_url, connections=False)
     try:
         with pytest.raises(StoreUnavailable):
-            asyncio.run(made.run(told(trades(1))))
+            asyncio.run(made.run(emitted(trades(1))))
     finally:
         allow(database_url, connections=True)
     assert len(paused) == 20
@@ -263,10 +263,10 @@ def test_a_symbol_that_moves_to_another_process_is_missing_only_while_nobody_str
     events = trades(31)
     at = [START + timedelta(minutes=minutes, seconds=30) for minutes in (0, 8, 10, 18, 20, 30)]
     first = told_of(events, {"BTCUSD", "ETHUSD"}, START, at[1])
-    asyncio.run(pipeline(stores).run(told(first)))
-    asyncio.run(pipeline(stores, of("kraken 1/2", "ETHUSD")).run(told(told_of(events, {"ETHUSD"}, at[2], at[3]))))
+    asyncio.run(pipeline(stores).run(emitted(first)))
+    asyncio.run(pipeline(stores, of("kraken 1/2", "ETHUSD")).run(emitted(told_of(events, {"ETHUSD"}, at[2], at[3]))))
     force = told_of(events, {"BTCUSD", "ETHUSD"}, at[4], at[5])
-    asyncio.run(pipeline(stores).run(told(force)))
+    asyncio.run(pipeline(stores).run(emitted(force)))
 
     def missing(symbol: str) -> list[Window]:
         return sorted(
@@ -294,8 +294,8 @@ def test_of_symbols_that_are_quoted_only_neither_bars_nor_outages_are_told(store
     mixed[0] = FeedUp(START, frozenset({*SYMBOLS, "XRPUSD"}))
     seen: list[Quote] = []
     plan = of("kraken", *SYMBOLS, quoted=["XRPUSD"])
-    asyncio.run(pipeline(stores, plan, on_quote=seen.append).run(told(mixed)))
-    asyncio.run(pipeline(stores, plan).run(told([FeedUp(START + timedelta(minutes=7), plan.symbols)])))
+    asyncio.run(pipeline(stores, plan, on_quote=seen.append).run(emitted(mixed)))
+    asyncio.run(pipeline(stores, plan).run(emitted([FeedUp(START + timedelta(minutes=7), plan.symbols)])))
     assert seen == quotes
     assert stored(stores) == expected(events, START + timedelta(minutes=4))
     assert not stores.coverage.answered("XRPUSD", Timeframe.M1)
@@ -303,12 +303,12 @@ def test_of_symbols_that_are_quoted_only_neither_bars_nor_outages_are_told(store
     assert stores.quarantine.read("XRPUSD").is_empty()
 
 
-def test_another_basis_begins_anew_and_what_was_between_is_missing(stores: Stores) -> None:
-    asyncio.run(pipeline(stores).run(told(trades(4))))
+def test_another_basis_begins_again_and_what_was_between_is_missing(stores: Stores) -> None:
+    asyncio.run(pipeline(stores).run(emitted(trades(4))))
     other = FeedPlan("kraken", "kraken", dict.fromkeys(SYMBOLS, Basis.MID), never)
     later = START + timedelta(minutes=6)
     quotes = [Quote("BTCUSD", later + timedelta(seconds=second), Decimal(4), Decimal(6)) for second in range(150)]
-    asyncio.run(pipeline(stores, other).run(told([FeedUp(later, SYMBOLS), *quotes])))
+    asyncio.run(pipeline(stores, other).run(emitted([FeedUp(later, SYMBOLS), *quotes])))
     assert bars(stores).filter(pl.col("time") >= later)["close"].to_list() == [Decimal(5)] * 2
     (window,) = {outage.window() for outage in OutageStore(stores.database).all()}
     assert window == Window(START + timedelta(minutes=3), later)
@@ -319,7 +319,7 @@ def test_what_cannot_be_is_quarantined(stores: Stores) -> None:
     quote = Quote("BTCUSD", START + timedelta(seconds=6), Decimal(5), Decimal(6))
     seen: list[Quote] = []
     made = pipeline(stores, on_quote=seen.append)
-    asyncio.run(made.run(told([FeedUp(START, SYMBOLS), wrong, quote, *trades(3)[1:]])))
+    asyncio.run(made.run(emitted([FeedUp(START, SYMBOLS), wrong, quote, *trades(3)[1:]])))
     rejected = stores.quarantine.read("BTCUSD")
     assert rejected.height == 1
     assert "Decimal('-1')" in rejected["record"][0]

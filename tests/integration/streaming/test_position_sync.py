@@ -47,7 +47,7 @@ async def mirroring(database_url: str, redis_url: str, every: float = EVERY) -> 
     store = AsyncLiveStore(redis_url, timeout=DEADLINE)
     mirror = PositionSync(as_role(database_url, Role.INGEST, trusted=True), store, every=every)
     task = asyncio.create_task(mirror.run())
-    await until(lambda: mirror.looks, "the first look")
+    await until(lambda: mirror.full_syncs, "the first full sync")
     yield mirror
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -67,9 +67,9 @@ def test_a_fill_is_mirrored_at_once_with_every_column(
         async with mirroring(database_url, redis_url, every=3600) as mirror:
             await asyncio.to_thread(fill, platform, "F1", "BTCUSD", "0.25")
             await until(lambda: redis.exists("position:BTCUSD"), "the position")
-            return mirror.looks
+            return mirror.full_syncs
 
-    assert asyncio.run(work()) == 1, "told, not found"
+    assert asyncio.run(work()) == 1, "notified, not found by a full read"
     position = platform.positions()["BTCUSD"]
     mirrored = redis.hgetall("position:BTCUSD")
     with psycopg.connect(database_url) as connection:
@@ -110,7 +110,7 @@ def test_within_five_seconds_although_nobody_told(redis: Redis, database_url: st
             with psycopg.connect(database_url) as connection:
                 connection.execute("SET session_replication_role = replica")  # no trigger tells
                 connection.execute("INSERT INTO trading.positions (symbol) VALUES ('SPY')")
-            await until(lambda: mirror.looks > 1, "the next look")
+            await until(lambda: mirror.full_syncs > 1, "the next full sync")
             assert redis.exists("position:SPY")
 
     assert EVERY <= 5

@@ -58,7 +58,7 @@ def test_every_example_is_a_message_and_comes_back_the_same(channel: Channel):
 
 def test_the_schema_in_the_documents_is_the_models():
     assert json.loads((DOCS / "messages.schema.json").read_text(encoding="utf-8")) == schemas(), (
-        "write it anew: json.dumps(trading_platform.domain.messages.schemas(), indent=2)"
+        "write it again: json.dumps(trading_platform.domain.messages.schemas(), indent=2)"
     )
 
 

@@ -24,7 +24,7 @@ def text(name: str) -> str:
 def tracked() -> list[Path]:
     response = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if response.returncode:
-        pytest.skip("not a git checkout: what belongs to it cannot be told")
+        pytest.skip("not a git checkout: what belongs to it is unknown")
     return [path for name in response.stdout.split("\0") if name and (path := REPOSITORY / name).is_file()]
 
 

@@ -114,7 +114,7 @@ def test_recorded_trades_of_kraken_give_its_candles(test_data: Path) -> None:
         assert bar["volume"] == Decimal(asked[bar["time"]][6])
     traded = {time for time in asked if minutes[0]["time"] <= time < last}
     assert {bar["time"] for bar in minutes} == traded
-    assert final.answered["BTCUSDT"] == [Window(final.since, last + MINUTE)]
+    assert final.covered["BTCUSDT"] == [Window(final.since, last + MINUTE)]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_what_was_not_recorded_is_an_outage(tmp_path: Path) -> None:
     sink = MemorySink()
     replayed(opened(path), sink, minutes_at_once=1)
     assert [(time - noon) // MINUTE for time in sink.bars()["time"]] == [0, 1, 2, 10, 11]
-    answered = [window for minutes in sink.minutes for window in minutes.answered.get("BTCUSD", [])]
+    answered = [window for minutes in sink.minutes for window in minutes.covered.get("BTCUSD", [])]
     assert Window.merge(answered) == [Window(noon, noon + 3 * MINUTE), Window(noon + 10 * MINUTE, noon + 12 * MINUTE)]
 
 

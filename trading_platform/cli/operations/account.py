@@ -100,10 +100,11 @@ def _print(name: str, statement: Statement, start: datetime) -> None:
     fills = [
         {
             **asdict(fill),
-            "executed_at": f"{fill.executed_at:%H:%M:%S.%f}",
+            "executed_at": _time(fill.executed_at, start),
             "quantity": _text(fill.quantity),
             "price": _text(fill.price),
             "commission": f"{_text(fill.commission)} {fill.commission_currency or ''}".strip(),
+            "replaces": ", ".join(fill.replaces),
         }
         for fill in statement.fills
     ]
@@ -111,7 +112,15 @@ def _print(name: str, statement: Statement, start: datetime) -> None:
         out.print(f"{name}: no fills of {start:%Y-%m-%d} (UTC). {statement.without_fills}")
         return
     title = f"{name}: fills of {start:%Y-%m-%d} (UTC)"
-    out.print(table(title, _FILL_COLUMNS, as_rows(fills, _FILL_COLUMNS), right=["quantity", "price", "commission"]))
+    corrected = ["replaces"] if any(fill.replaces for fill in statement.fills) else []
+    columns = [*_FILL_COLUMNS, *corrected]
+    out.print(table(title, columns, as_rows(fills, columns), right=["quantity", "price", "commission"]))
+
+
+def _time(executed_at: datetime, start: datetime) -> str:
+    """The time of day; with its date if it is of another day, as that of a late correction."""
+    is_of_the_day = executed_at.date() == start.date()
+    return f"{executed_at:%H:%M:%S.%f}" if is_of_the_day else f"{executed_at:%Y-%m-%d %H:%M:%S.%f}"
 
 
 def _text(number: Decimal | None) -> str:

@@ -62,23 +62,23 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for mac
         try:
             found, newest = migrations.current(database), migrations.head()
             tables: list[TableStatus] = []
-            kept_by = "unknown"
+            applied_by = "unknown"
             if found == newest:
                 retention = RetentionStore(database, database)
-                tables, kept_by = retention.status(utc_now()), retention.kept_by()
+                tables, applied_by = retention.status(utc_now()), retention.applied_by()
         finally:
             database.close()
     if json:
         schema = {"revision": found, "newest": newest, "current": found == newest}
-        print_json(schema | {"kept_by": kept_by, "tables": [asdict(table) for table in tables]})
+        print_json(schema | {"retention_applied_by": applied_by, "tables": [asdict(table) for table in tables]})
     else:
         out.print(f"Revision {found or 'none'}; the newest is {newest}.")
-        _print_tables(tables, kept_by)
+        _print_tables(tables, applied_by)
     if found != newest:
         raise typer.Exit(1)
 
 
-def _print_tables(tables: Sequence[TableStatus], kept_by: str) -> None:
+def _print_tables(tables: Sequence[TableStatus], applied_by: str) -> None:
     if not tables:
         return
     columns = ["table", "rows", "first", "last", "size", "chunks", "compressed", "compressed after", "to compress"]
@@ -101,7 +101,7 @@ def _print_tables(tables: Sequence[TableStatus], kept_by: str) -> None:
     ]
     numbers = ["rows", "size", "chunks", "compressed", "to compress", "to drop"]
     out.print(shown("Bars and indicators", columns, rows, right=numbers))
-    out.print(f"Retention is applied by {kept_by}.", highlight=False)
+    out.print(f"Retention is applied by {applied_by}.", highlight=False)
     runs = [timestamp for table in tables for timestamp in (table.next_compression, table.next_retention) if timestamp]
     if runs:
         out.print(f"The policies run next at {min(runs):%Y-%m-%d %H:%M} UTC.", highlight=False)

@@ -79,11 +79,11 @@ def run_session(
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        told = 0
+        sent = 0
         while supervisor.poll() is None:
-            for again in range(told, len(asked)):
+            for again in range(sent, len(asked)):
                 _tell(supervisor, again=again > 0)
-            told = len(asked)
+            sent = len(asked)
             sleep(_LOOK)
         if supervisor.returncode < 0:  # killed, it has left this to the command
             end_session(supervisor.pid, sleep=sleep)
@@ -167,11 +167,11 @@ def end_session(
     steps = ((None, patience), (signal.SIGTERM, TERMINATED_SECONDS), (signal.SIGKILL, KILLED_SECONDS))
     for number, seconds in steps:
         deadline = clock() + seconds
-        told: set[int] = set()
+        signalled: set[int] = set()
         while (members := _members(session)) and clock() < deadline:
             for process in members:
-                if number is not None and process.pid not in told:  # one that is new since
-                    told.add(process.pid)
+                if number is not None and process.pid not in signalled:  # one that is new since
+                    signalled.add(process.pid)
                     with contextlib.suppress(psutil.Error):
                         forced |= {process.pid: _words(process)} if number == signal.SIGKILL else {}
                         process.send_signal(number)

@@ -54,7 +54,7 @@ class FinalMinutes:
         since: all minutes before it were final already.
         until: all minutes before it are final now.
         bars: frame of ``BAR_SCHEMA``, 1m, sorted by (symbol, time).
-        answered: by symbol the whole minutes during which the feed was up, as disjoint windows in order;
+        covered: by symbol the whole minutes during which the feed was up, as disjoint windows in order;
             a minute in them without a bar is confirmed empty.
         late: by symbol the whole minutes that changed after they were final: an event arrived that is in no
             bar, or the feed turned out to have been down. They must be requested again.
@@ -64,7 +64,7 @@ class FinalMinutes:
     since: datetime
     until: datetime
     bars: pl.DataFrame
-    answered: dict[str, list[Window]]
+    covered: dict[str, list[Window]]
     late: dict[str, list[Window]]
     late_events: int
 
@@ -150,7 +150,7 @@ class BarBuilder:
         self._until: datetime | None = None
         self._turn = LAST_TIME
         self._rows: list[tuple[Any, ...]] = []
-        self._answered: dict[str, list[Window]] = {}
+        self._covered: dict[str, list[Window]] = {}
         self._late: dict[str, list[Window]] = {}
         self._late_events = 0
         self._rejected: list[Rejected] = []
@@ -213,12 +213,12 @@ class BarBuilder:
             since=self._since,
             until=self._until,
             bars=_frame(self._rows, self.source),
-            answered={symbol: Window.merge(windows) for symbol, windows in self._answered.items()},
+            covered={symbol: Window.merge(windows) for symbol, windows in self._covered.items()},
             late={symbol: Window.merge(windows) for symbol, windows in self._late.items()},
             late_events=self._late_events,
         )
         self._since = self._until
-        self._rows, self._answered, self._late, self._late_events = [], {}, {}, 0
+        self._rows, self._covered, self._late, self._late_events = [], {}, {}, 0
         return final
 
     def take_rejected(self) -> list[Rejected]:
@@ -439,7 +439,7 @@ class BarBuilder:
                 if self._fill_no_trade and series.basis is Basis.TRADE:
                     self._emit_each_minute(symbol, series, window, bars)
                 else:
-                    self._answered.setdefault(symbol, []).append(window)
+                    self._covered.setdefault(symbol, []).append(window)
                     self._rows += [
                         (*series.row(symbol, bar), Quality.TRADED.value)
                         for start, bar in bars.items()
@@ -465,7 +465,7 @@ class BarBuilder:
             else:
                 self._mark_late(symbol, minute)
             if bar is not None or series.last is not None:
-                self._answered.setdefault(symbol, []).append(minute)
+                self._covered.setdefault(symbol, []).append(minute)
             start = minute.end
         series.emitted_until = window.end
 

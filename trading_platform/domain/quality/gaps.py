@@ -52,7 +52,7 @@ class Gap:
         tried_at: when a repair last began.
         next_attempt_at: when the next is due; None if it failed permanently.
         note: what came of the last attempt; None before the first, and from the begin of one until its end.
-        incident: which alert told of it.
+        incident: the alert that reported it.
     """
 
     id: int

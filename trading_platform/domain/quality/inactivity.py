@@ -107,7 +107,7 @@ def usual_inactivity(traded: pl.Series, slots: pl.Series, share: float = USUAL_S
     return int(inactivities.quantile(share, "higher") or 0)
 
 
-def suspect_silences(
+def suspect_inactivity(
     timeframe: Timeframe, slots: pl.Series, traded: pl.Series, *, since: datetime, usual: int
 ) -> list[Window]:
     """The intervals of a response that are empty for longer than is usual for the instrument.

@@ -35,7 +35,7 @@ class BrokerPosition:
 
 @dataclass(frozen=True)
 class BrokerFill:
-    """A fill: an executed part of an order.
+    """A fill: an executed part of an order, as its newest report has it.
 
     Attributes:
         broker: broker that reports it.
@@ -44,11 +44,12 @@ class BrokerFill:
         order_id: the broker's id of the order; None if it does not report it.
         symbol: the instrument, in the platform's spelling.
         side: direction.
-        quantity: in units of its base, above zero.
+        quantity: in units of its base; zero if the broker cancelled the execution (a bust).
         price: of a unit, in the quote currency.
         commission: commission charged by the broker; None if it does not report it.
         commission_currency: currency of the commission; None if the broker does not report it.
         executed_at: when it was executed, UTC.
+        replaces: the broker's ids of the earlier reports of the execution, which do not count, oldest first.
     """
 
     broker: str
@@ -62,6 +63,7 @@ class BrokerFill:
     commission: Decimal | None
     commission_currency: str | None
     executed_at: datetime
+    replaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@
        └────────►└─────────►└──────► cancelled
        └────────►└─────────────────► rejected
 
+A correction of a fill, and only that, can lead back: from filled to partial or sent, from partial to sent.
 The database enforces the same steps (``trading.guard_order``). Only fills make an order partial or
 filled; :mod:`trading_platform.domain.trading.positions` applies them to positions, and
 :mod:`trading_platform.stores.trading.ledger` stores them.
@@ -77,18 +78,34 @@ STEPS: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 """The possible next statuses of each status. A partial order that is filled further stays partial."""
 
+CORRECTED_STEPS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.PARTIAL: frozenset({OrderStatus.SENT}),
+    OrderStatus.FILLED: frozenset({OrderStatus.PARTIAL, OrderStatus.SENT}),
+}
+"""The further next statuses of an order of which a fill was corrected or cancelled, so that less is filled."""
+
+WITH_STOP_PRICE = frozenset({OrderType.STOP_LIMIT})
+"""The types of orders that become active at a stop price."""
+
 BY_FILLS = frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED})
 """Statuses that only a fill sets."""
 
 
-def check_step(order_id: UUID, before: OrderStatus, after: OrderStatus) -> None:
+def check_step(order_id: UUID, before: OrderStatus, after: OrderStatus, *, corrected: bool = False) -> None:
     """Rejects an impossible step.
+
+    Args:
+        order_id: id of the order.
+        before: its status.
+        after: the wanted status.
+        corrected: whether a fill of the order was replaced, so that less of it can be filled than before.
 
     Raises:
         InvalidRequest: naming the possible steps.
     """
-    if after not in STEPS[before]:
-        possible = ", ".join(sorted(STEPS[before])) or f"none, {before} is final"
+    steps = STEPS[before] | (CORRECTED_STEPS.get(before, frozenset()) if corrected else frozenset())
+    if after not in steps:
+        possible = ", ".join(sorted(steps)) or f"none, {before} is final"
         raise InvalidRequest(
             f"Order {order_id} cannot go from {before} to {after}.",
             expected=possible,
@@ -108,6 +125,8 @@ class Order:
         order_type: how it is to be executed.
         quantity: ordered quantity.
         price: limit price; None for a market order.
+        stop_price: price at which a stop-limit order becomes active; None for other types, and for stop-limit orders
+            that were placed before stop prices were stored.
         status: current status.
         broker: broker that executes it.
         broker_order_id: the broker's own id for it, once known.
@@ -126,6 +145,7 @@ class Order:
     order_type: OrderType
     quantity: Decimal
     price: Decimal | None
+    stop_price: Decimal | None
     status: OrderStatus
     broker: Broker
     broker_order_id: str | None
@@ -142,22 +162,23 @@ class Order:
         """The quantity that is not filled yet."""
         return EXACT.subtract(self.quantity, self.filled_qty)
 
-    def filled_to(self, quantity: Decimal, worth: Decimal, commission: Decimal, last: datetime) -> Order:
+    def filled_to(self, quantity: Decimal, worth: Decimal, commission: Decimal, last: datetime | None) -> Order:
         """The order with the given totals of its fills; a cancelled order stays cancelled.
 
         Args:
-            quantity: sum over all its fills.
+            quantity: sum over all its fills; 0 if the broker has cancelled them all.
             worth: sum of quantity × price, exactly.
             commission: sum of the commissions.
-            last: execution time of the last fill.
+            last: execution time of the last fill; None without one.
         """
-        status = OrderStatus.FILLED if quantity == self.quantity else OrderStatus.PARTIAL
+        filled = OrderStatus.FILLED if quantity == self.quantity else OrderStatus.PARTIAL
+        status = filled if quantity else OrderStatus.SENT
         status = self.status if self.status is OrderStatus.CANCELLED else status
         return replace(
             self,
             status=status,
             filled_qty=quantity,
-            avg_fill_price=round_amount(EXACT.divide(worth, quantity)),
+            avg_fill_price=round_amount(EXACT.divide(worth, quantity)) if quantity else None,
             commission=commission,
             filled_at=last if status is OrderStatus.FILLED else None,
         )
@@ -172,7 +193,7 @@ class Fill:
         order_id: the order it fills.
         symbol: instrument.
         side: direction.
-        quantity: executed quantity.
+        quantity: executed quantity; 0 in a report that cancels an execution, which is in no position.
         price: execution price.
         commission: commission charged by the broker, in the currency of the price; negative is a rebate.
         executed_at: when it was executed, by the broker's clock, UTC.
@@ -195,6 +216,22 @@ class Fill:
         return self.executed_at, self.id.int
 
 
+@dataclass(frozen=True)
+class ReplacedFill(Fill):
+    """A report of an execution that does not count, as stored in ``trading.replaced_trades``.
+
+    Attributes:
+        broker_fill_id: the broker's id of the report.
+        replaced_by: the broker's id of the report that counts instead, or that cancelled the execution; None if it was
+            cancelled without a further report.
+        replaced_at: when it was recorded that it does not count, UTC.
+    """
+
+    broker_fill_id: str
+    replaced_by: str | None
+    replaced_at: datetime
+
+
 def fill_uuid(broker: Broker, broker_fill_id: str) -> UUID:
     """The platform's unique id of a broker's fill.
 
@@ -211,11 +248,12 @@ def fill_uuid(broker: Broker, broker_fill_id: str) -> UUID:
     return uuid5(FILL_NAMESPACE, f"{broker.value}:{broker_fill_id}")
 
 
-def check_order(symbol: str, order_type: OrderType, price: Decimal | None) -> None:
+def check_order(symbol: str, order_type: OrderType, price: Decimal | None, stop_price: Decimal | None = None) -> None:
     """Rejects an invalid order.
 
     Raises:
-        InvalidRequest: for an invalid symbol, a market order with a price, or another order without one.
+        InvalidRequest: for an invalid symbol, a market order with a price or another order without one, and a
+            stop-limit order without a stop price or another order with one.
     """
     check_symbol(symbol)
     if (order_type is OrderType.MARKET) != (price is None):
@@ -225,5 +263,13 @@ def check_order(symbol: str, order_type: OrderType, price: Decimal | None) -> No
             received=f"{order_type}, price {price}",
             remedy="give the limit price, or order at market",
         )
-    if price is not None:
-        amount(price, "price", positive=True)
+    if (order_type in WITH_STOP_PRICE) != (stop_price is not None):
+        raise InvalidRequest(
+            f"A {order_type} order {'has no stop price' if stop_price is not None else 'needs its stop price'}.",
+            expected="a stop price for stop_limit orders, none for others",
+            received=f"{order_type}, stop price {stop_price}",
+            remedy="give the price at which the order becomes active, or order without a stop",
+        )
+    for name, value in (("price", price), ("stop price", stop_price)):
+        if value is not None:
+            amount(value, name, positive=True)

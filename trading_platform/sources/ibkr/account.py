@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +11,7 @@ from trading_platform.domain.errors import ConfigurationError, MalformedPayload,
 from trading_platform.domain.money import round_amount
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
+from trading_platform.domain.trading.executions import execution_id
 from trading_platform.sources.ibkr.client import IbkrClient
 from trading_platform.sources.ibkr.contracts import symbol_of
 from trading_platform.sources.ibkr.parse import number
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 BROKER = "ibkr"
 
 _CASH, _TOTAL = "CashBalance", "BASE"
+_ORIGINAL = 1
+"""Number of the first report of an execution; higher ones correct it."""
 _SIDES: dict[str, Literal["buy", "sell"]] = {"BOT": "buy", "SLD": "sell"}
 
 
@@ -63,6 +66,9 @@ class IbkrAccount:
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
         """The executions in ``[start, end)``, in order of time, with corrections applied.
 
+        A correction that Interactive Brokers reports today of an execution of an earlier day is among them, whatever
+        ``start`` is: no other request would return it. A cancelled execution has the quantity zero.
+
         Raises:
             ConfigurationError: if the login has several accounts and none was named.
             SourceRejected: if ``start`` is before the gateway's midnight: earlier executions are not available.
@@ -79,7 +85,7 @@ class IbkrAccount:
             )
         found = self._client.executions()
         fills = fills_of(found, self._only(fill.execution.acctNumber for fill in found))
-        return [fill for fill in fills if start <= fill.executed_at < end]
+        return [fill for fill in fills if _since(fill, midnight, start) and fill.executed_at < end]
 
     def _only(self, accounts: Iterable[str]) -> str | None:
         if self._account is not None:
@@ -126,25 +132,37 @@ def positions_of(found: Iterable[Position], account: str | None, as_of: datetime
 
 
 def fills_of(found: Iterable[Fill], account: str | None) -> list[BrokerFill]:
-    """The executions of an account. Of an execution and its corrections the last one counts.
+    """The executions of an account. Of the reports of an execution the one with the highest number counts.
 
     Raises:
         MalformedPayload: for an execution without a side, quantity or price.
     """
-    last: dict[str, Fill] = {}
+    executions: dict[str, dict[int, Fill]] = {}
     for fill in found:
         if fill.execution.acctNumber == account:
-            number_, _, correction = fill.execution.execId.rpartition(".")
-            known = last.get(number_)
-            if known is None or known.execution.execId.rpartition(".")[2] <= correction:
-                last[number_] = fill
-    return sorted(map(_fill, last.values()), key=lambda fill: (fill.executed_at, fill.execution_id))
+            name, version = _version(fill.execution.execId)
+            executions.setdefault(name, {})[version] = fill
+    fills = (_fill([reports[version] for version in sorted(reports)]) for reports in executions.values())
+    return sorted(fills, key=lambda fill: (fill.executed_at, fill.execution_id))
 
 
-def _fill(fill: Fill) -> BrokerFill:
+def _version(report_id: str) -> tuple[str, int]:
+    numbered = execution_id(report_id)
+    return (numbered.execution, numbered.version) if numbered else (report_id, 0)
+
+
+def _since(fill: BrokerFill, midnight: datetime, start: datetime) -> bool:
+    """Whether a fill belongs to a request from ``start`` on; corrections of earlier days always do."""
+    is_late_correction = fill.executed_at < midnight and _version(fill.execution_id)[1] > _ORIGINAL
+    return fill.executed_at >= start or is_late_correction
+
+
+def _fill(reports: Sequence[Fill]) -> BrokerFill:
+    """The execution of some reports, the newest last."""
+    fill = reports[-1]
     execution, report = fill.execution, fill.commissionReport
     side, quantity, price = _SIDES.get(execution.side), number(execution.shares), number(execution.price)
-    if side is None or not quantity or price is None:
+    if side is None or quantity is None or quantity < 0 or price is None:
         raise MalformedPayload(
             "An execution of Interactive Brokers cannot be read.",
             expected="side BOT or SLD, a number of shares and a price",
@@ -164,6 +182,7 @@ def _fill(fill: Fill) -> BrokerFill:
         commission=None if commission is None else round_amount(commission),
         commission_currency=report.currency if commission is not None else None,
         executed_at=execution.time.astimezone(UTC),
+        replaces=tuple(earlier.execution.execId for earlier in reports[:-1]),
     )
 
 

@@ -135,7 +135,7 @@ class ConnectionMachine:
         self._farms.clear()
         self._down(Link.NEEDS_LOGIN, reason)
 
-    def told(self, code: int, text: str) -> bool:
+    def process_code(self, code: int, text: str) -> bool:
         """Processes a code that belongs to no request; returns whether it changed anything."""
         before = self._link, self._farms.copy()
         if self._link in (Link.DISCONNECTED, Link.NEEDS_LOGIN):

@@ -220,7 +220,7 @@ class IbkrSession:
             return self._failed(error, messages)
         self.machine.connected()
         for code, text in messages.notices:
-            self.machine.told(code, text)
+            self.machine.process_code(code, text)
         return "", False
 
     def _failed(self, error: BaseException, messages: _ConnectMessages) -> tuple[str, bool]:
@@ -239,7 +239,7 @@ class IbkrSession:
             from ib_async.wrapper import RequestError
 
             waiting.set_exception(RequestError(request, code, text))
-        if request == -1 and self.machine.told(code, text):
+        if request == -1 and self.machine.process_code(code, text):
             self._on_change()
         self._on_error(request, code, text)
 

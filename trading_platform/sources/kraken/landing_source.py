@@ -47,7 +47,7 @@ class KrakenArchive:
         """The disjoint windows that the archives cover, in order."""
         return Window.merge(span for kind in ArchiveKind for span in self._spans(kind, symbol, timeframe))
 
-    def answers(self, symbol: str, timeframe: Timeframe, window: Window) -> Iterator[BarResponse]:
+    def responses(self, symbol: str, timeframe: Timeframe, window: Window) -> Iterator[BarResponse]:
         """The bars of a window inside :meth:`spans`, a month or a year at once.
 
         Where two archives have the same bars, those of the finer one are returned, and of two of a kind those of the

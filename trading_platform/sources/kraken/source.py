@@ -119,7 +119,7 @@ class KrakenSource:
         archived = [part for span in self._archived(symbol, timeframe) if (part := span.intersect(window))]
         for part in sorted([*archived, *window.subtract(archived)]):
             if self._archive is not None and part in archived:
-                yield from self._archive.answers(symbol, timeframe, part)
+                yield from self._archive.responses(symbol, timeframe, part)
             else:
                 yield from self._from_kraken(symbol, timeframe, part, resume, alone=not archived)
 

@@ -111,9 +111,9 @@ class CheckStore:
         with self._database.begin() as connection:
             return dict(execute(connection, query("market_data/checks/columns"), {"table": table}))
 
-    def known_spans(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, Window]:
+    def recorded_spans(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, Window]:
         """For each symbol the span of its requests, coverage and stored bars; symbols without any are left out."""
-        statement = _filled(query("market_data/checks/known_spans"), {"table": bars_table(timeframe)})
+        statement = _filled(query("market_data/checks/recorded_spans"), {"table": bars_table(timeframe)})
         parameters = {"symbols": list(symbols), "timeframe": timeframe.value, "duration": timeframe.duration}
         with self._database.begin() as connection:
             rows = execute(connection, statement, parameters)

@@ -191,11 +191,11 @@ class CoverageStore:
         with self._database.begin() as connection:
             self.record(connection, request)
 
-    def ever_asked(self) -> dict[Timeframe, set[str]]:
+    def requested_symbols(self) -> dict[Timeframe, set[str]]:
         """For each timeframe, the symbols of the universe with at least one request."""
         given = {"timeframes": [timeframe.value for timeframe in Timeframe]}
         with self._database.begin() as connection:
-            rows = execute(connection, query("market_data/coverage/ever_asked"), given)
+            rows = execute(connection, query("market_data/coverage/requested_symbols"), given)
         found: dict[Timeframe, set[str]] = {timeframe: set() for timeframe in Timeframe}
         for symbol, timeframe in rows:
             found[Timeframe(timeframe)].add(symbol)

@@ -97,8 +97,8 @@ class RetentionStore:
         with self._database.begin() as connection:
             return bool(execute(connection, "SELECT market_data.uses_timescaledb()")[0][0])
 
-    def kept_by(self) -> str:
-        """Text that names what enforces the rules."""
+    def applied_by(self) -> str:
+        """What applies the rules, in words."""
         with self._database.begin() as connection:
             found = execute(connection, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
         if self.uses_timescaledb():

@@ -8,7 +8,7 @@ position is defined in :mod:`trading_platform.domain.trading.positions`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
-from trading_platform.domain.severity import Severity
+from trading_platform.domain.trading.executions import execution_id
 from trading_platform.domain.trading.orders import (
     BY_FILLS,
     Broker,
@@ -24,6 +24,7 @@ from trading_platform.domain.trading.orders import (
     Order,
     OrderStatus,
     OrderType,
+    ReplacedFill,
     Side,
     check_order,
     check_step,
@@ -34,13 +35,19 @@ from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.records import checked_text, checked_time, choice, fetch
 from trading_platform.stores.postgres.sql import query
-from trading_platform.stores.trading.fills import FillRejected, RecordedFill, book, save_position
+from trading_platform.stores.trading.fills import (
+    FillRejected,
+    FillReport,
+    RecordedFill,
+    book,
+    cancel,
+    save_position,
+)
+from trading_platform.stores.trading.ledger_events import log_recorded, log_rejected
 from trading_platform.stores.trading.outbox import enqueue
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-_COMPONENT = "ledger"
 
 
 class Ledger:
@@ -59,6 +66,7 @@ class Ledger:
         quantity: Decimal | int | str,
         broker: str,
         price: Decimal | int | str | None = None,
+        stop_price: Decimal | int | str | None = None,
         strategy_id: str | None = None,
         order_id: UUID | None = None,
     ) -> Order:
@@ -71,6 +79,7 @@ class Ledger:
             quantity: quantity to trade.
             broker: ``ibkr`` or ``kraken``.
             price: limit price; None for a market order.
+            stop_price: price at which a stop-limit order becomes active; None for other orders.
             strategy_id: the strategy that places it; None for a manual order.
             order_id: makes the call idempotent: placing the same order twice records it once.
 
@@ -81,7 +90,8 @@ class Ledger:
 
         kind = choice(OrderType, order_type, "order type")
         limit = None if price is None else amount(price, "price", positive=True)
-        check_order(symbol, kind, limit)
+        stop = None if stop_price is None else amount(stop_price, "stop price", positive=True)
+        check_order(symbol, kind, limit, stop)
         ordered = {
             "id": order_id or uuid4(),
             "symbol": symbol,
@@ -89,6 +99,7 @@ class Ledger:
             "order_type": kind.value,
             "quantity": amount(quantity, "quantity", positive=True),
             "price": limit,
+            "stop_price": stop,
             "broker": choice(Broker, broker, "broker").value,
             "strategy_id": strategy_id,
         }
@@ -145,37 +156,50 @@ class Ledger:
         quantity: Decimal | int | str,
         price: Decimal | int | str,
         executed_at: datetime,
-        commission: Decimal | int | str = 0,
+        commission: Decimal | int | str | None = None,
         broker_order_id: str | None = None,
+        corrects: str | None = None,
     ) -> RecordedFill:
         """Records a fill exactly once, however often it is reported, and updates order and position.
 
         A pending order is marked as sent first; a cancelled order stays cancelled, and a warning is logged. Fills
         may be reported in any order of time.
 
+        A correction replaces the fill that it corrects, in any order of arrival; Interactive Brokers numbers the
+        reports of an execution (:mod:`trading_platform.domain.trading.executions`). A correction with the quantity 0
+        cancels the execution (a bust). What is replaced is kept in ``trading.replaced_trades``.
+
         Args:
             order_id: id of the order it fills.
             broker_fill_id: the broker's id of the fill (IBKR's execution id, Kraken's trade id).
-            quantity: executed quantity.
+            quantity: executed quantity; 0 if it cancels an execution.
             price: price of the execution.
             executed_at: time of the execution, timezone-aware.
-            commission: commission of the broker, in the currency of the price; negative is a rebate.
+            commission: commission of the broker, in the currency of the price; negative is a rebate. None: not
+                reported; it is that of the replaced fill, else 0.
             broker_order_id: the broker's id of the order, if the report has it; stored if not known yet.
+            corrects: the broker's id of the fill that it replaces, if that does not follow from the ids.
 
         Raises:
             FillRejected: for an unknown or rejected order, more than was ordered, another broker's id of the order,
-                the same fill with other content, or a position too large to store; the fill is then recorded in
-                ``audit.system_events``.
+                the same fill with other content, an execution of another order, a correction of an unknown fill, or
+                a position too large to store; the fill is then recorded in ``audit.system_events``.
             InvalidRequest: if a value is invalid.
         """
-        size, paid = amount(quantity, "quantity", positive=True), amount(price, "price", positive=True)
-        fee, timestamp = amount(commission, "commission"), checked_time(executed_at, "time of execution")
+        size = _not_negative(quantity, "quantity")
+        paid = amount(price, "price", positive=True) if size else _not_negative(price, "price")
+        fee = amount(0 if commission is None else commission, "commission")
+        timestamp = checked_time(executed_at, "time of execution")
         checked_text(broker_fill_id, "broker's fill id")
         if broker_order_id is not None:
             checked_text(broker_order_id, "broker's order id", 50)
+        reported: dict[str, object] = {"quantity": size, "price": paid, "commission": fee, "executed_at": timestamp}
+        reported |= {"corrects": corrects} if corrects is not None else {}
         try:
             with self._database.begin() as connection:
                 order = _to_fill(connection, order_id, broker_order_id)
+                if not size:
+                    _reject_no_bust(order.broker, broker_fill_id, corrects)
                 fill = Fill(
                     id=fill_uuid(order.broker, broker_fill_id),
                     order_id=order.id,
@@ -187,13 +211,37 @@ class Ledger:
                     commission=fee,
                     executed_at=timestamp,
                 )
-                recorded = book(connection, order, fill, broker_fill_id)
-                if recorded.is_new and order.status is OrderStatus.CANCELLED:
-                    self._log_fill_after_cancel(connection, recorded)
+                report = FillReport(fill, broker_fill_id, corrects, has_commission=commission is not None)
+                recorded = book(connection, order, report)
+                log_recorded(self._audit, connection, order, recorded, broker_fill_id)
                 return recorded
         except FillRejected as rejection:
-            reported = {"quantity": size, "price": paid, "commission": fee, "executed_at": timestamp}
-            self._log_rejected(rejection, {"order_id": order_id, "broker_fill_id": broker_fill_id, **reported})
+            log_rejected(self._audit, rejection, {"order_id": order_id, "broker_fill_id": broker_fill_id, **reported})
+            raise
+
+    def record_bust(self, order_id: UUID, broker_fill_id: str) -> RecordedFill:
+        """Records that the broker cancelled an execution: no report of it counts any more; repeating it is no error.
+
+        For a notice without a report of its own; a report of the quantity 0 is recorded with :meth:`record_fill`.
+
+        Args:
+            order_id: id of the order of the execution.
+            broker_fill_id: the broker's id of a recorded fill of the execution.
+
+        Raises:
+            FillRejected: for an unknown order or fill; the attempt is recorded in ``audit.system_events``.
+        """
+        checked_text(broker_fill_id, "broker's fill id")
+        try:
+            with self._database.begin() as connection:
+                order = _to_fill(connection, order_id, None)
+                recorded = cancel(connection, order, broker_fill_id)
+                log_recorded(self._audit, connection, order, recorded, broker_fill_id)
+                return recorded
+        except FillRejected as rejection:
+            log_rejected(
+                self._audit, rejection, {"order_id": order_id, "broker_fill_id": broker_fill_id, "cancels": True}
+            )
             raise
 
     def mark(self, symbol: str, price: Decimal | int | str) -> Position | None:
@@ -235,9 +283,15 @@ class Ledger:
             return fetch(connection, Order, query("trading/ledger/orders"), conditions)
 
     def fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> list[Fill]:
-        """Fills of an order or symbol, in order of execution."""
+        """Fills of an order or symbol that count, in order of execution."""
         with self._database.begin() as connection:
             return fetch(connection, Fill, query("trading/ledger/trades"), {"order_id": order_id, "symbol": symbol})
+
+    def replaced_fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> list[ReplacedFill]:
+        """Reports of an order or symbol that do not count: corrected or cancelled, in order of execution."""
+        conditions = {"order_id": order_id, "symbol": symbol}
+        with self._database.begin() as connection:
+            return fetch(connection, ReplacedFill, query("trading/ledger/replaced_trades"), conditions)
 
     def positions(self, symbol: str | None = None, *, open_only: bool = False) -> dict[str, Position]:
         """Positions by symbol; closed ones too, for their realized profit, unless ``open_only``."""
@@ -246,23 +300,14 @@ class Ledger:
             found = fetch(connection, Position, query("trading/ledger/positions"), conditions)
         return {position.symbol: position for position in found}
 
-    def _log_fill_after_cancel(self, connection: Connection, recorded: RecordedFill) -> None:
-        self._audit.add_event(
-            connection,
-            event_type="fill_after_cancel",
-            severity=Severity.WARNING,
-            component=_COMPONENT,
-            message=f"Order {recorded.order.id} was filled although it is cancelled; the fill is booked.",
-            metadata={"fill": asdict(recorded.fill)},
-        )
 
-    def _log_rejected(self, rejection: FillRejected, reported: dict[str, object]) -> None:
-        self._audit.log(
-            event_type="fill_rejected",
-            severity=Severity.ERROR,
-            component=_COMPONENT,
-            message=str(rejection),
-            metadata={"fill": reported, "rejection": rejection.as_dict()},
+def _reject_no_bust(broker: Broker, broker_fill_id: str, corrects: str | None) -> None:
+    if corrects is None and (broker is not Broker.IBKR or execution_id(broker_fill_id) is None):
+        raise FillRejected(
+            "A fill of the quantity 0 cancels an execution, and this one does not say which.",
+            expected="an execution id of Interactive Brokers with the number of its report, or corrects",
+            received=broker_fill_id,
+            remedy="name the cancelled fill with corrects, or call record_bust with its id",
         )
 
 
@@ -282,6 +327,10 @@ def _to_fill(connection: Connection, order_id: UUID, broker_order_id: str | None
             remedy="record the fill for the order with this broker's id",
         )
     return replace(order, broker_order_id=order.broker_order_id or broker_order_id)
+
+
+def _not_negative(value: Decimal | int | str, name: str) -> Decimal:
+    return amount(value, name, positive=bool(amount(value, name)))
 
 
 def _locked(connection: Connection, order_id: UUID) -> Order:

@@ -46,12 +46,23 @@ def enqueue(
     before: Order | None,
     fill: Fill | None = None,
     broker_fill_id: str | None = None,
+    replaced: Sequence[Fill] = (),
 ) -> None:
-    """Writes a message about a change of an order to the outbox, in the transaction of the change."""
+    """Writes a message about a change of an order to the outbox, in the transaction of the change.
+
+    Args:
+        connection: connection in the transaction.
+        order: the order after the change.
+        before: the order before it; None if it is new.
+        fill: the fill that caused the change; None if no fill did, or an execution was cancelled.
+        broker_fill_id: the broker's id of the fill.
+        replaced: the fills that do not count any more since the change.
+    """
     payload = {
         "order": asdict(order),
         "previous_status": before.status if before else None,
         "fill": asdict(fill) | {"broker_fill_id": broker_fill_id} if fill else None,
+        "replaced": [asdict(each) for each in replaced],
     }
     row = {"order_id": order.id, "payload": json_text(payload, "order event")}
     execute(connection, query("trading/outbox/add"), row)

@@ -55,7 +55,7 @@ class BackfillReport:
     """Result of a backfill, with the coverage count of each symbol and partition."""
 
     timeframe: Timeframe
-    accounts: tuple[CoverageCount, ...]
+    counts: tuple[CoverageCount, ...]
     failures: tuple[Failure, ...]
     requests: int
     changed_symbols: frozenset[str]
@@ -138,8 +138,8 @@ def backfill_bars(
     if changed and timeframe is Timeframe.M1:
         stores.retention.refresh_hours(clock())
     windows = {instrument.symbol: partitions for instrument in instruments}
-    accounts = count_coverage(stores, sources, instruments, timeframe, windows, clock=clock)
-    return BackfillReport(timeframe, tuple(accounts), tuple(failures), requests, frozenset(changed))
+    counts = count_coverage(stores, sources, instruments, timeframe, windows, clock=clock)
+    return BackfillReport(timeframe, tuple(counts), tuple(failures), requests, frozenset(changed))
 
 
 def missing_windows(

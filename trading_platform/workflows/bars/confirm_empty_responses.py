@@ -21,7 +21,7 @@ from trading_platform.domain.quality.inactivity import (
     customarily_inactive,
     customary_breaks,
     longest_inactivity,
-    suspect_silences,
+    suspect_inactivity,
     usual_inactivity,
 )
 from trading_platform.domain.time import Timeframe, Window
@@ -66,7 +66,7 @@ def suspect_windows(
         rests = customary_breaks(_zone(instrument.calendar), timeframe, over, history).implode()
         usual = usual_inactivity(history, over.filter(~over.is_in(rests)), USUAL_SHARE[timeframe])
         awake = slots.filter(~slots.is_in(rests))
-        found += suspect_silences(timeframe, awake, traded, since=history[0], usual=usual)
+        found += suspect_inactivity(timeframe, awake, traded, since=history[0], usual=usual)
     if not found:
         return []
     answered_before = [] if is_recorded(source) else stores.coverage.answered(symbol, timeframe).get(source.name, [])

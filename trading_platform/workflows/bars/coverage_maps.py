@@ -26,11 +26,11 @@ def coverage_maps(
     for timeframe in Timeframe:
         shares: dict[str, dict[str, float]] = {}
         windows = _windows(stores, instruments, timeframe, clock)
-        for account in count_coverage(stores, sources, instruments, timeframe, windows, clock=clock):
-            if account.expected:
-                name = f"{account.window.start:%Y-%m}" if timeframe.is_intraday else f"{account.window.start:%Y}"
-                uncovered = account.missing + account.pending_confirmation
-                shares.setdefault(account.symbol, {})[name] = 1 - uncovered / account.expected
+        for count in count_coverage(stores, sources, instruments, timeframe, windows, clock=clock):
+            if count.expected:
+                name = f"{count.window.start:%Y-%m}" if timeframe.is_intraday else f"{count.window.start:%Y}"
+                uncovered = count.missing + count.pending_confirmation
+                shares.setdefault(count.symbol, {})[name] = 1 - uncovered / count.expected
         if shares:
             drawn[timeframe.value, "month" if timeframe.is_intraday else "year"] = heat_map(shares)
     return drawn
@@ -41,7 +41,7 @@ def _windows(
 ) -> dict[str, list[Window]]:
     """For each symbol, the partitions from the first to the last request, coverage or stored bar."""
     now = clock()
-    spans = CheckStore(stores.database).known_spans([each.symbol for each in instruments], timeframe)
+    spans = CheckStore(stores.database).recorded_spans([each.symbol for each in instruments], timeframe)
     found = {}
     for instrument in instruments:
         span = spans.get(instrument.symbol)

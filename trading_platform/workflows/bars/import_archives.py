@@ -213,7 +213,7 @@ def _land(
 
     area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)  # of an import that was interrupted
     try:
-        for reading in read_member(member, clock(), chunk_bytes=chunk_bytes, told=report):
+        for reading in read_member(member, clock(), chunk_bytes=chunk_bytes, on_read=report):
             totals.add(reading)
             stores.quarantine.record(
                 reading.rejected, source=SOURCE, symbol=member.symbol, timeframe=timeframe.value, origin=member.origin

@@ -17,7 +17,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import timezone_of
-from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.market.instruments import Instrument, guess_instrument
 from trading_platform.domain.quality.closed_time import HoursFit, judge_hours
 from trading_platform.domain.quality.unreadable_times import place_unreadable
 from trading_platform.domain.rejection_reasons import Reason

@@ -115,7 +115,7 @@ def _list_bars(
     suspect: dict[str, list[Window]] = {}
     for each in stores.coverage.pending_confirmation(symbols, timeframe, now):
         suspect.setdefault(each.symbol, []).append(each.window)
-    spans = CheckStore(stores.database).known_spans(symbols, timeframe)
+    spans = CheckStore(stores.database).recorded_spans(symbols, timeframe)
     known: dict[str, list[Gap]] = {}
     for gap in stores.gaps.of(symbols, [dataset]):
         known.setdefault(gap.symbol, []).append(gap)

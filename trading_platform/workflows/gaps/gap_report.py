@@ -66,7 +66,7 @@ def gap_report(
         closed: include the intervals in which the market was closed.
     """
     symbol = instrument.symbol
-    span = CheckStore(stores.database).known_spans([symbol], timeframe).get(symbol)
+    span = CheckStore(stores.database).recorded_spans([symbol], timeframe).get(symbol)
     end = last_closed(instrument.calendar, timeframe, clock())
     if span is None or span.start >= end:
         return

@@ -16,18 +16,18 @@ from trading_platform.workflows.bars.count_coverage import count_coverage, withi
 from trading_platform.workflows.quality.check_results import CheckResult, Examination, Row, Severity, finding
 
 
-def accounts_of(examination: Examination) -> list[CoverageCount]:
+def counts_of(examination: Examination) -> list[CoverageCount]:
     """The coverage count of each symbol and partition in scope; counted once.
 
     It covers the span from the first to the last request, coverage or stored bar: time that was never requested is
     left to the backfill and is no error of the stored data.
     """
-    if "accounts" not in examination.kept:
-        examination.kept["accounts"] = list(_accounts(examination))
-    return list(examination.kept["accounts"])
+    if "coverage counts" not in examination.kept:
+        examination.kept["coverage counts"] = list(_counts(examination))
+    return list(examination.kept["coverage counts"])
 
 
-def _accounts(examination: Examination) -> Iterator[CoverageCount]:
+def _counts(examination: Examination) -> Iterator[CoverageCount]:
     universe = examination.stores.instruments.all()
     for scope in examination.scopes:
         names = sorted(universe) if scope.symbols is None else [name for name in scope.symbols if name in universe]
@@ -44,16 +44,16 @@ def _accounts(examination: Examination) -> Iterator[CoverageCount]:
 
 def check_completeness(examination: Examination) -> CheckResult:
     """The check ``completeness``: an error where bars are missing, a warning where some are empty or rejected."""
-    accounts = accounts_of(examination)
-    expected = sum(account.expected for account in accounts)
+    partitions = counts_of(examination)
+    expected = sum(count.expected for count in partitions)
     counts = {
-        "stored": sum(account.stored for account in accounts),
-        "confirmed empty": sum(account.empty for account in accounts),
-        "pending_confirmation": sum(account.pending_confirmation for account in accounts),
-        "rejected": sum(account.rejected for account in accounts),
-        "missing": sum(account.missing for account in accounts),
-        "out of session": sum(account.out_of_session for account in accounts),
-        "partitions": len(accounts),
+        "stored": sum(count.stored for count in partitions),
+        "confirmed empty": sum(count.empty for count in partitions),
+        "pending_confirmation": sum(count.pending_confirmation for count in partitions),
+        "rejected": sum(count.rejected for count in partitions),
+        "missing": sum(count.missing for count in partitions),
+        "out of session": sum(count.out_of_session for count in partitions),
+        "partitions": len(partitions),
     }
     if missing := counts["missing"]:
         return finding(
@@ -62,7 +62,7 @@ def check_completeness(examination: Examination) -> CheckResult:
             what="expected bars",
             wrong="are neither stored nor confirmed empty nor rejected",
             remedy="`trading-platform backfill` requests them; its report shows why a source does not answer",
-            sample=_sample(account for account in accounts if account.missing),
+            sample=_sample(count for count in partitions if count.missing),
             counts=counts,
         )
     return finding(
@@ -73,16 +73,14 @@ def check_completeness(examination: Examination) -> CheckResult:
         f"{counts['pending_confirmation']:,} pending confirmation, {counts['rejected']:,} rejected",
         remedy="`trading-platform gaps` lists them; rejected rows are in market_data.quarantine with their reasons",
         severity=Severity.WARN,
-        sample=_sample(
-            account for account in accounts if account.empty or account.pending_confirmation or account.rejected
-        ),
+        sample=_sample(count for count in partitions if count.empty or count.pending_confirmation or count.rejected),
         counts=counts,
     )
 
 
 def _spans(examination: Examination, instruments: Sequence[Instrument], scope: Scope) -> dict[str, Window]:
     """For each symbol, the closed part of the scope with requests, coverage or stored bars."""
-    known = examination.live.known_spans([instrument.symbol for instrument in instruments], examination.timeframe)
+    known = examination.live.recorded_spans([instrument.symbol for instrument in instruments], examination.timeframe)
     now = examination.clock()
     spans = {}
     for instrument in instruments:
@@ -99,18 +97,18 @@ def _partitions(timeframe: Timeframe, span: Window) -> list[Window]:
     return within(partition_windows(timeframe, span), span)
 
 
-def _sample(accounts: Iterator[CoverageCount]) -> list[Row]:
+def _sample(partitions: Iterator[CoverageCount]) -> list[Row]:
     return [
         {
-            "symbol": account.symbol,
-            "partition": str(account.window),
-            "expected": account.expected,
-            "stored": account.stored,
-            "confirmed empty": account.empty,
-            "pending_confirmation": account.pending_confirmation,
-            "rejected": account.rejected,
-            "missing": account.missing,
-            "for example": ", ".join(time.isoformat() for time in account.missing_sample),
+            "symbol": count.symbol,
+            "partition": str(count.window),
+            "expected": count.expected,
+            "stored": count.stored,
+            "confirmed empty": count.empty,
+            "pending_confirmation": count.pending_confirmation,
+            "rejected": count.rejected,
+            "missing": count.missing,
+            "for example": ", ".join(time.isoformat() for time in count.missing_sample),
         }
-        for _, account in zip(range(SAMPLE_ROWS), accounts, strict=False)
+        for _, count in zip(range(SAMPLE_ROWS), partitions, strict=False)
     ]

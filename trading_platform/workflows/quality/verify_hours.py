@@ -10,22 +10,22 @@ from __future__ import annotations
 from trading_platform.domain.quality.closed_time import judge_hours, split_off_fillers
 from trading_platform.stores.market_data.checks import SAMPLE_ROWS
 from trading_platform.workflows.quality.check_results import CheckResult, Examination, Row, finding
-from trading_platform.workflows.quality.verify_completeness import accounts_of
+from trading_platform.workflows.quality.verify_completeness import counts_of
 
 
 def check_hours(examination: Examination) -> CheckResult:
     """The check ``in_session``: an error where bars lie outside the session for a wrong reason."""
     universe = examination.stores.instruments.all()
     timeframe = examination.timeframe
-    accounts = accounts_of(examination)
-    counts = {"out of session": sum(account.out_of_session for account in accounts), "repeated prices": 0}
+    partitions = counts_of(examination)
+    counts = {"out of session": sum(partition.out_of_session for partition in partitions), "repeated prices": 0}
     counts["doubtful hours"] = 0
     sample: list[Row] = []
-    for account in accounts:
-        if not account.out_of_session:
+    for partition in partitions:
+        if not partition.out_of_session:
             continue
-        calendar = universe[account.symbol].calendar
-        bars = examination.stores.bars.read([account.symbol], timeframe, account.window)
+        calendar = universe[partition.symbol].calendar
+        bars = examination.stores.bars.read([partition.symbol], timeframe, partition.window)
         rest, repeated = split_off_fillers(bars, calendar, timeframe)
         counts["repeated prices"] += bars.height - rest.height
         found = [
@@ -35,9 +35,9 @@ def check_hours(examination: Examination) -> CheckResult:
         if hours is not None and not hours.fits:
             counts["doubtful hours"] += hours.outside
             found.append({"detail": hours.as_text()})
-        sample += [{"symbol": account.symbol, "partition": str(account.window), **row} for row in found]
+        sample += [{"symbol": partition.symbol, "partition": str(partition.window), **row} for row in found]
     return finding(
-        rows_checked=sum(account.bars for account in accounts),
+        rows_checked=sum(partition.bars for partition in partitions),
         failing_rows=counts["repeated prices"] + counts["doubtful hours"],
         what="bars",
         wrong="lie outside the session: they repeat a price of closed time, or another reading of their times fits",

@@ -1,4 +1,4 @@
-"""Live quotes of Interactive Brokers through the real ib_async: outages, subscriptions anew, recorded ticks."""
+"""Live quotes of Interactive Brokers through the real ib_async: outages, renewed subscriptions, recorded ticks."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class Listener:
         await self.until(found, f"{side} {value}")
 
     async def while_asking(self, gateway: FakeGateway) -> None:
-        """Until the gateway has told its time some more times, and the feed has dealt with it."""
-        told = gateway.times
-        await self.until(lambda: gateway.times > told + 2, "the gateway's time")
+        """Until the gateway has sent its time some more times, and the feed has dealt with it."""
+        sent = gateway.times
+        await self.until(lambda: gateway.times > sent + 2, "the gateway's time")
 
     async def close(self) -> None:
         await self.feed.close()
@@ -140,7 +140,7 @@ def test_quotes_say_what_has_changed(gateway: FakeGateway) -> None:
     assert in_order(events)
 
 
-def test_1101_subscribes_anew_and_tells_the_outage(gateway: FakeGateway) -> None:
+def test_1101_subscribes_again_and_tells_the_outage(gateway: FakeGateway) -> None:
     async def test(feed: Listener) -> None:
         await feed.next(FeedUp)
         await until(lambda: gateway.subscriptions == 2, "2 subscriptions")
@@ -205,7 +205,7 @@ def test_a_lost_farm_is_an_outage(gateway: FakeGateway) -> None:
 
 
 @pytest.mark.parametrize("fault", ["drop", "shut"])
-def test_a_connection_that_ends_is_made_anew(gateway: FakeGateway, fault: str) -> None:
+def test_a_connection_that_ends_is_made_again(gateway: FakeGateway, fault: str) -> None:
     async def test(feed: Listener) -> None:
         await feed.next(FeedUp)
         seen = len(feed.events)
@@ -275,7 +275,7 @@ def test_more_than_the_account_has_lines_is_said_before_anything_is_opened() -> 
 def test_an_absence_is_told_when_it_outlives_its_maintenance(gateway: FakeGateway) -> None:
     night = datetime(2024, 7, 2, 5, 0, tzinfo=UTC)  # 01:00 in New York
     now = [night]
-    told: list[Absence | None] = []
+    absences: list[Absence | None] = []
 
     async def test(feed: Listener) -> None:
         await feed.next(FeedUp)
@@ -283,17 +283,17 @@ def test_an_absence_is_told_when_it_outlives_its_maintenance(gateway: FakeGatewa
         await feed.next(FeedDown)
         now[0] = night + timedelta(minutes=44)
         await feed.while_asking(gateway)
-        assert told == []
+        assert absences == []
         now[0] = night + timedelta(minutes=48)
-        await feed.until(lambda: len(told) == 1, "the absence")
+        await feed.until(lambda: len(absences) == 1, "the absence")
         now[0] = night + timedelta(hours=3)
         await feed.while_asking(gateway)
         await on_gateway(gateway.tell, *RESTORED_KEPT)
-        await feed.until(lambda: len(told) == 2, "its end")
+        await feed.until(lambda: len(absences) == 2, "its end")
 
     maintenance = parse_maintenance("daily 00:15-01:45 America/New_York")
-    with_feed(gateway, test, clock=lambda: now[0], maintenance=maintenance, on_absence=told.append)
-    absence, over = told
+    with_feed(gateway, test, clock=lambda: now[0], maintenance=maintenance, on_absence=absences.append)
+    absence, over = absences
     assert absence is not None
     assert (absence.severity, absence.since, over) == (Severity.CRITICAL, night, None)
 
@@ -374,9 +374,9 @@ def test_a_recorded_stream_is_sane_quotes(gateway: FakeGateway, test_data: Path)
     assert len(quotes) > 100
     assert [quote for quote in quotes if fault_of_quote(quote) is not None] == []
     for kind, side in ((1, "bid"), (2, "ask"), (4, "last")):
-        told = [getattr(quote, side) for quote in quotes if getattr(quote, side) is not None]
-        assert set(told) <= set(of[kind]), side
-        assert told[-1] == of[kind][-1], side
-    told = [quote.volume for quote in quotes if quote.volume is not None]
-    assert told == sorted(told)
-    assert set(told) <= {*volumes, last}
+        received = [getattr(quote, side) for quote in quotes if getattr(quote, side) is not None]
+        assert set(received) <= set(of[kind]), side
+        assert received[-1] == of[kind][-1], side
+    received = [quote.volume for quote in quotes if quote.volume is not None]
+    assert received == sorted(received)
+    assert set(received) <= {*volumes, last}

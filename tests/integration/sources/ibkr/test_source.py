@@ -285,6 +285,7 @@ def test_the_account_is_told_as_it_is(gateway: FakeGateway, shared_time: SharedT
         assert bought.executed_at == datetime(2025, 3, 3, 14, 59, tzinfo=UTC)
         assert bought.order_id == "4711"
         assert (sold.execution_id, sold.price, sold.commission) == ("0001.02", Decimal("188.11"), None)
+        assert (sold.replaces, bought.replaces) == (("0001.01",), ())
         assert account.fills(morning, sold.executed_at) == [bought]
         with pytest.raises(SourceRejected, match="of the current day only"):
             account.fills(morning - timedelta(seconds=1), NOW)
@@ -292,6 +293,37 @@ def test_the_account_is_told_as_it_is(gateway: FakeGateway, shared_time: SharedT
             IbkrAccount(client).positions()
     finally:
         client.close()
+
+
+def test_corrections_and_busts_are_told(gateway: FakeGateway, shared_time: SharedTime) -> None:
+    today, yesterday = "20250303 10:00:01 US/Eastern", "20250228 15:59:00 US/Eastern"
+    reported = [
+        ("0000e215.65e5c0de.01.10", "BOT", "7", "10.5", today),  # the tenth, before the ninth
+        ("0000e215.65e5c0de.01.09", "BOT", "8", "10.4", today),
+        ("0000e215.65e5c0de.02.01", "BOT", "1", "10.4", today),
+        ("0000e216.65e5c0de.01.01", "SLD", "5", "20", today),
+        ("0000e216.65e5c0de.01.02", "SLD", "0", "0", today),
+        ("0000e217.65e5c0de.01.02", "BOT", "3", "30", yesterday),
+        ("0000e218.65e5c0de.01.01", "BOT", "3", "30", yesterday),
+        ("plain", "BOT", "1", "40", today),
+        ("other", "BOT", "2", "40", today),
+        ("0000e215.65e5c0de.01.09", "BOT", "8", "10.4", today),  # once more
+    ]
+    gateway.executions = [(execution(*each), None) for each in reported]
+    client = client_at(gateway, rate_limiter_by(shared_time))
+    try:
+        account = IbkrAccount(client, ACCOUNT, clock=lambda: NOW)
+        found = account.fills(datetime(2025, 3, 3, 5, tzinfo=UTC), NOW + timedelta(hours=9))
+    finally:
+        client.close()
+    assert [(fill.execution_id, fill.quantity, len(fill.replaces)) for fill in found] == [
+        ("0000e217.65e5c0de.01.02", 3, 0),  # a correction of Friday's execution, which only today's request returns
+        ("0000e215.65e5c0de.01.10", 7, 1),
+        ("0000e215.65e5c0de.02.01", 1, 0),
+        ("0000e216.65e5c0de.01.02", 0, 1),
+        ("other", 2, 0),
+        ("plain", 1, 0),
+    ]
 
 
 def test_durations_that_would_hang_are_not_sent(gateway: FakeGateway, shared_time: SharedTime) -> None:

@@ -97,7 +97,7 @@ def test_a_year_of_minutes_is_had_without_one_breach(stores: Stores) -> None:
     stored = stores.bars.read(["IBM"], Timeframe.M1, year)
     assert stored.select("time", "open", "high", "low", "close", "volume").equals(as_frame(inside))
     assert len(inside) > 97_000
-    assert all(account.missing == account.empty == 0 for account in report.accounts)
+    assert all(count.missing == count.empty == 0 for count in report.counts)
 
 
 def test_who_shares_a_redis_shares_the_limits(redis_url: str) -> None:
@@ -149,9 +149,9 @@ def test_a_timeout_is_never_stored_as_empty(stores: Stores, gateway: FakeGateway
         (failed,) = stores.coverage.failures(["SPY"], Timeframe.M1)
         assert failed.window == day("2024-07-02")
         assert "did not respond" in str(failed.note)
-        (account,) = report.accounts
-        assert account.empty == 0
-        assert account.missing > 0
+        (count,) = report.counts
+        assert count.empty == 0
+        assert count.missing > 0
         # Asked again, it answers, and nothing was lost by the silence.
         report = backfill_bars(stores, {"ibkr": source}, [SPY], Timeframe.M1, [month], clock=lambda: NOW)
         assert report.failures == ()
@@ -190,7 +190,7 @@ def test_what_1101_lost_is_repaired_from_history(gateway: FakeGateway, stores: S
         await until(lambda: feed.symbols_down, "the outage")
         later[0] = timedelta(minutes=7)  # which pass before it is restored
         await asyncio.to_thread(gateway.tell, 1101, "restored, data lost")
-        await until(lambda: not feed.symbols_down and gateway.subscriptions == 2, "a subscription anew")
+        await until(lambda: not feed.symbols_down and gateway.subscriptions == 2, "a renewed subscription")
         await feed.close()
         await running
 
@@ -219,10 +219,10 @@ def test_an_absence_is_among_the_system_events(stores: Stores) -> None:
     absence = Absence(Link.NEEDS_LOGIN, NOON, "nobody is logged in", Severity.CRITICAL)
 
     async def tell() -> None:
-        told = log_absences(stores.database)
-        told(absence)
+        report = log_absences(stores.database)
+        report(absence)
         await until(lambda: len(events()) == 1, "the absence")
-        told(None)
+        report(None)
         await until(lambda: len(events()) == 2, "its end")
 
     def events() -> list[SystemEvent]:

@@ -151,17 +151,17 @@ async def listen(feed: KrakenFeed, exchange: Exchange, minutes: float, *steps: C
 
 
 def account(heard: Heard, exchange: Exchange, start: datetime, slack: timedelta = timedelta(seconds=8)) -> int:
-    """Checks that every trade was told as it happened or lies in a recorded outage; how many were lost."""
+    """Checks that every trade was emitted as it happened or lies in a recorded outage; how many were lost."""
     lost = 0
     for symbol in SYMBOLS:
         happened = exchange.trades(symbol, start, heard.until - slack)
-        told = {event.trade_id: event for event in heard.of(Trade) if event.symbol == symbol}
+        emitted = {event.trade_id: event for event in heard.of(Trade) if event.symbol == symbol}
         outages = heard.outages(symbol, start)
         scale = 10 ** next(pair.price_decimals for pair in DEFAULT_PAIRS if pair.symbol == symbol)
         assert happened
         for number, (timestamp, price, quantity) in happened.items():
-            if number in told:
-                event = told[number]
+            if number in emitted:
+                event = emitted[number]
                 assert (event.time, event.price * scale, event.quantity * 10**8) == (timestamp, price, quantity)
             else:
                 lost += 1
@@ -182,7 +182,7 @@ def check_bars(heard: Heard, exchange: Exchange) -> int:
     for symbol in SYMBOLS:
         bars = {row["time"]: row for row in final.bars.filter(pl.col("symbol") == symbol).iter_rows(named=True)}
         scale = 10 ** next(pair.price_decimals for pair in DEFAULT_PAIRS if pair.symbol == symbol)
-        for window in final.answered.get(symbol, []):
+        for window in final.covered.get(symbol, []):
             for part in window.subtract(final.late.get(symbol, [])):
                 for minute in minutes_of(part):
                     rows = exchange.trades(symbol, minute - timedelta(microseconds=1), minute + MINUTE)
@@ -213,12 +213,12 @@ def test_every_trade_is_told_as_rest_has_it_and_makes_its_candles() -> None:
         assert feed.counts.received == feed.counts.accepted
         client = connect(exchange.url, 1_000)
         for symbol in SYMBOLS:
-            told = {event.trade_id: event for event in heard.of(Trade) if event.symbol == symbol}
+            emitted = {event.trade_id: event for event in heard.of(Trade) if event.symbol == symbol}
             page = await asyncio.to_thread(rest_trades, client, symbol, start, heard.until)
-            common = [row for row in page.iter_rows(named=True) if row["trade_id"] in told]
+            common = [row for row in page.iter_rows(named=True) if row["trade_id"] in emitted]
             assert len(common) > 100
             for row in common:
-                event = told[row["trade_id"]]
+                event = emitted[row["trade_id"]]
                 assert (event.price, event.quantity, event.time) == (
                     Decimal(row["price"]), Decimal(row["quantity"]), row["time"]
                 )  # fmt: skip

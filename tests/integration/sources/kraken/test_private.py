@@ -179,9 +179,9 @@ def test_refusals_say_what_to_do_and_show_no_secret(
             everything(account)
     said = f"{caught.value} {caught.value!r} {caught.value.as_dict()}"
     assert all(word in said for word in words), said
-    told = said + " ".join(record.getMessage() for record in caplog.records)
+    shown = said + " ".join(record.getMessage() for record in caplog.records)
     for secret in (SECRET, OTHER_SECRET, KEY, "another-key"):
-        assert secret not in told
+        assert secret not in shown
 
 
 def test_no_failure_of_any_kind_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
@@ -189,9 +189,9 @@ def test_no_failure_of_any_kind_shows_a_secret(caplog: pytest.LogCaptureFixture)
         with exchange(WIDE, Faults(next={fault: 99})) as (url, _), caplog.at_level(logging.DEBUG):
             with pytest.raises(SourceError) as caught:
                 account_of(url).balances()
-            told = f"{caught.value} {caught.value.as_dict()} " + " ".join(each.getMessage() for each in caplog.records)
-        assert SECRET not in told
-        assert KEY not in told
+            shown = f"{caught.value} {caught.value.as_dict()} " + " ".join(each.getMessage() for each in caplog.records)
+        assert SECRET not in shown
+        assert KEY not in shown
 
 
 def test_nonces_of_another_program_that_are_larger_are_told_apart_from_overtaking() -> None:
@@ -277,13 +277,13 @@ def test_the_command_says_what_is_wrong_with_a_key(
 def test_the_exchange_as_a_command_tells_and_takes_a_key(ours: Installation) -> None:
     exchange_process = ours.start("simulate-exchange", "--json", "--api-key", "mine", "--fills", "5")
     assert exchange_process.stdout is not None
-    told = json.loads(exchange_process.stdout.readline())
+    started = json.loads(exchange_process.stdout.readline())
     try:
-        assert (told["api_key"], told["api_secret"]) == ("mine", SECRET)
-        more = {"KRAKEN_API_URL": told["url"], "KRAKEN_API_KEY": "mine"}
+        assert (started["api_key"], started["api_secret"]) == ("mine", SECRET)
+        more = {"KRAKEN_API_URL": started["url"], "KRAKEN_API_KEY": "mine"}
         found = ours.run("account", "--json", more=more)
         assert found.code == 0, found.err
-        gate = urllib.request.Request(f"{told['url']}/account", data=b'{"permissions": ["funds"]}')  # noqa: S310
+        gate = urllib.request.Request(f"{started['url']}/account", data=b'{"permissions": ["funds"]}')  # noqa: S310
         with urllib.request.urlopen(gate) as response:  # noqa: S310
             shown = json.load(response)
         assert (shown["permissions"], shown["seen"]["answered"]) == (["funds"], 4)

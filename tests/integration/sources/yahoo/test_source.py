@@ -118,8 +118,8 @@ def test_a_split_after_the_window_is_undone_too(apple: FakeYahoo, source: YahooS
 
 def test_splits_and_dividends_come_in_the_shares_of_their_day(apple: FakeYahoo, source: YahooSource) -> None:
     assert apple.listings
-    told = [(f"{action.ex_date:%Y-%m-%d}", action.kind, action.terms) for action in source.actions(APPLE)]
-    assert told == [
+    received = [(f"{action.ex_date:%Y-%m-%d}", action.kind, action.terms) for action in source.actions(APPLE)]
+    assert received == [
         ("2005-02-28", ActionKind.SPLIT, "2:1"),
         ("2012-08-09", ActionKind.DIVIDEND, "2.65 USD"),
         ("2014-05-08", ActionKind.DIVIDEND, "3.29 USD"),
@@ -402,7 +402,7 @@ def test_caches_are_kept_where_they_are_told_and_not_at_home(apple: FakeYahoo, t
     )
     home = tmp_path / "home"
     home.mkdir()
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", program, apple.url, str(tmp_path / "kept")],
         env={**environment(), "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
         cwd=REPOSITORY,
@@ -410,8 +410,8 @@ def test_caches_are_kept_where_they_are_told_and_not_at_home(apple: FakeYahoo, t
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == "3379"
-    assert "Warning" not in told.stderr
+    assert printed.stdout.strip() == "3379"
+    assert "Warning" not in printed.stderr
     assert (tmp_path / "kept" / "tkr-tz.db").exists()
     assert not [path for path in home.rglob("*") if path.is_file()]
 
@@ -431,9 +431,9 @@ def test_a_backfill_stores_raw_bars_and_asks_again_for_what_was_missing(
 
         def backfill() -> tuple[int, int, int]:
             report = backfill_bars(stores, {"yahoo": source}, [APPLE], Timeframe.D1, [year], clock=lambda: NOW)
-            (account,) = report.accounts
+            (count,) = report.counts
             assert report.failures == ()
-            return account.stored, account.empty, account.missing
+            return count.stored, count.empty, count.missing
 
         assert backfill() == (251, 0, 1)
         listing.rows["1d"] = complete

@@ -147,8 +147,8 @@ def test_months_older_than_a_year_leave_the_database(world: World):
     assert len(world.live.decisions()) == 2
     assert world.all_decisions() == sorted(decisions, key=lambda row: row.timestamp, reverse=True)
     assert world.all_events() == list(reversed(events))
-    told = world.live.events(event_type="month_archived")
-    assert {(event.metadata["table"], event.metadata["month"], event.metadata["rows"]) for event in told} == {
+    archived = world.live.events(event_type="month_archived")
+    assert {(event.metadata["table"], event.metadata["month"], event.metadata["rows"]) for event in archived} == {
         ("decisions", "2019-05", 3),
         ("system_events", "2019-05", 3),
     }

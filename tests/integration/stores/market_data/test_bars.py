@@ -154,7 +154,7 @@ def qualities_of(database: Database) -> list[str]:
     return BarStore(database).read(["SPY"], Timeframe.D1, YEAR)["quality"].to_list()
 
 
-def test_the_bar_after_a_window_is_judged_anew(database: Database) -> None:
+def test_the_bar_after_a_window_is_judged_again(database: Database) -> None:
     replace(database, flat({10: 120, 11: 121}), days(10, 20))
     assert qualities_of(database) == ["traded", "traded"]
     replace(database, flat({0: 99, 1: 100}), days(0, 10))

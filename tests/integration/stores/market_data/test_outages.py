@@ -338,15 +338,15 @@ def test_a_changed_position_is_told_to_who_listens(server_url: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as listener, psycopg.connect(server_url) as ledger:
         listener.execute("LISTEN positions")
         ledger.execute("INSERT INTO trading.positions (symbol) VALUES ('BTCUSD')")
-        listener.execute("SELECT")  # with whose answer all that was told has come
+        listener.execute("SELECT")  # with whose answer all notifications have come
         assert list(listener.notifies(timeout=0)) == [], "not before it is committed"
         ledger.commit()
         ledger.execute("UPDATE trading.positions SET realized_pnl = 1 WHERE symbol = 'BTCUSD'")
         ledger.commit()
         ledger.execute("DELETE FROM trading.positions WHERE symbol = 'BTCUSD'")
         ledger.commit()
-        told = [(each.channel, each.payload) for each in listener.notifies(timeout=DEADLINE, stop_after=3)]
-        assert told == [("positions", "BTCUSD")] * 3
+        notified = [(each.channel, each.payload) for each in listener.notifies(timeout=DEADLINE, stop_after=3)]
+        assert notified == [("positions", "BTCUSD")] * 3
 
 
 # The command

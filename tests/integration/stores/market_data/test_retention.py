@@ -360,7 +360,7 @@ def test_hours_outlive_their_minutes(empty: Database) -> None:
 
 
 def test_a_large_correction_of_compressed_bars(empty: Database) -> None:
-    """More rows of one symbol than TimescaleDB decompresses for a statement unless it is told to."""
+    """More rows of one symbol than TimescaleDB decompresses for a statement unless it is set to."""
     present = now_of(empty)
     start = hour_of(present - timedelta(days=150))
     bars = minutes("AAA", start, 105_000)

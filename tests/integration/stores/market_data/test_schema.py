@@ -146,4 +146,4 @@ def test_the_page_of_tables_is_the_live_catalog(database: Database) -> None:
         PAGE.write_text(found, encoding="utf-8")
     written = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     difference = "\n".join(difflib.unified_diff(written.splitlines(), found.splitlines(), "docs/schema.md", "database"))
-    assert not difference, f"TEST_WRITE_SCHEMA_PAGE=1 writes the page anew\n{difference}"
+    assert not difference, f"TEST_WRITE_SCHEMA_PAGE=1 writes the page again\n{difference}"

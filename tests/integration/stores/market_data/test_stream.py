@@ -68,10 +68,10 @@ def span(first: int, end: int) -> Window:
 
 def bars(prices: Sequence[tuple[int, int]], symbol: str = "BTCUSD", **values: object) -> pl.DataFrame:
     """Bars that stand at one price each, by the minute of the day."""
-    told = {"source": "kraken", "quality": "traded"} | values
+    columns = {"source": "kraken", "quality": "traded"} | values
     return pl.DataFrame(
         [
-            (at(minute), symbol, "1m", *[Decimal(price)] * 4, Decimal(1), told["source"], told["quality"])
+            (at(minute), symbol, "1m", *[Decimal(price)] * 4, Decimal(1), columns["source"], columns["quality"])
             for minute, price in prices
         ],
         schema=BAR_SCHEMA,
@@ -82,8 +82,8 @@ def bars(prices: Sequence[tuple[int, int]], symbol: str = "BTCUSD", **values: ob
 def commit(stores: Stores, found: pl.DataFrame, first: int, end: int, **values: Any) -> Committed:
     """Minutes of all symbols in them, answered for from the first until the last."""
     answered = {symbol: [span(first, end)] for symbol in found["symbol"].unique()} or {"BTCUSD": [span(first, end)]}
-    told = {"stream": "kraken", "answered": answered, "until": at(end), "position": {"offset": end}, "now": at(end)}
-    return stores.stream.commit(source="kraken", bars=found, **(told | values))
+    commit = {"stream": "kraken", "answered": answered, "until": at(end), "position": {"offset": end}, "now": at(end)}
+    return stores.stream.commit(source="kraken", bars=found, **(commit | values))
 
 
 def stored(stores: Stores, timeframe: Timeframe = Timeframe.M1, symbol: str = "BTCUSD") -> pl.DataFrame:
@@ -416,7 +416,7 @@ def test_two_that_write_the_same_symbols_at_once_do_not_hinder_each_other(stores
             for minute in range(30):
                 found = pl.concat([bars([(minute, 100 + minute)], name) for name in sorted(chosen)])
                 commit(stores, found, minute, minute + 1, stream=stream)
-        except Exception as error:  # noqa: BLE001 - told to the test
+        except Exception as error:  # noqa: BLE001 - reported to the test
             failed.append(error)
 
     threads = [

@@ -51,7 +51,7 @@ for url in map(str.strip, sys.stdin):
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""Upgrades what it is told to, each in a process of its own that has everything loaded; says its id and its end."""
+"""Upgrades given databases, each in a process of its own that has everything loaded; says its id and its end."""
 
 
 @dataclass

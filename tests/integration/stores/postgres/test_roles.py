@@ -56,7 +56,8 @@ MATRIX = {
     "news.raw_news": (WRITE, READ),
     "news.news_sentiment": (WRITE, READ),
     "trading.orders": (NOTHING, "SELECT INSERT UPDATE"),
-    "trading.trades": (NOTHING, "SELECT INSERT"),
+    "trading.trades": (NOTHING, "SELECT INSERT DELETE"),
+    "trading.replaced_trades": (NOTHING, "SELECT INSERT"),
     "trading.positions": (READ, "SELECT INSERT UPDATE"),
     "trading.position_history": (NOTHING, "SELECT INSERT UPDATE"),
     "trading.outbox": ("SELECT UPDATE DELETE", "INSERT"),
@@ -394,17 +395,27 @@ def test_an_agent_keeps_the_ledger_and_ingest_tells_of_it(server: Server, redis_
         platform.orders.cancel(order.id)
         late = platform.orders.record_fill(order.id, "c", quantity=1, price="497", executed_at=later)
         assert late.position.quantity == 6
+        platform.orders.record_fill(order.id, "0a.01", quantity=3, price="496", executed_at=later)
+        corrected = platform.orders.record_fill(order.id, "0a.02", quantity=2, price="496", executed_at=later)
+        assert (corrected.position.quantity, len(corrected.replaced)) == (8, 1)
+        assert platform.orders.record_bust(order.id, "0a.02").position.quantity == 6
+        assert [fill.broker_fill_id for fill in platform.orders.replaced_fills(symbol="SPY")] == ["0a.01", "0a.02"]
         marked = platform.mark_price("SPY", 500)
         assert marked is not None
         assert marked.unrealized_pnl == Decimal(3000 - 4 * 499 - 498 - 497)
-        assert [event.event_type for event in platform.events.list(at_least="warning")] == ["fill_after_cancel"]
+        assert [event.event_type for event in platform.events.list(at_least="warning")] == [
+            "fill_busted",
+            "fill_corrected",
+            "fill_after_cancel",
+            "fill_after_cancel",
+        ]
         assert platform.instruments() == {}
     ingest = Database(server.as_role(Role.INGEST))
     with Redis.from_url(redis_url) as redis, open_order_stream(redis_url) as stream:
         redis.delete(NAME)  # the other server's
-        assert publish_outbox(OutboxStore(ingest), stream) == 6
+        assert publish_outbox(OutboxStore(ingest), stream) == 9
         assert publish_outbox(OutboxStore(ingest), stream) == 0
-        assert OutboxStore(ingest).prune(timedelta(0)) == 5
+        assert OutboxStore(ingest).prune(timedelta(0)) == 8
     ingest.close()
 
 

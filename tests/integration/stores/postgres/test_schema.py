@@ -19,6 +19,7 @@ from trading_platform.stores.schema import upgrade
 __all__ = ["document"]  # the fixture
 
 BEYOND_THE_DOCUMENT = {
+    "columns": {("trading.orders", "stop_price", "numeric(18,8)")},
     "indexes": {
         ("trading.trades", ("order_id",)),
         ("trading.trades", ("symbol", "executed_at", "id")),
@@ -35,6 +36,7 @@ def test_every_table_is_the_documents(document: str, database: Database):
     assert set(wanted) == set(OPTIONAL) | {"features.catalog"}
     assert sum(len(table.columns) for table in wanted.values()) == 71
     for name, table in wanted.items():
+        table.columns |= {column: kind for owner, column, kind in BEYOND_THE_DOCUMENT["columns"] if owner == name}
         table.indexes |= {columns for owner, columns in BEYOND_THE_DOCUMENT["indexes"] if owner == name}
         table.foreign_keys |= {
             (column, to) for owner, column, to in BEYOND_THE_DOCUMENT["foreign keys"] if owner == name

@@ -139,8 +139,8 @@ def test_the_regime_lives_a_minute_and_only_changes_are_told(live: LiveStore, re
     assert live.regime() is None
     assert not live.set_regime(NOON, "storm")
     assert live.regime() == "storm"
-    told = [json.loads(fields["message"])["payload"] for _, fields in redis.xrange("regime")]
-    assert told == [{"regime": "calm", "previous": None}, {"regime": "storm", "previous": "calm"}]
+    published = [json.loads(fields["message"])["payload"] for _, fields in redis.xrange("regime")]
+    assert published == [{"regime": "calm", "previous": None}, {"regime": "storm", "previous": "calm"}]
 
 
 def test_streams_are_capped(redis: Redis, redis_url: str):

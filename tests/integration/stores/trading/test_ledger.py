@@ -213,6 +213,10 @@ def test_an_order_has_a_known_strategy_or_none(ledger, database, symbol):
         ({"quantity": 0.1}, "quantity cannot be used"),
         ({"order_type": "limit"}, "needs its limit price"),
         ({"price": "1"}, "has no price"),
+        ({"order_type": "stop_limit", "price": "1"}, "needs its stop price"),
+        ({"order_type": "stop_limit", "price": "1", "stop_price": 0.5}, "stop price cannot be used"),
+        ({"order_type": "limit", "price": "1", "stop_price": "1"}, "has no stop price"),
+        ({"stop_price": "1"}, "has no stop price"),
     ],
 )
 def test_what_could_be_no_order_is_refused(ledger, symbol, wrong, said):
@@ -248,7 +252,33 @@ def bring_to(ledger: Ledger, symbol: str, status: OrderStatus) -> Order:
     return order if status == "pending" else ledger.advance(order.id, status)
 
 
+def test_a_stop_price_is_kept_with_its_order(database, ledger, symbol):
+    chosen = uuid4()
+    stop = {"order_type": "stop_limit", "price": "99.5", "stop_price": "100.00000001", "order_id": chosen}
+    order = place(ledger, symbol, side="sell", **stop)
+    assert (order.price, order.stop_price) == (Decimal("99.5"), Decimal("100.00000001"))
+    assert place(ledger, symbol, side="sell", **stop) == ledger.get(chosen) == order
+    with pytest.raises(InvalidRequest, match="another order"):
+        place(ledger, symbol, side="sell", **stop | {"stop_price": "100"})
+    assert fill(ledger, order, "1").order.stop_price == Decimal("100.00000001")
+    with database.begin() as connection:
+        statement = "SELECT payload FROM trading.outbox WHERE order_id = %(id)s ORDER BY id LIMIT 1"
+        ((payload,),) = execute(connection, statement, {"id": order.id})
+    assert payload["order"]["stop_price"] == "100.00000001"
+
+
+def test_a_stop_limit_order_from_before_stop_prices_is_filled(database_url, ledger, symbol):
+    with psycopg.connect(database_url) as raw:
+        raw.execute("SET session_replication_role = replica")  # as it was inserted before the rule existed
+        raw.execute(f"{ORDERED} (%s, 'buy', 'ibkr', 'stop_limit', 10, 99, 'sent')", (symbol,))
+    (order,) = ledger.orders(symbol=symbol)
+    assert (order.status, order.stop_price) == ("sent", None)
+    assert fill(ledger, order, "1", "10", "99").order.status == "filled"
+
+
 ORDERED = "INSERT INTO trading.orders (symbol, side, broker, order_type, quantity, price, status) VALUES "
+
+STOPPED = "INSERT INTO trading.orders (symbol, side, broker, order_type, quantity, price, stop_price) VALUES "
 
 
 @pytest.mark.parametrize(
@@ -260,6 +290,12 @@ ORDERED = "INSERT INTO trading.orders (symbol, side, broker, order_type, quantit
         f"{ORDERED} ('SPY', 'buy', 'ibkr', 'market', 1, 1, 'pending')",
         f"{ORDERED} ('SPY', 'buy', 'ibkr', 'limit', 1, NULL, 'pending')",
         f"{ORDERED} ('SPY', 'buy', 'ibkr', 'stop_limit', 1, -1, 'pending')",
+        f"{ORDERED} ('SPY', 'buy', 'ibkr', 'stop_limit', 1, 1, 'pending')",
+        f"{STOPPED} ('SPY', 'buy', 'ibkr', 'stop_limit', 1, 1, 'NaN')",
+        f"{STOPPED} ('SPY', 'buy', 'ibkr', 'stop_limit', 1, 1, 0)",
+        f"{STOPPED} ('SPY', 'buy', 'ibkr', 'limit', 1, 1, 1)",
+        f"{STOPPED} ('SPY', 'buy', 'ibkr', 'market', 1, NULL, 1)",
+        "UPDATE trading.orders SET stop_price = 1",
         "UPDATE trading.orders SET quantity = quantity + 1",
         "UPDATE trading.orders SET filled_qty = quantity + 1",
         "UPDATE trading.orders SET side = 'sell'",
@@ -342,7 +378,7 @@ def test_what_is_told_is_written_with_what_it_tells_of(database, ledger, symbol)
     with pytest.raises(FillRejected):
         fill(ledger, order, "2", "100")
     with database.begin() as connection:
-        told = execute(
+        messages = execute(
             connection, "SELECT payload FROM trading.outbox WHERE order_id = %(id)s ORDER BY id", {"id": order.id}
         )
-    assert [payload["order"]["status"] for (payload,) in told] == ["pending", "sent", "partial"]
+    assert [payload["order"]["status"] for (payload,) in messages] == ["pending", "sent", "partial"]

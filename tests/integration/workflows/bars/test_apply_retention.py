@@ -77,7 +77,7 @@ def backfill(platform: PlatformContext, timeframe: Timeframe, *, force: bool = F
     return report
 
 
-def account(platform: PlatformContext, timeframe: Timeframe) -> list[CoverageCount]:
+def counts_of(platform: PlatformContext, timeframe: Timeframe) -> list[CoverageCount]:
     windows = {"BTCUSD": partition_windows(timeframe, SPAN)}
     instruments = platform.instruments(["BTCUSD"])
     return list(count_coverage(platform.stores, platform.sources, instruments, timeframe, windows, clock=utc_now))
@@ -112,9 +112,9 @@ def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Pa
             backfill(platform, timeframe)
         before = {timeframe: stored(platform, timeframe) for timeframe in INTRADAY}
         hours_before = rows(ours.database_url, "SELECT * FROM market_data.ohlcv_1h ORDER BY bucket")
-        empty = sum(each.empty for each in account(platform, Timeframe.M1))
+        empty = sum(each.empty for each in counts_of(platform, Timeframe.M1))
         assert empty == (SPAN.end - SPAN.start).days * 60
-        assert sum(each.expired for each in account(platform, Timeframe.M1)) == 0
+        assert sum(each.expired for each in counts_of(platform, Timeframe.M1)) == 0
 
     drop_old(ours)
 
@@ -125,11 +125,11 @@ def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Pa
         assert edge >= EDGE
         assert indicators["time"].min() == edge
         assert rows(ours.database_url, "SELECT * FROM market_data.ohlcv_1h ORDER BY bucket") == hours_before
-        accounts = account(platform, Timeframe.M1)
-        assert sum(each.missing for each in accounts) == 0
-        assert sum(each.expired for each in accounts) == (edge - SPAN.start) // timedelta(minutes=1)
-        assert sum(each.empty for each in accounts) == (SPAN.end - edge).days * 60
-        assert sum(each.expected for each in accounts) == (SPAN.end - edge) // timedelta(minutes=1)
+        counts = counts_of(platform, Timeframe.M1)
+        assert sum(each.missing for each in counts) == 0
+        assert sum(each.expired for each in counts) == (edge - SPAN.start) // timedelta(minutes=1)
+        assert sum(each.empty for each in counts) == (SPAN.end - edge).days * 60
+        assert sum(each.expected for each in counts) == (SPAN.end - edge) // timedelta(minutes=1)
         # Nobody asks for it again by itself.
         assert backfill(platform, Timeframe.M1).requests == 0
         # What was made of the minutes stays, even where everything is made again.
@@ -156,8 +156,8 @@ def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Pa
         corrected, _ = stored(platform, Timeframe.M1)
         assert corrected.height == before[Timeframe.M1][0].height
         assert not corrected.equals(before[Timeframe.M1][0])
-        accounts = account(platform, Timeframe.M1)
-        assert sum(each.expired + each.missing for each in accounts) == 0
+        counts = counts_of(platform, Timeframe.M1)
+        assert sum(each.expired + each.missing for each in counts) == 0
         backfill(platform, Timeframe.M5)
         fives, _ = stored(platform, Timeframe.M5)
         assert fives.height == before[Timeframe.M5][0].height

@@ -213,7 +213,7 @@ def interrupt(stores: Stores, source: KrakenSource, window: Window, *, parts: in
     """A backfill in this process, ended by Ctrl-C after so many parts."""
     done = 0
 
-    def told(what: str, _done: int, _total: int) -> None:
+    def report_progress(what: str, _done: int, _total: int) -> None:
         nonlocal done
         done += what == "BTCUSD 1m"
         if done == parts:
@@ -221,7 +221,9 @@ def interrupt(stores: Stores, source: KrakenSource, window: Window, *, parts: in
 
     partitions = partition_windows(Timeframe.M1, window)
     with pytest.raises(KeyboardInterrupt):
-        backfill_bars(stores, {"kraken": source}, [instrument()], Timeframe.M1, partitions, clock=clock, progress=told)
+        backfill_bars(
+            stores, {"kraken": source}, [instrument()], Timeframe.M1, partitions, clock=clock, progress=report_progress
+        )
 
 
 # --- trades, killed and resumed ------------------------------------------------------------------------------------
@@ -283,19 +285,19 @@ def test_what_asking_takes_is_told_before(
 ) -> None:
     window = days_before(NOW, 8, 0)
     source = source_of(exchange, None, days=8)
-    (told,) = efforts_of(
+    (effort,) = efforts_of(
         clean, {"kraken": source}, [instrument()], [Timeframe.M5, Timeframe.H1], None, clock=clock, force=False
     )
-    assert (told.symbol, told.timeframe, told.window, told.seconds) == ("BTCUSD", "1m", window, told.requests)
+    assert (effort.symbol, effort.timeframe, effort.window, effort.seconds) == ("BTCUSD", "1m", window, effort.requests)
     watched.pages.clear()
     backfill(clean, source, window)
-    assert len(watched.pages) / 2 <= told.requests <= len(watched.pages) * 2
+    assert len(watched.pages) / 2 <= effort.requests <= len(watched.pages) * 2
     nothing = efforts_of(clean, {"kraken": source}, [instrument()], [Timeframe.M1], None, clock=clock, force=False)
     assert nothing == []
     import_(clean, tmp_path, write_ohlcvt(tmp_path / "Kraken.zip", market, ["BTCUSD"], days_before(NOW, 8, 0.4)))
     known = source_of(exchange, tmp_path, days=8)
     (less,) = efforts_of(clean, {"kraken": known}, [instrument()], [Timeframe.M1], None, clock=clock, force=True)
-    assert less.requests < told.requests
+    assert less.requests < effort.requests
 
 
 # --- archives ------------------------------------------------------------------------------------------------------
@@ -320,7 +322,7 @@ def trades(market: SeededMarket, span: Window, tmp_path_factory: pytest.TempPath
 def test_archives_trades_and_candles_tell_the_same_minutes(
     clean: Stores, exchange: str, market: SeededMarket, tmp_path: Path
 ) -> None:
-    """On the last half day all of them can be had."""
+    """On the last half day all of them are available."""
     window = days_before(NOW, 0.45, 0)
     long = days_before(NOW, 1, 0)
     import_(clean, tmp_path, write_ohlcvt(tmp_path / "Kraken_1.zip", market, ["BTCUSD"], long))
@@ -490,7 +492,7 @@ def test_an_import_killed_in_the_middle_leaves_nothing_to_be_seen_and_is_simply_
     folder = tmp_path / "source=kraken"
     done = 0
 
-    def told(what: str, _done: int, _total: int) -> None:
+    def report_progress(what: str, _done: int, _total: int) -> None:
         nonlocal done
         done += what.startswith("XBTUSD_1.csv")
         if done == 5:
@@ -499,13 +501,25 @@ def test_an_import_killed_in_the_middle_leaves_nothing_to_be_seen_and_is_simply_
     archive = KrakenArchive(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         import_archives(
-            [ohlcvt], symbol="BTCUSD", archive=archive, stores=clean, clock=clock, progress=told, chunk_bytes=20_000
+            [ohlcvt],
+            symbol="BTCUSD",
+            archive=archive,
+            stores=clean,
+            clock=clock,
+            progress=report_progress,
+            chunk_bytes=20_000,
         )
     assert len(list(folder.rglob("*.staged"))) == 4
     assert archive.spans("BTCUSD", Timeframe.M1) == []
     done = 6
     force = import_archives(
-        [ohlcvt], symbol="BTCUSD", archive=archive, stores=clean, clock=clock, progress=told, chunk_bytes=20_000
+        [ohlcvt],
+        symbol="BTCUSD",
+        archive=archive,
+        stores=clean,
+        clock=clock,
+        progress=report_progress,
+        chunk_bytes=20_000,
     )
     assert {file.status for file in force} == {ImportStatus.IMPORTED}
     assert list(folder.rglob("*.staged")) == []

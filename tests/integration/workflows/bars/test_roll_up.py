@@ -37,7 +37,7 @@ def fetch(made: Installation, timeframe: Timeframe, partitions: list[Window]) ->
         (instrument,) = platform.instruments(["SPY"])
         report = backfill_bars(platform.stores, platform.sources, [instrument], timeframe, partitions, clock=utc_now)
         assert not report.failures
-        assert all(account.missing == 0 for account in report.accounts)
+        assert all(count.missing == 0 for count in report.counts)
         return [bool(report.changed_symbols)]
 
 

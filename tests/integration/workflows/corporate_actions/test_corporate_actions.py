@@ -126,7 +126,7 @@ def loads_across(platform: PlatformContext, symbol: str, bars: int, timestamp: d
     return found
 
 
-def test_a_split_stored_later_makes_exactly_what_it_touches_anew(platform: PlatformContext) -> None:
+def test_a_split_stored_later_makes_exactly_what_it_touches_again(platform: PlatformContext) -> None:
     before = features_of(platform)
     assert derive(platform) == (set(), set())
     assert platform.stores.corporate_actions.save([split("AAPL", SPLIT, 7)], platform.clock()).changed
@@ -438,7 +438,7 @@ def tick(
     return list(result.run_requests or ()), result.cursor
 
 
-def test_dagster_makes_what_a_new_split_touches_anew(
+def test_dagster_makes_what_a_new_split_touches_again(
     client: Platform, platform: PlatformContext, instance: DagsterInstance
 ) -> None:
     assert client.corporate_actions("AAPL").height == 39
@@ -494,9 +494,9 @@ def test_the_asset_asks_yahoo_and_keeps_what_was_imported(
     )
     stored = platform.stores.corporate_actions
     assert stored.splits(["AAPL"])["AAPL"][2] == (SPLIT, Fraction(7)), "a person imported another ratio"
-    (told,) = [action for action in stored.read(["AAPL"]) if action.source == "yahoo"]
-    assert (told.ex_date, told.terms) == (datetime(2010, 3, 5, tzinfo=UTC), "1.5 USD")
-    stored.remove("AAPL", told.ex_date, told.kind)
+    (stored_action,) = [action for action in stored.read(["AAPL"]) if action.source == "yahoo"]
+    assert (stored_action.ex_date, stored_action.terms) == (datetime(2010, 3, 5, tzinfo=UTC), "1.5 USD")
+    stored.remove("AAPL", stored_action.ex_date, stored_action.kind)
 
 
 def test_the_command_asks_yahoo_where_it_is_allowed_to(client: Platform, command: Command, test_data: Path) -> None:

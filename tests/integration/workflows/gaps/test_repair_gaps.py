@@ -304,7 +304,7 @@ def test_silence_takes_no_stored_bar_away(watched: Watched) -> None:
         clock=watched.clock,
         force=True,
     )
-    assert watched.vendor.lies == [], "the lie was told"
+    assert watched.vendor.lies == [], "the wrong response was sent"
     assert watched.bars().equals(before)
     assert watched.classes() == []
 
@@ -341,13 +341,13 @@ def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over
         connection.exec_driver_sql(statement, (gap.start, gap.end))
     watched.vendor.away = True
     live = LiveStore(redis_url)
-    told = PlatformContext(
+    alerting = PlatformContext(
         watched.stores,
         watched.sources,
         watched.clock,
         publish=lambda timestamp, alert: live.publish_alert(timestamp, alert.model_dump_json()) and None,
     )
-    watched.dagster.platform = told
+    watched.dagster.platform = alerting
     watched.dagster.night()
     runs = watched.dagster.until_quiet()
     assert runs == ATTEMPTS
@@ -355,7 +355,7 @@ def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over
     assert watched.classes() == [(SlotClass.FAILED_PERMANENTLY, gap)]
     watched.dagster.night()
     assert watched.dagster.until_quiet() == 0, "nobody tries it again by itself"
-    result = materialize([coverage, no_gap_left], instance=instance, resources={"platform": told})
+    result = materialize([coverage, no_gap_left], instance=instance, resources={"platform": alerting})
     (check,) = result.get_asset_check_evaluations()
     assert not check.passed
     assert check.metadata["failed permanently"].value == 1

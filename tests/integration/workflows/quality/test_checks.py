@@ -146,7 +146,7 @@ def test_clean_data_keeps_every_rule(platform: Platform) -> None:
     about_actions = {"valid_terms", "split_in_prices", "ex_date_is_session"}
     nothing = about_actions | {
         "sources_agree"
-    }  # nothing was told twice: tests/integration/workflows/bars/test_backfill_from_kraken.py
+    }  # nothing was published twice: tests/integration/workflows/bars/test_backfill_from_kraken.py
     assert {result.check for result in results if result.status is Status.EMPTY} == nothing
     assert {result.status for result in results if result.check not in nothing} == {Status.PASSED}
     rows = {

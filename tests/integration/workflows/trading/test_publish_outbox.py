@@ -62,7 +62,7 @@ publish_outbox(OutboxStore(Database(sys.argv[1])), DiesOnTheWay())
 
 @pytest.fixture
 def redis(redis_url: str, database: Database) -> Iterator[Redis]:
-    """Empty, and nothing waits to be told."""
+    """Empty, and nothing waits to be published."""
     with Redis.from_url(redis_url, decode_responses=True) as client:
         with open_order_stream(redis_url) as stream:
             publish_outbox(OutboxStore(database), stream)
@@ -118,7 +118,7 @@ def a_life(ledger: Ledger, name: str) -> str:
 
 
 def test_every_change_is_told_in_order_with_every_digit(database, redis, stream, ear):
-    order_id = a_life(Ledger(database), "told")
+    order_id = a_life(Ledger(database), "published")
     assert publish_outbox(OutboxStore(database), stream) == 4
     messages = on_stream(redis)
     assert [message.payload.order.status.value for message in messages] == ["pending", "sent", "partial", "filled"]
@@ -127,7 +127,11 @@ def test_every_change_is_told_in_order_with_every_digit(database, redis, stream,
     assert [message.seq for message in messages] == list(range(messages[0].seq, messages[0].seq + 4))
     fill = messages[2].payload.fill
     assert fill is not None
-    assert (fill.price, fill.commission, fill.broker_fill_id) == (Decimal("499.99999999"), Decimal("0.35"), "told-1")
+    assert (fill.price, fill.commission, fill.broker_fill_id) == (
+        Decimal("499.99999999"),
+        Decimal("0.35"),
+        "published-1",
+    )
     assert json.loads(redis.xrange(NAME)[2][1][FIELD])["payload"]["fill"]["price"] == "499.99999999"
     assert [OrderMessage.model_validate_json(heard) for heard in ear.all()] == messages
     assert publish_outbox(OutboxStore(database), stream) == 0
@@ -157,14 +161,14 @@ def test_killed_between_commit_and_publishing(database, database_url, redis, str
     assert len(ear.all()) == 3
 
 
-@pytest.mark.parametrize("told", [1, 3, 4])
-def test_killed_between_publishing_and_noting_it(database, database_url, redis_url, redis, stream, ear, told):
-    a_life(Ledger(database), f"killed-{told}")
-    died = run(PUBLISH_AND_DIE, database_url, redis_url, str(told))
+@pytest.mark.parametrize("published", [1, 3, 4])
+def test_killed_between_publishing_and_noting_it(database, database_url, redis_url, redis, stream, ear, published):
+    a_life(Ledger(database), f"killed-{published}")
+    died = run(PUBLISH_AND_DIE, database_url, redis_url, str(published))
     assert died.returncode == -signal.SIGKILL, died.stderr
-    assert len(on_stream(redis)) == told
+    assert len(on_stream(redis)) == published
     assert unmarked(database) == 4
-    assert publish_outbox(OutboxStore(database), stream) == 4 - told
+    assert publish_outbox(OutboxStore(database), stream) == 4 - published
     seqs = [message.seq for message in on_stream(redis)]
     assert seqs == list(range(seqs[0], seqs[0] + 4))
     assert [OrderMessage.model_validate_json(heard).seq for heard in ear.all()] == seqs
@@ -180,17 +184,17 @@ def test_publishers_and_writers_at_once(database, redis, redis_url, ear):
 
     with ThreadPoolExecutor(8) as pool:
         writing = [pool.submit(a_life, Ledger(database), f"at-once-{number}") for number in range(12)]
-        told = sum(pool.map(publish, range(4)))
+        published = sum(pool.map(publish, range(4)))
         orders = {job.result() for job in writing}
-    told += publish(0)
+    published += publish(0)
     messages = on_stream(redis)
     seqs = [message.seq for message in messages]
-    assert seqs == list(range(seqs[0], seqs[0] + told))
-    assert told == 4 * len(orders)
+    assert seqs == list(range(seqs[0], seqs[0] + published))
+    assert published == 4 * len(orders)
     for order in orders:
         mine = [message.payload.order.status.value for message in messages if str(message.payload.order.id) == order]
         assert mine == ["pending", "sent", "partial", "filled"]
-    assert len(ear.all()) == told
+    assert len(ear.all()) == published
 
 
 def test_a_stream_of_another_ledger_is_not_taken_for_ours(database, redis, stream):
@@ -218,7 +222,7 @@ def test_numbers_go_on_after_all_that_can_be_pruned_is(database, redis, stream):
     assert numbers(database) == [newest]
     assert outbox.prune(timedelta()) == 0
     a_life(ledger, "after-pruning")
-    assert outbox.prune(timedelta()) == 0, "what was not told must stay"
+    assert outbox.prune(timedelta()) == 0, "what was not published must stay"
     assert publish_outbox(outbox, stream) == 4
     assert [message.seq for message in on_stream(redis)] == list(range(newest - 3, newest + 5))
     assert numbers(database) == list(range(newest, newest + 5))
@@ -234,11 +238,11 @@ def test_what_was_told_lately_or_never_stays(database, stream):
     a_life(ledger, "ages-more")
     publish_outbox(outbox, stream)
     a_life(ledger, "ages-untold")
-    told = "UPDATE trading.outbox SET published_at = now() - %(ago)s::interval WHERE seq = ANY(%(numbers)s)"
+    mark_published = "UPDATE trading.outbox SET published_at = now() - %(ago)s::interval WHERE seq = ANY(%(numbers)s)"
     with database.begin() as connection:
         execute(connection, "UPDATE trading.outbox SET created_at = now() - interval '90 days'")
-        execute(connection, told, {"ago": "29 days 23 hours", "numbers": [first + 1]})
-        execute(connection, told, {"ago": "31 days", "numbers": [first, first + 2]})
+        execute(connection, mark_published, {"ago": "29 days 23 hours", "numbers": [first + 1]})
+        execute(connection, mark_published, {"ago": "31 days", "numbers": [first, first + 2]})
     assert outbox.prune() == 2
     assert numbers(database) == [first + 1, first + 3, first + 4, None, None, None, None]
     with pytest.raises(InvalidRequest, match="age"):

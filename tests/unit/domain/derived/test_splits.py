@@ -1,4 +1,4 @@
-"""Features and indicators across splits: against prices adjusted anew for every single day, and without look-ahead."""
+"""Features and indicators across splits: against prices adjusted again for every single day, and without look-ahead."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_percentages_are_no_prices():
 
 def test_fingerprints_tell_splits_apart():
     one, other = (EPOCH, Fraction(2)), (EPOCH + timedelta(days=1), Fraction(2))
-    told = [{}, {"A": [one]}, {"B": [one]}, {"A": [other]}, {"A": [one, other]}, {"A": [(EPOCH, Fraction(3))]}]
-    assert len({fingerprint(splits) for splits in told}) == len(told)
+    known = [{}, {"A": [one]}, {"B": [one]}, {"A": [other]}, {"A": [one, other]}, {"A": [(EPOCH, Fraction(3))]}]
+    assert len({fingerprint(splits) for splits in known}) == len(known)
     assert fingerprint({}) == fingerprint({"A": []}) == ""
     assert fingerprint({"A": [one, other]}) == fingerprint({"A": [other, one]})

@@ -51,11 +51,11 @@ def builder(*, fill: bool = False) -> BarBuilder:
 
 
 @dataclass
-class Told:
+class Emitted:
     """All that came of a stream, in a form that does not depend on how it was cut."""
 
     rows: list[Row] = field(default_factory=list)
-    answered: dict[str, list[Window]] = field(default_factory=dict)
+    covered: dict[str, list[Window]] = field(default_factory=dict)
     late: dict[str, list[Window]] = field(default_factory=dict)
     late_events: int = 0
     ends: list[datetime] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Told:
         found = rows_of(made.bars)
         assert found == sorted(found, key=lambda row: (row[1], row[0]))
         self.rows += found
-        for kept, new in ((self.answered, made.answered), (self.late, made.late)):
+        for kept, new in ((self.covered, made.covered), (self.late, made.late)):
             for symbol, windows in new.items():
                 kept[symbol] = Window.merge([*kept.get(symbol, []), *windows])
         self.late_events += made.late_events
@@ -77,19 +77,19 @@ class Told:
 
     def final(self) -> tuple[Any, ...]:
         assert len({row[:2] for row in self.rows}) == len(self.rows), "a bar came twice"
-        return sorted(self.rows, key=lambda row: row[:2]), self.answered, self.late, self.late_events, self.ends[-1:]
+        return sorted(self.rows, key=lambda row: row[:2]), self.covered, self.late, self.late_events, self.ends[-1:]
 
 
 def rows_of(bars: pl.DataFrame) -> list[Row]:
     return bars.select("time", "symbol", "open", "high", "low", "close", "volume").rows()
 
 
-def run(events: Iterable[Event], *, fill: bool = False) -> Told:
-    told, made = Told(), builder(fill=fill)
+def run(events: Iterable[Event], *, fill: bool = False) -> Emitted:
+    emitted, made = Emitted(), builder(fill=fill)
     for event in events:
         made.add(event)
-        told.take(made.take_final())
-    return told
+        emitted.take(made.take_final())
+    return emitted
 
 
 # An independent definition, in as plain words as Python has: everything is looked at again for every minute.
@@ -253,11 +253,11 @@ def minutes_in(windows: dict[str, list[Window]]) -> dict[str, set[datetime]]:
 @given(events=streams(), fill=st.booleans())
 def test_bars_and_answers_are_those_of_the_plain_definition(events: list[Event], fill: bool) -> None:  # noqa: FBT001
     events.append(Heartbeat(at(20_000)))  # so that all is final
-    told = run(events, fill=fill)
+    emitted = run(events, fill=fill)
     rows, answered, late = plainly(events, fill=fill)
-    assert told.final()[0] == rows
-    assert minutes_in(told.answered) == answered
-    assert minutes_in(told.late) == late
+    assert emitted.final()[0] == rows
+    assert minutes_in(emitted.covered) == answered
+    assert minutes_in(emitted.late) == late
 
 
 @given(events=streams(), fill=st.booleans(), data=st.data())
@@ -268,7 +268,7 @@ def test_cut_and_restarted_anywhere_it_is_the_same(
 ) -> None:
     events.append(Heartbeat(at(20_000)))  # so that all is final
     undisturbed = run(events, fill=fill).final()
-    told, made, kept, position = Told(), builder(fill=fill), None, 0
+    emitted, made, kept, position = Emitted(), builder(fill=fill), None, 0
     deaths = data.draw(st.lists(st.integers(0, len(events)), max_size=6))
     take_at = data.draw(st.sets(st.integers(0, len(events))))
     while position < len(events):
@@ -277,7 +277,7 @@ def test_cut_and_restarted_anywhere_it_is_the_same(
         if position in take_at or position == len(events):
             final = made.take_final()
             if final is not None:  # bars and state are kept together, or not at all
-                told.take(final)
+                emitted.take(final)
                 kept = json.dumps(made.state())
         if deaths and position >= deaths[0]:
             deaths.pop(0)
@@ -285,7 +285,7 @@ def test_cut_and_restarted_anywhere_it_is_the_same(
             if kept is not None:
                 made.restore(json.loads(kept))
             position = data.draw(st.integers(0, 0 if made.read is None else made.read + 1))  # some are fed again
-    assert told.final() == undisturbed
+    assert emitted.final() == undisturbed
     counts = made.counts
     assert counts.received == counts.accepted + counts.rejected + counts.duplicates + counts.repeated
 
@@ -313,20 +313,20 @@ def test_a_minute_is_final_a_grace_after_its_end_by_the_feeds_own_time() -> None
     assert (final.since, final.until) == (NOON, NOON + MINUTE)
     assert rows_of(final.bars) == [(NOON, "BTCUSD", *[Decimal(100)] * 4, Decimal(1))]
     assert final.bars.select("timeframe", "source", "quality").row(0) == ("1m", "kraken", "traded")
-    assert final.answered == {symbol: [Window(NOON, NOON + MINUTE)] for symbol in BASIS}
+    assert final.covered == {symbol: [Window(NOON, NOON + MINUTE)] for symbol in BASIS}
     assert made.take_final() is None
 
 
 def test_a_late_event_is_in_no_bar_and_its_minute_is_named() -> None:
-    told = run([UP, trade(1, "10"), Heartbeat(at(70)), trade(59, "99"), trade(58, "98"), Heartbeat(at(130))])
-    assert [row[2:6] for row in told.rows] == [(Decimal(10),) * 4]
-    assert told.late == {"BTCUSD": [Window(NOON, NOON + MINUTE)]}
-    assert told.late_events == 2
+    emitted = run([UP, trade(1, "10"), Heartbeat(at(70)), trade(59, "99"), trade(58, "98"), Heartbeat(at(130))])
+    assert [row[2:6] for row in emitted.rows] == [(Decimal(10),) * 4]
+    assert emitted.late == {"BTCUSD": [Window(NOON, NOON + MINUTE)]}
+    assert emitted.late_events == 2
 
 
 def test_a_late_quote_of_a_symbol_whose_bars_are_of_trades_is_not_late() -> None:
-    told = run([UP, Heartbeat(at(70)), quote(5, "1", "2", "BTCUSD"), Heartbeat(at(130))])
-    assert told.late == {}
+    emitted = run([UP, Heartbeat(at(70)), quote(5, "1", "2", "BTCUSD"), Heartbeat(at(130))])
+    assert emitted.late == {}
 
 
 def test_a_minute_without_feed_gives_no_bar_and_no_answer() -> None:
@@ -340,37 +340,37 @@ def test_a_minute_without_feed_gives_no_bar_and_no_answer() -> None:
         trade(131, "3"),
         trade(185, "4"),
     ]
-    told = run([*events, Heartbeat(at(300))])
-    assert [(row[0], row[2]) for row in told.rows] == [(NOON, Decimal(1)), (at(180), Decimal(4))]
-    assert told.answered["BTCUSD"] == [Window(NOON, at(60)), Window(at(180), at(240))]
-    assert told.answered["EURUSD"] == [Window(NOON, at(240))]
+    emitted = run([*events, Heartbeat(at(300))])
+    assert [(row[0], row[2]) for row in emitted.rows] == [(NOON, Decimal(1)), (at(180), Decimal(4))]
+    assert emitted.covered["BTCUSD"] == [Window(NOON, at(60)), Window(at(180), at(240))]
+    assert emitted.covered["EURUSD"] == [Window(NOON, at(240))]
 
 
 def test_an_outage_known_after_its_minutes_were_final_takes_them_back() -> None:
-    told = run([UP, Heartbeat(at(200)), FeedDown(at(100), frozenset({"EURUSD"}), "silent"), Heartbeat(at(400))])
-    assert told.late == {"EURUSD": [Window(at(60), at(180))]}
-    assert told.late_events == 0
+    emitted = run([UP, Heartbeat(at(200)), FeedDown(at(100), frozenset({"EURUSD"}), "silent"), Heartbeat(at(400))])
+    assert emitted.late == {"EURUSD": [Window(at(60), at(180))]}
+    assert emitted.late_events == 0
 
 
 def test_an_outage_that_the_source_made_good_is_none() -> None:
     down = FeedDown(at(30), ALL, "cut")
-    told = run(
+    emitted = run(
         [UP, trade(20, "1", trade_id=7), down, FeedUp(at(30), ALL), trade(40, "2", trade_id=8), Heartbeat(at(70))]
     )
-    assert [row[5] for row in told.rows] == [Decimal(2)]
-    assert told.answered["BTCUSD"] == [Window(NOON, at(60))]
+    assert [row[5] for row in emitted.rows] == [Decimal(2)]
+    assert emitted.covered["BTCUSD"] == [Window(NOON, at(60))]
 
 
 def test_trades_of_before_the_feed_was_up_are_neither_bars_nor_late() -> None:
     made = builder()
     snapshot = [trade(-400 + index, "5", trade_id=index) for index in range(50)]
-    told = Told()
+    emitted = Emitted()
     events: list[Event] = [FeedUp(at(20), ALL), *snapshot, trade(61, "6", trade_id=50), Heartbeat(at(130))]
     for event in events:
         made.add(event)
-        told.take(made.take_final())
-    assert [row[0] for row in told.rows] == [at(60)]
-    assert told.late == {}
+        emitted.take(made.take_final())
+    assert [row[0] for row in emitted.rows] == [at(60)]
+    assert emitted.late == {}
     assert made.counts.early == 50
 
 

@@ -52,7 +52,7 @@ def test_every_slot_is_counted_once_as_what_became_of_it(
 ) -> None:
     bounds = [0, *sorted(cuts), END]
     partitions = list(pairwise(bounds))
-    accounts = count_by_partition(
+    counts = count_by_partition(
         "BTCUSD",
         [window_of(span) for span in partitions],
         slots=series_of(slots),
@@ -62,28 +62,28 @@ def test_every_slot_is_counted_once_as_what_became_of_it(
         reachable=[window_of(span) for span in reachable],
     )
     asked = within(answered) | within(reachable)
-    for span, account in zip(partitions, accounts, strict=True):
+    for span, counted in zip(partitions, counts, strict=True):
         inside = set(range(*span))
         expected = {slot for slot in slots & inside if slot in asked or slot in stored}
         missing = expected - stored - rejected
-        assert account.window == window_of(span)
-        assert account.expected == len(expected)
-        assert account.stored == len(slots & stored & inside)
-        assert account.out_of_session == len((stored - slots) & inside)
-        assert account.rejected == len((expected - stored) & rejected)
-        assert account.empty == len(missing & within(answered))
-        assert account.missing == len(missing - within(answered))
-        assert account.bars == len(stored & inside)
-        assert set(account.missing_sample) <= {EPOCH + slot * MINUTE for slot in missing - within(answered)}
-        assert bool(account.missing_sample) == bool(account.missing)
+        assert counted.window == window_of(span)
+        assert counted.expected == len(expected)
+        assert counted.stored == len(slots & stored & inside)
+        assert counted.out_of_session == len((stored - slots) & inside)
+        assert counted.rejected == len((expected - stored) & rejected)
+        assert counted.empty == len(missing & within(answered))
+        assert counted.missing == len(missing - within(answered))
+        assert counted.bars == len(stored & inside)
+        assert set(counted.missing_sample) <= {EPOCH + slot * MINUTE for slot in missing - within(answered)}
+        assert bool(counted.missing_sample) == bool(counted.missing)
         kept = sorted(stored & inside)
-        assert (account.first, account.last) == (
+        assert (counted.first, counted.last) == (
             (EPOCH + kept[0] * MINUTE, EPOCH + kept[-1] * MINUTE) if kept else (None, None)
         )
 
 
 def test_a_market_that_nobody_asked_about_expects_nothing() -> None:
-    (account,) = count_by_partition(
+    (counted,) = count_by_partition(
         "BTCUSD",
         [window_of((0, END))],
         slots=series_of(set(range(END))),
@@ -92,4 +92,4 @@ def test_a_market_that_nobody_asked_about_expects_nothing() -> None:
         answered=[],
         reachable=[],
     )
-    assert (account.expected, account.missing, account.bars) == (0, 0, 0)
+    assert (counted.expected, counted.missing, counted.bars) == (0, 0, 0)

@@ -92,5 +92,7 @@ def test_words_alternate_whatever_happens(happenings: list[tuple[str, int]]):
         for inactivity in watch.judge(now, trading):
             words.setdefault(inactivity.symbol, []).append(inactivity.over is not None)
             assert inactivity.since <= (inactivity.over or now)
-    for told in words.values():
-        assert told == [bool(number % 2) for number in range(len(told))], "one when it begins, one when it is over"
+    for reports in words.values():
+        assert reports == [bool(number % 2) for number in range(len(reports))], (
+            "one when it begins, one when it is over"
+        )

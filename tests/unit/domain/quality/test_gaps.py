@@ -61,7 +61,7 @@ def test_the_list_is_what_is_found_and_old_parts_keep_their_attempts(
     assert all(each.id == 0 for each in done.new)
 
 
-def test_nothing_found_anew_changes_nothing() -> None:
+def test_nothing_found_again_changes_nothing() -> None:
     listed = [
         gap(0, 5),
         gap(9, 12, GapKind.PENDING_CONFIRMATION),

@@ -17,7 +17,7 @@ from trading_platform.domain.quality.inactivity import (
     customarily_inactive,
     customary_breaks,
     longest_inactivity,
-    suspect_silences,
+    suspect_inactivity,
     usual_inactivity,
 )
 from trading_platform.domain.time import Timeframe, Window
@@ -48,7 +48,7 @@ def by_hand(count: int, traded: set[int], usual: int) -> list[tuple[int, int]]:
 def test_doubtful_is_what_counting_minute_by_minute_finds(traded: set[int], usual: int) -> None:
     slots = minutes(*range(200))
     since = START + min(traded, default=0) * MINUTE
-    found = suspect_silences(Timeframe.M1, slots, minutes(*sorted(traded)), since=since, usual=usual)
+    found = suspect_inactivity(Timeframe.M1, slots, minutes(*sorted(traded)), since=since, usual=usual)
     if traded:
         expected = [Window(START + a * MINUTE, START + b * MINUTE) for a, b in by_hand(200, traded, usual)]
         assert found == expected
@@ -64,19 +64,19 @@ def test_a_thin_coin_s_usual_silence_is_believed_and_a_busy_one_s_is_not() -> No
     busy = minutes(*(number for number in range(3000) if not 1000 <= number < 1015))
     assert usual_inactivity(busy, slots) == 0
     gap = [Window(START + 1000 * MINUTE, START + 1015 * MINUTE)]
-    assert suspect_silences(Timeframe.M1, slots, busy, since=START, usual=0) == gap
+    assert suspect_inactivity(Timeframe.M1, slots, busy, since=START, usual=0) == gap
     thin = minutes(*range(0, 3000, 8))
     assert usual_inactivity(thin, slots) == 7
-    assert suspect_silences(Timeframe.M1, slots, thin, since=START, usual=7) == []
+    assert suspect_inactivity(Timeframe.M1, slots, thin, since=START, usual=7) == []
 
 
 def test_one_quiet_minute_is_believed_and_one_session_without_a_bar_is_not() -> None:
     slots = minutes(*range(60))
     traded = minutes(*(number for number in range(60) if number != 30))
-    assert suspect_silences(Timeframe.M1, slots, traded, since=START, usual=0) == []
+    assert suspect_inactivity(Timeframe.M1, slots, traded, since=START, usual=0) == []
     days = expected_times("XNYS", Timeframe.D1, Window(START, START + 28 * DAY))
     missing = days[7]
-    found = suspect_silences(Timeframe.D1, days, days.filter(days != missing), since=days[0], usual=0)
+    found = suspect_inactivity(Timeframe.D1, days, days.filter(days != missing), since=days[0], usual=0)
     assert found == [Window(missing, missing + DAY)]
 
 
@@ -90,7 +90,7 @@ def test_the_night_is_no_silence() -> None:
 def test_before_it_was_first_seen_an_instrument_has_no_habits() -> None:
     slots = minutes(*range(100))
     since = START + 60 * MINUTE
-    found = suspect_silences(Timeframe.M1, slots, minutes(60), since=since, usual=0)
+    found = suspect_inactivity(Timeframe.M1, slots, minutes(60), since=since, usual=0)
     assert found == [Window(START + 61 * MINUTE, START + 100 * MINUTE)]
 
 

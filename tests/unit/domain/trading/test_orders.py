@@ -64,6 +64,28 @@ def test_a_price_belongs_to_all_but_market_orders(order_type: str, price: str | 
             check_order("SPY", OrderType(order_type), limit)
 
 
+@pytest.mark.parametrize(
+    ("order_type", "price", "stop_price", "said"),
+    [
+        ("stop_limit", "99", "100", None),
+        ("stop_limit", "101", "100", None),
+        ("stop_limit", "99", None, "needs its stop price"),
+        ("limit", "99", "100", "has no stop price"),
+        ("market", None, "100", "has no stop price"),
+        ("stop_limit", "99", "0", "stop price cannot be used"),
+        ("stop_limit", "99", "-1", "stop price cannot be used"),
+        ("stop_limit", "99", "0.123456789", "stop price cannot be used"),
+    ],
+)
+def test_a_stop_price_belongs_to_stop_limit_orders(order_type, price, stop_price, said):
+    limit, stop = (None if text is None else Decimal(text) for text in (price, stop_price))
+    if said is None:
+        check_order("SPY", OrderType(order_type), limit, stop)
+    else:
+        with pytest.raises(InvalidRequest, match=said):
+            check_order("SPY", OrderType(order_type), limit, stop)
+
+
 def test_a_fill_has_one_id_for_each_broker():
     assert fill_uuid(Broker.IBKR, "0001f4e8.65e5.01.01") == fill_uuid(Broker.IBKR, "0001f4e8.65e5.01.01")
     assert fill_uuid(Broker.IBKR, "1") != fill_uuid(Broker.KRAKEN, "1")

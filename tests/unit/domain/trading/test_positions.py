@@ -63,7 +63,7 @@ def test_commissions_are_paid_at_once_and_are_no_part_of_the_entry_price():
     assert left.realized_pnl == Decimal("8.75")
 
 
-def test_a_flip_opens_anew_and_a_closed_position_is_not_open():
+def test_a_flip_opens_again_and_a_closed_position_is_not_open():
     first, flipped, closed = fill("1", "10"), fill("-3", "12", minute=1), fill("2", "11", minute=2)
     assert after(first).opened_at == first.executed_at
     assert after(first, flipped).opened_at == flipped.executed_at

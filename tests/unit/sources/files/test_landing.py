@@ -74,7 +74,7 @@ class Stores:
         self.quarantine = QuarantineInMemory()
         self.coverage = CoverageInMemory()
         self.instruments = InstrumentsInMemory(*known)
-        self.told: list[tuple[str, int, int]] = []
+        self.progress: list[tuple[str, int, int]] = []
         self.now = NOW
 
     def run(self, *paths: Path, **said: object) -> ImportReport:
@@ -86,7 +86,7 @@ class Stores:
             coverage=self.coverage,
             instruments=self.instruments,
             clock=lambda: self.now,
-            progress=lambda what, done, total: self.told.append((what, done, total)),
+            progress=lambda what, done, total: self.progress.append((what, done, total)),
         )
 
 
@@ -103,7 +103,7 @@ def test_import_of_a_real_file_and_back(test_data: Path, stores: Stores) -> None
     )  # fmt: skip
     assert report.reasons == {"ohlc_inconsistent": 2}
     assert report.series == [("SPY", "1d")]
-    assert stores.told == [("files", 0, 1), ("files", 1, 1)]
+    assert stores.progress == [("files", 0, 1), ("files", 1, 1)]
     ((symbol, timeframe, windows),) = stores.coverage.withdrawn
     assert (symbol, timeframe, windows[0].start) == ("SPY", Timeframe.D1, datetime(2007, 12, 31, tzinfo=UTC))
     assert stores.run(test_data / "daily/SPY_2008-2018_yahoo.csv").files[0].status is ImportStatus.UNCHANGED

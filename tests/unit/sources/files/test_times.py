@@ -52,9 +52,9 @@ def test_naive_times_are_utc_unless_the_column_or_the_user_says_otherwise() -> N
     plain = read(clock, column="datetime")
     assert [timestamp.hour for timestamp in plain.bars["time"]] == [9, 10]
     assert "UTC" in plain.assumption
-    told = read(clock, column="datetime", timezone="Europe/Berlin")
-    assert [timestamp.hour for timestamp in told.bars["time"]] == [7, 8]
-    assert "Europe/Berlin (as given)" in told.assumption
+    given = read(clock, column="datetime", timezone="Europe/Berlin")
+    assert [timestamp.hour for timestamp in given.bars["time"]] == [7, 8]
+    assert "Europe/Berlin (as given)" in given.assumption
     local = read(clock)
     assert [timestamp.hour for timestamp in local.bars["time"]] == [13, 14]
     assert "America/New_York" in local.assumption

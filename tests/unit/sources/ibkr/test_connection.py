@@ -77,14 +77,14 @@ def test_a_reset_that_outlives_its_time_is_critical_and_not_before() -> None:
     now = [utc("2024-07-02 04:20")]
     machine = ConnectionMachine(NORTH_AMERICA, clock=lambda: now[0])
     machine.connected()
-    machine.told(1100, "lost")
+    machine.process_code(1100, "lost")
     for later, severity in [("04:20", "expected"), ("05:46", "expected"), ("05:47", "critical"), ("20:00", "critical")]:
         now[0] = utc(f"2024-07-02 {later}")
         absence = machine.absence()
         assert absence is not None
         assert (absence.severity, absence.since) == (severity, utc("2024-07-02 04:20"))
     assert "expected to end at 05:45" in str(absence)
-    machine.told(1101, "restored, lost")
+    machine.process_code(1101, "restored, lost")
     assert machine.absence() is None
 
 
@@ -105,7 +105,7 @@ def test_833_losses_in_fifteen_hours_are_one_absence() -> None:
     machine.connected()
     severities = []
     for _ in range(833):
-        machine.told(1100, "lost")
+        machine.process_code(1100, "lost")
         now[0] += timedelta(seconds=65)
         absence = machine.absence()
         assert absence is not None
@@ -127,7 +127,7 @@ class Connection(RuleBasedStateMachine):
         self.machine = ConnectionMachine(NORTH_AMERICA, clock=lambda: self.now)
         self.gateway = False  # there is a connection to it
         self.their_link = True  # it has one to Interactive Brokers
-        self.subscribed = True  # what we had subscribed is still told
+        self.subscribed = True  # what we had subscribed is still reported
         self.login = False
         self.bad_since: datetime | None = None
         self.farms: set[str] = set()
@@ -166,8 +166,8 @@ class Connection(RuleBasedStateMachine):
         self.note()
 
     @rule(code=st.sampled_from([1100, 1101, 1102, 2110, 2107, 2119, 200, 354]))
-    def told(self, code: int) -> None:
-        self.machine.told(code, "said")
+    def process_code(self, code: int) -> None:
+        self.machine.process_code(code, "said")
         if self.gateway:
             if code in (1100, 2110):
                 self.their_link = False
@@ -179,7 +179,7 @@ class Connection(RuleBasedStateMachine):
 
     @rule(farm=st.sampled_from(FARMS), code=st.sampled_from([2103, 2104, 2105, 2106, 2108]))
     def farm(self, farm: str, code: int) -> None:
-        self.machine.told(code, f"a data farm connection is so and so:{farm}")
+        self.machine.process_code(code, f"a data farm connection is so and so:{farm}")
         if self.gateway:
             (self.farms.add if code in (2103, 2105) else self.farms.discard)(farm)
 
@@ -187,7 +187,7 @@ class Connection(RuleBasedStateMachine):
     def resubscribe(self, is_interrupted: bool) -> None:  # noqa: FBT001
         before = self.machine.losses
         if is_interrupted:
-            self.told(1101)
+            self.process_code(1101)
         self.machine.resubscribed(before)
         if self.gateway and not is_interrupted:
             self.subscribed = True
@@ -222,15 +222,15 @@ TestConnection.settings = settings(max_examples=30, stateful_step_count=30, dead
 
 
 @given(st.lists(st.sampled_from([1100, 1101, 1102]), max_size=30))
-def test_after_1101_nothing_speaks_until_it_is_subscribed_anew(codes: list[int]) -> None:
+def test_after_1101_nothing_speaks_until_it_is_subscribed_again(codes: list[int]) -> None:
     machine = ConnectionMachine(Maintenance(), clock=lambda: START)
     machine.connected()
     lost = False
     for code in codes:
-        machine.told(code, "")
+        machine.process_code(code, "")
         lost = lost or code == 1101
         if lost:
             assert machine.link not in SPEAKING
-    machine.told(1101, "")
+    machine.process_code(1101, "")
     machine.resubscribed(machine.losses)
     assert machine.link is Link.CONNECTED

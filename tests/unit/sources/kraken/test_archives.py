@@ -178,15 +178,15 @@ def test_the_finer_tier_wins_the_later_import_wins_and_both_are_told_again(tmp_p
     landed(archive.areas[ArchiveKind.TRADES], "trades", [8, 12], 30)
     (span,) = archive.spans("BTCUSD", Timeframe.M1)
     assert span == Window(datetime.fromtimestamp(START, UTC), datetime.fromtimestamp(START + 13 * 60, UTC))
-    (response,) = archive.answers("BTCUSD", Timeframe.M1, span)
+    (response,) = archive.responses("BTCUSD", Timeframe.M1, span)
     closes = [int(close) for close in response.bars["close"]]
     #        candles      none     later     earlier: no rows   trades, filled with their last price
     assert closes == [10, 10, 10, 10, 10, 20, 10, 10, 30, 30, 30, 30, 30]
     traded = (response.bars["quality"] == Quality.TRADED.value).to_list()
     assert [place for place, each in enumerate(traded) if each] == [0, 1, 2, 5, 6, 8, 12]
-    told = {telling.kind: [int(close) for close in telling.bars["close"]] for telling in response.second_versions}
-    assert told == {"earlier OHLCVT archive": [10], "OHLCVT archive": [10, 20]}
+    versions = {telling.kind: [int(close) for close in telling.bars["close"]] for telling in response.second_versions}
+    assert versions == {"earlier OHLCVT archive": [10], "OHLCVT archive": [10, 20]}
     assert not any(telling.finer for telling in response.second_versions)
     half = Window(span.start + timedelta(minutes=4), span.start + timedelta(minutes=11))
-    (part,) = archive.answers("BTCUSD", Timeframe.M1, half)
-    assert part.bars.equals(response.bars[4:11])  # what is filled is told by the price before the window
+    (part,) = archive.responses("BTCUSD", Timeframe.M1, half)
+    assert part.bars.equals(response.bars[4:11])  # what is filled has the price before the window

@@ -91,8 +91,8 @@ def test_bars_are_those_of_the_definition_however_pages_are_cut_and_resumed(
             kept = MinuteCursor.of(json.loads(json.dumps(dict(cursor.point(cursor.position).token))))
             assert kept is not None
             cursor = kept
-        told, cursor = step(cursor, page)
-        bars.append(told)
+        page_bars, cursor = step(cursor, page)
+        bars.append(page_bars)
         if cursor.position == END:
             break
     found = pl.concat(bars).select("time", "open", "high", "low", "close", "volume", "quality")

@@ -113,7 +113,7 @@ def kraken(chance: random.Random, seconds: int) -> Iterator[tuple[datetime, dict
         if chance.random() < 0.95:
             late = chance.choice((0, 0, 0.5, 0.9)) * PATIENCE.total_seconds() * chance.random()
             queue.append((timestamp + late, update(trade(symbol, numbers[symbol], stamp))))
-    end = seconds + 10  # the last ones come, so that all before them are told or missed
+    end = seconds + 10  # the last ones come, so that all before them are emitted or missed
     queue += [(end, update(trade(symbol, numbers[symbol] + 1, START + end * SECOND))) for symbol in SPELLINGS]
     last = 0.0
     for at, message in sorted(queue, key=lambda item: item[0]):
@@ -129,7 +129,7 @@ def kraken(chance: random.Random, seconds: int) -> Iterator[tuple[datetime, dict
 def heard(
     sent: list[tuple[datetime, dict[str, Any]]], pause: Callable[[], float]
 ) -> tuple[list[Event], FinalMinutes, int]:
-    """What is told of it, the minutes, and how many trades count as lost.
+    """What is emitted of it, the minutes, and how many trades count as lost.
 
     Args:
         sent: what Kraken sends.
@@ -154,18 +154,18 @@ def heard(
 def test_however_slowly_messages_are_read_the_same_is_told(seed: int, often: float, longest: float) -> None:
     chance = random.Random(seed)
     sent = list(kraken(chance, 200))
-    told, minutes, lost = heard(sent, lambda: 0.0)
+    emitted, minutes, lost = heard(sent, lambda: 0.0)
     slow, slow_minutes, slow_lost = heard(sent, lambda: longest * chance.random() if chance.random() < often else 0.01)
-    assert ids(slow) == ids(told)
-    assert outages(slow) == outages(told)
+    assert ids(slow) == ids(emitted)
+    assert outages(slow) == outages(emitted)
     assert slow_minutes.bars.equals(minutes.bars)
-    assert (slow_minutes.answered, slow_minutes.late) == (minutes.answered, minutes.late)
-    numbers = [[e.trade_id for e in told if isinstance(e, Trade) and e.symbol == symbol] for symbol in SPELLINGS]
+    assert (slow_minutes.covered, slow_minutes.late) == (minutes.covered, minutes.late)
+    numbers = [[e.trade_id for e in emitted if isinstance(e, Trade) and e.symbol == symbol] for symbol in SPELLINGS]
     assert lost == slow_lost == sum(max(each) - len(each) for each in numbers)
-    assert sum(isinstance(event, FeedDown) for event in told) <= lost
+    assert sum(isinstance(event, FeedDown) for event in emitted) <= lost
 
 
-def outages(told: list[Event]) -> list[Event]:
+def outages(emitted: list[Event]) -> list[Event]:
     return sorted(
-        (each for each in told if isinstance(each, FeedDown | FeedUp)), key=lambda each: (each.time, str(each))
+        (each for each in emitted if isinstance(each, FeedDown | FeedUp)), key=lambda each: (each.time, str(each))
     )

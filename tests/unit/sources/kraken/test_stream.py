@@ -122,7 +122,7 @@ def test_a_trade_says_whether_all_before_it_were_told() -> None:
     assert gapless(feed.trade("BTCUSD", 5)) == [5]
     assert gapless(feed.trade("BTCUSD", 8)) == [8]
     assert gapless(feed.trade("BTCUSD", 10)) == []
-    feed.send(HEARTBEAT, after=10 * SECOND)  # now it counts as lost, and was told as an outage
+    feed.send(HEARTBEAT, after=10 * SECOND)  # now it counts as lost, and was reported as an outage
     assert gapless(feed.trade("BTCUSD", 11)) == [11]
 
 
@@ -145,7 +145,7 @@ def test_after_a_restart_the_numbers_tell_whether_anything_is_missing() -> None:
     assert ids(events) == [4, 12, 5, 13]
 
 
-def test_an_exchange_that_numbers_anew_is_believed() -> None:
+def test_an_exchange_that_numbers_again_is_believed() -> None:
     last = START - 600 * SECOND
     feed = Followed(since=START - 300 * SECOND, trades={"BTCUSD": (1_000, last)})
     events = feed.subscribe(BTCUSD=[2, 3, 4], ETHUSD=[1])
@@ -156,7 +156,7 @@ def test_an_exchange_that_numbers_anew_is_believed() -> None:
 
 @pytest.mark.parametrize("reaches_back", [True, False])
 def test_a_message_lost_without_a_trace_before_a_kill_is_noticed_after_it(*, reaches_back: bool) -> None:
-    """The minute was final and stored without the lost trade; no later trade had told of the hole."""
+    """The minute was final and stored without the lost trade; no later trade had shown the hole."""
     feed, builder = Followed(), BarBuilder("kraken", basis=dict.fromkeys(SPELLINGS, Basis.TRADE))
     for event in feed.subscribe(BTCUSD=[1, 2, 3], ETHUSD=[1]):
         builder.add(event)
@@ -182,7 +182,9 @@ def test_a_message_lost_without_a_trace_before_a_kill_is_noticed_after_it(*, rea
     restored.add(FeedDown(restored.watermark, BOTH, "killed"))
     known = {symbol: gapless_of(state["series"][symbol]) for symbol in SPELLINGS}
     assert known["BTCUSD"] == (4, lost_at - 5 * SECOND)
-    second_versions = Followed(since=final.until, trades={name: told for name, told in known.items() if told})
+    second_versions = Followed(
+        since=final.until, trades={name: trade_ids for name, trade_ids in known.items() if trade_ids}
+    )
     second_versions.now = feed.now + 30 * SECOND
     rows = [trade("BTCUSD", 5, lost_at), trade("BTCUSD", 6, second_versions.now)]
     second_versions.stream.connected()
@@ -420,11 +422,11 @@ def test_a_hundred_thousand_mangled_messages_leave_nothing_behind(test_data: Pat
     chance = random.Random(20)
     seeds = recorded(test_data)
     feed = Followed()
-    told = 0
+    rejected = 0
 
     def count(_: RejectedMessage) -> None:
-        nonlocal told
-        told += 1
+        nonlocal rejected
+        rejected += 1
 
     feed.stream._on_rejected = count
     feed.stream.connected()
@@ -444,12 +446,12 @@ def test_a_hundred_thousand_mangled_messages_leave_nothing_behind(test_data: Pat
         tracemalloc.stop()
     counts = feed.stream.counts
     assert counts.received == 100_000 == counts.accepted + counts.rejected
-    assert counts.rejected == told
+    assert counts.rejected == rejected
     assert min(counts.accepted, counts.rejected) > 10_000
     assert late - early < 500_000
 
 
-def test_waits_grow_to_a_minute_and_begin_anew_only_after_a_lasting_connection() -> None:
+def test_waits_grow_to_a_minute_and_begin_again_only_after_a_lasting_connection() -> None:
     plain = Backoff(jitter=lambda: 0.0)
     assert [plain.next_wait() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
     plain.ended(stood=29.0)

@@ -160,7 +160,7 @@ def test_catalog_has_every_field_of_the_document(tmp_path: Path) -> None:
     assert stamps == [(later if index == 3 else first).isoformat() for index in range(len(FEATURES))]
 
 
-def test_a_damaged_catalog_is_made_anew(store: FeatureStore) -> None:
+def test_a_damaged_catalog_is_made_again(store: FeatureStore) -> None:
     path = store.write_catalog()
     path.write_text('{"features": [')
     store.write_catalog()

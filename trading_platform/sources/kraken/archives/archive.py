@@ -120,7 +120,11 @@ def hash_of(member: ArchiveMember) -> str:
 
 
 def read_member(
-    member: ArchiveMember, now: datetime, *, chunk_bytes: int = CHUNK_BYTES, told: Callable[[int], None] | None = None
+    member: ArchiveMember,
+    now: datetime,
+    *,
+    chunk_bytes: int = CHUNK_BYTES,
+    on_read: Callable[[int], None] | None = None,
 ) -> Iterator[FileReading]:
     """The screened rows of a member, chunk by chunk; no bar is in two chunks.
 
@@ -131,7 +135,7 @@ def read_member(
         member: member of a timeframe.
         now: the present; later rows are rejected.
         chunk_bytes: bytes of text to read at once.
-        told: called with the number of bytes read, after every chunk.
+        on_read: called with the number of bytes read, after every chunk.
 
     Raises:
         FileRejected: if the member does not match its name, or its rows are not in the order of time. The
@@ -151,8 +155,8 @@ def read_member(
             end = reading.span.end if reading.span else end
         line += chunk.count(b"\n")
         read += len(chunk)
-        if told is not None:
-            told(read)
+        if on_read is not None:
+            on_read(read)
         yield reading
 
 

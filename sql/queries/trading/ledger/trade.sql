@@ -1,2 +1,0 @@
--- One fill, by primary key.
-SELECT * FROM trading.trades WHERE id = %(id)s
