@@ -1,6 +1,6 @@
 """Backfills bars: requests the time that the calendar expects, minus coverage, and stores the responses.
 
-A timeframe that a source does not offer is rolled up from the stored 1m bars
+A timeframe that a source does not offer is rolled up from stored shorter bars
 (:mod:`trading_platform.workflows.bars.roll_up_bars`). Bars, coverage and quarantine of a request are committed
 together, so that an interrupted and repeated run gives the same rows as an undisturbed one.
 """
@@ -86,7 +86,7 @@ def source_of(sources: Sources, instrument: Instrument) -> BarSource:
 
 
 def is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
-    """Whether these bars are rolled up from the stored 1m bars, because the source does not offer the timeframe."""
+    """Whether these bars are rolled up from stored shorter bars, because the source does not offer the timeframe."""
     return timeframe is not Timeframe.M1 and not source_of(sources, instrument).available_history(instrument, timeframe)
 
 
