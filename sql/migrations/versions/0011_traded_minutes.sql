@@ -109,6 +109,24 @@ $body$;
 
 COMMENT ON COLUMN market_data.coverage_requests.changed IS 'Whether it changed stored bars or added to the coverage; the highest such id is the version of the bars for what is computed from them';
 
+-- A roll-up looked at a whole partition, which was no request to a source: its record begins and ends with what it gave.
+
+UPDATE market_data.coverage_requests AS request
+SET asked = request.asked * known.span
+FROM (
+    SELECT symbol, timeframe, range_merge(answered + expired) AS span
+    FROM market_data.coverage
+    WHERE source = 'ohlcv_1m' AND NOT isempty(answered + expired)
+) AS known
+WHERE request.source = 'ohlcv_1m' AND request.origin = 'ohlcv_1m' AND request.symbol = known.symbol
+  AND request.timeframe = known.timeframe AND request.asked && known.span AND NOT request.asked <@ known.span;
+DELETE FROM market_data.coverage_requests AS request
+WHERE request.source = 'ohlcv_1m' AND request.origin = 'ohlcv_1m' AND NOT request.changed
+  AND NOT EXISTS (
+      SELECT FROM market_data.coverage AS known
+      WHERE known.source = 'ohlcv_1m' AND known.symbol = request.symbol AND known.timeframe = request.timeframe
+        AND (known.answered + known.expired) && request.asked);
+
 -- A dividend whose session before is not stored is adjusted for by the close that its source states -------------------
 
 ALTER TABLE market_data.corporate_actions ADD COLUMN close_before DECIMAL(18,8) CHECK (close_before > 0);

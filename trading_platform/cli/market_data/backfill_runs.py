@@ -107,6 +107,8 @@ def _run_stale(
                 for history in available
                 if (history.timeframe, history.rolled_up) == (length, rolled_up)
             }
+            if not chosen:
+                continue
             stale = stale_bars_and_indicators(stores, length, chosen, rolled_up=rolled_up)
             wanted = {symbol: windows for symbol, windows in stale.items() if symbol not in blocked}
             if wanted:

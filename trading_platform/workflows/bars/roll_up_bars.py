@@ -121,7 +121,8 @@ def roll_up_bars(
     changes = []
     for partition, present in stale.items():
         inside = rollable(known, instrument.calendar, timeframe, partition, end)
-        changes.append(_make(stores, instrument, timeframe, partition, inside, present, clock))
+        asked = _considered(known, partition)
+        changes.append(_make(stores, instrument, timeframe, partition, asked, inside, present, clock))
     return changes
 
 
@@ -175,11 +176,18 @@ def _rollable_from(
     return Window.merge([*(part for window in whole for part in window.subtract(incomplete)), *complete_days])
 
 
+def _considered(known: Mapping[Timeframe, Sequence[Window]], partition: Window) -> Window | None:
+    """The span of the shorter bars in a partition: time before and after them is not looked at."""
+    inside = [part for windows in known.values() for part in within(windows, partition)]
+    return Window(min(part.start for part in inside), max(part.end for part in inside)) if inside else None
+
+
 def _make(
     stores: Stores,
     instrument: Instrument,
     timeframe: Timeframe,
     partition: Window,
+    asked: Window | None,
     answered: Sequence[tuple[Window, Timeframe]],
     present: Derived,
     clock: Clock,
@@ -201,10 +209,11 @@ def _make(
             before = stores.bars.previous_close(connection, symbol, timeframe, window.start)
             total += bars.height
             changed |= stores.bars.replace(connection, symbol, timeframe, window, mark_gaps(bars, before))
-        outcome = Outcome.STORED if total else Outcome.EMPTY
-        origin = ", ".join(map(bars_dataset, read)) or ROLLED_UP
-        request = Request(symbol, timeframe, ROLLED_UP, partition, outcome, origin, now, stored=total, changed=changed)
-        stores.coverage.record(connection, request, [window for window, _ in answered])
+        if asked is not None:
+            outcome = Outcome.STORED if total else Outcome.EMPTY
+            origin = ", ".join(map(bars_dataset, read)) or ROLLED_UP
+            request = Request(symbol, timeframe, ROLLED_UP, asked, outcome, origin, now, stored=total, changed=changed)
+            stores.coverage.record(connection, request, [window for window, _ in answered])
         stores.input_versions.record(connection, dataset, {(symbol, partition): (present, total)}, now)
     return changed
 

@@ -32,16 +32,19 @@ def stale_bars_and_indicators(
         requested: partitions to consider besides those that were computed before.
         rolled_up: whether bars of this timeframe are rolled up from minutes.
     """
-    computed = _computed(stores, indicators_dataset(timeframe), list(requested), timeframe)
-    found: dict[str, list[Window]] = {}
+    symbols = list(requested)
+    considered = _computed(stores, indicators_dataset(timeframe), symbols, timeframe)
     for symbol, windows in requested.items():
-        considered = sorted({*windows, *computed.get(symbol, ())})
-        stale = set(stale_indicators(stores, [symbol], timeframe, considered).get(symbol, ()))
-        if rolled_up:
-            stale |= set(stale_roll_ups(stores, symbol, timeframe, considered))
-        if stale:
-            found[symbol] = sorted(stale)
-    return found
+        considered.setdefault(symbol, set()).update(windows)
+    partitions = sorted({window for windows in considered.values() for window in windows})
+    stale = {
+        symbol: considered[symbol].intersection(windows)
+        for symbol, windows in stale_indicators(stores, symbols, timeframe, partitions).items()
+    }
+    for symbol in symbols if rolled_up else ():
+        windows = stale_roll_ups(stores, symbol, timeframe, sorted(considered[symbol]))
+        stale[symbol] = stale.get(symbol, set()).union(windows)
+    return {symbol: sorted(windows) for symbol, windows in stale.items() if windows}
 
 
 def stale_feature_partitions(

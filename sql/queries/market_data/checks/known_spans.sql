@@ -1,12 +1,11 @@
--- The span of the requests, coverage and stored bars of each of some symbols. A roll-up considers a whole partition,
--- which is no request to a source: of rolled-up bars only coverage and stored ones count.
+-- The span of the requests, coverage and stored bars of each of some symbols.
 -- Parameters: symbols varchar[], timeframe text, duration interval. Uses coverage_requests_symbol_timeframe,
 -- the primary key of coverage, and <table>_symbol_time with two lookups per symbol.
 SELECT symbol, min(span_start), max(span_end)
 FROM (
     SELECT symbol, lower(asked) AS span_start, upper(asked) AS span_end
     FROM market_data.coverage_requests
-    WHERE symbol = ANY(%(symbols)s) AND timeframe = %(timeframe)s AND source <> 'ohlcv_1m'
+    WHERE symbol = ANY(%(symbols)s) AND timeframe = %(timeframe)s
     UNION ALL
     SELECT symbol, lower(answered), upper(answered)
     FROM market_data.coverage

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import psycopg
 import pytest
+from schemas import bring_to, new_database
 
 from trading_platform.domain.market.bars import BAR_SCHEMA, roll_up
 from trading_platform.domain.market.calendars import session_dates
@@ -17,6 +19,9 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.source import FileSource
+from trading_platform.stores.market_data.checks import CheckStore
+from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
 from trading_platform.workflows.bars.import_files import import_files
@@ -157,3 +162,29 @@ def test_minutes_are_preferred_and_five_minutes_fill_the_rest(stores: Stores, tm
     )
     assert stored(stores, "BOTH", Timeframe.H1).equals(hours)
     assert left_to_repair(stores, instrument, sources) == []
+
+
+def test_the_upgrade_narrows_records_of_whole_partitions(database_url: str) -> None:
+    """A roll-up of an earlier version recorded its whole month; one that gave nothing is no record at all."""
+    with new_database(database_url) as url:
+        bring_to(url, "0009")
+        with psycopg.connect(url) as connection:
+            connection.execute(
+                "INSERT INTO market_data.coverage (symbol, timeframe, source, answered) VALUES"
+                " ('COIN', '5m', 'ohlcv_1m', '{[2024-05-10 00:00Z, 2024-05-12 00:00Z)}')"
+            )
+            connection.execute(
+                "INSERT INTO market_data.coverage_requests"
+                " (symbol, timeframe, source, asked, outcome, changed, origin, asked_at)"
+                " SELECT 'COIN', timeframe, 'ohlcv_1m', '[2024-05-01 00:00Z, 2024-06-01 00:00Z)', outcome, changed,"
+                " 'ohlcv_1m', now() FROM (VALUES ('5m', 'stored', TRUE), ('1h', 'empty', FALSE))"
+                " AS given (timeframe, outcome, changed)"
+            )
+        database = Database(url)
+        upgrade(database)
+        spans = {length: CheckStore(database).known_spans(["COIN"], length) for length in (Timeframe.M5, Timeframe.H1)}
+        database.close()
+    assert spans == {
+        Timeframe.M5: {"COIN": Window(MAY + timedelta(days=9), MAY + timedelta(days=11))},
+        Timeframe.H1: {},
+    }
