@@ -26,7 +26,7 @@ from trading_platform.resources.dagster_platform import platform_resource
 from trading_platform.schedules.maintenance import maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
 from trading_platform.sensors.backfill_new_symbols import backfill_new_symbols
-from trading_platform.sensors.recompute_after_split import recompute_after_split
+from trading_platform.sensors.recompute_stale import recompute_stale
 from trading_platform.sensors.repair_gaps import repair_gaps
 from trading_platform.sensors.repair_outages import repair_outages
 from trading_platform.sensors.streamed_bars import streamed_bars
@@ -57,7 +57,7 @@ def build_definitions(*, resource_overrides: Mapping[str, object] | None = None)
             sync_symbol_partitions,
             streamed_bars,
             repair_outages,
-            recompute_after_split,
+            recompute_stale,
             repair_gaps,
             backfill_new_symbols,
         ],

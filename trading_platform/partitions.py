@@ -119,9 +119,10 @@ def work_of(timeframe: Timeframe, keys: Iterable[str]) -> list[tuple[list[str], 
 def ranges_of(
     known: Sequence[str], wanted: Mapping[str, Sequence[Window]], timeframe: Timeframe
 ) -> list[tuple[MultiPartitionKey, MultiPartitionKey]]:
-    """The fewest partition ranges that hold exactly the wanted partitions; each range is one run.
+    """The fewest partition ranges that hold exactly the wanted partitions, by start; each range is one run.
 
-    A range holds all combinations of the symbols and the times between its two corners.
+    A range holds all combinations of the symbols and the times between its two corners. Earlier times come first,
+    because later ones are computed with their bars.
 
     Args:
         known: the dynamic partitions ``symbols``, in Dagster's order.
@@ -133,7 +134,7 @@ def ranges_of(
         for whole in Window.merge(wanted.get(symbol, ())):
             blocks.setdefault(whole, []).append(symbol)
     ranges: list[tuple[MultiPartitionKey, MultiPartitionKey]] = []
-    for whole, names in blocks.items():
+    for whole, names in sorted(blocks.items()):
         partitions = partition_windows(timeframe, whole)
         ranges.extend(
             (partition_key(run[0], timeframe, partitions[0]), partition_key(run[-1], timeframe, partitions[-1]))

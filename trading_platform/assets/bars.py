@@ -26,6 +26,7 @@ from trading_platform.failures import STEP_RETRIES, as_failures, dagster_failure
 from trading_platform.partitions import months_of_year, partition_key, partitions_of, work_of
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.workflows.bars.backfill_bars import BackfillReport, backfill_bars
+from trading_platform.workflows.bars.roll_up_bars import shorter_than
 
 BAR_COLUMNS = {
     "open": "first price",
@@ -40,15 +41,14 @@ BAR_COLUMNS = {
 _DESCRIPTIONS = {
     Timeframe.M1: "One-minute bars, from the source's trades or the imported files.",
     Timeframe.M5: "Five-minute bars: the source's own where it has them, else rolled up from one-minute bars.",
-    Timeframe.H1: "Hourly bars: the source's own where it has them, else rolled up from one-minute bars.",
-    Timeframe.D1: "Daily bars: the source's own where it has them, else the session rolled up from one-minute bars.",
+    Timeframe.H1: "Hourly bars: the source's own where it has them, else rolled up from shorter bars.",
+    Timeframe.D1: "Daily bars: the source's own where it has them, else the session rolled up from shorter bars.",
 }
 
 
 def _depends_on(timeframe: Timeframe) -> list[AssetDep]:
-    if timeframe is Timeframe.M1:
-        return []
-    return [AssetDep("ohlcv_1m", partition_mapping=months_of_year if timeframe is Timeframe.D1 else None)]
+    mapping = months_of_year if timeframe is Timeframe.D1 else None
+    return [AssetDep(f"ohlcv_{shorter}", partition_mapping=mapping) for shorter in shorter_than(timeframe)]
 
 
 def _bar_asset(timeframe: Timeframe) -> AssetsDefinition:

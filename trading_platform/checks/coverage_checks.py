@@ -6,7 +6,8 @@ from trading_platform.domain.quality.gaps import GapState
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset
+from trading_platform.workflows.bars.roll_up_bars import bars_dataset
+from trading_platform.workflows.derived.compute_indicators import indicators_dataset
 
 _SHOWN = 20
 

@@ -159,6 +159,11 @@ class Window:
         return merged
 
 
+def within(windows: Iterable[Window], whole: Window) -> list[Window]:
+    """The parts of some windows that lie in another one."""
+    return [part for window in windows if (part := window.intersect(whole))]
+
+
 def month_window(timestamp: datetime) -> Window:
     """The calendar month, in UTC, that holds ``timestamp``."""
     start = timestamp.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -109,7 +109,7 @@ def test_only_what_keeps_order_runs_by_itself():
         "sync_symbol_partitions",
         "streamed_bars",
         "repair_outages",
-        "recompute_after_split",
+        "recompute_stale",
         "repair_gaps",
         "backfill_new_symbols",
     ):

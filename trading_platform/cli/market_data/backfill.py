@@ -145,6 +145,7 @@ def run_backfill(
     Raises:
         InvalidRequest: unknown symbols, an empty universe, or a symbol without available history.
     """
+    from trading_platform.cli.market_data.backfill_runs import run_kind
     from trading_platform.workflows.bars.plan_backfill import available_history_of
 
     chosen = list(symbols) or list(platform.stores.instruments.all())
@@ -177,7 +178,7 @@ def run_backfill(
         [available_history for available_history in available if available_history.timeframe.is_intraday],
         _daily(available),
     ):
-        runs.extend(_run_kind(platform, kind, requested))
+        runs.extend(run_kind(platform, kind, requested))
     return _count(platform, available, requested), runs
 
 
@@ -193,46 +194,6 @@ def _requested_window(start: str | None, end: str | None) -> Window | None:
     return Window(parse_timestamp(start) if start else DAILY_START, parse_timestamp(end) if end else utc_now())
 
 
-def _run_kind(
-    platform: PlatformContext, available: Sequence[AvailableHistory], requested: Window | None
-) -> list[RunOutcome]:
-    """Runs the job of one kind of partition; if symbols failed, runs it again without them."""
-    from trading_platform.cli.market_data.dagster_runs import not_materialized, register_symbols, run_job
-    from trading_platform.resources.dagster_instance import open_instance
-    from trading_platform.workflows.bars.plan_backfill import unfinished_partitions
-
-    if not available:
-        return []
-    timeframe = available[0].timeframe
-    lengths = sorted({available_history.timeframe for available_history in available}, key=list(Timeframe).index)
-    assets = [name for length in lengths for name in (f"ohlcv_{length}", f"indicators_{length}")]
-    if not timeframe.is_intraday:
-        assets.append("features")
-    with open_instance(load_settings()) as instance:
-        register_symbols(instance, sorted({available_history.instrument.symbol for available_history in available}))
-        wanted = unfinished_partitions(platform.stores, platform.sources, available, requested, force=platform.force)
-        missing = not_materialized(instance, assets, _all_partitions(available, requested), timeframe)
-        for symbol, windows in missing.items():
-            wanted[symbol] = sorted({*wanted.get(symbol, ()), *windows})
-        if not wanted:
-            return []
-        outcomes = run_job(instance, platform, timeframe, wanted, assets)
-        failing = _failing(platform, available)
-        rest = {symbol: windows for symbol, windows in wanted.items() if symbol not in failing}
-        if any(outcome.error for outcome in outcomes) and failing and rest:
-            outcomes = [outcome for outcome in outcomes if not outcome.error] + run_job(
-                instance, platform, timeframe, rest, assets
-            )
-        return outcomes
-
-
-def _all_partitions(available: Sequence[AvailableHistory], requested: Window | None) -> dict[str, list[Window]]:
-    found: dict[str, set[Window]] = {}
-    for available_history in available:
-        found.setdefault(available_history.instrument.symbol, set()).update(available_history.partitions(requested))
-    return {symbol: sorted(windows) for symbol, windows in found.items()}
-
-
 def _left_out(available_history: AvailableHistory, requested: Window | None) -> str | None:
     """The available bars that are not stored because of their age, in words."""
     left_out = available_history.left_out
@@ -245,16 +206,6 @@ def _left_out(available_history: AvailableHistory, requested: Window | None) -> 
         f"bars of {left_out.start:%Y-%m-%d} to {left_out.end:%Y-%m-%d} are left out: {length} bars are stored from "
         f"{length.stored_from:%Y-%m-%d}"
     )
-
-
-def _failing(platform: PlatformContext, available: Sequence[AvailableHistory]) -> set[str]:
-    return {
-        failure.symbol
-        for length in {available_history.timeframe for available_history in available}
-        for failure in platform.stores.coverage.failures(
-            [available_history.instrument.symbol for available_history in available], length
-        )
-    }
 
 
 def _count(platform: PlatformContext, available: Sequence[AvailableHistory], requested: Window | None) -> list[Line]:

@@ -116,6 +116,22 @@ def run_job(
     return outcomes
 
 
+def blocked_symbols(outcomes: Sequence[RunOutcome]) -> set[str]:
+    """The symbols of failed runs in which a check failed that blocks what is computed from its asset."""
+    from trading_platform.workflows.quality.verify import CHECKED_ASSETS
+
+    blocking = {
+        (checked.asset, check.name) for checked in CHECKED_ASSETS.values() for check in checked.checks if check.blocking
+    }
+    return {
+        symbol
+        for outcome in outcomes
+        if outcome.error is not None
+        and any(not check.passed and (check.asset, check.check) in blocking for check in outcome.checks)
+        for symbol in outcome.symbols
+    }
+
+
 def execute_range(
     instance: DagsterInstance,
     job: JobDefinition,

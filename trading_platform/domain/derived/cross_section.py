@@ -14,6 +14,7 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
+from trading_platform.domain.derived.gaps import Counts
 from trading_platform.domain.derived.smoothing import Floats
 from trading_platform.domain.market.instruments import Instrument
 
@@ -27,7 +28,7 @@ BETA_PAIRS = 60
 """Number of pairs of returns in a beta."""
 
 BETA_LOOKBACK = 120
-"""The pairs of a beta must lie within this many bars of the symbol. Calendars that share five
+"""The pairs of a beta must lie within this many bars of the symbol, lacking ones counted. Calendars that share five
 days of seven need 84. The bound limits the warm-up of a partition."""
 
 _NO_VARIANCE = 1e-24
@@ -41,12 +42,14 @@ class Series:
     Attributes:
         time: the bar's date.
         available_at: when the bar was available; increasing.
+        position: number of the bar, bars lacking in gaps counted.
         returns_1d: return over one bar, NaN where there is none.
         returns_20d: return over 20 bars, NaN where there is none.
     """
 
     time: Microseconds
     available_at: Microseconds
+    position: Counts
     returns_1d: Floats
     returns_20d: Floats
 
@@ -108,7 +111,7 @@ def market_beta(own: Series, benchmark: Series | None) -> Floats:
     latest = np.searchsorted(known_at, own.available_at, side="right") - 1
     enough = latest >= BETA_PAIRS - 1
     first = mine[latest[enough] - (BETA_PAIRS - 1)]
-    within = np.arange(len(own.time))[enough] - first < BETA_LOOKBACK
+    within = own.position[enough] - own.position[first] < BETA_LOOKBACK
     beta[enough] = np.where(within, betas[latest[enough] - (BETA_PAIRS - 1)], np.nan)
     return beta
 

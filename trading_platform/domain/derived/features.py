@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from trading_platform.domain.derived.cross_section import BETA_LOOKBACK, Series, market_beta, sector_momentum
+from trading_platform.domain.derived.gaps import BRIDGED, NO_GAPS, Counts, Gaps, lacking_before, segments
 from trading_platform.domain.derived.indicators import STANDSTILL, WARM_UP, compute_indicators, runs
 from trading_platform.domain.derived.smoothing import Floats, moving_deviation, moving_mean, returns
 from trading_platform.domain.derived.splits import NO_SPLITS, Splits, shares_held
@@ -168,8 +169,11 @@ def compute_features(
     instruments: Mapping[str, Instrument],
     symbols: Sequence[str],
     splits: Splits = NO_SPLITS,
+    gaps: Gaps = NO_GAPS,
 ) -> pl.DataFrame:
     """All features of each daily bar of the symbols, split-adjusted as of the bar's date.
+
+    A return over a gap is NULL, and so is what is computed from it.
 
     Args:
         bars: raw daily bars, frame of ``BAR_SCHEMA`` sorted by (symbol, time), of the symbols, of the
@@ -177,6 +181,7 @@ def compute_features(
         instruments: the instrument of each symbol in ``bars``; it defines sector, benchmark and calendar.
         symbols: symbols to compute features for.
         splits: of every symbol in ``bars``, by date.
+        gaps: of every symbol in ``bars``, between its bars.
 
     Returns:
         Frame of :data:`FEATURE_SCHEMA`, one row per bar of ``symbols``, sorted by (symbol, time).
@@ -186,10 +191,13 @@ def compute_features(
         QualityError: if a price is missing.
     """
     _check(bars, instruments, symbols)
-    indicators = compute_indicators(bars, splits)
+    indicators = compute_indicators(bars, splits, gaps)
     rows = dict(runs(bars["symbol"]))
     held = {symbol: shares_held(bars["time"][own], splits.get(symbol, ())) for symbol, own in rows.items()}
-    series = {symbol: _series(bars[own], instruments[symbol], held[symbol]) for symbol, own in rows.items()}
+    lacking = {symbol: lacking_before(bars["time"][own], gaps.get(symbol, ())) for symbol, own in rows.items()}
+    series = {
+        symbol: _series(bars[own], instruments[symbol], held[symbol], lacking[symbol]) for symbol, own in rows.items()
+    }
     momentum = sector_momentum(series, instruments, symbols)
     frames = [
         _features(
@@ -199,6 +207,7 @@ def compute_features(
             momentum[symbol],
             market_beta(series[symbol], series.get(instruments[symbol].benchmark or "")),
             held[symbol],
+            lacking[symbol],
         )
         for symbol, own in rows.items()
         if symbol in set(symbols)
@@ -224,14 +233,29 @@ def _check(bars: pl.DataFrame, instruments: Mapping[str, Instrument], symbols: S
         )
 
 
-def _series(bars: pl.DataFrame, instrument: Instrument, held: Floats | None) -> Series:
+def _series(bars: pl.DataFrame, instrument: Instrument, held: Floats | None, lacking: Counts) -> Series:
     close = _worth(bars["close"], held)
+    position = _positions(lacking)
     return Series(
         time=_microseconds(bars["time"]),
         available_at=_microseconds(availability(instrument.calendar, Timeframe.D1, bars.select("time"))),
-        returns_1d=returns(close, 1),
-        returns_20d=returns(close, 20),
+        position=position,
+        returns_1d=_returns(close, 1, position),
+        returns_20d=_returns(close, 20, position),
     )
+
+
+def _positions(lacking: Counts) -> Counts:
+    """The number of each bar, lacking ones counted."""
+    positions: Counts = np.arange(len(lacking)) + np.cumsum(lacking)
+    return positions
+
+
+def _returns(close: Floats, bars: int, position: Counts) -> Floats:
+    """The return over a number of bars, NaN where any of them lacks."""
+    result = returns(close, bars)
+    result[bars:][position[bars:] - position[:-bars] != bars] = np.nan
+    return result
 
 
 def _worth(prices: pl.Series, held: Floats | None) -> Floats:
@@ -250,14 +274,15 @@ def _features(
     momentum: Floats,
     beta: Floats,
     held: Floats | None,
+    lacking: Counts,
 ) -> pl.DataFrame:
     close = bars["close"].cast(pl.Float64).to_numpy()
     values = {
         "returns_1d": series.returns_1d,
-        "returns_5d": returns(_worth(bars["close"], held), 5),
+        "returns_5d": _returns(_worth(bars["close"], held), 5, series.position),
         "returns_20d": series.returns_20d,
         "volatility_20d": _volatility(series.returns_1d),
-        "volume_ratio_20d": _volume_ratio(bars["volume"], held),
+        "volume_ratio_20d": _volume_ratio(bars["volume"], held, lacking),
         "sma_ratio_50": close / indicators["sma_50"].to_numpy(),
         "bb_position": _bb_position(close, indicators),
         "sector_momentum": momentum,
@@ -279,11 +304,11 @@ def _volatility(returns_1d: Floats) -> Floats:
     return volatility
 
 
-def _volume_ratio(volume: pl.Series, held: Floats | None) -> Floats:
+def _volume_ratio(volume: pl.Series, held: Floats | None, lacking: Counts) -> Floats:
     values = volume.cast(pl.Float64).to_numpy()
     if held is not None:
         values = values / held
-    mean = moving_mean(values, 20)
+    mean = np.concatenate([np.empty(0), *(moving_mean(values[rows], 20) for rows in segments(lacking, BRIDGED))])
     ratio = np.full(len(values), np.nan)
     np.divide(values, mean, out=ratio, where=mean > 0.0)
     return ratio

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from trading_platform.domain.derived.gaps import BRIDGED, NO_GAPS, Counts, Gaps, lacking_before, segments
 from trading_platform.domain.derived.smoothing import (
     Floats,
     exponential_mean,
@@ -106,12 +107,16 @@ history to 1e-9. ADX has the slowest decay: Wilder's (13/14)^n applied twice, me
 small as :data:`STANDSTILL`; (13/14)^700 is 3e-23. docs/indicators.md has the calculation."""
 
 
-def compute_indicators(bars: pl.DataFrame, splits: Splits = NO_SPLITS) -> pl.DataFrame:
+def compute_indicators(bars: pl.DataFrame, splits: Splits = NO_SPLITS, gaps: Gaps = NO_GAPS) -> pl.DataFrame:
     """All indicators of each bar, from it and the earlier bars of its symbol, split-adjusted as of the bar's date.
+
+    Indicators of changes from bar to bar begin again after each gap, averages after one of more than
+    :data:`~trading_platform.domain.derived.gaps.BRIDGED` bars.
 
     Args:
         bars: raw, frame of ``BAR_SCHEMA``, any number of symbols, one timeframe, sorted by (symbol, time).
         splits: of these symbols, with the time from which bars are in new shares.
+        gaps: of these symbols, between the bars.
 
     Returns:
         Frame of :data:`INDICATOR_SCHEMA`, one row per bar in the same order; NULL, never NaN, where
@@ -127,7 +132,7 @@ def compute_indicators(bars: pl.DataFrame, splits: Splits = NO_SPLITS) -> pl.Dat
     for symbol, rows in runs(bars["symbol"]):
         held = shares_held(bars["time"][rows], splits[symbol]) if symbol in splits else None
         high, low, close = (prices[name][rows] if held is None else prices[name][rows] * held for name in prices)
-        values = _indicators(high, low, close)
+        values = _indicators(high, low, close, lacking_before(bars["time"][rows], gaps.get(symbol, ())))
         for name, spec in INDICATORS.items():
             results[name][rows] = values[name] if held is None or not spec.is_price else values[name] / held
     return bars.select(
@@ -171,7 +176,14 @@ def runs(symbols: pl.Series) -> Iterator[tuple[str, slice]]:
         start += length
 
 
-def _indicators(high: Floats, low: Floats, close: Floats) -> dict[str, Floats]:
+def _indicators(high: Floats, low: Floats, close: Floats, lacking: Counts) -> dict[str, Floats]:
+    averages = [_averages(close[rows]) for rows in segments(lacking, BRIDGED)]
+    changes = [_changes(high[rows], low[rows], close[rows]) for rows in segments(lacking, 0)]
+    return {name: np.concatenate([part[name] for part in parts]) for parts in (averages, changes) for name in parts[0]}
+
+
+def _averages(close: Floats) -> dict[str, Floats]:
+    """The indicators made of averages of closes."""
     mean = moving_mean(close, 20)
     width = 2.0 * moving_deviation(close, 20)
     fast, slow = exponential_mean(close, 12), exponential_mean(close, 26)
@@ -183,14 +195,20 @@ def _indicators(high: Floats, low: Floats, close: Floats) -> dict[str, Floats]:
         "sma_200": moving_mean(close, 200),
         "ema_12": fast,
         "ema_26": slow,
-        "rsi_14": relative_strength(close, 14),
         "macd_line": line,
         "macd_signal": signal,
         "macd_hist": line - signal,
-        "atr_14": average_true_range(high, low, close, 14),
         "bb_upper": mean + width,
         "bb_middle": mean,
         "bb_lower": mean - width,
+    }
+
+
+def _changes(high: Floats, low: Floats, close: Floats) -> dict[str, Floats]:
+    """The indicators made of changes from one bar to the next."""
+    return {
+        "rsi_14": relative_strength(close, 14),
+        "atr_14": average_true_range(high, low, close, 14),
         "adx_14": directional_index(high, low, close, 14),
     }
 

@@ -52,7 +52,7 @@ def parse_adjustment(text: str) -> Adjustment:
 
 
 Closes = Mapping[tuple[str, datetime], tuple[datetime, Decimal]]
-"""By symbol and ex-date, the last raw daily bar before that date: its date and its close."""
+"""By symbol and ex-date, date and raw close of the last session before it: of a stored bar, or from the source."""
 
 _FACTORS = ["price_up", "price_down", "volume_up", "volume_down"]
 
@@ -145,7 +145,8 @@ def _dividend_factor(actions: Iterable[CorporateAction], split: Fraction, closes
                 f"{action.symbol} cannot be adjusted for its dividend of {action.terms} on {action.ex_date:%Y-%m-%d}.",
                 expected="a daily bar of the session before it, with a close above it",
                 received=f"a close of {close.normalize():f} on {date:%Y-%m-%d}" if date else "no daily bar before it",
-                remedy="backfill the daily bars before that date, or correct the dividend; "
+                remedy="backfill the daily bars before that date, import a factor file, which has that close, or "
+                "correct the dividend; "
                 "adjust='split' needs neither",
             )
         factor *= 1 - paid / worth

@@ -168,8 +168,9 @@ def roll_up(bars: pl.DataFrame, timeframe: Timeframe, session_dates: pl.DataFram
             count. None means calendar days in UTC.
 
     Returns:
-        Frame of :data:`BAR_SCHEMA`; quality is ``no_trade`` if every part is, volume NULL if
-        that of any part is unknown.
+        Frame of :data:`BAR_SCHEMA`; prices are those of the parts with trades, because the price of a ``no_trade``
+        part is carried from an earlier one. If every part is ``no_trade``, so is the bar, at their price. The volume
+        is NULL if that of any part is unknown.
     """
     if session_dates is None:
         stamped = bars.with_columns(bucket=pl.col("time").dt.truncate(timeframe.value))
@@ -184,20 +185,26 @@ def roll_up(bars: pl.DataFrame, timeframe: Timeframe, session_dates: pl.DataFram
         stamped.sort("symbol", "time")
         .group_by("symbol", "bucket", maintain_order=True)
         .agg(
-            open=pl.col("open").first(),
-            high=pl.col("high").max(),
-            low=pl.col("low").min(),
-            close=pl.col("close").last(),
+            open=_of_traded(pl.col("open").first(), pl.col("open").filter(_TRADED).first()),
+            high=_of_traded(pl.col("high").max(), pl.col("high").filter(_TRADED).max()),
+            low=_of_traded(pl.col("low").min(), pl.col("low").filter(_TRADED).min()),
+            close=_of_traded(pl.col("close").last(), pl.col("close").filter(_TRADED).last()),
             volume=pl.when(pl.col("volume").is_not_null().all()).then(pl.col("volume").sum()),
             source=pl.col("source").last(),
-            quality=pl.when((pl.col("quality") == Quality.NO_TRADE.value).all())
-            .then(pl.lit(Quality.NO_TRADE.value))
-            .otherwise(pl.lit(Quality.TRADED.value)),
+            quality=_of_traded(pl.lit(Quality.NO_TRADE.value), pl.lit(Quality.TRADED.value)),
         )
         .rename({"bucket": "time"})
         .with_columns(timeframe=pl.lit(timeframe.value))
     )
     return rolled.select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
+
+
+_TRADED = pl.col("quality") != Quality.NO_TRADE.value
+
+
+def _of_traded(without: pl.Expr, traded: pl.Expr) -> pl.Expr:
+    """A value of the parts with trades, or another where no part has any."""
+    return pl.when(_TRADED.any()).then(traded).otherwise(without)
 
 
 def mark_gaps(bars: pl.DataFrame, previous_close: Decimal | None = None) -> pl.DataFrame:

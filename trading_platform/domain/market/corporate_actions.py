@@ -38,6 +38,7 @@ class CorporateAction:
         ratio: of a split, new shares per old one: 7 for 7:1, 1/10 for a reverse split of ten.
         amount: of a dividend, cash per share, in shares as of the ex-date.
         currency: of the amount; None if the source does not state it.
+        close_before: of a dividend, raw close of the session before the ex-date; None if the source does not state it.
         source: source of the action.
         known_at: from when on it may be used, UTC: when it was announced, if the source states that; else
             when trading ex began.
@@ -51,6 +52,7 @@ class CorporateAction:
     ratio: Fraction | None = None
     amount: Decimal | None = None
     currency: str | None = None
+    close_before: Decimal | None = None
 
     def __post_init__(self) -> None:
         is_split = self.kind is ActionKind.SPLIT

@@ -165,6 +165,7 @@ class SlotClass(StrEnum):
     NO_TRADES = "no trades"
     PENDING_CONFIRMATION = "pending_confirmation"
     MISSING = "missing"
+    NOT_AVAILABLE = "not available"
     REJECTED = "rejected"
     FAILED_PERMANENTLY = "failed permanently"
     EXPIRED = "expired"

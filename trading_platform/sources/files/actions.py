@@ -53,8 +53,8 @@ def read_actions(content: FileContent, symbol: str | None, calendar_of: Calendar
     explain them are used.
 
     A table has a header with ``ex_date`` (YYYY-MM-DD), ``kind`` (split, dividend), ``ratio`` (``7:1``, ``1:10``,
-    ``1.5``) and ``amount``; ``symbol``, ``currency`` and ``known_at`` are optional. yfinance's
-    ``Date,Dividends,Stock Splits`` is read, too.
+    ``1.5``) and ``amount``; ``symbol``, ``currency``, ``known_at`` and ``close_before`` (of a dividend, raw close of
+    the session before) are optional. yfinance's ``Date,Dividends,Stock Splits`` is read, too.
 
     Args:
         content: the file.
@@ -150,7 +150,18 @@ def _action(cells: dict[str, str], symbol: str | None, calendar_of: CalendarOf) 
     currency = cells.get("currency") or None
     if currency is not None and not re.fullmatch(r"[A-Za-z]{3,10}", currency):
         raise RowRejected(Reason.UNSUPPORTED, f"currency {currency!r} is not a code like USD")
-    return CorporateAction(owner, date, ActionKind.DIVIDEND, known_at, SOURCE, amount=amount, currency=currency)
+    stated = cells.get("close_before")
+    close_before = read_number(stated, "close_before", least=Decimal("1e-8")) if stated else None
+    return CorporateAction(
+        owner,
+        date,
+        ActionKind.DIVIDEND,
+        known_at,
+        SOURCE,
+        amount=amount,
+        currency=currency,
+        close_before=close_before and close_before.quantize(Decimal("1e-8"), ROUND_HALF_EVEN),
+    )
 
 
 def _timestamp(text: str) -> datetime:

@@ -79,7 +79,13 @@ def _steps(
         raise RowRejected(Reason.OUT_OF_RANGE, f"a dividend of {amount:.4f}: a price factor or reference is wrong")
     amount /= Decimal(ratio.numerator) / Decimal(ratio.denominator)
     yield CorporateAction(
-        symbol, ex_date, ActionKind.DIVIDEND, known_at, SOURCE, amount=_shortest(amount, uncertainty), currency=None
+        symbol,
+        ex_date,
+        ActionKind.DIVIDEND,
+        known_at,
+        SOURCE,
+        amount=_shortest(amount, uncertainty),
+        close_before=before[2].quantize(Decimal(1).scaleb(-_MOST_DIGITS), ROUND_HALF_EVEN),
     )
 
 

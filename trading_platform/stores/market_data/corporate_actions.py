@@ -104,6 +104,7 @@ def _parameters(action: CorporateAction, changed_at: datetime) -> dict[str, obje
         "old_shares": action.ratio.denominator if action.ratio else None,
         "amount": action.amount,
         "currency": action.currency,
+        "close_before": action.close_before,
         "source": action.source,
         "known_at": action.known_at,
         "changed_at": changed_at,
@@ -111,7 +112,7 @@ def _parameters(action: CorporateAction, changed_at: datetime) -> dict[str, obje
 
 
 def _action(row: tuple[Any, ...]) -> CorporateAction:
-    symbol, ex_date, kind, new_shares, old_shares, amount, currency, source, known_at = row
+    symbol, ex_date, kind, new_shares, old_shares, amount, currency, close_before, source, known_at = row
     return CorporateAction(
         symbol=symbol,
         ex_date=ex_date,
@@ -119,6 +120,7 @@ def _action(row: tuple[Any, ...]) -> CorporateAction:
         ratio=Fraction(new_shares, old_shares) if new_shares else None,
         amount=amount,
         currency=currency,
+        close_before=close_before,
         source=source,
         known_at=known_at,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 ROLLED_UP = "ohlcv_1m"
-"""The name of the source, in coverage, of bars rolled up from 1m bars."""
+"""The name of the source, in coverage, of bars rolled up from shorter ones; the origin of a request names these."""
 
 
 class Outcome(StrEnum):
@@ -131,6 +131,9 @@ class CoverageStore:
     ) -> None:
         """Records a request, and adds to the coverage of its source.
 
+        A request that adds to the accepted coverage counts as a change of the bars' version even if it changed none:
+        time that was missing before is confirmed empty now, and what is computed across it depends on that.
+
         Args:
             connection: the transaction.
             request: the request and its outcome.
@@ -138,8 +141,9 @@ class CoverageStore:
             pending_confirmation: empty responses that have to be confirmed first
                 (:mod:`trading_platform.domain.quality.inactivity`).
         """
+        changed = request.changed
         if answered or pending_confirmation:
-            execute(
+            ((added,),) = execute(
                 connection,
                 query("market_data/coverage/add_answered"),
                 {
@@ -150,6 +154,7 @@ class CoverageStore:
                     "pending_confirmation": multirange(pending_confirmation),
                 },
             )
+            changed |= added
         execute(
             connection,
             query("market_data/coverage/record_request"),
@@ -162,7 +167,7 @@ class CoverageStore:
                 "outcome": request.outcome.value,
                 "stored": request.stored,
                 "rejected": request.rejected,
-                "changed": request.changed,
+                "changed": changed,
                 "origin": request.origin,
                 "note": request.note,
                 "asked_at": request.asked_at,

@@ -7,9 +7,11 @@ this version, the version of the code, or the splits it is computed across diffe
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.time import Timeframe, Window
@@ -20,22 +22,40 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-@dataclass(frozen=True)
 class BarVersions:
-    """The changes of the bars of some symbols: start of the changed window and version of each."""
+    """The versions of the bars of some symbols.
 
-    changes: Mapping[str, Sequence[tuple[datetime, int]]]
+    Args:
+        changes: start of the changed window, version, and whether a stream made it, of each change, by symbol.
+    """
 
-    def before(self, symbols: Sequence[str], timestamp: datetime) -> int:
+    def __init__(self, changes: Mapping[str, Sequence[tuple[datetime, int, bool]]]) -> None:
+        ordered = {symbol: sorted(each) for symbol, each in changes.items()}
+        self._starts = {symbol: [start for start, *_ in each] for symbol, each in ordered.items()}
+        self._highest = {
+            symbol: list(accumulate((version for _, version, _ in each), max)) for symbol, each in ordered.items()
+        }
+        self._requested = {
+            symbol: list(accumulate((0 if streamed else version for _, version, streamed in each), max))
+            for symbol, each in ordered.items()
+        }
+
+    def before(self, symbols: Sequence[str], timestamp: datetime, *, streamed: bool = True) -> int:
         """The version of these symbols' bars before ``timestamp``; 0 if there never were any.
+
+        Args:
+            symbols: the symbols.
+            timestamp: changes of windows that start later do not count.
+            streamed: whether changes by a stream count; a stream adds bars after the last one.
 
         It is the sum of each symbol's last change, not the maximum: of the changes of two symbols, the one with
         the lower number may be committed later, and must still change the version.
         """
-        return sum(
-            max((version for start, version in self.changes.get(symbol, ()) if start < timestamp), default=0)
-            for symbol in set(symbols)
-        )
+        highest, total = self._highest if streamed else self._requested, 0
+        for symbol in set(symbols):
+            count = bisect_left(self._starts.get(symbol, ()), timestamp)
+            total += highest[symbol][count - 1] if count else 0
+        return total
 
 
 @dataclass(frozen=True)
@@ -59,17 +79,23 @@ class InputVersionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def bar_versions(self, symbols: Sequence[str], timeframe: Timeframe) -> BarVersions:
-        """The current versions of the symbols' bars."""
+    def bar_versions(self, symbols: Sequence[str], timeframe: Timeframe, *, rolled_up: bool = True) -> BarVersions:
+        """The current versions of the symbols' bars.
+
+        Args:
+            symbols: the symbols.
+            timeframe: length of the bars.
+            rolled_up: whether changes of rolled-up bars count.
+        """
         with self._database.begin() as connection:
             rows = execute(
                 connection,
                 query("market_data/coverage/versions"),
-                {"symbols": list(symbols), "timeframe": timeframe.value},
+                {"symbols": list(symbols), "timeframe": timeframe.value, "rolled_up": rolled_up},
             )
-        changes: dict[str, list[tuple[datetime, int]]] = {}
-        for symbol, start, version in rows:
-            changes.setdefault(symbol, []).append((start, version))
+        changes: dict[str, list[tuple[datetime, int, bool]]] = {}
+        for symbol, start, version, streamed in rows:
+            changes.setdefault(symbol, []).append((start, version, streamed))
         return BarVersions(changes)
 
     def read(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], Derived]:

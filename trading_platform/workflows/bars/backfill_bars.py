@@ -1,6 +1,6 @@
 """Backfills bars: requests the time that the calendar expects, minus coverage, and stores the responses.
 
-A timeframe that a source does not offer is rolled up from the stored 1m bars
+A timeframe that a source does not offer is rolled up from stored shorter bars
 (:mod:`trading_platform.workflows.bars.roll_up_bars`). Bars, coverage and quarantine of a request are committed
 together, so that an interrupted and repeated run gives the same rows as an undisturbed one.
 """
@@ -19,12 +19,12 @@ from trading_platform.domain.market.bars import PRICES, Quality, mark_gaps
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.completeness import CoverageCount
-from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.domain.time import Clock, Timeframe, Window, within
 from trading_platform.sources.base import NEEDS_SETTING, BarResponse, BarSource, PagedSource
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.confirm_empty_responses import suspect_windows
-from trading_platform.workflows.bars.count_coverage import count_coverage, within
+from trading_platform.workflows.bars.count_coverage import count_coverage
 from trading_platform.workflows.bars.reconcile_sources import reconcile_versions
 from trading_platform.workflows.bars.reject_fillers import without_fillers
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
@@ -87,7 +87,7 @@ def source_of(sources: Sources, instrument: Instrument) -> BarSource:
 
 
 def is_rolled_up(sources: Sources, instrument: Instrument, timeframe: Timeframe) -> bool:
-    """Whether these bars are rolled up from the stored 1m bars, because the source does not offer the timeframe."""
+    """Whether these bars are rolled up from stored shorter bars, because the source does not offer the timeframe."""
     return timeframe is not Timeframe.M1 and not source_of(sources, instrument).available_history(instrument, timeframe)
 
 

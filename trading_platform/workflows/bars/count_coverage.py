@@ -6,7 +6,7 @@ Backfills report it, ``trading-platform coverage`` shows it, the check ``complet
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -14,10 +14,10 @@ from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.calendars import expected_times, last_closed
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.completeness import CoverageCount, count_by_partition
-from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.domain.time import Clock, Timeframe, Window, within
 from trading_platform.sources.base import BarSource, is_recorded
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.roll_up_bars import rollable
+from trading_platform.workflows.bars.roll_up_bars import rollable, shorter_than
 
 BATCH_BARS = 2_000_000
 """Number of bars read at once: large enough for few round trips, small enough for a laptop's memory."""
@@ -69,11 +69,6 @@ def pending_windows(
         if each.source not in sources or not is_recorded(sources[each.source]):
             found.setdefault(each.symbol, []).append(each.window)
     return {symbol: Window.merge(windows) for symbol, windows in found.items()}
-
-
-def within(windows: Iterable[Window], whole: Window) -> list[Window]:
-    """The parts of some windows that lie in another one."""
-    return [part for window in windows if (part := window.intersect(whole))]
 
 
 def _closed(instrument: Instrument, timeframe: Timeframe, windows: Sequence[Window], clock: Clock) -> list[Window]:
@@ -131,15 +126,15 @@ def _count_batch(
 
 
 def _reachable(source: BarSource, instrument: Instrument, timeframe: Timeframe, span: Window) -> Sequence[Window]:
-    """The windows of the bars that a source offers, or that would be rolled up from whole minutes of a recording.
+    """The windows of the bars that a source offers, or that would be rolled up from whole parts of a recording.
 
-    A longer bar that lacks some of its minutes is expected, so that it is counted as missing.
+    A longer bar that lacks some of its parts is expected, so that it is counted as missing.
     """
     own = source.available_history(instrument, timeframe)
     if own or timeframe is Timeframe.M1 or not is_recorded(source):
         return own
-    minutes = source.available_history(instrument, Timeframe.M1)
-    return rollable(minutes, instrument.calendar, timeframe, span, span.end)
+    parts = {shorter: source.available_history(instrument, shorter) for shorter in shorter_than(timeframe)}
+    return Window.merge(window for window, _ in rollable(parts, instrument.calendar, timeframe, span, span.end))
 
 
 def _whole(windows: Sequence[Window]) -> Window:

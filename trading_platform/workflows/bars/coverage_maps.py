@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from trading_platform.domain.charts import heat_map
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources
-from trading_platform.workflows.bars.count_coverage import count_coverage, within
+from trading_platform.workflows.bars.count_coverage import count_coverage
 
 
 def coverage_maps(

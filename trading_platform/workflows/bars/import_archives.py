@@ -17,7 +17,7 @@ import polars as pl
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
-from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import SecondVersion
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.options import FileRejected
@@ -27,7 +27,6 @@ from trading_platform.sources.kraken.archives.rows import ArchiveMember
 from trading_platform.sources.kraken.landing_source import ArchiveKind, KrakenArchive
 from trading_platform.sources.kraken.minutes import SOURCE
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.count_coverage import within
 from trading_platform.workflows.bars.import_files import ImportedFile, ImportStatus
 from trading_platform.workflows.bars.reconcile_sources import reconcile_versions
 from trading_platform.workflows.progress import Progress, silent

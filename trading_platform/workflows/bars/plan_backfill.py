@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from trading_platform.domain.errors import SourceError
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import PagedSource
+from trading_platform.stores.market_data.coverage import ROLLED_UP
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars import roll_up_bars
 from trading_platform.workflows.bars.backfill_bars import Sources, missing_windows, source_of
-from trading_platform.workflows.bars.count_coverage import within
 from trading_platform.workflows.derived import build_features, compute_indicators
 
 
@@ -48,16 +48,18 @@ class AvailableHistory:
 def available_history_of(
     stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, clock: Clock
 ) -> AvailableHistory | None:
-    """The available history of an instrument's bars: from its source, or rolled up from its 1m bars.
+    """The available history of an instrument's bars: from its source, or rolled up from shorter ones.
 
     It includes bars that a source has answered for before, even if the source no longer offers them.
     """
     source = source_of(sources, instrument)
     own = source.available_history(instrument, timeframe)
     rolled_up = not own and timeframe is not Timeframe.M1
-    base = source.available_history(instrument, Timeframe.M1) if rolled_up else own
-    answered = stores.coverage.answered(instrument.symbol, Timeframe.M1 if rolled_up else timeframe)
-    windows = [*(window for found in answered.values() for window in found), *base]
+    windows: list[Window] = []
+    for length in roll_up_bars.shorter_than(timeframe) if rolled_up else [timeframe]:
+        windows += source.available_history(instrument, length)
+        for name, answered in stores.coverage.answered(instrument.symbol, length).items():
+            windows += answered if name != ROLLED_UP or not rolled_up else []
     end = last_closed(instrument.calendar, timeframe, clock())
     windows = Window.merge(Window(window.start, min(window.end, end)) for window in windows if window.start < end)
     if not windows:

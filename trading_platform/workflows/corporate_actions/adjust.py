@@ -14,8 +14,8 @@ from functools import cache
 import polars as pl
 
 from trading_platform.domain.derived.splits import NO_SPLITS, Splits, fingerprint
-from trading_platform.domain.market.adjustment import Adjustment, adjust_bars
-from trading_platform.domain.market.calendars import day_begins
+from trading_platform.domain.market.adjustment import STALE_CLOSE, Adjustment, Closes, adjust_bars
+from trading_platform.domain.market.calendars import day_begins, sessions
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window
@@ -59,7 +59,7 @@ def adjusted_bars(
         action for action in stores.corporate_actions.read(list(instruments), kinds) if action.ex_date > after - _DAY
     ]
     dividends = [action for action in actions if action.kind is ActionKind.DIVIDEND]
-    closes = stores.corporate_actions.closes_before(dividends) if dividends else {}
+    closes = _closes_before(stores, dividends, instruments) if dividends else {}
 
     @cache
     def ex_timestamp(action: CorporateAction) -> datetime:
@@ -68,6 +68,26 @@ def adjusted_bars(
         return day_begins(instruments[action.symbol].calendar, action.ex_date)
 
     return adjust_bars(bars, actions, closes, adjust, as_of, ex_timestamp)
+
+
+def _closes_before(
+    stores: Stores, dividends: Sequence[CorporateAction], instruments: Mapping[str, Instrument]
+) -> Closes:
+    """The raw close before each dividend: the stored one of the session before, else the one that its source states.
+
+    Without either, the last stored close before it; :func:`adjust_bars` rejects one that is too old.
+    """
+    closes = dict(stores.corporate_actions.closes_before(dividends))
+    for action in dividends:
+        if action.close_before is None:
+            continue
+        key = action.symbol, action.ex_date
+        near = Window(action.ex_date - STALE_CLOSE, action.ex_date)
+        before = sessions(instruments[action.symbol].calendar, near)["session"]
+        latest: datetime = before[-1] if len(before) else action.ex_date - _DAY
+        if key not in closes or closes[key][0] < latest:
+            closes[key] = latest, action.close_before
+    return closes
 
 
 def splits_between(stores: Stores, bars: pl.DataFrame, timeframe: Timeframe) -> Splits:

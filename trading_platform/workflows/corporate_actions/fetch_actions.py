@@ -1,7 +1,7 @@
 """Fetches splits and dividends from vendors, symbol by symbol, and stores new ones.
 
 Files are imported in :mod:`trading_platform.workflows.corporate_actions.import_actions`. Features and indicators that a
-new split affects are recomputed by the next computation; the sensor ``recompute_after_split`` requests it at once.
+new split affects are recomputed by the next computation; the sensor ``recompute_stale`` requests it at once.
 """
 
 from __future__ import annotations

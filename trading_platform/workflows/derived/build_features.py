@@ -22,12 +22,12 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import Fingerprints, fingerprints, splits_between
 from trading_platform.workflows.derived.compute_indicators import (
     ComputeReport,
-    stale_indicators,
     stale_partitions,
 )
+from trading_platform.workflows.derived.series_gaps import gaps_between
 from trading_platform.workflows.progress import Progress, silent
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Increase it when a definition changes: everything built before is then stale."""
 
 DATASET = "features"
@@ -73,28 +73,6 @@ def stale_features(
     return stale_partitions(stores, DATASET, inputs, Timeframe.D1, partitions, code_versions, across, force=force)
 
 
-def partitions_touched_by_split(
-    stores: Stores, universe: Mapping[str, Instrument], partitions: Sequence[Window]
-) -> dict[str, list[Window]]:
-    """For each symbol, the partitions with features or daily indicators computed across other splits than the current.
-
-    Partitions that are stale for another reason, or were never computed, are left to the backfill.
-    """
-    names = list(universe)
-    found: dict[str, set[Window]] = {}
-    for dataset, stale in (
-        (DATASET, stale_features(stores, universe, names, partitions)),
-        (f"indicators_{Timeframe.D1}", stale_indicators(stores, names, Timeframe.D1, partitions)),
-    ):
-        recorded = stores.input_versions.read(dataset, names)
-        for symbol, windows in stale.items():
-            for window, present in windows.items():
-                before = recorded.get((symbol, window.start))
-                if before is not None and before.splits != present.splits:
-                    found.setdefault(symbol, set()).add(window)
-    return {symbol: sorted(windows) for symbol, windows in found.items()}
-
-
 def build_features(
     stores: Stores,
     universe: Mapping[str, Instrument],
@@ -124,7 +102,8 @@ def build_features(
         needed = sorted({name for symbol in names for name in inputs_of(symbol, universe)})
         bars = stores.bars.read_with_history(needed, Timeframe.D1, whole, FEATURE_WARM_UP)
         splits = splits_between(stores, bars, Timeframe.D1)
-        computed = compute_features(bars, universe, names, splits).filter(pl.col("time") >= whole.start)
+        gaps = gaps_between(stores, bars, Timeframe.D1, universe, clock())
+        computed = compute_features(bars, universe, names, splits, gaps).filter(pl.col("time") >= whole.start)
         parts = computed.partition_by("symbol", as_dict=True)
         derived = {}
         for symbol in names:

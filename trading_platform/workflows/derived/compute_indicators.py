@@ -17,9 +17,10 @@ from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.market_data.input_versions import Derived
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import Fingerprints, fingerprints, splits_between
+from trading_platform.workflows.derived.series_gaps import gaps_between
 from trading_platform.workflows.progress import Progress, silent
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 """Increase it when a formula changes: everything computed before is then stale."""
 
 BATCH_ROWS = 400_000
@@ -27,6 +28,11 @@ BATCH_ROWS = 400_000
 
 NEW_WITHIN = timedelta(days=1)
 """How far back :func:`compute_new_indicators` looks; older bars are left to the computation of the partition."""
+
+
+def indicators_dataset(timeframe: Timeframe) -> str:
+    """The asset with the indicators of a timeframe."""
+    return f"indicators_{timeframe.value}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def stale_indicators(
     }
     return stale_partitions(
         stores,
-        _dataset(timeframe),
+        indicators_dataset(timeframe),
         {symbol: [symbol] for symbol in symbols},
         timeframe,
         partitions,
@@ -123,7 +129,7 @@ def compute_indicators_of(
         force: compute everything, stale or not.
         progress: receives a report after each batch.
     """
-    dataset = _dataset(timeframe)
+    dataset = indicators_dataset(timeframe)
     stale = stale_indicators(stores, symbols, timeframe, partitions, force=force)
     rows: dict[tuple[str, Window], int] = {}
     done = 0
@@ -192,7 +198,9 @@ def _compute(
 ) -> pl.DataFrame:
     """The indicators of a window, with the warm-up before it."""
     bars = stores.bars.read_with_history(symbols, timeframe, window, WARM_UP)
-    computed = compute_indicators(bars, splits_between(stores, bars, timeframe)).filter(pl.col("time") >= window.start)
+    gaps = gaps_between(stores, bars, timeframe, stores.instruments.all(), present)
+    computed = compute_indicators(bars, splits_between(stores, bars, timeframe), gaps)
+    computed = computed.filter(pl.col("time") >= window.start)
     expired = stores.coverage.expired_by_any(symbols, timeframe, present)
     shortened = [symbol for symbol, gone in expired.items() if gone[0].start < window.end]
     if not shortened:
@@ -209,10 +217,6 @@ def _compute(
     return pl.concat([computed.join(stored, on=["symbol", "time"], how="anti"), stored.select(computed.columns)]).sort(
         "symbol", "time"
     )
-
-
-def _dataset(timeframe: Timeframe) -> str:
-    return f"indicators_{timeframe.value}"
 
 
 def _batches(

@@ -18,21 +18,19 @@ from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.calendars import expected_times, last_closed
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.gaps import Gap, GapKind, reconcile
-from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import is_recorded
 from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.market_data.fingerprints import Difference
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources
-from trading_platform.workflows.bars.count_coverage import within
-from trading_platform.workflows.bars.roll_up_bars import rollable
+from trading_platform.workflows.bars.roll_up_bars import bars_dataset, parts_known, rollable
+from trading_platform.workflows.derived.compute_indicators import indicators_dataset
 from trading_platform.workflows.gaps.gap_alerts import PublishAlert, alert_resolved, unpublished
 from trading_platform.workflows.gaps.verify_integrity import (
     RECENT,
     Proof,
-    bars_dataset,
-    indicators_dataset,
     missing_indicators,
     verify_bar_integrity,
 )
@@ -119,7 +117,6 @@ def _list_bars(
     known: dict[str, list[Gap]] = {}
     for gap in stores.gaps.of(symbols, [dataset]):
         known.setdefault(gap.symbol, []).append(gap)
-    minutes = _minutes_known(stores, symbols, now) if timeframe is not Timeframe.M1 else {}
     outages = _at_work(stores, now) if timeframe is Timeframe.M1 else {}
     over: list[str] = []
     for instrument in instruments:
@@ -138,7 +135,7 @@ def _list_bars(
             unanswered = span.subtract(settled)
             gone = lost.get(symbol, [])
             kept = [*(gap.window for gap in listed), *gone]
-            missing = _wanted(stores, sources, instrument, timeframe, unanswered, kept, minutes.get(symbol, []), now)
+            missing = requestable_windows(stores, sources, instrument, timeframe, unanswered, kept, now)
             windows = _kinds(instrument, timeframe, missing, pending, gone)
         change = reconcile(dataset, symbol, timeframe, listed, windows, now, repaired)
         over += stores.gaps.apply(dataset, symbol, timeframe, change)
@@ -146,17 +143,26 @@ def _list_bars(
     return over
 
 
-def _wanted(
+def requestable_windows(
     stores: Stores,
     sources: Sources,
     instrument: Instrument,
     timeframe: Timeframe,
     unanswered: Sequence[Window],
     kept: Sequence[Window],
-    minutes: Sequence[Window],
     now: datetime,
 ) -> list[Window]:
-    """The unanswered windows that a source could answer or that were stored before, within retention."""
+    """The parts of unanswered windows that a source could answer or that were stored before, within retention.
+
+    Args:
+        stores: the stores to read.
+        sources: the configured sources.
+        instrument: the instrument.
+        timeframe: length of the bars; those that no source offers are rolled up where their parts are known.
+        unanswered: the windows, in order.
+        kept: windows with bars that were stored before.
+        now: current time.
+    """
     if not unanswered:
         return []
     held = stores.retention.held(timeframe, Window(unanswered[0].start, unanswered[-1].end), now)
@@ -172,11 +178,12 @@ def _wanted(
             return list(unanswered)
     else:
         end = last_closed(instrument.calendar, timeframe, now)
+        parts = parts_known(stores, instrument.symbol, timeframe, now, dropped=True)
         available_history = [
             made
             for window in unanswered
             for partition in partition_windows(timeframe, window)
-            for made in rollable(minutes, instrument.calendar, timeframe, partition, end)
+            for made, _ in rollable(parts, instrument.calendar, timeframe, partition, end)
         ]
     candidates = Window.merge([*available_history, *kept])
     return [part for window in unanswered for part in within(candidates, window)]
@@ -208,13 +215,6 @@ def _kinds(
         for first, end, (_, kind) in zip(firsts, ends, parts, strict=True)
         if first < end
     ]
-
-
-def _minutes_known(stores: Stores, symbols: Sequence[str], now: datetime) -> dict[str, list[Window]]:
-    """For each symbol, the windows with answered minutes, dropped or not, from which longer bars are rolled up."""
-    answered = stores.coverage.answered_by_any(symbols, Timeframe.M1, now)
-    expired = stores.coverage.expired_by_any(symbols, Timeframe.M1, now)
-    return {symbol: Window.merge([*answered.get(symbol, []), *expired.get(symbol, [])]) for symbol in symbols}
 
 
 def _at_work(stores: Stores, now: datetime) -> dict[str, list[Window]]:

@@ -17,7 +17,8 @@ from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources
 from trading_platform.workflows.bars.count_coverage import pending_windows
-from trading_platform.workflows.gaps.verify_integrity import bars_dataset
+from trading_platform.workflows.bars.roll_up_bars import bars_dataset
+from trading_platform.workflows.gaps.detect_gaps import requestable_windows
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,9 @@ def _runs(
     answered = stores.coverage.answered_by_any([symbol], timeframe, clock()).get(symbol, [])
     expired = stores.coverage.expired_by_any([symbol], timeframe, clock()).get(symbol, [])
     suspect = pending_windows(stores, sources, [symbol], timeframe, clock).get(symbol, [])
+    unanswered = span.subtract([*answered, *expired, *suspect])
+    kept = [gap.window for gap in gaps]
+    requestable = requestable_windows(stores, sources, instrument, timeframe, unanswered, kept, clock())
     listed = {state: [gap.window for gap in gaps if gap.state is state] for state in GapState}
     classes = [
         (_inside(expired) & ~_inside(answered), SlotClass.EXPIRED),
@@ -116,8 +120,9 @@ def _runs(
         (_inside(answered), SlotClass.NO_TRADES),
         (_inside(listed[GapState.FAILED_PERMANENTLY]), SlotClass.FAILED_PERMANENTLY),
         (_inside(suspect), SlotClass.PENDING_CONFIRMATION),
+        (_inside(requestable), SlotClass.MISSING),
     ]
-    what = pl.lit(SlotClass.MISSING.value)
+    what = pl.lit(SlotClass.NOT_AVAILABLE.value)
     for condition, name in reversed(classes):
         what = pl.when(condition).then(pl.lit(name.value)).otherwise(what)
     # A stored bar that differs from the committed one is a gap as well.

@@ -14,11 +14,10 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources, is_rolled_up
-from trading_platform.workflows.bars.roll_up_bars import bars_of, roll_up_bars
+from trading_platform.workflows.bars.roll_up_bars import bars_dataset, bars_of, roll_up_bars, shorter_than
 from trading_platform.workflows.derived.build_features import DATASET as FEATURES
 from trading_platform.workflows.derived.build_features import build_features, dependents_of
-from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
-from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset
+from trading_platform.workflows.derived.compute_indicators import compute_indicators_of, indicators_dataset
 from trading_platform.workflows.progress import Progress, silent
 
 Windows = Mapping[tuple[str, Timeframe], Sequence[Window]]
@@ -37,7 +36,7 @@ def recompute_derived(
 ) -> None:
     """Recomputes longer bars, indicators and features from bars that a repair may have changed.
 
-    Longer bars are rolled up wherever their minutes may have changed; of indicators and features, only partitions
+    Longer bars are rolled up wherever their parts may have changed; of indicators and features, only partitions
     that were computed before are recomputed. The others are left to the backfill.
 
     Args:
@@ -64,11 +63,11 @@ def recompute_derived(
 def _roll_up(
     stores: Stores, sources: Sources, instrument: Instrument, timeframe: Timeframe, changed: Windows, clock: Clock
 ) -> datetime | None:
-    """Rolls up longer bars from changed minutes; returns the start of the bars of a timeframe that may have changed."""
+    """Rolls up longer bars from changed ones; returns the start of the bars of a timeframe that may have changed."""
     touched = [*changed.get((instrument.symbol, timeframe), ())]
-    minutes = changed.get((instrument.symbol, Timeframe.M1), ())
-    if timeframe is not Timeframe.M1 and minutes and _is_rolled_up(sources, instrument, timeframe):
-        holding = [bar for window in minutes for bar in bars_of(instrument.calendar, timeframe, window)]
+    parts = [window for shorter in shorter_than(timeframe) for window in changed.get((instrument.symbol, shorter), ())]
+    if parts and _is_rolled_up(sources, instrument, timeframe):
+        holding = [bar for window in parts for bar in bars_of(instrument.calendar, timeframe, window)]
         touched += holding
         partitions = {part for bar in holding for part in partition_windows(timeframe, bar)}
         if holding:

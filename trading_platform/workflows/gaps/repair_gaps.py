@@ -13,16 +13,16 @@ from datetime import datetime, timedelta
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceError
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.gaps import CONFIRM_AFTER, Gap, GapKind, GapState, reconcile
-from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
+from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import BarSource, is_recorded
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import Sources, fill_window, is_rolled_up
-from trading_platform.workflows.bars.count_coverage import within
-from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
+from trading_platform.workflows.bars.roll_up_bars import bars_dataset, roll_up_bars
+from trading_platform.workflows.derived.compute_indicators import indicators_dataset
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.gap_alerts import PublishAlert, fail_permanently, unpublished
 from trading_platform.workflows.gaps.recompute_derived import recompute_derived
-from trading_platform.workflows.gaps.verify_integrity import bars_dataset, indicators_dataset, missing_indicators
+from trading_platform.workflows.gaps.verify_integrity import missing_indicators
 from trading_platform.workflows.progress import Progress, silent
 
 ATTEMPTS = 6
@@ -109,7 +109,7 @@ def _try(stores: Stores, sources: Sources, instrument: Instrument, gap: Gap, clo
         if is_rolled_up(sources, instrument, gap.timeframe):
             parts = partition_windows(gap.timeframe, gap.window)
             roll_up_bars(stores, instrument, gap.timeframe, parts, clock=clock, force=True)
-            return "rolled up from the stored minutes"
+            return "rolled up from the stored shorter bars"
         return _request_all(stores, sources, instrument, gap, clock)
     except (SourceError, InvalidRequest, ConfigurationError) as error:
         return str(error)

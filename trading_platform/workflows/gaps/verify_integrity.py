@@ -16,7 +16,8 @@ from trading_platform.domain.time import Clock, Timeframe, Window, partition_win
 from trading_platform.stores.market_data.fingerprints import Difference
 from trading_platform.stores.market_data.indicators import Lacking
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.derived import compute_indicators
+from trading_platform.workflows.bars.roll_up_bars import bars_dataset
+from trading_platform.workflows.derived.compute_indicators import indicators_dataset, stale_indicators
 from trading_platform.workflows.gaps.gap_alerts import alert_missing_or_modified
 
 RECENT = timedelta(days=2)
@@ -31,16 +32,6 @@ class Proof(StrEnum):
     NONE = "none"
     RECENT = "recent"
     ALL = "all"
-
-
-def bars_dataset(timeframe: Timeframe) -> str:
-    """The asset with the bars of a timeframe."""
-    return f"ohlcv_{timeframe.value}"
-
-
-def indicators_dataset(timeframe: Timeframe) -> str:
-    """The asset with the indicators of a timeframe."""
-    return f"indicators_{timeframe.value}"
 
 
 def verify_bar_integrity(
@@ -97,7 +88,7 @@ def missing_indicators(
         return {}
     computed_at = stores.input_versions.computed_at(indicators_dataset(timeframe), names)
     partitions = sorted({each.window for each in lacking})
-    stale = compute_indicators.stale_indicators(stores, names, timeframe, partitions)
+    stale = stale_indicators(stores, names, timeframe, partitions)
     found: dict[str, list[Window]] = {}
     for each in lacking:
         is_stale = each.window in stale.get(each.symbol, {})

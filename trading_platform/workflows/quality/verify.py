@@ -20,6 +20,11 @@ from trading_platform.workflows.quality.verify_actions import ACTION_CHECKS
 from trading_platform.workflows.quality.verify_bars import BAR_CHECKS, RECONCILIATION_CHECKS
 from trading_platform.workflows.quality.verify_features import FEATURE_CHECKS
 from trading_platform.workflows.quality.verify_indicators import INDICATOR_CHECKS
+from trading_platform.workflows.quality.verify_inputs import (
+    FEATURE_INPUT_CHECKS,
+    INDICATOR_INPUT_CHECKS,
+    ROLL_UP_INPUT_CHECKS,
+)
 
 EVERYTHING = (Scope(),)
 """The scopes of an examination of all rows."""
@@ -35,16 +40,20 @@ class CheckedAsset:
 
 
 def _bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
-    return BAR_CHECKS + RECONCILIATION_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else BAR_CHECKS
+    reconciled = RECONCILIATION_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else ()
+    return BAR_CHECKS + reconciled + (() if timeframe is Timeframe.M1 else ROLL_UP_INPUT_CHECKS)
 
 
 CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
     checked.asset: checked
     for checked in (
         *(CheckedAsset(f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe)) for timeframe in Timeframe),
-        *(CheckedAsset(f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS) for timeframe in Timeframe),
+        *(
+            CheckedAsset(f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS + INDICATOR_INPUT_CHECKS)
+            for timeframe in Timeframe
+        ),
         CheckedAsset("corporate_actions", Timeframe.D1, ACTION_CHECKS),
-        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS),
+        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS + FEATURE_INPUT_CHECKS),
     )
 }
 """All assets with checks, by name."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.completeness import CoverageCount
-from trading_platform.domain.time import Timeframe, Window, partition_windows
+from trading_platform.domain.time import Timeframe, Window, partition_windows, within
 from trading_platform.stores.market_data.checks import SAMPLE_ROWS, Scope
-from trading_platform.workflows.bars.count_coverage import count_coverage, within
+from trading_platform.workflows.bars.count_coverage import count_coverage
 from trading_platform.workflows.quality.check_results import CheckResult, Examination, Row, Severity, finding
 
 

@@ -295,6 +295,47 @@ def hour_of(timestamp: datetime) -> datetime:
     return timestamp.replace(minute=0, second=0, microsecond=0)
 
 
+def some_without_trades(bars: pl.DataFrame) -> pl.DataFrame:
+    """Every third minute without a trade, at prices that none of the others has; every hundredth of unknown volume."""
+    number = pl.int_range(pl.len())
+    silent = number % 3 == 0
+    carried = pl.lit(Decimal(10), dtype=BAR_SCHEMA["open"])
+    return bars.with_columns(
+        *(pl.when(silent).then(carried).otherwise(name).alias(name) for name in ("open", "high", "low", "close")),
+        volume=pl.when(number % 100 == 99).then(None).when(silent).then(Decimal(0)).otherwise("volume"),
+        quality=pl.when(silent).then(pl.lit("no_trade")).otherwise("quality"),
+    ).cast(BAR_SCHEMA)  # type: ignore[arg-type]
+
+
+def test_hours_take_their_prices_from_minutes_with_trades(empty: Database) -> None:
+    present = now_of(empty)
+    start = hour_of(present - timedelta(days=40))
+    mixed = some_without_trades(minutes("AAA", start, 300))
+    none = some_without_trades(minutes("BBB", start, 300)).filter(pl.col("quality") == "no_trade")
+    store(empty, pl.concat([mixed, none]))
+    refresh(empty, RetentionStore(empty, empty), present)
+    found = hours(empty)
+    assert found == hours_of(pl.concat([mixed, none]))
+    assert {row[4] for row in found if row[1] == "AAA"}.isdisjoint({Decimal(10)})
+    assert {row[2] for row in found if row[1] == "BBB"} == {Decimal(10)}
+    assert {row[6] for row in found if row[1] == "AAA"} > {None}
+
+
+def test_the_upgrade_stores_hours_with_minutes_without_trades_again(database: Database) -> None:
+    with new_database(url_of(database)) as url:
+        bring_to(url, "0009")
+        opened = Database(url)
+        present = now_of(opened)
+        bars = some_without_trades(minutes("AAA", hour_of(present - timedelta(days=40)), 300))
+        store(opened, bars)
+        refresh(opened, RetentionStore(opened, opened), present)
+        assert hours(opened) != hours_of(bars)
+        upgrade(url_of(opened))
+        refresh(opened, RetentionStore(opened, opened), present)
+        assert hours(opened) == hours_of(bars)
+        opened.close()
+
+
 def test_the_hourly_aggregate_follows_late_bars_and_shows_the_newest(empty: Database) -> None:
     present = now_of(empty)
     retention = RetentionStore(empty, empty)

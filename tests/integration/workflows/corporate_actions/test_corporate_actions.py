@@ -434,7 +434,7 @@ def tick(
 ) -> tuple[list[RunRequest], str | None]:
     definitions = build_definitions(resource_overrides={"platform": platform})
     context = build_sensor_context(instance, cursor=cursor, definitions=definitions, resources={"platform": platform})
-    result = definitions.resolve_sensor_def("recompute_after_split").evaluate_tick(context)
+    result = definitions.resolve_sensor_def("recompute_stale").evaluate_tick(context)
     return list(result.run_requests or ()), result.cursor
 
 

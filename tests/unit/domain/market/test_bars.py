@@ -144,21 +144,48 @@ def test_rolled_up_bars_are_what_their_definition_says(
     buckets: dict[int, list[tuple[int, tuple[Decimal, Decimal, Decimal], bool]]] = {}
     for row in rows:
         buckets.setdefault(row[0] // length, []).append(row)
-    expected = [
-        (
-            START.replace(hour=0) + number * length * MINUTE,
-            inside[0][1][0],
-            max(max(row[1][:2]) for row in inside),
-            min(min(row[1][:2]) for row in inside),
-            inside[-1][1][1],
-            sum((row[1][2] for row in inside), Decimal(0)),
-            "no_trade" if all(row[2] for row in inside) else "traded",
+    expected = []
+    for number, inside in sorted(buckets.items()):
+        traded = [row for row in inside if not row[2]]
+        prices = [row[1] for row in traded or inside]
+        expected.append(
+            (
+                START.replace(hour=0) + number * length * MINUTE,
+                prices[0][0],
+                max(max(each[:2]) for each in prices),
+                min(min(each[:2]) for each in prices),
+                prices[-1][1],
+                sum((row[1][2] for row in inside), Decimal(0)),
+                "traded" if traded else "no_trade",
+            )
         )
-        for number, inside in sorted(buckets.items())
-    ]
     rolled = roll_up(frame_of_minutes(rows), timeframe)
     assert dict(rolled.schema) == BAR_SCHEMA
     assert rolled.select("time", "open", "high", "low", "close", "volume", "quality").rows() == expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [
+        ("100- 103 104 103 102", (103, 104, 102, 102, "traded")),
+        ("100- 100- 97 98 98-", (97, 98, 97, 98, "traded")),
+        ("103 103- 101 101- 101-", (103, 103, 101, 101, "traded")),
+        ("100- 100- 100- 100- 100-", (100, 100, 100, 100, "no_trade")),
+        ("99- 105", (105, 105, 105, 105, "traded")),
+    ],
+)
+@pytest.mark.parametrize("timeframe", [Timeframe.M5, Timeframe.H1, Timeframe.D1])
+def test_the_carried_price_of_a_minute_without_trades_is_no_price_of_a_longer_bar(
+    minutes: str, expected: tuple[int, int, int, int, str], timeframe: Timeframe
+) -> None:
+    """Minutes of one price each; a dash marks those without a trade."""
+    rows = [
+        bar(START + number * MINUTE, [Decimal(text.rstrip("-"))] * 4 + [Decimal(0 if text[-1] == "-" else 1)])
+        | {"quality": "no_trade" if text[-1] == "-" else "traded"}
+        for number, text in enumerate(minutes.split())
+    ]
+    rolled = roll_up(frame_of(rows), timeframe)
+    assert rolled.select("open", "high", "low", "close", "quality").rows() == [expected]
 
 
 @given(minute_bars)

@@ -2,10 +2,10 @@
 
 from trading_platform.stores.postgres.migrations import run_sql_beside
 
-revision = "0013"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
-    """Runs ``0013_corrected_fills.sql``."""
+    """Runs ``0011_corrected_fills.sql``."""
     run_sql_beside(__file__)
