@@ -15,7 +15,7 @@ import typer
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Timeframe, utc_now
-from trading_platform.sources.files.options import DateOrder, FileFormat, ImportOptions, PriceSide
+from trading_platform.sources.files.options import DateOrder, DecimalSign, FileFormat, ImportOptions, PriceSide
 
 if TYPE_CHECKING:
     from trading_platform.workflows.bars.import_files import ImportedFile, ImportReport
@@ -63,6 +63,12 @@ def import_command(
     dates: Annotated[
         DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where the file leaves it ambiguous.")
     ] = None,
+    decimal: Annotated[
+        DecimalSign | None, typer.Option(help="Sign before the decimals, where the file leaves it ambiguous.")
+    ] = None,
+    volume: Annotated[
+        str | None, typer.Option(help="Name of the column of volumes, where the file leaves it ambiguous.")
+    ] = None,
     source: Annotated[
         ImportSource | None,
         typer.Option(
@@ -98,6 +104,8 @@ def import_command(
         price=price,
         timezone=timezone,
         dates=dates,
+        decimal=decimal,
+        volume=volume,
     )
     settings = load_settings()
     _check_exist(files)

@@ -23,6 +23,7 @@ from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.formats import Kind, is_header, recognise
 from trading_platform.sources.files.names import FileName
+from trading_platform.sources.files.number_columns import settle_numbers
 from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.reading import (
     ContentTask,
@@ -128,7 +129,10 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
             received=f"a file recognised as {layout.format.value}",
             remedy="import it: trading-platform import FILE",
         )
-    task = ContentTask(table, layout, name, options, symbol_of(name, options), Timeframe.M1)
+    symbol = symbol_of(name, options)
+    read = settle_numbers(table, layout, symbol, options)
+    layout = read.layout
+    task = ContentTask(table, layout, name, options, symbol, Timeframe.M1, read.style, read.notes)
     settled = settle(
         times_of(table, layout, name, options), daily=False, ticks=True, zone=lambda: zone_for(task, zone_of)
     )
@@ -149,7 +153,7 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
         ticks=ticks,
         rejected=with_records(pl.concat([early, rejected]).sort("line"), table),
         sha256=hashlib.sha256(data).hexdigest(),
-        assumption=settled.assumption,
+        assumption="; ".join((settled.assumption, *read.notes)),
     )
 
 

@@ -88,6 +88,8 @@ _ALIASES = {
     **{f"{side}_{name}": [f"{side}{name}"] for side in ("bid", "ask") for name in ("open", "high", "low", "close")},
 }
 _OHLC = ("open", "high", "low", "close")
+_RANGE = frozenset(("open", "high", "low"))
+"""What only bars have."""
 _QUOTE_OHLC = tuple(f"{side}_{name}" for side in ("bid", "ask") for name in _OHLC)
 _LOCAL_NAMES = frozenset(("timelocal", "localtime"))
 _INDEX_NAMES = frozenset(("", "unnamed0", "indexlevel0", "price"))
@@ -122,6 +124,8 @@ def roles_of(names: list[str]) -> dict[str, str]:
         found |= {"time": f"c{unnamed[-1]}"} if unnamed else {}
     if "date" in plain and found.get("time") != f"c{plain.index('date')}" and set(plain) & _CLOCK_NAMES:
         found.update(time=f"c{plain.index('date')}", clock=f"c{plain.index('time')}")
+    if "close" not in found and "price" in found and found["price"] != found.get("time") and found.keys() >= _RANGE:
+        found["close"] = found["price"]  # Investing.com
     return found
 
 
@@ -139,7 +143,7 @@ def _kind_of(roles: dict[str, str]) -> Kind | None:
         (Kind.TRADES, ("price", "quantity")),
     ):
         if all(role in roles for role in needed):
-            return kind
+            return None if kind in (Kind.QUOTES, Kind.TRADES) and roles.keys() >= _RANGE else kind
     return None
 
 

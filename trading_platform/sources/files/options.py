@@ -44,6 +44,13 @@ class DateOrder(StrEnum):
     DAY_FIRST = "day-first"
 
 
+class DecimalSign(StrEnum):
+    """The sign before the decimals of a number."""
+
+    POINT = "point"
+    COMMA = "comma"
+
+
 @dataclass(frozen=True)
 class ImportOptions:
     """The user's options for files; None means: recognise it.
@@ -55,6 +62,8 @@ class ImportOptions:
         price: the side of quotes that is used.
         timezone: IANA name of the zone of times without a zone.
         dates: order of day and month if the dates themselves are ambiguous.
+        decimal: the decimal sign if the numbers themselves are ambiguous.
+        volume: name of the column of volumes, in any spelling.
 
     Raises:
         InvalidRequest: for an invalid symbol, or an unknown zone.
@@ -66,6 +75,8 @@ class ImportOptions:
     price: PriceSide = PriceSide.MID
     timezone: str | None = None
     dates: DateOrder | None = None
+    decimal: DecimalSign | None = None
+    volume: str | None = None
 
     def __post_init__(self) -> None:
         if self.symbol is not None:
@@ -75,7 +86,9 @@ class ImportOptions:
 
     def fingerprint(self) -> str:
         """The options that affect how the same bytes are read, as text to compare."""
-        parts = (self.timeframe, self.format, self.price, self.timezone, self.dates)
+        parts: list[str | None] = [self.timeframe, self.format, self.price, self.timezone, self.dates]
+        parts += [] if self.decimal is None else [f"decimal={self.decimal}"]
+        parts += [] if self.volume is None else [f"volume={self.volume}"]
         return "|".join("" if part is None else str(part) for part in parts)
 
 

@@ -28,6 +28,8 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise
 from trading_platform.sources.files.names import FileName
+from trading_platform.sources.files.number_columns import settle_numbers
+from trading_platform.sources.files.numbers import NumberStyle
 from trading_platform.sources.files.options import FileRejected, ImportOptions, PriceSide
 from trading_platform.sources.files.tables import Table, read_table
 from trading_platform.sources.files.times import ReadTimes, UtcTimes, read_times, settle
@@ -127,7 +129,18 @@ def _whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading
 
 @dataclass(frozen=True)
 class ContentTask:
-    """A content after its table and layout have been recognised."""
+    """A content after its table and layout have been recognised.
+
+    Attributes:
+        table: its rows.
+        layout: the meaning of its columns.
+        name: the names that it has.
+        options: the user's options.
+        symbol: symbol of its rows.
+        timeframe: length of its bars.
+        style: how its numbers are written.
+        notes: assumptions about its numbers, in words.
+    """
 
     table: Table
     layout: Layout
@@ -135,6 +148,8 @@ class ContentTask:
     options: ImportOptions
     symbol: str
     timeframe: Timeframe
+    style: NumberStyle
+    notes: tuple[str, ...]
 
     @property
     def is_ticks(self) -> bool:
@@ -153,7 +168,9 @@ def _read(
     symbol = symbol_of(name, options)
     times = times_of(table, layout, name, options)
     timeframe = _timeframe(layout, times, name, options, rows=table.height)
-    task = ContentTask(table, layout, name, options, symbol, timeframe)
+    read = settle_numbers(table, layout, symbol, options)
+    layout = read.layout
+    task = ContentTask(table, layout, name, options, symbol, timeframe, read.style, read.notes)
     settled = settle(
         times,
         daily=timeframe is Timeframe.D1 and not task.is_ticks,
@@ -350,9 +367,12 @@ def _tick_fields(task: ContentTask) -> pl.DataFrame:
 
 
 def texts_of(task: ContentTask, role: str) -> pl.Series:
-    """A column as text; a missing value in an existing column is the empty text."""
+    """A column as text with a decimal point; a missing value in an existing column is the empty text."""
     column = task.table.frame[task.layout.roles[role]]
-    return column.cast(pl.String, strict=False).fill_null("").str.strip_chars()
+    texts = column.cast(pl.String, strict=False).fill_null("").str.strip_chars()
+    if column.dtype != pl.String or role == "suspicious":
+        return texts
+    return task.style.normalised(texts, units=role in ("volume", "quantity"))
 
 
 def _carried(texts: pl.Series, task: ContentTask) -> pl.Series:
@@ -483,6 +503,7 @@ def _assumption(task: ContentTask, settled: UtcTimes) -> str:
         parts.append(f"prices divided by {task.layout.scale}")
     if task.table.header is None and task.layout.kind is Kind.BARS:
         parts.append("columns in the order of its format")
+    parts += task.notes
     return "; ".join(parts)
 
 

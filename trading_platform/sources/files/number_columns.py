@@ -1,0 +1,146 @@
+"""The columns of numbers of a recognised table: how they are written, and which of them is the volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from trading_platform.domain.market.bars import PRICES
+from trading_platform.sources.files.formats import Kind, Layout
+from trading_platform.sources.files.numbers import NumberColumns, NumberStyle, style_of
+from trading_platform.sources.files.options import FileFormat, ImportOptions
+from trading_platform.sources.files.tables import Table
+from trading_platform.sources.files.volumes import Candidate, ChosenVolume, VolumeChoice, volume_candidates
+
+_POINT_BY_FORMAT = frozenset(
+    (FileFormat.LEAN, FileFormat.BINANCE, FileFormat.KRAKEN_OHLCVT, FileFormat.KRAKEN_TRADES, FileFormat.TRUEFX)
+)
+"""Formats that define a decimal point."""
+
+_AMOUNT_ROLES = {Kind.BARS: "volume", Kind.TRADES: "quantity"}
+_CONTRACTS = (10, 100)
+"""US dollars of a contract of Binance's futures margined in coin."""
+
+
+@dataclass(frozen=True)
+class ReadNumbers:
+    """The result of :func:`settle_numbers`.
+
+    Attributes:
+        layout: the layout with the chosen volume.
+        style: how the numbers are written.
+        notes: the assumptions, in words.
+    """
+
+    layout: Layout
+    style: NumberStyle
+    notes: tuple[str, ...]
+
+
+def settle_numbers(table: Table, layout: Layout, symbol: str, options: ImportOptions) -> ReadNumbers:
+    """Settles the decimal sign and the volume of a table.
+
+    Args:
+        table: the rows.
+        layout: their recognised layout.
+        symbol: symbol of the rows, which tells base and quote apart.
+        options: the user's options, which take precedence.
+
+    Raises:
+        FileRejected: if the numbers or the columns of volumes allow more than one reading.
+    """
+    role = _AMOUNT_ROLES.get(layout.kind)
+    candidates = volume_candidates(table.header, symbol, trades=role == "quantity") if role and table.header else []
+    style = _style(table, layout, role, candidates, options)
+    if role is None:
+        return ReadNumbers(layout, style, _said(style.assumption))
+    chosen = _volume(table, layout, candidates, style, options)
+    roles = {name: column for name, column in layout.roles.items() if name != role}
+    if chosen.column is not None:
+        roles[role] = chosen.column
+    elif role == "quantity":
+        roles[role] = layout.roles[role]
+    return ReadNumbers(replace(layout, roles=roles), style, _said(style.assumption, chosen.note))
+
+
+def _said(*notes: str | None) -> tuple[str, ...]:
+    return tuple(note for note in notes if note is not None)
+
+
+def _text(column: pl.Series) -> pl.Series:
+    return column.fill_null("").str.strip_chars()
+
+
+def _style(
+    table: Table, layout: Layout, role: str | None, candidates: list[Candidate], options: ImportOptions
+) -> NumberStyle:
+    amounts = {each.column for each in candidates} or ({layout.roles[role]} if role in layout.roles else set())
+    not_prices = {"time", "clock", "suspicious", role}
+    prices = [column for name, column in layout.roles.items() if name not in not_prices and column not in amounts]
+    texts = {name: table.frame[name] for name in (*prices, *sorted(amounts))}
+    written = {name: _text(column) for name, column in texts.items() if column.dtype == pl.String}
+    columns = NumberColumns(
+        [written[name] for name in prices if name in written],
+        [written[name] for name in sorted(amounts) if name in written],
+        comma_likely=_comma_likely(table, layout),
+    )
+    return style_of(columns, options.decimal, rows=table.height, fixed=layout.format in _POINT_BY_FORMAT)
+
+
+def _comma_likely(table: Table, layout: Layout) -> bool:
+    """Whether dates are written 31.12.2020, and fields are not separated by commas."""
+    if table.container != "csv" or table.texts is None:
+        return False
+    dates = table.frame[layout.roles["time"]].cast(pl.String).str.strip_chars().head(100)
+    dotted = dates.str.contains(r"^\d{1,2}\.\d{1,2}\.\d{4}").fill_null(value=False).any()
+    return bool(dotted) and bool(table.texts.head(100).str.contains(r"[;\t|]").all())
+
+
+def _volume(
+    table: Table,
+    layout: Layout,
+    candidates: list[Candidate],
+    style: NumberStyle,
+    options: ImportOptions,
+) -> ChosenVolume:
+    def numbers(column: str) -> pl.Series:
+        values = table.frame[column]
+        if values.dtype == pl.String:
+            values = style.normalised(_text(values), units=True)
+        return values.cast(pl.Float64, strict=False).fill_nan(None)
+
+    if table.header is None:
+        return _without_header(layout, numbers)
+    prices = [layout.roles[name] for name in (PRICES if layout.kind is Kind.BARS else ("price",))]
+    frame = pl.DataFrame({name: numbers(name) for name in dict.fromkeys(prices)})
+    low, high = frame.min_horizontal(), frame.max_horizontal()
+    choice = VolumeChoice(candidates, numbers, low, high, rows=table.height)
+    if options.volume is not None:
+        return choice.given(options.volume)
+    chosen = choice.choose()
+    units = chosen.column is not None and _has_units(table.frame[chosen.column])
+    return replace(chosen, note=f"{chosen.note}; {_ROUNDED}" if chosen.note else _ROUNDED) if units else chosen
+
+
+_ROUNDED = "volumes in K, M or B, rounded by the source"
+
+
+def _has_units(column: pl.Series) -> bool:
+    return column.dtype == pl.String and bool(column.str.contains(r"[0-9]\s?[KMBTkmbt]\s*$").any())
+
+
+def _without_header(layout: Layout, numbers: Callable[[str], pl.Series]) -> ChosenVolume:
+    """The volume of the format; Binance's futures margined in coin count contracts, which are no units."""
+    column = layout.roles.get("volume", layout.roles.get("quantity"))
+    if layout.format is not FileFormat.BINANCE or column is None:
+        return ChosenVolume(column)
+    price = numbers(layout.roles["close"])
+    frame = pl.DataFrame({"contracts": numbers(column), "coins": numbers("c7"), "price": price})
+    traded = frame.filter((pl.col("contracts") > 0) & (pl.col("coins") > 0))
+    worth = traded.select(worth=pl.col("coins") * pl.col("price") / pl.col("contracts"))["worth"]
+    for size in _CONTRACTS:
+        if worth.len() and float(worth.is_between(size * 0.98, size * 1.02).mean() or 0) > 0.8:  # type: ignore[arg-type]  # noqa: PLR2004
+            return ChosenVolume(None, f"no volume: it counts contracts of {size} USD, not units")
+    return ChosenVolume(column)
