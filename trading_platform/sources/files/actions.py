@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from fractions import Fraction
 
 import polars as pl
@@ -20,6 +20,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import day_begins
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.money import keeps_price, round_amount
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import parse_timestamp
@@ -138,9 +139,12 @@ def _action(cells: dict[str, str], symbol: str | None, calendar_of: CalendarOf) 
     known_at = _timestamp(cells["known_at"]) if cells.get("known_at") else day_begins(calendar_of(owner), date)
     if kind == ActionKind.SPLIT:
         return CorporateAction(owner, date, ActionKind.SPLIT, known_at, SOURCE, ratio=_ratio(cells.get("ratio", "")))
-    amount = read_number(cells.get("amount", ""), "amount").quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
-    if amount <= 0:
+    exact = read_number(cells.get("amount", ""), "amount", least=Decimal(0))
+    if exact == 0:
         raise RowRejected(Reason.OUT_OF_RANGE, "a dividend of 0")
+    if not keeps_price(exact):
+        raise RowRejected(Reason.TOO_FINE, f"amount is finer than eight decimals: {exact}")
+    amount = round_amount(exact)
     currency = cells.get("currency") or None
     if currency is not None and not re.fullmatch(r"[A-Za-z]{3,10}", currency):
         raise RowRejected(Reason.UNSUPPORTED, f"currency {currency!r} is not a code like USD")

@@ -40,8 +40,10 @@ SOURCE = "file"
 ZoneOf = Callable[[str], str]
 """Returns the name of the time zone of a symbol's exchange."""
 
-_WIDE = pl.Decimal(38, 9)
-"""Half the sum of two prices of eight decimals has nine decimals."""
+_WIDE = pl.Decimal(38, 18)
+"""Wide enough for the middle of two prices that are finer than the columns, so that it is seen to be."""
+
+_EIGHT_DECIMALS = len(".12345678")
 
 _DAY_IN_MS = 86_400_000
 _HALF = pl.lit("0.5").cast(pl.Decimal(2, 1))
@@ -180,6 +182,8 @@ def _read(
     raw = _raw(task, settled)
     early = rejected_early(raw)
     screened = _screen(task, raw.filter(pl.col("fault").is_null()), now)
+    if task.is_ticks:
+        refuse_too_fine(screened.rejected, table.height)
     bars = _bars(task, screened.accepted, now)
     rejected = pl.concat([early, screened.rejected]).sort("line")
     return FileReading(
@@ -191,7 +195,7 @@ def _read(
         bars=bars,
         rejected=with_records(rejected, table),
         span=_span(task, bars, zone_of),
-        assumption=_assumption(task, settled),
+        assumption="; ".join((*_assumptions(task, settled), *_rounding(raw))),
     )
 
 
@@ -417,7 +421,7 @@ def scaled(task: ContentTask, texts: pl.Series) -> pl.Series:
     if task.layout.scale == 1:
         return texts
     frame = pl.DataFrame({"text": texts})
-    number = pl.col("text").cast(pl.Decimal(38, 8), strict=False)
+    number = pl.col("text").cast(_WIDE, strict=False)
     factor = pl.lit(str(1 / task.layout.scale)).cast(pl.Decimal(10, 8))
     return frame.select(pl.coalesce((number * factor).cast(pl.String), "text"))["text"]
 
@@ -426,6 +430,18 @@ def _screen(task: ContentTask, raw: pl.DataFrame, now: datetime) -> Screened:
     if task.is_ticks:
         return screen_trades(raw.drop("fault"), now)
     return reject_unfinished(screen_bars(raw.drop("fault"), task.timeframe, now), task.timeframe, now)
+
+
+def refuse_too_fine(rejected: pl.DataFrame, rows: int) -> None:
+    """Refuses a content whose bars would be wrong without the rows that are too fine: minutes made from trades.
+
+    Raises:
+        FileRejected: if there is such a row.
+    """
+    fine = rejected.filter(pl.col("reason") == Reason.TOO_FINE.value)
+    if fine.height:
+        detail = f"{fine['detail'][0]} (line {fine['line'][0]}); such prices cannot be stored"
+        raise FileRejected(Reason.TOO_FINE, detail, rows=rows)
 
 
 def reject_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -> Screened:
@@ -493,7 +509,7 @@ def _span(task: ContentTask, bars: pl.DataFrame, zone_of: ZoneOf) -> Window | No
     return Window(start.astimezone(UTC), end.astimezone(UTC))
 
 
-def _assumption(task: ContentTask, settled: UtcTimes) -> str:
+def _assumptions(task: ContentTask, settled: UtcTimes) -> list[str]:
     parts = [settled.assumption]
     if task.is_quotes:
         parts.append(f"{task.options.price.value} of bid and ask, no volume")
@@ -503,8 +519,16 @@ def _assumption(task: ContentTask, settled: UtcTimes) -> str:
         parts.append(f"prices divided by {task.layout.scale}")
     if task.table.header is None and task.layout.kind is Kind.BARS:
         parts.append("columns in the order of its format")
-    parts += task.notes
-    return "; ".join(parts)
+    return [*parts, *task.notes]
+
+
+def _rounding(raw: pl.DataFrame) -> list[str]:
+    """What is said if prices have more decimals than are stored; without noise they are rejected by the rules."""
+    names = [name for name in (*PRICES, "price") if name in raw.columns]
+    long = [raw[name].filter(raw[name].str.len_bytes() > _EIGHT_DECIMALS) for name in names]
+    if not any(texts.str.contains(r"\.[0-9]{8}[0-9]*[1-9]").any() for texts in long):
+        return []
+    return ["prices with more than eight decimals rounded to eight"]
 
 
 def with_records(rejected: pl.DataFrame, table: Table) -> pl.DataFrame:
