@@ -46,8 +46,16 @@ def import_command(
     symbol: Annotated[
         str | None,
         typer.Option(
-            help="Symbol of the prices. Default: from each file's name; for Kraken's archives, all pairs of the "
+            help="Symbol of the prices. Default: each symbol in a file's column of symbols or header, else the one in "
+            "its name; for Kraken's archives, all pairs of the "
             "universe."
+        ),
+    ] = None,
+    ticker: Annotated[
+        str | None,
+        typer.Option(
+            help="What a file of several instruments calls the one to import, where that is not its symbol: "
+            "--ticker US500 --symbol SPX."
         ),
     ] = None,
     timeframe: Annotated[
@@ -99,6 +107,7 @@ def import_command(
 
     options = ImportOptions(
         symbol=symbol.upper() if symbol else None,
+        ticker=ticker,
         timeframe=Timeframe.parse(timeframe) if timeframe else None,
         format=format_,
         price=price,

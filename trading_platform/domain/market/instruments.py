@@ -18,11 +18,82 @@ _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,19}")
 FIAT = frozenset("USD EUR GBP JPY CHF CAD AUD NZD SEK NOK DKK PLN HUF CZK TRY MXN ZAR SGD HKD CNH".split())
 """ISO 4217 codes; a six-letter symbol of two of them is taken for a currency pair."""
 
+METALS = frozenset("XAU XAG XPT XPD".split())
+"""ISO 4217 codes of gold, silver, platinum and palladium, which are traded like currencies."""
+
 CRYPTO = frozenset("BTC XBT ETH SOL ADA XRP DOT LTC DOGE AVAX LINK MATIC USDT USDC".split())
 """Base codes of crypto pairs, used to guess the asset class if it was not given."""
 
 CRYPTO_QUOTES = frozenset({"BTC", "XBT", "ETH", "USDT", "USDC"})
 """Quote codes of crypto pairs only: any symbol that ends in one is a crypto pair."""
+
+_INDEXES = {
+    **dict.fromkeys("SPX GSPC SP500 DJI NDX IXIC COMP RUT VIX NYA OEX DXY".split(), "XNYS"),
+    "GDAXI": "XETR",
+    "DAX": "XETR",
+    "FTSE": "XLON",
+    "UKX": "XLON",
+    "FCHI": "XPAR",
+    "N225": "XTKS",
+    "NI225": "XTKS",
+    "HSI": "XHKG",
+    "STOXX50E": "XETR",
+    "SSMI": "XSWX",
+    "AXJO": "XASX",
+    "KS11": "XKRX",
+    "BVSP": "BVMF",
+}
+"""The usual symbols of stock indexes, with the calendar of their exchange."""
+
+_EXCHANGE_SUFFIXES = {
+    "T": "XTKS",
+    "HK": "XHKG",
+    "SS": "XSHG",
+    "SH": "XSHG",
+    "SZ": "XSHG",
+    "KS": "XKRX",
+    "KQ": "XKRX",
+    "TW": "XTAI",
+    "L": "XLON",
+    "DE": "XETR",
+    "F": "XFRA",
+    "PA": "XPAR",
+    "AS": "XAMS",
+    "BR": "XBRU",
+    "MI": "XMIL",
+    "MC": "XMAD",
+    "SW": "XSWX",
+    "ST": "XSTO",
+    "HE": "XHEL",
+    "CO": "XCSE",
+    "OL": "XOSL",
+    "VI": "XWBO",
+    "LS": "XLIS",
+    "IR": "XDUB",
+    "TO": "XTSE",
+    "AX": "XASX",
+    "NZ": "XNZE",
+    "SI": "XSES",
+    "NS": "XBOM",
+    "BO": "XBOM",
+    "SA": "BVMF",
+    "MX": "XMEX",
+    "UK": "XLON",
+    "JP": "XTKS",
+    "PL": "XWAR",
+    "WA": "XWAR",
+    "HU": "XBUD",
+    "JO": "XJSE",
+    "IS": "XIST",
+    "JK": "XIDX",
+}
+"""The exchange after a symbol's dot, as Yahoo, Stooq and most others write it. Shenzhen and the National Stock
+Exchange of India have the sessions of Shanghai and Bombay."""
+
+_EXCHANGE_BEFORE_NUMBER = {"TYO": "XTKS", "HKG": "XHKG", "SHA": "XSHG", "SHE": "XSHG", "KRX": "XKRX", "TPE": "XTAI"}
+_PERPETUAL = re.compile(r"([A-Z0-9]+)[\-.](PERP|SWAP|P)")
+_NUMBERED = re.compile(r"([A-Z]{3})\d{4,6}")
+_US_TICKER = re.compile(r"[A-Z]{1,5}(\.[A-Z])?")
 
 
 class AssetClass(StrEnum):
@@ -88,15 +159,47 @@ class Instrument:
 def guess_instrument(symbol: str, source: str) -> Instrument:
     """An instrument guessed from its symbol: asset class and calendar.
 
-    Six letters of two known currencies are FX; a known crypto code before a currency, or anything
-    priced in crypto, is crypto; everything else is a US equity. ``trading-platform instruments add`` corrects
-    a wrong guess.
+    Six letters of two known currencies or a metal are FX; a known crypto code before a currency, anything
+    priced in crypto, and a perpetual (``BTC-PERP``) is crypto; the usual symbols of indexes are indexes; an exchange
+    after the dot (``7203.T``) gives its calendar; everything else is a US equity. ``trading-platform instruments add``
+    corrects a wrong guess.
+    """
+    return evident_instrument(symbol, source) or Instrument(symbol, AssetClass.EQUITY, "XNYS", source)
+
+
+def evident_instrument(symbol: str, source: str) -> Instrument | None:
+    """The instrument that a symbol itself names, None if the symbol may be anything.
+
+    One to five letters, with a share class or without, name nothing; they are merely usual for US equities
+    (:func:`is_like_us_ticker`).
     """
     check_symbol(symbol)
-    if symbol[:3] in FIAT and symbol[3:] in FIAT:
+    if _is_fx(symbol):
         return Instrument(symbol, AssetClass.FX, "FX", source)
-    for length in (3, 4):
-        base, quote = symbol[:-length], symbol[-length:]
-        if (base in CRYPTO and quote in FIAT) or (base and quote in CRYPTO_QUOTES):
-            return Instrument(symbol, AssetClass.CRYPTO, "24/7", source)
-    return Instrument(symbol, AssetClass.EQUITY, "XNYS", source)
+    if _is_crypto(symbol):
+        return Instrument(symbol, AssetClass.CRYPTO, "24/7", source)
+    if symbol in _INDEXES:
+        return Instrument(symbol, AssetClass.INDEX, _INDEXES[symbol], source)
+    base, _, suffix = symbol.rpartition(".")
+    if base and suffix in _EXCHANGE_SUFFIXES:
+        return Instrument(symbol, AssetClass.EQUITY, _EXCHANGE_SUFFIXES[suffix], source)
+    if (numbered := _NUMBERED.fullmatch(symbol)) and numbered[1] in _EXCHANGE_BEFORE_NUMBER:
+        return Instrument(symbol, AssetClass.EQUITY, _EXCHANGE_BEFORE_NUMBER[numbered[1]], source)
+    return None
+
+
+def is_like_us_ticker(symbol: str) -> bool:
+    """Whether a symbol has the form of a US equity's: one to five letters, or with a share class such as ``BRK.B``."""
+    return _US_TICKER.fullmatch(symbol) is not None
+
+
+def _is_fx(symbol: str) -> bool:
+    base, quote = symbol[:3], symbol[3:]
+    return (base in FIAT | METALS and quote in FIAT) or (base in FIAT and quote in METALS)
+
+
+def _is_crypto(symbol: str) -> bool:
+    if perpetual := _PERPETUAL.fullmatch(symbol):
+        return perpetual[1] in CRYPTO or _is_crypto(perpetual[1])
+    pairs = ((symbol[:-length], symbol[-length:]) for length in (3, 4))
+    return any((base in CRYPTO and quote in FIAT) or (bool(base) and quote in CRYPTO_QUOTES) for base, quote in pairs)

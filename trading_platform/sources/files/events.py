@@ -21,23 +21,21 @@ from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.formats import Kind, is_header, recognise
+from trading_platform.sources.files.formats import Kind
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.number_columns import settle_numbers
 from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.files.parts import parts_of
 from trading_platform.sources.files.reading import (
     ContentTask,
     ZoneOf,
     faults_of,
     rejected_early,
     scaled,
-    symbol_of,
     texts_of,
-    times_of,
     with_records,
     zone_for,
 )
-from trading_platform.sources.files.tables import read_table
 from trading_platform.sources.files.times import settle
 
 _CHUNK = 50_000
@@ -120,8 +118,8 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
     """
     name = FileName(content.names)
     data = content.load()
-    table = read_table(data, is_header)
-    layout = recognise(table, name, options.format)
+    parts = parts_of(data, name, options).parts
+    layout, table = parts[0].layout, parts[0].table
     if layout.kind not in (Kind.TRADES, Kind.QUOTES):
         raise InvalidRequest(
             f"{name.names[0]} holds {layout.kind.value}, which cannot be replayed.",
@@ -129,13 +127,18 @@ def read_ticks(content: FileContent, options: ImportOptions, *, zone_of: ZoneOf)
             received=f"a file recognised as {layout.format.value}",
             remedy="import it: trading-platform import FILE",
         )
-    symbol = symbol_of(name, options)
-    read = settle_numbers(table, layout, symbol, options)
+    if len(parts) > 1:
+        raise InvalidRequest(
+            f"{name.names[0]} holds several instruments.",
+            expected="one instrument",
+            received=", ".join(part.symbol or "rows without a symbol" for part in parts),
+            remedy="choose one with --symbol",
+        )
+    symbol = parts[0].symbol or ""
+    read = settle_numbers(table, layout, symbol, options, whole=parts[0].whole)
     layout = read.layout
     task = ContentTask(table, layout, name, options, symbol, Timeframe.M1, read.style, read.notes)
-    settled = settle(
-        times_of(table, layout, name, options), daily=False, ticks=True, zone=lambda: zone_for(task, zone_of)
-    )
+    settled = settle(parts[0].times, daily=False, ticks=True, zone=lambda: zone_for(task, zone_of))
     time_text = table.frame[layout.roles["time"]].cast(pl.String)
     raw = _numbers(task).with_columns(
         line=table.lines,

@@ -6,7 +6,6 @@ columns, the first column and the file's name decide. docs/sources/files.md has 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -16,6 +15,7 @@ import polars as pl
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import AssetClass, guess_instrument
 from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.sources.files.column_names import check_prices_once, plain_name
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.options import FileFormat, FileRejected
 from trading_platform.sources.files.tables import Table
@@ -104,13 +104,9 @@ EQUITY_SCALE = 10_000
 """LEAN writes equity prices as deci-cents."""
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"^\d+(?=[a-z])", "", re.sub(r"[^a-z0-9]", "", name.lower()))
-
-
 def roles_of(names: list[str]) -> dict[str, str]:
     """The roles of the known column names."""
-    plain = [_plain(name) for name in names]
+    plain = [plain_name(name) for name in names]
     found = {
         role: f"c{plain.index(alias)}"
         for role, aliases in _ALIASES.items()
@@ -174,6 +170,7 @@ def _is_compatible(layout: Layout, given: FileFormat) -> bool:
 
 def _by_header(table: Table) -> Layout:
     names = list(table.header or ())
+    check_prices_once(names, table.height)
     roles = roles_of(names)
     kind = _kind_of(roles)
     if kind is None or "time" not in roles:
@@ -181,7 +178,7 @@ def _by_header(table: Table) -> Layout:
         raise FileRejected(
             Reason.UNSUPPORTED, f"its columns are not those of bars, quotes or trades: {shown}", rows=table.height
         )
-    plain = [_plain(name) for name in names]
+    plain = [plain_name(name) for name in names]
     time_name = plain[int(roles["time"][1:])]
     return Layout(
         _named_format(kind, plain, table),
@@ -256,7 +253,7 @@ _HEADERLESS: tuple[tuple[FileFormat, tuple[str, ...], str, Kind], ...] = (
     (FileFormat.KRAKEN_TRADES, ("time", "price", "quantity"), _EPOCH_SECONDS, Kind.TRADES),
     (FileFormat.HISTDATA, ("time", "bid", "ask", ""), _HISTDATA_TICK, Kind.QUOTES),
     (FileFormat.HISTDATA, _BARS, _HISTDATA_BAR, Kind.BARS),
-    (FileFormat.TRUEFX, ("", "time", "bid", "ask"), _PAIR, Kind.QUOTES),
+    (FileFormat.TRUEFX, ("symbol", "time", "bid", "ask"), _PAIR, Kind.QUOTES),
     (FileFormat.OHLCV, ("time", "clock", *_OHLC, "volume"), r"^\d{4}\.\d{2}\.\d{2}$", Kind.BARS),  # MetaTrader
 )
 

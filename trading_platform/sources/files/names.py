@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from pathlib import PurePath
 
-from trading_platform.domain.market.instruments import CRYPTO, FIAT, AssetClass, guess_instrument
 from trading_platform.domain.time import Timeframe
+from trading_platform.sources.files.spellings import QUOTES, is_pair, krakens, spelled
+from trading_platform.sources.files.vendor_names import EXCHANGES, VendorName, vendor_name
 
 _SUFFIXES = re.compile(r"\.(csv|txt|tsv|json|feather|ipc|arrow|parquet|pq|gz|zip)(?=\.|$)", re.IGNORECASE)
 _LEAN_DAY = re.compile(r"^(?P<day>\d{8})_(?P<symbol>[a-z0-9.]+)_", re.IGNORECASE)
@@ -21,12 +23,24 @@ _TIMEFRAMES = {
     **dict.fromkeys(("1d", "d1", "1day", "day", "daily"), Timeframe.D1),
 }
 _KRAKEN_MINUTES = {"1": Timeframe.M1, "5": Timeframe.M5, "60": Timeframe.H1, "1440": Timeframe.D1}
-_SYMBOL_TOKEN = re.compile(r"[A-Z][A-Z0-9]{0,14}")
-_NOT_SYMBOLS = frozenset(["OHLC", "OHLCV", "OHLCVT", "CSV", "DATA", "BID", "ASK", "MID", "UTC"])
-_QUOTES = FIAT | CRYPTO
-_KRAKEN_SPELLINGS = {"XBT": "BTC", "XDG": "DOGE"}
-_LONGEST_SYMBOL = 20
-_KRAKEN_LONG = re.compile(r"X(?P<base>[A-Z]{3})[ZX](?P<quote>[A-Z]{3})")
+_SYMBOL_WORD = re.compile(r"[A-Z][A-Z0-9]{0,14}(?:\.[A-Z]{1,2})?|\d{3,6}\.[A-Z]{1,2}")
+_NOT_SYMBOLS = frozenset(
+    "OHLC OHLCV OHLCVT CSV TXT DATA BID ASK MID LAST UTC GMT EST EDT CET RTH DAT ASCII MT MT4 MT5 NT TICK TICKS TRADES "
+    "QUOTES ALL FULL RAW ADJ ADJUSTED HIST HISTORY HISTORICAL PRICE PRICES DAILY HOURLY MINUTE CANDLES BARS CHART "
+    "STOCK STOCKS ETF ETFS FOREX CRYPTO EQUITY SPOT YAHOO STOOQ TIINGO POLYGON ALPACA EODHD".split()
+)
+"""Words in capital letters that are no symbols."""
+
+_MINUTES = re.compile(r"(?:M|H|D|W|MN|MIN)\d{1,4}")
+_LENGTH_LETTERS = frozenset("DWMHST")
+_SHARE_CLASSES = frozenset("ABCK")
+_BETWEEN = re.compile(r"([_\s,()\-]+)")
+
+
+class _Ambiguous(tuple[str, ...]):
+    """Symbols that a name may mean, even if it is one: ``NASDAQ`` is an exchange, too."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,8 @@ class FileName:
     @cached_property
     def timeframe(self) -> Timeframe | None:
         """The timeframe in the name, if there is one."""
+        if self.vendor and self.vendor.timeframe:
+            return self.vendor.timeframe
         if kraken := self._kraken:
             return _KRAKEN_MINUTES.get(kraken["minutes"] or "")
         named = {_TIMEFRAMES[word] for word in self.near_words if word in _TIMEFRAMES}
@@ -91,12 +107,23 @@ class FileName:
         return _KRAKEN.match(self.stem)
 
     @cached_property
+    def vendor(self) -> VendorName | None:
+        """What the name says if it has the form of a known vendor's."""
+        return next((found for name in self.names if (found := vendor_name(_stem(name)))), None)
+
+    @cached_property
     def symbol(self) -> str | None:
-        """The symbol in the name, in the platform's spelling, or None if there is none."""
-        for name in self.names:
-            if found := _symbol_in(_stem(name)):
-                return found
-        return None
+        """The symbol in the name, in the platform's spelling; None if there is none, or it may be several."""
+        return self._symbols[0] if len(self._symbols) == 1 and not isinstance(self._symbols, _Ambiguous) else None
+
+    @cached_property
+    def candidates(self) -> tuple[str, ...]:
+        """The symbols that the name may mean, if it may mean several."""
+        return () if self.symbol else tuple(self._symbols)
+
+    @cached_property
+    def _symbols(self) -> tuple[str, ...]:
+        return next((found for name in self.names if (found := _symbols_in(_stem(name)))), ())
 
 
 def _stem(name: str) -> str:
@@ -107,50 +134,53 @@ def _tokens(stem: str) -> list[str]:
     return [token for token in re.split(r"[_\-\s.,()]+", stem) if token]
 
 
-def _symbol_in(stem: str) -> str | None:
+def _symbols_in(stem: str) -> tuple[str, ...]:
+    """The symbols that a name may mean: none, the one, or several."""
     if lean := _LEAN_DAY.match(stem):
-        return _platform_spelling(lean["symbol"].upper())
-    tokens = [token for token in _tokens(stem) if token.lower() not in _TIMEFRAMES and token not in _NOT_SYMBOLS]
-    for token in tokens:
-        if pair := _pair_in(token.upper()):
-            return _platform_spelling(pair)
-    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
-        if _SYMBOL_TOKEN.fullmatch(token):
-            return _platform_spelling(_joined(token, following))
-    return None
+        return (krakens(lean["symbol"].upper()),)
+    if vendor := vendor_name(stem):
+        return (vendor.symbol,) if vendor.symbol else _Ambiguous(vendor.candidates)
+    if whole := _whole(stem):
+        return (whole,)
+    parts = _BETWEEN.split(stem)
+    words, marks = parts[::2], parts[1::2]
+    if pairs := tuple(dict.fromkeys(pair for word in words if (pair := _pair_in(word.upper())))):
+        return pairs
+    joined = (krakens(first + second) for first, second in pairwise(words) if second in QUOTES and first.isupper())
+    return tuple(dict.fromkeys(pair for pair in joined if is_pair(pair))) or _single_words(words, marks)
 
 
-def _pair_in(token: str) -> str | None:
+def _whole(stem: str) -> str | None:
+    """The symbol of a name that is nothing else, such as Yahoo's: ``BTC-USD``, ``BRK-B``, ``7203.T``, ``^GSPC``."""
+    if stem != stem.upper() or not re.fullmatch(r"\^?[A-Z0-9.]+(?:-(?:[A-Z]{3,5}|[ABCK]))?(?:=X)?", stem):
+        return None
+    base = stem.lstrip("^").partition("-")[0].partition(".")[0]
+    if base in _NOT_SYMBOLS or base in EXCHANGES or (base.isdigit() and "." not in stem):
+        return None
+    symbol = spelled(stem)
+    return _pair_in(symbol) or symbol if symbol and (symbol[0].isalpha() or "." in symbol) else None
+
+
+def _single_words(words: list[str], marks: list[str]) -> tuple[str, ...]:
+    """The words that may be symbols; a letter after a dash may be a share class, after an underscore a length."""
+    found: list[str] = []
+    for mark, word in zip(["", *marks], words, strict=True):
+        if not _may_be_symbol(word):
+            continue
+        if found and mark == "-" and word in _SHARE_CLASSES:
+            found[-1] = f"{found[-1]}.{word}"
+        elif not found or mark == "-" or word not in _LENGTH_LETTERS:
+            found.append(word)
+    symbols = tuple(dict.fromkeys(krakens(spelled(word) or word) for word in found if word not in EXCHANGES))
+    return symbols or _Ambiguous(found)
+
+
+def _may_be_symbol(word: str) -> bool:
+    length = word.lower() in _TIMEFRAMES or _MINUTES.fullmatch(word)
+    return _SYMBOL_WORD.fullmatch(word) is not None and word not in _NOT_SYMBOLS and not length
+
+
+def _pair_in(word: str) -> str | None:
     """A pair of currencies, optionally followed by MetaTrader's minutes (``EURUSD60``)."""
-    return next((text for text in (token, token.rstrip("0123456789")) if _is_pair(text)), None)
-
-
-def _is_pair(text: str) -> bool:
-    """Whether it is a pair; a lower-case name only if it is two known currencies: ``bad.csv`` is not a symbol."""
-    return text.isalnum() and guess_pair(text)
-
-
-def guess_pair(symbol: str) -> bool:
-    """Whether a symbol is a pair of known currencies."""
-    if len(symbol) > _LONGEST_SYMBOL or not symbol.isascii():
-        return False
-    return guess_instrument(symbol, "file").asset_class in (AssetClass.FX, AssetClass.CRYPTO)
-
-
-def _joined(token: str, following: str) -> str:
-    if following in _QUOTES and not _is_pair(token):
-        return token + following
-    if len(following) == 1 and following.isupper():  # a share class: BRK-B
-        return f"{token}.{following}"
-    return token
-
-
-def _platform_spelling(symbol: str) -> str:
-    if (long := _KRAKEN_LONG.fullmatch(symbol)) and not guess_pair(symbol):
-        symbol = long["base"] + long["quote"]
-    for theirs, ours in _KRAKEN_SPELLINGS.items():
-        if symbol.startswith(theirs) and symbol[len(theirs) :] in _QUOTES:
-            symbol = ours + symbol[len(theirs) :]
-        elif symbol.endswith(theirs) and len(symbol) > len(theirs) + 2:
-            symbol = symbol[: -len(theirs)] + ours
-    return symbol
+    forms = (word, word.rstrip("0123456789"))
+    return next((krakens(text) for text in forms if is_pair(krakens(text)) or is_pair(text)), None)

@@ -39,7 +39,9 @@ class ReadNumbers:
     notes: tuple[str, ...]
 
 
-def settle_numbers(table: Table, layout: Layout, symbol: str, options: ImportOptions) -> ReadNumbers:
+def settle_numbers(
+    table: Table, layout: Layout, symbol: str, options: ImportOptions, *, whole: Table | None = None
+) -> ReadNumbers:
     """Settles the decimal sign and the volume of a table.
 
     Args:
@@ -47,13 +49,14 @@ def settle_numbers(table: Table, layout: Layout, symbol: str, options: ImportOpt
         layout: their recognised layout.
         symbol: symbol of the rows, which tells base and quote apart.
         options: the user's options, which take precedence.
+        whole: the table with the rows of all instruments, which have one decimal sign; None if it is ``table``.
 
     Raises:
         FileRejected: if the numbers or the columns of volumes allow more than one reading.
     """
     role = _AMOUNT_ROLES.get(layout.kind)
     candidates = volume_candidates(table.header, symbol, trades=role == "quantity") if role and table.header else []
-    style = _style(table, layout, role, candidates, options)
+    style = _style(whole or table, layout, role, candidates, options)
     if role is None:
         return ReadNumbers(layout, style, _said(style.assumption))
     chosen = _volume(table, layout, candidates, style, options)

@@ -57,6 +57,7 @@ class ImportOptions:
 
     Attributes:
         symbol: symbol of the bars.
+        ticker: what the file itself calls the instrument, where its column of symbols does not call it so.
         timeframe: length of the bars.
         format: format of the files.
         price: the side of quotes that is used.
@@ -70,6 +71,7 @@ class ImportOptions:
     """
 
     symbol: str | None = None
+    ticker: str | None = None
     timeframe: Timeframe | None = None
     format: FileFormat | None = None
     price: PriceSide = PriceSide.MID
@@ -86,10 +88,10 @@ class ImportOptions:
 
     def fingerprint(self) -> str:
         """The options that affect how the same bytes are read, as text to compare."""
-        parts: list[str | None] = [self.timeframe, self.format, self.price, self.timezone, self.dates]
-        parts += [] if self.decimal is None else [f"decimal={self.decimal}"]
-        parts += [] if self.volume is None else [f"volume={self.volume}"]
-        return "|".join("" if part is None else str(part) for part in parts)
+        parts = [self.timeframe, self.format, self.price, self.timezone, self.dates]
+        named = {"ticker": self.ticker, "decimal": self.decimal, "volume": self.volume}
+        given = [f"{name}={value}" for name, value in named.items() if value is not None]
+        return "|".join(["" if part is None else str(part) for part in parts] + given)
 
 
 def _check_zone(name: str) -> None:

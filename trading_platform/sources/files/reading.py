@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest, QualityError
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, Quality, bars_from_trades, empty_bars, final_bars
-from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.quality.rules import (
     REJECTED_SCHEMA,
     Screened,
@@ -26,13 +25,15 @@ from trading_platform.domain.quality.rules import (
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise
+from trading_platform.sources.files.formats import Kind, Layout
 from trading_platform.sources.files.names import FileName
 from trading_platform.sources.files.number_columns import settle_numbers
 from trading_platform.sources.files.numbers import NumberStyle
 from trading_platform.sources.files.options import FileRejected, ImportOptions, PriceSide
-from trading_platform.sources.files.tables import Table, read_table
-from trading_platform.sources.files.times import ReadTimes, UtcTimes, read_times, settle
+from trading_platform.sources.files.parts import ContentPart, parts_of
+from trading_platform.sources.files.row_times import timeframe_of
+from trading_platform.sources.files.tables import Table
+from trading_platform.sources.files.times import UtcTimes, settle
 
 SOURCE = "file"
 """The value of the ``source`` column of imported bars."""
@@ -45,7 +46,6 @@ _WIDE = pl.Decimal(38, 18)
 
 _EIGHT_DECIMALS = len(".12345678")
 
-_DAY_IN_MS = 86_400_000
 _HALF = pl.lit("0.5").cast(pl.Decimal(2, 1))
 
 
@@ -65,6 +65,7 @@ class FileReading:
         assumption: the assumptions made about it, in words.
         sha256: hash of the bytes, decompressed: equal for equal content in any packing; None
             if the content was rejected as a whole.
+        theirs: the instrument as the content spells it; None if it does not contain it.
     """
 
     symbol: str | None
@@ -77,6 +78,7 @@ class FileReading:
     span: Window | None
     assumption: str
     sha256: str | None = None
+    theirs: str | None = None
 
     @property
     def quarantined(self) -> int:
@@ -90,7 +92,34 @@ class FileReading:
 
 
 def read_content(content: FileContent, options: ImportOptions, *, now: datetime, zone_of: ZoneOf) -> FileReading:
-    """Reads everything in a content.
+    """Reads everything in a content of one instrument.
+
+    Args:
+        content: its bytes and names.
+        options: the user's options.
+        now: the present; bars that have not ended by then are rejected.
+        zone_of: gives the zone of a symbol's exchange, for times that are local to it.
+
+    Raises:
+        InvalidRequest: if the symbol or the timeframe is neither recognised nor given, or it holds several
+            instruments.
+        QualityError: if rows were lost on the way, which would be a defect.
+    """
+    readings = read_instruments(content, options, now=now, zone_of=zone_of)
+    if len(readings) > 1:
+        raise InvalidRequest(
+            f"{content.origin} holds several instruments.",
+            expected="one instrument",
+            received=", ".join(reading.symbol or "rows without a symbol" for reading in readings),
+            remedy="choose one with --symbol",
+        )
+    return readings[0]
+
+
+def read_instruments(
+    content: FileContent, options: ImportOptions, *, now: datetime, zone_of: ZoneOf
+) -> tuple[FileReading, ...]:
+    """Reads everything in a content: a reading for each instrument, or the one for the requested symbol.
 
     Args:
         content: its bytes and names.
@@ -105,11 +134,27 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
     name = FileName(content.names)
     try:
         data = content.load()
-        table = read_table(data, is_header)
-        layout = recognise(table, name, options.format)
-        reading = _read(table, layout, name, options, now=now, zone_of=zone_of)
+        found = parts_of(data, name, options)
+        timeframe = timeframe_of(found.parts[0].layout, found.series, name, options)
     except FileRejected as rejection:
-        return _whole_rejection(rejection, options.symbol or name.symbol)
+        return (_whole_rejection(rejection, options.symbol or name.symbol),)
+    sha256 = hashlib.sha256(data).hexdigest()
+    readings = []
+    for part in found.parts:
+        if part.rejected is not None:
+            readings.append(_whole_rejection(part.rejected, None))
+            continue
+        try:
+            reading = _read(part, timeframe, name, options, now=now, zone_of=zone_of)
+        except FileRejected as rejection:
+            readings.append(_whole_rejection(rejection, part.symbol))
+            continue
+        _check_complete(content, reading)
+        readings.append(replace(reading, sha256=sha256))
+    return tuple(readings)
+
+
+def _check_complete(content: FileContent, reading: FileReading) -> None:
     if reading.accepted + reading.quarantined != reading.rows:
         raise QualityError(
             f"Rows of {content.origin} were lost while it was read.",
@@ -117,7 +162,6 @@ def read_content(content: FileContent, options: ImportOptions, *, now: datetime,
             received=f"{reading.accepted} accepted, {reading.quarantined} quarantined",
             remedy="report this as a defect; nothing of the file was stored",
         )
-    return replace(reading, sha256=hashlib.sha256(data).hexdigest())
 
 
 def _whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading:
@@ -165,16 +209,20 @@ class ContentTask:
 
 
 def _read(
-    table: Table, layout: Layout, name: FileName, options: ImportOptions, *, now: datetime, zone_of: ZoneOf
+    part: ContentPart,
+    timeframe: Timeframe,
+    name: FileName,
+    options: ImportOptions,
+    *,
+    now: datetime,
+    zone_of: ZoneOf,
 ) -> FileReading:
-    symbol = symbol_of(name, options)
-    times = times_of(table, layout, name, options)
-    timeframe = _timeframe(layout, times, name, options, rows=table.height)
-    read = settle_numbers(table, layout, symbol, options)
-    layout = read.layout
+    symbol = part.symbol or ""
+    read = settle_numbers(part.table, part.layout, symbol, options, whole=part.whole)
+    table, layout = part.table, read.layout
     task = ContentTask(table, layout, name, options, symbol, timeframe, read.style, read.notes)
     settled = settle(
-        times,
+        part.times,
         daily=timeframe is Timeframe.D1 and not task.is_ticks,
         ticks=task.is_ticks,
         zone=lambda: zone_for(task, zone_of),
@@ -195,102 +243,9 @@ def _read(
         bars=bars,
         rejected=with_records(rejected, table),
         span=_span(task, bars, zone_of),
-        assumption="; ".join((*_assumptions(task, settled), *_rounding(raw))),
+        assumption="; ".join(filter(None, (part.note, *_assumptions(task, settled), *_rounding(raw)))),
+        theirs=part.theirs,
     )
-
-
-def symbol_of(name: FileName, options: ImportOptions) -> str:
-    """The symbol of a content, as given or as in its name."""
-    symbol = options.symbol or name.symbol
-    if symbol is None:
-        raise InvalidRequest(
-            f"The name of {name.names[0]} does not contain a symbol.",
-            expected="a name that begins with the symbol, such as SPY_daily.csv or ETH_BTC-5m.feather",
-            received=name.stem,
-            remedy="give the symbol with --symbol",
-        )
-    return check_symbol(symbol)
-
-
-def times_of(table: Table, layout: Layout, name: FileName, options: ImportOptions) -> ReadTimes:
-    """The times of the rows, before their zone is applied."""
-    column = table.frame[layout.roles["time"]]
-    if layout.since_midnight and name.lean_day is not None:
-        return _since_midnight(column, name.lean_day)
-    if "clock" in layout.roles:
-        column = column.cast(pl.String) + " " + table.frame[layout.roles["clock"]].cast(pl.String)
-    return read_times(column, options.dates)
-
-
-def _since_midnight(column: pl.Series, day: date) -> ReadTimes:
-    """Milliseconds of a day; a few files run over its end, none by more than a day."""
-    elapsed = column.cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
-    plausible = elapsed.set(~elapsed.is_between(0, 2 * _DAY_IN_MS), None)
-    midnight = datetime.combine(day, datetime.min.time())
-    frame = pl.DataFrame({"elapsed": plausible})
-    wall = frame.select(wall=(pl.lit(midnight) + pl.duration(milliseconds="elapsed")).cast(pl.Datetime("us")))
-    return ReadTimes(wall["wall"], None)
-
-
-def _timeframe(layout: Layout, times: ReadTimes, name: FileName, options: ImportOptions, *, rows: int) -> Timeframe:
-    """The timeframe: as given, as in the file's name, or the commonest step between its times.
-
-    Raises:
-        FileRejected: if the distance of the rows fits no stored timeframe.
-        InvalidRequest: if it is neither given nor recognised.
-    """
-    if layout.kind in (Kind.TRADES, Kind.QUOTES):
-        return _tick_timeframe(options)
-    step = times.step
-    if options.timeframe is not None:
-        if step is not None and step < options.timeframe.duration:
-            detail = f"its rows are {_step_text(step)} apart, too close for {options.timeframe.value} bars"
-            raise FileRejected(Reason.UNSUPPORTED, detail, rows=rows)
-        return options.timeframe
-    if layout.interval_named:
-        step = _kraken_interval(name) or step
-    if step is None:
-        return _named_timeframe(name, times, rows)
-    for timeframe in Timeframe:
-        if timeframe.duration == step:
-            return timeframe
-    stored = ", ".join(Timeframe)
-    raise FileRejected(Reason.UNSUPPORTED, f"its rows are {_step_text(step)} apart; stored are {stored}", rows=rows)
-
-
-def _tick_timeframe(options: ImportOptions) -> Timeframe:
-    timeframe = options.timeframe or Timeframe.M1
-    if not timeframe.is_intraday:
-        raise InvalidRequest(
-            "Ticks cannot be imported as daily bars.",
-            expected="1m, 5m or 1h",
-            received=timeframe.value,
-            remedy="leave --timeframe out: ticks become 1m bars, and longer bars are rolled up from those",
-        )
-    return timeframe
-
-
-def _kraken_interval(name: FileName) -> timedelta | None:
-    return timedelta(minutes=name.kraken_minutes) if name.kraken_minutes else None
-
-
-def _named_timeframe(name: FileName, times: ReadTimes, rows: int) -> Timeframe:
-    if times.wall.null_count() == times.wall.len():
-        raise FileRejected(Reason.UNREADABLE_TIME, "none of its rows has a readable time", rows=rows)
-    if name.timeframe is None:
-        raise InvalidRequest(
-            f"{name.names[0]} has a single time, so the length of its bars is unknown.",
-            expected="at least two times, or a name such as SPY_daily.csv or ETH_BTC-5m.feather",
-            received=name.stem,
-            remedy="give the length with --timeframe",
-        )
-    return name.timeframe
-
-
-def _step_text(step: timedelta) -> str:
-    if step.days:
-        return f"{step.days} days" if step.days > 1 else "a day"
-    return f"{step.total_seconds():g} s"
 
 
 def zone_for(task: ContentTask, zone_of: ZoneOf) -> tuple[str, str]:

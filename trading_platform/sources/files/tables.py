@@ -9,7 +9,7 @@ import codecs
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -34,6 +34,7 @@ class Table:
         faults: why a row does not fit the columns, null if it does.
         container: ``csv``, ``json``, ``parquet`` or ``feather``.
         texts: the original rows, if available; else they are rebuilt on request.
+        above: the lines above the header, such as a title, or the upper line of a header of two.
     """
 
     header: tuple[str, ...] | None
@@ -42,11 +43,18 @@ class Table:
     faults: pl.Series
     container: str
     texts: pl.Series | None = None
+    above: tuple[tuple[str, ...], ...] = ()
 
     @property
     def height(self) -> int:
         """The number of rows."""
         return self.frame.height
+
+    def rows_at(self, positions: pl.Series) -> Table:
+        """The table with the rows at these positions alone."""
+        texts = None if self.texts is None else self.texts.gather(positions)
+        frame, lines, faults = self.frame[positions], self.lines.gather(positions), self.faults.gather(positions)
+        return replace(self, frame=frame, lines=lines, faults=faults, texts=texts)
 
     def records(self, positions: pl.Series) -> pl.Series:
         """The original rows at these positions."""
@@ -131,7 +139,8 @@ def _read_text(text: str, is_header: Callable[[list[str]], bool]) -> Table:
     width = len(header) if header else _usual_width(sample, separator)
     frame = split_rows(rows["record"], separator, min(width, _MOST_COLUMNS), quoted='"' in text)
     faults = extra_fields(rows["record"], separator, width, quoted='"' in text)
-    return Table(header, frame, rows["line"], faults, "csv", rows["record"])
+    above = tuple(tuple(fields_of(line, separator)) for line in sample[: skipped - 1]) if header else ()
+    return Table(header, frame, rows["line"], faults, "csv", rows["record"], above)
 
 
 def lines_of(text: str) -> pl.DataFrame:

@@ -7,7 +7,7 @@ file format.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import polars as pl
@@ -49,6 +49,7 @@ _EPOCH = r"^\d{9,11}(?:\.\d+)?$|^\d{13}(?:\.0+)?$|^\d{16}$|^\d{19}$"
 _EARLIEST_YEAR, _LATEST_YEAR = 1800, 2200
 _NAIVE_TIME = pl.Datetime("us")
 _DAY = timedelta(days=1)
+_FRIDAY = 5
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,39 @@ class ReadTimes:
     is_epoch: bool = False
 
     @property
+    def readable(self) -> pl.Series:
+        """The times without a zone: in UTC where the file has it, else local; null if unreadable."""
+        return self.wall if self.utc is None else self.utc.dt.replace_time_zone(None)
+
+    @property
     def step(self) -> timedelta | None:
         """The commonest distance between neighbouring times; the shortest of equally common ones."""
-        return commonest_step(self.wall if self.utc is None else self.utc.dt.replace_time_zone(None))
+        return commonest_step(self.readable)
+
+    def at(self, positions: pl.Series) -> ReadTimes:
+        """The times of some of the rows."""
+        return replace(self, wall=self.wall[positions], utc=None if self.utc is None else self.utc[positions])
 
 
-def commonest_step(times: pl.Series) -> timedelta | None:
-    """The commonest distance between neighbouring times, None if there are not two different ones."""
-    steps = times.drop_nulls().unique().sort().diff().drop_nulls()
+def commonest_step(*series: pl.Series) -> timedelta | None:
+    """The commonest distance between neighbouring times of the same series, None if no series has two of them.
+
+    From a Friday to a Monday is a day: a few daily bars may lie around one weekend.
+    """
+    steps = pl.concat([_steps(times) for times in series])
     if steps.is_empty():
         return None
     step: timedelta = steps.mode().min()  # type: ignore[assignment]
     return step
+
+
+def _steps(times: pl.Series) -> pl.Series:
+    frame = pl.DataFrame({"time": times.drop_nulls().unique().sort()})
+    # A session of Monday that is stamped at its open in UTC may have begun on Sunday evening.
+    weekday = (pl.col("time").shift(1) + timedelta(hours=4)).dt.weekday()
+    step = pl.col("time").diff()
+    over_weekend = (weekday == _FRIDAY) & (step == 3 * _DAY)
+    return frame.select(step=pl.when(over_weekend).then(pl.lit(_DAY)).otherwise(step))["step"].drop_nulls()
 
 
 def read_times(values: pl.Series, order: DateOrder | None) -> ReadTimes:

@@ -21,7 +21,7 @@ from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.sources.files.contents import FileContent, open_contents
 from trading_platform.sources.files.landing import Kept
 from trading_platform.sources.files.options import ImportOptions
-from trading_platform.sources.files.reading import SOURCE, FileReading, read_content
+from trading_platform.sources.files.reading import SOURCE, FileReading, read_instruments
 from trading_platform.workflows.progress import Progress, silent
 
 
@@ -83,7 +83,7 @@ class ImportStatus(StrEnum):
 
 @dataclass(frozen=True)
 class ImportedFile:
-    """Result of importing a file, or a member of a ZIP file.
+    """Result of importing a file, or a member of a ZIP file: of each instrument in it.
 
     Attributes:
         origin: path, and member after an exclamation mark.
@@ -186,13 +186,13 @@ def import_files(
     contents = [content for path in paths for content in open_contents(path.expanduser().absolute())]
     done: list[ImportedFile] = []
     progress("files", 0, len(contents))
-    for content in contents:
-        done.append(_import_one(content, options, landing, quarantine, coverage, instruments, clock=clock))
-        progress("files", len(done), len(contents))
+    for number, content in enumerate(contents, start=1):
+        done.extend(_import_content(content, options, landing, quarantine, coverage, instruments, clock=clock))
+        progress("files", number, len(contents))
     return ImportReport(tuple(done))
 
 
-def _import_one(
+def _import_content(
     content: FileContent,
     options: ImportOptions,
     landing: Landing,
@@ -201,18 +201,22 @@ def _import_one(
     instruments: Instruments,
     *,
     clock: Clock,
-) -> ImportedFile:
+) -> list[ImportedFile]:
+    """Imports a content: one result for each instrument in it."""
+
     def zone_of(symbol: str) -> str:
         instrument = instruments.get(symbol) or guess_instrument(symbol, SOURCE)
         return timezone_of(instrument.calendar).key
 
-    reading = read_content(content, options, now=clock(), zone_of=zone_of)
-    timeframe = reading.timeframe.value if reading.timeframe else None
-    rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
-    quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
-    registered = bool(reading.accepted) and _register(reading.symbol, instruments)
-    status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
-    return _report(content, reading, status, registered=registered)
+    done = []
+    for reading in read_instruments(content, options, now=clock(), zone_of=zone_of):
+        timeframe = reading.timeframe.value if reading.timeframe else None
+        rejected = reading.rejected.with_columns(row_count=pl.col("row_count").clip(lower_bound=1))
+        quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
+        registered = bool(reading.accepted) and _register(reading.symbol, instruments)
+        status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED
+        done.append(_report(content, reading, status, registered=registered))
+    return done
 
 
 def _register(symbol: str | None, instruments: Instruments) -> bool:
