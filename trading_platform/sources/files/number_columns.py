@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from trading_platform.domain.market.bars import PRICES
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.formats import Kind, Layout
 from trading_platform.sources.files.numbers import NumberColumns, NumberStyle, style_of
-from trading_platform.sources.files.options import FileFormat, ImportOptions
+from trading_platform.sources.files.options import FileFormat, FileRejected, ImportOptions
 from trading_platform.sources.files.tables import Table
 from trading_platform.sources.files.volumes import Candidate, ChosenVolume, VolumeChoice, volume_candidates
 
@@ -20,6 +21,10 @@ _POINT_BY_FORMAT = frozenset(
 """Formats that define a decimal point."""
 
 _AMOUNT_ROLES = {Kind.BARS: "volume", Kind.TRADES: "quantity"}
+_SAMPLE = 2_000
+_WIDEST_BAR = 5.0
+"""High divided by low; half of all bars being wider is a wrong unit in a column."""
+
 _CONTRACTS = (10, 100)
 """US dollars of a contract of Binance's futures margined in coin."""
 
@@ -52,11 +57,14 @@ def settle_numbers(
         whole: the table with the rows of all instruments, which have one decimal sign; None if it is ``table``.
 
     Raises:
-        FileRejected: if the numbers or the columns of volumes allow more than one reading.
+        FileRejected: if the numbers or the columns of volumes allow more than one reading, or the prices of a
+            bar are in different units.
     """
     role = _AMOUNT_ROLES.get(layout.kind)
     candidates = volume_candidates(table.header, symbol, trades=role == "quantity") if role and table.header else []
     style = _style(whole or table, layout, role, candidates, options)
+    if layout.kind is Kind.BARS:
+        _check_one_scale(table, layout, style)
     if role is None:
         return ReadNumbers(layout, style, _said(style.assumption))
     chosen = _volume(table, layout, candidates, style, options)
@@ -109,22 +117,46 @@ def _volume(
     options: ImportOptions,
 ) -> ChosenVolume:
     def numbers(column: str) -> pl.Series:
-        values = table.frame[column]
-        if values.dtype == pl.String:
-            values = style.normalised(_text(values), units=True)
-        return values.cast(pl.Float64, strict=False).fill_nan(None)
+        return _floats(table.frame[column], style)
+
+    def prices() -> tuple[pl.Series, pl.Series]:
+        names = PRICES if layout.kind is Kind.BARS else ("price",)
+        frame = pl.DataFrame({name: numbers(layout.roles[name]) for name in names})
+        return frame.min_horizontal(), frame.max_horizontal()
 
     if table.header is None:
         return _without_header(layout, numbers)
-    prices = [layout.roles[name] for name in (PRICES if layout.kind is Kind.BARS else ("price",))]
-    frame = pl.DataFrame({name: numbers(name) for name in dict.fromkeys(prices)})
-    low, high = frame.min_horizontal(), frame.max_horizontal()
-    choice = VolumeChoice(candidates, numbers, low, high, rows=table.height)
+    choice = VolumeChoice(candidates, numbers, prices, rows=table.height)
     if options.volume is not None:
         return choice.given(options.volume)
     chosen = choice.choose()
     units = chosen.column is not None and _has_units(table.frame[chosen.column])
     return replace(chosen, note=f"{chosen.note}; {_ROUNDED}" if chosen.note else _ROUNDED) if units else chosen
+
+
+def _floats(values: pl.Series, style: NumberStyle) -> pl.Series:
+    """The numbers of a column to judge them by; null where there is none."""
+    if values.dtype == pl.String:
+        values = style.normalised(_text(values), units=True)
+    return values.cast(pl.Float64, strict=False).fill_nan(None)
+
+
+def _check_one_scale(table: Table, layout: Layout, style: NumberStyle) -> None:
+    """Checks that open, high, low and close are in one unit, by a sample: no market moves so far in most bars.
+
+    Raises:
+        FileRejected: if they are not.
+    """
+    step = max(1, table.height // _SAMPLE)
+    sample = {name: table.frame[layout.roles[name]].gather_every(step) for name in PRICES}
+    frame = pl.DataFrame({name: _floats(values, style) for name, values in sample.items()})
+    sound = frame.filter(pl.all_horizontal(pl.all() > 0))
+    spread = (sound.max_horizontal() / sound.min_horizontal()).median()
+    if isinstance(spread, float) and spread > _WIDEST_BAR:
+        middle = sound.select(pl.all().median()).row(0)
+        levels = ", ".join(f"{name} {level:g}" for name, level in zip(PRICES, middle, strict=True))
+        detail = f"its prices are not in one unit: most bars have a high {spread:.3g} times the low ({levels})"
+        raise FileRejected(Reason.OUT_OF_RANGE, detail, rows=table.height)
 
 
 _ROUNDED = "volumes in K, M or B, rounded by the source"

@@ -137,8 +137,7 @@ class VolumeChoice:
     Args:
         candidates: the columns that may be it.
         numbers: reads a candidate's column as floats, null where it is no number.
-        low: the lowest price of each row, as floats.
-        high: the highest price of each row, as floats.
+        prices: gives the lowest and the highest price of each row, as floats.
         rows: number of the rows, for a rejection.
     """
 
@@ -146,15 +145,14 @@ class VolumeChoice:
         self,
         candidates: Sequence[Candidate],
         numbers: Callable[[str], pl.Series],
-        low: pl.Series,
-        high: pl.Series,
+        prices: Callable[[], tuple[pl.Series, pl.Series]],
         *,
         rows: int,
     ) -> None:
         self._values = {each.column: numbers(each.column) for each in candidates}
         self._empty = [each for each in candidates if self._values[each.column].drop_nulls().is_empty()]
         self._candidates = [each for each in candidates if each not in self._empty]
-        self._low, self._high = low, high
+        self._prices = prices
         self._rows = rows
 
     def given(self, name: str) -> ChosenVolume:
@@ -252,7 +250,8 @@ class VolumeChoice:
 
     def _is_turnover(self, turnover: pl.Series, volume: pl.Series) -> bool:
         """Whether one column is the other times the price of its row."""
-        frame = pl.DataFrame({"t": turnover, "v": volume, "low": self._low, "high": self._high})
+        low, high = self._prices()
+        frame = pl.DataFrame({"t": turnover, "v": volume, "low": low, "high": high})
         both = frame.filter((pl.col("t") > 0) & (pl.col("v") > 0) & (pl.col("low") > 0))
         if both.is_empty():
             return False
