@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 PRICES = ("open", "high", "low", "close")
+PAIRS = frozenset("EURUSD USDJPY BTCUSD ETHUSDT ADABTC SHIBUSDT".split())
 STEPS = {"1d": timedelta(days=1), "1h": timedelta(hours=1), "1m": timedelta(minutes=1), "5m": timedelta(minutes=5)}
 
 
@@ -60,7 +61,6 @@ class Written:
         rows: what each row says, by its time as the reader should stamp it.
         walls: the same by the local time that is written, where the file does not say its zone.
         volumes: the readings of each row's volume that are right if they are said: by the words of the assumption.
-        garbled: times of rows with a cell that is no number, by the time of the bar.
         damaged: times of rows that were written wrongly on purpose; they may be rejected, never read.
         ways: what was drawn, for the report.
     """
@@ -71,7 +71,6 @@ class Written:
     rows: dict[datetime, Row] = field(default_factory=dict)
     walls: dict[datetime, Row] = field(default_factory=dict)
     volumes: dict[str, str] = field(default_factory=dict)
-    garbled: set[datetime] = field(default_factory=set)
     damaged: set[datetime] = field(default_factory=set)
     ways: list[str] = field(default_factory=list)
 
@@ -332,7 +331,7 @@ def _volumes(truth: Truth, rows: list[Row], style: Style, chance: random.Random,
 
     base = truth.symbol.removesuffix("USDT") if truth.symbol.endswith("USDT") else truth.symbol[:3]
     names = [("Volume", "Turnover"), ("base_volume", "quote_volume"), ("volumefrom", "volumeto"), ("volume", "amount")]
-    if truth.symbol != base:
+    if truth.symbol in PAIRS:
         names.append((f"Volume {base}", f"Volume {truth.symbol.removeprefix(base)}"))
     first, second = chance.choice(names)
     plain = chance.choice(["Volume", "volume", "Vol.", "<VOL>", "5. volume", "V"])
@@ -391,7 +390,6 @@ def _garbled(columns: list[Column], rows: list[Row], chance: random.Random, writ
     for _ in range(chance.randint(1, 3)):
         place = chance.randrange(len(rows))
         chance.choice(numbers).cells[place] = chance.choice(["x", "", "NaN", "#N/A", "-1", "1e999", "12.34.56", "1 5"])
-        written.garbled.add(rows[place].time)
     return columns
 
 

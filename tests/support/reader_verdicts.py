@@ -61,11 +61,6 @@ def _compare(reading: FileReading, written: Written) -> tuple[list[str], bool]:
         if row is None:
             faults.append(f"no row of {time}")
             continue
-        if row.time in written.garbled:
-            # The cell may be one that no role reads, or the row was written twice: then it is judged as the others.
-            garbled_volume = volume is None or not _volume_is_right(row, volume, reading.assumption, written)
-            if garbled_volume and volume not in (None, 0):
-                faults.append(f"{time}: volume {volume} from a cell that is no number")
         expected = [getattr(row, name) for name in PRICES]
         if time in written.damaged:
             faults.append(f"{time}: {prices}, though a price is scaled")

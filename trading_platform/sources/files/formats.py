@@ -139,7 +139,10 @@ def _kind_of(roles: dict[str, str]) -> Kind | None:
         (Kind.TRADES, ("price", "quantity")),
     ):
         if all(role in roles for role in needed):
-            return None if kind in (Kind.QUOTES, Kind.TRADES) and roles.keys() >= _RANGE else kind
+            incomplete = (
+                roles.keys() >= _RANGE if kind is Kind.QUOTES else kind is Kind.TRADES and roles.keys() & _RANGE
+            )
+            return None if incomplete else kind
     return None
 
 

@@ -148,10 +148,11 @@ def _check_one_scale(table: Table, layout: Layout, style: NumberStyle) -> None:
         FileRejected: if they are not.
     """
     step = max(1, table.height // _SAMPLE)
-    sample = {name: table.frame[layout.roles[name]].gather_every(step) for name in PRICES}
+    fitting = table.frame.gather_every(step).filter(table.faults.gather_every(step).is_null())
+    sample = {name: fitting[layout.roles[name]] for name in PRICES}
     frame = pl.DataFrame({name: _floats(values, style) for name, values in sample.items()})
     sound = frame.filter(pl.all_horizontal(pl.all() > 0))
-    spread = (sound.max_horizontal() / sound.min_horizontal()).median()
+    spread = (sound.max_horizontal() / sound.min_horizontal()).quantile(0.5, "lower")
     if isinstance(spread, float) and spread > _WIDEST_BAR:
         middle = sound.select(pl.all().median()).row(0)
         levels = ", ".join(f"{name} {level:g}" for name, level in zip(PRICES, middle, strict=True))

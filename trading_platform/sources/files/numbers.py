@@ -165,10 +165,16 @@ def style_of(columns: NumberColumns, given: DecimalSign | None, *, rows: int, fi
     Raises:
         FileRejected: if the numbers contradict each other, or allow both signs.
     """
+    if fixed and given is None:
+        return NumberStyle()
+    style = _style_of(columns, given, rows)
+    _check_steps(columns, style, rows)
+    return style
+
+
+def _style_of(columns: NumberColumns, given: DecimalSign | None, rows: int) -> NumberStyle:
     if given is not None:
         return NumberStyle(given, f"the decimal sign is the {given.value}, as given")
-    if fixed:
-        return NumberStyle()
     cores = [_cores(texts) for texts in columns.all if texts.dtype == pl.String]
     if all(core is None for core in cores) and _sample_shows_point(columns.all):
         return NumberStyle()
@@ -237,6 +243,31 @@ def _thousands_likely(columns: NumberColumns) -> bool:
         if _largest_step(with_point) > _MANY_TIMES * _largest_step(without):
             return True
     return False
+
+
+def _check_steps(columns: NumberColumns, style: NumberStyle, rows: int) -> None:
+    """Checks that thousands signs do not make prices jump: 109,438 beside 109.64 is a decimal comma in one row.
+
+    Raises:
+        FileRejected: if they do, and would not as decimal signs.
+    """
+    group = _SIGNS[_OTHER[style.decimal]]
+    for texts in columns.prices:
+        bare = _bare(texts)
+        ambiguous = bare.str.contains(_open(_OTHER[style.decimal])).fill_null(value=False)
+        if not ambiguous.any():
+            continue
+        read = style.normalised(texts).cast(pl.Float64, strict=False)
+        frame = pl.DataFrame({"read": read, "bare": bare, "ambiguous": ambiguous})
+        other = frame.select(
+            pl.when("ambiguous")
+            .then(pl.col("bare").str.replace(group, ".", literal=True).cast(pl.Float64, strict=False))
+            .otherwise("read")
+        ).to_series()
+        if _largest_step(read.drop_nulls()) > _MANY_TIMES * _largest_step(other.drop_nulls()):
+            first = texts[int(ambiguous.arg_true()[0])]
+            detail = f"its numbers are written in two ways: {first} as thousands is no price beside the others"
+            raise FileRejected(Reason.UNREADABLE_NUMBER, detail, rows=rows)
 
 
 def _largest_step(values: pl.Series) -> float:

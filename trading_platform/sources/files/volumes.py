@@ -15,6 +15,7 @@ import polars as pl
 
 from trading_platform.domain.market.instruments import CRYPTO, CRYPTO_QUOTES, FIAT
 from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.sources.files.column_names import plain_name
 from trading_platform.sources.files.options import FileRejected
 
 
@@ -81,10 +82,6 @@ class ChosenVolume:
     note: str | None = None
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
 def _common(code: str) -> str:
     return _SAME.get(code, code)
 
@@ -97,7 +94,7 @@ def volume_candidates(names: Sequence[str], symbol: str, *, trades: bool) -> lis
         symbol: symbol of the rows, which tells base and quote apart.
         trades: the rows are trades, whose quantity is meant.
     """
-    found = ((index, name, _meaning(_plain(name), symbol, trades=trades)) for index, name in enumerate(names))
+    found = ((index, name, _meaning(plain_name(name), symbol, trades=trades)) for index, name in enumerate(names))
     return [Candidate(f"c{index}", name, meaning) for index, name, meaning in found if meaning is not None]
 
 
@@ -162,7 +159,7 @@ class VolumeChoice:
             FileRejected: if there is no such column.
         """
         for each in (*self._candidates, *self._empty):
-            if _plain(each.name) == _plain(name):
+            if plain_name(each.name) == plain_name(name):
                 return ChosenVolume(each.column, f"volume from the column {each.name}, as given")
         present = ", ".join(each.name for each in self._candidates) or "none"
         detail = f"it has no column {name} of volumes; it has: {present}"

@@ -45,7 +45,7 @@ def decimals(*texts: str) -> list[Decimal]:
     ("written", "meant"),
     [
         (["1.213,03", "1.205", "1.211"], ["1213.03", "1205", "1211"]),
-        (["12,5", "13", "12.345"], ["12.5", "13", "12345"]),
+        (["12345,5", "12500", "12.345"], ["12345.5", "12500", "12345"]),
         (["1.234.567", "1.205", "998"], ["1234567", "1205", "998"]),
         (["0,5", "1,205", "1,2"], ["0.5", "1.205", "1.2"]),
         (["1 213,03", "1 205", "998,1"], ["1213.03", "1205", "998.1"]),
@@ -68,7 +68,7 @@ def test_a_decimal_comma_is_seen_in_the_column(written: list[str], meant: list[s
         (["12,34,567.5", "1,205", "998"], ["1234567.5", "1205", "998"]),
         (["1'213.03", "1'205", "1'211"], ["1213.03", "1205", "1211"]),
         (["$1,182.35", "$1,183", "$999.1"], ["1182.35", "1183", "999.1"]),
-        (["0.5", "1.205", "1,205"], ["0.5", "1.205", "1205"]),
+        (["998.125", "1001.5", "1,205"], ["998.125", "1001.5", "1205"]),
     ],
 )
 def test_thousands_signs_beside_a_decimal_point(written: list[str], meant: list[str]) -> None:
@@ -92,7 +92,6 @@ def test_plain_numbers_need_no_assumption(written: list[str]) -> None:
         (["1.205", "1.213", "1.211"], "{:02}.01.2024"),  # German dates and semicolons
         (["998", "1.005", "1.010"], "2024-01-{:02}"),  # a price does not fall to a thousandth
         (["1.213,03", "1,213.03", "5"], "2024-01-{:02}"),  # written in two ways
-        (["1.205", "1,205", "1.206"], "2024-01-{:02}"),
         (["1.234.567", "1,234,567", "5"], "2024-01-{:02}"),
     ],
 )
@@ -104,6 +103,38 @@ def test_what_can_be_read_in_two_ways_is_asked_for(written: list[str], form: str
     assert reading.rejected["reason"].to_list() == ["unreadable_number"]
     assert "--decimal point or --decimal comma" in reading.rejected["detail"][0]
     assert read(text, decimal=DecimalSign.COMMA).accepted > 0
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        (["109.64", "109,438", "109.5"], {}),
+        (["109,64", "109.438", "109,5"], {}),
+        (["109.64", "109,438", "109.5"], {"decimal": DecimalSign.POINT}),
+        (["1.205", "1,205", "1.206"], {"decimal": DecimalSign.COMMA}),
+    ],
+)
+def test_thousands_that_make_a_price_jump_are_refused(written: list[str], options: dict[str, DecimalSign]) -> None:
+    reading = read(flat(written), **options)
+    assert reading.rejected_whole
+    assert "is no price beside the others" in reading.rejected["detail"][0]
+
+
+def test_prices_may_cross_a_thousand() -> None:
+    assert closes(read(flat(["998.5", "1,005", "1,010"]))) == decimals("998.5", "1005", "1010")
+
+
+def test_prices_of_a_bar_in_different_units_are_refused() -> None:
+    rows = "\n".join(f"2024-01-0{day};12.5;1260;12.4;12.5;7" for day in range(2, 6))
+    reading = read(f"{HEADER}\n{rows}")
+    assert reading.rejected_whole
+    assert "not in one unit" in reading.rejected["detail"][0]
+
+
+def test_a_header_of_unknown_names_is_no_row() -> None:
+    reading = read("Gmt time;open1;col2;px;col3;value1\n2024-01-02;1;2;1;2;5\n2024-01-03;1;2;1;2;5\n")
+    assert reading.rejected_whole
+    assert "open1, col2" in reading.rejected["detail"][0]
 
 
 def test_three_decimals_with_a_point_are_read_and_the_assumption_said() -> None:

@@ -48,6 +48,7 @@ TURNOVER_AND_BASE = ("4200.1,10.5", "8050,20")
         ("Volume XBT,Volume USD", "BTCUSD", BASE_AND_TURNOVER),
         ("Volume PEPE,Volume USDT", "PEPEUSDT", BASE_AND_TURNOVER),
         ("volume,turnover", "BTCUSDT", BASE_AND_TURNOVER),
+        ("5. volume,turnover", "SPY", BASE_AND_TURNOVER),
         ("turnover,volume", "BTCUSDT", TURNOVER_AND_BASE),
         ("volumefrom,volumeto", "BTCUSD", BASE_AND_TURNOVER),
         ("quote_volume,base_volume", "BTCUSD", TURNOVER_AND_BASE),
@@ -164,7 +165,10 @@ def test_open_high_and_low_make_bars_whatever_the_close_is_called(names: str, pr
     assert reading.bars.height == 2
 
 
-def test_open_high_and_low_without_a_close_are_refused() -> None:
-    reading = read("time,open,high,low,bid,ask,quantity\n2024-01-02,1,2,1,1,1,5\n2024-01-03,1,2,1,1,1,5\n")
+@pytest.mark.parametrize(
+    "names", ["open,high,low,bid,ask,quantity", "open,x,low,Price,Vol.,note", "x,high,y,price,qty,z"]
+)
+def test_parts_of_a_bar_are_no_trades_and_no_quotes(names: str) -> None:
+    reading = read(f"time,{names}\n2024-01-02,1,2,1,1,1,5\n2024-01-03,1,2,1,1,1,5\n")
     assert reading.rejected_whole
     assert reading.rejected["reason"].to_list() == ["unsupported"]
