@@ -410,11 +410,12 @@ def _beside_another(truth: Truth, columns: list[Column], chance: random.Random, 
 
 def _bytes(columns: list[Column], chance: random.Random, written: Written) -> None:
     draw = chance.random()
-    if draw < 0.06:
+    unique = len({c.name for c in columns}) == len(columns)
+    if draw < 0.06 and unique:
         records = [dict(zip((c.name for c in columns), cells, strict=True)) for cells in _cells(columns)]
         written.data = json.dumps(records).encode()
         written.ways.append("json")
-    elif draw < 0.12 and len({c.name for c in columns}) == len(columns):
+    elif draw < 0.12 and unique:
         buffer = io.BytesIO()
         pl.DataFrame({c.name: c.cells for c in columns}).write_parquet(buffer)
         written.data = buffer.getvalue()

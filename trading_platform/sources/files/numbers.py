@@ -169,6 +169,7 @@ def style_of(columns: NumberColumns, given: DecimalSign | None, *, rows: int, fi
         return NumberStyle()
     style = _style_of(columns, given, rows)
     _check_steps(columns, style, rows)
+    _check_groups(columns, style, rows)
     return style
 
 
@@ -267,6 +268,23 @@ def _check_steps(columns: NumberColumns, style: NumberStyle, rows: int) -> None:
         if _largest_step(read.drop_nulls()) > _MANY_TIMES * _largest_step(other.drop_nulls()):
             first = texts[int(ambiguous.arg_true()[0])]
             detail = f"its numbers are written in two ways: {first} as thousands is no price beside the others"
+            raise FileRejected(Reason.UNREADABLE_NUMBER, detail, rows=rows)
+
+
+def _check_groups(columns: NumberColumns, style: NumberStyle, rows: int) -> None:
+    """Checks that a column without clear decimals does not use both signs for thousands: 2.216.382 beside 554,602.
+
+    Raises:
+        FileRejected: if one does.
+    """
+    sign, group = re.escape(_SIGNS[style.decimal]), re.escape(_SIGNS[_OTHER[style.decimal]])
+    clear = rf"{group}.*{sign}|{sign}(?:[0-9]{{0,2}}|[0-9]{{4,}})$|^0*{sign}|[0-9]{{4,}}{sign}"
+    for texts in columns.all:
+        bare = _bare(texts)
+        doubtful = bare.str.contains(_open(style.decimal)).fill_null(value=False)
+        if doubtful.any() and bare.str.contains(group).any() and not bare.str.contains(clear).any():
+            first = texts[int(doubtful.arg_true()[0])]
+            detail = f"its numbers are written in two ways: {first} beside thousands with the other sign"
             raise FileRejected(Reason.UNREADABLE_NUMBER, detail, rows=rows)
 
 

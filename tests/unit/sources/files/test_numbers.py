@@ -120,6 +120,15 @@ def test_thousands_that_make_a_price_jump_are_refused(written: list[str], option
     assert "is no price beside the others" in reading.rejected["detail"][0]
 
 
+@pytest.mark.parametrize(
+    "volumes", [["2.216.382", "554,602", "998"], ["2,216,382", "554.602", "998"], ["1.234", "1,234", "5"]]
+)
+def test_thousands_with_both_signs_are_refused(volumes: list[str]) -> None:
+    reading = read(flat(["991", "989", "988"], volume=volumes))  # type: ignore[arg-type]
+    assert reading.rejected_whole
+    assert "two ways" in reading.rejected["detail"][0] or "--decimal" in reading.rejected["detail"][0]
+
+
 def test_prices_may_cross_a_thousand() -> None:
     assert closes(read(flat(["998.5", "1,005", "1,010"]))) == decimals("998.5", "1005", "1010")
 
@@ -211,3 +220,10 @@ def test_trades_and_quotes_with_a_decimal_comma() -> None:
     )
     quotes = "time;bid;ask\n2024-01-02 00:00:00;1,20;1,30\n2024-01-02 00:00:30;1,25;1,35\n"
     assert read(quotes).bars.select(*PRICES).row(0) == tuple(decimals("1.25", "1.3", "1.25", "1.3"))
+
+
+@pytest.mark.parametrize("names", ["h,o,l,h,c", "Open,Max,Min,Max,Close", "high_price,open,low,HIGH PRICE,close"])
+def test_a_price_that_occurs_twice_is_refused_by_any_of_its_names(names: str) -> None:
+    reading = read(f"time,{names}\n2024-01-02,3,2,1,4,2\n2024-01-03,3,2,1,4,2\n")
+    assert reading.rejected_whole
+    assert "twice" in reading.rejected["detail"][0]
