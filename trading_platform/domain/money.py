@@ -1,7 +1,8 @@
 """Exact amounts: prices, quantities and money as the database holds them, ``DECIMAL(18,8)``.
 
 Input is never rounded: an amount with more than eight decimals is rejected; a caller that wants it
-rounded calls :func:`round_amount`. Sums and products are exact (:data:`EXACT`); displayed values
+rounded calls :func:`round_amount`. Prices of sources may carry the noise of floats, which rounding removes
+(:func:`keeps_price`). Sums and products are exact (:data:`EXACT`); displayed values
 are rounded half to even.
 """
 
@@ -14,6 +15,12 @@ from trading_platform.domain.errors import InvalidRequest
 AMOUNT_DECIMALS = 8
 AMOUNT_LIMIT = Decimal(10) ** 10
 """Smallest amount that DECIMAL(18,8) cannot hold."""
+
+PRICE_NOISE = Decimal(2) ** -24
+"""Relative error of a number in single precision, which vendors calculate in: half a unit of its last bit."""
+
+FINE_BELOW = Decimal("0.1")
+"""Prices from here on keep their value in eight decimals, whatever their digits: the rounding is below the noise."""
 
 COST_DECIMALS = 24
 """Decimals of a cost basis: a product of two amounts has 16, the share of a partial close can have any number."""
@@ -28,6 +35,16 @@ _COST = Decimal(1).scaleb(-COST_DECIMALS)
 def round_amount(value: Decimal) -> Decimal:
     """``value`` rounded to eight decimals, half to even."""
     return value.quantize(_AMOUNT, context=EXACT)
+
+
+def keeps_price(value: Decimal) -> bool:
+    """Whether a price is stored as it is: rounding to eight decimals changes it by noise of a float at most."""
+    return abs(round_amount(value) - value) <= abs(value) * PRICE_NOISE
+
+
+def without_noise(price: Decimal) -> Decimal:
+    """A price rounded to eight decimals; a price that is finer than that is returned unchanged."""
+    return round_amount(price) if keeps_price(price) else price
 
 
 def round_cost(value: Decimal) -> Decimal:

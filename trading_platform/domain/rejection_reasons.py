@@ -16,6 +16,7 @@ class Reason(StrEnum):
     UNREADABLE_TIME = "unreadable_time"
     UNREADABLE_NUMBER = "unreadable_number"
     OUT_OF_RANGE = "out_of_range"
+    TOO_FINE = "too_fine"
     NON_POSITIVE_PRICE = "non_positive_price"
     NEGATIVE_VOLUME = "negative_volume"
     FUTURE_TIME = "future_time"

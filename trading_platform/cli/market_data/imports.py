@@ -15,7 +15,7 @@ import typer
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Timeframe, utc_now
-from trading_platform.sources.files.options import DateOrder, FileFormat, ImportOptions, PriceSide
+from trading_platform.sources.files.options import DateOrder, DecimalSign, FileFormat, ImportOptions, PriceSide
 
 if TYPE_CHECKING:
     from trading_platform.workflows.bars.import_files import ImportedFile, ImportReport
@@ -74,6 +74,12 @@ def import_command(
     any_price_level: Annotated[
         bool, typer.Option(help="Import prices a thousand times the stored ones, or a thousandth, which is refused.")
     ] = False,
+    decimal: Annotated[
+        DecimalSign | None, typer.Option(help="Sign before the decimals, where the file leaves it ambiguous.")
+    ] = None,
+    volume: Annotated[
+        str | None, typer.Option(help="Name of the column of volumes, where the file leaves it ambiguous.")
+    ] = None,
     source: Annotated[
         ImportSource | None,
         typer.Option(
@@ -111,6 +117,8 @@ def import_command(
         timezone=timezone,
         dates=dates,
         any_price_level=any_price_level,
+        decimal=decimal,
+        volume=volume,
     )
     settings = load_settings()
     _check_exist(files)

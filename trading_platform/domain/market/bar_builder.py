@@ -33,6 +33,7 @@ from trading_platform.domain.market.bar_series import (
 from trading_platform.domain.market.bars import BAR_SCHEMA, Quality
 from trading_platform.domain.market.event_validation import LAST_TIME, fault_of_quote, fault_of_time, fault_of_trade
 from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote, Trade
+from trading_platform.domain.money import EXACT, FINE_BELOW, keeps_price
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 
@@ -43,6 +44,8 @@ _LATE_ALLOWANCE = timedelta(hours=1)
 """How many silent minutes after a late trade, at most, are requested again together with its own."""
 
 _ZERO = Decimal(0)
+_TWO = Decimal(2)
+_FINE_SUM_BELOW = _TWO * FINE_BELOW
 _STATE_VERSION = 2
 
 
@@ -305,7 +308,7 @@ class BarBuilder:
             return False
         fault = fault_of_quote(quote)
         if fault is not None:
-            self._reject(quote, *fault)
+            self._reject_price(series, quote, *fault)
             return False
         self.counts.accepted += 1
         bid, ask = quote.bid, quote.ask
@@ -316,8 +319,14 @@ class BarBuilder:
         if ask is not None:
             series.ask = ask
         price = series.price()
-        if price is not None:
-            self._observe(series, quote, price, _ZERO, None)
+        if price is None:
+            return True
+        if series.basis is Basis.MID and price < _FINE_SUM_BELOW and not keeps_price(EXACT.divide(price, _TWO)):
+            self.counts.accepted -= 1
+            middle = EXACT.divide(price, _TWO)
+            self._reject_price(series, quote, Reason.TOO_FINE, f"mid is finer than eight decimals: {middle}")
+            return True
+        self._observe(series, quote, price, _ZERO, None)
         return True
 
     def _add_trade(self, trade: Trade) -> bool:
@@ -326,7 +335,7 @@ class BarBuilder:
             return False
         fault = fault_of_trade(trade)
         if fault is not None:
-            self._reject(trade, *fault)
+            self._reject_price(series, trade, *fault)
             return False
         if trade.trade_id is not None and not series.seen.add(trade.trade_id):
             self.counts.duplicates += 1
@@ -366,6 +375,18 @@ class BarBuilder:
     def _reject(self, event: Event, reason: Reason, detail: str) -> None:
         self.counts.rejected += 1
         self._rejected.append(Rejected(event, reason, detail))
+
+    def _reject_price(self, series: Series, event: Quote | Trade, reason: Reason, detail: str) -> None:
+        """Rejects an event by its numbers.
+
+        A price that is too fine to be stored is valid, so the bar of its minute would be wrong without it: the
+        minute counts as not received.
+        """
+        self._reject(event, reason, detail)
+        if reason is Reason.TOO_FINE:
+            start = minute_of(event.time)
+            if (start, start + MINUTE) not in series.downs:
+                series.downs.append((start, start + MINUTE))
 
     def _observe(
         self, series: Series, event: Quote | Trade, price: Decimal, quantity: Decimal, trade_id: int | None

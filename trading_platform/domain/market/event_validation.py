@@ -1,7 +1,7 @@
 """The rules a live event must meet to be used, one event at a time.
 
 The same rules over whole frames are in :mod:`trading_platform.domain.quality.rules`. Numbers are checked as they
-would be stored, with eight decimals.
+would be stored, with eight decimals; a price that eight decimals cannot hold is rejected.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from trading_platform.domain.market.events import Quote, Trade
+from trading_platform.domain.money import FINE_BELOW, keeps_price
 from trading_platform.domain.rejection_reasons import Reason
 
 AHEAD = timedelta(seconds=5)
@@ -21,8 +22,7 @@ LAST_TIME = datetime(9000, 1, 1, tzinfo=UTC)
 VOLUME_LIMIT = Decimal(10) ** 16 - 1
 """The largest volume that DECIMAL(24,8) holds under any rounding."""
 
-_ROUNDS_TO_ZERO = Decimal("5E-9")
-_ROUNDS_TO_LIMIT = Decimal(10) ** 10 - _ROUNDS_TO_ZERO
+_ROUNDS_TO_LIMIT = Decimal(10) ** 10 - Decimal("5E-9")
 
 Fault = tuple[Reason, str]
 """Which rule is broken, and a description of how."""
@@ -48,12 +48,11 @@ def fault_of_quote(quote: Quote) -> Fault | None:
     """Checks the numbers of a quote; None if they are valid. A side that is None is valid."""
     bid, ask, last, volume = quote.bid, quote.ask, quote.last, quote.volume
     try:
-        if bid is not None and not _ROUNDS_TO_ZERO < bid < _ROUNDS_TO_LIMIT:
-            return _fault_of_price("bid", bid)
-        if ask is not None and not _ROUNDS_TO_ZERO < ask < _ROUNDS_TO_LIMIT:
-            return _fault_of_price("ask", ask)
-        if last is not None and not _ROUNDS_TO_ZERO < last < _ROUNDS_TO_LIMIT:
-            return _fault_of_price("last", last)
+        for name, price in (("bid", bid), ("ask", ask), ("last", last)):
+            if price is not None and not FINE_BELOW <= price < _ROUNDS_TO_LIMIT:
+                fault = fault_of_price(name, price)
+                if fault is not None:
+                    return fault
         if volume is not None and not 0 <= volume < VOLUME_LIMIT:
             return _fault_of_quantity("volume", volume)
     except InvalidOperation:
@@ -65,8 +64,10 @@ def fault_of_trade(trade: Trade) -> Fault | None:
     """Checks the numbers of a trade; None if they are valid."""
     price, quantity = trade.price, trade.quantity
     try:
-        if not _ROUNDS_TO_ZERO < price < _ROUNDS_TO_LIMIT:
-            return _fault_of_price("price", price)
+        if not FINE_BELOW <= price < _ROUNDS_TO_LIMIT:
+            fault = fault_of_price("price", price)
+            if fault is not None:
+                return fault
         if not 0 <= quantity < VOLUME_LIMIT:
             return _fault_of_quantity("quantity", quantity)
     except InvalidOperation:
@@ -74,10 +75,15 @@ def fault_of_trade(trade: Trade) -> Fault | None:
     return None
 
 
-def _fault_of_price(name: str, value: Decimal) -> Fault:
-    if value > _ROUNDS_TO_ZERO:
+def fault_of_price(name: str, value: Decimal) -> Fault | None:
+    """Checks a price; None if it is valid."""
+    if not value > 0:
+        return Reason.NON_POSITIVE_PRICE, f"{name} is not above zero: {value}"
+    if value >= _ROUNDS_TO_LIMIT:
         return Reason.OUT_OF_RANGE, f"{name} does not fit its column: {value}"
-    return Reason.NON_POSITIVE_PRICE, f"{name} is not above zero: {value}"
+    if not keeps_price(value):
+        return Reason.TOO_FINE, f"{name} is finer than eight decimals: {value}"
+    return None
 
 
 def _fault_of_quantity(name: str, value: Decimal) -> Fault:

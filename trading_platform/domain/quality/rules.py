@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from trading_platform.domain.market.bars import PRICE, PRICES, TIME, VOLUME
+from trading_platform.domain.money import FINE_BELOW, PRICE_NOISE
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
 
@@ -75,7 +76,8 @@ def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Scree
 
     Of rows with the same time the last one is accepted, as in an upsert; the others are rejected as
     duplicates. Numbers are rounded half to even to eight decimals, the width of the columns, and
-    checked as they would be stored.
+    checked as they would be stored. A price that the rounding changes by more than the noise of a
+    float is rejected as too fine.
 
     Args:
         raw: frame of :data:`RAW_BAR_SCHEMA`, of one symbol.
@@ -113,6 +115,9 @@ def screen_trades(raw: pl.DataFrame, now: datetime) -> Screened:
     sound = _sound(prices=("price",), amount="quantity", now=now)
     return _divide(typed, sound, rules, keep=["line", "time", "price", "quantity"], unique_time=False)
 
+
+_NOISE = float(PRICE_NOISE)
+_FINE_BELOW = pl.lit(FINE_BELOW, dtype=PRICE)
 
 _Rule = tuple[pl.Expr, Reason, pl.Expr]
 
@@ -163,6 +168,10 @@ def _common_rules(*, prices: tuple[str, ...], amount: str, now: datetime) -> lis
     rules.append(
         (any_of(too_large.values()), Reason.OUT_OF_RANGE, first_named(too_large, "{} does not fit its column: {}"))
     )
+    too_fine = {name: ~_keeps_value(name) for name in prices}
+    rules.append(
+        (any_of(too_fine.values()), Reason.TOO_FINE, first_named(too_fine, "{} is finer than eight decimals: {}"))
+    )
     not_positive = {name: pl.col(name) <= 0 for name in prices}
     rules.append(
         (
@@ -184,10 +193,17 @@ def _common_rules(*, prices: tuple[str, ...], amount: str, now: datetime) -> lis
 
 def _sound(*, prices: tuple[str, ...], amount: str, now: datetime) -> pl.Expr:
     """Rows that pass all of :func:`_common_rules`. Cheap, because it builds no messages; nearly all rows pass."""
-    numbers = [(pl.col(name) > 0) for name in prices]
+    numbers = [(pl.col(name) >= _FINE_BELOW) | ((pl.col(name) > 0) & _keeps_value(name)) for name in prices]
     return pl.all_horizontal(
         pl.col("time") <= now, *numbers, (pl.col(amount) >= 0) | pl.col(f"{amount}_text").is_null()
     ).fill_null(value=False)
+
+
+def _keeps_value(name: str) -> pl.Expr:
+    """Whether rounding a price to eight decimals changes it by the noise of a float at most; true below zero."""
+    exact = pl.col(f"{name}_text").cast(pl.Float64, strict=False)
+    close = (pl.col(name).cast(pl.Float64) - exact).abs() <= exact * _NOISE
+    return (close | (exact <= 0)).fill_null(value=True)
 
 
 def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: list[str], unique_time: bool) -> Screened:

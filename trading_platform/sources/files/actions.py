@@ -19,6 +19,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import day_begins
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.money import keeps_price, round_amount
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import parse_timestamp
@@ -144,9 +145,12 @@ def _action(cells: dict[str, str], symbol: str | None, calendar_of: CalendarOf) 
         return CorporateAction(
             owner, date, ActionKind.SPLIT, known_at, SOURCE, ratio=read_ratio(cells.get("ratio", ""))
         )
-    amount = read_number(cells.get("amount", ""), "amount").quantize(Decimal("1e-8"), ROUND_HALF_EVEN)
-    if amount <= 0:
+    exact = read_number(cells.get("amount", ""), "amount", least=Decimal(0))
+    if exact == 0:
         raise RowRejected(Reason.OUT_OF_RANGE, "a dividend of 0")
+    if not keeps_price(exact):
+        raise RowRejected(Reason.TOO_FINE, f"amount is finer than eight decimals: {exact}")
+    amount = round_amount(exact)
     currency = cells.get("currency") or None
     if currency is not None and not re.fullmatch(r"[A-Za-z]{3,10}", currency):
         raise RowRejected(Reason.UNSUPPORTED, f"currency {currency!r} is not a code like USD")

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.options import FileRejected
 
-_PRICES = frozenset(("open", "high", "low", "close", "adjclose", "bid", "ask", "price", "last"))
+_PRICES = frozenset(
+    "open high low close adjclose bid ask price last o h l c max min openprice highprice lowprice closeprice bidprice "
+    "askprice lastprice closelast".split()
+)
 _REPEATED = re.compile(r"^(?P<name>[A-Za-z*. ]*[A-Za-z*])(?:\.\d{1,2}|_[xy]|_left|_right|_duplicated_\d+)$")
 """A name with the mark that pandas and Polars give to a repeated column: ``Close.1``, ``close_x``."""
 

@@ -23,6 +23,7 @@ from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.formats import Kind
 from trading_platform.sources.files.names import FileName
+from trading_platform.sources.files.number_columns import settle_numbers
 from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.parts import parts_of
 from trading_platform.sources.files.reading import (
@@ -138,7 +139,10 @@ def read_ticks(
             received=", ".join(part.symbol or "rows without a symbol" for part in parts),
             remedy="choose one with --symbol",
         )
-    task = ContentTask(table, layout, name, options, parts[0].symbol or "", Timeframe.M1)
+    symbol = parts[0].symbol or ""
+    read = settle_numbers(table, layout, symbol, options, whole=parts[0].whole)
+    layout = read.layout
+    task = ContentTask(table, layout, name, options, symbol, Timeframe.M1, read.style, read.notes)
     settled = settle(parts[0].times, daily=False, ticks=True, zone=lambda: zone_for(task, zone_of))
     time_text = table.frame[layout.roles["time"]].cast(pl.String)
     raw = _numbers(task).with_columns(
@@ -157,7 +161,7 @@ def read_ticks(
         ticks=ticks,
         rejected=with_records(pl.concat([early, rejected]).sort("line"), table),
         sha256=hashlib.sha256(data).hexdigest(),
-        assumption=settled.assumption,
+        assumption="; ".join((settled.assumption, *read.notes)),
     )
 
 

@@ -99,6 +99,8 @@ _ALIASES = {
     **{f"{side}_{name}": [f"{side}{name}"] for side in ("bid", "ask") for name in ("open", "high", "low", "close")},
 }
 _OHLC = ("open", "high", "low", "close")
+_RANGE = frozenset(("open", "high", "low"))
+"""What only bars have."""
 _QUOTE_OHLC = tuple(f"{side}_{name}" for side in ("bid", "ask") for name in _OHLC)
 _LOCAL_NAMES = frozenset(("timelocal", "localtime"))
 _INDEX_NAMES = frozenset(("", "unnamed0", "indexlevel0", "price"))
@@ -127,6 +129,8 @@ def roles_of(names: list[str]) -> dict[str, str]:
     date = next((f"c{plain.index(name)}" for name in ("date", "dtyyyymmdd") if name in plain), None)
     if date is not None and found.get("time") != date and "time" in plain:
         found.update(time=date, clock=f"c{plain.index('time')}")
+    if "close" not in found and "price" in found and found["price"] != found.get("time") and found.keys() >= _RANGE:
+        found["close"] = found["price"]  # Investing.com
     return found
 
 
@@ -144,7 +148,10 @@ def _kind_of(roles: dict[str, str]) -> Kind | None:
         (Kind.TRADES, ("price", "quantity")),
     ):
         if all(role in roles for role in needed):
-            return kind
+            incomplete = (
+                roles.keys() >= _RANGE if kind is Kind.QUOTES else kind is Kind.TRADES and roles.keys() & _RANGE
+            )
+            return None if incomplete else kind
     return None
 
 

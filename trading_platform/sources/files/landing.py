@@ -26,7 +26,7 @@ from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.time import Clock, Timeframe, Window
 
 _COLUMNS = ("time", "open", "high", "low", "close", "volume")
-_READER_VERSION = "1"
+_READER_VERSION = "2"
 """Raise it when the same bytes and options would be read differently than before."""
 
 

@@ -44,6 +44,13 @@ class DateOrder(StrEnum):
     DAY_FIRST = "day-first"
 
 
+class DecimalSign(StrEnum):
+    """The sign before the decimals of a number."""
+
+    POINT = "point"
+    COMMA = "comma"
+
+
 @dataclass(frozen=True)
 class ImportOptions:
     """The user's options for files; None means: recognise it.
@@ -57,6 +64,8 @@ class ImportOptions:
         timezone: IANA name of the zone of times without a zone.
         dates: order of day and month if the dates themselves are ambiguous.
         any_price_level: import prices that no market move takes the stored ones to.
+        decimal: the decimal sign if the numbers themselves are ambiguous.
+        volume: name of the column of volumes, in any spelling.
 
     Raises:
         InvalidRequest: for an invalid symbol, or an unknown zone.
@@ -70,6 +79,8 @@ class ImportOptions:
     timezone: str | None = None
     dates: DateOrder | None = None
     any_price_level: bool = False
+    decimal: DecimalSign | None = None
+    volume: str | None = None
 
     def __post_init__(self) -> None:
         if self.symbol is not None:
@@ -80,8 +91,9 @@ class ImportOptions:
     def fingerprint(self) -> str:
         """The options that affect how the same bytes are read, as text to compare."""
         parts = [self.timeframe, self.format, self.price, self.timezone, self.dates]
-        named = "" if self.ticker is None else f"|{self.ticker}"
-        return "|".join("" if part is None else str(part) for part in parts) + named
+        named = {"ticker": self.ticker, "decimal": self.decimal, "volume": self.volume}
+        given = [f"{name}={value}" for name, value in named.items() if value is not None]
+        return "|".join(["" if part is None else str(part) for part in parts] + given)
 
 
 def _check_zone(name: str) -> None:

@@ -35,6 +35,7 @@ class ContentPart:
         theirs: the instrument as the content spells it, None if it does not.
         note: what was assumed about the instrument, in words.
         rejected: why none of its rows can be used, None if they can be read.
+        whole: the table with the rows of all instruments, if it was cut from one.
     """
 
     table: Table
@@ -44,6 +45,7 @@ class ContentPart:
     theirs: str | None = None
     note: str = ""
     rejected: FileRejected | None = None
+    whole: Table | None = None
 
     def evidence(self, name: FileName) -> Evidence:
         """What the content and its name say about the instrument."""
@@ -108,6 +110,7 @@ def _parts_of_rows(table: Table, name: FileName, options: ImportOptions, instrum
             rows.theirs,
             rows.note,
             rows.rejected,
+            table,
         )
         for rows in found
     ]

@@ -29,6 +29,8 @@ from trading_platform.sources.files.contents import FileContent
 from trading_platform.sources.files.evidence import Evidence, likely_instrument
 from trading_platform.sources.files.formats import Kind, Layout
 from trading_platform.sources.files.names import FileName
+from trading_platform.sources.files.number_columns import settle_numbers
+from trading_platform.sources.files.numbers import NumberStyle
 from trading_platform.sources.files.options import FileRejected, ImportOptions, PriceSide
 from trading_platform.sources.files.parts import ContentPart, parts_of
 from trading_platform.sources.files.row_times import timeframe_of
@@ -51,8 +53,10 @@ def nothing_registered(_symbol: str) -> Instrument | None:
     return None
 
 
-_WIDE = pl.Decimal(38, 9)
-"""Half the sum of two prices of eight decimals has nine decimals."""
+_WIDE = pl.Decimal(38, 18)
+"""Wide enough for the middle of two prices that are finer than the columns, so that it is seen to be."""
+
+_EIGHT_DECIMALS = len(".12345678")
 
 _HALF = pl.lit("0.5").cast(pl.Decimal(2, 1))
 
@@ -203,7 +207,18 @@ def whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading:
 
 @dataclass(frozen=True)
 class ContentTask:
-    """A content after its table and layout have been recognised."""
+    """A content after its table and layout have been recognised.
+
+    Attributes:
+        table: its rows.
+        layout: the meaning of its columns.
+        name: the names that it has.
+        options: the user's options.
+        symbol: symbol of its rows.
+        timeframe: length of its bars.
+        style: how its numbers are written.
+        notes: assumptions about its numbers, in words.
+    """
 
     table: Table
     layout: Layout
@@ -211,6 +226,8 @@ class ContentTask:
     options: ImportOptions
     symbol: str
     timeframe: Timeframe
+    style: NumberStyle
+    notes: tuple[str, ...]
 
     @property
     def is_ticks(self) -> bool:
@@ -233,8 +250,10 @@ def _read(
     zone_of: ZoneOf,
     registered: Registered,
 ) -> FileReading:
-    table, layout, symbol = part.table, part.layout, part.symbol or ""
-    task = ContentTask(table, layout, name, options, symbol, timeframe)
+    symbol = part.symbol or ""
+    read = settle_numbers(part.table, part.layout, symbol, options, whole=part.whole)
+    table, layout = part.table, read.layout
+    task = ContentTask(table, layout, name, options, symbol, timeframe, read.style, read.notes)
     settled = settle(
         part.times,
         daily=timeframe is Timeframe.D1 and not task.is_ticks,
@@ -246,6 +265,8 @@ def _read(
     raw = _raw(task, settled)
     early = rejected_early(raw)
     screened = _screen(task, raw.filter(pl.col("fault").is_null()), now)
+    if task.is_ticks:
+        refuse_too_fine(screened.rejected, table.height)
     bars = _bars(task, screened.accepted, now)
     rejected = pl.concat([early, screened.rejected]).sort("line")
     return FileReading(
@@ -257,7 +278,7 @@ def _read(
         bars=bars,
         rejected=with_records(rejected, table),
         span=_span(task, bars, zone_of),
-        assumption="; ".join(filter(None, (part.note, _assumption(task, settled)))),
+        assumption="; ".join(filter(None, (part.note, *_assumptions(task, settled), *_rounding(raw)))),
         evidence=part.evidence(name),
         neighbours=None if task.is_ticks else _neighbours(raw),
         zone=settled.zone,
@@ -380,9 +401,12 @@ def _tick_fields(task: ContentTask) -> pl.DataFrame:
 
 
 def texts_of(task: ContentTask, role: str) -> pl.Series:
-    """A column as text; a missing value in an existing column is the empty text."""
+    """A column as text with a decimal point; a missing value in an existing column is the empty text."""
     column = task.table.frame[task.layout.roles[role]]
-    return column.cast(pl.String, strict=False).fill_null("").str.strip_chars()
+    texts = column.cast(pl.String, strict=False).fill_null("").str.strip_chars()
+    if column.dtype != pl.String or role == "suspicious":
+        return texts
+    return task.style.normalised(texts, units=role in ("volume", "quantity"))
 
 
 def _carried(texts: pl.Series, task: ContentTask) -> pl.Series:
@@ -427,7 +451,7 @@ def scaled(task: ContentTask, texts: pl.Series) -> pl.Series:
     if task.layout.scale == 1:
         return texts
     frame = pl.DataFrame({"text": texts})
-    number = pl.col("text").cast(pl.Decimal(38, 8), strict=False)
+    number = pl.col("text").cast(_WIDE, strict=False)
     factor = pl.lit(str(1 / task.layout.scale)).cast(pl.Decimal(10, 8))
     return frame.select(pl.coalesce((number * factor).cast(pl.String), "text"))["text"]
 
@@ -436,6 +460,18 @@ def _screen(task: ContentTask, raw: pl.DataFrame, now: datetime) -> Screened:
     if task.is_ticks:
         return screen_trades(raw.drop("fault"), now)
     return reject_unfinished(screen_bars(raw.drop("fault"), task.timeframe, now), task.timeframe, now)
+
+
+def refuse_too_fine(rejected: pl.DataFrame, rows: int) -> None:
+    """Refuses a content whose bars would be wrong without the rows that are too fine: minutes made from trades.
+
+    Raises:
+        FileRejected: if there is such a row.
+    """
+    fine = rejected.filter(pl.col("reason") == Reason.TOO_FINE.value)
+    if fine.height:
+        detail = f"{fine['detail'][0]} (line {fine['line'][0]}); such prices cannot be stored"
+        raise FileRejected(Reason.TOO_FINE, detail, rows=rows)
 
 
 def reject_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -> Screened:
@@ -503,7 +539,7 @@ def _span(task: ContentTask, bars: pl.DataFrame, zone_of: ZoneOf) -> Window | No
     return Window(start.astimezone(UTC), end.astimezone(UTC))
 
 
-def _assumption(task: ContentTask, settled: UtcTimes) -> str:
+def _assumptions(task: ContentTask, settled: UtcTimes) -> list[str]:
     parts = [settled.assumption]
     if task.is_quotes:
         parts.append(f"{task.options.price.value} of bid and ask, no volume")
@@ -513,7 +549,16 @@ def _assumption(task: ContentTask, settled: UtcTimes) -> str:
         parts.append(f"prices divided by {task.layout.scale}")
     if task.table.header is None and task.layout.kind is Kind.BARS:
         parts.append("columns in the order of its format")
-    return "; ".join(parts)
+    return [*parts, *task.notes]
+
+
+def _rounding(raw: pl.DataFrame) -> list[str]:
+    """What is said if prices have more decimals than are stored; without noise they are rejected by the rules."""
+    names = [name for name in (*PRICES, "price") if name in raw.columns]
+    long = [raw[name].filter(raw[name].str.len_bytes() > _EIGHT_DECIMALS) for name in names]
+    if not any(texts.str.contains(r"\.[0-9]{8}[0-9]*[1-9]").any() for texts in long):
+        return []
+    return ["prices with more than eight decimals rounded to eight"]
 
 
 def with_records(rejected: pl.DataFrame, table: Table) -> pl.DataFrame:

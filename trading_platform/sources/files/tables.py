@@ -20,6 +20,9 @@ _SEPARATORS = ("\t", ";", "|", ",")
 _SAMPLE = 60
 _PREAMBLE = 6
 _MOST_COLUMNS = 500
+_VALUE = re.compile(r"^[^A-Za-z]*\d(?:[^A-Za-z]|[eE][+-]?\d|[KMBTZ]$|T\d|AM|PM|UTC)*$")
+"""A number or a time, and no name such as ``value1``: the first line with none of them is a header."""
+
 _MOST_ROWS = 200_000_000
 
 
@@ -189,7 +192,7 @@ def _find_header(
         if is_header(fields):
             return tuple(fields), position + 1
     first = fields_of(sample[0], separator)
-    if not any(re.search(r"\d", field) for field in first):  # names, though unknown ones
+    if not any(_VALUE.match(field.strip()) for field in first):  # names, though unknown ones
         return tuple(field.strip() for field in first), 1
     return None, 0
 

@@ -207,9 +207,14 @@ def _text(texts: pl.Series, sample: pl.Series, order: DateOrder | None) -> ReadT
 
 
 def _best(sample: pl.Series, formats: tuple[str, ...]) -> tuple[str, int]:
-    hits = [(sample.len() - _attempt(sample, format_).null_count(), format_) for format_ in formats]
-    most = max(count for count, _ in hits)
-    return next(format_ for count, format_ in hits if count == most), most
+    best, most = formats[0], 0
+    for format_ in formats:
+        count = sample.len() - _attempt(sample, format_).null_count()
+        if count > most:
+            best, most = format_, count
+        if most == sample.len():
+            break
+    return best, most
 
 
 def _attempt(texts: pl.Series, format_: str) -> pl.Series:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from trading_platform.domain.errors import ConfigurationError, MalformedPayload, SourceRejected
-from trading_platform.domain.money import round_amount
+from trading_platform.domain.money import round_amount, without_noise
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
 from trading_platform.domain.trading.executions import execution_id
@@ -178,7 +178,7 @@ def _fill(reports: Sequence[Fill]) -> BrokerFill:
         symbol=symbol_of(fill.contract),
         side=side,
         quantity=round_amount(quantity),
-        price=round_amount(price),
+        price=without_noise(price),
         commission=None if commission is None else round_amount(commission),
         commission_currency=report.currency if commission is not None else None,
         executed_at=execution.time.astimezone(UTC),

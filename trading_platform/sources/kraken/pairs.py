@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from trading_platform.domain.errors import MalformedPayload, SourceRejected
+from trading_platform.domain.money import keeps_price
 
 _ASSET_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
 """Assets with another name at Kraken than elsewhere."""
@@ -71,7 +72,8 @@ class PairBook:
         """The pair of a spelling.
 
         Raises:
-            SourceRejected: naming close matches if there is no such pair.
+            SourceRejected: naming close matches if there is no such pair; or if its prices are finer than the
+                columns they are stored in.
         """
         pair = self.get(spelling)
         if pair is None:
@@ -82,7 +84,19 @@ class PairBook:
                 received=repr(spelling),
                 remedy="correct the symbol, or remove the instrument from the universe",
             )
+        if pair.tick_size is not None and not keeps_price(pair.tick_size):
+            raise too_fine(pair.symbol, f"a step of {pair.tick_size:f}")
         return pair
+
+
+def too_fine(symbol: str, received: str) -> SourceRejected:
+    """The error for prices that the columns cannot hold."""
+    return SourceRejected(
+        f"Kraken's prices of {symbol} are finer than eight decimals and cannot be stored.",
+        expected="prices in steps of 0.00000001 or more",
+        received=received,
+        remedy="remove the instrument from the universe",
+    )
 
 
 def parse_asset_pairs(payload: Mapping[str, Any]) -> PairBook:

@@ -22,13 +22,14 @@ from trading_platform.domain.market.calendars import ALWAYS_OPEN, last_closed
 from trading_platform.domain.market.checkpoints import Checkpoint
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.rules import screen_bars, screen_trades
+from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
 from trading_platform.sources.base import BarResponse, Effort, SecondVersion
 from trading_platform.sources.kraken.client import OHLC_ROWS, KrakenClient, nanoseconds
 from trading_platform.sources.kraken.cursor import PAGE
 from trading_platform.sources.kraken.landing_source import KrakenArchive
 from trading_platform.sources.kraken.minutes import SOURCE, MinuteCursor, advance
-from trading_platform.sources.kraken.pairs import KrakenPair
+from trading_platform.sources.kraken.pairs import KrakenPair, too_fine
 
 _BEFORE = timedelta(minutes=5)
 """How far before a window its trades are requested, to have the price it opens from: part of the first page.
@@ -225,6 +226,7 @@ class KrakenSource:
         # A row without a time cannot be placed outside the window, so it is kept and rejected later.
         outside = (pl.col("time") < window.start) | (pl.col("time") >= window.end)
         screened = screen_bars(closed.filter(~outside.fill_null(value=False)), timeframe, now)
+        _refuse_too_fine(symbol, screened.rejected)
         before = screen_bars(closed.filter(pl.col("time") < window.start), timeframe, now).accepted
         second_versions = SecondVersion(_as_bars(before, symbol, timeframe), "OHLC", finer=False)
         return BarResponse(
@@ -248,6 +250,7 @@ class KrakenSource:
         for page in self._client.trade_pages(pair, cursor.since, cursor.seen):
             raw = page.rows.filter((pl.col("time") < window.end).fill_null(value=True))
             screened = screen_trades(raw, self._clock())
+            _refuse_too_fine(symbol, screened.rejected)
             if first and screened.accepted.filter(pl.col("time") < window.start).is_empty():
                 close = self._price_before(pair, window.start, page.rows)
                 cursor = replace(cursor, position=window.start, close=close)
@@ -330,6 +333,13 @@ def _trades_of_a_day(ticker: dict[str, Any]) -> float:
 
 def _effort(requests: int, rate: float) -> Effort:
     return Effort(requests, requests / rate)
+
+
+def _refuse_too_fine(symbol: str, rejected: pl.DataFrame) -> None:
+    """Raises an error if a row is too fine to be stored: its minute would be wrong without it."""
+    fine = rejected.filter(pl.col("reason") == Reason.TOO_FINE.value)
+    if fine.height:
+        raise too_fine(symbol, str(fine["detail"][0]))
 
 
 def _no_such_bars(timeframe: Timeframe, window: Window, remedy: str) -> SourceRejected:

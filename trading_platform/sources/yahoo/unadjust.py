@@ -91,12 +91,17 @@ def _uncertainty(value: pl.Expr, ratio: pl.Expr) -> pl.Expr:
 
 
 def _shortest(value: pl.Expr, uncertainty: pl.Expr) -> pl.Expr:
-    """The number of the fewest decimals within ``uncertainty`` of ``value``, as text."""
+    """The number of the fewest decimals within ``uncertainty`` of ``value``, as text.
+
+    One that needs more than eight keeps all its digits; the rules reject it.
+    """
     tries = [
         pl.when((value.round(decimals) - value).abs() <= uncertainty).then(_text(value, decimals))
         for decimals in range(_MOST_DECIMALS)
     ]
-    return pl.coalesce(*tries, _text(value, _MOST_DECIMALS))
+    rounded = (value.round(_MOST_DECIMALS) - value).abs() <= uncertainty
+    whole = pl.when(value.is_finite()).then(value.cast(pl.String))
+    return pl.coalesce(*tries, pl.when(rounded).then(_text(value, _MOST_DECIMALS)), whole)
 
 
 def _text(value: pl.Expr, decimals: int) -> pl.Expr:

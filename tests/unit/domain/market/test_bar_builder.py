@@ -392,7 +392,7 @@ def test_a_trade_sent_again_counts_once() -> None:
     [
         (trade(1, "0"), Reason.NON_POSITIVE_PRICE),
         (trade(1, "-5"), Reason.NON_POSITIVE_PRICE),
-        (trade(1, "0.000000005"), Reason.NON_POSITIVE_PRICE),
+        (trade(1, "0.000000005"), Reason.TOO_FINE),
         (trade(1, "9999999999.999999995"), Reason.OUT_OF_RANGE),
         (trade(1, "NaN"), Reason.UNREADABLE_NUMBER),
         (trade(1, "sNaN"), Reason.UNREADABLE_NUMBER),
@@ -499,3 +499,32 @@ def test_memory_does_not_grow_with_the_length_of_the_stream() -> None:
         if made.take_final() is not None:
             sizes.append(len(json.dumps(made.state())))
     assert max(sizes) < 1.1 * min(sizes) + 100
+
+
+def test_a_minute_with_a_price_that_cannot_be_stored_has_no_bar() -> None:
+    """Without the trade at 0.000000971 the minute's low would be wrong."""
+    fine = trade(70, "0.000000971")
+    for fill in (False, True):
+        made = builder(fill=fill)
+        trades = [trade(10, "0.00000100"), trade(65, "0.00000099"), fine, fine, trade(130, "0.00000098")]
+        for event in [UP, *trades, Heartbeat(at(200))]:
+            made.add(event)
+        final = made.take_final()
+        assert final is not None
+        assert final.bars.filter(pl.col("symbol") == "BTCUSD")["time"].to_list() == [NOON, NOON + 2 * MINUTE]
+        minutes = [Window(NOON, NOON + MINUTE), Window(NOON + 2 * MINUTE, NOON + 3 * MINUTE)]
+        assert Window.merge(final.answered["BTCUSD"]) == minutes
+        assert made.counts.cut == 1
+        assert [each.reason for each in made.take_rejected()] == [Reason.TOO_FINE] * 2
+
+
+def test_a_middle_that_cannot_be_stored_makes_no_bar() -> None:
+    made = builder()
+    quotes = [quote(10, "0.00002654", "0.00002656"), quote(70, "0.00002654", "0.00002655")]
+    for event in [UP, *quotes, Heartbeat(at(200))]:
+        made.add(event)
+    final = made.take_final()
+    assert final is not None
+    bars = final.bars.filter(pl.col("symbol") == "EURUSD")
+    assert bars.select("time", "close").rows() == [(NOON, Decimal("0.00002655"))]
+    assert [each.reason for each in made.take_rejected()] == [Reason.TOO_FINE]

@@ -266,12 +266,12 @@ def test_line_numbers_are_those_of_the_file() -> None:
     ]
 
 
-def test_thousands_separators_are_refused_not_guessed() -> None:
+def test_ambiguous_thousands_separators_are_refused_not_guessed() -> None:
     quoted = 'Date,Open,High,Low,Close,Volume\n2020-01-02,10,12,9,11,5\n2020-01-03,"1,010","1,012","1,009","1,011",5\n'
     bare = "Date,Open,High,Low,Close,Volume\n2020-01-02,10,12,9,11,5\n2020-01-03,1,010,1,012,1,009,1,011,5\n"
-    for data in (quoted, bare):
+    for data, accepted in ((quoted, 0), (bare, 1)):
         reading = read("KO.csv", data, timeframe=Timeframe.D1)
-        assert (reading.accepted, reading.rejected["reason"].to_list()) == (1, ["unreadable_number"])
+        assert (reading.accepted, reading.rejected["reason"].to_list()) == (accepted, ["unreadable_number"])
 
 
 def test_short_rows_are_refused() -> None:

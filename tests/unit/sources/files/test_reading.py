@@ -127,9 +127,12 @@ def classify(row: dict[str, str], later_dates: Counter[str]) -> str:  # noqa: PL
     if any(value == "" for value in values):
         return "missing_value"
     try:
-        opening, high, low, close, volume = (Decimal(value).quantize(Decimal("1e-8")) for value in values)
+        exact = [Decimal(value) for value in values]
     except InvalidOperation:
         return "unreadable_number"
+    opening, high, low, close, volume = (value.quantize(Decimal("1e-8")) for value in exact)
+    if any(value > 0 and abs(value.quantize(Decimal("1e-8")) - value) > value / 2**24 for value in exact[:4]):
+        return "too_fine"
     if min(opening, high, low, close) <= 0:
         return "non_positive_price"
     if volume < 0:

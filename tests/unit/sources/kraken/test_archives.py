@@ -115,6 +115,20 @@ def test_rows_out_of_order_across_pieces_refuse_the_member(tmp_path: Path) -> No
         list(read_member(member(tmp_path, "XBTUSD_1.csv", rows), NOW, chunk_bytes=400))
 
 
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("PEPEUSD_1.csv", ["{},0.00000097,0.000000985,0.00000097,0.00000098,5,1"]),
+        ("PEPEUSD.csv", ["{},0.00000097,5", "{},0.000000971,5"]),
+        ("SHIBUSD.csv", ["{},0.0000000049,5"]),
+    ],
+)
+def test_prices_finer_than_eight_decimals_refuse_the_member(tmp_path: Path, name: str, rows: list[str]) -> None:
+    stamped = [row.format(1_609_459_200 + number) for number, row in enumerate(rows)]
+    with pytest.raises(FileRejected, match="finer than eight decimals"):
+        list(read_member(member(tmp_path, name, stamped), now=NOW, chunk_bytes=1_000))
+
+
 def test_text_without_times_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
     garbled = member(tmp_path, "XBTUSD_1.csv", ["not a row at all"] * 2000)
     with pytest.raises(FileRejected, match="order of time"):

@@ -35,6 +35,14 @@ def test_an_unknown_pair_is_told_with_close_ones() -> None:
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize("tick", ["0.000000001", "0.0000000001", "0.0000000025"])
+def test_a_pair_with_prices_finer_than_eight_decimals_is_refused(tick: str) -> None:
+    entries = {**ENTRIES, "PEPEUSD": {"altname": "PEPEUSD", "wsname": "PEPE/USD", "tick_size": tick}}
+    with pytest.raises(SourceRejected, match="finer than eight decimals"):
+        parse_asset_pairs(entries).find("PEPEUSD")
+    assert parse_asset_pairs(entries).find("BTCUSD").symbol == "BTCUSD"
+
+
 @pytest.mark.parametrize("entry", [None, [], {}, {"altname": 3}, {"altname": "A", "tick_size": "x"}])
 def test_another_shape_is_refused(entry: object) -> None:
     with pytest.raises(MalformedPayload, match="XXBTZUSD"):

@@ -20,7 +20,7 @@ from trading_platform.domain.quality.rules import REJECTED_SCHEMA, screen_bars, 
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.options import FileFormat, FileRejected
-from trading_platform.sources.files.reading import FileReading, reject_unfinished, rejected_early
+from trading_platform.sources.files.reading import FileReading, refuse_too_fine, reject_unfinished, rejected_early
 from trading_platform.sources.files.tables import extra_fields, lines_of, split_rows
 from trading_platform.sources.kraken.landing_source import ArchiveKind
 from trading_platform.sources.kraken.minutes import SOURCE
@@ -66,6 +66,7 @@ def read_chunk(member: ArchiveMember, timeframe: Timeframe, chunk: bytes, now: d
     """The screened rows of a chunk.
 
     Raises:
+        FileRejected: if prices are finer than the columns they are stored in.
         QualityError: if rows were lost on the way, which would be a defect.
     """
     raw, text = _straight(member.kind, chunk), pl.concat_str(_COLUMNS[member.kind], separator=",")
@@ -79,6 +80,7 @@ def read_chunk(member: ArchiveMember, timeframe: Timeframe, chunk: bytes, now: d
     else:
         screened = screen_trades(sound, now)
         bars = final_bars(_bars_of_trades(screened.accepted, member.symbol), timeframe, now)
+    refuse_too_fine(screened.rejected, raw.height)
     rejected = pl.concat([early, screened.rejected]).sort("line")
     if screened.accepted.height + rejected.height != raw.height:
         raise QualityError(
