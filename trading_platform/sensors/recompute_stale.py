@@ -24,7 +24,7 @@ from trading_platform import jobs
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.partitions import ranges_of, symbols
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.derived.stale_partitions import stale_bars_and_indicators, stale_feature_partitions
+from trading_platform.workflows.bars.stale_partitions import stale_bars_and_indicators, stale_feature_partitions
 
 INTERVAL_SECONDS = 300
 RUNS_A_TICK = 20
