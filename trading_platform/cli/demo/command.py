@@ -39,7 +39,8 @@ def register(app: typer.Typer) -> None:
 def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
     """Run the platform on an invented market, without an account or a server, up to checked features.
 
-    Takes about a minute and ends by itself; a second run changes nothing. Example: trading-platform demo
+    Takes about a minute and ends by itself; a second run changes nothing. Without a Redis server on the machine the
+    live part is skipped. Example: trading-platform demo
     """
     began = time.monotonic()
     aside = _puts_aside()
@@ -59,13 +60,16 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
         os.environ["KRAKEN_API_URL"] = url
         os.environ["KRAKEN_REQUESTS_PER_SECOND"] = "1000"  # the local exchange needs no rate limit
         lines, runs, features = _run(load_settings(), clock, progress)
-    live = _run_live(settings, watch=not json and out.is_terminal)
-    seconds = time.monotonic() - began
+    if not json:
+        _print_stored(lines, runs, features, time.monotonic() - began)
+    skipped = _missing_for_live()
+    live = _run_live(settings, watch=not json and out.is_terminal) if skipped is None else None
     failed = [line.failed for line in lines if line.failed] + [run.error for run in runs if run.error]
     if json:
-        _print_for_machines(lines, runs, features, live, seconds)
+        _print_for_machines(lines, runs, features, live, skipped, time.monotonic() - began)
     else:
-        _print_for_people(lines, runs, features, live, seconds, f"{aside}DATA_DIR={os.path.relpath(settings.root)}")
+        _print_live(live, skipped)
+        _print_next(f"{aside}DATA_DIR={os.path.relpath(settings.root)}")
     if failed:
         raise typer.Exit(1)
 
@@ -108,13 +112,26 @@ def _fixed_clock(root: Path) -> Clock:
 
 def _run(settings: Settings, clock: Clock, progress: Any) -> tuple[list[Line], list[RunOutcome], int]:
     from trading_platform.cli.market_data.backfill import run_backfill
+    from trading_platform.cli.market_data.backfill_request import BackfillRequest, reach_of
     from trading_platform.resources.platform import open_platform
 
     with open_platform(settings, clock=clock, progress=progress) as platform:
         for instrument in _instruments():
             platform.stores.instruments.add(instrument)
-        lines, runs = run_backfill(platform, SYMBOLS, list(Timeframe), None)
+        lines, runs = run_backfill(platform, reach_of(platform, BackfillRequest(SYMBOLS)), None)
         return lines, runs, _feature_rows(platform)
+
+
+def _missing_for_live() -> str | None:
+    """Why the live part is not possible on this machine, as one sentence; None if it is."""
+    from trading_platform.domain.errors import ConfigurationError
+    from trading_platform.embedded.redis import find_program
+
+    try:
+        find_program()
+    except ConfigurationError as error:
+        return f"The live part is skipped, because this machine has no Redis server: {error.remedy}."
+    return None
 
 
 def _run_live(settings: Settings, *, watch: bool) -> LiveOutcome:
@@ -139,7 +156,12 @@ def _feature_rows(platform: PlatformContext) -> int:
 
 
 def _print_for_machines(
-    lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, live: LiveOutcome, seconds: float
+    lines: Sequence[Line],
+    runs: Sequence[RunOutcome],
+    features: int,
+    live: LiveOutcome | None,
+    skipped: str | None,
+    seconds: float,
 ) -> None:
     print_json(
         {
@@ -147,20 +169,13 @@ def _print_for_machines(
             "bars": [asdict(line) for line in lines],
             "feature_rows": features,
             "runs": [asdict(run) for run in runs],
-            "live": live.as_dict(),
+            "live": live.as_dict() if live else None,
+            "live_skipped": skipped,
         }
     )
 
 
-def _print_for_people(
-    lines: Sequence[Line],
-    runs: Sequence[RunOutcome],
-    features: int,
-    live: LiveOutcome,
-    seconds: float,
-    before: str,
-) -> None:
-    from trading_platform.cli.demo.live import print_live
+def _print_stored(lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, seconds: float) -> None:
     from trading_platform.cli.market_data.backfill import print_warnings
 
     columns = ["timeframe", "symbols", "bars", "expected", "confirmed empty", "rejected", "missing", "partitions"]
@@ -190,7 +205,18 @@ def _print_for_people(
         out.print(
             f"{number(features)} rows of features. Everything was up to date; nothing changed ({seconds:.0f} seconds)."
         )
-    print_live(live)
+
+
+def _print_live(live: LiveOutcome | None, skipped: str | None) -> None:
+    from trading_platform.cli.demo.live import print_live
+
+    if live is not None:
+        print_live(live)
+    else:
+        out.print(skipped, highlight=False, markup=False)
+
+
+def _print_next(before: str) -> None:
     out.print("\nNext steps:")
     out.print(f"  {before} make dev", highlight=False)
     out.print("      the Dagster UI on http://127.0.0.1:3000: lineage, partitions, checks")

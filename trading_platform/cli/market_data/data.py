@@ -57,8 +57,25 @@ def coverage(
         for row in rows:
             for failure in row["failures"]:
                 out.print(f"{row['symbol']} {row['timeframe']} {failure}", highlight=False, markup=False)
-    else:
+    elif not symbols and not timeframe:
         out.print("Nothing is stored yet. `trading-platform backfill` fetches bars.")
+    if not json and (symbols or timeframe):
+        _print_absent(chosen, lengths if timeframe else [], rows)
+
+
+def _print_absent(symbols: Sequence[str], timeframes: Sequence[Timeframe], rows: Sequence[dict[str, Any]]) -> None:
+    """Prints which of the named symbols and timeframes have neither bars nor a source with any."""
+    present = {(row["symbol"], row["timeframe"]) for row in rows}
+    known = {symbol for symbol, _ in present}
+    for symbol in symbols:
+        absent = [length for length in timeframes if (symbol, length.value) not in present]
+        if absent or symbol not in known:
+            what = f"{', '.join(absent)} bars" if absent else "bars"
+            out.print(
+                f"{symbol}: no {what} are stored, and its source has none. `trading-platform import FILE` adds them, "
+                f"`trading-platform instruments add {symbol} --source` names another source.",
+                highlight=False,
+            )
 
 
 def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timeframe]) -> list[dict[str, Any]]:
@@ -134,11 +151,44 @@ def export(
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         chosen = list(platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all())
         frame = _read(platform, what, chosen, length, window, how)
+    absent = _absent(frame, chosen, what, window) if symbols and what != "quarantine" else []
     _write(frame, file)
     if json:
-        print_json({"file": str(file), "rows": frame.height})
-    else:
-        out.print(f"{frame.height:,} rows written to {file}.")
+        print_json({"file": str(file), "rows": frame.height, "without_rows": absent})
+        return
+    out.print(f"{frame.height:,} rows written to {file}{_span(frame)}.", highlight=False)
+    if absent:
+        out.print(f"Nothing is stored of {', '.join(absent)} in {window}.", highlight=False)
+
+
+def _span(frame: pl.DataFrame) -> str:
+    """From when to when the rows of a frame are, in words; empty if they have no time."""
+    import polars as pl
+
+    if "time" not in frame.columns or frame["time"].null_count() == frame.height:
+        return ""
+    first, last = frame.select(
+        first=pl.col("time").min().dt.strftime("%Y-%m-%d"), last=pl.col("time").max().dt.strftime("%Y-%m-%d")
+    ).row(0)
+    return f", from {first} to {last}"
+
+
+def _absent(frame: pl.DataFrame, symbols: Sequence[str], what: str, window: Window) -> list[str]:
+    """The named symbols of which the window has no row.
+
+    Raises:
+        InvalidRequest: if it has none of any of them.
+    """
+    present = set(frame["symbol"].unique())
+    absent = [symbol for symbol in symbols if symbol not in present]
+    if frame.is_empty():
+        raise InvalidRequest(
+            f"No {what} of {', '.join(absent)} are stored in {window}; no file was written.",
+            expected="a symbol, timeframe and window that are stored",
+            received=f"{', '.join(absent)} in {window}",
+            remedy=f"see what is stored with `trading-platform coverage {' '.join(absent)}`",
+        )
+    return absent
 
 
 def _read(
