@@ -18,13 +18,13 @@ import typer
 from trading_platform.cli.output import err, number, out, print_json, progress_bars, table
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Clock, Timeframe, utc_now
-from trading_platform.settings import SETTINGS_FILE, Settings, load_settings, settings_file
 
 if TYPE_CHECKING:
     from trading_platform.cli.demo.live import LiveOutcome
     from trading_platform.cli.market_data.backfill import Line
     from trading_platform.cli.market_data.dagster_runs import RunOutcome
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.settings import Settings
 
 SYMBOLS = ("ADAUSD", "BTCUSD", "DOTUSD", "ETHUSD", "SOLUSD", "XRPUSD")
 SEED = 7
@@ -42,6 +42,8 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
     Takes about a minute and ends by itself; a second run changes nothing. Without a Redis server on the machine the
     live part is skipped. Example: trading-platform demo
     """
+    from trading_platform.settings import load_settings
+
     began = time.monotonic()
     aside = _puts_aside()
     settings = demo_settings()
@@ -79,6 +81,8 @@ def demo_settings() -> Settings:
 
     Variables are removed, not emptied: an empty variable does not override the settings file.
     """
+    from trading_platform.settings import SETTINGS_FILE, load_settings
+
     root = load_settings().root
     for name in _configured():
         os.environ.pop(name, None)
@@ -89,12 +93,16 @@ def demo_settings() -> Settings:
 
 def _puts_aside() -> str:
     """What a shell is to put before a command of the platform, so that it shows the demonstration and nothing else."""
+    from trading_platform.settings import SETTINGS_FILE, settings_file
+
     unset = "".join(f" -u {name}" for name in _configured() if name.lower() != "data_dir")
     return (f"env{unset} " if unset else "") + (f"{SETTINGS_FILE}= " if settings_file() else "")
 
 
 def _configured() -> list[str]:
     """The variables of the environment that say what the platform is to use, in whatever case they are written."""
+    from trading_platform.settings import Settings
+
     names = {*Settings.model_fields, "dagster_home"}
     return [name for name in os.environ if name.lower() in names]
 

@@ -18,11 +18,11 @@ from trading_platform.cli.output import out, print_json, table
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.settings import Settings, load_settings
 from trading_platform.streaming.feeds import FeedPlan, Shard
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.settings import Settings
     from trading_platform.streaming.pipeline import Progress
     from trading_platform.streaming.process import StreamProcess, Surroundings
     from trading_platform.streaming.recording import RecordingWriter
@@ -60,6 +60,8 @@ def stream(
 
     Example: [bold]trading-platform stream BTCUSD ETHUSD[/]
     """
+    from trading_platform.settings import load_settings
+
     settings = load_settings()
     wanted = Wanted(tuple(symbols or ()), Shard.parse(shard) if shard else None, basis)
     with open_stream(settings, wanted, record) as process:

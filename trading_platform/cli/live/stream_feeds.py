@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.settings import Settings
 from trading_platform.streaming.feeds import FeedPlan, Shard, stream_name
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.settings import Settings
     from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 
 _POLLING_ATTEMPTS = 1  # the next poll is the retry
@@ -146,7 +146,7 @@ def _plan_ibkr(
     return FeedPlan("ibkr", stream, basis_of, make, quoted=quoted, away=away)
 
 
-Planner = Callable[[Settings, Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]
+Planner = Callable[["Settings", Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]
 
 PLANNERS: dict[str, Planner] = {"kraken": _plan_kraken, "ibkr": _plan_ibkr}
 """The planner of each source with a live feed."""

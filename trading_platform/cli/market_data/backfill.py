@@ -20,12 +20,12 @@ from trading_platform.cli.market_data.backfill_request import BackfillRequest, R
 from trading_platform.cli.output import err, out, print_json, progress_bars, table
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
-from trading_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from trading_platform.cli.market_data.dagster_runs import CheckOutcome, RunOutcome
     from trading_platform.domain.quality.completeness import CoverageCount
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.settings import Settings
     from trading_platform.workflows.bars.plan_backfill import AvailableHistory
 
 
@@ -76,6 +76,7 @@ def backfill(
     Example: [bold]trading-platform backfill SPY GOOG -t 1d[/]
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     began = time.monotonic()
     request = BackfillRequest(
@@ -183,6 +184,7 @@ def _run_kind(
     """Runs the job of one kind of partition; if symbols failed, runs it again without them."""
     from trading_platform.cli.market_data.dagster_runs import not_materialized, register_symbols, run_job
     from trading_platform.resources.dagster_instance import open_instance
+    from trading_platform.settings import load_settings
     from trading_platform.workflows.bars.plan_backfill import unfinished_partitions
 
     if not available:

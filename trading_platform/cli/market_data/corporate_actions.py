@@ -14,7 +14,6 @@ import typer
 from trading_platform.cli.output import out, print_json, progress_bars, table
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import parse_timestamp, utc_now
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ def import_actions(
     Example: trading-platform corporate-actions import aapl_factor_file.csv --symbol AAPL
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.sources.files.contents import check_exists
     from trading_platform.workflows.corporate_actions.import_actions import import_actions as run
 
@@ -81,6 +81,7 @@ def fetch(
     Example: trading-platform corporate-actions fetch AAPL
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.workflows.corporate_actions.fetch_actions import fetch_actions, with_actions
 
     with open_platform(load_settings()) as platform, progress_bars(quiet=json) as progress:
@@ -109,6 +110,7 @@ def list_actions(
 ) -> None:
     """Show splits and dividends. Example: trading-platform corporate-actions list AAPL."""
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         found = platform.stores.corporate_actions.read(symbols or None)
@@ -142,6 +144,7 @@ def remove(
     """Remove a wrong action. Example: trading-platform corporate-actions remove AAPL 2014-06-09 split."""
     from trading_platform.domain.market.corporate_actions import ActionKind
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     if kind not in set(ActionKind):
         raise InvalidRequest(

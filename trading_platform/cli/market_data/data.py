@@ -14,7 +14,6 @@ from trading_platform.cli.market_data.backfill import coverage_counts
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ["symbol", "timeframe", "first", "last"]
 _COLUMNS += ["expected", "stored", "out_of_session", "empty", "pending_confirmation", "rejected", "missing", "expired"]
+_UNUSUAL = ("out_of_session", "pending_confirmation", "expired")  # shown where there are any
 _BEGINNING = "1900-01-01"
 
 
@@ -44,6 +44,7 @@ def coverage(
     Example: trading-platform coverage SPY -t 1d
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
@@ -52,8 +53,9 @@ def coverage(
     if json:
         print_json(rows)
     elif rows:
-        shown = [{**row, **{name: _minute(row[name]) for name in ("first", "last")}} for row in rows]
-        out.print(table("Coverage", _COLUMNS, as_rows(shown, _COLUMNS), right=_COLUMNS[4:]))
+        shown = [{**row, **{name: _time(row, name) for name in ("first", "last")}} for row in rows]
+        columns = [name for name in _COLUMNS if name not in _UNUSUAL or any(row[name] for row in rows)]
+        out.print(table("Coverage", columns, as_rows(shown, columns), right=columns[4:]))
         for row in rows:
             for failure in row["failures"]:
                 out.print(f"{row['symbol']} {row['timeframe']} {failure}", highlight=False, markup=False)
@@ -115,9 +117,10 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
     return rows
 
 
-def _minute(timestamp: str | None) -> str | None:
-    """A time in UTC to the minute, for a table."""
-    return timestamp[:16].replace("T", " ") if timestamp else None
+def _time(row: dict[str, Any], name: str) -> str | None:
+    """A time in UTC for a table: the date of a daily bar, any other to the minute."""
+    length = len("2024-01-31") if row["timeframe"] == Timeframe.D1 else len("2024-01-31T14:30")
+    return row[name][:length].replace("T", " ") if row[name] else None
 
 
 def export(
@@ -138,6 +141,7 @@ def export(
     """
     from trading_platform.domain.market.adjustment import parse_adjustment
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     if file.suffix not in (".parquet", ".csv"):
         raise InvalidRequest(

@@ -13,7 +13,6 @@ import typer
 from trading_platform.cli.output import as_rows, out, print_json, progress_bars, table
 from trading_platform.domain.quality.gaps import SlotClass
 from trading_platform.domain.time import Timeframe
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ def gaps(
     Example: trading-platform gaps BTCUSD -t 1m
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         found = _intervals(platform, symbols, _lengths(timeframe), closed=everything)
@@ -72,6 +72,7 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
     confirmed empty. Example: trading-platform repair SPY -t 1d
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.workflows.gaps.detect_gaps import detect_gaps
     from trading_platform.workflows.gaps.repair_gaps import repair_gaps
     from trading_platform.workflows.gaps.verify_integrity import Proof
@@ -195,7 +196,11 @@ def _print(found: Sequence[GapInterval], limit: int, unknown: Mapping[str, Seque
         }
         for each in shown
     ]
-    out.print(table("Gaps", _COLUMNS, as_rows(rows, _COLUMNS), right=["bars", "attempts"]))
+    out.print(
+        table(
+            "Gaps", _COLUMNS, as_rows(rows, _COLUMNS), right=["bars", "attempts"], keys=["symbol", "timeframe", "from"]
+        )
+    )
     for (symbol, length), intervals in by_kind.items():
         counts: Counter[str] = Counter()
         for each in intervals:

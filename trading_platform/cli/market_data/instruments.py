@@ -13,7 +13,6 @@ import typer
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import AssetClass, Instrument, check_symbol, guess_instrument
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -104,6 +103,7 @@ def remove(
 @contextmanager
 def _stores(role: Role = Role.INGEST) -> Iterator[Stores]:
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     with open_platform(load_settings(), role=role) as platform:
         yield platform.stores

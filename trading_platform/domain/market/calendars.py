@@ -6,6 +6,7 @@ No other module decides whether a market was open. Exchanges come from the libra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -30,6 +31,11 @@ _FX_WEEK_TURNS = 17  # o'clock in New York: the FX week runs from Sunday 17:00 t
 SESSION_SCHEMA: dict[str, pl.DataType] = {"session": TIME, "open": TIME, "close": TIME}
 """One trading session: ``session`` is midnight UTC of its date, ``open`` and ``close`` are UTC."""
 
+
+SessionStore = Callable[[str, Callable[[], pl.DataFrame]], pl.DataFrame]
+"""Returns the frame of sessions kept under a name, or else what the function computes. The domain opens no file."""
+
+_stores: list[SessionStore] = []  # the last one is used
 
 _LOOK_AHEAD = timedelta(days=12)  # longer than any market is closed
 
@@ -196,8 +202,20 @@ def _fx_days(window: Window) -> pl.DataFrame:
     )
 
 
+def keep_sessions(store: SessionStore) -> None:
+    """From now on this process takes the sessions of exchanges from a store where that has them."""
+    _stores.append(store)
+
+
 @lru_cache(maxsize=32)
 def _exchange_sessions(calendar: str) -> pl.DataFrame:
+    def compute() -> pl.DataFrame:
+        return _computed_sessions(calendar)
+
+    return _stores[-1](calendar, compute) if _stores else compute()
+
+
+def _computed_sessions(calendar: str) -> pl.DataFrame:
     schedule = _exchange(calendar).schedule
     return pl.DataFrame(
         {

@@ -61,12 +61,10 @@ class InputVersionStore:
 
     def bar_versions(self, symbols: Sequence[str], timeframe: Timeframe) -> BarVersions:
         """The current versions of the symbols' bars."""
-        with self._database.begin() as connection:
-            rows = execute(
-                connection,
-                query("market_data/coverage/versions"),
-                {"symbols": list(symbols), "timeframe": timeframe.value},
-            )
+        rows = self._database.rows(
+            query("market_data/coverage/versions"),
+            {"symbols": list(symbols), "timeframe": timeframe.value},
+        )
         changes: dict[str, list[tuple[datetime, int]]] = {}
         for symbol, start, version in rows:
             changes.setdefault(symbol, []).append((start, version))
@@ -74,20 +72,17 @@ class InputVersionStore:
 
     def read(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], Derived]:
         """The input versions of the partitions of a dataset, by (symbol, start of the partition)."""
-        with self._database.begin() as connection:
-            rows = execute(
-                connection, query("market_data/input_versions/read"), {"dataset": dataset, "symbols": list(symbols)}
-            )
+        rows = self._database.rows(
+            query("market_data/input_versions/read"), {"dataset": dataset, "symbols": list(symbols)}
+        )
         return {(symbol, start): Derived(*versions) for symbol, start, *versions in rows}
 
     def computed_at(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], datetime]:
         """When the partitions of a dataset were last computed, by (symbol, start of the partition)."""
-        with self._database.begin() as connection:
-            rows = execute(
-                connection,
-                query("market_data/input_versions/computed_at"),
-                {"dataset": dataset, "symbols": list(symbols)},
-            )
+        rows = self._database.rows(
+            query("market_data/input_versions/computed_at"),
+            {"dataset": dataset, "symbols": list(symbols)},
+        )
         return {(symbol, start): timestamp for symbol, start, timestamp in rows}
 
     def delete(self, dataset: str, symbol: str, partitions: Sequence[Window]) -> None:
