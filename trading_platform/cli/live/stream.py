@@ -15,6 +15,7 @@ import typer
 
 from trading_platform.cli.live.stream_feeds import Wanted, plan_feeds
 from trading_platform.cli.output import out, print_json, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.time import Clock, utc_now
@@ -36,7 +37,9 @@ def register(app: typer.Typer) -> None:
 
 
 def stream(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all with a live feed.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all with a live feed.")
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(

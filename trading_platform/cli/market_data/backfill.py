@@ -18,6 +18,7 @@ import typer
 
 from trading_platform.cli.market_data.backfill_request import BackfillRequest, Reach, reach_of
 from trading_platform.cli.output import err, out, print_json, progress_bars, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
 
@@ -56,7 +57,9 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: the whole universe.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: the whole universe.")
+    ] = None,
     timeframe: Annotated[
         list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all that are available.")
     ] = None,

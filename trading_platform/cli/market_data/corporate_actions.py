@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.output import out, print_json, progress_bars, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import parse_timestamp, utc_now
 from trading_platform.stores.postgres.roles import Role
@@ -33,7 +34,9 @@ def import_actions(
     files: Annotated[
         list[Path], typer.Argument(help="LEAN factor files, or tables: symbol,ex_date,kind,ratio,amount.")
     ],
-    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Symbol, if a file does not have it.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", "-s", callback=in_capitals, help="Symbol, if a file does not have it.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Import splits and dividends; rejected rows are quarantined with their reason.
@@ -50,7 +53,7 @@ def import_actions(
     for file in files:
         check_exists(file.expanduser())
     with open_platform(load_settings()) as platform:
-        done = run(platform.stores, files, symbol.upper() if symbol else None, clock=utc_now)
+        done = run(platform.stores, files, symbol, clock=utc_now)
     if json:
         print_json([asdict(file) for file in done])
     else:
@@ -71,7 +74,9 @@ def import_actions(
 
 @actions.command()
 def fetch(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all with a source of actions.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all with a source of actions.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Fetch splits and dividends from Yahoo: for symbols with bars from Yahoo, or for all with YAHOO_ACTIONS=true.
@@ -105,7 +110,7 @@ def fetch(
 
 @actions.command("list")
 def list_actions(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show splits and dividends. Example: trading-platform corporate-actions list AAPL."""
@@ -136,7 +141,7 @@ def list_actions(
 
 @actions.command()
 def remove(
-    symbol: Annotated[str, typer.Argument(help="Symbol of the action.")],
+    symbol: Annotated[str, typer.Argument(callback=in_capitals, help="Symbol of the action.")],
     ex_date: Annotated[str, typer.Argument(help="Its ex-date, YYYY-MM-DD.")],
     kind: Annotated[str, typer.Argument(help="split or dividend.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,

@@ -12,6 +12,7 @@ import typer
 
 from trading_platform.cli.market_data.backfill import coverage_counts
 from trading_platform.cli.output import as_rows, out, print_json, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
 from trading_platform.stores.postgres.roles import Role
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def coverage(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all.")] = None,
     timeframe: Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -126,7 +127,9 @@ def _time(row: dict[str, Any], name: str) -> str | None:
 def export(
     what: Annotated[str, typer.Argument(help="bars, indicators, features or quarantine.")],
     file: Annotated[Path, typer.Argument(help="File to write; .parquet or .csv.")],
-    symbols: Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Symbols. Default: all.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Option("--symbol", "-s", callback=in_capitals, help="Symbols. Default: all.")
+    ] = None,
     timeframe: Annotated[str, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = "1d",
     start: Annotated[str | None, typer.Option(help="Start of the window.")] = None,
     end: Annotated[str | None, typer.Option(help="End of the window, not included.")] = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.output import as_rows, out, print_json, progress_bars, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.quality.gaps import SlotClass
 from trading_platform.domain.time import Timeframe
 from trading_platform.stores.postgres.roles import Role
@@ -24,7 +25,7 @@ _TO_REPAIR = (SlotClass.PENDING_CONFIRMATION, SlotClass.MISSING, SlotClass.FAILE
 _MANY = 100_000
 _NO_GAP = "There is no gap: every bar that the calendars expect is stored."
 
-_Symbols = Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")]
+_Symbols = Annotated[list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all.")]
 _Timeframes = Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from trading_platform.cli.output import out, print_json, progress_bars, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.time import Timeframe
 from trading_platform.stores.postgres.roles import Role
 
@@ -29,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: everything stored.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: everything stored.")
+    ] = None,
     timeframe: Annotated[
         list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all.")
     ] = None,
