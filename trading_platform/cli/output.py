@@ -58,7 +58,10 @@ def table(
         keys: names of the columns that name a row; by default the first two that hold no numbers.
     """
     cells = [[cell if isinstance(cell, Text) else Text(number(cell)) for cell in row] for row in rows]
-    widths = [_width(name, [row[at].cell_len for row in cells]) for at, name in enumerate(columns)]
+    lengths = [[row[at].cell_len for row in cells] for at in range(len(columns))]
+    widths = [max(len(name), _width(name, own)) for name, own in zip(columns, lengths, strict=True)]
+    if sum(widths) + _GAP * len(widths) > out.width:  # names of several words over several lines
+        widths = [_width(name, own) for name, own in zip(columns, lengths, strict=True)]
     named = [at for at, name in enumerate(columns) if (name in keys if keys else name not in right)]
     filled = [at for at in range(len(columns)) if not cells or any(row[at].plain for row in cells)]
     blocks = _blocks(widths, filled, named if keys else named[:_KEYS], out.width)

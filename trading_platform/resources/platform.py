@@ -17,6 +17,7 @@ from trading_platform.domain.errors import ConfigurationError, StoreError
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.messages import AlertState
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.resources.demonstration import RefusedSource, is_demonstration, refuses
 from trading_platform.resources.rate_limiters import shared_rate_limiter
 from trading_platform.settings import Settings
 from trading_platform.sources.base import ActionSource, BarSource
@@ -128,8 +129,16 @@ def build_sources(settings: Settings, clock: Clock, rate_limiter: RateLimiter | 
         return YahooSource(build_yahoo(settings, rate_limiter), clock=clock)
 
     makers: dict[str, Callable[[], BarSource]] = {"file": files, "kraken": kraken, "yahoo": yahoo}
+    if is_demonstration(settings):
+        makers["yahoo"] = lambda: RefusedSource(yahoo(), settings.yahoo_api_url)
+        if refuses(settings, settings.kraken_api_url):
+            makers["kraken"] = lambda: RefusedSource(kraken(), settings.kraken_api_url)
     if settings.ibkr_host is not None:
-        makers["ibkr"] = lambda: _ibkr(settings, clock, rate_limiter or LocalRateLimiter())
+
+        def ibkr() -> BarSource:
+            return _ibkr(settings, clock, rate_limiter or LocalRateLimiter())
+
+        makers["ibkr"] = (lambda: RefusedSource(ibkr(), settings.ibkr_host)) if is_demonstration(settings) else ibkr
     return Sources(makers)
 
 
@@ -164,7 +173,7 @@ class YahooActions(Mapping[str, ActionSource]):
         if name not in self._names:
             raise KeyError(name)
         yahoo = self._sources["yahoo"]
-        if not isinstance(yahoo, YahooSource):
+        if not isinstance(yahoo, YahooSource | RefusedSource):
             raise TypeError(f"the source 'yahoo' is a {type(yahoo).__name__}")
         return yahoo
 

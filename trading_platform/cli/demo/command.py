@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SYMBOLS = ("ADAUSD", "BTCUSD", "DOTUSD", "ETHUSD", "SOLUSD", "XRPUSD")
 SEED = 7
-_PRESENT = "present.txt"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +35,15 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
+def demo(
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Then open the Dagster UI together with the local exchange, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the UI. Default: 3000, or a free one if it is taken.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
     """Run the platform on an invented market, without an account or a server, up to checked features.
 
     Takes about a minute and ends by itself; a second run changes nothing. Without a Redis server on the machine the
@@ -64,6 +71,8 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
         lines, runs, features = _run(load_settings(), clock, progress)
     if not json:
         _print_stored(lines, runs, features, time.monotonic() - began)
+    if ui:
+        _open_ui(port, json=json)
     skipped = _missing_for_live()
     live = _run_live(settings, watch=not json and out.is_terminal) if skipped is None else None
     failed = [line.failed for line in lines if line.failed] + [run.error for run in runs if run.error]
@@ -109,7 +118,9 @@ def _configured() -> list[str]:
 
 def _fixed_clock(root: Path) -> Clock:
     """The demonstration's clock: fixed at the last UTC midnight before its first run, so that all runs are equal."""
-    file = root / _PRESENT
+    from trading_platform.resources.demonstration import PRESENT
+
+    file = root / PRESENT
     if not file.exists():
         root.mkdir(parents=True, exist_ok=True)
         today = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
@@ -128,6 +139,19 @@ def _run(settings: Settings, clock: Clock, progress: Any) -> tuple[list[Line], l
             platform.stores.instruments.add(instrument)
         lines, runs = run_backfill(platform, reach_of(platform, BackfillRequest(SYMBOLS)), None)
         return lines, runs, _feature_rows(platform)
+
+
+def _open_ui(port: int | None, *, json: bool) -> NoReturn:
+    """Opens the UI on the demonstration's data, with the exchange that they are from; ends the command."""
+    from trading_platform.cli.operations.dev import dev
+    from trading_platform.simulator.seeded import SeededMarket
+    from trading_platform.simulator.server import running_exchange, stream_url
+
+    with running_exchange(SeededMarket(SEED, SYMBOLS), clock=utc_now) as url:
+        os.environ |= {"KRAKEN_API_URL": url, "KRAKEN_WS_URL": stream_url(url)}
+        err.print(f"The local exchange is at {url} as long as the UI is open; Ctrl-C ends both.", highlight=False)
+        dev(host="127.0.0.1", port=port, log_level="info", as_json=json)
+    raise typer.Exit
 
 
 def _missing_for_live() -> str | None:
@@ -226,8 +250,8 @@ def _print_live(live: LiveOutcome | None, skipped: str | None) -> None:
 
 def _print_next(before: str) -> None:
     out.print("\nNext steps:")
-    out.print(f"  {before} make dev", highlight=False)
-    out.print("      the Dagster UI on http://127.0.0.1:3000: lineage, partitions, checks")
+    out.print("  make demo-ui", highlight=False)
+    out.print("      the Dagster UI on http://127.0.0.1:3000 with the local exchange: lineage, partitions, checks")
     out.print(f"  {before} .venv/bin/trading-platform verify", highlight=False)
     out.print(f"  {before} .venv/bin/trading-platform coverage", highlight=False)
     out.print(f"  {before} .venv/bin/trading-platform export bars btc.csv -s BTCUSD", highlight=False)

@@ -84,12 +84,15 @@ def _plan_kraken(
     platform: PlatformContext,
 ) -> FeedPlan:
     """Trades and quotes by WebSocket, or quotes alone by polling, with bars only if their basis is a quote."""
+    from trading_platform.resources.demonstration import check_not_refused
     from trading_platform.sources.kraken.client import connect
     from trading_platform.sources.kraken.http import Retries
     from trading_platform.sources.kraken.live.feed import KrakenFeed
     from trading_platform.sources.kraken.live.quotes import KrakenQuotes
     from trading_platform.sources.polling import PollingFeed
 
+    for url in (settings.kraken_api_url, settings.kraken_ws_url):
+        check_not_refused(settings, "kraken", url)
     address, limit, clock = settings.kraken_api_url, settings.kraken_requests_per_second, platform.clock
     book = connect(address, limit, rate_limiter=platform.rate_limiter).pairs()
     pairs = [book.find(instrument.symbol) for instrument in instruments]
@@ -115,11 +118,13 @@ def _plan_ibkr(
     settings: Settings, instruments: Sequence[Instrument], stream: str, basis: Basis | None, platform: PlatformContext
 ) -> FeedPlan:
     """Quotes; bars are built from them for currency pairs, and for all symbols if the basis is a quote."""
+    from trading_platform.resources.demonstration import check_not_refused
     from trading_platform.resources.ibkr import gateway_of, log_absences
     from trading_platform.sources.ibkr.live import IbkrFeed
     from trading_platform.sources.ibkr.maintenance import parse_maintenance
     from trading_platform.sources.live import LastEvent
 
+    check_not_refused(settings, "ibkr")
     gateway, maintenance = gateway_of(settings), parse_maintenance(settings.ibkr_maintenance)
     of_quotes = basis not in (None, Basis.TRADE)
     basis_of = {
