@@ -138,7 +138,7 @@ def main() -> None:
 
 def _say_that_up_keeps_the_servers() -> None:
     """At the first command of a data directory that had to start the servers, says how later ones begin faster."""
-    if "trading_platform.embedded.stack" not in sys.modules:
+    if "trading_platform.embedded.stack" not in sys.modules or sys.argv[1:2] == ["demo"]:
         return
     from trading_platform.embedded.stack import started_servers
     from trading_platform.settings import load_settings

@@ -48,6 +48,7 @@ def dev(
     Example: trading-platform dev --port 3001
     """
     from trading_platform.cli.operations.dev_session import run_session
+    from trading_platform.resources.dagster_instance import DEFINITIONS
     from trading_platform.settings import load_settings
 
     settings = load_settings()
@@ -55,7 +56,7 @@ def dev(
         _refuse_taken(host, port)
     environment = _environment(settings)
     home = _home(settings, environment)
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "trading_platform.definitions", "--host", host]
+    command = [sys.executable, "-m", "dagster", "dev", "-m", DEFINITIONS, "--host", host]
     command += ["--port", str(port)] if port else []
     command += ["--log-level", log_level, "--log-format", "json" if as_json else "colored"]
     ended = run_session(command, environment | {"DAGSTER_HOME": str(home)}, home)
