@@ -8,11 +8,11 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 # Each process would compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all unit dev lint bench clean
+.PHONY: help demo demo-ui test test-all unit dev lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 # Rebuilt when its inputs change; uv installs in seconds, pip in a minute.
 .venv/.installed: requirements.lock pyproject.toml
@@ -26,6 +26,9 @@ help: ## Show this list
 
 demo: .venv/.installed ## Run the platform on an invented market, in about a minute
 	@$(BIN)/trading-platform demo
+
+demo-ui: .venv/.installed ## The same in the Dagster UI, with its exchange, until Ctrl-C
+	@$(BIN)/trading-platform demo --ui
 
 test: .venv/.installed ## Run the tests of everything a change can break
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not exhaustive"

@@ -31,6 +31,7 @@ from dagster import (
 )
 
 from trading_platform.cli.market_data.backfill import run_backfill
+from trading_platform.cli.market_data.backfill_request import BackfillRequest, reach_of
 from trading_platform.cli.market_data.dagster_runs import execute_range, register_symbols
 from trading_platform.domain.market.calendars import expected_times
 from trading_platform.domain.market.instruments import Instrument
@@ -162,8 +163,10 @@ def _through_dagster(bench: Bench, name: str) -> float:
         with open_instance(load_settings()):  # creates Dagster's tables
             pass
 
+        request = BackfillRequest(tuple(bench.symbols), (DAY,))
+
         def run() -> None:
-            lines, runs = run_backfill(platform, bench.symbols, [DAY], None)
+            lines, runs = run_backfill(platform, reach_of(platform, request), None)
             if any(line.missing for line in lines) or any(run.error for run in runs):
                 raise RuntimeError(f"the backfill failed: {lines} {runs}")
 

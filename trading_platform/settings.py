@@ -6,8 +6,9 @@ reads the file: ``Settings(...)`` takes its arguments and the environment. ``.en
 
 from __future__ import annotations
 
+import logging
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -19,6 +20,10 @@ from trading_platform.domain.errors import ConfigurationError
 
 SETTINGS_FILE = "SETTINGS_FILE"
 """The environment variable that names the file of settings."""
+
+_OTHERS = ("DAGSTER_", "PG", "TZ", "LC_", "TEST_")  # names in a settings file that other programs have a use for
+
+_log = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
@@ -150,14 +155,35 @@ def settings_file() -> Path | None:
     return file.absolute()
 
 
+@cache
+def _name_unknown(file: Path) -> None:
+    """Logs, once in a process, the names in a settings file that are no settings, such as misspelled ones."""
+    from difflib import get_close_matches
+
+    from dotenv import dotenv_values
+
+    known = {name.upper() for name in Settings.model_fields} | {SETTINGS_FILE}
+    unknown = [name for name in dotenv_values(file) if name.upper() not in known and not name.startswith(_OTHERS)]
+    if unknown:
+        near = {name: get_close_matches(name.upper(), known, n=1) for name in unknown}
+        words = ", ".join(f"{name} (did you mean {near[name][0]}?)" if near[name] else name for name in unknown)
+        _log.warning("%s has names that are no settings of the platform and have no effect on it: %s.", file, words)
+
+
 def load_settings() -> Settings:
     """Reads the settings from the environment, and from :func:`settings_file` what the environment does not set.
+
+    Names in that file that are no settings are logged as a warning.
 
     Raises:
         ConfigurationError: names each variable with an invalid value, and what is expected.
     """
     try:
-        return Settings(_env_file=settings_file())
+        file = settings_file()
+        settings = Settings(_env_file=file)
+        if file is not None:
+            _name_unknown(file)
+        return settings  # noqa: TRY300 - the errors below are those of all of it
     except (OSError, UnicodeError) as error:
         raise ConfigurationError(
             f"The file {os.environ.get(SETTINGS_FILE, '.env')} cannot be read.",

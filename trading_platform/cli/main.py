@@ -1,4 +1,6 @@
-"""Registers the commands, and turns failures into messages and exit codes.
+"""The command line: loads the command that was asked for, and turns failures into messages and exit codes.
+
+:mod:`trading_platform.cli.commands` lists the commands, :mod:`trading_platform.cli.__main__` is where it begins.
 
 Exit codes: 0 done, 1 something failed or is broken, 2 the request cannot be, 130 interrupted, by Ctrl-C or SIGTERM.
 """
@@ -8,57 +10,99 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from datetime import UTC, datetime
+from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Annotated, Any, cast
 
 import typer
+from typer._click.shell_completion import CompletionItem  # Typer exports no public name of it
+from typer.core import TyperGroup
 
-from trading_platform.cli.demo import command as demo
-from trading_platform.cli.live import replay, stream
-from trading_platform.cli.live import simulate_exchange as exchange
-from trading_platform.cli.market_data import backfill, data, gaps, imports, instruments, outages, verify
-from trading_platform.cli.market_data import corporate_actions as actions
-from trading_platform.cli.operations import account, archive, database, dev, limits, stack
+from trading_platform.cli.commands import COMMANDS, SUMMARY, help_text, version_text
 from trading_platform.cli.output import err, print_error
 from trading_platform.cli.signals import end_on_signals
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, TradingPlatformError
-from trading_platform.settings import load_settings
 
 FAILED, CANNOT_BE, INTERRUPTED = 1, 2, 130
 
 # The base class of all usage errors; Typer makes only this subclass public.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
+
+class LoadedCommands(MutableMapping[str, Any]):
+    """The commands by name; a command's module is imported when the command is looked up."""
+
+    def __init__(self) -> None:
+        self._modules = {command.name: command.module for command in COMMANDS}
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            family = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
+            import_module(self._modules[name]).register(family)
+            self._loaded = {**typer.main.get_group(family).commands, **self._loaded}
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._modules[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+class CommandGroup(TyperGroup):
+    """All commands; help and completion list them without importing them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = LoadedCommands()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer's signature
+        """Prints the list of commands."""
+        typer.echo(help_text(), nl=False)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[CompletionItem]:
+        """The names of commands and options that begin with ``incomplete``."""
+        names = [
+            CompletionItem(command.name, help=command.summary)
+            for command in COMMANDS
+            if command.name.startswith(incomplete) and not command.hidden
+        ]
+        return names + super(TyperGroup, self).shell_complete(ctx, incomplete)
+
+
 app = typer.Typer(
     name="trading-platform",
-    help="The data platform of a trading bot: verified bars, indicators and features.",
+    help=SUMMARY,
+    cls=CommandGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
-for family in (
-    demo,
-    dev,
-    stack,
-    exchange,
-    imports,
-    actions,
-    instruments,
-    backfill,
-    data,
-    replay,
-    stream,
-    outages,
-    limits,
-    account,
-    gaps,
-    verify,
-    archive,
-    database,
-):
-    family.register(app)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(version_text())
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
 
 
 def main() -> None:
@@ -84,10 +128,30 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last resort: a message for the person, the traceback in a file
         _print_fault(error, as_json=as_json)
         code = FAILED
+    if not as_json:
+        _say_that_up_keeps_the_servers()
     if code == INTERRUPTED:
         err.print("Interrupted. Finished work is stored; run the same command again to continue.")
     _flush_output()
     raise SystemExit(code)
+
+
+def _say_that_up_keeps_the_servers() -> None:
+    """At the first command of a data directory that had to start the servers, says how later ones begin faster."""
+    if "trading_platform.embedded.stack" not in sys.modules or sys.argv[1:2] == ["demo"]:
+        return
+    from trading_platform.embedded.stack import started_servers
+    from trading_platform.settings import load_settings
+
+    with suppress(OSError, TradingPlatformError):
+        settings = load_settings()
+        said = settings.root / "run" / "said-up"
+        if started_servers(settings) and not said.exists():
+            said.touch()
+            err.print(
+                "This command started PostgreSQL and stopped it again. `trading-platform up` keeps the servers running,"
+                " so that commands begin at once; `trading-platform down` stops them."
+            )
 
 
 def _flush_output() -> None:
@@ -117,6 +181,10 @@ def _as_invalid_request(error: typer.BadParameter) -> InvalidRequest:
 
 
 def _keep_traceback() -> Path | None:
+    from datetime import UTC, datetime
+
+    from trading_platform.settings import load_settings
+
     try:
         folder = load_settings().logs_directory
         folder.mkdir(parents=True, exist_ok=True)

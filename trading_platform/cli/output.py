@@ -10,17 +10,23 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.workflows.progress import Progress
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 _WIDE = 140  # columns where there is no terminal, as in a pipe or a log
+_LONG = 24  # characters from which a text may be broken over lines
+_GAP = 2  # spaces between columns, if there is room
+_KEYS = 2  # columns that name a row
 
 out = Console(width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE)
@@ -31,14 +37,70 @@ def print_json(value: Any) -> None:
     out.print_json(json.dumps(value, default=str)) if out.is_terminal else print(json.dumps(value, default=str))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> Table:
-    """A table of text; columns named in ``right`` hold numbers."""
-    result = Table(title=title, title_justify="left", header_style="bold")
-    for name in columns:
-        result.add_column(name.replace("_", " "), justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        result.add_row(*(number(cell) for cell in row))
-    return result
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    keys: Sequence[str] = (),
+) -> Group:
+    """A table of text, as wide as the terminal at most.
+
+    A number or a short text is never broken over two lines. What does not fit beside the other columns follows in
+    another table below, with the columns that name the row in front again. A column without any content is left out.
+
+    Args:
+        title: what the table shows.
+        columns: names of the columns.
+        rows: the cells of each row; a Text keeps its colour.
+        right: names of the columns that hold numbers.
+        keys: names of the columns that name a row; by default the first two that hold no numbers.
+    """
+    cells = [[cell if isinstance(cell, Text) else Text(number(cell)) for cell in row] for row in rows]
+    lengths = [[row[at].cell_len for row in cells] for at in range(len(columns))]
+    widths = [max(len(name), _width(name, own)) for name, own in zip(columns, lengths, strict=True)]
+    if sum(widths) + _GAP * len(widths) > out.width:  # names of several words over several lines
+        widths = [_width(name, own) for name, own in zip(columns, lengths, strict=True)]
+    named = [at for at, name in enumerate(columns) if (name in keys if keys else name not in right)]
+    filled = [at for at in range(len(columns)) if not cells or any(row[at].plain for row in cells)]
+    blocks = _blocks(widths, filled, named if keys else named[:_KEYS], out.width)
+    gap = _GAP if all(sum(widths[at] + _GAP for at in block) - _GAP <= out.width for block in blocks) else 1
+    parts = []
+    for block in blocks:
+        part = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+        for at in block:
+            name = columns[at]
+            fixed = name in right or widths[at] < _LONG
+            part.add_column(
+                "\n".join(wrap(name.replace("_", " "), max(widths[at], 1))),
+                justify="right" if name in right else "left",
+                min_width=widths[at],
+                no_wrap=fixed,
+                overflow="fold",
+            )
+        for row in cells:
+            part.add_row(*(row[at] for at in block))
+        parts.append(part)
+    return Group(f"[bold]{title}[/]", *parts)
+
+
+def _width(name: str, lengths: Sequence[int]) -> int:
+    """The columns that a column needs at least: all of a short cell, some of a long text, the words of its name."""
+    words = max(len(word) for word in name.replace("_", " ").split())
+    return max(words, min(max(lengths, default=0), _LONG))
+
+
+def _blocks(widths: Sequence[int], filled: Sequence[int], keys: Sequence[int], width: int) -> list[list[int]]:
+    """The columns of each table, so that none is wider than the terminal."""
+    blocks: list[list[int]] = [[]]
+    for at in filled:
+        taken = sum(widths[each] + 1 for each in blocks[-1])
+        if blocks[-1] and taken + widths[at] > width and set(blocks[-1]) - set(keys):
+            blocks.append(list(keys))
+        if at not in blocks[-1]:
+            blocks[-1].append(at)
+    return blocks
 
 
 def number(cell: Any) -> str:
@@ -68,6 +130,9 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
     if quiet or not err.is_terminal:
         yield lambda _what, _done, _total: None
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
     # A separate descriptor, because Dagster redirects standard error to a file while a step runs.
     with (
         os.fdopen(os.dup(sys.stderr.fileno()), "w") as screen,

@@ -30,7 +30,7 @@ from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest
 from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
 from trading_platform.domain.market.bars import BAR_SCHEMA
-from trading_platform.domain.market.calendars import availability
+from trading_platform.domain.market.calendars import availability, keep_sessions
 from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.events import Quote
 from trading_platform.domain.market.instruments import Instrument
@@ -40,6 +40,7 @@ from trading_platform.settings import Settings, load_settings
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.config.strategies import RiskLimitStore, StrategyStore
 from trading_platform.stores.postgres.roles import Role
+from trading_platform.stores.session_files import SessionFiles
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.stores.trading.ledger import Ledger
 from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
@@ -87,6 +88,7 @@ class Platform:
         from trading_platform.embedded.stack import running_stack, url_as
 
         settings = settings or load_settings()
+        keep_sessions(SessionFiles(settings.root / "calendars"))
         embedded = settings.database_url is None
 
         @contextmanager

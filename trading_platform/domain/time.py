@@ -66,19 +66,20 @@ class Timeframe(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> Timeframe:
-        """The timeframe of that name.
+        """The timeframe of that name, in small letters or capitals: ``1d`` or ``1D``; ``1M`` is a month elsewhere.
 
         Raises:
             InvalidRequest: if there is none.
         """
         try:
-            return cls(text)
+            return cls(text if text == "1M" else text.lower())
         except ValueError:
+            month = text == "1M"
             raise InvalidRequest(
                 f"There is no timeframe {text!r}.",
                 expected=f"one of {', '.join(cls)}",
-                received=repr(text),
-                remedy="choose one of the listed timeframes",
+                received=f"{text!r}, which many use for a month" if month else repr(text),
+                remedy="write 1m for minutes" if month else "choose one of the listed timeframes",
             ) from None
 
 

@@ -7,7 +7,6 @@ and no process id has to be trusted. Servers are started and stopped under one e
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sys
@@ -22,6 +21,7 @@ from typing import IO
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.time import Sleep, utc_now
 from trading_platform.embedded.folders import explain_os_error, private_directory
+from trading_platform.stores.atomic_files import file_locks
 
 GUARD_SECONDS = 180.0
 """Seconds to wait for another process that starts or stops the servers; crash recovery can take long."""
@@ -84,8 +84,9 @@ class LeaseBook:
 
         Raises:
             StoreUnavailable: if another process holds it for longer than ``timeout`` seconds.
-            ConfigurationError: if the directory belongs to another user.
+            ConfigurationError: if the directory belongs to another user, or this system has no file locks.
         """
+        file_locks()
         private_directory(self._directory)
         try:
             file = (self._directory / "guard").open("w")
@@ -93,7 +94,7 @@ class LeaseBook:
             raise explain_os_error(error, self._directory) from error
         with file:
             deadline = time.monotonic() + timeout
-            while not _try_lock(file, fcntl.LOCK_EX):
+            while not _try_lock(file, exclusive=True):
                 if time.monotonic() > deadline:
                     raise StoreUnavailable(
                         f"Another process has been starting or stopping the embedded servers for {timeout:.0f} s.",
@@ -107,7 +108,8 @@ class LeaseBook:
         path = self._directory / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.lease"
         try:
             file = path.open("w")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            locks = file_locks()
+            locks.flock(file, locks.LOCK_EX)
             holder = Holder(os.getpid(), " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:120], utc_now().isoformat())
             json.dump(asdict(holder), file)
             file.flush()
@@ -128,9 +130,10 @@ class LeaseBook:
                 path.unlink(missing_ok=True)
 
 
-def _try_lock(file: IO[str], kind: int) -> bool:
+def _try_lock(file: IO[str], *, exclusive: bool) -> bool:
+    locks = file_locks()
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        locks.flock(file, (locks.LOCK_EX if exclusive else locks.LOCK_SH) | locks.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -140,7 +143,7 @@ def _read_if_held(path: Path) -> Holder | None:
     """The holder of a lease, as it described itself; None if the lease is not held."""
     try:
         with path.open() as file:
-            if _try_lock(file, fcntl.LOCK_SH):
+            if _try_lock(file, exclusive=False):
                 return None
             return Holder(**json.load(file))
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -238,13 +239,24 @@ def running_redis(settings: Settings) -> Iterator[str]:
         yield url
 
 
+_STARTED: set[Path] = set()  # data directories whose servers this process has started
+
+
+def started_servers(settings: Settings) -> bool:
+    """Whether this process has started embedded servers that stop when it ends."""
+    return settings.root in _STARTED and not LeaseBook(settings.root / "run").stays
+
+
 @contextmanager
 def _held(stack: Stack, start: Callable[[], _Started]) -> Iterator[_Started]:
     """Yields the result of ``start`` and holds a lease until the block ends."""
     with stack.leases.guard():
         lease = stack.leases.take()
         try:
+            running = stack.postgres.running() is not None
             started = start()
+            if not running and stack.postgres.running() is not None:
+                _STARTED.add(stack.settings.root)
         except BaseException:
             lease.release()
             stack.stop_if_unused()

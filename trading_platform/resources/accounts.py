@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.resources.demonstration import check_not_refused
 from trading_platform.resources.rate_limiters import SharedRateLimiter
 from trading_platform.settings import Settings
 from trading_platform.sources.base import BrokerAccount
@@ -20,13 +21,16 @@ def open_accounts(settings: Settings, *, clock: Clock = utc_now) -> Iterator[Map
 
     Raises:
         ConfigurationError: if the configuration of an account is incomplete or invalid.
+        SourceRejected: in the demonstration's data directory, for an account that is not on this machine.
     """
     with ExitStack() as opened:
         rate_limiter = SharedRateLimiter(settings, opened)
         accounts: dict[str, BrokerAccount] = {}
         if settings.kraken_api_key is not None or settings.kraken_api_secret is not None:
+            check_not_refused(settings, "kraken", settings.kraken_api_url)
             accounts["kraken"] = _kraken(settings, rate_limiter, opened, clock)
         if settings.ibkr_host is not None:
+            check_not_refused(settings, "ibkr")
             accounts["ibkr"] = _ibkr(settings, rate_limiter, opened, clock)
         yield accounts
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).parent.parent
 
 CONFIGURATION = "dagster.yaml"
+
+DEFINITIONS = "trading_platform.definitions"
+"""The module that ``dagster dev`` loads, which is also the name of its code location."""
 
 
 def instance_directory() -> Path:
@@ -68,6 +72,26 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
         reference = InstanceRef.from_dir(str(home), config_dir=str(instance_directory()))
         with DagsterInstance.from_ref(reference) as instance:
             yield instance
+
+
+@contextmanager
+def runs_of_code_location(instance: DagsterInstance, job_name: str) -> Iterator[None]:
+    """Runs that are created in the block belong to the code location of ``dagster dev``, as the UI's own runs do.
+
+    Dagster's Timeline and its pages of jobs show the runs of a code location; an execution in a process of its own
+    names none, and has no argument for it.
+    """
+    from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+    from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name=DEFINITIONS), DEFINITIONS)
+    origin = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME).get_job_origin(job_name)
+    vars(instance)["create_run_for_job"] = partial(instance.create_run_for_job, remote_job_origin=origin)
+    try:
+        yield
+    finally:
+        del vars(instance)["create_run_for_job"]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ Everything is opened when a run or command starts and closed when it ends; nothi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from trading_platform.domain.errors import ConfigurationError, StoreError
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.messages import AlertState
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.resources.demonstration import RefusedSource, is_demonstration, refuses
 from trading_platform.resources.rate_limiters import shared_rate_limiter
 from trading_platform.settings import Settings
 from trading_platform.sources.base import ActionSource, BarSource
@@ -63,7 +64,40 @@ def build_yahoo(settings: Settings, rate_limiter: RateLimiter | None = None) -> 
     return YahooClient(settings.yahoo_api_url, cache_directory=settings.yahoo_directory, rate_limiter=rate_limiter)
 
 
-def build_sources(settings: Settings, clock: Clock, rate_limiter: RateLimiter | None = None) -> dict[str, BarSource]:
+class Sources(Mapping[str, BarSource]):
+    """The available sources by name, each made when it is first used, because their libraries take long to load.
+
+    Args:
+        makers: a function for each source.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], BarSource]]) -> None:
+        self._makers = makers
+        self._made: dict[str, BarSource] = {}
+
+    def __getitem__(self, name: str) -> BarSource:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def close(self) -> None:
+        """Closes the connections of the sources that hold one."""
+        for source in self._made.values():
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+
+
+def build_sources(settings: Settings, clock: Clock, rate_limiter: RateLimiter | None = None) -> Sources:
     """All available sources, by name.
 
     Args:
@@ -71,27 +105,41 @@ def build_sources(settings: Settings, clock: Clock, rate_limiter: RateLimiter | 
         clock: returns the current time.
         rate_limiter: enforces the rate limits; by default each source gets one of its own.
     """
-    from trading_platform.sources.files.source import FileSource
-    from trading_platform.sources.kraken.client import connect
-    from trading_platform.sources.kraken.source import KrakenSource
-    from trading_platform.sources.yahoo.source import YahooSource
 
-    kraken = connect(settings.kraken_api_url, settings.kraken_requests_per_second, rate_limiter=rate_limiter)
-    history = KrakenSource(
-        kraken,
-        imports_directory=settings.imports_directory,
-        trades_history=timedelta(days=settings.kraken_history_days),
-        requests_per_second=settings.kraken_requests_per_second,
-        clock=clock,
-    )
-    sources: list[BarSource] = [
-        FileSource(settings.imports_directory),
-        history,
-        YahooSource(build_yahoo(settings, rate_limiter), clock=clock),
-    ]
+    def files() -> BarSource:
+        from trading_platform.sources.files.source import FileSource
+
+        return FileSource(settings.imports_directory)
+
+    def kraken() -> BarSource:
+        from trading_platform.sources.kraken.client import connect
+        from trading_platform.sources.kraken.source import KrakenSource
+
+        return KrakenSource(
+            connect(settings.kraken_api_url, settings.kraken_requests_per_second, rate_limiter=rate_limiter),
+            imports_directory=settings.imports_directory,
+            trades_history=timedelta(days=settings.kraken_history_days),
+            requests_per_second=settings.kraken_requests_per_second,
+            clock=clock,
+        )
+
+    def yahoo() -> BarSource:
+        from trading_platform.sources.yahoo.source import YahooSource
+
+        return YahooSource(build_yahoo(settings, rate_limiter), clock=clock)
+
+    makers: dict[str, Callable[[], BarSource]] = {"file": files, "kraken": kraken, "yahoo": yahoo}
+    if is_demonstration(settings):
+        makers["yahoo"] = lambda: RefusedSource(yahoo(), settings.yahoo_api_url)
+        if refuses(settings, settings.kraken_api_url):
+            makers["kraken"] = lambda: RefusedSource(kraken(), settings.kraken_api_url)
     if settings.ibkr_host is not None:
-        sources.append(_ibkr(settings, clock, rate_limiter or LocalRateLimiter()))
-    return {source.name: source for source in sources}
+
+        def ibkr() -> BarSource:
+            return _ibkr(settings, clock, rate_limiter or LocalRateLimiter())
+
+        makers["ibkr"] = (lambda: RefusedSource(ibkr(), settings.ibkr_host)) if is_demonstration(settings) else ibkr
+    return Sources(makers)
 
 
 def _ibkr(settings: Settings, clock: Clock, rate_limiter: RateLimiter) -> BarSource:
@@ -101,20 +149,39 @@ def _ibkr(settings: Settings, clock: Clock, rate_limiter: RateLimiter) -> BarSou
     return IbkrSource(lambda: open_client(settings, rate_limiter, clock), clock=clock)
 
 
-def _close(sources: Mapping[str, BarSource]) -> None:
-    """Closes the connections of the sources that hold one."""
-    for source in sources.values():
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
-
-
-def build_action_sources(settings: Settings, sources: Mapping[str, BarSource]) -> dict[str, ActionSource]:
+def build_action_sources(settings: Settings, sources: Mapping[str, BarSource]) -> ActionSources:
     """The sources of splits and dividends, by the source of an instrument's bars."""
-    from trading_platform.sources.yahoo.source import YahooSource
+    names = list(sources) if settings.yahoo_actions else ["yahoo"]
+    return YahooActions(sources, names)
 
-    (yahoo,) = (source for source in sources.values() if isinstance(source, YahooSource))
-    return dict.fromkeys(sources, yahoo) if settings.yahoo_actions else {yahoo.name: yahoo}
+
+class YahooActions(Mapping[str, ActionSource]):
+    """Yahoo as the source of splits and dividends of the instruments with bars from some sources.
+
+    Args:
+        sources: the sources of bars, Yahoo among them.
+        names: the sources whose instruments' actions it gives.
+    """
+
+    def __init__(self, sources: Mapping[str, BarSource], names: Sequence[str]) -> None:
+        self._sources = sources
+        self._names = names
+
+    def __getitem__(self, name: str) -> ActionSource:
+        from trading_platform.sources.yahoo.source import YahooSource
+
+        if name not in self._names:
+            raise KeyError(name)
+        yahoo = self._sources["yahoo"]
+        if not isinstance(yahoo, YahooSource | RefusedSource):
+            raise TypeError(f"the source 'yahoo' is a {type(yahoo).__name__}")
+        return yahoo
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def alert_publisher(settings: Settings) -> PublishAlert:
@@ -158,8 +225,11 @@ def open_platform(
         ConfigurationError: if the settings do not allow it, or the user of DATABASE_URL is another role.
         StoreUnavailable: if the database does not respond.
     """
+    from trading_platform.domain.market.calendars import keep_sessions
     from trading_platform.embedded.stack import running_stack, url_as
+    from trading_platform.stores.session_files import SessionFiles
 
+    keep_sessions(SessionFiles(settings.root / "calendars"))
     with (
         running_stack(settings, need_redis=False) as endpoints,
         open_stores(
@@ -188,4 +258,4 @@ def open_platform(
                 alert_publisher(settings),
             )
         finally:
-            _close(sources)
+            sources.close()

@@ -7,16 +7,36 @@ Used by the stores of files: :mod:`trading_platform.stores.features.files`,
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 
-from trading_platform.domain.errors import StoreError, StoreFull
+from trading_platform.domain.errors import ConfigurationError, StoreError, StoreFull
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SUFFIX = ".tmp"
+
+
+def file_locks() -> ModuleType:
+    """The module ``fcntl``, imported when a lock is taken, because Windows has none and the client needs none.
+
+    Raises:
+        ConfigurationError: if this system has no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        raise ConfigurationError(
+            "This system has none of the file locks that the embedded servers and the files of the platform need.",
+            expected="Linux or macOS",
+            received=sys.platform,
+            remedy="run the platform on one of these (on Windows in WSL), and set DATABASE_URL and REDIS_URL here: the"
+            " client, trading_platform.client, then works without locks",
+        ) from None
+    return fcntl
 
 
 @contextmanager
@@ -27,10 +47,14 @@ def exclusive(lock: Path) -> Iterator[None]:
 
     Args:
         lock: the lock file; created with its folders, and never removed.
+
+    Raises:
+        ConfigurationError: if this system has no file locks.
     """
+    locks = file_locks()
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        locks.flock(file, locks.LOCK_EX)
         yield
 
 

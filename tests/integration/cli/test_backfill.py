@@ -111,6 +111,18 @@ def test_every_partition_is_materialized(first: dict[str, Any], ours: Installati
     )
 
 
+def test_its_runs_are_shown_with_the_jobs_of_the_code_location(first: dict[str, Any], ours: Installation) -> None:
+    found = rows(
+        ours.variables["DAGSTER_DATABASE_URL"],
+        "SELECT run.run_id, run.pipeline_name, tag.value FROM runs AS run LEFT JOIN run_tags AS tag"
+        " ON tag.run_id = run.run_id AND tag.key = '.dagster/repository'",
+    )
+    label = "__repository__@trading_platform.definitions"
+    assert {run_id: (name, value) for run_id, name, value in found} == {
+        run["run_id"]: ("daily", label) for run in first["runs"]
+    }
+
+
 @pytest.mark.usefixtures("first")
 def test_a_second_run_and_a_second_import_do_nothing(ours: Installation, test_data: Path) -> None:
     before = tables(ours.database_url)

@@ -76,7 +76,9 @@ WRONG = [
     pytest.param(["instruments", "add", "X", "--calendar", "MARS"], ["no calendar 'MARS'", "XNYS"], id="calendar"),
     pytest.param(["instruments", "add", "X", "--tick-size", "-1"], ["positive number", "0.01"], id="tick size"),
     pytest.param(["backfill", "SPY", "-t", "2h"], ["no timeframe '2h'", "1m, 5m, 1h, 1d"], id="timeframe"),
-    pytest.param(["export", "bars", "x.csv", "-t", "1D"], ["no timeframe '1D'"], id="timeframe of an export"),
+    pytest.param(
+        ["export", "bars", "x.csv", "-t", "1M"], ["no timeframe '1M'", "1m for minutes"], id="timeframe of an export"
+    ),
     pytest.param(
         ["backfill", "SPY", "--start", "2013-01-01", "--end", "2012-01-01"],
         ["must end after it starts", "2012-01-01"],

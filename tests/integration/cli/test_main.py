@@ -6,15 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from commands import IN_BACKGROUND, Installation, finish, installation, kill, rows
 from processes import REPOSITORY, environment
 from waiting import DEADLINE, wait_until
 
+from trading_platform.cli.commands import COMMANDS as COMMAND_LIST
+from trading_platform.cli.commands import help_text
+from trading_platform.cli.main import app
 from trading_platform.embedded.stack import Endpoints
+from trading_platform.settings import Settings
 
 COMMANDS = [
     ["demo"],
@@ -136,15 +141,60 @@ def test_results_and_progress_do_not_mix(ours: Installation) -> None:
     assert ours.run("instruments", "remove", "GOOG", "--json").json == {"removed": "GOOG"}
 
 
-def test_the_command_starts_quickly(ours: Installation) -> None:
-    environment = ours.environment()
-    loaded = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import trading_platform.cli.main"],
+def loaded_by(ours: Installation, *arguments: str) -> set[str]:
+    """The packages that a command imports."""
+    program = str(Path(sys.executable).with_name("trading-platform"))
+    said = subprocess.run(
+        [sys.executable, "-X", "importtime", program, *arguments],
         capture_output=True,
         text=True,
         check=True,
-        env=environment,
+        env=ours.environment(),
+        cwd=ours.data_dir,
     ).stderr
-    modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
-    assert "typer" in modules
-    assert not modules & {"dagster", "polars", "pandas", "sqlalchemy", "psycopg", "pyarrow"}
+    return {line.rpartition("|")[2].strip() for line in said.splitlines()}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--version"]])
+def test_the_list_of_commands_needs_no_library(ours: Installation, arguments: list[str]) -> None:
+    modules = loaded_by(ours, *arguments)
+    assert "trading_platform.cli.commands" in modules
+    assert not modules & {"typer", "rich", "pydantic", "polars", "trading_platform.settings"}
+
+
+@pytest.mark.parametrize("arguments", [["coverage"], ["instruments", "list"], ["gaps"]])
+def test_a_reading_command_loads_only_what_it_reads_with(ours: Installation, arguments: list[str]) -> None:
+    assert ours.run("instruments", "add", "QQQ").code == 0
+    modules = loaded_by(ours, *arguments)
+    assert {"typer", "polars", "psycopg"} <= modules
+    unwanted = {"dagster", "sqlalchemy", "alembic", "pandas", "exchange_calendars", "yfinance", "krakenex", "talib"}
+    assert not modules & unwanted
+
+
+def test_help_has_the_first_sentence_of_every_command_in_groups() -> None:
+    text = help_text(200)
+    for command in COMMAND_LIST:
+        loaded = typer.main.get_command(app).commands[command.name]
+        first = " ".join((loaded.help or "").split("\n\n")[0].split())
+        assert command.summary == first
+        assert (f"  {command.name} " in text) is not command.hidden
+    lines = help_text(80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {"Try it", "Market data", "Quality", "Live", "Operations", "Options"} <= set(lines)
+
+
+def test_completion_knows_commands_and_options(ours: Installation) -> None:
+    for words, expected in (("ba", "backfill"), ("backfill --fo", "--force"), ("instruments re", "remove")):
+        arguments = f"trading-platform {words}".split()
+        more = {"_TRADING_PLATFORM_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(arguments)}
+        found = ours.run(more={**more, "COMP_CWORD": str(len(arguments) - 1)})
+        assert expected in found.out.split(), found.text
+
+
+def test_the_first_command_that_starts_the_servers_says_how_to_keep_them(
+    new_settings: Callable[..., Settings],
+) -> None:
+    alone = Installation(new_settings().root)
+    first, second = alone.run("instruments", "list"), alone.run("instruments", "list")
+    assert first.err.count("`trading-platform up` keeps the servers running") == 1
+    assert second.err == ""

@@ -106,3 +106,18 @@ def test_what_cannot_be_is_said_in_words(
     assert done.code != 0
     assert words in done.text
     assert "Traceback" not in done.text
+
+
+def test_an_order_of_dates_that_the_file_leaves_open_can_be_given(platform: Installation) -> None:
+    ticks = platform.data_dir / "IBM_trades.csv"
+    rows_ = [f"03/04/2024 15:{minute:02}:00,190.{minute:02},100" for minute in range(3)]
+    ticks.write_text("\n".join(["time,price,size", *rows_]))
+    open_ = platform.run("replay", ticks, "--symbol", "IBM", "--timezone", "UTC", "--dry-run", "--json")
+    assert open_.code != 0
+    assert "--dates" in open_.text
+    for order, day in (("day-first", "2024-04-03"), ("month-first", "2024-03-04")):
+        found = platform.run(
+            "replay", ticks, "--symbol", "IBM", "--timezone", "UTC", "--dates", order, "--dry-run", "--json"
+        )
+        assert found.code == 0, found.text
+        assert found.json["bars"][0]["time"].startswith(day)

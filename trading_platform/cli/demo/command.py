@@ -11,24 +11,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from trading_platform.cli.output import err, number, out, print_json, progress_bars, table
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Clock, Timeframe, utc_now
-from trading_platform.settings import SETTINGS_FILE, Settings, load_settings, settings_file
 
 if TYPE_CHECKING:
     from trading_platform.cli.demo.live import LiveOutcome
     from trading_platform.cli.market_data.backfill import Line
     from trading_platform.cli.market_data.dagster_runs import RunOutcome
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.settings import Settings
 
 SYMBOLS = ("ADAUSD", "BTCUSD", "DOTUSD", "ETHUSD", "SOLUSD", "XRPUSD")
 SEED = 7
-_PRESENT = "present.txt"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,11 +35,22 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False) -> None:
+def demo(
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Then open the Dagster UI together with the local exchange, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the UI. Default: 3000, or a free one if it is taken.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
     """Run the platform on an invented market, without an account or a server, up to checked features.
 
-    Takes about a minute and ends by itself; a second run changes nothing. Example: trading-platform demo
+    Takes about a minute and ends by itself; a second run changes nothing. Without a Redis server on the machine the
+    live part is skipped. Example: trading-platform demo
     """
+    from trading_platform.settings import load_settings
+
     began = time.monotonic()
     aside = _puts_aside()
     settings = demo_settings()
@@ -59,13 +69,18 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print JSON for machi
         os.environ["KRAKEN_API_URL"] = url
         os.environ["KRAKEN_REQUESTS_PER_SECOND"] = "1000"  # the local exchange needs no rate limit
         lines, runs, features = _run(load_settings(), clock, progress)
-    live = _run_live(settings, watch=not json and out.is_terminal)
-    seconds = time.monotonic() - began
+    if not json:
+        _print_stored(lines, runs, features, time.monotonic() - began)
+    if ui:
+        _open_ui(port, json=json)
+    skipped = _missing_for_live()
+    live = _run_live(settings, watch=not json and out.is_terminal) if skipped is None else None
     failed = [line.failed for line in lines if line.failed] + [run.error for run in runs if run.error]
     if json:
-        _print_for_machines(lines, runs, features, live, seconds)
+        _print_for_machines(lines, runs, features, live, skipped, time.monotonic() - began)
     else:
-        _print_for_people(lines, runs, features, live, seconds, f"{aside}DATA_DIR={os.path.relpath(settings.root)}")
+        _print_live(live, skipped)
+        _print_next(f"{aside}DATA_DIR={os.path.relpath(settings.root)}")
     if failed:
         raise typer.Exit(1)
 
@@ -75,6 +90,8 @@ def demo_settings() -> Settings:
 
     Variables are removed, not emptied: an empty variable does not override the settings file.
     """
+    from trading_platform.settings import SETTINGS_FILE, load_settings
+
     root = load_settings().root
     for name in _configured():
         os.environ.pop(name, None)
@@ -85,19 +102,25 @@ def demo_settings() -> Settings:
 
 def _puts_aside() -> str:
     """What a shell is to put before a command of the platform, so that it shows the demonstration and nothing else."""
+    from trading_platform.settings import SETTINGS_FILE, settings_file
+
     unset = "".join(f" -u {name}" for name in _configured() if name.lower() != "data_dir")
     return (f"env{unset} " if unset else "") + (f"{SETTINGS_FILE}= " if settings_file() else "")
 
 
 def _configured() -> list[str]:
     """The variables of the environment that say what the platform is to use, in whatever case they are written."""
+    from trading_platform.settings import Settings
+
     names = {*Settings.model_fields, "dagster_home"}
     return [name for name in os.environ if name.lower() in names]
 
 
 def _fixed_clock(root: Path) -> Clock:
     """The demonstration's clock: fixed at the last UTC midnight before its first run, so that all runs are equal."""
-    file = root / _PRESENT
+    from trading_platform.resources.demonstration import PRESENT
+
+    file = root / PRESENT
     if not file.exists():
         root.mkdir(parents=True, exist_ok=True)
         today = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
@@ -108,13 +131,39 @@ def _fixed_clock(root: Path) -> Clock:
 
 def _run(settings: Settings, clock: Clock, progress: Any) -> tuple[list[Line], list[RunOutcome], int]:
     from trading_platform.cli.market_data.backfill import run_backfill
+    from trading_platform.cli.market_data.backfill_request import BackfillRequest, reach_of
     from trading_platform.resources.platform import open_platform
 
     with open_platform(settings, clock=clock, progress=progress) as platform:
         for instrument in _instruments():
             platform.stores.instruments.add(instrument)
-        lines, runs = run_backfill(platform, SYMBOLS, list(Timeframe), None)
+        lines, runs = run_backfill(platform, reach_of(platform, BackfillRequest(SYMBOLS)), None)
         return lines, runs, _feature_rows(platform)
+
+
+def _open_ui(port: int | None, *, json: bool) -> NoReturn:
+    """Opens the UI on the demonstration's data, with the exchange that they are from; ends the command."""
+    from trading_platform.cli.operations.dev import dev
+    from trading_platform.simulator.seeded import SeededMarket
+    from trading_platform.simulator.server import running_exchange, stream_url
+
+    with running_exchange(SeededMarket(SEED, SYMBOLS), clock=utc_now) as url:
+        os.environ |= {"KRAKEN_API_URL": url, "KRAKEN_WS_URL": stream_url(url)}
+        err.print(f"The local exchange is at {url} as long as the UI is open; Ctrl-C ends both.", highlight=False)
+        dev(host="127.0.0.1", port=port, log_level="info", as_json=json)
+    raise typer.Exit
+
+
+def _missing_for_live() -> str | None:
+    """Why the live part is not possible on this machine, as one sentence; None if it is."""
+    from trading_platform.domain.errors import ConfigurationError
+    from trading_platform.embedded.redis import find_program
+
+    try:
+        find_program()
+    except ConfigurationError as error:
+        return f"The live part is skipped, because this machine has no Redis server: {error.remedy}."
+    return None
 
 
 def _run_live(settings: Settings, *, watch: bool) -> LiveOutcome:
@@ -139,7 +188,12 @@ def _feature_rows(platform: PlatformContext) -> int:
 
 
 def _print_for_machines(
-    lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, live: LiveOutcome, seconds: float
+    lines: Sequence[Line],
+    runs: Sequence[RunOutcome],
+    features: int,
+    live: LiveOutcome | None,
+    skipped: str | None,
+    seconds: float,
 ) -> None:
     print_json(
         {
@@ -147,20 +201,13 @@ def _print_for_machines(
             "bars": [asdict(line) for line in lines],
             "feature_rows": features,
             "runs": [asdict(run) for run in runs],
-            "live": live.as_dict(),
+            "live": live.as_dict() if live else None,
+            "live_skipped": skipped,
         }
     )
 
 
-def _print_for_people(
-    lines: Sequence[Line],
-    runs: Sequence[RunOutcome],
-    features: int,
-    live: LiveOutcome,
-    seconds: float,
-    before: str,
-) -> None:
-    from trading_platform.cli.demo.live import print_live
+def _print_stored(lines: Sequence[Line], runs: Sequence[RunOutcome], features: int, seconds: float) -> None:
     from trading_platform.cli.market_data.backfill import print_warnings
 
     columns = ["timeframe", "symbols", "bars", "expected", "confirmed empty", "rejected", "missing", "partitions"]
@@ -190,10 +237,21 @@ def _print_for_people(
         out.print(
             f"{number(features)} rows of features. Everything was up to date; nothing changed ({seconds:.0f} seconds)."
         )
-    print_live(live)
+
+
+def _print_live(live: LiveOutcome | None, skipped: str | None) -> None:
+    from trading_platform.cli.demo.live import print_live
+
+    if live is not None:
+        print_live(live)
+    else:
+        out.print(skipped, highlight=False, markup=False)
+
+
+def _print_next(before: str) -> None:
     out.print("\nNext steps:")
-    out.print(f"  {before} make dev", highlight=False)
-    out.print("      the Dagster UI on http://127.0.0.1:3000: lineage, partitions, checks")
+    out.print("  make demo-ui", highlight=False)
+    out.print("      the Dagster UI on http://127.0.0.1:3000 with the local exchange: lineage, partitions, checks")
     out.print(f"  {before} .venv/bin/trading-platform verify", highlight=False)
     out.print(f"  {before} .venv/bin/trading-platform coverage", highlight=False)
     out.print(f"  {before} .venv/bin/trading-platform export bars btc.csv -s BTCUSD", highlight=False)

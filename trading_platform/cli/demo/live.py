@@ -18,11 +18,11 @@ from trading_platform.cli.live.stream_feeds import Wanted
 from trading_platform.cli.output import out, table
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
-from trading_platform.settings import Settings
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from trading_platform.settings import Settings
     from trading_platform.simulator.market import Market
 
 SPEED = 15.0
@@ -62,6 +62,7 @@ def run_live(settings: Settings, market: Market, instruments: Sequence[Instrumen
     """
     from trading_platform.embedded.stack import stop_stack
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import Settings
     from trading_platform.simulator.server import running_exchange, stream_url
 
     clock = _fast_clock()

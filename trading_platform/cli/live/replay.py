@@ -15,6 +15,7 @@ import typer
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import utc_now
+from trading_platform.sources.files.options import DateOrder
 
 if TYPE_CHECKING:
     from trading_platform.domain.market.bar_series import Basis
@@ -48,6 +49,9 @@ def replay(
     timezone: Annotated[
         str | None, typer.Option(help="Time zone of times without one, for example America/New_York.")
     ] = None,
+    dates: Annotated[
+        DateOrder | None, typer.Option(help="Order in dates like 01/03/2017, where the file leaves it ambiguous.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; show the bars.")] = False,
     to: Annotated[Path | None, typer.Option(help="Store nothing; write the bars to a .parquet or .csv file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
@@ -63,7 +67,7 @@ def replay(
     factor = _speed(speed)
     price = _basis(basis)
     _check_target(to)
-    options = ImportOptions(symbol=symbol.upper() if symbol else None, timezone=timezone)
+    options = ImportOptions(symbol=symbol.upper() if symbol else None, timezone=timezone, dates=dates)
     if dry_run or to is not None:
         reports, sink = _without_storing(files, options, price, factor, quiet=as_json)
         _print(reports, sink, to, as_json=as_json)

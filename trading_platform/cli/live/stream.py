@@ -15,14 +15,15 @@ import typer
 
 from trading_platform.cli.live.stream_feeds import Wanted, plan_feeds
 from trading_platform.cli.output import out, print_json, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.settings import Settings, load_settings
 from trading_platform.streaming.feeds import FeedPlan, Shard
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.settings import Settings
     from trading_platform.streaming.pipeline import Progress
     from trading_platform.streaming.process import StreamProcess, Surroundings
     from trading_platform.streaming.recording import RecordingWriter
@@ -36,7 +37,9 @@ def register(app: typer.Typer) -> None:
 
 
 def stream(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all with a live feed.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all with a live feed.")
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +63,8 @@ def stream(
 
     Example: [bold]trading-platform stream BTCUSD ETHUSD[/]
     """
+    from trading_platform.settings import load_settings
+
     settings = load_settings()
     wanted = Wanted(tuple(symbols or ()), Shard.parse(shard) if shard else None, basis)
     with open_stream(settings, wanted, record) as process:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.settings import Settings
 from trading_platform.streaming.feeds import FeedPlan, Shard, stream_name
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.settings import Settings
     from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 
 _POLLING_ATTEMPTS = 1  # the next poll is the retry
@@ -84,12 +84,15 @@ def _plan_kraken(
     platform: PlatformContext,
 ) -> FeedPlan:
     """Trades and quotes by WebSocket, or quotes alone by polling, with bars only if their basis is a quote."""
+    from trading_platform.resources.demonstration import check_not_refused
     from trading_platform.sources.kraken.client import connect
     from trading_platform.sources.kraken.http import Retries
     from trading_platform.sources.kraken.live.feed import KrakenFeed
     from trading_platform.sources.kraken.live.quotes import KrakenQuotes
     from trading_platform.sources.polling import PollingFeed
 
+    for url in (settings.kraken_api_url, settings.kraken_ws_url):
+        check_not_refused(settings, "kraken", url)
     address, limit, clock = settings.kraken_api_url, settings.kraken_requests_per_second, platform.clock
     book = connect(address, limit, rate_limiter=platform.rate_limiter).pairs()
     pairs = [book.find(instrument.symbol) for instrument in instruments]
@@ -115,11 +118,13 @@ def _plan_ibkr(
     settings: Settings, instruments: Sequence[Instrument], stream: str, basis: Basis | None, platform: PlatformContext
 ) -> FeedPlan:
     """Quotes; bars are built from them for currency pairs, and for all symbols if the basis is a quote."""
+    from trading_platform.resources.demonstration import check_not_refused
     from trading_platform.resources.ibkr import gateway_of, log_absences
     from trading_platform.sources.ibkr.live import IbkrFeed
     from trading_platform.sources.ibkr.maintenance import parse_maintenance
     from trading_platform.sources.live import LastEvent
 
+    check_not_refused(settings, "ibkr")
     gateway, maintenance = gateway_of(settings), parse_maintenance(settings.ibkr_maintenance)
     of_quotes = basis not in (None, Basis.TRADE)
     basis_of = {
@@ -146,7 +151,7 @@ def _plan_ibkr(
     return FeedPlan("ibkr", stream, basis_of, make, quoted=quoted, away=away)
 
 
-Planner = Callable[[Settings, Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]
+Planner = Callable[["Settings", Sequence[Instrument], str, Basis | None, "PlatformContext"], FeedPlan]
 
 PLANNERS: dict[str, Planner] = {"kraken": _plan_kraken, "ibkr": _plan_ibkr}
 """The planner of each source with a live feed."""

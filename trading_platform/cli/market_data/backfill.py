@@ -11,20 +11,21 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trading_platform.cli.market_data.backfill_request import BackfillRequest, Reach, reach_of
 from trading_platform.cli.output import err, out, print_json, progress_bars, table
-from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.time import DAILY_START, Timeframe, Window, parse_timestamp
-from trading_platform.settings import Settings, load_settings
+from trading_platform.cli.parameters import in_capitals
+from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
 
 if TYPE_CHECKING:
     from trading_platform.cli.market_data.dagster_runs import CheckOutcome, RunOutcome
     from trading_platform.domain.quality.completeness import CoverageCount
     from trading_platform.resources.platform import PlatformContext
+    from trading_platform.settings import Settings
     from trading_platform.workflows.bars.plan_backfill import AvailableHistory
 
 
@@ -60,7 +61,9 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: the whole universe.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: the whole universe.")
+    ] = None,
     timeframe: Annotated[
         list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all that are available.")
     ] = None,
@@ -73,46 +76,65 @@ def backfill(
 ) -> None:
     """Bring bars, indicators and features up to date with the sources.
 
+    What the sources do not have of the request is said; if that is all of it, the exit code is 2.
     Continues where an interrupted backfill stopped. Minutes of Kraken are rebuilt from its trades back to --start, or
     for KRAKEN_HISTORY_DAYS; the estimated duration is shown first.
 
     Example: [bold]trading-platform backfill SPY GOOG -t 1d[/]
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     began = time.monotonic()
-    lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
-    requested = _requested_window(start, end)
-    settings = _with_history(load_settings(), requested if start is not None else None)
+    request = BackfillRequest(
+        tuple(symbols or ()),
+        tuple(Timeframe.parse(text) for text in timeframe or ()),
+        parse_timestamp(start) if start else None,
+        parse_timestamp(end) if end else None,
+    )
+    request.window(utc_now)  # an impossible one is refused before a server is started
+    settings = _with_history(load_settings(), request.start)
     with progress_bars(quiet=json) as progress, open_platform(settings, progress=progress, force=force) as platform:
+        reach = reach_of(platform, request)
+        if not json:
+            _print_outside(reach)
         if not json and (start is not None or out.is_terminal):
-            _print_efforts(platform, symbols or [], lengths, requested)
-        lines, runs = run_backfill(platform, symbols or [], lengths, requested)
-    _report(lines, runs, time.monotonic() - began, as_json=json)
+            _print_efforts(platform, request)
+        lines, runs = run_backfill(platform, reach, request.window(platform.clock))
+    _report(lines, runs, reach, time.monotonic() - began, as_json=json)
     if any(line.failed for line in lines) or any(run.error for run in runs):
         raise typer.Exit(1)
 
 
-def _with_history(settings: Settings, requested: Window | None) -> Settings:
+def _with_history(settings: Settings, start: datetime | None) -> Settings:
     """The settings, with a history of Kraken's trades that reaches back to the start of the requested window."""
-    from trading_platform.domain.time import utc_now
-
-    if requested is None:
+    if start is None:
         return settings
-    first = max(requested.start, Timeframe.M1.stored_from)
+    first = max(start, Timeframe.M1.stored_from)
     days = math.ceil((utc_now() - first) / timedelta(days=1))
     return settings.model_copy(update={"kraken_history_days": max(days, settings.kraken_history_days)})
 
 
-def _print_efforts(
-    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], requested: Window | None
-) -> None:
+def _print_outside(reach: Reach) -> None:
+    """Prints what of the request is left out because the sources do not have it."""
+    for less in reach.outside:
+        err.print("[yellow]Not all is available:[/] ", end="")
+        err.print(less.sentence, markup=False, highlight=False)
+
+
+def _print_efforts(platform: PlatformContext, request: BackfillRequest) -> None:
     """Prints the estimated requests and duration of long downloads before they begin."""
     from trading_platform.workflows.bars.plan_backfill import efforts_of
 
-    chosen = platform.instruments(list(dict.fromkeys(symbols or platform.stores.instruments.all())))
+    chosen = platform.instruments(list(dict.fromkeys(request.symbols or platform.stores.instruments.all())))
     efforts = efforts_of(
-        platform.stores, platform.sources, chosen, timeframes, requested, clock=platform.clock, force=platform.force
+        platform.stores,
+        platform.sources,
+        chosen,
+        request.lengths,
+        request.window(platform.clock),
+        clock=platform.clock,
+        force=platform.force,
     )
     shown = [effort for effort in efforts if effort.seconds >= _SHOWN_FROM]
     for effort in shown:
@@ -138,41 +160,18 @@ def _duration(seconds: float) -> str:
 
 
 def run_backfill(
-    platform: PlatformContext, symbols: Sequence[str], timeframes: Sequence[Timeframe], requested: Window | None
+    platform: PlatformContext, reach: Reach, requested: Window | None
 ) -> tuple[list[Line], list[RunOutcome]]:
-    """Plans and runs a backfill on an open platform, and counts the coverage afterwards.
+    """Runs a backfill of what the sources have on an open platform, and counts the coverage afterwards.
 
-    Raises:
-        InvalidRequest: unknown symbols, an empty universe, or a symbol without available history.
+    Args:
+        platform: the open platform.
+        reach: what the sources have of the request.
+        requested: the requested window; None means the whole available history.
     """
     from trading_platform.cli.market_data.backfill_runs import run_kind
-    from trading_platform.workflows.bars.plan_backfill import available_history_of
 
-    chosen = list(symbols) or list(platform.stores.instruments.all())
-    if not chosen:
-        raise InvalidRequest(
-            "There is nothing to backfill: the universe is empty.",
-            expected="at least one instrument",
-            remedy="`trading-platform import FILE` or `trading-platform instruments add SYMBOL` adds one",
-        )
-    available = []
-    for instrument in platform.instruments(list(dict.fromkeys(chosen))):
-        found = [
-            available_history
-            for length in timeframes
-            if (
-                available_history := available_history_of(
-                    platform.stores, platform.sources, instrument, length, platform.clock
-                )
-            )
-        ]
-        if not found and symbols:
-            raise InvalidRequest(
-                f"No {', '.join(timeframes)} bars of {instrument.symbol} are available.",
-                expected=f"bars from its source, {instrument.source}",
-                remedy="import a file with such bars, choose another timeframe, or change the instrument's source",
-            )
-        available.extend(found)
+    available = reach.available
     runs: list[RunOutcome] = []
     for kind in (
         [available_history for available_history in available if available_history.timeframe.is_intraday],
@@ -184,14 +183,6 @@ def run_backfill(
 
 def _daily(available: Sequence[AvailableHistory]) -> list[AvailableHistory]:
     return [available_history for available_history in available if not available_history.timeframe.is_intraday]
-
-
-def _requested_window(start: str | None, end: str | None) -> Window | None:
-    if start is None and end is None:
-        return None
-    from trading_platform.domain.time import utc_now
-
-    return Window(parse_timestamp(start) if start else DAILY_START, parse_timestamp(end) if end else utc_now())
 
 
 def _left_out(available_history: AvailableHistory, requested: Window | None) -> str | None:
@@ -251,13 +242,14 @@ def coverage_counts(
     )
 
 
-def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *, as_json: bool) -> None:
+def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], reach: Reach, seconds: float, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
                 "seconds": round(seconds, 1),
                 "symbols": [asdict(line) for line in lines],
                 "runs": [asdict(run) for run in runs],
+                "not_available": [less.as_dict() for less in reach.outside],
             }
         )
         return
@@ -281,7 +273,8 @@ def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], seconds: float, *
     checks = [check for run in runs for check in run.checks]
     warned = [check for check in checks if not check.passed]
     if not runs:
-        out.print(f"Everything was up to date ({seconds:.1f} s).")
+        what = "What is available" if reach.outside else "Everything"
+        out.print(f"{what} was up to date ({seconds:.1f} s).")
         return
     partitions = sum(run.partitions for run in runs)
     out.print(

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.output import out, print_json, progress_bars, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import parse_timestamp, utc_now
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def import_actions(
             "Splits."
         ),
     ],
-    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Symbol, if a file does not have it.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", "-s", callback=in_capitals, help="Symbol, if a file does not have it.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Import splits and dividends; rejected rows are quarantined with their reason.
@@ -48,13 +50,14 @@ def import_actions(
     Example: trading-platform corporate-actions import aapl_factor_file.csv --symbol AAPL
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.sources.files.contents import check_exists
     from trading_platform.workflows.corporate_actions.import_actions import import_actions as run
 
     for file in files:
         check_exists(file.expanduser())
     with open_platform(load_settings()) as platform:
-        done = run(platform.stores, files, symbol.upper() if symbol else None, clock=utc_now)
+        done = run(platform.stores, files, symbol, clock=utc_now)
     if json:
         print_json([asdict(file) for file in done])
     else:
@@ -75,7 +78,9 @@ def import_actions(
 
 @actions.command()
 def fetch(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all with a source of actions.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all with a source of actions.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Fetch splits and dividends from Yahoo: for symbols with bars from Yahoo, or for all with YAHOO_ACTIONS=true.
@@ -85,6 +90,7 @@ def fetch(
     Example: trading-platform corporate-actions fetch AAPL
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.workflows.corporate_actions.fetch_actions import fetch_actions, with_actions
 
     with open_platform(load_settings()) as platform, progress_bars(quiet=json) as progress:
@@ -108,11 +114,12 @@ def fetch(
 
 @actions.command("list")
 def list_actions(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show splits and dividends. Example: trading-platform corporate-actions list AAPL."""
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         found = platform.stores.corporate_actions.read(symbols or None)
@@ -138,7 +145,7 @@ def list_actions(
 
 @actions.command()
 def remove(
-    symbol: Annotated[str, typer.Argument(help="Symbol of the action.")],
+    symbol: Annotated[str, typer.Argument(callback=in_capitals, help="Symbol of the action.")],
     ex_date: Annotated[str, typer.Argument(help="Its ex-date, YYYY-MM-DD.")],
     kind: Annotated[str, typer.Argument(help="split or dividend.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
@@ -146,6 +153,7 @@ def remove(
     """Remove a wrong action. Example: trading-platform corporate-actions remove AAPL 2014-06-09 split."""
     from trading_platform.domain.market.corporate_actions import ActionKind
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     if kind not in set(ActionKind):
         raise InvalidRequest(

@@ -139,19 +139,25 @@ def execute_range(
     last: MultiPartitionKey,
     assets: Sequence[str],
 ) -> ExecuteInProcessResult:
-    """Runs a job over the partitions between two corners, in this process and without console output."""
+    """Runs a job over the partitions between two corners, in this process and without console output.
+
+    The run appears in the UI's Timeline and Jobs like one that the UI started.
+    """
     from dagster import AssetKey
 
-    return job.execute_in_process(
-        instance=instance,
-        raise_on_error=False,
-        asset_selection=[AssetKey(name) for name in assets],
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={
-            "dagster/asset_partition_range_start": str(first),
-            "dagster/asset_partition_range_end": str(last),
-        },
-    )
+    from trading_platform.resources.dagster_instance import runs_of_code_location
+
+    with runs_of_code_location(instance, job.name):
+        return job.execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            asset_selection=[AssetKey(name) for name in assets],
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={
+                "dagster/asset_partition_range_start": str(first),
+                "dagster/asset_partition_range_end": str(last),
+            },
+        )
 
 
 def _times_between(timeframe: Timeframe, first: MultiPartitionKey, last: MultiPartitionKey) -> list[Window]:

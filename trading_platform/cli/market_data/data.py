@@ -12,9 +12,9 @@ import typer
 
 from trading_platform.cli.market_data.backfill import coverage_counts
 from trading_platform.cli.output import as_rows, out, print_json, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ["symbol", "timeframe", "first", "last"]
 _COLUMNS += ["expected", "stored", "out_of_session", "empty", "pending_confirmation", "rejected", "missing", "expired"]
+_UNUSUAL = ("out_of_session", "pending_confirmation", "expired")  # shown where there are any
 _BEGINNING = "1900-01-01"
 
 
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def coverage(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")] = None,
+    symbols: Annotated[list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all.")] = None,
     timeframe: Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -44,6 +45,7 @@ def coverage(
     Example: trading-platform coverage SPY -t 1d
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
@@ -52,13 +54,31 @@ def coverage(
     if json:
         print_json(rows)
     elif rows:
-        shown = [{**row, **{name: _minute(row[name]) for name in ("first", "last")}} for row in rows]
-        out.print(table("Coverage", _COLUMNS, as_rows(shown, _COLUMNS), right=_COLUMNS[4:]))
+        shown = [{**row, **{name: _time(row, name) for name in ("first", "last")}} for row in rows]
+        columns = [name for name in _COLUMNS if name not in _UNUSUAL or any(row[name] for row in rows)]
+        out.print(table("Coverage", columns, as_rows(shown, columns), right=columns[4:]))
         for row in rows:
             for failure in row["failures"]:
                 out.print(f"{row['symbol']} {row['timeframe']} {failure}", highlight=False, markup=False)
-    else:
+    elif not symbols and not timeframe:
         out.print("Nothing is stored yet. `trading-platform backfill` fetches bars.")
+    if not json and (symbols or timeframe):
+        _print_absent(chosen, lengths if timeframe else [], rows)
+
+
+def _print_absent(symbols: Sequence[str], timeframes: Sequence[Timeframe], rows: Sequence[dict[str, Any]]) -> None:
+    """Prints which of the named symbols and timeframes have neither bars nor a source with any."""
+    present = {(row["symbol"], row["timeframe"]) for row in rows}
+    known = {symbol for symbol, _ in present}
+    for symbol in symbols:
+        absent = [length for length in timeframes if (symbol, length.value) not in present]
+        if absent or symbol not in known:
+            what = f"{', '.join(absent)} bars" if absent else "bars"
+            out.print(
+                f"{symbol}: no {what} are stored, and its source has none. `trading-platform import FILE` adds them, "
+                f"`trading-platform instruments add {symbol} --source` names another source.",
+                highlight=False,
+            )
 
 
 def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timeframe]) -> list[dict[str, Any]]:
@@ -98,15 +118,18 @@ def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timefr
     return rows
 
 
-def _minute(timestamp: str | None) -> str | None:
-    """A time in UTC to the minute, for a table."""
-    return timestamp[:16].replace("T", " ") if timestamp else None
+def _time(row: dict[str, Any], name: str) -> str | None:
+    """A time in UTC for a table: the date of a daily bar, any other to the minute."""
+    length = len("2024-01-31") if row["timeframe"] == Timeframe.D1 else len("2024-01-31T14:30")
+    return row[name][:length].replace("T", " ") if row[name] else None
 
 
 def export(
     what: Annotated[str, typer.Argument(help="bars, indicators, features or quarantine.")],
     file: Annotated[Path, typer.Argument(help="File to write; .parquet or .csv.")],
-    symbols: Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Symbols. Default: all.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Option("--symbol", "-s", callback=in_capitals, help="Symbols. Default: all.")
+    ] = None,
     timeframe: Annotated[str, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = "1d",
     start: Annotated[str | None, typer.Option(help="Start of the window.")] = None,
     end: Annotated[str | None, typer.Option(help="End of the window, not included.")] = None,
@@ -121,6 +144,7 @@ def export(
     """
     from trading_platform.domain.market.adjustment import parse_adjustment
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     if file.suffix not in (".parquet", ".csv"):
         raise InvalidRequest(
@@ -134,11 +158,44 @@ def export(
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         chosen = list(platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all())
         frame = _read(platform, what, chosen, length, window, how)
+    absent = _absent(frame, chosen, what, window) if symbols and what != "quarantine" else []
     _write(frame, file)
     if json:
-        print_json({"file": str(file), "rows": frame.height})
-    else:
-        out.print(f"{frame.height:,} rows written to {file}.")
+        print_json({"file": str(file), "rows": frame.height, "without_rows": absent})
+        return
+    out.print(f"{frame.height:,} rows written to {file}{_span(frame)}.", highlight=False)
+    if absent:
+        out.print(f"Nothing is stored of {', '.join(absent)} in {window}.", highlight=False)
+
+
+def _span(frame: pl.DataFrame) -> str:
+    """From when to when the rows of a frame are, in words; empty if they have no time."""
+    import polars as pl
+
+    if "time" not in frame.columns or frame["time"].null_count() == frame.height:
+        return ""
+    first, last = frame.select(
+        first=pl.col("time").min().dt.strftime("%Y-%m-%d"), last=pl.col("time").max().dt.strftime("%Y-%m-%d")
+    ).row(0)
+    return f", from {first} to {last}"
+
+
+def _absent(frame: pl.DataFrame, symbols: Sequence[str], what: str, window: Window) -> list[str]:
+    """The named symbols of which the window has no row.
+
+    Raises:
+        InvalidRequest: if it has none of any of them.
+    """
+    present = set(frame["symbol"].unique())
+    absent = [symbol for symbol in symbols if symbol not in present]
+    if frame.is_empty():
+        raise InvalidRequest(
+            f"No {what} of {', '.join(absent)} are stored in {window}; no file was written.",
+            expected="a symbol, timeframe and window that are stored",
+            received=f"{', '.join(absent)} in {window}",
+            remedy=f"see what is stored with `trading-platform coverage {' '.join(absent)}`",
+        )
+    return absent
 
 
 def _read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.output import as_rows, out, print_json, progress_bars, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.quality.gaps import SlotClass
 from trading_platform.domain.time import Timeframe
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 _COLUMNS = ["symbol", "timeframe", "what", "from", "to", "bars", "attempts", "next attempt", "note"]
 _TO_REPAIR = (SlotClass.PENDING_CONFIRMATION, SlotClass.MISSING, SlotClass.FAILED_PERMANENTLY)
 _MANY = 100_000
+_NO_GAP = "There is no gap: every bar that the calendars expect is stored."
 
-_Symbols = Annotated[list[str] | None, typer.Argument(help="Symbols. Default: all.")]
+_Symbols = Annotated[list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: all.")]
 _Timeframes = Annotated[list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -52,13 +53,15 @@ def gaps(
     Example: trading-platform gaps BTCUSD -t 1m
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         found = _intervals(platform, symbols, _lengths(timeframe), closed=everything)
+        unknown = _unknown(platform, symbols, _lengths(timeframe))
     if json:
         print_json([_row(each) | {"window": str(each.window)} for each in found])
     else:
-        _print(found, limit)
+        _print(found, limit, unknown if symbols or timeframe else {})
     if any(each.what is SlotClass.FAILED_PERMANENTLY for each in found):
         raise typer.Exit(1)
 
@@ -70,6 +73,7 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
     confirmed empty. Example: trading-platform repair SPY -t 1d
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.workflows.gaps.detect_gaps import detect_gaps
     from trading_platform.workflows.gaps.repair_gaps import repair_gaps
     from trading_platform.workflows.gaps.verify_integrity import Proof
@@ -116,7 +120,7 @@ def repair(symbols: _Symbols = None, timeframe: _Timeframes = None, json: _Json 
         summary = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
         out.print(f"{len(done)} gaps were processed: {summary}." if done else "There is no gap to repair.")
         if left:
-            _print(left, limit=50)
+            _print(left, 50, {})
     if left:
         raise typer.Exit(1)
 
@@ -155,9 +159,27 @@ def _row(each: GapInterval) -> dict[str, object]:
     }
 
 
-def _print(found: Sequence[GapInterval], limit: int) -> None:
+def _unknown(
+    platform: PlatformContext, symbols: Sequence[str] | None, lengths: Sequence[Timeframe]
+) -> dict[str, list[Timeframe]]:
+    """The timeframes of each symbol of which nothing was ever requested or stored, so that nothing can be missing."""
+    from trading_platform.stores.market_data.checks import CheckStore
+
+    chosen = list(symbols or platform.stores.instruments.all())
+    checks = CheckStore(platform.stores.database)
+    known = {length: checks.recorded_spans(chosen, length) for length in lengths}
+    unknown = {symbol: [length for length in lengths if symbol not in known[length]] for symbol in chosen}
+    return {symbol: absent for symbol, absent in unknown.items() if absent}
+
+
+def _print(found: Sequence[GapInterval], limit: int, unknown: Mapping[str, Sequence[Timeframe]]) -> None:
+    for symbol, absent in unknown.items():
+        out.print(
+            f"{symbol}: no {', '.join(absent)} bars were ever requested or stored, so none can be missing.",
+            highlight=False,
+        )
     if not found:
-        out.print("There is no gap: every bar that the calendars expect is stored.")
+        out.print("There is no gap: every other bar that the calendars expect is stored." if unknown else _NO_GAP)
         return
     by_kind: dict[tuple[str, Timeframe], list[GapInterval]] = {}
     for each in found:
@@ -175,7 +197,11 @@ def _print(found: Sequence[GapInterval], limit: int) -> None:
         }
         for each in shown
     ]
-    out.print(table("Gaps", _COLUMNS, as_rows(rows, _COLUMNS), right=["bars", "attempts"]))
+    out.print(
+        table(
+            "Gaps", _COLUMNS, as_rows(rows, _COLUMNS), right=["bars", "attempts"], keys=["symbol", "timeframe", "from"]
+        )
+    )
     for (symbol, length), intervals in by_kind.items():
         counts: Counter[str] = Counter()
         for each in intervals:

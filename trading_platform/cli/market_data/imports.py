@@ -6,6 +6,7 @@ result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,11 @@ class ImportSource(StrEnum):
     KRAKEN = "kraken"
 
 
+RejectedRow = tuple[str, int | None, str, str | None, str | None]
+"""Origin, line, reason, detail and the row itself."""
+
+_FIRST_REJECTED = 5
+_LONGEST_ROW = 120  # characters of a row that are shown
 _FEW = 3  # files that a note names
 _MOST_LINES = 60
 """Maximum number of files in the table; of more files only those with rejected rows are shown."""
@@ -149,7 +155,10 @@ def import_command(
             progress=progress,
         )
         report = ImportReport((*members, *others.files))
-    _print(report, as_json=as_json)
+        rejected = platform.stores.quarantine.first_of(
+            [file.origin for file in report.files if file.quarantined], _FIRST_REJECTED
+        )
+    _print(report, rejected, as_json=as_json)
     if not report.every_file_usable:
         raise typer.Exit(1)
 
@@ -164,7 +173,7 @@ def _check_exist(files: list[Path]) -> None:
         check_exists(file.expanduser())
 
 
-def _print(report: ImportReport, *, as_json: bool) -> None:
+def _print(report: ImportReport, rejected: Sequence[RejectedRow], *, as_json: bool) -> None:
     from trading_platform.cli.output import out, print_json, table
 
     if as_json:
@@ -180,6 +189,8 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
     if report.reasons:
         rows = list(report.reasons.items())
         out.print(table("Rejected rows by reason", ("reason", "rows"), rows, right=("rows",)))
+    if rejected:
+        _print_rejected(report, rejected)
     _print_notes(report)
     for file in report.files:
         if not file.hours_fit:
@@ -191,6 +202,22 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
         )
     for command in _backfills(report):
         out.print(f"Next: {command}", highlight=False)
+
+
+def _print_rejected(report: ImportReport, rows: Sequence[RejectedRow]) -> None:
+    """Prints the first rejected rows with their line and reason, and the command that writes all of them to a file."""
+    from trading_platform.cli.output import out
+
+    total = sum(file.quarantined for file in report.files)
+    out.print(f"The first {len(rows)} of {total:,} rejected rows:" if total > len(rows) else "The rejected rows:")
+    for origin, line, reason, detail, record in rows:
+        where = f"{Path(origin).name}{f', line {line}' if line is not None else ''}"
+        words = f"{reason}{f', {detail}' if detail else ''}{f': {record[:_LONGEST_ROW]}' if record else ''}"
+        out.print(f"  {where}: {words}", highlight=False, markup=False)
+    if total > len(rows):
+        symbols = sorted({file.symbol for file in report.files if file.quarantined and file.symbol})
+        named = "".join(f" -s {symbol}" for symbol in symbols)
+        out.print(f"All of them: trading-platform export quarantine rejected.csv{named}", highlight=False)
 
 
 def _print_notes(report: ImportReport) -> None:

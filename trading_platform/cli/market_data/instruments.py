@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trading_platform.cli.market_data.instrument_list import Row, read_list
 from trading_platform.cli.output import as_rows, out, print_json, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import AssetClass, Instrument, check_symbol, guess_instrument
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -46,14 +48,23 @@ def list_instruments(json: Annotated[bool, typer.Option("--json", help="Print JS
 
 @instruments.command()
 def add(
-    symbol: Annotated[str, typer.Argument(help="Symbol in the platform's spelling: AAPL, EURUSD, BTCUSD.")],
+    symbols: Annotated[
+        list[str] | None,
+        typer.Argument(callback=in_capitals, help="Symbols in the platform's spelling: AAPL, EURUSD, BTCUSD."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="File with a symbol on each line, or a CSV table with the columns of `instruments list`."),
+    ] = None,
     asset_class: Annotated[
         AssetClass | None, typer.Option(help="Asset class. Default: guessed from the symbol.")
     ] = None,
     calendar: Annotated[str | None, typer.Option(help="Calendar: 24/7, FX, or an exchange code such as XNYS.")] = None,
     source: Annotated[str | None, typer.Option(help="Source of its bars: file, kraken, ibkr or yahoo.")] = None,
     sector: Annotated[str | None, typer.Option(help="Sector; instruments of a sector are peers.")] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Symbol of the benchmark of its market.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(callback=in_capitals, help="Symbol of the benchmark of its market.")
+    ] = None,
     tick_size: Annotated[str | None, typer.Option(help="Smallest price step.")] = None,
     fallback: Annotated[
         list[str] | None,
@@ -61,34 +72,67 @@ def add(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Add an instrument, or change an existing one; options that are not given stay unchanged.
+    """Add instruments, or change existing ones; options that are not given stay unchanged.
 
-    Example: trading-platform instruments add AAPL --sector technology --benchmark SPY
+    All of them are added, or none if one is wrong. Options hold for all; what a file says of an instrument goes first.
+
+    Example: trading-platform instruments add AAPL MSFT --sector technology --benchmark SPY
     """
-    from trading_platform.domain.market.calendars import check_calendar
-
-    given: dict[str, Any] = {
-        "asset_class": asset_class,
-        "calendar": check_calendar(calendar) if calendar else None,
-        "source": _known_source(source) if source else None,
+    given = {
+        "asset_class": asset_class.value if asset_class else None,
+        "calendar": calendar,
+        "source": source,
         "sector": sector,
-        "benchmark": check_symbol(benchmark) if benchmark else None,
-        "tick_size": _tick(tick_size) if tick_size else None,
-        "fallback_sources": _fallbacks(fallback) if fallback else None,
+        "benchmark": benchmark,
+        "tick_size": tick_size,
+        "fallback_sources": " ".join(fallback) if fallback else None,
     }
+    rows = [Row(0, symbol, {}) for symbol in dict.fromkeys(symbols or ())] + (read_list(file) if file else [])
+    if not rows:
+        raise InvalidRequest(
+            "No instrument is named.",
+            expected="symbols, or --file with a list of them",
+            remedy="for example `trading-platform instruments add AAPL`",
+        )
+    checked = [(row, _checked_row(file, row, given)) for row in rows]
     with _stores() as stores:
-        base = stores.instruments.get(check_symbol(symbol)) or _guess(symbol)
-        instrument = replace(base, **{name: value for name, value in given.items() if value is not None})
-        new = stores.instruments.add(instrument)
+        changed = [
+            replace(stores.instruments.get(row.symbol) or _guess(row.symbol), **properties)
+            for row, properties in checked
+        ]
+        added = [(instrument, stores.instruments.add(instrument)) for instrument in changed]
     if json:
-        print_json({**asdict(instrument), "new": new})
-    else:
-        out.print(f"{'Added' if new else 'Changed'}: {_sentence(instrument)}")
+        documents = [{**asdict(instrument), "new": new} for instrument, new in added]
+        print_json(documents[0] if len(documents) == 1 and file is None else documents)
+        return
+    for instrument, new in added:
+        out.print(f"{'Added' if new else 'Changed'}: {_sentence(instrument)}", highlight=False)
+
+
+def _checked_row(file: Path | None, row: Row, given: Mapping[str, str | None]) -> dict[str, Any]:
+    """The properties to set, from the options and the line of the file.
+
+    Raises:
+        InvalidRequest: for one that cannot be; it names the line.
+    """
+    named = {**{name: value for name, value in given.items() if value is not None}, **row.properties}
+    try:
+        check_symbol(row.symbol)
+        return {name: _PROPERTIES[name](text) for name, text in named.items()}
+    except InvalidRequest as error:
+        if not row.line:
+            raise
+        raise InvalidRequest(
+            f"{file}, line {row.line}: {error.message}",
+            expected=error.expected,
+            received=error.received,
+            remedy=error.remedy,
+        ) from None
 
 
 @instruments.command()
 def remove(
-    symbol: Annotated[str, typer.Argument(help="Symbol of the instrument.")],
+    symbol: Annotated[str, typer.Argument(callback=in_capitals, help="Symbol of the instrument.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Remove an instrument from the universe; its data stays. Example: trading-platform instruments remove AAPL."""
@@ -104,6 +148,7 @@ def remove(
 @contextmanager
 def _stores(role: Role = Role.INGEST) -> Iterator[Stores]:
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
 
     with open_platform(load_settings(), role=role) as platform:
         yield platform.stores
@@ -142,6 +187,35 @@ def _tick(text: str) -> Decimal:
             remedy="give a positive number",
         )
     return size
+
+
+def _asset_class(text: str) -> AssetClass:
+    try:
+        return AssetClass(text.lower())
+    except ValueError:
+        raise InvalidRequest(
+            f"There is no asset class {text!r}.",
+            expected=f"one of {', '.join(AssetClass)}",
+            received=repr(text),
+            remedy="choose one of the listed classes",
+        ) from None
+
+
+def _calendar(text: str) -> str:
+    from trading_platform.domain.market.calendars import check_calendar
+
+    return check_calendar(text)
+
+
+_PROPERTIES: dict[str, Callable[[str], Any]] = {
+    "asset_class": _asset_class,
+    "calendar": _calendar,
+    "source": _known_source,
+    "sector": str,
+    "benchmark": lambda text: check_symbol(text.upper()),
+    "tick_size": _tick,
+    "fallback_sources": lambda text: _fallbacks(text.replace(",", " ").split()),
+}
 
 
 def _sentence(instrument: Instrument) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.output import as_rows, out, print_json, table
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def outages(
     Example: trading-platform outages --repair
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.stores.market_data.outages import OutageState
     from trading_platform.workflows.gaps.repair_outages import repair_outages
 
@@ -64,7 +64,7 @@ def _print(found: Sequence[Outage]) -> None:
         {**asdict(each), "down": _time(each.down_at), "up": _time(each.up_at), "state": each.state.value}
         for each in found
     ]
-    out.print(table("Outages", _COLUMNS, as_rows(rows, _COLUMNS), right=["id", "attempts"]))
+    out.print(table("Outages", _COLUMNS, as_rows(rows, _COLUMNS), right=["id", "attempts"], keys=["id", "symbol"]))
 
 
 def _time(timestamp: datetime | None) -> str:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
+from rich.text import Text
 
 from trading_platform.cli.output import out, print_json, progress_bars, table
+from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.time import Timeframe
-from trading_platform.settings import load_settings
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols. Default: everything stored.")] = None,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(callback=in_capitals, help="Symbols. Default: everything stored.")
+    ] = None,
     timeframe: Annotated[
         list[str] | None, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d. Default: all.")
     ] = None,
@@ -41,6 +44,7 @@ def verify(
     Example: [bold]trading-platform verify SPY GOOG -t 1d[/]
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.stores.market_data.checks import Scope
     from trading_platform.workflows.quality.check_results import Status
     from trading_platform.workflows.quality.verify import EVERYTHING
@@ -74,7 +78,7 @@ def _report(results: Sequence[CheckResult], *, as_json: bool) -> None:
         (
             result.asset,
             result.check,
-            f"[{_COLOURS[result.status.value]}]{result.status.value}[/]",
+            Text(result.status.value, _COLOURS[result.status.value]),
             result.rows_checked,
             result.failing_rows,
         )

@@ -13,7 +13,6 @@ from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceRejected
 from trading_platform.domain.money import plain_text
 from trading_platform.domain.time import parse_timestamp, utc_now
-from trading_platform.settings import load_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +50,7 @@ def account(
     Example: [bold]trading-platform account --day 2026-11-25[/]
     """
     from trading_platform.resources.accounts import open_accounts
+    from trading_platform.settings import load_settings
 
     timestamp = parse_timestamp(day) if day else utc_now()
     start = timestamp.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -8,7 +8,6 @@ import typer
 from rich.markup import escape
 
 from trading_platform.cli.output import as_rows, out, print_json, progress_bars, table
-from trading_platform.settings import load_settings
 
 if TYPE_CHECKING:
     from trading_platform.stores.audit.archive import AuditArchive
@@ -31,6 +30,7 @@ def archive(
     Example: [bold]trading-platform archive --list[/]
     """
     from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
     from trading_platform.stores.audit.archive import AuditArchive
     from trading_platform.workflows.audit.archive_audit import archive_audit
 

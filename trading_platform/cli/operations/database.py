@@ -11,7 +11,6 @@ import typer
 
 from trading_platform.cli.output import out, print_json
 from trading_platform.cli.output import table as shown
-from trading_platform.settings import load_settings
 
 if TYPE_CHECKING:
     from trading_platform.stores.market_data.retention import TableStatus
@@ -33,6 +32,7 @@ def upgrade(json: Annotated[bool, typer.Option("--json", help="Print JSON for ma
     Example: trading-platform db upgrade
     """
     from trading_platform.embedded.stack import running_stack, upgrade_schema
+    from trading_platform.settings import load_settings
 
     settings = load_settings()
     with running_stack(settings, need_redis=False) as endpoints:
@@ -53,6 +53,7 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print JSON for mac
     """
     from trading_platform.domain.time import utc_now
     from trading_platform.embedded.stack import running_stack
+    from trading_platform.settings import load_settings
     from trading_platform.stores.market_data.retention import RetentionStore
     from trading_platform.stores.postgres import migrations
     from trading_platform.stores.postgres.database import Database

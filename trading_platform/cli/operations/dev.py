@@ -10,13 +10,15 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from trading_platform.cli.output import err
 from trading_platform.domain.errors import ConfigurationError
-from trading_platform.settings import SETTINGS_FILE, Settings, load_settings, settings_file
+
+if TYPE_CHECKING:
+    from trading_platform.settings import Settings
 
 _INTERRUPTED = 130
 
@@ -46,13 +48,15 @@ def dev(
     Example: trading-platform dev --port 3001
     """
     from trading_platform.cli.operations.dev_session import run_session
+    from trading_platform.resources.dagster_instance import DEFINITIONS
+    from trading_platform.settings import load_settings
 
     settings = load_settings()
     if port:
         _refuse_taken(host, port)
     environment = _environment(settings)
     home = _home(settings, environment)
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "trading_platform.definitions", "--host", host]
+    command = [sys.executable, "-m", "dagster", "dev", "-m", DEFINITIONS, "--host", host]
     command += ["--port", str(port)] if port else []
     command += ["--log-level", log_level, "--log-format", "json" if as_json else "colored"]
     ended = run_session(command, environment | {"DAGSTER_HOME": str(home)}, home)
@@ -87,6 +91,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     handed on, for it is meant for whatever is started here; the settings themselves every process reads from it.
     """
     from dotenv import dotenv_values
+
+    from trading_platform.settings import SETTINGS_FILE, Settings, settings_file
 
     file = settings_file()
     extra = dotenv_values(file) if file else {}

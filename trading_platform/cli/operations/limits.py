@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.output import out, print_json, table
-from trading_platform.settings import load_settings
 
 if TYPE_CHECKING:
     from trading_platform.stores.redis.rate_limiters import Standing
@@ -29,6 +28,7 @@ def limits(
     The streamer, Dagster's runs and commands share the same rate limiters. Example: trading-platform limits
     """
     from trading_platform.resources.rate_limiters import standings
+    from trading_platform.settings import load_settings
 
     found = standings(load_settings())
     if json:

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from trading_platform.embedded.doctor import Check, Verdict, examine
-from trading_platform.embedded.stack import StackStatus, stack_status, start_stack, stop_stack, upgrade_schema
-from trading_platform.settings import load_settings
+from trading_platform.cli.output import out, print_json, table
+
+if TYPE_CHECKING:
+    from trading_platform.embedded.doctor import Check
+    from trading_platform.embedded.stack import StackStatus
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -43,15 +43,18 @@ def up(as_json: Json = False) -> None:
 
     Example: trading-platform up
     """
+    from trading_platform.embedded.stack import stack_status, start_stack, upgrade_schema
+    from trading_platform.settings import load_settings
+
     settings = load_settings()
     before, after = upgrade_schema(settings, start_stack(settings))
     found = stack_status(settings)
     if as_json:
-        _print_json(found.as_dict() | {"schema": {"before": before, "after": after}})
+        print_json(found.as_dict() | {"schema": {"before": before, "after": after}})
         return
     _print_status(found)
     moved = f"from {before or 'nothing'} to {after}" if before != after else f"at {after}, nothing to do"
-    Console().print(f"Schema {moved}. Stop with: trading-platform down")
+    out.print(f"Schema {moved}. Stop with: trading-platform down")
 
 
 def down(
@@ -65,19 +68,21 @@ def down(
 
     Example: trading-platform down
     """
+    from trading_platform.embedded.stack import stack_status, stop_stack
+    from trading_platform.settings import load_settings
+
     settings = load_settings()
     stopped = stop_stack(settings, force=force, purge=purge)
     found = stack_status(settings)
     if as_json:
-        _print_json(found.as_dict() | {"stopped": stopped, "purged": purge})
+        print_json(found.as_dict() | {"stopped": stopped, "purged": purge})
         return
-    console = Console()
-    console.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was stopped.")
+    out.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was stopped.")
     if purge:
-        console.print("Their data is deleted.")
+        out.print("Their data is deleted.")
     elif found.users:
-        console.print("In use; they stop when the last of these processes ends (--force stops them now):")
-        _print_users(console, found)
+        out.print("In use; they stop when the last of these processes ends (--force stops them now):")
+        _print_users(found)
 
 
 def status(as_json: Json = False) -> None:
@@ -85,9 +90,12 @@ def status(as_json: Json = False) -> None:
 
     Example: trading-platform status --json
     """
+    from trading_platform.embedded.stack import stack_status
+    from trading_platform.settings import load_settings
+
     found = stack_status(load_settings())
     if as_json:
-        _print_json(found.as_dict())
+        print_json(found.as_dict())
     else:
         _print_status(found)
 
@@ -99,45 +107,39 @@ def doctor(as_json: Json = False) -> None:
 
     Example: trading-platform doctor
     """
+    from trading_platform.embedded.doctor import Verdict, examine
+    from trading_platform.settings import load_settings
+
     checks = examine(load_settings())
     healthy = all(check.verdict is not Verdict.BROKEN for check in checks)
     if as_json:
-        _print_json({"healthy": healthy, "checks": [check.as_dict() for check in checks]})
+        print_json({"healthy": healthy, "checks": [check.as_dict() for check in checks]})
     else:
         _print_checks(checks)
     if not healthy:
         raise typer.Exit(1)
 
 
-def _print_json(value: dict[str, object]) -> None:
-    typer.echo(json.dumps(value, indent=2))
-
-
 def _print_status(found: StackStatus) -> None:
-    console = Console()
-    table = Table("part", "where", "state", "since")
-    for server in found.servers:
-        colour = _COLOURS[server.state]
-        table.add_row(server.part, server.where, f"[{colour}]{server.state}[/{colour}]", server.since or "")
-    console.print(table)
+    rows = [(server.part, server.where, _coloured(server.state), server.since) for server in found.servers]
+    out.print(table("Servers", ("part", "where", "state", "since"), rows))
     running = any(server.state == "running" for server in found.servers)
     if found.stays:
-        console.print("The embedded servers stay until `trading-platform down`.")
+        out.print("The embedded servers stay until `trading-platform down`.")
     elif running and not found.users:
-        console.print("No process uses the embedded servers; `trading-platform down` stops them.")
-    _print_users(console, found)
+        out.print("No process uses the embedded servers; `trading-platform down` stops them.")
+    _print_users(found)
 
 
-def _print_users(console: Console, found: StackStatus) -> None:
+def _print_users(found: StackStatus) -> None:
     for user in found.users:
-        console.print(
-            f"  used by process {user.pid}: {user.command} (since {user.since})", highlight=False, markup=False
-        )
+        out.print(f"  used by process {user.pid}: {user.command} (since {user.since})", highlight=False, markup=False)
 
 
 def _print_checks(checks: list[Check]) -> None:
-    table = Table("part", "verdict", "found", "what to do")
-    for check in checks:
-        colour = _COLOURS[check.verdict]
-        table.add_row(check.part, f"[{colour}]{check.verdict}[/{colour}]", check.found, check.remedy)
-    Console().print(table)
+    rows = [(check.part, _coloured(check.verdict), check.found, check.remedy) for check in checks]
+    out.print(table("Stack", ("part", "verdict", "found", "what to do"), rows))
+
+
+def _coloured(state: str) -> Text:
+    return Text(state, _COLOURS[state])

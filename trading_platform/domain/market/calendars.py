@@ -6,6 +6,8 @@ No other module decides whether a market was open. Exchanges come from the libra
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -23,6 +25,9 @@ FX_WEEK = "FX"
 _STARTS = ("1990-01-02", "1991-01-02", "1997-01-02", None)
 """Sessions are computed from 1990 on, or from the first year the library supports for an exchange."""
 
+_MARKET_CODE = re.compile(r"X[A-Z]{3}|ARCX|OOTC|BVMF")
+"""Codes of ISO 10383 among the names of ``exchange_calendars``."""
+
 _NEW_YORK = ZoneInfo("America/New_York")
 _FRIDAY, _SATURDAY, _SUNDAY = 5, 6, 7
 _FX_WEEK_TURNS = 17  # o'clock in New York: the FX week runs from Sunday 17:00 to Friday 17:00
@@ -31,19 +36,31 @@ SESSION_SCHEMA: dict[str, pl.DataType] = {"session": TIME, "open": TIME, "close"
 """One trading session: ``session`` is midnight UTC of its date, ``open`` and ``close`` are UTC."""
 
 
+SessionStore = Callable[[str, Callable[[], pl.DataFrame]], pl.DataFrame]
+"""Returns the frame of sessions kept under a name, or else what the function computes. The domain opens no file."""
+
+_stores: list[SessionStore] = []  # the last one is used
+
 _LOOK_AHEAD = timedelta(days=12)  # longer than any market is closed
 
 
 def check_calendar(name: str) -> str:
-    """The calendar's name, if the calendar exists.
+    """The calendar's own name, if the calendar exists: ``XNYS`` for ``NYSE``, ``nyse`` or ``xnys``.
+
+    A code of ISO 10383 stays as it is, also where the exchange keeps the hours of another: ``XNAS``.
 
     Raises:
         InvalidRequest: if neither the platform nor ``exchange_calendars`` has it.
     """
-    if name in (ALWAYS_OPEN, FX_WEEK):
-        return name
-    _exchange_sessions(name)
-    return name
+    if name.upper() in (ALWAYS_OPEN, FX_WEEK):
+        return name.upper()
+    import exchange_calendars
+
+    own = name.upper()
+    if own in exchange_calendars.get_calendar_names(include_aliases=True) and not _MARKET_CODE.fullmatch(own):
+        own = str(exchange_calendars.resolve_alias(own))
+    _exchange_sessions(own)
+    return own
 
 
 def timezone_of(calendar: str) -> ZoneInfo:
@@ -235,8 +252,20 @@ def _fx_days(window: Window) -> pl.DataFrame:
     )
 
 
+def keep_sessions(store: SessionStore) -> None:
+    """From now on this process takes the sessions of exchanges from a store where that has them."""
+    _stores.append(store)
+
+
 @lru_cache(maxsize=32)
 def _exchange_sessions(calendar: str) -> pl.DataFrame:
+    def compute() -> pl.DataFrame:
+        return _computed_sessions(calendar)
+
+    return _stores[-1](calendar, compute) if _stores else compute()
+
+
+def _computed_sessions(calendar: str) -> pl.DataFrame:
     schedule = _exchange(calendar).schedule
     return pl.DataFrame(
         {

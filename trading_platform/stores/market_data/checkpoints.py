@@ -27,8 +27,7 @@ class CheckpointStore:
     def read(self, symbol: str, timeframe: Timeframe, source: str) -> Checkpoint | None:
         """The checkpoint of the last paged request for these bars, if there is one."""
         key = {"symbol": symbol, "timeframe": timeframe.value, "source": source}
-        with self._database.begin() as connection:
-            rows = execute(connection, query("market_data/checkpoints/read"), key)
+        rows = self._database.rows(query("market_data/checkpoints/read"), key)
         return Checkpoint(rows[0][0], rows[0][1]) if rows else None
 
     def save(

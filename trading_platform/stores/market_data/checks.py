@@ -19,7 +19,7 @@ from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.market_data.bars import bars_table
-from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.sql import query, sql_directory
 
 SAMPLE_ROWS = 5
@@ -108,22 +108,19 @@ class CheckStore:
 
     def columns(self, table: str) -> dict[str, str]:
         """The columns of a live table and their types; empty if there is no such table."""
-        with self._database.begin() as connection:
-            return dict(execute(connection, query("market_data/checks/columns"), {"table": table}))
+        return dict(self._database.rows(query("market_data/checks/columns"), {"table": table}))
 
     def recorded_spans(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, Window]:
         """For each symbol the span of its requests, coverage and stored bars; symbols without any are left out."""
         statement = _filled(query("market_data/checks/recorded_spans"), {"table": bars_table(timeframe)})
         parameters = {"symbols": list(symbols), "timeframe": timeframe.value, "duration": timeframe.duration}
-        with self._database.begin() as connection:
-            rows = execute(connection, statement, parameters)
+        rows = self._database.rows(statement, parameters)
         return {symbol: Window(start, end) for symbol, start, end in rows}
 
     def bars_before(self, symbols: Sequence[str], timeframe: Timeframe, timestamp: datetime) -> dict[str, int]:
         """Number of bars of each symbol before ``timestamp``; symbols without any are left out."""
         statement = _filled(query("market_data/checks/bars_before"), {"table": bars_table(timeframe)})
-        with self._database.begin() as connection:
-            return dict(execute(connection, statement, {"symbols": list(symbols), "timestamp": timestamp}))
+        return dict(self._database.rows(statement, {"symbols": list(symbols), "timestamp": timestamp}))
 
 
 def feature_files(store: FeatureStore, symbols: Sequence[str], window: Window) -> Iterator[tuple[str, Path]]:

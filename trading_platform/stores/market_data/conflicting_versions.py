@@ -83,5 +83,4 @@ class ConflictingVersionStore:
     def compared(self, timeframe: Timeframe, scope: Scope) -> dict[str, int]:
         """Number of bars compared in a scope, by the origin of the second version."""
         parameters = {**scope.parameters, "timeframe": timeframe.value, "duration": timeframe.duration}
-        with self._database.begin() as connection:
-            return dict(execute(connection, query("market_data/conflicting_versions/compared"), parameters))
+        return dict(self._database.rows(query("market_data/conflicting_versions/compared"), parameters))

@@ -83,8 +83,7 @@ class CoverageStore:
         return self._by_source("market_data/coverage/settled", symbol, timeframe)
 
     def _by_source(self, name: str, symbol: str, timeframe: Timeframe) -> dict[str, list[Window]]:
-        with self._database.begin() as connection:
-            rows = execute(connection, query(name), {"symbol": symbol, "timeframe": timeframe.value})
+        rows = self._database.rows(query(name), {"symbol": symbol, "timeframe": timeframe.value})
         found: dict[str, list[Window]] = {}
         for source, start, end in rows:
             found.setdefault(source, []).append(Window(start, end))
@@ -106,8 +105,7 @@ class CoverageStore:
         self, name: str, symbols: Sequence[str], timeframe: Timeframe, present: datetime
     ) -> dict[str, list[Window]]:
         given = {"symbols": list(symbols), "timeframe": timeframe.value, "present": present}
-        with self._database.begin() as connection:
-            rows = execute(connection, query(name), given)
+        rows = self._database.rows(query(name), given)
         found: dict[str, list[Window]] = {}
         for symbol, start, end in rows:
             found.setdefault(symbol, []).append(Window(start, end))
@@ -118,8 +116,7 @@ class CoverageStore:
     ) -> list[SuspectWindows]:
         """Empty responses that are not yet confirmed and that no other source has answered for, in order."""
         given = {"symbols": list(symbols), "timeframe": timeframe.value, "present": present}
-        with self._database.begin() as connection:
-            rows = execute(connection, query("market_data/coverage/pending_confirmation"), given)
+        rows = self._database.rows(query("market_data/coverage/pending_confirmation"), given)
         return [SuspectWindows(symbol, source, Window(start, end)) for symbol, source, start, end in rows]
 
     def record(
@@ -199,8 +196,7 @@ class CoverageStore:
     def requested_symbols(self) -> dict[Timeframe, set[str]]:
         """For each timeframe, the symbols of the universe with at least one request."""
         given = {"timeframes": [timeframe.value for timeframe in Timeframe]}
-        with self._database.begin() as connection:
-            rows = execute(connection, query("market_data/coverage/requested_symbols"), given)
+        rows = self._database.rows(query("market_data/coverage/requested_symbols"), given)
         found: dict[Timeframe, set[str]] = {timeframe: set() for timeframe in Timeframe}
         for symbol, timeframe in rows:
             found[Timeframe(timeframe)].add(symbol)
@@ -208,12 +204,10 @@ class CoverageStore:
 
     def failures(self, symbols: Sequence[str], timeframe: Timeframe) -> list[FailedWindow]:
         """The windows with a failed last attempt that no source has answered for since."""
-        with self._database.begin() as connection:
-            rows = execute(
-                connection,
-                query("market_data/coverage/failures"),
-                {"symbols": list(symbols), "timeframe": timeframe.value},
-            )
+        rows = self._database.rows(
+            query("market_data/coverage/failures"),
+            {"symbols": list(symbols), "timeframe": timeframe.value},
+        )
         return [
             FailedWindow(symbol, source, Window(start, end), note, asked_at)
             for symbol, source, start, end, note, asked_at in rows

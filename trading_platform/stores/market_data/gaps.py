@@ -30,7 +30,8 @@ class GapStore:
 
     def of(self, symbols: Sequence[str], datasets: Sequence[str]) -> list[Gap]:
         """The gaps of some symbols and datasets, in order."""
-        return self._read("market_data/gaps/of", {"symbols": list(symbols), "datasets": list(datasets)})
+        given = {"symbols": list(symbols), "datasets": list(datasets)}
+        return [_gap(row) for row in self._database.rows(query("market_data/gaps/of"), given)]
 
     def due(self, now: datetime, limit: int) -> list[Gap]:
         """The gaps due for repair, those that have waited longest first."""

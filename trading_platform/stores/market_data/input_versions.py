@@ -87,12 +87,10 @@ class InputVersionStore:
             timeframe: length of the bars.
             rolled_up: whether changes of rolled-up bars count.
         """
-        with self._database.begin() as connection:
-            rows = execute(
-                connection,
-                query("market_data/coverage/versions"),
-                {"symbols": list(symbols), "timeframe": timeframe.value, "rolled_up": rolled_up},
-            )
+        rows = self._database.rows(
+            query("market_data/coverage/versions"),
+            {"symbols": list(symbols), "timeframe": timeframe.value, "rolled_up": rolled_up},
+        )
         changes: dict[str, list[tuple[datetime, int, bool]]] = {}
         for symbol, start, version, streamed in rows:
             changes.setdefault(symbol, []).append((start, version, streamed))
@@ -100,20 +98,17 @@ class InputVersionStore:
 
     def read(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], Derived]:
         """The input versions of the partitions of a dataset, by (symbol, start of the partition)."""
-        with self._database.begin() as connection:
-            rows = execute(
-                connection, query("market_data/input_versions/read"), {"dataset": dataset, "symbols": list(symbols)}
-            )
+        rows = self._database.rows(
+            query("market_data/input_versions/read"), {"dataset": dataset, "symbols": list(symbols)}
+        )
         return {(symbol, start): Derived(*versions) for symbol, start, *versions in rows}
 
     def computed_at(self, dataset: str, symbols: Sequence[str]) -> dict[tuple[str, datetime], datetime]:
         """When the partitions of a dataset were last computed, by (symbol, start of the partition)."""
-        with self._database.begin() as connection:
-            rows = execute(
-                connection,
-                query("market_data/input_versions/computed_at"),
-                {"dataset": dataset, "symbols": list(symbols)},
-            )
+        rows = self._database.rows(
+            query("market_data/input_versions/computed_at"),
+            {"dataset": dataset, "symbols": list(symbols)},
+        )
         return {(symbol, start): timestamp for symbol, start, timestamp in rows}
 
     def delete(self, dataset: str, symbol: str, partitions: Sequence[Window]) -> None:

@@ -97,6 +97,12 @@ class QuarantineStore:
             _READ_SCHEMA,
         )
 
+    def first_of(self, origins: Sequence[str], limit: int) -> list[tuple[str, int | None, str, str | None, str | None]]:
+        """The first rejected rows of some origins: origin, line, reason, detail and the row itself, in order."""
+        return self._database.rows(
+            query("market_data/quarantine/first_of_origins"), {"origins": list(origins), "limit": limit}
+        )
+
     def times(self, symbols: Sequence[str], timeframe: Timeframe, window: Window) -> pl.DataFrame:
         """``symbol`` and ``time`` of the rejected bars in the window."""
         return self._database.read(

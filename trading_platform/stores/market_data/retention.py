@@ -94,13 +94,11 @@ class RetentionStore:
 
     def uses_timescaledb(self) -> bool:
         """Whether TimescaleDB enforces the rules by its policies."""
-        with self._database.begin() as connection:
-            return bool(execute(connection, "SELECT market_data.uses_timescaledb()")[0][0])
+        return bool(self._database.rows("SELECT market_data.uses_timescaledb()")[0][0])
 
     def applied_by(self) -> str:
         """What applies the rules, in words."""
-        with self._database.begin() as connection:
-            found = execute(connection, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
+        found = self._database.rows("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
         if self.uses_timescaledb():
             return f"the policies of TimescaleDB {found[0][0]}"
         return "the asset `retention`, which the schedule `maintenance` runs each night"
@@ -113,16 +111,12 @@ class RetentionStore:
     def still_held(self, timeframe: Timeframe, windows: Sequence[Window], present: datetime) -> bool:
         """Whether no bar of some windows has been dropped; called after reading them, it proves the read complete."""
         parameters = {"timeframe": timeframe.value, "windows": multirange(windows), "present": present}
-        with self._database.begin() as connection:
-            return bool(execute(connection, query("market_data/retention/still_held"), parameters)[0][0])
+        return bool(self._database.rows(query("market_data/retention/still_held"), parameters)[0][0])
 
     def held(self, timeframe: Timeframe, window: Window, present: datetime) -> list[Window]:
         """The parts of a window within retention or not dropped yet: bars stored there are still stored."""
         given = {"timeframe": timeframe.value, "start": window.start, "end": window.end, "present": present}
-        with self._database.begin() as connection:
-            return [
-                Window(start, end) for start, end in execute(connection, query("market_data/retention/held"), given)
-            ]
+        return [Window(start, end) for start, end in self._database.rows(query("market_data/retention/held"), given)]
 
     def ensure_policies(self) -> list[str]:
         """Brings TimescaleDB's policies in line with the rules; returns the changes, as text."""

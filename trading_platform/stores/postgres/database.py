@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from trading_platform.domain.errors import ConfigurationError, StoreError, StoreFull, StoreUnavailable
+from trading_platform.stores.postgres.readers import Readers
 
 if TYPE_CHECKING:
     import psycopg
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
 _COPY_CHUNK = 1 << 20
 _NO_SPACE = "53100"  # disk_full
@@ -38,32 +40,35 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+
+        try:
+            parsed = conninfo_to_dict(url)
+        except psycopg.Error as error:
+            raise _unreadable(error) from None
+        given = str(parsed.get("options", ""))  # an argument of the driver would replace the URL's
+        self._options = f"{given} -c timezone=UTC".strip()
+        self._url = url
+        self._readers = Readers({**parsed, "options": self._options})
+
+    @cached_property
+    def _engine(self) -> Engine:
+        """The connections of writes, made by the first one."""
         from sqlalchemy import create_engine, make_url
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            parsed = make_url(url)
+            address = make_url(self._url).difference_update_query(["options"]).set(drivername="postgresql+psycopg")
         except (SQLAlchemyError, ValueError) as error:  # the latter for a port that is no number
-            raise ConfigurationError(
-                "DATABASE_URL cannot be read.",
-                expected="postgresql://user:password@host:5432/database",
-                received=type(error).__name__,
-                remedy="correct DATABASE_URL",
-            ) from None
-        given = parsed.normalized_query.get("options", ())  # an argument of the driver would replace the URL's
-        address = parsed.difference_update_query(["options"]).set(drivername="postgresql+psycopg")
-        options = {"options": " ".join([*given, "-c timezone=UTC"])}
-        self._engine = create_engine(address, pool_pre_ping=True, pool_size=4, connect_args=options)
-        # A read is one statement and can be sent again: it needs neither a transaction nor a ping, each of which
-        # would cost a round trip, as long as the read itself.
-        self._readers = create_engine(
-            address, pool_size=4, pool_reset_on_return=None, connect_args={**options, "autocommit": True}
-        )
+            raise _unreadable(error) from None
+        return create_engine(address, pool_pre_ping=True, pool_size=4, connect_args={"options": self._options})
 
     def close(self) -> None:
         """Closes all connections."""
-        self._engine.dispose()
-        self._readers.dispose()
+        self._readers.close()
+        if "_engine" in self.__dict__:
+            self._engine.dispose()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -144,30 +149,28 @@ class Database:
 
     def _reading(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
         import psycopg
-        from sqlalchemy.exc import DBAPIError
 
         try:
             try:
-                return self._with_reader(work)
+                return self._readers.run(work)
             except psycopg.OperationalError as error:
                 _raise_interruption(error)
                 if not _lost(error):
                     raise
-                self._readers.dispose()  # what broke one connection has broken the others too
-                return self._with_reader(work)
-        except (DBAPIError, psycopg.Error) as error:
+                self._readers.close()  # what broke one connection has broken the others too
+                return self._readers.run(work)
+        except psycopg.Error as error:
             _raise_interruption(error)
             raise store_error(error) from error
 
-    def _with_reader(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
-        reader = self._readers.raw_connection()
-        try:
-            result = work(reader.driver_connection)  # type: ignore[arg-type]
-        except BaseException:
-            reader.invalidate()  # an interrupted one may still have a response in flight
-            raise
-        reader.close()
-        return result
+
+def _unreadable(error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        "DATABASE_URL cannot be read.",
+        expected="postgresql://user:password@host:5432/database",
+        received=type(error).__name__,
+        remedy="correct DATABASE_URL",
+    )
 
 
 def _lost(error: psycopg.OperationalError) -> bool:
@@ -278,9 +281,7 @@ def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns:
 
 def store_error(error: Exception) -> StoreError:
     """The platform's error for a driver's error: of psycopg, or of psycopg2, which Dagster uses."""
-    from sqlalchemy.exc import DBAPIError
-
-    original = error.orig if isinstance(error, DBAPIError) else error
+    original = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's error
     state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
     text = str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__
     if state == _NO_SPACE:

@@ -1,0 +1,34 @@
+"""Where the command line begins: the list of commands and the version are printed without loading anything."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+_NOT_HERE = """\
+Error: The commands do not run on this system, because it has none of the file locks that the platform needs.
+  Expected: Linux or macOS
+  To do: run them on one of these, on Windows in WSL. The client, trading_platform.client, works here with DATABASE_URL
+         and REDIS_URL.
+"""
+
+
+def main() -> None:
+    """Runs the command line."""
+    from trading_platform.cli.commands import help_text, version_text
+
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        sys.stdout.write(help_text())
+    elif sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"{version_text()}\n")
+    elif importlib.util.find_spec("fcntl") is None:
+        sys.stderr.write(_NOT_HERE)
+        raise SystemExit(2)
+    else:
+        from trading_platform.cli.main import main as run
+
+        run()
+
+
+if __name__ == "__main__":
+    main()
