@@ -260,25 +260,32 @@ def test_a_failure_is_on_record_until_it_is_answered(database: Database) -> None
 
 
 def test_every_change_of_any_input_makes_a_new_version(database: Database) -> None:
-    """Also one that was begun before another symbol's and committed after it."""
+    """Also one that was begun before another symbol's and committed after it, and time that is answered for now."""
     coverage, input_versions = CoverageStore(database), InputVersionStore(database)
 
     def version() -> int:
-        return input_versions.bar_versions(["GOOG", "SPY"], Timeframe.M1).before(["GOOG", "SPY"], YEAR.end)
+        return input_versions.bar_versions(["EARLY", "LATE"], Timeframe.M1).before(["EARLY", "LATE"], YEAR.end)
 
     assert version() == 0
     window = minute_window((0, 1))
     with database.begin() as early:
-        coverage.record(early, request(window, changed=True, symbol="GOOG"))
+        coverage.record(early, request(window, changed=True, symbol="EARLY"))
         with database.begin() as late:
-            coverage.record(late, request(window, changed=True, symbol="SPY"))
+            coverage.record(late, request(window, changed=True, symbol="LATE"))
         between = version()
     assert 0 < between != version()
     unchanged = version()
     with database.begin() as connection:
-        coverage.record(connection, request(window, changed=False))
+        coverage.record(connection, request(window, changed=False, symbol="LATE"))
     assert version() == unchanged
-    assert input_versions.bar_versions(["SPY"], Timeframe.M1).before(["SPY"], window.start) == 0
+    with database.begin() as connection:
+        coverage.record(connection, request(window, changed=False, symbol="LATE"), [window])
+    answered = version()
+    assert answered > unchanged
+    with database.begin() as connection:
+        coverage.record(connection, request(window, changed=False, symbol="LATE"), [window])
+    assert version() == answered
+    assert input_versions.bar_versions(["LATE"], Timeframe.M1).before(["LATE"], window.start) == 0
 
 
 refusals = st.lists(
