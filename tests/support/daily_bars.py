@@ -9,8 +9,15 @@ from pathlib import Path
 import polars as pl
 
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICE, PRICES
+from trading_platform.domain.market.calendars import expected_times
+from trading_platform.domain.time import Timeframe, Window
 
 EPOCH = datetime(2015, 1, 1, tzinfo=UTC)
+
+
+def session_days(start: datetime, end: datetime, calendar: str = "XNYS") -> list[datetime]:
+    """The sessions of an exchange, which files of its bars have bars of."""
+    return expected_times(calendar, Timeframe.D1, Window(start, end)).to_list()
 
 
 def read_daily(path: Path, symbol: str) -> pl.DataFrame:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from commands import NOWHERE, Finished, Installation, finish, installation, kill, rows, tables
+from daily_bars import session_days
 from databases import on_database
 from waiting import wait_until
 
@@ -25,17 +26,14 @@ FAILED, CANNOT_BE = 1, 2
 
 
 def daily_file(folder: Path, symbol: str, days: int, start: datetime = datetime(2012, 1, 2, tzinfo=UTC)) -> Path:
-    """A file of made-up daily bars, weekends left out."""
+    """A file of made-up daily bars of New York's sessions within so many days."""
     path = folder / f"{symbol}_daily.csv"
     lines = ["date,open,high,low,close,volume"]
     price = 100.0
-    for number in range(days):
-        day = start + timedelta(days=number)
-        if day.weekday() < 5:
-            price *= 1 + ((number * 7919) % 21 - 10) / 1000
-            lines.append(
-                f"{day:%Y-%m-%d},{price:.2f},{price * 1.01:.2f},{price * 0.99:.2f},{price:.2f},{1000 + number}"
-            )
+    for day in session_days(start, start + timedelta(days=days)):
+        number = (day - start).days
+        price *= 1 + ((number * 7919) % 21 - 10) / 1000
+        lines.append(f"{day:%Y-%m-%d},{price:.2f},{price * 1.01:.2f},{price * 0.99:.2f},{price:.2f},{1000 + number}")
     path.write_text("\n".join(lines) + "\n")
     return path
 

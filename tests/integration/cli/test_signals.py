@@ -6,11 +6,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from commands import WHERE_SIGINT_IS_IGNORED, Finished, Installation, finish, installation, kill, rows
+from daily_bars import session_days
 from redis import Redis
 
 from trading_platform.domain.errors import StoreUnavailable
@@ -58,13 +60,8 @@ def ended(made: Installation, at_work: Callable[[subprocess.Popen[str]], object]
 
 def days(path: Path) -> Path:
     """A file of bars that takes some seconds to work on."""
-    lines = ["date,open,high,low,close,volume"]
-    lines += [
-        f"{year}-{month:02}-{day:02},1,1,1,1,1"
-        for year in range(1995, 2020)
-        for month in range(1, 13)
-        for day in range(1, 29)
-    ]
+    sessions = session_days(datetime(1995, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC))
+    lines = ["date,open,high,low,close,volume", *(f"{day:%Y-%m-%d},1,1,1,1,1" for day in sessions)]
     path.write_text("\n".join(lines))
     return path
 
