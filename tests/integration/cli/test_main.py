@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 from commands import IN_BACKGROUND, Installation, finish, installation, kill, rows
+from daily_bars import years_of_days
 from processes import REPOSITORY, environment
 from waiting import DEADLINE, wait_until
 
@@ -58,16 +59,7 @@ def test_every_command_explains_itself_with_an_example(ours: Installation, comma
 
 
 def test_an_interrupted_backfill_says_that_it_goes_on_from_there(ours: Installation, tmp_path: Path) -> None:
-    lines = ["date,open,high,low,close,volume"]
-    lines += [
-        f"{year}-{month:02}-{day:02},1,1,1,1,1"
-        for year in range(1995, 2020)
-        for month in range(1, 13)
-        for day in range(1, 29)
-    ]
-    path = tmp_path / "IWM_daily.csv"
-    path.write_text("\n".join(lines))
-    assert ours.run("import", path).code == 0
+    assert ours.run("import", years_of_days(tmp_path / "IWM_daily.csv")).code == 0
     process = ours.start("backfill", "IWM", "-t", "1d")
     stored = "SELECT FROM market_data.coverage WHERE symbol = 'IWM'"
     try:

@@ -6,13 +6,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from commands import WHERE_SIGINT_IS_IGNORED, Finished, Installation, finish, installation, kill, rows
-from daily_bars import session_days
+from daily_bars import years_of_days
 from redis import Redis
 
 from trading_platform.domain.errors import StoreUnavailable
@@ -58,20 +57,12 @@ def ended(made: Installation, at_work: Callable[[subprocess.Popen[str]], object]
         kill(process)
 
 
-def days(path: Path) -> Path:
-    """A file of bars that takes some seconds to work on."""
-    sessions = session_days(datetime(1995, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC))
-    lines = ["date,open,high,low,close,volume", *(f"{day:%Y-%m-%d},1,1,1,1,1" for day in sessions)]
-    path.write_text("\n".join(lines))
-    return path
-
-
 def has(url: str, table: str) -> Callable[[object], bool]:
     return lambda _process: bool(rows(url, f"SELECT FROM {table} LIMIT 1"))
 
 
 def test_backfill(ours: Installation, tmp_path: Path) -> None:
-    assert ours.run("import", days(tmp_path / "IWM_daily.csv")).code == 0
+    assert ours.run("import", years_of_days(tmp_path / "IWM_daily.csv")).code == 0
     found = ended(ours, has(ours.database_url, "market_data.coverage"), "backfill", "IWM", "-t", "1d")
     assert (found.code, "Interrupted" in found.err) == (130, True), found.text
 
