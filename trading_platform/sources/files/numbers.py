@@ -6,6 +6,7 @@ a little more than one, or more than a thousand. A table that allows both is rej
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _UNIT = r"[KMBTkmbt]"
 _BLANK = ("", "nan", "null", "none", "-", "--")
 _SAMPLE = 1_000
+_LARGEST_EXPONENT = 700.0
+"""A larger one overflows a float."""
+
 _MANY_TIMES = 10.0
 """Neighbouring prices this many times further apart in one reading than in the other speak for the other."""
 
@@ -290,11 +294,9 @@ def _check_groups(columns: NumberColumns, style: NumberStyle, rows: int) -> None
 
 def _largest_step(values: pl.Series) -> float:
     """The largest ratio of neighbouring prices, at least 1."""
-    positive = values.filter(values > 0)
-    ratios = (positive / positive.shift(1)).drop_nulls()
-    if ratios.is_empty():
-        return 1.0
-    return max(float(ratios.max()), 1 / float(ratios.min()))  # type: ignore[arg-type]
+    sizes = values.filter((values > 0) & values.is_finite()).log()
+    steps = sizes.diff().abs().drop_nulls()
+    return 1.0 if steps.is_empty() else math.exp(min(float(steps.max()), _LARGEST_EXPONENT))  # type: ignore[arg-type]
 
 
 def _ask(problem: str, rows: int) -> FileRejected:

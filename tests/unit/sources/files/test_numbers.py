@@ -227,3 +227,16 @@ def test_a_price_that_occurs_twice_is_refused_by_any_of_its_names(names: str) ->
     reading = read(f"time,{names}\n2024-01-02,3,2,1,4,2\n2024-01-03,3,2,1,4,2\n")
     assert reading.rejected_whole
     assert "twice" in reading.rejected["detail"][0]
+
+
+@pytest.mark.parametrize("huge", ["1e999", "1e308", "1e-308"])
+def test_a_number_beyond_floats_is_rejected_and_the_others_are_read(huge: str) -> None:
+    text = flat(["1,213.5", "1,205", "1,211", "1,209.5"])
+    reading = read(text.replace("1,211", huge, 1))
+    assert reading.rejected["line"].to_list() in ([4], [None])
+    assert reading.rejected["reason"].to_list()[0] in (
+        "out_of_range",
+        "too_fine",
+        "unreadable_number",
+        "ohlc_inconsistent",
+    )
