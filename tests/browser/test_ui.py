@@ -66,7 +66,7 @@ def address() -> Iterator[str]:
         )
 
     try:
-        run("-c", "from trading_platform.cli.main import main; main()", "demo", "--json")
+        run("-c", "from trading_platform.cli.__main__ import main; main()", "demo", "--json")
         run("-c", REGISTER, str(SYMBOLS))
         home = data / "home"
         home.mkdir()

@@ -137,7 +137,7 @@ if __name__ == "__main__":
     import dagster_postgres  # noqa: F401
     import psycopg  # noqa: F401
 
-    from trading_platform.cli.main import main
+    from trading_platform.cli.__main__ import main
 
     gc.collect()
     gc.freeze()

@@ -14,6 +14,7 @@ from commands import Installation, installation
 from polars.testing import assert_frame_equal
 
 from trading_platform.cli.market_data.backfill import run_backfill
+from trading_platform.cli.market_data.backfill_request import BackfillRequest, reach_of
 from trading_platform.domain.derived.features import compute_features
 from trading_platform.domain.derived.indicators import compute_indicators
 from trading_platform.domain.market.calendars import sessions
@@ -82,7 +83,8 @@ def load(platform: PlatformContext, ours: Installation, symbol: str, first: int,
 
 def backfill(platform: PlatformContext, *symbols: str, window: Window | None = None) -> int:
     """Runs the command's work over daily bars; returns the number of runs."""
-    _, runs = run_backfill(platform, symbols, [Timeframe.D1], window)
+    request = BackfillRequest(symbols, (Timeframe.D1,), window and window.start, window and window.end)
+    _, runs = run_backfill(platform, reach_of(platform, request), window)
     assert [run.error for run in runs] == [None] * len(runs)
     return len(runs)
 

@@ -24,8 +24,11 @@ from trading_platform.simulator.server import running_exchange
 
 FAILED, CANNOT_BE = 1, 2
 
+START = datetime(2012, 1, 2, tzinfo=UTC)
+"""When the invented daily files begin."""
 
-def daily_file(folder: Path, symbol: str, days: int, start: datetime = datetime(2012, 1, 2, tzinfo=UTC)) -> Path:
+
+def daily_file(folder: Path, symbol: str, days: int, start: datetime = START) -> Path:
     """A file of made-up daily bars of New York's sessions within so many days."""
     path = folder / f"{symbol}_daily.csv"
     lines = ["date,open,high,low,close,volume"]
@@ -62,12 +65,12 @@ def contents(made: Installation) -> dict[str, int]:
 
 WRONG = [
     pytest.param(["backfill", "SPYY"], ["no instrument 'SPYY'", "did you mean SPY?"], id="wrong symbol"),
-    pytest.param(["backfill", "goog"], ["no instrument 'goog'", "did you mean GOOG?"], id="lower case"),
+    pytest.param(["backfill", "gooh"], ["no instrument 'GOOH'", "did you mean GOOG?"], id="lower case"),
     pytest.param(
         ["coverage", "GOOGL"], ["no instrument 'GOOGL'", "did you mean GOOG?"], id="coverage of a wrong symbol"
     ),
     pytest.param(["instruments", "remove", "NONE"], ["no instrument 'NONE'"], id="remove what is not there"),
-    pytest.param(["instruments", "add", "btc/usd"], ["'btc/usd' is not a symbol", "BTCUSD"], id="not a symbol"),
+    pytest.param(["instruments", "add", "btc/usd"], ["'BTC/USD' is not a symbol", "BTCUSD"], id="not a symbol"),
     pytest.param(
         ["instruments", "add", "BTCUSD", "--source", "bloomberg"], ["no source 'bloomberg'", "kraken"], id="source"
     ),
@@ -307,8 +310,9 @@ def stored(made: Installation) -> dict[str, int]:
     return dict(rows(made.database_url, "SELECT symbol, count(*) FROM market_data.bars_1d GROUP BY symbol"))
 
 
-def on_weekdays(days: int) -> int:
-    return sum((datetime(2012, 1, 2, tzinfo=UTC) + timedelta(days=number)).weekday() < 5 for number in range(days))
+def sessions_within(days: int) -> int:
+    """The number of bars in a file of so many days."""
+    return len(session_days(START, START + timedelta(days=days)))
 
 
 @pytest.mark.exhaustive
@@ -334,10 +338,10 @@ def test_the_database_goes_away_in_the_middle(fresh: Installation, stack: Endpoi
         kill(process)
     assert_plain(found, FAILED)
     assert "database does not answer" in found.text
-    assert all(count in (0, on_weekdays(700)) for count in stored(fresh).values()), "a request was stored in part"
+    assert all(count in (0, sessions_within(700)) for count in stored(fresh).values()), "a request was stored in part"
     force = fresh.run("backfill", "-t", "1d", "--json")
     assert_plain(force, 0)
-    assert stored(fresh) == dict.fromkeys(("SPY", "GOOG"), on_weekdays(700))
+    assert stored(fresh) == dict.fromkeys(("SPY", "GOOG"), sessions_within(700))
     assert [line["missing"] for line in force.json["symbols"]] == [0, 0]
 
 
@@ -355,7 +359,7 @@ def test_one_lost_connection_is_survived(fresh: Installation, stack: Endpoints) 
     assert "Traceback" not in found.err
     if found.code:
         assert fresh.run("backfill", "-t", "1d").code == 0
-    assert stored(fresh) == dict.fromkeys(("SPY", "GOOG"), on_weekdays(700))
+    assert stored(fresh) == dict.fromkeys(("SPY", "GOOG"), sessions_within(700))
 
 
 def fill(folder: Path, leave: int = 0) -> None:
@@ -376,7 +380,7 @@ def test_no_space_for_features(fresh: Installation, small_disk: Path) -> None:
     assert_plain(force, 0)
     target = fresh.data_dir / "features.csv"
     assert_plain(fresh.run("export", "features", target, "-s", "SPY", more=more), 0)
-    assert len(target.read_text().splitlines()) == 1 + on_weekdays(700)
+    assert len(target.read_text().splitlines()) == 1 + sessions_within(700)
 
 
 def test_no_space_for_an_export(fresh: Installation, small_disk: Path) -> None:
@@ -418,7 +422,7 @@ def test_an_unknown_pair_does_not_hold_up_the_others(trading: Installation) -> N
     computed = rows(
         trading.database_url, "SELECT symbol, count(*) FROM market_data.indicators_1d GROUP BY 1 ORDER BY 1"
     )
-    assert computed == [("BTCUSD", 720), ("SPY", on_weekdays(60))]
+    assert computed == [("BTCUSD", 720), ("SPY", sessions_within(60))]
     assert (trading.data_dir / "features" / "symbol=BTCUSD").exists()
 
 
@@ -436,5 +440,5 @@ def test_an_exchange_that_never_answers_is_named_and_imported_bars_are_stored(
         assert_plain(found, FAILED)
         assert "BTCUSD 1d failed" in found.text
         assert "Trying again can help" in found.text
-        assert stored(made) == {"SPY": on_weekdays(60)}
+        assert stored(made) == {"SPY": sessions_within(60)}
         assert rows(made.database_url, "SELECT DISTINCT symbol FROM market_data.indicators_1d") == [("SPY",)]

@@ -45,7 +45,10 @@ class Database:
 
         try:
             parsed = conninfo_to_dict(url)
-        except psycopg.Error as error:
+            # libpq looks at the ports when it connects, and calls a wrong one a failure of the connection.
+            for port in filter(None, str(parsed.get("port", "")).split(",")):
+                int(port)
+        except (psycopg.Error, ValueError) as error:
             raise _unreadable(error) from None
         given = str(parsed.get("options", ""))  # an argument of the driver would replace the URL's
         self._options = f"{given} -c timezone=UTC".strip()
