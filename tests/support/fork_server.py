@@ -7,6 +7,7 @@ started with the real program instead, and so are those with variables that the 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -15,7 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+
+from trading_platform.cli.__main__ import main
 
 READ_AT_THE_BEGINNING = {"COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "NO_COLOR", "TERM", "TZ"}
 """Variables whose change an interpreter that runs already does not see, beside those that begin with PYTHON."""
@@ -131,14 +135,19 @@ def _become(request: dict[str, object], out: int, err: int) -> None:
     sys.argv = ["trading-platform", *request["arguments"]]  # type: ignore[misc]
 
 
+LOADED = (
+    "trading_platform.cli.main",
+    "trading_platform.cli.market_data.backfill_runs",
+    "trading_platform.definitions",
+    "dagster_postgres",
+    "exchange_calendars",
+    "psycopg",
+)
+"""What most commands load, with all that these import in their turn."""
+
 if __name__ == "__main__":
-    import gc
-
-    import dagster_postgres  # noqa: F401
-    import psycopg  # noqa: F401
-
-    from trading_platform.cli.__main__ import main
-
+    for module in LOADED:
+        import_module(module)
     gc.collect()
     gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv[1])))
