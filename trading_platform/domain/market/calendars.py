@@ -259,10 +259,16 @@ def keep_sessions(store: SessionStore) -> None:
 
 @lru_cache(maxsize=32)
 def _exchange_sessions(calendar: str) -> pl.DataFrame:
-    def compute() -> pl.DataFrame:
-        return _computed_sessions(calendar)
+    return _kept(calendar, lambda: _computed_sessions(calendar))
 
-    return _stores[-1](calendar, compute) if _stores else compute()
+
+@lru_cache(maxsize=32)
+def _exchange_spans(calendar: str) -> pl.DataFrame:
+    return _kept(f"{calendar}_spans", lambda: _computed_spans(calendar))
+
+
+def _kept(name: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    return _stores[-1](name, compute) if _stores else compute()
 
 
 def _computed_sessions(calendar: str) -> pl.DataFrame:
@@ -277,8 +283,7 @@ def _computed_sessions(calendar: str) -> pl.DataFrame:
     )
 
 
-@lru_cache(maxsize=32)
-def _exchange_spans(calendar: str) -> pl.DataFrame:
+def _computed_spans(calendar: str) -> pl.DataFrame:
     """The sessions of an exchange, those with a break in two parts; half days often have none."""
     schedule = _exchange(calendar).schedule
     breaks = pl.DataFrame(
