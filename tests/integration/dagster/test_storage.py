@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
+from schemas import new_database
 
+from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.dagster_storage import PlatformStorage
+
+
+@pytest.fixture
+def database_url(stack: Endpoints) -> Iterator[str]:
+    """URL of an empty database."""
+    with new_database(stack.database_url) as url:
+        yield url
 
 
 @pytest.fixture

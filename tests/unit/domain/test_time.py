@@ -150,7 +150,7 @@ def test_timeframes_have_their_length() -> None:
     assert [timeframe.is_intraday for timeframe in Timeframe] == [True, True, True, False]
 
 
-@pytest.mark.parametrize("text", ["1M", "1D", "2m", "", "1 d", "day"])
+@pytest.mark.parametrize("text", ["1M", "2D", "2m", "", "1 d", "day"])
 def test_an_unknown_timeframe_is_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         Timeframe.parse(text)

@@ -170,7 +170,7 @@ def _has_units(column: pl.Series) -> bool:
 def _without_header(layout: Layout, numbers: Callable[[str], pl.Series]) -> ChosenVolume:
     """The volume of the format; Binance's futures margined in coin count contracts, which are no units."""
     column = layout.roles.get("volume", layout.roles.get("quantity"))
-    if layout.format is not FileFormat.BINANCE or column is None:
+    if layout.format is not FileFormat.BINANCE or layout.kind is not Kind.BARS or column is None:
         return ChosenVolume(column)
     price = numbers(layout.roles["close"])
     frame = pl.DataFrame({"contracts": numbers(column), "coins": numbers("c7"), "price": price})

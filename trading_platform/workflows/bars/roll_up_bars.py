@@ -164,7 +164,7 @@ def _rollable_from(
     make it.
     """
     whole = _whole_bars(answered, timeframe, partition, end)
-    if not whole or timeframe.is_intraday or calendar == ALWAYS_OPEN:
+    if not answered or timeframe.is_intraday or calendar == ALWAYS_OPEN:
         return whole
     complete: dict[datetime, bool] = {}
     for session, opens, closes in open_spans(calendar, partition).filter(pl.col("session") < end).iter_rows():

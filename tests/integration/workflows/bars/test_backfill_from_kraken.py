@@ -386,6 +386,8 @@ def test_daily_bars_come_from_the_archive_before_candles_reach(
     source = source_of(exchange, tmp_path)
     archived, recent = source.available_history(instrument(), Timeframe.D1)
     backfill(clean, source, Window(archived.start, NOW), Timeframe.D1)
+    assert stored(clean, archived, Timeframe.D1).height == len(rows) - 1  # a day without trades needs confirmation
+    backfill(clean, source, archived, Timeframe.D1)
     found = stored(clean, archived, Timeframe.D1)
     assert found.height == len(rows)  # the day without trades at the last price
     assert found["quality"].to_list()[5] == "no_trade"

@@ -80,7 +80,7 @@ class Desk:
         parts = partition_windows(timeframe, window)
         report = backfill_bars(self.stores, {"file": self.source}, [instrument], timeframe, parts, clock=lambda: NOW)
         assert report.failures == ()
-        return list(report.accounts)
+        return list(report.counts)
 
     def classes(self, instrument: Instrument, timeframe: Timeframe) -> dict[str, int]:
         """Number of expected bars of each class of the report of gaps."""

@@ -102,6 +102,9 @@ def test_what_is_rolled_up_once_is_rolled_up_again_only_when_minutes_change(ours
         platform.stores.coverage.withdraw("SPY", Timeframe.M1, "file", [day])
     assert fetch(ours, Timeframe.M1, [OCTOBER]) == [False]
     with open_platform(ours.settings()) as platform:
+        assert stale(platform.stores, Timeframe.M5) == 1, "time that is known again is not looked at"
+    assert fetch(ours, Timeframe.M5, [OCTOBER]) == [False]
+    with open_platform(ours.settings()) as platform:
         assert stale(platform.stores, Timeframe.M5) == 0, "equal minutes made the roll-up stale"
         with platform.stores.database.begin() as connection:
             minutes = platform.stores.bars.read(["SPY"], Timeframe.M1, day)

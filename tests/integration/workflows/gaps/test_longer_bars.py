@@ -182,7 +182,9 @@ def test_the_upgrade_narrows_records_of_whole_partitions(database_url: str) -> N
             )
         database = Database(url)
         upgrade(database)
-        spans = {length: CheckStore(database).known_spans(["COIN"], length) for length in (Timeframe.M5, Timeframe.H1)}
+        spans = {
+            length: CheckStore(database).recorded_spans(["COIN"], length) for length in (Timeframe.M5, Timeframe.H1)
+        }
         database.close()
     assert spans == {
         Timeframe.M5: {"COIN": Window(MAY + timedelta(days=9), MAY + timedelta(days=11))},

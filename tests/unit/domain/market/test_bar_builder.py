@@ -513,7 +513,7 @@ def test_a_minute_with_a_price_that_cannot_be_stored_has_no_bar() -> None:
         assert final is not None
         assert final.bars.filter(pl.col("symbol") == "BTCUSD")["time"].to_list() == [NOON, NOON + 2 * MINUTE]
         minutes = [Window(NOON, NOON + MINUTE), Window(NOON + 2 * MINUTE, NOON + 3 * MINUTE)]
-        assert Window.merge(final.answered["BTCUSD"]) == minutes
+        assert Window.merge(final.covered["BTCUSD"]) == minutes
         assert made.counts.cut == 1
         assert [each.reason for each in made.take_rejected()] == [Reason.TOO_FINE] * 2
 

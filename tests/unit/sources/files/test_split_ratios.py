@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trading_platform.sources.files.action_rows import RowRejected
@@ -57,6 +57,7 @@ def test_no_ratio(text: str) -> None:
 @given(shares=st.integers(2, 400), digits=st.integers(6, 12), forward=st.booleans())
 def test_every_rounded_reverse_split_is_recovered(shares: int, digits: int, *, forward: bool) -> None:
     ratio = Fraction(shares) if forward else Fraction(1, shares)
+    assume(ratio * 2 * 10**digits % 2 != 1)  # in the middle of two decimals, which rules of rounding tell apart
     assert read_ratio(f"{float(ratio):.{digits}f}") == ratio
 
 
