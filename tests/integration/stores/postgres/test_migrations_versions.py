@@ -138,6 +138,10 @@ RENAMED_STATES = {
 }
 
 
+COMPUTED_AGAIN = ("market_data.ohlcv_1h", "market_data.ohlcv_1h_changes")
+"""Whose rows revision 0010 changes: tests/integration/stores/market_data/test_retention.py."""
+
+
 def renamed_columns(columns: dict[str, list[str]]) -> dict[str, list[str]]:
     """Where the columns of an earlier schema are since revision 0009."""
     tables = {RENAMED_TABLES.get(table, table): names for table, names in columns.items()}
@@ -165,6 +169,9 @@ def test_rows_of_an_earlier_schema_are_all_there_afterwards(server: Server, revi
         wanted = timeless(catalog(fresh))
     with new_database(server.url, server.state(revision)) as url:
         columns, before = renamed_columns(shape(url)), renamed_rows(contents(url))
+        for table in COMPUTED_AGAIN:
+            columns.pop(table, None)
+            before.pop(table, None)
         assert sum(map(len, before.values())) > 10_000
         assert {"market_data.ohlcv", "market_data.indicators"} <= set(before)
         assert upgrade(url) == (revision, REVISIONS[-1])
