@@ -165,7 +165,7 @@ def installation(server_url: str, *, schema: bool = True, template: str | None =
     name = f"test_{uuid.uuid4().hex[:12]}"
     names = name, f"{name}_dagster"
     try:
-        beginning = template or (newest_schema(server_url) if schema else "template1")
+        beginning = template or (newest_schema(server_url) if schema else "template0")
         yield Installation(
             data_dir,
             {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import uuid
+from contextlib import suppress
 from functools import cache
 from urllib.parse import urlsplit, urlunsplit
 
@@ -31,13 +34,13 @@ JOIN pg_database AS made ON made.datname = %(made)s
 """What PostgreSQL does not copy with a database: rights to it, and the settings of a role's sessions in it."""
 
 
-def create(server_url: str, name: str, template: str = "template1") -> str:
+def create(server_url: str, name: str, template: str = "template0") -> str:
     """Creates a database as a copy of another, to which nobody is connected; returns its URL."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         )
-        if template != "template1":
+        if template != "template0":
             for statement in (RIGHTS, SETTINGS):
                 connection.execute(statement, {"made": name, "original": template})
     return on_database(server_url, name)
@@ -57,8 +60,23 @@ def newest_schema(url: str) -> str:
 
 @cache
 def _newest_schema(server_url: str) -> str:
-    upgraded(create(server_url, "template_platform"))
-    return "template_platform"
+    name = f"template_platform_{uuid.uuid4().hex[:8]}"
+    upgraded(create(server_url, name))
+    return _closed(server_url, name)
+
+
+def _closed(server_url: str, name: str) -> str:
+    """Nobody connects to a database any more, as TimescaleDB does by itself, so that it can be copied until the end."""
+    atexit.register(_drop_if_there, server_url, name)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+    return name
+
+
+def _drop_if_there(server_url: str, name: str) -> None:
+    with suppress(psycopg.OperationalError):  # the session's own server has ended by then
+        drop(server_url, name)
 
 
 def upgraded(url: str) -> str:
@@ -76,9 +94,10 @@ def dagster_schema(url: str) -> str:
 
 @cache
 def _dagster_schema(server_url: str) -> str:
-    url = create(server_url, "template_dagster")
+    name = f"template_dagster_{uuid.uuid4().hex[:8]}"
+    url = create(server_url, name)
     DagsterPostgresStorage(url.replace("postgresql:", "postgresql+psycopg2:", 1), should_autocreate_tables=True)
-    return "template_dagster"
+    return _closed(server_url, name)
 
 
 def without_durability(server_url: str) -> None:

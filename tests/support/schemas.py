@@ -114,7 +114,7 @@ def contents(url: str, columns: Mapping[str, list[str]] | None = None) -> dict[s
 
 
 @contextmanager
-def new_database(server_url: str, template: str = "template1") -> Iterator[str]:
+def new_database(server_url: str, template: str = "template0") -> Iterator[str]:
     """URL of a database that is dropped afterwards: empty, or a copy of another."""
     name = f"schema_{uuid.uuid4().hex[:10]}"
     try:

@@ -539,7 +539,7 @@ def url_of(database: Database) -> str:
 def test_bars_of_an_earlier_schema_become_chunks(
     timescale_url: str, monkeypatch: pytest.MonkeyPatch, *, breaks_off: bool
 ) -> None:
-    with new_database(timescale_url, "template0") as url:  # TimescaleDB looks into template1 now and then
+    with new_database(timescale_url) as url:
         bring_to(url, "0001")
         with psycopg.connect(url) as connection:
             connection.execute((REPOSITORY / "tests/fixtures/schema/rows_0001.sql").read_text().encode())

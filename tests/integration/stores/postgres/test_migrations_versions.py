@@ -202,7 +202,7 @@ def test_cut_off_inside_any_revision_nothing_is_left_behind(
     server: Server, revision: str, monkeypatch: pytest.MonkeyPatch
 ):
     """The session is ended by the server after the first statement of a revision, in its middle, and after its last."""
-    state = "template1" if revision == REVISIONS[0] else server.state(REVISIONS[0])
+    state = "template0" if revision == REVISIONS[0] else server.state(REVISIONS[0])
     with new_database(server.url, state) as url:
         before, held = catalog(url), contents(url)
         for place in (0, 0.5, 1):
