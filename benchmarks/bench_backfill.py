@@ -41,8 +41,8 @@ from trading_platform.partitions import daily, ranges_of
 from trading_platform.resources.dagster_instance import open_instance
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.settings import load_settings
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.stores import Stores

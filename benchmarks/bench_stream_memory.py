@@ -27,7 +27,7 @@ from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quote
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.embedded.stack import running_stack
-from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.stores.stores import Stores

@@ -10,8 +10,8 @@ from pathlib import Path
 from market_files import PRICES, Row, Written
 
 from trading_platform.domain.errors import TradingPlatformError
-from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.options import DateOrder, DecimalSign, ImportOptions
+from trading_platform.sources.files.content.contents import FileContent
+from trading_platform.sources.files.content.options import DateOrder, DecimalSign, ImportOptions
 from trading_platform.sources.files.reading import FileReading, read_content
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)

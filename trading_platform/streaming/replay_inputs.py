@@ -15,11 +15,11 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_builder import GRACE
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.rejection_reasons import Reason
-from trading_platform.sources.files.contents import open_contents
+from trading_platform.sources.files.content.contents import open_contents
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.events import TickFile, read_ticks
-from trading_platform.sources.files.formats import Kind
-from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.reading import SOURCE, Registered, ZoneOf, nothing_registered
+from trading_platform.sources.files.recognition.formats import Kind
 from trading_platform.streaming.recorded_events import Recorded
 from trading_platform.streaming.recording import Recording, is_recording
 

@@ -22,8 +22,8 @@ from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import PlatformContext, open_platform
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import ImportOptions
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
 from trading_platform.workflows.bars.import_files import import_files

@@ -21,8 +21,8 @@ from trading_platform.domain.market.bars import BAR_SCHEMA, PRICE, PRICES
 from trading_platform.domain.market.events import FeedUp, Trade
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Window, utc_now
-from trading_platform.sources.files.contents import open_contents
-from trading_platform.sources.files.options import ImportOptions, PriceSide
+from trading_platform.sources.files.content.contents import open_contents
+from trading_platform.sources.files.content.options import ImportOptions, PriceSide
 from trading_platform.sources.files.reading import read_content
 from trading_platform.streaming.recording import RecordingWriter
 from trading_platform.streaming.replay import ReplayReport, replay

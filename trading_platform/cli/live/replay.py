@@ -15,7 +15,7 @@ import typer
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import utc_now
-from trading_platform.sources.files.options import DateOrder
+from trading_platform.sources.files.content.options import DateOrder
 
 if TYPE_CHECKING:
     from trading_platform.domain.market.bar_series import Basis
@@ -62,7 +62,7 @@ def replay(
 
     Example: trading-platform replay EURUSD_ticks.csv.gz --basis bid --dry-run
     """
-    from trading_platform.sources.files.options import ImportOptions
+    from trading_platform.sources.files.content.options import ImportOptions
 
     factor = _speed(speed)
     price = _basis(basis)
@@ -91,7 +91,7 @@ def _storing(
     from trading_platform.domain.market.instruments import guess_instrument
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
-    from trading_platform.sources.files.contents import check_exists
+    from trading_platform.sources.files.content.contents import check_exists
     from trading_platform.streaming.replay_sinks import StoreSink
 
     for file in files:

@@ -51,7 +51,7 @@ def import_actions(
     """
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
-    from trading_platform.sources.files.contents import check_exists
+    from trading_platform.sources.files.content.contents import check_exists
     from trading_platform.workflows.corporate_actions.import_actions import import_actions as run
 
     for file in files:

@@ -16,7 +16,7 @@ import typer
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.time import Timeframe, utc_now
-from trading_platform.sources.files.options import DateOrder, DecimalSign, FileFormat, ImportOptions, PriceSide
+from trading_platform.sources.files.content.options import DateOrder, DecimalSign, FileFormat, ImportOptions, PriceSide
 
 if TYPE_CHECKING:
     from trading_platform.workflows.bars.import_files import ImportedFile, ImportReport
@@ -165,7 +165,7 @@ def import_command(
 
 def _check_exist(files: list[Path]) -> None:
     """Checks the files before any server is started."""
-    from trading_platform.sources.files.contents import check_exists
+    from trading_platform.sources.files.content.contents import check_exists
 
     if not files:
         raise InvalidRequest("There is nothing to import.", expected="one file or more", remedy="name the files")

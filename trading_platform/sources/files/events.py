@@ -20,11 +20,9 @@ from trading_platform.domain.market.events import Event, FeedUp, Quote, Trade
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
-from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.formats import Kind
-from trading_platform.sources.files.names import FileName
-from trading_platform.sources.files.number_columns import settle_numbers
-from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.files.content.contents import FileContent
+from trading_platform.sources.files.content.options import ImportOptions
+from trading_platform.sources.files.numbers.number_columns import settle_numbers
 from trading_platform.sources.files.parts import parts_of
 from trading_platform.sources.files.reading import (
     ContentTask,
@@ -38,7 +36,9 @@ from trading_platform.sources.files.reading import (
     with_records,
     zone_for,
 )
-from trading_platform.sources.files.times import settle
+from trading_platform.sources.files.recognition.formats import Kind
+from trading_platform.sources.files.recognition.names import FileName
+from trading_platform.sources.files.times.utc_times import settle
 
 _CHUNK = 50_000
 """Number of rows that are converted to Python objects at a time."""

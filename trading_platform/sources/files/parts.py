@@ -12,15 +12,20 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import Instrument, check_symbol
-from trading_platform.sources.files import wide_tables
-from trading_platform.sources.files.evidence import Evidence
-from trading_platform.sources.files.formats import Kind, Layout, is_header, recognise
-from trading_platform.sources.files.names import FileName
-from trading_platform.sources.files.options import FileRejected, ImportOptions
-from trading_platform.sources.files.row_times import times_of
-from trading_platform.sources.files.several_instruments import check_one_instrument, choose, instruments_of, symbols_of
-from trading_platform.sources.files.tables import Table, read_table
-from trading_platform.sources.files.times import ReadTimes
+from trading_platform.sources.files.content.options import FileRejected, ImportOptions
+from trading_platform.sources.files.content.tables import Table, read_table
+from trading_platform.sources.files.recognition import wide_tables
+from trading_platform.sources.files.recognition.evidence import Evidence
+from trading_platform.sources.files.recognition.formats import Kind, Layout, is_header, recognise
+from trading_platform.sources.files.recognition.names import FileName
+from trading_platform.sources.files.recognition.several_instruments import (
+    check_one_instrument,
+    choose,
+    instruments_of,
+    symbols_of,
+)
+from trading_platform.sources.files.times.row_times import times_of
+from trading_platform.sources.files.times.utc_times import ReadTimes
 
 
 @dataclass(frozen=True)

@@ -25,18 +25,18 @@ from trading_platform.domain.quality.rules import (
 )
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.evidence import Evidence, likely_instrument
-from trading_platform.sources.files.formats import Kind, Layout
-from trading_platform.sources.files.names import FileName
-from trading_platform.sources.files.number_columns import settle_numbers
-from trading_platform.sources.files.numbers import NumberStyle
-from trading_platform.sources.files.options import FileRejected, ImportOptions, PriceSide
+from trading_platform.sources.files.content.contents import FileContent
+from trading_platform.sources.files.content.options import FileRejected, ImportOptions, PriceSide
+from trading_platform.sources.files.content.tables import Table
+from trading_platform.sources.files.numbers.number_columns import settle_numbers
+from trading_platform.sources.files.numbers.number_styles import NumberStyle
 from trading_platform.sources.files.parts import ContentPart, parts_of
-from trading_platform.sources.files.row_times import timeframe_of
-from trading_platform.sources.files.stamps import at_exchange, check_grid, stamped_dates
-from trading_platform.sources.files.tables import Table
-from trading_platform.sources.files.times import UtcTimes, settle
+from trading_platform.sources.files.recognition.evidence import Evidence, likely_instrument
+from trading_platform.sources.files.recognition.formats import Kind, Layout
+from trading_platform.sources.files.recognition.names import FileName
+from trading_platform.sources.files.times.row_times import timeframe_of
+from trading_platform.sources.files.times.stamps import at_exchange, check_grid, stamped_dates
+from trading_platform.sources.files.times.utc_times import UtcTimes, settle
 
 SOURCE = "file"
 """The value of the ``source`` column of imported bars."""

@@ -19,8 +19,8 @@ from trading_platform.domain.market.instruments import Instrument, guess_instrum
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import SecondVersion
+from trading_platform.sources.files.content.options import FileRejected
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import FileRejected
 from trading_platform.sources.files.reading import FileReading
 from trading_platform.sources.kraken.archives.archive import CHUNK_BYTES, hash_of, members_of, read_member
 from trading_platform.sources.kraken.archives.rows import ArchiveMember

@@ -22,11 +22,11 @@ from trading_platform.domain.quality.closed_time import HoursFit, judge_hours
 from trading_platform.domain.quality.unreadable_times import place_unreadable
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, Timeframe, Window
-from trading_platform.sources.files.contents import FileContent, open_contents
-from trading_platform.sources.files.evidence import guessed_instrument
+from trading_platform.sources.files.content.contents import FileContent, open_contents
+from trading_platform.sources.files.content.options import FileRejected, ImportOptions
 from trading_platform.sources.files.landing import Kept
-from trading_platform.sources.files.options import FileRejected, ImportOptions
 from trading_platform.sources.files.reading import SOURCE, FileReading, read_instruments, whole_rejection
+from trading_platform.sources.files.recognition.evidence import guessed_instrument
 from trading_platform.workflows.bars.price_level import check_price_level
 from trading_platform.workflows.progress import Progress, silent
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.files.options import FileRejected
+from trading_platform.sources.files.content.options import FileRejected
 
 StoredBars = Callable[[Timeframe, Window], pl.DataFrame]
 """Returns the stored bars of the instrument with ``time`` and ``close``: of the database or the landing area."""

@@ -1,6 +1,6 @@
 """The use case of ``trading-platform corporate-actions import``: stores the splits and dividends of a file.
 
-:mod:`trading_platform.sources.files.actions` reads the file;
+:mod:`trading_platform.sources.files.actions.read_actions` reads the file;
 :mod:`trading_platform.workflows.corporate_actions.fetch_actions` fetches actions from vendors.
 """
 
@@ -15,8 +15,8 @@ import polars as pl
 from trading_platform.domain.market.calendars import check_calendar
 from trading_platform.domain.market.instruments import guess_instrument
 from trading_platform.domain.time import Clock
-from trading_platform.sources.files.actions import read_actions
-from trading_platform.sources.files.contents import open_contents
+from trading_platform.sources.files.actions.read_actions import read_actions
+from trading_platform.sources.files.content.contents import open_contents
 from trading_platform.sources.files.reading import SOURCE
 from trading_platform.stores.stores import Stores
 

@@ -13,8 +13,8 @@ import pytest
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.quality.completeness import CoverageCount
 from trading_platform.domain.time import Timeframe, Window, partition_windows
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.stores import Stores, open_stores

@@ -30,8 +30,8 @@ from trading_platform.domain.time import Timeframe, Window, month_window, year_w
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.partitions import symbols as symbol_partitions
 from trading_platform.resources.platform import PlatformContext, open_platform
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.yahoo.client import YahooClient
 from trading_platform.sources.yahoo.source import YahooSource
 from trading_platform.workflows.bars.backfill_bars import backfill_bars

@@ -13,8 +13,8 @@ from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores, open_stores

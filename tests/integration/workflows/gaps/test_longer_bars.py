@@ -16,8 +16,8 @@ from trading_platform.domain.market.calendars import session_dates
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.quality.gaps import SlotClass
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import ImportOptions
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.postgres.database import Database

@@ -25,8 +25,8 @@ from trading_platform.domain.market.corporate_actions import (
     actions_frame,
     simplest_ratio,
 )
-from trading_platform.sources.files.actions import read_actions
-from trading_platform.sources.files.contents import open_contents
+from trading_platform.sources.files.actions.read_actions import read_actions
+from trading_platform.sources.files.content.contents import open_contents
 
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ import pytest
 
 from trading_platform.domain.market.events import FeedUp, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
-from trading_platform.sources.files.contents import open_contents
+from trading_platform.sources.files.content.contents import open_contents
+from trading_platform.sources.files.content.options import FileRejected, ImportOptions
 from trading_platform.sources.files.events import TickFile, read_ticks
-from trading_platform.sources.files.options import FileRejected, ImportOptions
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from trading_platform.sources.files.actions import read_actions
-from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.options import ImportOptions, PriceSide
+from trading_platform.sources.files.actions.read_actions import read_actions
+from trading_platform.sources.files.content.contents import FileContent
+from trading_platform.sources.files.content.options import ImportOptions, PriceSide
 from trading_platform.sources.files.reading import FileReading, read_content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trading_platform.domain.errors import TradingPlatformError
-from trading_platform.sources.files.contents import FileContent
-from trading_platform.sources.files.options import FileFormat, ImportOptions, PriceSide
+from trading_platform.sources.files.content.contents import FileContent
+from trading_platform.sources.files.content.options import FileFormat, ImportOptions, PriceSide
 from trading_platform.sources.files.reading import read_content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

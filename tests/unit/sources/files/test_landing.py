@@ -13,8 +13,8 @@ import pytest
 from trading_platform.domain.errors import InvalidRequest, StoreUnavailable
 from trading_platform.domain.market.instruments import AssetClass, Instrument, guess_instrument
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.sources.files.content.options import ImportOptions, PriceSide
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import ImportOptions, PriceSide
 from trading_platform.sources.files.source import FileSource
 from trading_platform.workflows.bars.import_files import ImportReport, ImportStatus, import_files
 

@@ -19,8 +19,8 @@ import pytest
 
 from trading_platform.domain.market.bars import PRICES
 from trading_platform.domain.time import Timeframe
-from trading_platform.sources.files.contents import open_contents
-from trading_platform.sources.files.options import ImportOptions, PriceSide
+from trading_platform.sources.files.content.contents import open_contents
+from trading_platform.sources.files.content.options import ImportOptions, PriceSide
 from trading_platform.sources.files.reading import FileReading, read_content
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from trading_platform.sources.files.actions import read_actions
-from trading_platform.sources.files.contents import open_contents
-from trading_platform.sources.files.options import ImportOptions
+from trading_platform.sources.files.actions.read_actions import read_actions
+from trading_platform.sources.files.content.contents import open_contents
+from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.reading import read_instruments
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from trading_platform.domain.market.bars import Quality
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.files.contents import FileContent
+from trading_platform.sources.files.content.contents import FileContent
+from trading_platform.sources.files.content.options import FileFormat, FileRejected, ImportOptions
 from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.options import FileFormat, FileRejected, ImportOptions
 from trading_platform.sources.files.reading import FileReading, read_content
 from trading_platform.sources.kraken.archives.archive import hash_of, is_archive, members_of, read_member
 from trading_platform.sources.kraken.archives.rows import ArchiveMember

@@ -22,10 +22,10 @@ import polars as pl
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.files.contents import LARGEST_RATIO, check_exists
-from trading_platform.sources.files.names import FileName
-from trading_platform.sources.files.options import FileRejected, unreadable
+from trading_platform.sources.files.content.contents import LARGEST_RATIO, check_exists
+from trading_platform.sources.files.content.options import FileRejected, unreadable
 from trading_platform.sources.files.reading import FileReading
+from trading_platform.sources.files.recognition.names import FileName
 from trading_platform.sources.kraken.archives.rows import ArchiveMember, check_kind, read_chunk
 from trading_platform.sources.kraken.landing_source import ArchiveKind
 

@@ -19,9 +19,9 @@ from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, Quality, bar
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA, screen_bars, screen_trades
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.sources.files.options import FileFormat, FileRejected
+from trading_platform.sources.files.content.options import FileFormat, FileRejected
+from trading_platform.sources.files.content.tables import extra_fields, lines_of, split_rows
 from trading_platform.sources.files.reading import FileReading, refuse_too_fine, reject_unfinished, rejected_early
-from trading_platform.sources.files.tables import extra_fields, lines_of, split_rows
 from trading_platform.sources.kraken.landing_source import ArchiveKind
 from trading_platform.sources.kraken.minutes import SOURCE
 

@@ -1,0 +1,1 @@
+"""Times in files: converted to UTC, and onto the platform's grid."""
