@@ -24,20 +24,17 @@ from trading_platform.sources.files.content.contents import FileContent
 from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.numbers.number_columns import settle_numbers
 from trading_platform.sources.files.parts import parts_of
-from trading_platform.sources.files.reading import (
+from trading_platform.sources.files.reading import Registered, ZoneOf, nothing_registered, zone_for
+from trading_platform.sources.files.recognition.formats import Kind
+from trading_platform.sources.files.recognition.names import FileName
+from trading_platform.sources.files.rows import (
     ContentTask,
-    Registered,
-    ZoneOf,
     faults_of,
-    nothing_registered,
     rejected_early,
     scaled,
     texts_of,
     with_records,
-    zone_for,
 )
-from trading_platform.sources.files.recognition.formats import Kind
-from trading_platform.sources.files.recognition.names import FileName
 from trading_platform.sources.files.times.utc_times import settle
 
 _CHUNK = 50_000
