@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from dagster import (
     DagsterInstance,
-    DagsterRunStatus,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
@@ -27,6 +26,7 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe
 from trading_platform.partitions import first_window, ranges_of, symbols
 from trading_platform.resources.platform import PlatformContext
+from trading_platform.sensors.unfinished_runs import UNFINISHED_RUNS
 from trading_platform.workflows.bars.plan_backfill import available_history_of
 
 INTERVAL_SECONDS = 60
@@ -35,12 +35,6 @@ SYMBOLS_A_TICK = 5
 
 _TAG = "backfill_new_symbols"
 _KINDS = ([each for each in Timeframe if each.is_intraday], [Timeframe.D1])
-_UNFINISHED = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-]
 
 
 @sensor(
@@ -76,7 +70,7 @@ def backfill_new_symbols(context: SensorEvaluationContext, platform: ResourcePar
 
 
 def _is_under_way(instance: DagsterInstance, symbol: str) -> bool:
-    return bool(instance.get_runs_count(RunsFilter(tags={_TAG: symbol}, statuses=_UNFINISHED)))
+    return bool(instance.get_runs_count(RunsFilter(tags={_TAG: symbol}, statuses=UNFINISHED_RUNS)))
 
 
 def _first_runs(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dagster import (
     AssetKey,
-    DagsterRunStatus,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
@@ -24,18 +23,12 @@ from trading_platform import jobs
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.partitions import ranges_of, symbols
 from trading_platform.resources.platform import PlatformContext
+from trading_platform.sensors.unfinished_runs import UNFINISHED_RUNS
 from trading_platform.workflows.bars.stale_partitions import stale_bars_and_indicators, stale_feature_partitions
 
 INTERVAL_SECONDS = 300
 RUNS_A_TICK = 20
 """The next tick requests the remaining runs."""
-
-_UNFINISHED = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-]
 
 
 @sensor(
@@ -52,7 +45,7 @@ def recompute_stale(context: SensorEvaluationContext, platform: ResourceParam[Pl
     version = f"{bars}|{stores.corporate_actions.version_of_splits()}"
     if version == context.cursor:
         return SensorResult(skip_reason="No daily bar and no split has changed.")
-    if context.instance.get_runs_count(RunsFilter(job_name=jobs.daily.name, statuses=_UNFINISHED)):
+    if context.instance.get_runs_count(RunsFilter(job_name=jobs.daily.name, statuses=UNFINISHED_RUNS)):
         return SensorResult(skip_reason="Runs of the job daily are in progress; they may compute what is stale.")
     present = context.instance.get_dynamic_partitions(str(symbols.name))
     everything: dict[str, list[Window]] = {symbol: [] for symbol in universe}
