@@ -14,6 +14,9 @@ import signal
 import socket
 from types import FrameType
 
+_ignored: set[int] = set()
+"""What the command was started to ignore. The present handler of a signal does not tell: Dagster changes handlers."""
+
 _written: socket.socket | None = None
 _received: socket.socket | None = None
 """Where the interpreter writes the numbers of signals, and where they are read; None before a command begins."""
@@ -27,6 +30,7 @@ def end_on_signals() -> None:
     """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
+            _ignored.add(number)
             signal.signal(number, _stay)
     if not is_ignored(signal.SIGHUP):
         signal.signal(signal.SIGHUP, signal.default_int_handler)
@@ -55,7 +59,7 @@ def raise_if_interrupted() -> None:
 
 def is_ignored(number: int) -> bool:
     """Whether the command was started to ignore a signal."""
-    return signal.getsignal(number) in (signal.SIG_IGN, _stay)
+    return number in _ignored
 
 
 def _stay(number: int, _frame: FrameType | None) -> None:

@@ -53,6 +53,9 @@ def said(work: str, *, through: tuple[str, ...] = ()) -> list[str]:
     return done.stdout.split()
 
 
+WHERE_SOME_ARE_IGNORED = ("sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh")
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 @pytest.mark.parametrize("work", [SWALLOWED, FORGOTTEN_BY_DAGSTER, IN_A_CALLBACK])
 def test_it_is_not_lost(work: str, name: str) -> None:
@@ -61,10 +64,15 @@ def test_it_is_not_lost(work: str, name: str) -> None:
     assert said(work.format(name=name)) == ["interrupted"]
 
 
-def test_one_that_is_ignored_stays_without_effect() -> None:
-    ignored = ("sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh")
-    work = "os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGHUP)"
-    assert said(work, through=ignored) == []
+@pytest.mark.parametrize("work", [SWALLOWED, FORGOTTEN_BY_DAGSTER, IN_A_CALLBACK])
+def test_sigterm_is_not_lost_where_others_are_ignored(work: str) -> None:
+    assert said(work.format(name="SIGTERM"), through=WHERE_SOME_ARE_IGNORED) == ["interrupted"]
+
+
+@pytest.mark.parametrize("work", ["pass", FORGOTTEN_BY_DAGSTER.format(name="SIGINT")])
+def test_one_that_is_ignored_stays_without_effect(work: str) -> None:
+    work += "\nos.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGHUP)"
+    assert said(work, through=WHERE_SOME_ARE_IGNORED) == []
 
 
 def test_another_signal_is_no_interruption() -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import EXACT, fits_amount, round_amount
-from trading_platform.domain.trading.orders import Fill, Order, OrderStatus, check_step
+from trading_platform.domain.trading.executions import execution_id
+from trading_platform.domain.trading.orders import Broker, Fill, Order, OrderStatus, check_step
 from trading_platform.domain.trading.positions import Holding, Position, steps
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.postgres.records import fetch
@@ -91,6 +92,8 @@ def book(connection: Connection, order: Order, report: FillReport) -> RecordedFi
     replaced = [each for each in reports if each.counts and each.version < (newer.version if newer else version)]
     fill = _with_commission(report, known, replaced)
     if known is None:
+        if not fill.quantity:
+            _reject_no_bust(order, report)
         known_now = _store(connection, order, fill, report, replaced, newer)
         if known_now is not None:  # of another order, whose lock this one's does not exclude
             raise _other_content(known_now, fill)
@@ -259,6 +262,16 @@ def _reject_impossible(order: Order, fill: Fill, replaced: Sequence[Report]) -> 
             expected=f"at most {possible} of {order.quantity}",
             received=str(fill.quantity),
             remedy="compare the order's fills with the broker's",
+        )
+
+
+def _reject_no_bust(order: Order, report: FillReport) -> None:
+    if report.corrects is None and (order.broker is not Broker.IBKR or execution_id(report.broker_fill_id) is None):
+        raise FillRejected(
+            "A fill of the quantity 0 cancels an execution, and this one does not say which.",
+            expected="an execution id of Interactive Brokers with the number of its report, or corrects",
+            received=report.broker_fill_id,
+            remedy="name the cancelled fill with corrects, or call record_bust with its id",
         )
 
 

@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
-from trading_platform.domain.trading.executions import execution_id
 from trading_platform.domain.trading.orders import (
     BY_FILLS,
     Broker,
@@ -198,8 +197,6 @@ class Ledger:
         try:
             with self._database.begin() as connection:
                 order = _to_fill(connection, order_id, broker_order_id)
-                if not size:
-                    _reject_no_bust(order.broker, broker_fill_id, corrects)
                 fill = Fill(
                     id=fill_uuid(order.broker, broker_fill_id),
                     order_id=order.id,
@@ -299,16 +296,6 @@ class Ledger:
         with self._database.begin() as connection:
             found = fetch(connection, Position, query("trading/ledger/positions"), conditions)
         return {position.symbol: position for position in found}
-
-
-def _reject_no_bust(broker: Broker, broker_fill_id: str, corrects: str | None) -> None:
-    if corrects is None and (broker is not Broker.IBKR or execution_id(broker_fill_id) is None):
-        raise FillRejected(
-            "A fill of the quantity 0 cancels an execution, and this one does not say which.",
-            expected="an execution id of Interactive Brokers with the number of its report, or corrects",
-            received=broker_fill_id,
-            remedy="name the cancelled fill with corrects, or call record_bust with its id",
-        )
 
 
 def _to_fill(connection: Connection, order_id: UUID, broker_order_id: str | None) -> Order:

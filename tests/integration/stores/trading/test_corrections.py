@@ -267,6 +267,9 @@ def test_a_fill_entered_by_hand_is_corrected_by_name(ledger, symbol, broker):
         report(ledger, order, names[1], "9", "99", corrects=names[1])
     busted = report(ledger, order, names[3], "0", corrects=names[1])
     assert (busted.counts, busted.order.status, busted.position.quantity) == (False, "sent", 0)
+    for corrects in (names[1], None):  # a repetition may say less
+        again = report(ledger, order, names[3], "0", corrects=corrects)
+        assert (again.is_new, again.counts, again.fill.id) == (False, False, busted.fill.id)
 
 
 INSERT_FILL = """
