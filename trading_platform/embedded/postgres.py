@@ -19,6 +19,7 @@ import shlex
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +41,7 @@ from trading_platform.embedded.folders import (
     socket_directory,
 )
 from trading_platform.embedded.postgres_programs import MAJOR_VERSION, run_program
-from trading_platform.embedded.processes import processes_of, server_process
+from trading_platform.embedded.processes import processes_of, server_process, wait_gone
 
 if TYPE_CHECKING:
     import pwd
@@ -51,6 +52,16 @@ OWNER_SUFFIX = ".belongs-to"
 SOCKET_NAME = ".s.PGSQL.5432"
 START_SECONDS = 120
 """Seconds that a start may take, including crash recovery."""
+
+STOP_SECONDS = 30.0
+"""Seconds that an orderly (fast) stop may take, with its checkpoint, and then an immediate one.
+
+PostgreSQL 18 never ends if it is asked for an orderly stop while it recovers from the crash of one of its processes.
+An immediate stop ends it, and the next start recovers what was committed from the write-ahead log.
+"""
+
+OPENING = ("starting up", "not yet accepting", "recovery mode")
+"""What a server says that will answer by itself: at its start, and after a crash of one of its processes."""
 
 FORBIDDEN_IN_PATH = '"$`\\\n'
 """Characters that pg_ctl, which uses a shell, does not pass on unchanged."""
@@ -87,11 +98,13 @@ class PostgresServer:
     Args:
         root: the platform's data directory, absolute.
         sleep: waits; an argument so that tests control time.
+        stop_seconds: how long an orderly stop may take, and then an immediate one, until the server is killed.
     """
 
-    def __init__(self, root: Path, sleep: Sleep = time.sleep) -> None:
+    def __init__(self, root: Path, sleep: Sleep = time.sleep, *, stop_seconds: float = STOP_SECONDS) -> None:
         self._root = root
         self._sleep = sleep
+        self._stop_seconds = stop_seconds
 
     @cached_property
     def account(self) -> pwd.struct_passwd | None:
@@ -152,17 +165,34 @@ class PostgresServer:
             raise explain_os_error(error, self.directory) from error
 
     def stop(self) -> None:
-        """Stop the server, if it runs, and wait until it has stopped; open transactions are rolled back."""
+        """Stop the server, if it runs, and wait until it has stopped; open transactions are rolled back.
+
+        A server that does not stop in an orderly way is stopped at once, and at last killed; no commit is lost by that.
+
+        Raises:
+            StoreUnavailable: if even that does not end it.
+        """
         postmaster = self.running()
         if postmaster is None:
             return
-        result = self._run("pg_ctl", "-D", str(self.directory), "-m", "fast", "-w", "-t", "60", "stop")
+        response = self._stop("fast")
+        if self.running() is not None:
+            response = self._stop("immediate")
+        if self.running() is not None:
+            for process in processes_of(self.directory, ("postgres",)):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            wait_gone(postmaster.process, self._stop_seconds, self._sleep)
         if self.running() is not None:
             raise StoreUnavailable(
                 "The embedded PostgreSQL does not stop.",
-                received=result,
+                received=response,
                 remedy=f"read {self.directory / 'server.log'}",
             )
+
+    def _stop(self, mode: str) -> str:
+        seconds = f"{self._stop_seconds:.0f}"
+        return self._run("pg_ctl", "-D", str(self.directory), "-m", mode, "-w", "-t", seconds, "stop")
 
     def remove(self) -> None:
         """Stop the server and delete all its data."""
@@ -266,7 +296,7 @@ class PostgresServer:
             except StoreUnavailable:
                 return False
             except psycopg.Error as error:
-                opening = "starting up" in str(error) or "not yet accepting" in str(error)
+                opening = any(sign in str(error) for sign in OPENING)
                 if not opening and current is not None and self._is_settled():
                     return False
                 self._sleep(0.05)
@@ -275,9 +305,12 @@ class PostgresServer:
         return False
 
     def _is_settled(self) -> bool:
-        """Whether the server has recorded that it is ready; then it has no reason to reject a connection."""
-        lines = (self.directory / "postmaster.pid").read_text().splitlines()
-        return bool(lines) and lines[-1].strip() == "ready"
+        """Whether the server has recorded that it is ready, or that it stops: waiting for it to start is no use."""
+        try:
+            lines = (self.directory / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:  # it has just ended
+            return False
+        return bool(lines) and lines[-1].strip() in {"ready", "stopping"}
 
     def _run(self, program: str, *arguments: str) -> str:
         return run_program(program, *arguments, account=self.account, scratch=self._root)

@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 from processes import endpoints_of, environment, leave, start_holder
-from waiting import DEADLINE
+from waiting import DEADLINE, wait_until
 
 from trading_platform.domain.errors import ConfigurationError, StoreFull
 from trading_platform.embedded.folders import ROOT_STATE, SOCKET_PATH_LIMIT, reachable_by
@@ -63,6 +63,60 @@ def test_a_killed_server_is_restarted_with_its_data(new_settings: MakeSettings) 
                 assert stack_status(settings).servers[0].pid != killed
                 assert count(force.database_url) == 100_000
             idle.close()
+
+
+def crash_a_backend(server: PostgresServer) -> None:
+    """Kills a process of the server that serves a connection; returns once the server recovers from that."""
+    log = server.directory / "server.log"
+    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(server.url("postgres")) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS lost AS SELECT generate_series(1, 100000)")
+        before = log.read_text().count("database system was interrupted")
+        os.kill(connection.info.backend_pid, signal.SIGKILL)
+    wait_until(lambda: log.read_text().count("database system was interrupted") > before, "recovery")
+
+
+def test_a_server_that_is_stopped_while_it_recovers_ends_and_starts_again(new_settings: MakeSettings) -> None:
+    """PostgreSQL itself waits for ever then, at least mostly."""
+    server = PostgresServer(new_settings().root, stop_seconds=1)
+    server.ensure_running()
+    fill(server.url("postgres"))
+    immediate = 0
+    for _ in range(10):
+        crash_a_backend(server)
+        server.stop()
+        assert server.running() is None
+        immediate += "received immediate shutdown" in (server.directory / "server.log").read_text()
+        server.ensure_running()
+        assert count(server.url("postgres")) == 100_000
+        if immediate:
+            break
+    assert immediate, "the server never failed to stop in an orderly way"
+    server.stop()
+
+
+def test_a_server_that_recovers_is_waited_for(new_settings: MakeSettings) -> None:
+    server = PostgresServer(new_settings().root)
+    server.ensure_running()
+    fill(server.url("postgres"))
+    before = server.running()
+    crash_a_backend(server)
+    server.ensure_running()
+    assert (server.running(), count(server.url("postgres"))) == (before, 100_000)
+    server.stop()
+
+
+def test_a_server_that_reacts_to_nothing_is_killed(new_settings: MakeSettings) -> None:
+    server = PostgresServer(new_settings().root, stop_seconds=1)
+    server.ensure_running()
+    fill(server.url("postgres"))
+    hung = server.running()
+    assert hung is not None
+    hung.process.suspend()
+    server.stop()
+    assert server.running() is None
+    server.ensure_running()
+    assert count(server.url("postgres")) == 100_000
+    server.stop()
 
 
 def test_a_stranger_with_the_old_process_id_does_not_pass_for_the_server(new_settings: MakeSettings) -> None:
