@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.embedded.folders import ROOT_STATE, nearest_existing
 from trading_platform.embedded.postgres import OWNER_SUFFIX
+from trading_platform.embedded.run_leases import RunLeases, RunProcess
 from trading_platform.embedded.stack import Endpoints, running_stack
 from trading_platform.settings import Settings
 
@@ -75,7 +76,9 @@ def examine(settings: Settings) -> list[Check]:
                 checks.append(_guarded("roles", partial(check_roles, settings=settings), endpoints.database_url))
             checks.append(_guarded("TimescaleDB", check_timescale, endpoints.database_url))
             if endpoints.dagster_database_url:
-                checks.append(_guarded("Dagster's database", check_dagster, endpoints.dagster_database_url))
+                dagster_url = endpoints.dagster_database_url.replace("+psycopg2", "", 1)
+                checks.append(_guarded("Dagster's database", check_dagster, dagster_url))
+                checks.append(_guarded("runs", partial(check_runs, leases=RunLeases(settings.root)), dagster_url))
         checks.extend(_examine_redis(servers, settings, postgres_runs=endpoints is not None))
         checks.extend(check_permissions(settings.root))
         checks.extend(check_leftovers(ROOT_STATE))
@@ -208,11 +211,36 @@ def check_dagster(url: str) -> Check:
     """Checks that Dagster's database responds and has its tables."""
     import psycopg
 
-    with psycopg.connect(url.replace("+psycopg2", "", 1), connect_timeout=10) as connection:
+    with psycopg.connect(url, connect_timeout=10) as connection:
         row = connection.execute("SELECT current_database(), to_regclass('public.runs')").fetchone()
     database, runs = row or ("", None)
     state = "with its tables" if runs else "empty: Dagster creates its tables at its first run"
     return Check("Dagster's database", Verdict.OK, f"database {database}, {state}")
+
+
+def check_runs(url: str, leases: RunLeases) -> Check:
+    """Checks that a process works on each run that Dagster takes for one under way."""
+    import psycopg
+
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        if connection.execute("SELECT to_regclass('public.runs')").fetchone() == (None,):
+            return Check("runs", Verdict.OK, "none yet")
+        found = connection.execute(
+            "SELECT run_id, to_char(create_timestamp, 'YYYY-MM-DD HH24:MI') FROM runs"
+            " WHERE status IN ('NOT_STARTED', 'STARTING', 'STARTED') ORDER BY create_timestamp"
+        ).fetchall()
+    processes = {(run_id, since): leases.process_of(run_id) for run_id, since in found}
+    ended = [f"{run_id[:8]}" for (run_id, _), process in processes.items() if process is RunProcess.ENDED]
+    unknown = [
+        f"{run_id[:8]} of {since} UTC" for (run_id, since), each in processes.items() if each is RunProcess.UNKNOWN
+    ]
+    if ended:
+        remedy = "the next `trading-platform backfill` fails them, and so does `trading-platform dev` within a minute"
+        return Check("runs", Verdict.NOTE, f"their process has ended without reporting it: {', '.join(ended)}", remedy)
+    if unknown:
+        remedy = "if no other machine works on them, end them in the Dagster UI: Runs, Terminate, Force termination"
+        return Check("runs", Verdict.NOTE, f"no process of this machine works on them: {', '.join(unknown)}", remedy)
+    return Check("runs", Verdict.OK, f"{len(found)} under way" if found else "none under way")
 
 
 def check_redis(url: str) -> Check:

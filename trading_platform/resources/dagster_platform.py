@@ -1,15 +1,24 @@
 """The platform as a Dagster resource (:mod:`trading_platform.resources.platform` without Dagster)."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from dagster import InitResourceContext, resource
 
+from trading_platform.embedded.run_leases import RunLeases
 from trading_platform.resources.platform import PlatformContext, open_platform
 from trading_platform.settings import load_settings
 
 
 @resource(description="Stores and sources, configured by the environment; see .env.example.")
-def platform_resource(_context: InitResourceContext) -> Iterator[PlatformContext]:
-    """The platform that the environment configures (:mod:`trading_platform.settings`), open during a run."""
-    with open_platform(load_settings()) as platform:
+def platform_resource(context: InitResourceContext) -> Iterator[PlatformContext]:
+    """The platform that the environment configures (:mod:`trading_platform.settings`), open during a run.
+
+    The run's lease is held as long, which tells Dagster's monitoring that its process is alive.
+    """
+    settings = load_settings()
+    with (
+        RunLeases(settings.root).held(context.run_id) if context.run_id else nullcontext(),
+        open_platform(settings) as platform,
+    ):
         yield platform

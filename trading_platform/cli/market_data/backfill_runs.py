@@ -18,9 +18,11 @@ from trading_platform.cli.market_data.dagster_runs import (
     run_job,
 )
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.embedded.run_leases import RunLeases
 from trading_platform.partitions import ranges_of
 from trading_platform.resources.dagster_instance import open_instance
 from trading_platform.resources.platform import PlatformContext
+from trading_platform.resources.run_monitoring import fail_ended_runs
 from trading_platform.settings import load_settings
 from trading_platform.workflows.bars.plan_backfill import AvailableHistory, unfinished_partitions
 from trading_platform.workflows.bars.stale_partitions import stale_bars_and_indicators, stale_feature_partitions
@@ -45,7 +47,9 @@ def run_kind(
     assets = [name for length in lengths for name in (f"ohlcv_{length}", f"indicators_{length}")]
     if not timeframe.is_intraday:
         assets.append(FEATURES)
-    with open_instance(load_settings()) as instance:
+    settings = load_settings()
+    with open_instance(settings) as instance:
+        fail_ended_runs(instance, RunLeases(settings.root))
         register_symbols(instance, sorted({available_history.instrument.symbol for available_history in available}))
         wanted = unfinished_partitions(platform.stores, platform.sources, available, requested, force=platform.force)
         missing = not_materialized(instance, assets, _all_partitions(available, requested), timeframe)

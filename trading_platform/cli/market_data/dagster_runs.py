@@ -144,18 +144,25 @@ def execute_range(
     The run appears in the UI's Timeline and Jobs like one that the UI started.
     """
     from dagster import AssetKey
+    from dagster._core.storage.tags import MAX_RETRIES_TAG
+    from dagster._core.utils import make_new_run_id
 
+    from trading_platform.embedded.run_leases import RunLeases
     from trading_platform.resources.dagster_instance import runs_of_code_location
+    from trading_platform.settings import load_settings
 
-    with runs_of_code_location(instance, job.name):
+    run_id = make_new_run_id()
+    with RunLeases(load_settings().root).held(run_id), runs_of_code_location(instance, job.name):
         return job.execute_in_process(
             instance=instance,
+            run_id=run_id,
             raise_on_error=False,
             asset_selection=[AssetKey(name) for name in assets],
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={
                 "dagster/asset_partition_range_start": str(first),
                 "dagster/asset_partition_range_end": str(last),
+                MAX_RETRIES_TAG: "0",  # whoever killed the command did not ask for its run to be started again
             },
         )
 

@@ -1,0 +1,93 @@
+"""Runs whose process was killed are found, said and failed, so that they take no place in Dagster's queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import Installation, installation, kill, rows
+from daily_bars import years_of_days
+from waiting import wait_until
+
+from trading_platform.embedded.run_leases import START_SECONDS, RunLeases, RunProcess
+from trading_platform.embedded.stack import Endpoints
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def ours(stack: Endpoints, tmp_path: Path) -> Iterator[Installation]:
+    with installation(stack.database_url) as made:
+        found = made.run("import", years_of_days(tmp_path / "IWM_daily.csv"))
+        assert found.code == 0, found.text
+        yield made
+
+
+def runs(made: Installation) -> dict[str, str]:
+    """The status of each run by its id."""
+    return dict(rows(made.variables["DAGSTER_DATABASE_URL"], "SELECT run_id, status FROM runs"))
+
+
+def doctor(made: Installation) -> dict[str, str]:
+    found = made.run("doctor", "--json").json
+    return next(check for check in found["checks"] if check["part"] == "runs")
+
+
+def test_the_next_backfill_fails_the_run_of_a_killed_one(ours: Installation) -> None:
+    leases = RunLeases(ours.data_dir)
+    killed = ours.start("backfill", "IWM", "-t", "1d")
+    try:
+        (run_id,) = wait_until(
+            lambda: [run for run, status in runs(ours).items() if status == "STARTED"], "a run", running=killed
+        )
+        assert leases.process_of(run_id) is RunProcess.ALIVE
+        assert (doctor(ours)["verdict"], doctor(ours)["found"]) == ("ok", "1 under way")
+    finally:
+        kill(killed)
+    assert (runs(ours), leases.process_of(run_id)) == ({run_id: "STARTED"}, RunProcess.ENDED)
+    said = doctor(ours)
+    assert (said["verdict"], run_id[:8] in said["found"], "backfill" in said["remedy"]) == ("note", True, True)
+    assert ours.run("backfill", "IWM", "-t", "1d").code == 0
+    after = runs(ours)
+    assert after.pop(run_id) == "FAILURE"
+    assert set(after.values()) == {"SUCCESS"}
+    assert leases.known() == []
+    (message,) = rows(
+        ours.variables["DAGSTER_DATABASE_URL"],
+        "SELECT event FROM event_logs WHERE run_id = %s AND dagster_event_type = 'PIPELINE_FAILURE'",
+        [run_id],
+    )
+    assert "ended without reporting it" in message[0]
+    tags = rows(ours.variables["DAGSTER_DATABASE_URL"], "SELECT key, value FROM run_tags WHERE run_id = %s", [run_id])
+    assert dict(tags)["dagster/max_retries"] == "0"
+
+
+def test_a_run_of_another_machine_is_left_alone_and_said(ours: Installation) -> None:
+    """It has no lease here, like the runs of older versions."""
+    url = ours.variables["DAGSTER_DATABASE_URL"]
+    assert ours.run("backfill", "IWM", "-t", "1d").code == 0
+    ((run_id,),) = rows(url, "UPDATE runs SET status = 'STARTED' RETURNING run_id")
+    assert ours.run("backfill", "IWM", "-t", "1d").code == 0
+    assert runs(ours)[run_id] == "STARTED"
+    said = doctor(ours)
+    assert (said["verdict"], "no process of this machine" in said["found"]) == ("note", True)
+    assert "Force termination" in said["remedy"]
+
+
+def test_a_launched_run_has_time_to_begin(tmp_path: Path) -> None:
+    later = 0.0
+    leases = RunLeases(tmp_path, clock=lambda: (tmp_path / "run/dagster/launched").stat().st_mtime + later)
+    leases.expect("launched")
+    assert leases.process_of("launched") is RunProcess.ALIVE
+    later = START_SECONDS + 1
+    assert leases.process_of("launched") is RunProcess.ENDED
+    with leases.held("launched"):
+        assert leases.process_of("launched") is RunProcess.ALIVE
+    assert (leases.process_of("launched"), leases.known()) == (RunProcess.UNKNOWN, [])
+
+
+def test_errors_of_a_run_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), RunLeases(tmp_path).held("failing"):
+        (tmp_path / "nothing").read_text()
+    assert RunLeases(tmp_path).known() == []
