@@ -34,7 +34,7 @@ test: .venv/.installed ## Run the tests of everything a change can break
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not exhaustive"
 
 test-all: test ## The same, then kills, sweeps and long properties
-	@$(BIN)/python -m pytest -q $(PARALLEL) -m exhaustive
+	@TEST_THOROUGH=1 $(BIN)/python -m pytest -q $(PARALLEL) -m "exhaustive or property"
 
 unit: .venv/.installed ## Run the tests that need no server
 	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow and not exhaustive"

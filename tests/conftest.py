@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from isolation import isolate, signals_reach_children
+from properties import USUAL, examples
 
 isolate()
 
 # A first example pays for the loading of libraries, and a busy machine for its other work.
-settings.register_profile("platform", deadline=None)
+settings.register_profile("platform", deadline=None, max_examples=examples(USUAL))
 settings.load_profile("platform")
 
 REPOSITORY = Path(__file__).parent.parent
@@ -35,7 +36,11 @@ def test_data() -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, so that with several workers none of them is alone with one at the end."""
+    """Marks properties, and puts files with slow tests first, so that none is alone with one worker at the end."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("property")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

@@ -164,10 +164,13 @@ class PostgresServer:
         except OSError as error:
             raise explain_os_error(error, self.directory) from error
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """Stop the server, if it runs, and wait until it has stopped; open transactions are rolled back.
 
         A server that does not stop in an orderly way is stopped at once, and at last killed; no commit is lost by that.
+
+        Args:
+            at_once: do not wait for an orderly stop, because the data is deleted afterwards.
 
         Raises:
             StoreUnavailable: if even that does not end it.
@@ -175,14 +178,15 @@ class PostgresServer:
         postmaster = self.running()
         if postmaster is None:
             return
-        response = self._stop("fast")
-        if self.running() is not None:
-            response = self._stop("immediate")
-        if self.running() is not None:
-            for process in processes_of(self.directory, ("postgres",)):
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            wait_gone(postmaster.process, self._stop_seconds, self._sleep)
+        response = ""
+        for mode in ("immediate",) if at_once else ("fast", "immediate"):
+            response = self._stop(mode)
+            if self.running() is None:
+                return
+        for process in processes_of(self.directory, ("postgres",)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_gone(postmaster.process, self._stop_seconds, self._sleep)
         if self.running() is not None:
             raise StoreUnavailable(
                 "The embedded PostgreSQL does not stop.",
@@ -196,7 +200,7 @@ class PostgresServer:
 
     def remove(self) -> None:
         """Stop the server and delete all its data."""
-        self.stop()
+        self.stop(at_once=True)
         directory = self.directory
         shutil.rmtree(directory, ignore_errors=True)
         directory.with_name(directory.name + OWNER_SUFFIX).unlink(missing_ok=True)

@@ -136,14 +136,18 @@ class Stack:
             redis_url = self.redis.url()
         return Endpoints(database_url, dagster_url, redis_url)
 
-    def stop(self) -> tuple[str, ...]:
-        """Stop the embedded servers; returns the names of those that were running. Call it under the guard."""
+    def stop(self, *, at_once: bool = False) -> tuple[str, ...]:
+        """Stop the embedded servers; returns the names of those that were running. Call it under the guard.
+
+        Args:
+            at_once: do not wait for an orderly stop, because their data is deleted afterwards.
+        """
         stopped = []
         if self.redis.running() is not None:
             self.redis.stop()
             stopped.append("redis")
         if self.postgres.running() is not None:
-            self.postgres.stop()
+            self.postgres.stop(at_once=at_once)
             stopped.append("postgresql")
         return tuple(stopped)
 
@@ -316,7 +320,7 @@ def stop_stack(settings: Settings, *, force: bool = False, purge: bool = False) 
                 remedy="end these, or add --force",
             )
         stack.leases.stays = False
-        stopped = stack.stop() if force or not users else ()
+        stopped = stack.stop(at_once=purge) if force or not users else ()
         if purge:
             stack.redis.remove()
             stack.postgres.remove()

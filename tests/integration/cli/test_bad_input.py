@@ -345,6 +345,7 @@ def test_the_database_goes_away_in_the_middle(fresh: Installation, stack: Endpoi
     assert [line["missing"] for line in force.json["symbols"]] == [0, 0]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_one_lost_connection_is_survived(fresh: Installation, stack: Endpoints) -> None:
     process = fresh.start("backfill", "-t", "1d", "--json")

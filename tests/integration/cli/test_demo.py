@@ -33,6 +33,7 @@ def without_redis(folder: Path) -> dict[str, str]:
     return {"PATH": str(programs), "PYTHONPATH": path}
 
 
+@pytest.mark.exhaustive
 def test_the_demonstration_without_redis_shows_its_table_and_skips_the_live_part(
     new_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:

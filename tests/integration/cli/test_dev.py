@@ -119,6 +119,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.exhaustive
 def test_started_where_sigint_is_ignored_it_serves_and_sigterm_ends_it(dev: Dev) -> None:
     port = free_port()
     process = dev.shell('trap "" INT; exec "$0" dev --port "$1" > dev.log 2>&1', COMMAND, str(port))

@@ -74,6 +74,7 @@ def test_importing_again_is_no_failure_and_changes_nothing(run, database: Databa
     assert QuarantineStore(database).read(limit=10_000).equals(before)
 
 
+@pytest.mark.exhaustive
 def test_every_real_folder_ends_in_the_quarantine_or_the_landing_area(run, database: Database, test_data: Path) -> None:
     folders = ("daily", "daily/corporate_actions", "hourly", "minute")
     paths = [path for folder in folders for path in sorted((test_data / folder).iterdir()) if path.is_file()]

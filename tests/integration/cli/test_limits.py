@@ -42,6 +42,7 @@ def _ask(platform: PlatformContext) -> None:
     assert response.bars.height == 3
 
 
+@pytest.mark.exhaustive
 def test_streamers_and_commands_take_from_one_budget(ours: Installation, redis_url: str) -> None:
     slow = {"REDIS_URL": redis_url, "KRAKEN_REQUESTS_PER_SECOND": "0.002"}
     with open_platform(ours.settings()) as platform:

@@ -58,6 +58,7 @@ def test_every_command_explains_itself_with_an_example(ours: Installation, comma
     assert found.err == ""
 
 
+@pytest.mark.exhaustive
 def test_an_interrupted_backfill_says_that_it_goes_on_from_there(ours: Installation, tmp_path: Path) -> None:
     assert ours.run("import", years_of_days(tmp_path / "IWM_daily.csv")).code == 0
     process = ours.start("backfill", "IWM", "-t", "1d")

@@ -106,6 +106,7 @@ def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
     return dict(found.json)
 
 
+@pytest.mark.exhaustive
 def test_processes_share_the_universe_and_no_symbol_is_streamed_twice(ours: Installation, redis: Redis) -> None:
     add(ours, "BTCUSD")
     add(ours, "ETHUSD")

@@ -241,6 +241,7 @@ def test_a_message_without_its_form_is_said_and_reading_goes_on(platform: Platfo
         assert seqs(messages, 1) == [2]
 
 
+@pytest.mark.exhaustive
 def test_a_subscriber_that_is_killed_and_a_redis_that_restarts(stores: Stores, server: RedisServer, tmp_path: Path):
     """Two channels, a process killed five times and a server twice, once in an orderly way and once not."""
     path = tmp_path / "received"

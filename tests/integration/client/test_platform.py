@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -207,16 +206,3 @@ def test_importing_the_client_loads_nothing_heavy() -> None:
     loaded = set(python("import sys, trading_platform.client; print(*sys.modules)").split())
     assert "polars" in loaded
     assert not loaded & {"dagster", "pandas", "pyarrow", "exchange_calendars", "talib", "typer", "rich", "alembic"}
-
-
-def test_importing_the_client_costs_little_more_than_its_data_frames() -> None:
-    def seconds(module: str) -> float:
-        times = []
-        for _ in range(3):
-            began = time.perf_counter()
-            python(f"import {module}")
-            times.append(time.perf_counter() - began)
-        return min(times)
-
-    frames, client = seconds("polars, pydantic_settings, numpy"), seconds("trading_platform.client")
-    assert client < 3 * frames + 0.3, f"{client:.2f} s against {frames:.2f} s"

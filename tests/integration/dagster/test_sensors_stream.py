@@ -58,8 +58,8 @@ def clock() -> Time:
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
-    with DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as opened:
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as opened:
         opened.add_dynamic_partitions(str(symbol_partitions.name), list(UNIVERSE))
         yield opened
 

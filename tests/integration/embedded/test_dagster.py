@@ -88,6 +88,7 @@ def test_commands_keep_their_records_in_the_embedded_database(checkout: tuple[Pa
         assert all('"batch"' in event and '"1000"' in event for (event,) in found)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_development_server_shares_the_servers_and_stops_them(checkout: tuple[Path, Settings]) -> None:
     folder, settings = checkout

@@ -56,7 +56,7 @@ def test_a_killed_server_is_restarted_with_its_data(new_settings: MakeSettings) 
     settings = new_settings()
     with running_stack(settings, need_redis=False) as endpoints:
         fill(endpoints.database_url)
-        for _ in range(5):
+        for _ in range(2):
             idle = psycopg.connect(endpoints.database_url)  # its server process outlives the killed one for a moment
             killed = kill_server(settings)
             with running_stack(settings, need_redis=False) as force:
@@ -237,6 +237,7 @@ def test_root_can_have_its_programs_in_a_private_folder(new_settings: MakeSettin
     shutil.rmtree(private)
 
 
+@pytest.mark.exhaustive
 @as_root
 def test_a_second_user_of_the_machine_has_servers_of_their_own(new_settings: MakeSettings) -> None:
     settings = new_settings()

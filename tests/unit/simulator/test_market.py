@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.simulator.faults import Fault, FaultInjector, Faults
@@ -43,7 +44,7 @@ def plain_roll_up(trades: Trades, seconds: int) -> dict[int, list[int]]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     pair=st.sampled_from(DEFAULT_PAIRS),
     minute=st.integers(0, (NOW - START) // 60),
@@ -57,7 +58,7 @@ def test_a_minute_has_the_same_trades_whoever_asks_whenever(pair, minute: int, l
     assert same(alone, in_passing)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     pair=st.sampled_from(DEFAULT_PAIRS),
     minutes=st.sampled_from([1, 5, 15, 60, 240, 1440]),

@@ -387,6 +387,7 @@ def test_a_process_that_was_stopped_does_not_take_its_own_pause_for_silence() ->
     on_exchange(scenario)
 
 
+@pytest.mark.exhaustive
 def test_a_reader_that_pauses_loses_nothing_of_what_was_only_late() -> None:
     """Trades come up to half a second out of order all the while, and wait for up to four seconds to be read."""
 

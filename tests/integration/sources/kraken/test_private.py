@@ -202,6 +202,7 @@ def test_nonces_of_another_program_that_are_larger_are_told_apart_from_overtakin
         assert private.seen["invalid_nonce"] == 10
 
 
+@pytest.mark.exhaustive
 def test_processes_that_share_a_key_never_exceed_its_counter(redis_url: str) -> None:
     with exchange(Gate(counter_falls=1, counter_most=20)) as (url, private):
         assert together(url, redis_url, "TradesHistory", count=5, processes=3) == [5, 5, 5]

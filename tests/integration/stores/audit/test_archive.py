@@ -21,6 +21,7 @@ from clusters import cluster, missing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import REPOSITORY, environment
+from properties import examples
 
 from trading_platform.domain.errors import StoreError, StoreFull
 from trading_platform.domain.time import month_window
@@ -213,7 +214,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(decisions=st.lists(DECISIONS, max_size=12), events=st.lists(EVENTS, max_size=12), late=st.integers(0, 12))
 def test_everything_reads_as_before(database_url: str, database: Database, decisions, events, late):
     with tempfile.TemporaryDirectory() as folder:

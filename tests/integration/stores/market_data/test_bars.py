@@ -13,6 +13,7 @@ import pytest
 from commands import rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import examples
 from waiting import DEADLINE, wait_until
 
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, compute_indicators
@@ -32,7 +33,7 @@ DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 YEAR = Window(START, START + 366 * DAY)
 TICK = Decimal("0.00000001")
-on_real_servers = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+on_real_servers = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(40))
 
 prices = st.none() | st.integers(1, 10**18 - 1).map(lambda units: units * TICK)
 volumes = st.none() | st.integers(0, 10**24 - 1).map(lambda units: units * TICK)

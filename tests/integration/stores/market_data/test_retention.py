@@ -400,6 +400,7 @@ def test_hours_outlive_their_minutes(empty: Database) -> None:
     assert hours(empty)[-1][2:] == hours_of(minutes("AAA", hour_of(present - ages[2]), 180, price=7))[-1][2:]
 
 
+@pytest.mark.exhaustive
 def test_a_large_correction_of_compressed_bars(empty: Database) -> None:
     """More rows of one symbol than TimescaleDB decompresses for a statement unless it is set to."""
     present = now_of(empty)

@@ -21,6 +21,7 @@ from commands import ROLES_PASSWORD, rows, tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import environment
+from properties import examples
 from waiting import LONG, wait_until
 
 from trading_platform.domain.errors import StoreError
@@ -386,7 +387,7 @@ def wait_until_alone(url: str) -> None:
 # In any order, and at once
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(
     prices=st.lists(st.integers(90, 115), min_size=1, max_size=24),
     order=st.randoms(use_true_random=False),

@@ -30,9 +30,11 @@ from schemas import bring_to, catalog, contents, new_database, shape, upgrade
 from waiting import LONG, wait_until
 
 from trading_platform.domain.errors import StoreUnavailable
+from trading_platform.embedded.postgres_programs import MAJOR_VERSION
 from trading_platform.stores.postgres import migrations
 
-SUPPORTED = (15, 16, 18)
+EMBEDDED = int(MAJOR_VERSION)
+SUPPORTED = (15, 16, EMBEDDED)
 REVISIONS = migrations._revisions()
 FIXTURES = REPOSITORY / "tests" / "fixtures" / "schema"
 
@@ -94,7 +96,13 @@ def servers() -> Iterator[dict[int, Server]]:
         yield Servers()
 
 
-@pytest.fixture(scope="module", params=sorted({*SUPPORTED, *installations()}))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(version, marks=[] if version == EMBEDDED else pytest.mark.exhaustive)
+        for version in sorted({*SUPPORTED, *installations()})
+    ],
+)
 def server(request: pytest.FixtureRequest, servers: dict[int, Server]) -> Server:
     return servers[request.param]
 

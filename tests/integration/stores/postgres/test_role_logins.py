@@ -244,6 +244,7 @@ def test_a_user_who_is_not_allowed_to_work_as_a_role_is_told_so(scram: Scram) ->
         database.close()
 
 
+@pytest.mark.exhaustive
 def test_databases_of_one_server_are_migrated_and_given_passwords_at_the_same_moment(
     new_settings: Callable[..., Settings],
 ) -> None:

@@ -229,6 +229,7 @@ def interrupt(stores: Stores, source: KrakenSource, window: Window, *, parts: in
 # --- trades, killed and resumed ------------------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive
 def test_thirty_days_from_trades_killed_ten_times_are_the_exchanges_own_candles_and_nothing_is_asked_twice(
     clean: Stores, database_url: str, exchange: str, watched: Watched, market: SeededMarket, tmp_path: Path
 ) -> None:

@@ -419,8 +419,8 @@ def test_a_jump_needs_a_split_that_says_why(client: Platform, platform: Platform
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
-    with DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as opened:
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as opened:
         opened.add_dynamic_partitions(str(symbol_partitions.name), SYMBOLS)
         yield opened
 

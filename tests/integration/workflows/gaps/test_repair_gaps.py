@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from dagster import DagsterInstance, RunRequest, build_sensor_context, materialize
+from dagster import DagsterInstance, Definitions, RunRequest, build_sensor_context, materialize
 from redis import Redis
 from repair_market import (
     DAY,
@@ -74,8 +74,8 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
-    with DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as opened:
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as opened:
         yield opened
 
 
@@ -88,10 +88,17 @@ class Dagster:
     clock: Time
     cursors: dict[str, str | None] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
+    loaded: tuple[PlatformContext, Definitions] | None = None
+
+    def definitions(self) -> Definitions:
+        """The platform's, loaded once for each open platform, as a code server loads them."""
+        if self.loaded is None or self.loaded[0] is not self.platform:
+            self.loaded = self.platform, build_definitions(resource_overrides={"platform": self.platform})
+        return self.loaded[1]
 
     def tick(self, name: str) -> list[RunRequest]:
         """What a tick asks for and was not asked for before."""
-        definitions = build_definitions(resource_overrides={"platform": self.platform})
+        definitions = self.definitions()
         context = build_sensor_context(
             self.instance,
             cursor=self.cursors.get(name),
@@ -107,9 +114,9 @@ class Dagster:
         return found
 
     def run(self, job: str, request: RunRequest) -> bool:
-        definitions = build_definitions(resource_overrides={"platform": self.platform})
         return (
-            definitions.resolve_job_def(request.job_name or job)
+            self.definitions()
+            .resolve_job_def(request.job_name or job)
             .execute_in_process(
                 instance=self.instance, run_config=request.run_config, tags=request.tags, raise_on_error=False
             )
@@ -142,16 +149,17 @@ def exchange_settings(tmp_path: Path, url: str) -> Settings:
     return Settings(_env_file=None, data_dir=tmp_path, kraken_api_url=url, kraken_requests_per_second=1000)
 
 
+@pytest.mark.parametrize(("days", "more"), [(6, 1), pytest.param(20 * SCALE, 3 * SCALE, marks=pytest.mark.exhaustive)])
 def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_nothing(
-    stores: Stores, database_url: str, instance: DagsterInstance, clock: Time, tmp_path: Path
+    stores: Stores, database_url: str, instance: DagsterInstance, clock: Time, tmp_path: Path, days: int, more: int
 ) -> None:
-    vendors = Vendor(clock, since=PRESENT - 20 * SCALE * DAY)
+    vendors = Vendor(clock, since=PRESENT - days * DAY)
     archive = Vendor(clock, since=PRESENT - 3650 * DAY, name="archive", timeframes=(Timeframe.D1,))
     instruments = [
         Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken"),
         Instrument("MMM", AssetClass.EQUITY, "XNYS", "vendor"),
         Instrument("SAP", AssetClass.EQUITY, "XETR", "vendor"),
-        *(Instrument(f"OLD{number}", AssetClass.EQUITY, "XNYS", "archive") for number in range(3 * SCALE)),
+        *(Instrument(f"OLD{number}", AssetClass.EQUITY, "XNYS", "archive") for number in range(more)),
     ]
     for each in instruments:
         stores.instruments.add(each)

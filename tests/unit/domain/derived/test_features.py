@@ -15,6 +15,7 @@ import pytest
 from daily_bars import EPOCH, bars_of, read_daily
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from trading_platform.domain.derived.features import (
     FEATURE_NAMES,
@@ -394,7 +395,7 @@ def test_bars_that_cannot_have_features_are_refused(bars: Callable[[], pl.DataFr
 CALENDARS = ["24/7", "FX", "XNYS", "XETR", "XHKG"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     cut=st.integers(1, 139),

@@ -12,6 +12,7 @@ import pytest
 from daily_bars import bars_of, read_daily
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from trading_platform.domain.derived.indicators import (
     INDICATOR_NAMES,
@@ -238,7 +239,7 @@ def walk(moves: list[int]) -> pl.DataFrame:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(steps)
 def test_values_stay_in_their_range(moves: list[int]) -> None:
     computed = compute_indicators(walk(moves))
@@ -252,14 +253,14 @@ def test_values_stay_in_their_range(moves: list[int]) -> None:
     assert (computed["bb_middle"] <= computed["bb_upper"]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(steps, st.integers(0, 259))
 def test_later_bars_change_nothing(moves: list[int], cut: int) -> None:
     bars = walk(moves)
     assert compute_indicators(bars)[:cut].equals(compute_indicators(bars[:cut]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(steps, st.sampled_from([0.001, 0.5, 3, 1000]))
 def test_a_different_unit_of_price_scales_the_values(moves: list[int], unit: float) -> None:
     bars = walk(moves)

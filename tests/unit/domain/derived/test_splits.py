@@ -12,6 +12,7 @@ import pytest
 from daily_bars import EPOCH, bars_of, read_daily
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_WARM_UP, compute_features
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, INDICATORS, compute_indicators
@@ -98,7 +99,7 @@ def test_each_day_is_computed_from_prices_as_they_looked_that_day():
     second=st.integers(1, 60),
     ratio=st.sampled_from([Fraction(7), Fraction(1, 3), Fraction(3, 2)]),
 )
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_a_later_split_changes_no_earlier_row_to_the_bit(seed, first, second, ratio):
     bars = pl.concat([walk(seed, 62), walk(seed + 1, 62, "IWM"), walk(seed + 2, 62, "SPY")])
     early, late = sorted((EPOCH + timedelta(days=first), EPOCH + timedelta(days=second, hours=1)))

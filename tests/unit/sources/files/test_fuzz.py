@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.sources.files.content.contents import FileContent
@@ -65,13 +66,13 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from(NAMES), anything, options)
 def test_any_bytes(name: str, data: bytes, said: ImportOptions) -> None:
     check(name, data, said)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(REAL),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 4), st.binary(max_size=12)), max_size=12),
@@ -92,7 +93,7 @@ def test_real_files_damaged(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -60,6 +60,7 @@ def count_rows(path: Path) -> int:
     return total
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_no_row_of_any_real_file_is_lost(test_data: Path) -> None:
     files = [path for folder in FOLDERS for path in sorted((test_data / folder).iterdir()) if path.is_file()]
@@ -71,6 +72,7 @@ def test_no_row_of_any_real_file_is_lost(test_data: Path) -> None:
         assert all(reading.accepted + reading.quarantined == reading.rows for reading in readings), path
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_which_real_files_are_refused_as_a_whole(test_data: Path) -> None:
     rejected = {}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from properties import examples
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.time import Window
@@ -218,7 +219,7 @@ class Connection(RuleBasedStateMachine):
 
 
 TestConnection = Connection.TestCase
-TestConnection.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestConnection.settings = settings(max_examples=examples(30), stateful_step_count=30, deadline=None)
 
 
 @given(st.lists(st.sampled_from([1100, 1101, 1102]), max_size=30))

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from trading_platform.domain.market.bars import Quality
 from trading_platform.domain.time import Timeframe, Window
@@ -57,7 +58,7 @@ WRONG = [
     chunk=st.integers(300, 4000),
     wrong=st.lists(st.tuples(st.integers(6, 89), st.sampled_from(WRONG)), max_size=3),
 )
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pieces_of_any_size_give_what_the_careful_way_gives(
     *, tmp_path: Path, seed: int, count: int, chunk: int, wrong: list[tuple[int, str]]
 ) -> None:
@@ -88,7 +89,7 @@ def test_pieces_of_any_size_give_what_the_careful_way_gives(
 @given(
     seed=st.integers(0, 10**6), count=st.integers(1, 120), chunk=st.integers(400, 3000)
 )  # a minute is at most a few of the smallest
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_minute_of_trades_is_cut(*, tmp_path: Path, seed: int, count: int, chunk: int) -> None:
     chance = random.Random(seed)
     times = sorted(START + chance.randrange(0, 3600 * 10) / 10 for _ in range(count))

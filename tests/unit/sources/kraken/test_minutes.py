@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from trading_platform.domain.errors import MalformedPayload
 from trading_platform.domain.market.bars import TRADE_SCHEMA, Quality, bars_from_trades
@@ -78,7 +79,7 @@ def by_hand(trades: pl.DataFrame, close: Decimal | None) -> list[tuple[object, .
     known=st.booleans(),
     interrupted=st.sets(st.integers(0, 120)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_bars_are_those_of_the_definition_however_pages_are_cut_and_resumed(
     *, seconds: list[float], size: int, known: bool, interrupted: set[int]
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kraken_messages import HEARTBEAT, SECOND, SPELLINGS, START, Followed, ack, ids, quote, trade
+from properties import examples
 
 from trading_platform.domain.market.bar_builder import BarBuilder, FinalMinutes
 from trading_platform.domain.market.bar_series import Basis
@@ -149,7 +150,7 @@ def heard(
     return [event for event in said if not isinstance(event, Heartbeat)], final, feed.stream.counts.lost
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 10**6), st.sampled_from([0.001, 0.05, 0.3]), st.sampled_from([2.0, 10.0, 60.0]))
 def test_however_slowly_messages_are_read_the_same_is_told(seed: int, often: float, longest: float) -> None:
     chance = random.Random(seed)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kraken_messages import BOTH, HEARTBEAT, SECOND, SPELLINGS, START, Followed, ack, ids, quote, trade
+from properties import examples
 
 from trading_platform.domain.market.bar_builder import BarBuilder
 from trading_platform.domain.market.bar_series import Basis, gapless_of
@@ -364,7 +365,7 @@ messages = st.dictionaries(field_names, likely | rows | st.lists(rows, max_size=
 
 
 @pytest.mark.slow
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(st.lists(messages | json_values | st.binary(max_size=60), max_size=12))
 def test_nothing_that_is_sent_fails(received: list[Any]) -> None:
     feed = Followed()

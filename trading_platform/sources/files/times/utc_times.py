@@ -6,9 +6,11 @@ file format.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 
 import polars as pl
 
@@ -190,9 +192,10 @@ def _epoch(texts: pl.Series) -> ReadTimes:
 
 
 def _text(texts: pl.Series, sample: pl.Series, order: DateOrder | None) -> ReadTimes:
-    best_aware, aware_hits = _best(sample, _AWARE)
-    best_naive, naive_hits = _best(sample, _NAIVE)
-    by_order = {which: _best(sample, formats) for which, formats in _BY_ORDER.items()}
+    characters = frozenset("".join(sample))
+    best_aware, aware_hits = _best(sample, characters, _AWARE)
+    best_naive, naive_hits = _best(sample, characters, _NAIVE)
+    by_order = {which: _best(sample, characters, formats) for which, formats in _BY_ORDER.items()}
     slashed = max(hits for _, hits in by_order.values())
     if slashed > max(aware_hits, naive_hits):
         chosen = order or _order_of(texts, by_order)
@@ -206,15 +209,24 @@ def _text(texts: pl.Series, sample: pl.Series, order: DateOrder | None) -> ReadT
     return ReadTimes(_parse(texts, best_naive, _NAIVE), None)
 
 
-def _best(sample: pl.Series, formats: tuple[str, ...]) -> tuple[str, int]:
+def _best(sample: pl.Series, characters: frozenset[str], formats: tuple[str, ...]) -> tuple[str, int]:
+    """The format that parses most of a sample, which has these characters, and how many of it."""
     best, most = formats[0], 0
     for format_ in formats:
+        if not _literals(format_) <= characters:
+            continue
         count = sample.len() - _attempt(sample, format_).null_count()
         if count > most:
             best, most = format_, count
         if most == sample.len():
             break
     return best, most
+
+
+@cache
+def _literals(format_: str) -> frozenset[str]:
+    """The characters without which no text has a format; blanks are optional."""
+    return frozenset(re.sub(r"%(?:\.f|#z|3f|[A-Za-z])|\s", "", format_))
 
 
 def _attempt(texts: pl.Series, format_: str) -> pl.Series:
@@ -236,9 +248,14 @@ def _parse(texts: pl.Series, best: str, formats: tuple[str, ...], *, aware: bool
     if aware:
         parsed = parsed.dt.convert_time_zone("UTC")
     left = parsed.is_null() & texts.fill_null("").ne("")
+    if not left.any():
+        return parsed
+    characters = frozenset("".join(texts.filter(left)))
     for format_ in formats:
         if not left.any():
             break
+        if not _literals(format_) <= characters:
+            continue
         parsed = parsed.zip_with(~left, _attempt(texts.set(~left, None), format_).cast(parsed.dtype))
         left = parsed.is_null() & texts.fill_null("").ne("")
     return parsed
