@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ from processes import environment
 from psycopg import sql
 from waiting import LONG
 
+from trading_platform.domain.market.calendars import open_spans, sessions
+from trading_platform.domain.time import Window
 from trading_platform.embedded.stack import stop_stack
 from trading_platform.settings import Settings
+from trading_platform.stores.session_files import SessionFiles
 
 NOWHERE = "http://127.0.0.1:9"
 """Where nobody answers: no test asks a vendor by mistake."""
@@ -151,9 +155,23 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
+@cache
+def _sessions_of_new_york() -> Path:
+    """A folder with the sessions that most commands need, which take longer to compute than most commands do."""
+    folder = Path(tempfile.mkdtemp(prefix="tp-calendars-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    ever = Window(datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
+    kept = SessionFiles(folder)
+    kept("XNYS", lambda: sessions("XNYS", ever))
+    kept("XNYS_spans", lambda: open_spans("XNYS", ever))
+    return folder
+
+
 @contextmanager
 def installation(server_url: str, *, schema: bool = True, template: str | None = None) -> Iterator[Installation]:
     """A data directory, and two databases on a running server that are dropped afterwards.
+
+    The sessions of New York are there as an earlier command leaves them.
 
     Args:
         server_url: any database of the server.
@@ -162,6 +180,7 @@ def installation(server_url: str, *, schema: bool = True, template: str | None =
     """
     data_dir = Path(tempfile.mkdtemp(prefix="tp-"))
     data_dir.chmod(0o755)
+    shutil.copytree(_sessions_of_new_york(), data_dir / "calendars")
     name = f"test_{uuid.uuid4().hex[:12]}"
     names = name, f"{name}_dagster"
     try:

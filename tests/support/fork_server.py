@@ -18,7 +18,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
+import trading_platform
 from trading_platform.cli.__main__ import main
 
 READ_AT_THE_BEGINNING = {"COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "NO_COLOR", "TERM", "TZ"}
@@ -135,19 +137,21 @@ def _become(request: dict[str, object], out: int, err: int) -> None:
     sys.argv = ["trading-platform", *request["arguments"]]  # type: ignore[misc]
 
 
-LOADED = (
-    "trading_platform.cli.main",
-    "trading_platform.cli.market_data.backfill_runs",
-    "trading_platform.definitions",
-    "dagster_postgres",
-    "exchange_calendars",
-    "psycopg",
-)
-"""What most commands load, with all that these import in their turn."""
+ALSO_LOADED = ("dagster_postgres", "exchange_calendars", "fsspec", "psycopg2", "talib", "upath", "watchdog")
+"""What commands load within their functions, beside the platform's own modules."""
+
+
+def _load() -> None:
+    """Loads what commands load; computes nothing with Polars, whose threads do not survive a fork."""
+    for module in walk_packages(trading_platform.__path__, "trading_platform."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    for name in ALSO_LOADED:
+        import_module(name)
+
 
 if __name__ == "__main__":
-    for module in LOADED:
-        import_module(module)
+    _load()
     gc.collect()
     gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +64,18 @@ def leave(process: subprocess.Popen[str]) -> None:
     """Let it leave the stack in an orderly way."""
     process.communicate("\n", timeout=DEADLINE)
     assert process.returncode == 0
+
+
+def answers(port: int) -> bool:
+    """Whether the web server answers; it says that it serves before it listens."""
+    visit = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with suppress(OSError, http.client.HTTPException):
+        visit.request("GET", "/server_info")
+        return visit.getresponse().status == 200
+    return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

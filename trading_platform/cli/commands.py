@@ -168,6 +168,12 @@ COMMANDS = (
     ),
     Command(
         _OPERATE,
+        "systemd",
+        f"{_CLI}.operations.systemd",
+        "Write systemd units that run the stream and Dagster, and start again whatever dies.",
+    ),
+    Command(
+        _OPERATE,
         "archive",
         f"{_CLI}.operations.archive",
         "Move decisions and system events older than a year from the database to files.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import pty
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import REPOSITORY, environment
+from processes import REPOSITORY, answers, environment, free_port
 
 from trading_platform.embedded.stack import stack_status
 from trading_platform.settings import Settings
@@ -102,21 +101,6 @@ def dev(settings: Settings, tmp_path: Path) -> Iterator[Dev]:
         with suppress(psutil.Error):
             process.kill()
     assert set(made.left()) == before
-
-
-def answers(port: int) -> bool:
-    """Whether the web server answers; it says that it serves before it listens."""
-    visit = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    with suppress(OSError, http.client.HTTPException):
-        visit.request("GET", "/server_info")
-        return visit.getresponse().status == 200
-    return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.exhaustive
