@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-from commands import Installation, installation, kill, rows
+from commands import Installation, finish, installation, kill, rows
 from daily_bars import years_of_days
+from processes import answers, free_port
 from waiting import wait_until
 
 from trading_platform.embedded.run_leases import START_SECONDS, RunLeases, RunProcess
 from trading_platform.embedded.stack import Endpoints
+from trading_platform.resources.dagster_instance import DEFINITIONS
 
 pytestmark = pytest.mark.slow
 
@@ -91,3 +96,69 @@ def test_errors_of_a_run_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), RunLeases(tmp_path).held("failing"):
         (tmp_path / "nothing").read_text()
     assert RunLeases(tmp_path).known() == []
+
+
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+
+
+def launched(port: int, first: str, last: str) -> str:
+    """Launches the job ``daily`` over a range of partitions as the UI does; returns the id of its run."""
+    ends = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    params = {
+        "selector": {
+            "repositoryLocationName": DEFINITIONS,
+            "repositoryName": "__repository__",
+            "jobName": "daily",
+            "assetSelection": [{"path": [name]} for name in ("ohlcv_1d", "indicators_1d", "features")],
+        },
+        "mode": "default",
+        "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in ends.items()]},
+    }
+    body = json.dumps({"query": LAUNCH, "variables": {"params": params}})
+    visit = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    visit.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+    answer = json.loads(visit.getresponse().read())
+    assert answer["data"]["launchRun"]["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["data"]["launchRun"]["run"]["runId"])
+
+
+@pytest.mark.exhaustive
+def test_a_run_that_dies_with_its_code_server_is_failed_and_started_again(ours: Installation) -> None:
+    """Dagster's own look at its runs is made by the code server, which is killed with the run.
+
+    ``dev`` ends, as nothing runs without a code server; the next one fails the run, and starts it again.
+    """
+    url, port = ours.variables["DAGSTER_DATABASE_URL"], free_port()
+    dev = ours.start("dev", "--port", str(port))
+    try:
+        wait_until(lambda: answers(port), "the UI", running=dev)
+        wait_until(lambda: rows(url, "SELECT FROM dynamic_partitions"), "the partition of the symbol", running=dev)
+        run_id = launched(port, "IWM|1996", "IWM|2018")
+        lease = ours.data_dir / "run" / "dagster" / run_id
+        worker = psutil.Process(int(wait_until(lambda: lease.exists() and lease.read_text(), "the run", running=dev)))
+        server = worker.parent()
+        assert server is not None
+        assert "grpc" in server.cmdline()
+        for process in (server, worker):
+            process.kill()
+        assert runs(ours)[run_id] == "STARTED"
+        ended = finish(dev)
+        assert (ended.code, "code server of Dagster ended" in ended.text) == (1, True), ended.text[-2000:]
+    finally:
+        kill(dev)
+    dev = ours.start("dev", "--port", str(port))
+    try:
+        wait_until(lambda: runs(ours)[run_id] == "FAILURE", "the failure", running=dev)
+        question = "SELECT run_id FROM run_tags WHERE key = 'dagster/parent_run_id' AND value = %s"
+        ((again,),) = wait_until(lambda: rows(url, question, [run_id]), "the run that takes its place", running=dev)
+        wait_until(lambda: runs(ours)[again] == "SUCCESS", "its success", running=dev)
+    finally:
+        kill(dev)

@@ -42,6 +42,12 @@ TERMINATED_SECONDS = 5.0
 KILLED_SECONDS = 10.0
 """How long a killed process may take to be gone."""
 
+CODE_SERVER_LOOK_SECONDS = 5.0
+"""Seconds between two looks at the code server's processes."""
+
+CODE_SERVER_LOST_SECONDS = 30.0
+"""How long one of them may be missing; loading the code again replaces it in less."""
+
 _LOOK = 0.1  # seconds between two looks at processes
 
 
@@ -118,16 +124,20 @@ def _tell(supervisor: subprocess.Popen[bytes], *, again: bool) -> None:
 def supervise(command: Sequence[str], *, clock: Callable[[], float] = time.monotonic, sleep: Sleep = time.sleep) -> int:
     """Runs a program until it ends or standard input does, then ends every other process of this session.
 
-    SIGTERM ends them at once.
+    SIGTERM ends them at once. Dagster does not start a code server again that died, and does nothing any more without
+    one: it is ended, so that whoever supervises the command starts it as a whole.
 
     Returns:
-        The program's exit code, 1 if it was killed.
+        The program's exit code; 1 if it was killed, or was ended without its code server.
     """
     hurried: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: hurried.append(number))
     program = subprocess.Popen(list(command), stdin=subprocess.DEVNULL)  # noqa: S603 - from run_session
-    while program.poll() is None and not hurried and not _is_closed(sys.stdin.fileno()):
+    code_server = CodeServer(os.getsid(0), clock)
+    while program.poll() is None and not hurried and not _is_closed(sys.stdin.fileno()) and not code_server.died():
         pass
+    if code_server.is_dead:
+        _say("The code server of Dagster ended, and without it nothing runs: the rest is ended, too.")
     program.send_signal(signal.SIGINT)
     deadline = clock() + ORDERLY_SECONDS
     while program.poll() is None and clock() < deadline and not hurried:
@@ -136,7 +146,47 @@ def supervise(command: Sequence[str], *, clock: Callable[[], float] = time.monot
     _release_servers()
     if forced:
         _say(f"Ended by force, as they did not end by themselves: {'; '.join(forced)}.")
-    return program.wait() if program.wait() >= 0 else 1
+    return program.wait() if program.wait() >= 0 and not code_server.is_dead else 1
+
+
+class CodeServer:
+    """Watches whether the code server of a session is alive.
+
+    Dagster runs it as two processes: ``dagster code-server``, which stays, and its child ``dagster api grpc``, which is
+    replaced when the code is loaded again.
+
+    Args:
+        session: the session of ``dagster dev``.
+        clock: tells seconds.
+    """
+
+    def __init__(self, session: int, clock: Callable[[], float]) -> None:
+        self._session = session
+        self._clock = clock
+        self._next_look = clock()
+        self._was_complete = False
+        self._incomplete_since: float | None = None
+        self.is_dead = False
+
+    def died(self) -> bool:
+        """Whether one of its processes has been missing for too long; looks now and then only."""
+        now = self._clock()
+        if now < self._next_look:
+            return self.is_dead
+        self._next_look = now + CODE_SERVER_LOOK_SECONDS
+        if self._is_complete():
+            self._was_complete, self._incomplete_since = True, None
+        elif self._was_complete:
+            self._incomplete_since = now if self._incomplete_since is None else self._incomplete_since
+            self.is_dead = now - self._incomplete_since >= CODE_SERVER_LOST_SECONDS
+        return self.is_dead
+
+    def _is_complete(self) -> bool:
+        words = []
+        for process in _members(self._session):
+            with contextlib.suppress(psutil.Error):
+                words.append(set(process.cmdline()[:6]))
+        return all(any(wanted <= each for each in words) for wanted in ({"code-server", "start"}, {"api", "grpc"}))
 
 
 def _is_closed(pipe: int) -> bool:
