@@ -11,7 +11,7 @@ docs/decisions/0018-bars-on-event-time.md explains this design.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -31,7 +31,14 @@ from trading_platform.domain.market.bar_series import (
     timestamp_of,
 )
 from trading_platform.domain.market.bars import BAR_SCHEMA, Quality
-from trading_platform.domain.market.event_validation import LAST_TIME, fault_of_quote, fault_of_time, fault_of_trade
+from trading_platform.domain.market.clock_agreement import ClockAgreement
+from trading_platform.domain.market.event_validation import (
+    LAST_TIME,
+    Fault,
+    fault_of_quote,
+    fault_of_time,
+    fault_of_trade,
+)
 from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote, Trade
 from trading_platform.domain.money import EXACT, FINE_BELOW, keeps_price
 from trading_platform.domain.rejection_reasons import Reason
@@ -44,6 +51,7 @@ _LATE_ALLOWANCE = timedelta(hours=1)
 """How many silent minutes after a late trade, at most, are requested again together with its own."""
 
 _ZERO = Decimal(0)
+_INSTANT = timedelta(microseconds=1)
 _TWO = Decimal(2)
 _FINE_SUM_BELOW = _TWO * FINE_BELOW
 _STATE_VERSION = 2
@@ -157,6 +165,13 @@ class BarBuilder:
         self._late: dict[str, list[Window]] = {}
         self._late_events = 0
         self._rejected: list[Rejected] = []
+        self._clocks = ClockAgreement()
+        self._changes: list[FeedUp | FeedDown] = []
+
+    @property
+    def clocks(self) -> ClockAgreement:
+        """The symbols that are held down because their times are ahead of the receiver's clock."""
+        return self._clocks
 
     @property
     def until(self) -> datetime | None:
@@ -178,14 +193,20 @@ class BarBuilder:
         """The offset of the last event read, if events have offsets."""
         return self._read
 
-    def add(self, event: Event, *, offset: int | None = None, received: datetime | None = None) -> None:
-        """Processes one event.
+    def add(self, event: Event, *, offset: int | None = None, received: datetime | None = None) -> bool:
+        """Processes one event; returns whether it was accepted.
 
         Args:
             event: the feed's event.
             offset: its running number in a file or recording; an offset that was read already is ignored.
-            received: the receiver's clock at that time; events from later than that are rejected.
+            received: the receiver's clock at that time; events from later than that are rejected, and their symbols
+                held down (:mod:`trading_platform.domain.market.clock_agreement`).
         """
+        accepted = self.counts.accepted
+        self._process(event, offset, received)
+        return self.counts.accepted > accepted
+
+    def _process(self, event: Event, offset: int | None, received: datetime | None) -> None:
         self.counts.received += 1
         if offset is not None:
             if self._read is not None and offset <= self._read:
@@ -193,9 +214,14 @@ class BarBuilder:
                 return
             self._read = offset
         fault = fault_of_time(event.time, received)
+        if fault is not None and received is not None and fault[0] is Reason.FUTURE_TIME:
+            self._add_ahead(event, received, fault)
+            return
         if fault is not None:
             self._reject(event, *fault)
             return
+        if received is not None and self._clocks.held:
+            self._release(event, received)
         kind = type(event)
         if kind is Quote:
             used = self._add_quote(event)  # type: ignore[arg-type]
@@ -223,6 +249,15 @@ class BarBuilder:
         self._since = self._until
         self._rows, self._covered, self._late, self._late_events = [], {}, {}, 0
         return final
+
+    def take_changes(self) -> list[FeedUp | FeedDown]:
+        """What became of the feed's state since the last call: which symbols are up and down since when.
+
+        It differs from what the feed reports where a time was ahead of the receiver's clock, or before the feed was
+        first up. Outages follow from it, so that they and the bars agree.
+        """
+        changes, self._changes = self._changes, []
+        return changes
 
     def take_rejected(self) -> list[Rejected]:
         """The events rejected since the last call."""
@@ -262,6 +297,7 @@ class BarBuilder:
             "late": {symbol: _windows_as_text(windows) for symbol, windows in self._late.items()},
             "late_events": self._late_events,
             "counts": {name: getattr(self.counts, name) for name in Counts.__slots__},
+            "held": self._clocks.as_json(),
             "series": {symbol: series.as_json() for symbol, series in self._series.items()},
         }
 
@@ -283,6 +319,7 @@ class BarBuilder:
         self._late = {symbol: _windows_of_text(texts) for symbol, texts in state["late"].items()}
         self._late_events = state["late_events"]
         self.counts = Counts(**state["counts"])
+        self._clocks.restore(state.get("held", {}))
         for symbol, stored in state["series"].items():
             if self._any_basis is not None or symbol in self._series:
                 self._series[symbol] = Series.of_json(stored)
@@ -342,21 +379,66 @@ class BarBuilder:
             return True
         self.counts.accepted += 1
         if trade.gapless and trade.trade_id is not None:
-            series.gapless = (trade.trade_id, trade.time)
+            series.gapless = (trade.trade_id, max(trade.time, series.gapless[1]) if series.gapless else trade.time)
         if series.basis is Basis.TRADE:
             self._observe(series, trade, trade.price, trade.quantity, trade.trade_id)
         return True
 
     def _add_state(self, event: Event) -> bool:
         self.counts.accepted += 1
-        if isinstance(event, (FeedUp, FeedDown)):
-            for symbol in sorted(event.symbols):
-                series = self._series_named(symbol)
-                if series is not None and isinstance(event, FeedUp):
-                    series.up(event.time)
-                elif series is not None:
-                    self._down(symbol, series, event.time)
+        if isinstance(event, FeedUp):
+            self._change(event)
+        elif isinstance(event, FeedDown):
+            self._clocks.drop(event.symbols)
+            self._change(event)
         return True
+
+    def _change(self, event: FeedUp | FeedDown) -> None:
+        """Applies a change of the feed's state."""
+        by_time: dict[datetime, set[str]] = {}
+        for symbol in sorted(event.symbols):
+            timestamp, series = event.time, self._series_named(symbol)
+            if series is not None and isinstance(event, FeedUp):
+                series.up(timestamp)
+            elif series is not None:
+                # No minute before it was first up counts as received, so none is lost.
+                timestamp = timestamp if series.first_up is None else max(timestamp, series.first_up)
+                self._down(symbol, series, timestamp)
+            by_time.setdefault(timestamp, set()).add(symbol)
+        self._changes += [replace(event, time=time, symbols=frozenset(names)) for time, names in by_time.items()]
+
+    def _add_ahead(self, event: Event, received: datetime, fault: Fault) -> None:
+        """Takes an event that is ahead of the receiver's clock: what it would report is missing from now on."""
+        if isinstance(event, FeedDown):
+            self._add_state(replace(event, time=received))
+            return
+        if isinstance(event, FeedUp):
+            self.counts.accepted += 1
+            self._clocks.hold(event.symbols, event.time, received)
+            return
+        self._reject(event, *fault)
+        if isinstance(event, Trade | Quote) and self._is_measured(event):
+            series = self._series[event.symbol]
+            if series.down_since is None and self._watermark is not None:
+                reason = f"times of the source are {_seconds(event.time - received)} s ahead of this machine's clock"
+                self._change(FeedDown(self._watermark - self._grace, frozenset({event.symbol}), reason))
+                self._clocks.hold([event.symbol], event.time, received)
+            elif event.symbol in self._clocks.held:
+                self._clocks.hold([event.symbol], event.time, received)
+
+    def _release(self, event: Event, received: datetime) -> None:
+        """Ends the outage of a symbol with an event that agrees with the receiver's clock again."""
+        if not isinstance(event, Trade | Quote) or not self._is_measured(event):
+            return
+        if self._clocks.agrees(event.symbol, event.time, received):
+            down = self._series[event.symbol].down_since
+            since = event.time if down is None else max(event.time, down)
+            self._change(FeedUp(since + _INSTANT, frozenset({event.symbol})))
+
+    def _is_measured(self, event: Trade | Quote) -> bool:
+        """Whether the bars of its symbol are built from such events."""
+        series = self._series_named(event.symbol)
+        return series is not None and (series.basis is Basis.TRADE) is isinstance(event, Trade)
 
     def _series_of(self, event: Quote | Trade) -> Series | None:
         series = self._series.get(event.symbol) or self._series_named(event.symbol)
@@ -489,6 +571,10 @@ class BarBuilder:
                 self._covered.setdefault(symbol, []).append(minute)
             start = minute.end
         series.emitted_until = window.end
+
+
+def _seconds(difference: timedelta) -> str:
+    return f"{difference.total_seconds():,.0f}"
 
 
 def _frame(rows: Iterable[tuple[Any, ...]], source: str) -> pl.DataFrame:
