@@ -122,6 +122,8 @@ class Stack:
 
     def start(self, *, need_redis: bool) -> Endpoints:
         """Attach to or start the embedded servers, with their databases. Call it under the guard."""
+        if self.embeds_postgres or (need_redis and self.embeds_redis):
+            self.leases.stopped = False
         if self.embeds_postgres:
             self.postgres.ensure_running()
         database_url = self._database_url()
@@ -316,6 +318,7 @@ def stop_stack(settings: Settings, *, force: bool = False, purge: bool = False) 
                 remedy="end these, or add --force",
             )
         stack.leases.stays = False
+        stack.leases.stopped = force and bool(users)
         stopped = stack.stop() if force or not users else ()
         if purge:
             stack.redis.remove()

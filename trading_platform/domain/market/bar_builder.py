@@ -220,7 +220,7 @@ class BarBuilder:
         if fault is not None:
             self._reject(event, *fault)
             return
-        if received is not None and self._clocks.held:
+        if received is not None and self._clocks:
             self._release(event, received)
         kind = type(event)
         if kind is Quote:

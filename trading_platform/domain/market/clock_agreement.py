@@ -29,6 +29,10 @@ class ClockAgreement:
         self._held: dict[str, datetime] = {}
         self._ahead_by = timedelta(0)
 
+    def __len__(self) -> int:
+        """The number of symbols that are held down."""
+        return len(self._held)
+
     @property
     def held(self) -> frozenset[str]:
         """The symbols that are held down."""
