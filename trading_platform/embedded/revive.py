@@ -27,26 +27,25 @@ def revive(settings: Settings, *, need_redis: bool = True) -> tuple[str, ...]:
         ConfigurationError: if the machine does not allow the server any more.
     """
     stack = Stack(settings)
-    dead = [
-        name
-        for name, used, running in (
-            ("postgresql", stack.embeds_postgres, lambda: stack.postgres.running()),
-            ("redis", stack.embeds_redis and need_redis, lambda: stack.redis.running()),
-        )
-        if used and running() is None
-    ]
-    if not dead:
+    if not _dead(stack, need_redis=need_redis):
         return ()
     with stack.leases.guard():
         _check_not_stopped(stack)
-        started = []
-        if "postgresql" in dead and stack.postgres.running() is None:
+        dead = _dead(stack, need_redis=need_redis)
+        if "postgresql" in dead:
             stack.postgres.ensure_running()
-            started.append("postgresql")
-        if "redis" in dead and stack.redis.running() is None:
+        if "redis" in dead:
             stack.redis.ensure_running()
-            started.append("redis")
-        return tuple(started)
+        return dead
+
+
+def _dead(stack: Stack, *, need_redis: bool) -> tuple[str, ...]:
+    dead = []
+    if stack.embeds_postgres and stack.postgres.running() is None:
+        dead.append("postgresql")
+    if need_redis and stack.embeds_redis and stack.redis.running() is None:
+        dead.append("redis")
+    return tuple(dead)
 
 
 def _check_not_stopped(stack: Stack) -> None:

@@ -129,7 +129,7 @@ class FeedGuard:
             self._rejected_since = self._clock()
 
     def _nothing_accepted(self) -> str:
-        return f"{self._rejected:,} events and messages were rejected and none accepted since, the last: {self._why_rejected}"
+        return f"{self._rejected:,} events and messages were rejected and none accepted, the last: {self._why_rejected}"
 
     async def run(self) -> None:
         """Checks once a second and publishes the alerts."""

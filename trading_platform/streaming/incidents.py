@@ -144,7 +144,7 @@ class Incidents:
             except StoreError as error:
                 if error.retryable or isinstance(error, StoreFull):
                     return
-                log.error("an event cannot be stored and is dropped: %s", error)
+                log.warning("an event cannot be stored and is dropped: %s", error)
             self._waiting.popleft()
 
     def _record(self, event: _Event) -> None:

@@ -77,15 +77,21 @@ class LogLines(logging.Handler):
 
     def sweep(self) -> None:
         """Writes the counts that are due, for times in which nothing is logged."""
-        with self.lock or suppress():
+        self.acquire()
+        try:
             self._say_due(self._monotonic())
+        finally:
+            self.release()
 
     def close(self) -> None:
         """Writes the remaining counts."""
-        with self.lock or suppress():
+        self.acquire()
+        try:
             for said in self._said.values():
                 self._say(said)
             self._said.clear()
+        finally:
+            self.release()
         super().close()
 
     def _say_due(self, now: float) -> None:

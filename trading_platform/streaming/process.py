@@ -41,7 +41,7 @@ from trading_platform.streaming.pipeline import (
 )
 from trading_platform.streaming.position_sync import PositionSync
 from trading_platform.streaming.quote_sink import QuoteSink
-from trading_platform.streaming.servers import Revive, ServerWatch, check_database
+from trading_platform.streaming.servers import Check, Revive, ServerWatch, check_database
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
 from trading_platform.workflows.bars.backfill_bars import Sources
 from trading_platform.workflows.gaps.repair_outages import repair_outages
@@ -124,7 +124,7 @@ class StreamProcess:
         feeds: dict[str, Part] = {f"feed {plan.source}": partial(self._feed, plan, stop) for plan in self._plans}
         if not feeds:
             feeds["no feed"] = self._without_feed(stop)
-        checks = {
+        checks: dict[str, Check] = {
             "postgresql": partial(check_database, self._around.database_url),
             "redis": self._around.live.check,
         }

@@ -241,9 +241,7 @@ class KrakenStream:
     def _compare_clocks(self, sent: datetime, now: datetime) -> None:
         ahead, behind = (sent - now).total_seconds(), (now - sent).total_seconds()
         if ahead > AHEAD.total_seconds():
-            log.warning(
-                "Kraken's clock is %.1f s ahead of this machine's: its trades are not used until they agree", ahead
-            )
+            log.warning("Kraken's clock is %.1f s ahead of this machine's: trades are rejected until they agree", ahead)
         elif behind > AHEAD.total_seconds():
             log.warning("Kraken's clock is %.1f s behind this machine's, or its messages are read that late", behind)
 
