@@ -234,6 +234,7 @@ def running_redis(settings: Settings) -> Iterator[str]:
     stack = Stack(settings)
 
     def start() -> str:
+        stack.leases.stopped = False
         stack.redis.ensure_running()
         return stack.redis.url()
 

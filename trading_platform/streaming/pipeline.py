@@ -229,9 +229,10 @@ class Pipeline:
             self._tell.accepted(event)
         for change in self._builder.take_changes():
             await self._put(partial(self._note, change))
-        if self._builder.clocks or self.progress.ahead:
-            self.progress.ahead = self._builder.clocks.held
-            self.progress.ahead_by = self._builder.clocks.ahead_by.total_seconds()
+        clocks = self._builder.clocks
+        if clocks or self.progress.ahead:
+            self.progress.ahead = clocks.held if clocks.differ(received) else frozenset()
+            self.progress.ahead_by = clocks.ahead_by.total_seconds()
         if self._rejections:
             await self._quarantine(received)
         final = self._builder.take_final()

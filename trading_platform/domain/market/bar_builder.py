@@ -414,7 +414,8 @@ class BarBuilder:
             return
         if isinstance(event, FeedUp):
             self.counts.accepted += 1
-            self._clocks.hold(event.symbols, event.time, received)
+            known = [symbol for symbol in event.symbols if self._series_named(symbol) is not None]
+            self._clocks.hold(known, event.time, received)
             return
         self._reject(event, *fault)
         if isinstance(event, Trade | Quote) and self._is_measured(event):

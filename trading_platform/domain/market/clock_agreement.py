@@ -28,6 +28,7 @@ class ClockAgreement:
     def __init__(self) -> None:
         self._held: dict[str, datetime] = {}
         self._ahead_by = timedelta(0)
+        self._rejected_at: datetime | None = None
 
     def __len__(self) -> int:
         """The number of symbols that are held down."""
@@ -43,6 +44,13 @@ class ClockAgreement:
         """How far the last rejected event was ahead of the receiver's clock."""
         return self._ahead_by
 
+    def differ(self, now: datetime) -> bool:
+        """Whether the clocks differ, as far as is known: an event was rejected in the last two minutes.
+
+        A symbol can be held down for longer, because nothing has come of it since.
+        """
+        return self._rejected_at is not None and self._rejected_at <= now < self._rejected_at + 2 * HELD_FOR
+
     def hold(self, symbols: Iterable[str], timestamp: datetime, received: datetime) -> None:
         """Holds symbols down.
 
@@ -52,7 +60,7 @@ class ClockAgreement:
             received: the receiver's clock when it arrived.
         """
         self._held |= dict.fromkeys(symbols, received)
-        self._ahead_by = timestamp - received
+        self._ahead_by, self._rejected_at = timestamp - received, received
 
     def drop(self, symbols: Iterable[str]) -> None:
         """Holds symbols down no longer, because the feed itself reported them down and will report them up."""
