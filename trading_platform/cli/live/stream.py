@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from trading_platform.streaming.pipeline import Progress
     from trading_platform.streaming.process import StreamProcess, Surroundings
     from trading_platform.streaming.recording import RecordingWriter
+
+_Opened = TypeVar("_Opened")
 
 _REFRESH = 0.5
 _SWEEP = 5.0
@@ -69,11 +71,16 @@ def stream(
 
     Example: [bold]trading-platform stream BTCUSD ETHUSD[/]
     """
+    from trading_platform.embedded.stack import running_stack
     from trading_platform.settings import load_settings
 
     settings = load_settings()
     wanted = Wanted(tuple(symbols or ()), Shard.parse(shard) if shard else None, basis)
-    with log_lines() as log, when_possible(partial(open_stream, settings, wanted, record), seconds) as process:
+    with (
+        log_lines() as log,
+        when_possible(partial(running_stack, settings), seconds),  # held, so that no attempt stops the servers again
+        when_possible(partial(open_stream, settings, wanted, record), seconds) as process,
+    ):
         asyncio.run(run_until_stopped(process, seconds, watch=not json and out.is_terminal, log=log))
     summary = _summary(process)
     if json:
@@ -87,16 +94,16 @@ def stream(
 
 @contextmanager
 def when_possible(
-    opening: Callable[[], AbstractContextManager[StreamProcess]],
+    opening: Callable[[], AbstractContextManager[_Opened]],
     seconds: float | None = None,
     *,
     sleep: Sleep = time.sleep,
     backoff: Backoff | None = None,
-) -> Iterator[StreamProcess]:
-    """Opens the live process as soon as what it needs is available: a server that recovers, an exchange that is away.
+) -> Iterator[_Opened]:
+    """Opens something as soon as what it needs is available: a server that recovers, an exchange that is away.
 
     Args:
-        opening: opens the process.
+        opening: opens it.
         seconds: how long to wait at most; None for as long as it takes.
         sleep: waits between two attempts.
         backoff: the waits.
@@ -108,7 +115,7 @@ def when_possible(
     with ExitStack() as opened:
         while True:
             try:
-                process = opened.enter_context(opening())
+                found = opened.enter_context(opening())
                 break
             except TradingPlatformError as error:
                 wait = waits.next_wait()
@@ -119,7 +126,7 @@ def when_possible(
                     "the stream cannot begin yet and tries again in %.0f s: %s", wait, error
                 )
             sleep(wait)
-        yield process
+        yield found
 
 
 @contextmanager
