@@ -96,6 +96,7 @@ class KrakenStream:
         self._deadline: datetime | None = None
         self._is_answered = False
         self._note: str | None = None
+        self._has_compared = False
         self.last_message: datetime | None = None
         """When the last message was received, by the receiver's clock."""
         self.counts = MessageCounts()
@@ -111,6 +112,7 @@ class KrakenStream:
         self._time.connected()
         self._held = []
         self._deadline, self._is_answered = None, False
+        self._has_compared = False
         return self._requests(self._spellings)
 
     def unanswered(self) -> list[str]:
@@ -239,6 +241,10 @@ class KrakenStream:
         return []
 
     def _compare_clocks(self, sent: datetime, now: datetime) -> None:
+        """Says once a connection that the clocks differ."""
+        if self._has_compared:
+            return
+        self._has_compared = True
         ahead, behind = (sent - now).total_seconds(), (now - sent).total_seconds()
         if ahead > AHEAD.total_seconds():
             log.warning("Kraken's clock is %.1f s ahead of this machine's: trades are rejected until they agree", ahead)
