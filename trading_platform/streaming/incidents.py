@@ -122,12 +122,14 @@ class Incidents:
         return name in self._open
 
     async def run(self) -> None:
-        """Stores events until it is cancelled; then what waits, if the database takes it within five seconds."""
+        """Stores events until it is cancelled; then ends all incidents, and stores what waits within five seconds."""
         try:
             while True:
                 await self.flush()
                 await self._sleep(EVERY)
         except asyncio.CancelledError:
+            for name in list(self._open):
+                self.end(name, "The stream has ended while it went on.")
             try:
                 async with asyncio.timeout(LAST_WRITE):
                     await self.flush()

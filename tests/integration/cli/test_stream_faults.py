@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -23,7 +26,7 @@ from trading_platform.domain.errors import InvalidRequest, StoreUnavailable
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.embedded.postgres import PostgresServer
 from trading_platform.embedded.redis import RedisServer
-from trading_platform.embedded.stack import Endpoints
+from trading_platform.embedded.stack import Endpoints, stop_stack
 from trading_platform.resources.platform import open_platform
 from trading_platform.settings import Settings
 from trading_platform.simulator.seeded import SeededMarket
@@ -153,6 +156,53 @@ def ended_incidents(postgres: PostgresServer) -> list[str | None]:
         open_ = {name for name, over in found if not over and found.count((name, True)) < found.count((name, False))}
         return [None if name in open_ else name for name, over in found if over] or [*open_]
     return [None]
+
+
+@pytest.fixture
+def disk_of_a_platform() -> Iterator[Path]:
+    """A disk that the embedded servers just fit on; only root may have one."""
+    folder = Path(tempfile.mkdtemp(prefix="tp-"))
+    options = ["mount", "-t", "tmpfs", "-o", "size=300m,mode=755", "tmpfs", folder]
+    mounted = subprocess.run(options, capture_output=True, check=False)
+    if mounted.returncode:
+        folder.rmdir()
+        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.decode().strip()}")
+    yield folder
+    stop_stack(Settings(_env_file=None, data_dir=folder / "data"), force=True)  # type: ignore[call-arg]
+    subprocess.run(["umount", "-l", folder], check=True)
+    folder.rmdir()
+
+
+@pytest.mark.exhaustive
+def test_a_disk_that_fills_up_under_everything_is_waited_for(
+    exchange: str, stack: Endpoints, disk_of_a_platform: Path
+) -> None:
+    """The disk of both embedded servers: whatever they do about it, all goes on once there is room."""
+    data, ballast = disk_of_a_platform / "data", disk_of_a_platform / "ballast"
+    embedded = {"DATABASE_URL": None, "DAGSTER_DATABASE_URL": None, "DATA_DIR": str(data)}
+    with on_server(stack.database_url, None, exchange) as ours:
+        assert ours.run("instruments", "add", "BTCUSD", more=embedded).code == 0
+        process = ours.start("stream", "--json", more=embedded)
+        postgres = PostgresServer(data)
+
+        def minutes() -> int:
+            with suppress(psycopg.Error, StoreUnavailable):
+                return int(rows(postgres.url("trading"), "SELECT count(*) FROM market_data.bars_1m")[0][0])
+            return -1
+
+        wait_until(lambda: minutes() >= 1, "a minute", running=process)
+        with suppress(OSError), ballast.open("ab", buffering=0) as file:
+            while file.write(bytes(65536)):
+                pass
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert any(word in said.lower() for word in ("space", "does not answer", "rejected", "misconf")), said
+        stored = minutes()
+        ballast.unlink()
+        wait_until(lambda: minutes() > max(stored, 0), "minutes after that", running=process)
+        process.send_signal(signal.SIGTERM)
+        ended = finish(process)
+        assert ended.code == 0, ended.text
 
 
 @pytest.mark.exhaustive
