@@ -32,7 +32,7 @@ from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.stores.stores import Stores
 from trading_platform.streaming.feeds import FeedPlan
-from trading_platform.streaming.pipeline import Pipeline, PipelineStores
+from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.replay_inputs import open_inputs
 
@@ -93,7 +93,9 @@ async def _stream(stores: Stores, url: str, feed: AsyncIterator[Event]) -> None:
     running = asyncio.create_task(sink.run())
     plan = FeedPlan("kraken", "kraken", {"EURUSD": Basis.MID}, _never)
     where = PipelineStores(stores.stream, stores.outages, stores.quarantine)
-    await Pipeline(plan, BarBuilder("kraken", basis=plan.basis), where, on_quote=sink.offer).run(feed)
+    await Pipeline(
+        plan, BarBuilder("kraken", basis=plan.basis), where, callbacks=PipelineCallbacks(quote=sink.offer)
+    ).run(feed)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

@@ -86,8 +86,9 @@ class Signals:
         if not fields:
             return None
         ts, seq, data = (fields.pop(name) for name in ("timestamp", "seq", "data"))
+        epoch = fields.pop("epoch", None)
         state = SignalState.model_validate({**fields, "data": json.loads(data)})
-        return SignalMessage(ts=datetime.fromisoformat(ts), seq=int(seq), payload=state)
+        return SignalMessage(epoch=epoch, ts=datetime.fromisoformat(ts), seq=int(seq), payload=state)
 
 
 class Regime:

@@ -193,17 +193,18 @@ class Platform:
         """The state of the whole system, written by the streamer; empty if none ever ran."""
         return self._live().session()
 
-    def subscribe(self, *channels: str, after: int | Mapping[str, int] | None = None) -> Subscription:
+    def subscribe(self, *channels: str, after: str | int | Mapping[str, str | int] | None = None) -> Subscription:
         """Subscribes to channels (docs/messages.md); close the subscription, or use it in a ``with`` statement.
 
         Args:
             *channels: of ``quotes``, ``signals``, ``orders``, ``alerts`` and ``regime``.
-            after: sequence number of the last message received, by channel if there are several; 0 for all
-                retained messages; None for messages published from now on. Quotes are not retained.
+            after: position of the last message received (``Subscription.position``, ``message.position``), by channel
+                if there are several; 0 for all retained messages; None for messages published from now on. Quotes
+                are not retained.
 
         Raises:
-            InvalidRequest: for an unknown channel or an invalid number.
-            StoreError: if a stream ends before that number.
+            InvalidRequest: for an unknown channel or an invalid position.
+            StoreError: if a stream does not have that message, because Redis was emptied or restored.
             StoreUnavailable: if Redis does not respond.
         """
         from trading_platform.stores.redis.channels import ChannelReader

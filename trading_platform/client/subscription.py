@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, cast
 from trading_platform.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from trading_platform.domain.messages import Channel, Message
+    from trading_platform.domain.messages import Channel, Message, MessagePosition
     from trading_platform.stores.redis.channels import ChannelReader, Published
 
 _WAIT = 0.5
@@ -35,15 +35,15 @@ class Subscription:
     be called from another.
 
     Attributes:
-        position: sequence number of the last message returned from each stream; pass it to ``subscribe(after=…)`` to
-            continue from there.
+        position: position of the last message returned from each stream, as text; pass it to ``subscribe(after=…)``
+            to continue from there.
     """
 
     def __init__(self, reader: ChannelReader, monotonic: _Clock) -> None:
         self._reader = reader
         self._monotonic = monotonic
         self._waiting: deque[Published] = deque()
-        self.position: dict[str, int] = dict(reader.position)
+        self.position: dict[str, str] = {channel: str(position) for channel, position in reader.position.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +79,8 @@ class Subscription:
         published = self._next(timeout)
         if published is None:
             return None
-        if published.seq is not None:
-            self.position[published.channel] = published.seq
+        if published.position is not None:
+            self.position[published.channel] = str(published.position)
         return read_message(cast("Channel", published.channel), published.text)
 
     def _next(self, timeout: float | None) -> Published | None:
@@ -95,11 +95,13 @@ class Subscription:
         return None
 
 
-def positions_of(channels: Sequence[str], after: int | Mapping[str, int] | None) -> tuple[dict[str, int | None], bool]:
-    """The streams that a subscription reads, with the number after which each begins, and whether it receives quotes.
+def positions_of(
+    channels: Sequence[str], after: str | int | Mapping[str, str | int] | None
+) -> tuple[dict[str, MessagePosition | None], bool]:
+    """The streams that a subscription reads, with the position after which each begins, and whether it receives quotes.
 
     Raises:
-        InvalidRequest: for no channel, an unknown one, or an invalid number.
+        InvalidRequest: for no channel, an unknown one, or an invalid position.
     """
     from trading_platform.domain.messages import MESSAGES, check_channel
 
@@ -110,19 +112,36 @@ def positions_of(channels: Sequence[str], after: int | Mapping[str, int] | None)
         raise InvalidRequest(
             "No channel was given.", expected=f"some of {', '.join(MESSAGES)}", remedy="name the channels you want"
         )
-    if isinstance(after, int) and len(streams) != 1:
+    if after is not None and not isinstance(after, Mapping) and len(streams) != 1:
         raise InvalidRequest(
-            "One number cannot be the position in several channels.",
-            expected="a number for one stream, or a number for each channel",
-            received=f"after={after} for {', '.join(names)}",
-            remedy="give after={'signals': 17, 'orders': 40}, for example another subscription's position",
+            "One position cannot be that of several channels.",
+            expected="a position for one stream, or one for each channel",
+            received=f"after={after!r} for {', '.join(names)}",
+            remedy="give after={'signals': 0, 'orders': 0}, or another subscription's position",
         )
-    for name, seq in given.items():
-        if name not in streams or isinstance(seq, bool) or not isinstance(seq, int) or seq < 0:
+    for name, position in given.items():
+        if name not in streams:
             raise InvalidRequest(
                 "A subscription cannot begin there.",
-                expected=f"numbers from 0 on, for {', '.join(streams) or 'no channel: quotes are not retained'}",
-                received=f"{seq!r} for {name}",
+                expected=f"positions of {', '.join(streams) or 'no channel: quotes are not retained'}",
+                received=f"{position!r} for {name}",
                 remedy="pass the position of the subscription to continue",
             )
-    return {name: given.get(name) for name in streams}, "quotes" in names
+    return {name: _position(given[name], name) if name in given else None for name in streams}, "quotes" in names
+
+
+def _position(given: object, channel: str) -> MessagePosition:
+    from trading_platform.domain.messages import MessagePosition
+
+    if given == 0 and not isinstance(given, bool):
+        return MessagePosition()
+    try:
+        return MessagePosition.parse(given if isinstance(given, str) else "")
+    except ValueError:
+        raise InvalidRequest(
+            "A subscription cannot begin there.",
+            expected="0 for all stored messages, or a position such as '17@5e0f7c31a9d2'",
+            received=f"{given!r} for {channel}",
+            remedy="pass the position of the subscription, or of the message, to continue after: a number alone may "
+            "be of a count that ended when Redis was emptied or restored",
+        ) from None

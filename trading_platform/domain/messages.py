@@ -1,15 +1,18 @@
-"""The messages on the five channels, version 1; docs/messages.md describes them field by field.
+"""The messages on the five channels, version 2; docs/messages.md describes them field by field.
 
 A sender builds its payload here, a receiver reads a message with :func:`read_message`. The sequence number is
 assigned on publication: by the ledger's outbox for ``orders``, by Redis for the other channels
-(:mod:`trading_platform.stores.redis.live`).
+(:mod:`trading_platform.stores.redis.live`). So is the epoch: numbers may begin again when Redis loses data, and only
+messages of one epoch are certain to be numbered by one count.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
@@ -20,8 +23,14 @@ from trading_platform.domain.money import plain_text
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.trading.orders import Broker, OrderStatus, OrderType, Side
 
-VERSION = 1
-"""Version of the form of all messages."""
+VERSION = 2
+"""Version of the form of all messages; those of version 1, which may still be in a stream, have no epoch."""
+
+EPOCH_PATTERN = r"^[0-9a-f]{12}$"
+"""Pattern of an epoch."""
+
+_TEXT_OF_POSITION = re.compile(r"([1-9][0-9]{0,18})@((?:[0-9a-f]{12})?)")
+_TEXT_OF_EPOCH = re.compile(r'\{"v":2,"epoch":"([0-9a-f]{12})"')
 
 Channel = Literal["quotes", "signals", "orders", "alerts", "regime"]
 """The names of the channels."""
@@ -175,19 +184,62 @@ class RegimeState(_Part):
     previous: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class MessagePosition:
+    """The position of a message in its channel; as text ``17@5e0f7c31a9d2``, and ``0`` before all messages.
+
+    Attributes:
+        seq: number of the message; 0 before all messages.
+        epoch: its epoch; empty for one of version 1, and before all messages.
+    """
+
+    seq: int = 0
+    epoch: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.seq}@{self.epoch}" if self.seq else "0"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The position of a text.
+
+        Raises:
+            ValueError: if it is none.
+        """
+        if text == "0":
+            return cls()
+        found = _TEXT_OF_POSITION.fullmatch(text)
+        if found is None:
+            raise ValueError(f"no position of a message: {text!r}")
+        return cls(int(found[1]), found[2])
+
+
+def epoch_of(text: str) -> str:
+    """The epoch of a message in its serialized form; empty for one of version 1."""
+    found = _TEXT_OF_EPOCH.match(text)
+    return found.group(1) if found else ""
+
+
 class _Message(_Part):
     """The common part of all messages.
 
     Attributes:
         v: version of this form.
+        epoch: changes whenever Redis has been restarted or emptied; None in messages of version 1.
         ts: when the event happened, UTC.
         seq: number in the channel, without gaps.
         payload: the event.
     """
 
-    v: Literal[1] = 1
+    v: Literal[1, 2] = 2
+    epoch: str | None = Field(default=None, pattern=EPOCH_PATTERN)
     ts: AwareDatetime
     seq: int = Field(ge=1)
+
+    @property
+    def position(self) -> str:
+        """Its position in the channel, after which a subscription can continue."""
+        return str(MessagePosition(self.seq, self.epoch or ""))
 
 
 class QuoteMessage(_Message):
@@ -302,5 +354,6 @@ def checked(kind: type[_State], name: str, **values: object) -> _State:
 
 
 def order_message(seq: int, ts: datetime, payload: dict[str, object]) -> str:
-    """A message of ``orders`` in its serialized form; decimals are texts in it."""
-    return OrderMessage(ts=ts, seq=seq, payload=OrderEvent.model_validate(payload)).model_dump_json()
+    """A message of ``orders`` in its serialized form, without the epoch that Redis adds; decimals are texts in it."""
+    message = OrderMessage(ts=ts, seq=seq, payload=OrderEvent.model_validate(payload))
+    return message.model_dump_json(exclude={"epoch"})

@@ -65,6 +65,7 @@ class LeaseBook:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._keep = directory / "stays-until-down"
+        self._stopped = directory / "stopped-while-used"
 
     @property
     def stays(self) -> bool:
@@ -77,6 +78,18 @@ class LeaseBook:
             self._keep.touch()
         else:
             self._keep.unlink(missing_ok=True)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody stopped the servers although processes use them; who starts them takes it back."""
+        return self._stopped.exists()
+
+    @stopped.setter
+    def stopped(self, value: bool) -> None:
+        if value:
+            self._stopped.touch()
+        else:
+            self._stopped.unlink(missing_ok=True)
 
     @contextmanager
     def guard(self, timeout: float = GUARD_SECONDS, sleep: Sleep = time.sleep) -> Iterator[None]:

@@ -122,6 +122,8 @@ class Stack:
 
     def start(self, *, need_redis: bool) -> Endpoints:
         """Attach to or start the embedded servers, with their databases. Call it under the guard."""
+        if self.embeds_postgres or (need_redis and self.embeds_redis):
+            self.leases.stopped = False
         if self.embeds_postgres:
             self.postgres.ensure_running()
         database_url = self._database_url()
@@ -236,6 +238,7 @@ def running_redis(settings: Settings) -> Iterator[str]:
     stack = Stack(settings)
 
     def start() -> str:
+        stack.leases.stopped = False
         stack.redis.ensure_running()
         return stack.redis.url()
 
@@ -320,6 +323,7 @@ def stop_stack(settings: Settings, *, force: bool = False, purge: bool = False) 
                 remedy="end these, or add --force",
             )
         stack.leases.stays = False
+        stack.leases.stopped = force and bool(users)
         stopped = stack.stop(at_once=purge) if force or not users else ()
         if purge:
             stack.redis.remove()

@@ -1,8 +1,9 @@
 """The sensor ``backfill_new_symbols``: backfills new symbols.
 
-A symbol for which no source was ever asked for intraday or for daily bars gets runs of the job ``intraday``, then of
+A symbol whose history no source was ever asked for, intraday or daily, gets runs of the job ``intraday``, then of
 ``daily``, over the available history of its source, in the same ranges of partitions as ``trading-platform backfill``.
-Run keys ensure that no run is requested twice.
+Run keys ensure that no run is requested twice. A symbol that is streamed already is new
+until its history was requested, too.
 """
 
 from __future__ import annotations

@@ -2,15 +2,18 @@
 
 :mod:`trading_platform.domain.quality.feed_watchdog` decides what counts as inactivity. There is one alert when it
 begins and one when it is over. An alert that a store cannot take now is retried in order, once a second.
+
+Data are what was accepted: a feed of which everything is rejected is as inactive as one that sends nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
 
@@ -22,9 +25,14 @@ from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep, Clock, rfc3339, utc_now
 from trading_platform.stores.audit.journal import AuditStore
 
+log = logging.getLogger(__name__)
+
 COMPONENT = "feed"
 EVERY = 1.0
 """Seconds between two checks."""
+
+NOTHING_ACCEPTED = timedelta(seconds=10)
+"""How long a feed of which everything is rejected counts as healthy."""
 
 OPEN, CLOSED = "open", "closed"
 
@@ -95,11 +103,33 @@ class FeedGuard:
         self._pending: deque[_PendingAlert] = deque()
         self._opened: _PendingAlert | None = None  # the alert that opened the circuit, while it is open
         self._began = False
+        self._rejected = 0
+        self._rejected_since: datetime | None = None
+        self._why_rejected = ""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the feed cannot be relied on; None if it can."""
+        since = self._rejected_since
+        if since is not None and self._clock() - since >= NOTHING_ACCEPTED:
+            return self._nothing_accepted()
+        return "no data are received while a market is open" if self._watch.is_open else None
 
     def observe(self, event: Event) -> None:
-        """Registers an event of the feed; trades and quotes count as data, heartbeats do not."""
+        """Registers an accepted event of the feed; trades and quotes count as data, heartbeats do not."""
         if isinstance(event, Trade | Quote):
             self._watch.seen(event.symbol, self._clock())
+            self._rejected, self._rejected_since = 0, None
+
+    def reject(self, reason: str) -> None:
+        """Registers an event or message of the feed that could not be used."""
+        self._rejected += 1
+        self._why_rejected = reason
+        if self._rejected_since is None:
+            self._rejected_since = self._clock()
+
+    def _nothing_accepted(self) -> str:
+        return f"{self._rejected:,} events and messages were rejected and none accepted, the last: {self._why_rejected}"
 
     async def run(self) -> None:
         """Checks once a second and publishes the alerts."""
@@ -113,7 +143,9 @@ class FeedGuard:
             now = self._clock()
             await self._keep_circuit(now)
             for inactivity in self._watch.judge(now, self._trading(now)):
-                self._pending.append(_PendingAlert(now, inactivity, self._alert(inactivity), uuid4().hex))
+                alert = self._alert(inactivity)
+                log.warning("%s", alert.message, extra={"cause": alert.incident})
+                self._pending.append(_PendingAlert(now, inactivity, alert, uuid4().hex))
             while self._pending:
                 await self._publish(self._pending[0])
                 self._pending.popleft()
@@ -163,12 +195,18 @@ class FeedGuard:
         message = f"No data of {name} since {inactivity.since:%Y-%m-%d %H:%M:%S} UTC."
         if inactivity.over is not None:
             message = f"Data of {name} is received again since {inactivity.over:%Y-%m-%d %H:%M:%S} UTC."
+        elif inactivity.symbol is None and self._rejected:
+            message += f" {self._nothing_accepted()[0].upper()}{self._nothing_accepted()[1:]}."
         return AlertState(
             event_type=kind,
             severity=severity if inactivity.over is None else Severity.INFO,
             component=self._component,
             message=message,
-            metadata={"symbol": inactivity.symbol, "since": rfc3339(inactivity.since)},
+            metadata={
+                "symbol": inactivity.symbol,
+                "since": rfc3339(inactivity.since),
+                **({"rejected": self._rejected} if inactivity.symbol is None else {}),
+            },
             incident=":".join(filter(None, (kind, self._component, inactivity.symbol))),
             over=inactivity.over is not None,
         )

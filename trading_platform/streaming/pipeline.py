@@ -9,26 +9,30 @@ pipeline.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-import polars as pl
-
-from trading_platform.domain.errors import InvalidRequest, StoreError
-from trading_platform.domain.market.bar_builder import BarBuilder, FinalMinutes, Rejected
+from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
+from trading_platform.domain.market.bar_builder import BarBuilder
 from trading_platform.domain.market.bar_series import gapless_of, timestamp_of
 from trading_platform.domain.market.bars import empty_bars
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote
-from trading_platform.domain.quality.rules import REJECTED_SCHEMA
-from trading_platform.domain.time import AsyncSleep, Clock, Timeframe, utc_now
+from trading_platform.domain.market.event_validation import fault_of_quote, fault_of_time
+from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote, Trade
+from trading_platform.domain.market.final_minutes import FinalMinutes, Rejected
+from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.live import LastEvent, RejectedMessage
 from trading_platform.stores.market_data.outages import OutageStore
 from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.market_data.stream.store import StreamPosition, StreamStore
 from trading_platform.streaming.feeds import FeedPlan
+from trading_platform.streaming.rejections import QuarantineRows, Rejections
+
+log = logging.getLogger(__name__)
 
 QUEUE_LENGTH = 2_000
 """Maximum number of writes that wait for the database: more than a day of minutes."""
@@ -42,6 +46,29 @@ LAST_ATTEMPTS = 10.0
 NOT_RUNNING = "the stream was not running"
 
 OnEvent = Callable[[Event, datetime], None]
+
+
+def _ignore(*_: object) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class PipelineCallbacks:
+    """Who is told what a pipeline receives; none of them may block.
+
+    Attributes:
+        event: called with each event and its time of receipt, in order, before anything else: for a recording.
+        quote: called with each quote.
+        accepted: called with each trade and quote that was accepted.
+        rejected: called with the description of each event and message that was not.
+        waiting: called when a write fails that is tried again, and with None when writes succeed again.
+    """
+
+    event: OnEvent = _ignore
+    quote: Callable[[Quote], None] = _ignore
+    accepted: Callable[[Event], None] = _ignore
+    rejected: Callable[[str], None] = _ignore
+    waiting: Callable[[StoreError | None], None] = _ignore
 
 
 @dataclass(frozen=True)
@@ -65,6 +92,9 @@ class Progress:
         waiting: number of writes that wait for the database.
         failing: why the last write failed; None if it succeeded.
         last_event: time of the last event, by the receiver's clock.
+        rejected: number of rejected events and messages, by reason.
+        ahead: the symbols that are held down because their times are ahead of the receiver's clock.
+        ahead_by: by how many seconds they are.
     """
 
     events: int = 0
@@ -74,6 +104,9 @@ class Progress:
     waiting: int = 0
     failing: str | None = None
     last_event: datetime | None = None
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    ahead: frozenset[str] = frozenset()
+    ahead_by: float = 0.0
 
 
 def last_events(stream: StreamStore, plan: FeedPlan) -> LastEvent:
@@ -110,9 +143,7 @@ class Pipeline:
         plan: the feed, its symbols and the basis of their bars.
         builder: builds the bars; resumes from the stored position.
         stores: the stores to write to.
-        on_event: called with each event and its time of receipt, in order, before anything else: for a recording or
-            a circuit breaker.
-        on_quote: called with each quote; must not block.
+        callbacks: who is told what is received.
         clock: the receiver's clock.
         sleep: waits between attempts while the database is unavailable.
     """
@@ -123,8 +154,7 @@ class Pipeline:
         builder: BarBuilder,
         stores: PipelineStores,
         *,
-        on_event: OnEvent | None = None,
-        on_quote: Callable[[Quote], None] | None = None,
+        callbacks: PipelineCallbacks | None = None,
         clock: Clock = utc_now,
         sleep: AsyncSleep = asyncio.sleep,
     ) -> None:
@@ -133,13 +163,13 @@ class Pipeline:
         self._symbols = frozenset(plan.basis)
         self._builder = builder
         self._stores = stores
-        self._on_event = on_event
-        self._on_quote = on_quote
+        self._tell = callbacks or PipelineCallbacks()
         self._clock = clock
         self._sleep = sleep
         self._writes: asyncio.Queue[Callable[[], None] | None] = asyncio.Queue(QUEUE_LENGTH)
         self._writer: asyncio.Task[None] | None = None
-        self._unusable: list[RejectedMessage] = []
+        self._rejections = Rejections()
+        self.progress.rejected = self._rejections.counts
         self._patience: float | None = None
 
     def stop(self) -> None:
@@ -148,7 +178,11 @@ class Pipeline:
 
     def reject(self, message: RejectedMessage) -> None:
         """Quarantines a message that cannot be used; the feed calls it."""
-        self._unusable.append(message)
+        self._rejections.add_message(message)
+        self._tell.rejected(f"{message.reason}: {message.detail}")
+        if self._writes.qsize() < QUEUE_LENGTH // 2:  # a feed of which nothing is usable makes no events
+            for rows in self._rejections.take(message.time):
+                self._writes.put_nowait(partial(self._store_rejected, rows))
 
     async def run(self, feed: AsyncIterator[Event]) -> None:
         """Processes a feed until it ends; returns when all of it is stored.
@@ -180,6 +214,7 @@ class Pipeline:
                 self.progress.until = own.until
         if self._builder.watermark is not None:
             self._builder.add(FeedDown(self._builder.watermark, self._symbols, NOT_RUNNING))
+            self._builder.take_changes()  # the outages below say it for each symbol
         for since, symbols in last_event(positions.values(), self._symbols).items():
             self._stores.outages.opened(self._plan.source, symbols, since, NOT_RUNNING)
 
@@ -187,30 +222,46 @@ class Pipeline:
         received = self._clock()
         self.progress.events += 1
         self.progress.last_event = received
-        if self._on_event is not None:
-            self._on_event(event, received)
+        self._tell.event(event, received)
         if type(event) is Quote:
             self.progress.quotes += 1
-            if self._on_quote is not None:
-                self._on_quote(event)
-            if event.symbol in self._plan.quoted:
-                return
-        self._builder.add(event, received=received)
-        if isinstance(event, (FeedUp, FeedDown)):
-            await self._put(lambda: self._note(event))
-        if self._unusable:
-            unusable, self._unusable = self._unusable, []
-            await self._put(lambda: self._keep_unusable(unusable))
-        rejected = self._builder.take_rejected()
-        if rejected:
-            await self._put(lambda: self._keep_rejected(rejected, received))
+            self._tell.quote(event)
+        if self._is_accepted(event, received) and isinstance(event, Quote | Trade):
+            self._tell.accepted(event)
+        for change in self._builder.take_changes():
+            await self._put(partial(self._note, change))
+        clocks = self._builder.clocks
+        if clocks or self.progress.ahead:
+            self.progress.ahead = clocks.held if clocks.differ(received) else frozenset()
+            self.progress.ahead_by = clocks.ahead_by.total_seconds()
+        if self._rejections:
+            await self._quarantine(received)
         final = self._builder.take_final()
         if final is not None:
             state = self._builder.state()
             await self._put(lambda: self._commit(final, state))
 
+    def _is_accepted(self, event: Event, received: datetime) -> bool:
+        """Processes an event; returns whether it can be used."""
+        if isinstance(event, Quote) and event.symbol in self._plan.quoted:
+            fault = fault_of_time(event.time, received) or fault_of_quote(event)
+            rejected = [] if fault is None else [Rejected(event, *fault)]
+            accepted = fault is None
+        else:
+            accepted = self._builder.add(event, received=received)
+            rejected = self._builder.take_rejected()
+        if rejected:
+            self._rejections.add_events(rejected, received)
+            self._tell.rejected(f"{rejected[-1].reason}: {rejected[-1].detail}")
+        return accepted
+
+    async def _quarantine(self, now: datetime, *, everything: bool = False) -> None:
+        for rows in self._rejections.take(now, everything=everything):
+            await self._put(partial(self._store_rejected, rows))
+
     async def _store_state(self) -> None:
         """Stores the unfinished minutes, so that the next start has less to request again."""
+        await self._quarantine(self._clock(), everything=True)
         until = self._builder.until
         if until is None:
             return
@@ -234,15 +285,16 @@ class Pipeline:
             self.progress.waiting = self._writes.qsize()
 
     async def _persist(self, write: Callable[[], None]) -> None:
-        """Retries a write for as long as the database is unavailable; each write is idempotent."""
+        """Retries a write for as long as the database is unavailable or full; each write is idempotent."""
         pause = FIRST_PAUSE
         while True:
             try:
                 await asyncio.to_thread(write)
             except StoreError as error:
-                if not error.retryable:
+                if not error.retryable and not isinstance(error, StoreFull):
                     raise
                 self.progress.failing = str(error)
+                self._tell.waiting(error)
                 if self._patience is not None:
                     self._patience -= pause
                     if self._patience < 0:
@@ -250,6 +302,8 @@ class Pipeline:
                 await self._sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
+                if self.progress.failing is not None:
+                    self._tell.waiting(None)
                 self.progress.failing = None
                 return
 
@@ -274,41 +328,7 @@ class Pipeline:
         self.progress.minutes += final.bars.height
         self.progress.until = final.until
 
-    def _keep_unusable(self, unusable: list[RejectedMessage]) -> None:
-        rows = [
-            {
-                "line": None,
-                "time": each.time,
-                "reason": each.reason.value,
-                "detail": each.detail,
-                "record": each.record,
-                "row_count": 1,
-            }
-            for each in unusable
-        ]
-        frame = pl.DataFrame(rows, schema=REJECTED_SCHEMA)
-        source = self._builder.source
-        origin = f"live, received {unusable[0].time.isoformat()}"
-        self._stores.quarantine.record(frame, source=source, symbol=None, timeframe=None, origin=origin)
-
-    def _keep_rejected(self, rejected: list[Rejected], received: datetime) -> None:
-        by_symbol: dict[str | None, list[Rejected]] = {}
-        for each in rejected:
-            by_symbol.setdefault(getattr(each.event, "symbol", None), []).append(each)
-        for symbol, found in by_symbol.items():
-            rows = [
-                {
-                    "line": None,
-                    "time": each.event.time,
-                    "reason": each.reason.value,
-                    "detail": each.detail,
-                    "record": repr(each.event),
-                    "row_count": 1,
-                }
-                for each in found
-            ]
-            frame = pl.DataFrame(rows, schema=REJECTED_SCHEMA)
-            origin = f"live, received {received.isoformat()}"
-            self._stores.quarantine.record(
-                frame, source=self._builder.source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin
-            )
+    def _store_rejected(self, rows: QuarantineRows) -> None:
+        self._stores.quarantine.record(
+            rows.rows, source=self._builder.source, symbol=rows.symbol, timeframe=rows.timeframe, origin=rows.origin
+        )

@@ -1,20 +1,22 @@
 """The live process: what ``trading-platform stream`` runs.
 
 The feeds' pipelines are the main parts. The other parts write quotes to Redis, sync positions to it, publish changes
-of orders, detect inactivity, repair outages and update the session's state. A part that fails is restarted
-(:mod:`trading_platform.streaming.supervisor`). On the signal to stop, the feeds are closed, their events are stored,
-and the other parts end.
+of orders, detect inactivity, repair outages, watch the servers, keep incidents and update the session's state. A part
+that fails is restarted (:mod:`trading_platform.streaming.supervisor`). On the signal to stop, the feeds are closed,
+their events are stored, and the other parts end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from trading_platform.domain.errors import StoreError, StoreFull, TradingPlatformError
 from trading_platform.domain.market.bar_builder import BarBuilder
 from trading_platform.domain.market.calendars import OpeningHours
 from trading_platform.domain.market.events import Event, Quote
@@ -27,9 +29,19 @@ from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.streaming.circuit import COMPONENT as FEED
 from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
-from trading_platform.streaming.pipeline import OnEvent, Pipeline, PipelineStores, Progress, last_events
+from trading_platform.streaming.incidents import Incidents
+from trading_platform.streaming.log_lines import printable
+from trading_platform.streaming.pipeline import (
+    OnEvent,
+    Pipeline,
+    PipelineCallbacks,
+    PipelineStores,
+    Progress,
+    last_events,
+)
 from trading_platform.streaming.position_sync import PositionSync
 from trading_platform.streaming.quote_sink import QuoteSink
+from trading_platform.streaming.servers import Check, Revive, ServerWatch, check_database
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
 from trading_platform.workflows.bars.backfill_bars import Sources
 from trading_platform.workflows.gaps.repair_outages import repair_outages
@@ -38,10 +50,13 @@ from trading_platform.workflows.trading.publish_outbox import Publisher, publish
 if TYPE_CHECKING:
     from trading_platform.stores.redis.live import AsyncLiveStore
 
+log = logging.getLogger(__name__)
+
+_LONGEST_REASON = 500
+
 OUTBOX_PAUSE = 0.25
 REPAIR_PAUSE = 5.0
 SESSION_PAUSE = 5.0
-COMPONENT = "streamer"
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,7 @@ class Surroundings:
         clock: the receiver's clock.
         database_url: libpq URL of the database, in the role ``ingest``; for notifications of positions.
         on_event: called with each event and its time of receipt, in order, for example to record it.
+        revive: starts embedded servers that have died; None if all servers are external.
         abort: called at the end; aborts requests that wait for a rate limiter.
     """
 
@@ -66,6 +82,7 @@ class Surroundings:
     clock: Clock
     database_url: str
     on_event: OnEvent | None = None
+    revive: Revive | None = None
     abort: Callable[[], None] = lambda: None
 
 
@@ -83,6 +100,7 @@ class StreamProcess:
         supervisor: runs the parts.
         latest: the newest quote of each symbol.
         progress: progress of each feed, by source.
+        incidents: what has gone wrong and is over again.
     """
 
     def __init__(self, plans: Sequence[FeedPlan], around: Surroundings, *, part: str = "") -> None:
@@ -93,16 +111,23 @@ class StreamProcess:
         self._plans = plans
         self._around = around
         self._part = part
-        self._audit = AuditStore(around.stores.database)
+        audit = AuditStore(around.stores.database)
+        self.incidents = Incidents(audit, around.clock)
         known = around.stores.instruments.require(sorted(symbol for plan in plans for symbol in plan.symbols))
         self._calendars = {symbol: instrument.calendar for symbol, instrument in known.items()}
         self._hours = {calendar: OpeningHours(calendar) for calendar in set(self._calendars.values())}
         component = f"{FEED}:{part}" if part else FEED
-        self._guard = FeedGuard(around.live, self._audit, self._trading, component=component, clock=around.clock)
+        self._guard = FeedGuard(around.live, audit, self._trading, component=component, clock=around.clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Streams until ``stop`` is set; returns when all received events are stored."""
         feeds: dict[str, Part] = {f"feed {plan.source}": partial(self._feed, plan, stop) for plan in self._plans}
+        if not feeds:
+            feeds["no feed"] = self._without_feed(stop)
+        checks: dict[str, Check] = {
+            "postgresql": partial(check_database, self._around.database_url),
+            "redis": self._around.live.check,
+        }
         around: dict[str, Part] = {
             "quotes": self.sink.run,
             "orders": self._publish_orders,
@@ -110,6 +135,8 @@ class StreamProcess:
             "session": self._keep_session,
             "positions": PositionSync(self._around.database_url, self._around.live).run,
             "circuit": self._guard.run,
+            "servers": ServerWatch(checks, self.incidents, revive=self._around.revive).run,
+            "incidents": self.incidents.run,
         }
         try:
             await self.supervisor.run({**feeds, **around}, stop, main=list(feeds))
@@ -126,8 +153,13 @@ class StreamProcess:
             plan,
             builder,
             PipelineStores(stream, stores.outages, stores.quarantine),
-            on_event=self._on_event,
-            on_quote=self._on_quote,
+            callbacks=PipelineCallbacks(
+                event=self._on_event,
+                quote=self._on_quote,
+                accepted=self._guard.observe,
+                rejected=self._guard.reject,
+                waiting=partial(self._on_waiting, plan.source),
+            ),
             clock=self._around.clock,
         )
         self.progress[plan.source] = pipeline.progress
@@ -145,10 +177,32 @@ class StreamProcess:
             closing.cancel()
             await feed.close()
 
+    @staticmethod
+    def _without_feed(stop: asyncio.Event) -> Part:
+        async def wait() -> None:
+            await stop.wait()
+
+        return wait
+
     def _on_event(self, event: Event, received: datetime) -> None:
-        self._guard.observe(event)
-        if self._around.on_event is not None:
+        """Records an event; a recording that cannot be written does not stop the bars."""
+        if self._around.on_event is None:
+            return
+        try:
             self._around.on_event(event, received)
+        except OSError as error:
+            message = f"The recording cannot be written, and events are missing in it: {error}."
+            self.incidents.begin("recording", "recording_failed", Severity.ERROR, message)
+        else:
+            self.incidents.end("recording", "The recording can be written again.")
+
+    def _on_waiting(self, source: str, error: StoreError | None) -> None:
+        if error is None:
+            self.incidents.end(f"writes:{source}", f"What was received from {source} is stored again.")
+            return
+        kind = "database_full" if isinstance(error, StoreFull) else "writes_waiting"
+        message = f"What is received from {source} waits in memory until the database takes it: {error}"
+        self.incidents.begin(f"writes:{source}", kind, Severity.ERROR, message, source=source)
 
     def _on_quote(self, quote: Quote) -> None:
         self.latest[quote.symbol] = quote
@@ -178,16 +232,43 @@ class StreamProcess:
     async def _keep_session(self) -> None:
         began = self._around.clock()
         while True:
+            self._compare_clocks()
             await self._around.live.write_session(self._state(began))
             await asyncio.sleep(SESSION_PAUSE)
 
+    def _compare_clocks(self) -> None:
+        """Says which feeds are ahead of this machine's clock, and when they agree again."""
+        for source, progress in self.progress.items():
+            if progress.ahead:
+                message = (
+                    f"The clock of {source} is {progress.ahead_by:,.1f} s ahead of this machine's: its data are "
+                    f"rejected and {len(progress.ahead)} symbols count as down until the clocks agree. "
+                    "To do: synchronise this machine's clock (NTP)."
+                )
+                self.incidents.begin(f"clock:{source}", "clocks_differ", Severity.ERROR, message, source=source)
+            else:
+                self.incidents.end(f"clock:{source}", f"The clocks of {source} and this machine agree again.")
+
+    def _troubles(self) -> list[str]:
+        """Why the stream cannot be relied on; empty if it can."""
+        progress = list(self.progress.values())
+        found = [f"no bars are stored: {each.failing}" for each in progress if each.failing]
+        found += [
+            f"times of {source} are {each.ahead_by:,.1f} s ahead of this machine's clock"
+            for source, each in self.progress.items()
+            if each.ahead
+        ]
+        if len(progress) < len(self._plans):
+            found.append("a feed has not begun")
+        return [*found, *([self._guard.trouble] if self._guard.trouble else [])]
+
     def _state(self, began: datetime) -> Mapping[str, str]:
         """The fields of the session; a process with a part of the universe adds its name to each."""
-        progress = list(self.progress.values())
-        late = len(progress) < len(self._plans) or any(each.failing for each in progress)
-        until = [each.until for each in progress if each.until]
+        troubles = self._troubles()
+        until = [each.until for each in self.progress.values() if each.until]
         state = {
-            "state": "degraded" if late else "streaming",
+            "state": "degraded" if troubles else "streaming",
+            "reason": printable("; ".join(troubles))[:_LONGEST_REASON],
             "since": rfc3339(began),
             "symbols": str(len(self._calendars)),
             "stored_until": rfc3339(min(until)) if until else "",
@@ -196,16 +277,16 @@ class StreamProcess:
         return {f"{name}:{self._part}": value for name, value in state.items()} if self._part else state
 
     def _log_failure(self, part: PartState, error: Exception) -> None:
-        """Writes a part's failure to the system events, unless the database itself has failed."""
-
-        def log() -> None:
-            self._audit.log(
-                event_type="part_failed",
-                severity=Severity.ERROR,
-                component=COMPONENT,
-                message=f"The part {part.name} failed and is restarted: {part.error}",
-                metadata={"part": part.name, "restarts": part.restarts, "error": type(error).__name__},
-            )
-
-        task = asyncio.get_running_loop().run_in_executor(None, log)
-        task.add_done_callback(lambda done: done.exception())
+        """Reports a part's failure; that a server is away is reported once, by the watch of the servers."""
+        if isinstance(error, TradingPlatformError) and error.retryable:
+            log.warning("the part %s is restarted: %s", part.name, part.error, extra={"cause": f"part {part.name}"})
+            return
+        message = f"The part {part.name} failed and is restarted: {part.error}"
+        self.incidents.report(
+            "part_failed",
+            Severity.ERROR,
+            message,
+            part=part.name,
+            restarts=part.restarts,
+            error=type(error).__name__,
+        )

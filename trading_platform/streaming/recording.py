@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from trading_platform.domain.errors import InvalidRequest, MalformedPayload
+from trading_platform.domain.errors import InvalidRequest, MalformedPayload, StoreError
 from trading_platform.domain.market.bar_builder import GRACE
 from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedDown
+from trading_platform.domain.market.events import Event, FeedDown, FeedUp
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.streaming.recorded_events import (
@@ -38,6 +38,12 @@ FORMAT, VERSION = "trading-platform-events", 1
 MEMBER_EVENTS = 1_000
 MEMBER_TIME = timedelta(seconds=1)
 """Events and time after which a gzip member is written: the most that a kill can lose."""
+
+MOST_WAITING = 5_000
+"""Events that wait for a disk that is full; then they are left out, and the recording has an outage instead."""
+
+AGAIN_AFTER = timedelta(seconds=10)
+"""When a file that could not be written is tried again."""
 
 NOT_RECORDED = "the feed was not recorded"
 """The reason of the outage between two parts of a recording."""
@@ -117,7 +123,8 @@ class RecordingHeader:
 class RecordingWriter:
     """Records a feed into a file; an existing file is continued, with a ``FeedDown`` event for the time between.
 
-    A file must not be written by several processes at once. The writer is a context manager.
+    A file must not be written by several processes at once. The writer is a context manager. While the file cannot be
+    written, events wait, and later ones are left out; the file stays readable.
 
     Args:
         path: the file, usually ``.jsonl.gz``.
@@ -142,6 +149,10 @@ class RecordingWriter:
     ) -> None:
         self._clock = clock
         self._written_at = clock()
+        self._symbols = frozenset(basis)
+        self._every = MEMBER_TIME
+        self._failing_since: datetime | None = None
+        self._left_out_since: datetime | None = None
         header = RecordingHeader(source, self._written_at, dict(basis), grace, fill_no_trade)
         if path.exists() and path.stat().st_size > 0:
             _check_same(path, header)
@@ -149,7 +160,8 @@ class RecordingWriter:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lines = [header.as_line()]
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)  # what is written is known, so that a part of it can be taken back
+        self._length = path.stat().st_size
         self.flush()
 
     def write(self, event: Event, received: datetime | None = None) -> None:
@@ -158,26 +170,73 @@ class RecordingWriter:
         Args:
             event: the event that the feed emitted.
             received: time of receipt; by default the present time.
+
+        Raises:
+            OSError: if the file cannot be written now; the next call tries again.
         """
         now = received or self._clock()
-        self._lines.append(as_line({**fields_of(event), "received": text_of_time(now)}))
-        if len(self._lines) >= MEMBER_EVENTS or now - self._written_at >= MEMBER_TIME:
-            self._written_at = now
+        is_due = now - self._written_at >= self._every
+        if self._left_out_since is not None:
+            if not is_due:
+                return
+            gap = (FeedDown(self._left_out_since, self._symbols, NOT_RECORDED), FeedUp(now, self._symbols))
+            self._lines = [self._line(each, now) for each in gap]
+        self._lines.append(self._line(event, now))
+        if is_due or (len(self._lines) >= MEMBER_EVENTS and self._every == MEMBER_TIME):
+            self._flush_at(now)
+
+    def _flush_at(self, now: datetime) -> None:
+        before, self._written_at = self._written_at, now
+        try:
             self.flush()
+        except OSError:
+            self._every = AGAIN_AFTER
+            if self._left_out_since is None:
+                self._failing_since = before if self._failing_since is None else self._failing_since
+                if len(self._lines) >= MOST_WAITING:
+                    self._left_out_since = self._failing_since
+            if self._left_out_since is not None:
+                self._lines = []
+            raise
+        self._every, self._failing_since, self._left_out_since = MEMBER_TIME, None, None
+
+    @staticmethod
+    def _line(event: Event, received: datetime) -> bytes:
+        return as_line({**fields_of(event), "received": text_of_time(received)})
 
     def flush(self) -> None:
-        """Writes the buffered lines as one gzip member."""
-        if self._lines:
-            engine = zlib.compressobj(wbits=_GZIP)
-            self._file.write(engine.compress(b"".join(self._lines)) + engine.flush())
-            self._file.flush()
-            self._lines = []
+        """Writes the buffered lines as one gzip member: all of it or, with an OSError, nothing."""
+        if not self._lines:
+            return
+        engine = zlib.compressobj(wbits=_GZIP)
+        left = memoryview(engine.compress(b"".join(self._lines)) + engine.flush())
+        size = len(left)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(self._length)
+            raise
+        self._length += size
+        self._lines = []
 
     def close(self) -> None:
-        """Writes the buffered lines and closes the file."""
-        self.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        """Writes the buffered lines and closes the file.
+
+        Raises:
+            StoreError: if the lines cannot be written; the file is closed and can be read without them.
+        """
+        try:
+            self.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise StoreError(
+                "The end of the recording could not be written; its last events are missing.",
+                received=str(error),
+                remedy="free disk space before the next recording",
+            ) from error
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

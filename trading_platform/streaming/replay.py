@@ -14,8 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.market.bar_builder import BarBuilder, Counts
+from trading_platform.domain.market.bar_builder import BarBuilder
 from trading_platform.domain.market.events import Quote, Trade
+from trading_platform.domain.market.final_minutes import Counts
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Clock, Sleep
 from trading_platform.streaming.recorded_events import Recorded
@@ -94,7 +95,7 @@ def replay(
     now = clock()
     for recorded in source.events(_NOTHING_READ if after is None else after):
         pace.wait_for(recorded.event.time)
-        run.take(recorded, recorded.received or now)
+        run.take(recorded, now)
         if recorded.offset % _REPORT_EVERY == 0:
             progress(f"events of {Path(source.origin).name}", recorded.offset, source.length)
     if source.complete:
@@ -127,9 +128,9 @@ class _Run:
     rejected: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def take(self, recorded: Recorded, received: datetime) -> None:
+    def take(self, recorded: Recorded, now: datetime) -> None:
         before = self.builder.counts.rejected
-        self.builder.add(recorded.event, offset=recorded.offset, received=received)
+        self.builder.add(recorded.event, offset=recorded.offset, received=recorded.received, latest=now)
         if self.builder.counts.rejected != before:
             self._note_rejected(recorded.offset)
         if self.builder.pending >= self.at_once:

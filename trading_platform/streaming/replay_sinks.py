@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from trading_platform.domain.market.bar_builder import FinalMinutes
 from trading_platform.domain.market.bars import empty_bars
+from trading_platform.domain.market.final_minutes import FinalMinutes
 from trading_platform.domain.time import Clock, Timeframe
 from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.market_data.stream.store import StreamStore

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import REPOSITORY, environment
@@ -41,13 +42,13 @@ try:
 except FileNotFoundError:
     seen = []
 after = {"signals": 0, "alerts": 0}
-for channel, seq in seen:
-    after[channel] = seq
+for channel, _, position in seen:
+    after[channel] = position
 streams, quotes = positions_of(list(after), after)
 with Subscription(ChannelReader(url, streams, quotes=quotes), time.monotonic) as messages, open(path, "a") as out:
     for message in messages:
         channel = "signals" if hasattr(message.payload, "strategy") else "alerts"
-        out.write(json.dumps([channel, message.seq]) + "\\n")
+        out.write(json.dumps([channel, message.seq, message.position]) + "\\n")
         out.flush()
 """
 
@@ -195,9 +196,22 @@ def test_close_from_another_thread_ends_the_loop(platform: Platform):
 
 @pytest.mark.parametrize(
     ("channels", "after"),
-    [((), None), (("news",), None), (("signals", "orders"), 3), (("quotes",), 1), (("signals",), -1)],
+    [
+        ((), None),
+        (("news",), None),
+        (("signals", "orders"), 0),
+        (("quotes",), 0),
+        (("signals",), -1),
+        (("signals",), 3),
+        (("signals",), True),
+        (("signals",), "3"),
+        (("signals",), "0@"),
+        (("signals",), "3@xyz"),
+        (("signals",), "²@5e0f7c31a9d2"),
+        (("signals",), {"quotes": "3@5e0f7c31a9d2"}),
+    ],
 )
-def test_a_subscription_that_cannot_be(platform: Platform, channels: tuple[str, ...], after: int | None):
+def test_a_subscription_that_cannot_be(platform: Platform, channels: tuple[str, ...], after: Any):
     with pytest.raises(InvalidRequest):
         platform.subscribe(*channels, after=after)
 
@@ -205,11 +219,13 @@ def test_a_subscription_that_cannot_be(platform: Platform, channels: tuple[str, 
 def test_what_is_gone_is_said_and_reading_goes_on(platform: Platform, redis_url: str):
     for _ in range(10):
         platform.signals.publish("gone", "AAPL", "long")
-    with platform.subscribe("signals", after=2) as messages:
+    with platform.subscribe("signals", after=0) as messages:
+        assert seqs(messages, 2) == [1, 2]
+        second = messages.position["signals"]
         assert seqs(messages, 1) == [3]
     with Redis.from_url(redis_url) as client:
         client.xtrim("signals", maxlen=4, approximate=False)
-    with platform.subscribe("signals", "alerts", after={"signals": 2, "alerts": 0}) as messages:
+    with platform.subscribe("signals", "alerts", after={"signals": second, "alerts": 0}) as messages:
         with pytest.raises(StoreError, match="numbers 3 to 6"):
             messages.receive(DEADLINE)
         assert seqs(messages, 4) == [7, 8, 9, 10]
@@ -220,23 +236,23 @@ def test_what_is_gone_is_said_and_reading_goes_on(platform: Platform, redis_url:
 def test_a_redis_that_was_emptied_is_noticed(platform: Platform, redis_url: str):
     for _ in range(3):
         platform.signals.publish("emptied", "AAPL", "long")
-    with platform.subscribe("signals", after=1) as messages:
-        assert seqs(messages, 2) == [2, 3]
+    with platform.subscribe("signals", after=0) as messages:
+        assert seqs(messages, 3) == [1, 2, 3]
         with Redis.from_url(redis_url) as client:
             flush(client)
         platform.signals.publish("emptied", "AAPL", "flat")
         with pytest.raises(StoreError, match="not the one that was read"):
             messages.receive(DEADLINE)
     with pytest.raises(StoreError, match="not the one that was read"):
-        platform.subscribe("signals", after=3)
+        platform.subscribe("signals", after=messages.position)
 
 
 def test_a_message_without_its_form_is_said_and_reading_goes_on(platform: Platform, redis_url: str):
     with platform.subscribe("signals") as messages:
         with Redis.from_url(redis_url) as client:
-            client.xadd("signals", {"message": '{"v":2}'}, id="1-0")
+            client.xadd("signals", {"message": '{"v":3}'}, id="1-0")
         platform.signals.publish("form", "AAPL", "long")
-        with pytest.raises(StoreError, match="form of version 1"):
+        with pytest.raises(StoreError, match="form of version 2"):
             messages.receive(DEADLINE)
         assert seqs(messages, 1) == [2]
 
@@ -258,7 +274,7 @@ def test_a_subscriber_that_is_killed_and_a_redis_that_restarts(stores: Stores, s
         with subscriber(server, path):
             wait_for_lines(path, sum(published.values()))
     for channel, count in published.items():
-        assert [seq for name, seq in lines(path) if name == channel] == list(range(1, count + 1))
+        assert [seq for name, seq, _ in lines(path) if name == channel] == list(range(1, count + 1))
     assert published == {"signals": 5 * 180, "alerts": 5 * 60}
 
 
@@ -298,7 +314,7 @@ def wait_for_lines(path: Path, count: int) -> None:
     wait_until(lambda: len(lines(path)) >= count, f"{count} lines of the subscriber")
 
 
-def lines(path: Path) -> list[tuple[str, int]]:
+def lines(path: Path) -> list[tuple[str, int, str]]:
     return [tuple(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 

@@ -29,7 +29,7 @@ from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.streaming.feeds import FeedPlan
-from trading_platform.streaming.pipeline import NOT_RUNNING, Pipeline, PipelineStores
+from trading_platform.streaming.pipeline import NOT_RUNNING, Pipeline, PipelineCallbacks, PipelineStores
 from trading_platform.streaming.supervisor import PartState, Supervisor
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
@@ -170,7 +170,11 @@ def test_a_database_that_stays_away_is_not_waited_for_after_the_end(stores: Stor
 
     try:
         with pytest.raises(StoreUnavailable):
-            asyncio.run(pipeline(stores, sleep=sleep, on_event=on_event).run(emitted(events[len(half) :])))
+            asyncio.run(
+                pipeline(stores, sleep=sleep, callbacks=PipelineCallbacks(event=on_event)).run(
+                    emitted(events[len(half) :])
+                )
+            )
     finally:
         allow(database_url, connections=True)
     later = [FeedUp(START + timedelta(minutes=7), SYMBOLS), *(Heartbeat(START + timedelta(minutes=m)) for m in (8, 9))]
@@ -211,7 +215,7 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
             yield event
         await back.wait()  # the feed goes on, with nothing to tell
 
-    made = pipeline(stores, sleep=sleep, on_event=on_event)
+    made = pipeline(stores, sleep=sleep, callbacks=PipelineCallbacks(event=on_event))
     try:
         asyncio.run(made.run(emitted_and_held()))
     finally:
@@ -294,7 +298,7 @@ def test_of_symbols_that_are_quoted_only_neither_bars_nor_outages_are_told(store
     mixed[0] = FeedUp(START, frozenset({*SYMBOLS, "XRPUSD"}))
     seen: list[Quote] = []
     plan = of("kraken", *SYMBOLS, quoted=["XRPUSD"])
-    asyncio.run(pipeline(stores, plan, on_quote=seen.append).run(emitted(mixed)))
+    asyncio.run(pipeline(stores, plan, callbacks=PipelineCallbacks(quote=seen.append)).run(emitted(mixed)))
     asyncio.run(pipeline(stores, plan).run(emitted([FeedUp(START + timedelta(minutes=7), plan.symbols)])))
     assert seen == quotes
     assert stored(stores) == expected(events, START + timedelta(minutes=4))
@@ -318,7 +322,7 @@ def test_what_cannot_be_is_quarantined(stores: Stores) -> None:
     wrong = Trade("BTCUSD", START + timedelta(seconds=5), Decimal(-1), Decimal(1), 7)
     quote = Quote("BTCUSD", START + timedelta(seconds=6), Decimal(5), Decimal(6))
     seen: list[Quote] = []
-    made = pipeline(stores, on_quote=seen.append)
+    made = pipeline(stores, callbacks=PipelineCallbacks(quote=seen.append))
     asyncio.run(made.run(emitted([FeedUp(START, SYMBOLS), wrong, quote, *trades(3)[1:]])))
     rejected = stores.quarantine.read("BTCUSD")
     assert rejected.height == 1

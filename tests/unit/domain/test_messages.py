@@ -64,10 +64,10 @@ def test_the_schema_in_the_documents_is_the_models():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"v":2,"ts":"2024-01-01T00:00:00Z","seq":1,"payload":{"regime":"a","previous":null}}', '{"seq":1}'],
+    ["", "[]", '{"v":3,"ts":"2024-01-01T00:00:00Z","seq":1,"payload":{"regime":"a","previous":null}}', '{"seq":1}'],
 )
 def test_what_has_another_form_is_refused_and_shown(text: str):
-    with pytest.raises(StoreError, match="form of version 1"):
+    with pytest.raises(StoreError, match="form of version 2"):
         read_message("regime", text)
 
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from trading_platform.cli.live.stream_feeds import Wanted, plan_feeds
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.cli.parameters import in_capitals
-from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.errors import InvalidRequest, StoreFull, TradingPlatformError
 from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.time import Clock, utc_now
+from trading_platform.domain.time import Clock, Sleep, utc_now
+from trading_platform.sources.live import Backoff
 from trading_platform.streaming.feeds import FeedPlan, Shard
+from trading_platform.streaming.log_lines import LogLines, log_lines
 
 if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
@@ -28,7 +33,10 @@ if TYPE_CHECKING:
     from trading_platform.streaming.process import StreamProcess, Surroundings
     from trading_platform.streaming.recording import RecordingWriter
 
+_Opened = TypeVar("_Opened")
+
 _REFRESH = 0.5
+_SWEEP = 5.0
 
 
 def register(app: typer.Typer) -> None:
@@ -63,12 +71,17 @@ def stream(
 
     Example: [bold]trading-platform stream BTCUSD ETHUSD[/]
     """
+    from trading_platform.embedded.stack import running_stack
     from trading_platform.settings import load_settings
 
     settings = load_settings()
     wanted = Wanted(tuple(symbols or ()), Shard.parse(shard) if shard else None, basis)
-    with open_stream(settings, wanted, record) as process:
-        asyncio.run(run_until_stopped(process, seconds, watch=not json and out.is_terminal))
+    with (
+        log_lines() as log,
+        when_possible(partial(running_stack, settings), seconds),  # held, so that no attempt stops the servers again
+        when_possible(partial(open_stream, settings, wanted, record), seconds) as process,
+    ):
+        asyncio.run(run_until_stopped(process, seconds, watch=not json and out.is_terminal, log=log))
     summary = _summary(process)
     if json:
         print_json(summary)
@@ -77,6 +90,43 @@ def stream(
             f"{summary['events']:,} events, {summary['quotes_written']:,} quotes written, "
             f"{summary['bars']:,} bars of minutes stored, until {summary['stored_until'] or 'none'}."
         )
+
+
+@contextmanager
+def when_possible(
+    opening: Callable[[], AbstractContextManager[_Opened]],
+    seconds: float | None = None,
+    *,
+    sleep: Sleep = time.sleep,
+    backoff: Backoff | None = None,
+) -> Iterator[_Opened]:
+    """Opens something as soon as what it needs is available: a server that recovers, an exchange that is away.
+
+    Args:
+        opening: opens it.
+        seconds: how long to wait at most; None for as long as it takes.
+        sleep: waits between two attempts.
+        backoff: the waits.
+
+    Raises:
+        TradingPlatformError: if it cannot be opened and trying again cannot help, or the seconds have passed.
+    """
+    waits, waited = backoff or Backoff(longest=15.0), 0.0
+    with ExitStack() as opened:
+        while True:
+            try:
+                found = opened.enter_context(opening())
+                break
+            except TradingPlatformError as error:
+                wait = waits.next_wait()
+                waited += wait
+                if not (error.retryable or isinstance(error, StoreFull)) or waited > (seconds or waited):
+                    raise
+                logging.getLogger(__name__).warning(
+                    "the stream cannot begin yet and tries again in %.0f s: %s", wait, error
+                )
+            sleep(wait)
+        yield found
 
 
 @contextmanager
@@ -94,6 +144,7 @@ def open_stream(
     Raises:
         InvalidRequest: unknown symbols, no symbol with a live feed, or symbols that another process streams.
     """
+    from trading_platform.embedded.revive import revive
     from trading_platform.embedded.stack import running_stack, url_as
     from trading_platform.resources.platform import open_platform
     from trading_platform.stores.market_data.stream.symbol_leases import leased
@@ -108,6 +159,8 @@ def open_stream(
             opened.enter_context(leased(platform.stores.database, plan.source, plan.symbols))
         database_url = url_as(settings, endpoints, Role.INGEST)
         around = opened.enter_context(_surroundings(platform, database_url, endpoints.redis_url, plans, record))
+        if settings.database_url is None or settings.redis_url is None:
+            around = replace(around, revive=partial(revive, settings))
         yield StreamProcess(plans, around, part=part)
 
 
@@ -146,12 +199,21 @@ def _recorder(plans: Sequence[FeedPlan], file: Path, clock: Clock) -> RecordingW
             received=f"symbols of {' and '.join(plan.source for plan in plans)}",
             remedy="name the symbols to record",
         )
+    if not plans:
+        raise InvalidRequest(
+            "There is nothing to record.",
+            expected="a shard with at least one symbol",
+            received="a shard without one",
+            remedy="record another shard, or name the symbols to record",
+        )
     (plan,) = plans
     basis = plan.basis or dict.fromkeys(plan.quoted, Basis.MID)
     return RecordingWriter(file, source=plan.source, basis=basis, fill_no_trade=plan.fill_no_trade, clock=clock)
 
 
-async def run_until_stopped(process: StreamProcess, seconds: float | None = None, *, watch: bool = False) -> None:
+async def run_until_stopped(
+    process: StreamProcess, seconds: float | None = None, *, watch: bool = False, log: LogLines | None = None
+) -> None:
     """Streams until Ctrl-C, SIGTERM or the end of ``seconds``; with ``watch``, shows a live table on the terminal."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -160,15 +222,24 @@ async def run_until_stopped(process: StreamProcess, seconds: float | None = None
         loop.add_signal_handler(number, stop.set)
     if seconds is not None:
         loop.call_later(seconds, stop.set)
-    watching = asyncio.create_task(_watch(process)) if watch else None
+    beside = [asyncio.create_task(_watch(process))] if watch else []
+    if log is not None:
+        beside.append(asyncio.create_task(_sweep(log)))
     try:
         await process.run(stop)
     finally:
-        if watching is not None:
-            watching.cancel()
+        for task in beside:
+            task.cancel()
         for number, handler in before.items():  # the loop would leave SIGTERM to kill what is yet to be put in order
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+async def _sweep(log: LogLines) -> None:
+    """Writes counts of repeated log messages when they are due, until it is cancelled."""
+    while True:
+        await asyncio.sleep(_SWEEP)
+        log.sweep()
 
 
 async def _watch(process: StreamProcess) -> None:
@@ -209,6 +280,7 @@ def _summary(process: StreamProcess) -> dict[str, Any]:
         "events": sum(each.events for each in progress),
         "quotes": sum(each.quotes for each in progress),
         "bars": sum(each.minutes for each in progress),
+        "rejected": sum(sum(each.rejected.values()) for each in progress),
         "stored_until": _stored_until(progress),
         "quotes_written": process.sink.counts.written,
         "quotes_conflated": process.sink.counts.conflated,

@@ -6,6 +6,7 @@ feed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from trading_platform.resources.platform import PlatformContext
     from trading_platform.settings import Settings
     from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
+
+log = logging.getLogger(__name__)
 
 _POLLING_ATTEMPTS = 1  # the next poll is the retry
 
@@ -42,6 +45,8 @@ class Wanted:
 def plan_feeds(settings: Settings, platform: PlatformContext, wanted: Wanted) -> tuple[list[FeedPlan], str]:
     """The feeds to open, and the name of the part of the universe they cover; empty for the whole of it.
 
+    A shard may have no symbol; then there are no feeds.
+
     Raises:
         InvalidRequest: unknown symbols, or no symbol with a live feed.
     """
@@ -58,13 +63,11 @@ def plan_feeds(settings: Settings, platform: PlatformContext, wanted: Wanted) ->
             remedy="`trading-platform instruments add BTCUSD` adds one",
         )
     chosen = [live[symbol] for symbol in sorted(live) if wanted.shard is None or symbol in wanted.shard]
-    if not chosen:
-        raise InvalidRequest(
-            f"The shard {wanted.shard} has no symbol.",
-            expected="at least one symbol for each process",
-            received=f"{len(live)} symbols",
-            remedy="run fewer processes",
+    if not chosen:  # only a shard may be without a symbol: symbols keep their shard when others come and go
+        log.warning(
+            "the shard %s has none of the %d symbols now; start it again when there are others", wanted.shard, len(live)
         )
+        return [], str(wanted.shard)
     plans = []
     for source, planner in PLANNERS.items():
         own = [instrument for instrument in chosen if instrument.source == source]

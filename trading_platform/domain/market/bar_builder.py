@@ -5,18 +5,17 @@ the same events make the same bars live, replayed at any speed, or after a resta
 bar is open for each symbol and unfinished minute; it is part of :meth:`BarBuilder.state`.
 
 :func:`trading_platform.domain.market.bars.bars_from_trades` makes bars of many trades at once.
-docs/decisions/0018-bars-on-event-time.md explains this design.
+:mod:`trading_platform.domain.market.final_minutes` has what it gives. docs/decisions/0018-bars-on-event-time.md
+explains this design.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-
-import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import (
@@ -30,95 +29,44 @@ from trading_platform.domain.market.bar_series import (
     text_of,
     timestamp_of,
 )
-from trading_platform.domain.market.bars import BAR_SCHEMA, Quality
-from trading_platform.domain.market.event_validation import LAST_TIME, fault_of_quote, fault_of_time, fault_of_trade
+from trading_platform.domain.market.bars import Quality
+from trading_platform.domain.market.clock_agreement import ClockAgreement
+from trading_platform.domain.market.event_validation import (
+    LAST_TIME,
+    Fault,
+    fault_of_quote,
+    fault_of_time,
+    fault_of_trade,
+)
 from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote, Trade
+from trading_platform.domain.market.final_minutes import (
+    STATE_VERSION,
+    Counts,
+    FinalMinutes,
+    Rejected,
+    frame_of,
+    of_present_version,
+    windows_as_text,
+    windows_of_text,
+)
 from trading_platform.domain.money import EXACT, FINE_BELOW, keeps_price
 from trading_platform.domain.rejection_reasons import Reason
-from trading_platform.domain.time import Timeframe, Window
+from trading_platform.domain.time import Window
 
 GRACE = timedelta(seconds=2)
 """How long after a minute's end its events are still accepted."""
+
+_EARLIEST_DOWN = timedelta(days=1)
+"""How long before a feed was first up a loss may have begun, in the process that streamed the symbol before; a time
+further back is a mistake."""
 
 _LATE_ALLOWANCE = timedelta(hours=1)
 """How many silent minutes after a late trade, at most, are requested again together with its own."""
 
 _ZERO = Decimal(0)
+_INSTANT = timedelta(microseconds=1)
 _TWO = Decimal(2)
 _FINE_SUM_BELOW = _TWO * FINE_BELOW
-_STATE_VERSION = 2
-
-
-@dataclass(frozen=True, slots=True)
-class FinalMinutes:
-    """The minutes that became final since the last call.
-
-    Attributes:
-        since: all minutes before it were final already.
-        until: all minutes before it are final now.
-        bars: frame of ``BAR_SCHEMA``, 1m, sorted by (symbol, time).
-        covered: by symbol the whole minutes during which the feed was up, as disjoint windows in order;
-            a minute in them without a bar is confirmed empty.
-        late: by symbol the whole minutes that changed after they were final: an event arrived that is in no
-            bar, or the feed turned out to have been down. They must be requested again.
-        late_events: number of events that arrived late.
-    """
-
-    since: datetime
-    until: datetime
-    bars: pl.DataFrame
-    covered: dict[str, list[Window]]
-    late: dict[str, list[Window]]
-    late_events: int
-
-    def late_minutes(self) -> list[tuple[str, datetime]]:
-        """Symbol and start of each minute in :attr:`late`."""
-        return [
-            (symbol, window.start + index * MINUTE)
-            for symbol, windows in self.late.items()
-            for window in windows
-            for index in range((window.end - window.start) // MINUTE)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """An event that cannot be used.
-
-    Attributes:
-        event: as received.
-        reason: the rule it breaks.
-        detail: a description.
-    """
-
-    event: Event
-    reason: Reason
-    detail: str
-
-
-@dataclass(slots=True)
-class Counts:
-    """Counts of all events: received = accepted + rejected + duplicates + repeated.
-
-    Attributes:
-        received: all events.
-        accepted: used, or valid but not needed for the bars' basis.
-        rejected: events that break a rule.
-        duplicates: trades with an id that was counted already.
-        repeated: events read before and fed again after a restart.
-        late: of the accepted, those that arrived after their minute was final.
-        early: of the accepted, those of minutes that ended before the feed was first up.
-        cut: minutes with events but without a bar, because the feed was down during a part of them.
-    """
-
-    received: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    duplicates: int = 0
-    repeated: int = 0
-    late: int = 0
-    early: int = 0
-    cut: int = 0
 
 
 class BarBuilder:
@@ -157,6 +105,13 @@ class BarBuilder:
         self._late: dict[str, list[Window]] = {}
         self._late_events = 0
         self._rejected: list[Rejected] = []
+        self._clocks = ClockAgreement()
+        self._changes: list[FeedUp | FeedDown] = []
+
+    @property
+    def clocks(self) -> ClockAgreement:
+        """The symbols that are held down because their times are ahead of the receiver's clock."""
+        return self._clocks
 
     @property
     def until(self) -> datetime | None:
@@ -178,24 +133,43 @@ class BarBuilder:
         """The offset of the last event read, if events have offsets."""
         return self._read
 
-    def add(self, event: Event, *, offset: int | None = None, received: datetime | None = None) -> None:
-        """Processes one event.
+    def add(
+        self,
+        event: Event,
+        *,
+        offset: int | None = None,
+        received: datetime | None = None,
+        latest: datetime | None = None,
+    ) -> bool:
+        """Processes one event; returns whether it was accepted.
 
         Args:
             event: the feed's event.
             offset: its running number in a file or recording; an offset that was read already is ignored.
-            received: the receiver's clock at that time; events from later than that are rejected.
+            received: the receiver's clock at that time; events from later than that are rejected, and their symbols
+                held down (:mod:`trading_platform.domain.market.clock_agreement`).
+            latest: for an event that was not received live, as one of a file: events from later than that are rejected.
         """
+        accepted = self.counts.accepted
+        self._process(event, offset, received, latest)
+        return self.counts.accepted > accepted
+
+    def _process(self, event: Event, offset: int | None, received: datetime | None, latest: datetime | None) -> None:
         self.counts.received += 1
         if offset is not None:
             if self._read is not None and offset <= self._read:
                 self.counts.repeated += 1
                 return
             self._read = offset
-        fault = fault_of_time(event.time, received)
+        fault = fault_of_time(event.time, latest if received is None else received)
+        if fault is not None and received is not None and fault[0] is Reason.FUTURE_TIME:
+            self._add_ahead(event, received, fault)
+            return
         if fault is not None:
             self._reject(event, *fault)
             return
+        if received is not None and self._clocks:
+            self._release(event, received)
         kind = type(event)
         if kind is Quote:
             used = self._add_quote(event)  # type: ignore[arg-type]
@@ -215,7 +189,7 @@ class BarBuilder:
         final = FinalMinutes(
             since=self._since,
             until=self._until,
-            bars=_frame(self._rows, self.source),
+            bars=frame_of(self._rows, self.source),
             covered={symbol: Window.merge(windows) for symbol, windows in self._covered.items()},
             late={symbol: Window.merge(windows) for symbol, windows in self._late.items()},
             late_events=self._late_events,
@@ -223,6 +197,15 @@ class BarBuilder:
         self._since = self._until
         self._rows, self._covered, self._late, self._late_events = [], {}, {}, 0
         return final
+
+    def take_changes(self) -> list[FeedUp | FeedDown]:
+        """What became of the feed's state since the last call: which symbols are up and down since when.
+
+        It differs from what the feed reports where a time was ahead of the receiver's clock, or before the feed was
+        first up. Outages follow from it, so that they and the bars agree.
+        """
+        changes, self._changes = self._changes, []
+        return changes
 
     def take_rejected(self) -> list[Rejected]:
         """The events rejected since the last call."""
@@ -251,7 +234,7 @@ class BarBuilder:
                 remedy="take them and store them together with the state",
             )
         return {
-            "version": _STATE_VERSION,
+            "version": STATE_VERSION,
             "source": self.source,
             "grace": self._grace.total_seconds(),
             "fill_no_trade": self._fill_no_trade,
@@ -259,9 +242,10 @@ class BarBuilder:
             "read": self._read,
             "until": text_of(self._until),
             "watermark": text_of(self._watermark),
-            "late": {symbol: _windows_as_text(windows) for symbol, windows in self._late.items()},
+            "late": {symbol: windows_as_text(windows) for symbol, windows in self._late.items()},
             "late_events": self._late_events,
             "counts": {name: getattr(self.counts, name) for name in Counts.__slots__},
+            "held": self._clocks.as_json(),
             "series": {symbol: series.as_json() for symbol, series in self._series.items()},
         }
 
@@ -274,15 +258,16 @@ class BarBuilder:
         Raises:
             InvalidRequest: if the state belongs to another source, basis, grace or version.
         """
-        state = _of_present_version(state)
+        state = of_present_version(state)
         self._check_state(state)
         self._read = state["read"]
         self._since = self._until = timestamp_of(state["until"])
         self._watermark = timestamp_of(state["watermark"])
         self._turn = self._next_turn()
-        self._late = {symbol: _windows_of_text(texts) for symbol, texts in state["late"].items()}
+        self._late = {symbol: windows_of_text(texts) for symbol, texts in state["late"].items()}
         self._late_events = state["late_events"]
         self.counts = Counts(**state["counts"])
+        self._clocks.restore(state.get("held", {}))
         for symbol, stored in state["series"].items():
             if self._any_basis is not None or symbol in self._series:
                 self._series[symbol] = Series.of_json(stored)
@@ -292,7 +277,7 @@ class BarBuilder:
         differing = [
             symbol for symbol, series in self._series.items() if stored_basis.get(symbol, series.basis) != series.basis
         ]
-        expected = (_STATE_VERSION, self.source, self._grace.total_seconds(), self._fill_no_trade, self._any_basis)
+        expected = (STATE_VERSION, self.source, self._grace.total_seconds(), self._fill_no_trade, self._any_basis)
         received = tuple(state.get(name) for name in ("version", "source", "grace", "fill_no_trade", "any_basis"))
         if expected != received or differing:
             raise InvalidRequest(
@@ -342,21 +327,67 @@ class BarBuilder:
             return True
         self.counts.accepted += 1
         if trade.gapless and trade.trade_id is not None:
-            series.gapless = (trade.trade_id, trade.time)
+            series.gapless = (trade.trade_id, max(trade.time, series.gapless[1]) if series.gapless else trade.time)
         if series.basis is Basis.TRADE:
             self._observe(series, trade, trade.price, trade.quantity, trade.trade_id)
         return True
 
     def _add_state(self, event: Event) -> bool:
         self.counts.accepted += 1
-        if isinstance(event, (FeedUp, FeedDown)):
-            for symbol in sorted(event.symbols):
-                series = self._series_named(symbol)
-                if series is not None and isinstance(event, FeedUp):
-                    series.up(event.time)
-                elif series is not None:
-                    self._down(symbol, series, event.time)
+        if isinstance(event, FeedUp):
+            self._change(event)
+        elif isinstance(event, FeedDown):
+            self._clocks.drop(event.symbols)
+            self._change(event)
         return True
+
+    def _change(self, event: FeedUp | FeedDown) -> None:
+        """Applies a change of the feed's state."""
+        by_time: dict[datetime, set[str]] = {}
+        for symbol in sorted(event.symbols):
+            timestamp, series = event.time, self._series_named(symbol)
+            if series is not None and isinstance(event, FeedUp):
+                series.up(timestamp)
+            elif series is not None:
+                if series.first_up is not None:
+                    timestamp = max(timestamp, series.first_up - _EARLIEST_DOWN)
+                self._down(symbol, series, timestamp)
+            by_time.setdefault(timestamp, set()).add(symbol)
+        self._changes += [replace(event, time=time, symbols=frozenset(names)) for time, names in by_time.items()]
+
+    def _add_ahead(self, event: Event, received: datetime, fault: Fault) -> None:
+        """Takes an event that is ahead of the receiver's clock: what it would report is missing from now on."""
+        if isinstance(event, FeedDown):
+            self._add_state(replace(event, time=received))
+            return
+        if isinstance(event, FeedUp):
+            self.counts.accepted += 1
+            known = [symbol for symbol in event.symbols if self._series_named(symbol) is not None]
+            self._clocks.hold(known, event.time, received)
+            return
+        self._reject(event, *fault)
+        if isinstance(event, Trade | Quote) and self._is_measured(event):
+            series = self._series[event.symbol]
+            if series.down_since is None and self._watermark is not None:
+                reason = f"times of the source are {_seconds(event.time - received)} s ahead of this machine's clock"
+                self._change(FeedDown(self._watermark - self._grace, frozenset({event.symbol}), reason))
+                self._clocks.hold([event.symbol], event.time, received)
+            elif event.symbol in self._clocks.held:
+                self._clocks.hold([event.symbol], event.time, received)
+
+    def _release(self, event: Event, received: datetime) -> None:
+        """Ends the outage of a symbol with an event that agrees with the receiver's clock again."""
+        if not isinstance(event, Trade | Quote) or not self._is_measured(event):
+            return
+        if self._clocks.agrees(event.symbol, event.time, received):
+            down = self._series[event.symbol].down_since
+            since = event.time if down is None else max(event.time, down)
+            self._change(FeedUp(since + _INSTANT, frozenset({event.symbol})))
+
+    def _is_measured(self, event: Trade | Quote) -> bool:
+        """Whether the bars of its symbol are built from such events."""
+        series = self._series_named(event.symbol)
+        return series is not None and (series.basis is Basis.TRADE) is isinstance(event, Trade)
 
     def _series_of(self, event: Quote | Trade) -> Series | None:
         series = self._series.get(event.symbol) or self._series_named(event.symbol)
@@ -491,37 +522,5 @@ class BarBuilder:
         series.emitted_until = window.end
 
 
-def _frame(rows: Iterable[tuple[Any, ...]], source: str) -> pl.DataFrame:
-    ordered = sorted(rows, key=lambda row: (row[1], row[0]))
-    columns = list(zip(*ordered, strict=True)) or [()] * 8
-    time, symbol, *prices, volume, quality = columns
-    values = dict(zip(("open", "high", "low", "close"), prices, strict=True))
-    constants = {"timeframe": Timeframe.M1.value, "source": source}
-    data = {"time": time, "symbol": symbol, "volume": volume, "quality": quality, **values}
-    data |= {name: (value,) * len(ordered) for name, value in constants.items()}
-    return pl.DataFrame({name: data[name] for name in BAR_SCHEMA}, schema=BAR_SCHEMA)
-
-
-def _of_present_version(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A state of version 1, in which three keys had other names, in the form of the present version."""
-    if state.get("version") != 1:
-        return state
-    return {
-        **state,
-        "version": _STATE_VERSION,
-        "fill_no_trade": state["fill_silent"],
-        "counts": _renamed(state["counts"], "refused", "rejected"),
-        "series": {symbol: _renamed(kept, "told_until", "emitted_until") for symbol, kept in state["series"].items()},
-    }
-
-
-def _renamed(values: Mapping[str, Any], before: str, after: str) -> dict[str, Any]:
-    return {after if name == before else name: value for name, value in values.items()}
-
-
-def _windows_as_text(windows: Iterable[Window]) -> list[list[str]]:
-    return [[window.start.isoformat(), window.end.isoformat()] for window in windows]
-
-
-def _windows_of_text(texts: Iterable[tuple[str, str]]) -> list[Window]:
-    return [Window(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in texts]
+def _seconds(difference: timedelta) -> str:
+    return f"{difference.total_seconds():,.0f}"

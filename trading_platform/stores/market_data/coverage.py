@@ -194,7 +194,10 @@ class CoverageStore:
             self.record(connection, request)
 
     def requested_symbols(self) -> dict[Timeframe, set[str]]:
-        """For each timeframe, the symbols of the universe with at least one request."""
+        """For each timeframe, the symbols of the universe whose history was requested.
+
+        What a stream stored, and what was requested to repair its outages, is none.
+        """
         given = {"timeframes": [timeframe.value for timeframe in Timeframe]}
         rows = self._database.rows(query("market_data/coverage/requested_symbols"), given)
         found: dict[Timeframe, set[str]] = {timeframe: set() for timeframe in Timeframe}

@@ -1,8 +1,9 @@
 """Reads the messages of the channels: four from their Redis streams, without loss, and quotes by pub/sub.
 
-A stream is read from a sequence number on, across interruptions; the numbers have no gaps, so no message is missed or
-read twice. Quotes come by pub/sub, which does not store them for absent subscribers: their numbers show what was
-missed, and the next quote supersedes the missed one anyway.
+A stream is read from a position on, across interruptions: a sequence number and the epoch of that message. The numbers
+have no gaps, so no message is missed or read twice; the epoch shows that a number is of the count that was read, and
+not of one that began again when Redis was emptied or restored. Quotes come by pub/sub, which does not store them for
+absent subscribers: their numbers show what was missed, and the next quote supersedes the missed one anyway.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_platform.domain.errors import StoreError, StoreUnavailable
+from trading_platform.domain.messages import MessagePosition, epoch_of
 from trading_platform.domain.time import Sleep
 from trading_platform.stores.redis.live import redis_errors
 from trading_platform.stores.redis.live_scripts import FIELD, QUOTES
@@ -35,11 +37,13 @@ class Published(NamedTuple):
         channel: its channel.
         seq: its number; None on a channel without a stream, where only the text contains it.
         text: the message.
+        position: its position; None on a channel without a stream.
     """
 
     channel: str
     seq: int | None
     text: str
+    position: MessagePosition | None = None
 
 
 class ChannelReader:
@@ -49,21 +53,21 @@ class ChannelReader:
 
     Args:
         url: a Redis URL.
-        streams: channels read from their streams, each with the number after which to begin: 0 for all
-            stored messages, None for new messages only.
+        streams: channels read from their streams, each with the position after which to begin: None for new
+            messages only.
         quotes: whether to receive quotes as well.
         sleep: waits while Redis is away; an argument so that tests own time.
         monotonic: a clock in seconds that never goes back; streams are read at least once a second by it.
 
     Raises:
         StoreUnavailable: if Redis does not answer for about five seconds; later outages are waited out.
-        StoreError: if a stream ends before the number after which to read it.
+        StoreError: if a stream does not contain the message after which to read it.
     """
 
     def __init__(
         self,
         url: str,
-        streams: Mapping[str, int | None],
+        streams: Mapping[str, MessagePosition | None],
         *,
         quotes: bool,
         sleep: Sleep = time.sleep,
@@ -83,7 +87,7 @@ class ChannelReader:
         self._streams_read_at = -1.0
         self._reading = threading.Lock()
         self._closed = False
-        self.position: dict[str, int] = {}
+        self.position: dict[str, MessagePosition] = {}
         try:
             self._open(streams)
         except BaseException:
@@ -131,25 +135,26 @@ class ChannelReader:
             return self._from_streams(wait)
         return self._from_both(wait)
 
-    def _open(self, streams: Mapping[str, int | None], attempts: int = 8) -> None:
+    def _open(self, streams: Mapping[str, MessagePosition | None], attempts: int = 8) -> None:
         """Determines where to begin, across a restart of about five seconds."""
         try:
             with redis_errors():
                 if self._quotes:
                     self._subscribe(streams)
-                last = {channel: self._last(channel) for channel in streams}
+                self.position = {
+                    channel: self._newest_position(channel) if after is None else after
+                    for channel, after in streams.items()
+                }
+                self._verify_streams()
         except StoreUnavailable:
             if attempts == 1:
                 raise
             self._sleep(_backoff(9 - attempts))
             self._open(streams, attempts - 1)
-        else:
-            self.position = {name: last[name] if after is None else after for name, after in streams.items()}
-            _check(self.position, last)
 
     def _from_streams(self, wait: float) -> list[Published]:
         """The next batch of each stream; messages published between two calls are in the next one."""
-        ids = {channel: f"{seq}-18446744073709551615" for channel, seq in self.position.items()}
+        ids = {channel: f"{position.seq}-18446744073709551615" for channel, position in self.position.items()}
         found: list[Any] = self._redis.xread(ids, count=BATCH, block=max(1, int(wait * 1000)) if wait else None)  # type: ignore[assignment,arg-type]
         if not found:
             self._verify_streams()
@@ -159,17 +164,24 @@ class ChannelReader:
         return taken
 
     def _take(self, taken: list[Published], channel: str, entries: Sequence[tuple[str, Mapping[str, str]]]) -> None:
-        """Adds entries up to the first gap in the numbers; a gap at the beginning is reported once, as an error."""
+        """Adds entries up to the first gap in the numbers; a gap at the beginning is reported once, as an error.
+
+        Where the epoch changes, the entry that was read last must still be there: then the count goes on.
+        """
         for identifier, fields in entries:
-            seq, position = int(identifier.partition("-")[0]), self.position[channel]
-            if position and seq > position + 1:
-                if not taken:
-                    self.position[channel] = seq - 1
+            text = fields.get(FIELD, "")
+            position, following = self.position[channel], _position(identifier, text)
+            has_gap = position.seq and following.seq > position.seq + 1
+            if position.seq and (has_gap or following.epoch != position.epoch):
+                if taken and (has_gap or taken[-1].channel != channel or not self._is_there(channel, position)):
+                    break
+                self._verify(channel, position)
+                if has_gap:
+                    self.position[channel] = MessagePosition(following.seq - 1, following.epoch)
                     self._newest.pop(channel, None)
-                    raise _messages_lost(channel, position + 1, seq - 1)
-                break
-            taken.append(Published(channel, seq, fields.get(FIELD, "")))
-            self.position[channel], self._newest[channel] = seq, taken[-1].text
+                    raise _messages_lost(channel, position.seq + 1, following.seq - 1)
+            taken.append(Published(channel, following.seq, text, following))
+            self.position[channel], self._newest[channel] = following, text
 
     def _from_both(self, wait: float) -> list[Published]:
         """Quotes by pub/sub; a message of another channel signals that its stream has new entries."""
@@ -210,12 +222,46 @@ class ChannelReader:
     def _verify_streams(self) -> None:
         """Verifies that the streams are those that were read so far."""
         for channel, position in self.position.items():
-            text = self._newest.get(channel)
-            there: list[Any] = self._redis.xrange(channel, f"{position}-0", f"{position}-0") if text else []  # type: ignore[assignment]
-            if there and there[0][1].get(FIELD) == text:
-                continue
-            if there or self._last(channel) < position:
-                raise _stream_replaced(channel, position)
+            self._verify(channel, position)
+
+    def _verify(self, channel: str, position: MessagePosition) -> None:
+        """Verifies that a stream is the one of a position.
+
+        Raises:
+            StoreError: if it is not.
+        """
+        if not position.seq or self._is_there(channel, position):
+            return
+        entries = self._entries(channel, f"{position.seq}-0", "+")
+        if entries:
+            following = _position(entries[0][0], entries[0][1].get(FIELD, ""))
+            is_lost = following.seq > position.seq + 1  # reported with their numbers when they are read
+            follows = following.seq == position.seq + 1 and following.epoch == position.epoch
+            if is_lost or follows:
+                return
+        elif self._last(channel) == position.seq:
+            return  # it was the last one, and was deleted
+        raise _stream_replaced(channel, position.seq)
+
+    def _is_there(self, channel: str, position: MessagePosition) -> bool:
+        """Whether a stream has the message of a position, with the text that was read there."""
+        entries = self._entries(channel, f"{position.seq}-0", f"{position.seq}-0")
+        text = entries[0][1].get(FIELD, "") if entries else None
+        if text is None or epoch_of(text) != position.epoch:
+            return False
+        return bool(self._newest.get(channel, text) == text)
+
+    def _entries(self, channel: str, first: str, last: str) -> list[Any]:
+        """The first entry of a part of a stream, if there is any."""
+        return self._redis.xrange(channel, first, last, count=1)  # type: ignore[return-value]
+
+    def _newest_position(self, channel: str) -> MessagePosition:
+        """The position of the last message ever published to a stream."""
+        newest: list[Any] = self._redis.xrevrange(channel, count=1)  # type: ignore[assignment]
+        last = self._last(channel)
+        if newest and int(newest[0][0].partition("-")[0]) == last:
+            return _position(newest[0][0], newest[0][1].get(FIELD, ""))
+        return MessagePosition(last)
 
     def _last(self, channel: str) -> int:
         """Number of the last message ever published to a stream."""
@@ -225,14 +271,13 @@ class ChannelReader:
         return int(info["last-generated-id"].partition("-")[0])
 
 
+def _position(identifier: str, text: str) -> MessagePosition:
+    """The position of an entry of a stream."""
+    return MessagePosition(int(identifier.partition("-")[0]), epoch_of(text))
+
+
 def _backoff(failures: int) -> float:
     return float(min(_LONGEST_BACKOFF, 0.02 * 2 ** min(failures, 10)))
-
-
-def _check(position: Mapping[str, int], last: Mapping[str, int]) -> None:
-    for channel, seq in position.items():
-        if seq > last[channel]:
-            raise _stream_replaced(channel, seq)
 
 
 def _messages_lost(channel: str, first: int, last: int) -> StoreError:
@@ -249,5 +294,6 @@ def _stream_replaced(channel: str, position: int) -> StoreError:
         f"The stream {channel} is not the one that was read.",
         expected=f"message {position} in it, or later ones",
         received="a stream that ends before it or has another message there",
-        remedy="Redis was emptied or restored: subscribe again, with after=0 for all stored messages",
+        remedy="Redis was emptied or restored to an earlier state, and messages may be lost: reload the current state "
+        "from its store and subscribe again, with after=0 for all stored messages",
     )

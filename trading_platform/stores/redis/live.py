@@ -160,6 +160,14 @@ class AsyncLiveStore:
         """Closes the connections."""
         await self._redis.aclose()
 
+    async def check(self) -> None:
+        """Checks that Redis answers.
+
+        Raises:
+            StoreUnavailable: if it does not.
+        """
+        await self._run(scripts.read_session())
+
     async def write_quotes(self, quotes: Iterable[Quote]) -> int:
         """As :meth:`LiveStore.write_quotes`."""
         return await self._run(scripts.write_quotes(quotes))

@@ -4,7 +4,9 @@
 
 Redis runs each script atomically: state, stream and channel change together or not at all. A batch of quotes is sent
 as one text that the script parses, at a fifth of the cost of passing each value to redis-py
-(docs/decisions/0020-message-sequence-numbers.md). The scripts build keys from this text, so a Redis Cluster, which
+(docs/decisions/0020-message-sequence-numbers.md). Each channel has an epoch, which every message contains: it changes
+when the server has been restarted or emptied, after which it may number messages again that it has numbered before
+(docs/decisions/0045-messages-have-an-epoch.md). The scripts build keys from this text, so a Redis Cluster, which
 must know the keys in advance, cannot run them.
 """
 
@@ -64,11 +66,29 @@ class Call(Generic[_Response]):
     read: Callable[[Any], _Response]
 
 
-_MESSAGE = """
-local function message(ts, seq, payload)
-    return '{"v":1,"ts":"' .. ts .. '","seq":' .. string.format('%d', seq) .. ',"payload":' .. payload .. '}'
+EPOCH = """
+local function epoch_of(channel, is_new)
+    local key = 'epoch:' .. channel
+    local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
+    local known = redis.call('HMGET', key, 'epoch', 'run')
+    if known[1] and known[2] == run and not is_new then return known[1] end
+    local now = redis.call('TIME')
+    local epoch = string.sub(redis.sha1hex(run .. channel .. now[1] .. '.' .. now[2]), 1, 12)
+    redis.call('HSET', key, 'epoch', epoch, 'run', run)
+    return epoch
 end
 """
+"""The epoch of a channel; a new one if the server was restarted or emptied since the last message, or ``is_new``."""
+
+_MESSAGE = (
+    EPOCH
+    + """
+local function message(ts, seq, epoch, payload)
+    return '{"v":2,"epoch":"' .. epoch .. '","ts":"' .. ts .. '","seq":' .. string.format('%d', seq)
+        .. ',"payload":' .. payload .. '}'
+end
+"""
+)
 
 _PUBLISH = (
     _MESSAGE
@@ -82,11 +102,12 @@ local function last(stream)
 end
 local function publish(stream, publication, kept, ts, payload)
     local seq = last(stream) + 1
-    local text = message(ts, seq, payload)
+    local epoch = epoch_of(stream, seq == 1)
+    local text = message(ts, seq, epoch, payload)
     redis.call('XADD', stream, 'MAXLEN', '~', kept, string.format('%d-0', seq), 'message', text)
     redis.call('PUBLISH', stream, text)
     redis.call('SET', publication, seq, 'EX', 600)
-    return seq
+    return seq, epoch
 end
 """
 )
@@ -100,6 +121,7 @@ local function text(value)
 end
 local seq = tonumber(redis.call('GET', KEYS[1]) or '0')
 local first = seq
+local epoch = epoch_of(ARGV[3], seq == 0)
 local line = '([^,]*),([^,]*),([^,]*),([^,]*),([^,]*),([^;]*);'
 for symbol, bid, ask, last, volume, time in string.gmatch(ARGV[1], line) do
     local key = 'quote:' .. symbol
@@ -127,7 +149,7 @@ for symbol, bid, ask, last, volume, time in string.gmatch(ARGV[1], line) do
         end
         redis.call('EXPIRE', key, ARGV[2])
         seq = seq + 1
-        redis.call('PUBLISH', ARGV[3], message(time, seq, '{"symbol":"' .. symbol .. '","bid":' .. text(bid)
+        redis.call('PUBLISH', ARGV[3], message(time, seq, epoch, '{"symbol":"' .. symbol .. '","bid":' .. text(bid)
             .. ',"ask":' .. text(ask) .. ',"last":' .. text(last) .. ',"volume":' .. text(volume) .. '}'))
     end
 end
@@ -155,10 +177,10 @@ _PUBLISH_STATE = (
     + """
 local there = redis.call('GET', KEYS[2])
 if there then return tonumber(there) end
-local seq = publish(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])
+local seq, epoch = publish(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])
 if KEYS[3] then
     redis.call('DEL', KEYS[3])
-    redis.call('HSET', KEYS[3], 'seq', seq, unpack(ARGV, 5))
+    redis.call('HSET', KEYS[3], 'seq', seq, 'epoch', epoch, unpack(ARGV, 5))
     redis.call('EXPIRE', KEYS[3], ARGV[4])
 end
 return seq

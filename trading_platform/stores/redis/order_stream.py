@@ -1,7 +1,8 @@
 """The Redis channel and stream ``orders``: each sequence number is published once, however often it is sent.
 
 One script, which Redis runs atomically, appends a message to the stream under the id ``<seq>-0`` and publishes it on
-the channel; a second attempt finds the id taken and does neither.
+the channel; a second attempt finds the id taken and does neither. It adds the epoch of the stream to the message
+(:data:`trading_platform.stores.redis.live_scripts.EPOCH`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import StoreError, StoreUnavailable
+from trading_platform.stores.redis.live_scripts import EPOCH
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -24,19 +26,29 @@ FIELD = "message"
 KEPT = 100_000
 """Approximate number of entries that the stream keeps; the outbox has all of the last 30 days."""
 
-_PUBLISH = """
-local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], ARGV[1], 'message', ARGV[2])
+_PUBLISH = (
+    EPOCH
+    + """
+local function content(text)
+    local rest = string.gsub(text, '^{"v":%d+,', '', 1)
+    rest = string.gsub(rest, '^"epoch":"%w+",', '', 1)
+    return rest
+end
+local epoch = epoch_of(KEYS[1], redis.call('EXISTS', KEYS[1]) == 0)
+local text = string.gsub(ARGV[2], '^{"v":2,', '{"v":2,"epoch":"' .. epoch .. '",', 1)
+local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], ARGV[1], 'message', text)
 if type(added) == 'table' and added.err then
     if string.find(added.err, 'equal or smaller', 1, true) then
         local there = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
-        if there[1] and there[1][2][2] == ARGV[2] then return 0 end
+        if there[1] and content(there[1][2][2]) == content(ARGV[2]) then return 0 end
         return -1
     end
     return redis.error_reply(added.err)
 end
-redis.call('PUBLISH', KEYS[1], ARGV[2])
+redis.call('PUBLISH', KEYS[1], text)
 return 1
 """
+)
 
 
 class OrderStream:

@@ -47,8 +47,14 @@ def _out_of_range(spec: IndicatorSpec) -> str:
 
 def _matches_bars(examination: Examination) -> CheckResult:
     parts = {"table": indicators_table(examination.timeframe), "bars": bars_table(examination.timeframe)}
+    parameters = {
+        "dataset": examination.asset,
+        "timeframe": examination.timeframe.value,
+        "partition": "month" if examination.timeframe.is_intraday else "year",
+    }
     found = [
-        examination.live.failing_rows("indicators__matches_bars", scope, parts=parts) for scope in examination.scopes
+        examination.live.failing_rows("indicators__matches_bars", scope, parts=parts, parameters=parameters)
+        for scope in examination.scopes
     ]
     return finding(
         rows_checked=bars_in(examination),
@@ -65,7 +71,8 @@ INDICATOR_CHECKS: tuple[Check, ...] = (
     Check("in_range", "Every value is finite and within its mathematical range.", _in_range, blocking=True),
     Check(
         "matches_bars",
-        "Every bar has its row of indicators, and every row of indicators has its bar.",
+        "Every bar has its row of indicators, and every row of indicators has its bar, as of the version of the bars"
+        " that the indicators were computed from.",
         _matches_bars,
         blocking=True,
     ),

@@ -120,11 +120,13 @@ def test_a_signal_lives_five_minutes_and_its_message_stays(live: LiveStore, redi
     first = live.publish_signal(NOON, '{"a":1}', "momentum", "AAPL", {"direction": "long", "reason": "up"})
     second = live.publish_signal(NOON, '{"a":2}', "momentum", "AAPL", {"direction": "flat"})
     assert (first, second) == (1, 2)
-    assert redis.hgetall("signal:momentum:AAPL") == {"direction": "flat", "seq": "2"}
+    epoch = redis.hget("epoch:signals", "epoch")
+    assert redis.hgetall("signal:momentum:AAPL") == {"direction": "flat", "seq": "2", "epoch": epoch}
     assert 298 <= redis.ttl("signal:momentum:AAPL") <= 300
     assert [identifier for identifier, _ in redis.xrange("signals")] == ["1-0", "2-0"]
     assert json.loads(redis.xrange("signals")[1][1]["message"]) == {
-        "v": 1,
+        "v": 2,
+        "epoch": epoch,
         "ts": "2024-12-15T12:00:00.000000Z",
         "seq": 2,
         "payload": {"a": 2},

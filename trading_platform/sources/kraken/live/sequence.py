@@ -86,10 +86,12 @@ class TradeSequence:
         elif number < self._newest:
             self._fill(number)
         else:
+            # Later numbers have later times: one far in the past is a mistake of who wrote it.
+            timestamp = max(trade.time, self._newest_time)
             if number > self._newest + 1:
-                gap = SequenceGap(self._newest + 1, number - 1, self._newest_time, trade.time, reached + self._patience)
+                gap = SequenceGap(self._newest + 1, number - 1, self._newest_time, timestamp, reached + self._patience)
                 self.gaps.append(gap)
-            self._newest, self._newest_time = number, trade.time
+            self._newest, self._newest_time = number, timestamp
         return True
 
     def overdue(self, reached: datetime) -> list[SequenceGap]:

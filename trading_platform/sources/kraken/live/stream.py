@@ -9,6 +9,8 @@
   the missed trades follow. Nothing is left to be repaired then.
 * Trades that are missing while the connection stands are an outage from the trade before to the one after. They
   are missing once Kraken has sent what is later by more than the patience, however late it is read here.
+* A trade whose time is ahead of the receiver's clock is emitted, to be rejected, and changes nothing here: it counts
+  as missing.
 
 After connecting, events are held back until all symbols are up, for a few seconds at most, and then emitted in
 the order of time. Otherwise those of a busy symbol would make minutes final before events of another one arrive.
@@ -21,6 +23,7 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from trading_platform.domain.market.event_validation import AHEAD
 from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Trade
 from trading_platform.domain.time import Clock
 from trading_platform.sources.kraken.live.messages import (
@@ -93,6 +96,7 @@ class KrakenStream:
         self._deadline: datetime | None = None
         self._is_answered = False
         self._note: str | None = None
+        self._has_compared = False
         self.last_message: datetime | None = None
         """When the last message was received, by the receiver's clock."""
         self.counts = MessageCounts()
@@ -108,6 +112,7 @@ class KrakenStream:
         self._time.connected()
         self._held = []
         self._deadline, self._is_answered = None, False
+        self._has_compared = False
         return self._requests(self._spellings)
 
     def unanswered(self) -> list[str]:
@@ -144,7 +149,10 @@ class KrakenStream:
                 self._time.stamped(message.sent, now)
             events: list[Event] = list(message.quotes)
         elif isinstance(message, Trades):
-            events = self._snapshot(message.trades) if message.is_snapshot else self._trades(message.trades, now)
+            ahead = [trade for trade in message.trades if trade.time - now > AHEAD]
+            trades = [trade for trade in message.trades if trade.time - now <= AHEAD] if ahead else message.trades
+            events = self._snapshot(trades) if message.is_snapshot else self._trades(trades, now)
+            events += ahead
         elif isinstance(message, Acknowledgement):
             events = self._acknowledged_events(message, now)
         else:
@@ -216,6 +224,7 @@ class KrakenStream:
 
     def _acknowledged_events(self, response: Acknowledgement, now: datetime) -> list[Event]:
         if response.time is not None:
+            self._compare_clocks(response.time, now)
             self._time.acknowledged(response.time, now)
         repeated = response.error is not None and response.error.startswith(_ALREADY)
         if response.error is not None and not repeated:
@@ -230,6 +239,17 @@ class KrakenStream:
         if repeated and response.symbol in self._down:  # its snapshot was lost, and no other will come
             return self._up_without_snapshot(response.symbol, now)
         return []
+
+    def _compare_clocks(self, sent: datetime, now: datetime) -> None:
+        """Says once a connection that the clocks differ."""
+        if self._has_compared:
+            return
+        self._has_compared = True
+        ahead, behind = (sent - now).total_seconds(), (now - sent).total_seconds()
+        if ahead > AHEAD.total_seconds():
+            log.warning("Kraken's clock is %.1f s ahead of this machine's: trades are rejected until they agree", ahead)
+        elif behind > AHEAD.total_seconds():
+            log.warning("Kraken's clock is %.1f s behind this machine's, or its messages are read that late", behind)
 
     def _reject(self, symbol: str, error: str) -> list[Event]:
         self._rejected.add(symbol)

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from trading_platform.domain.market.event_validation import AHEAD
+
 HEARTBEAT = timedelta(seconds=1)
 """A heartbeat comes when nothing was sent for so long."""
 
 BELIEVED = timedelta(minutes=1)
 """A time that is further ahead of the receiver's clock, corrected, is a mistake of who wrote it."""
+
+LARGEST_OFFSET = timedelta(days=1)
+"""A time that is further behind the receiver's clock says nothing of the difference between the clocks."""
 
 
 class StreamTime:
@@ -43,12 +48,18 @@ class StreamTime:
             read: by the receiver's clock; the earliest of several tells best how far the two are apart.
         """
         offset = read - sent
+        if not -AHEAD <= offset <= LARGEST_OFFSET:
+            return
         self._offset = offset if self._offset is None else min(offset, self._offset)
         self.stamped(sent, read)
 
     def stamped(self, timestamp: datetime, read: datetime) -> None:
-        """A message was read that cannot have been sent before ``timestamp``, by Kraken's clock."""
-        if self._reached is not None and timestamp <= self._reached:
+        """A message was read that cannot have been sent before ``timestamp``, by Kraken's clock.
+
+        A time ahead of the receiver's clock is not used: no event of then is
+        (:mod:`trading_platform.domain.market.event_validation`).
+        """
+        if timestamp - read > AHEAD or (self._reached is not None and timestamp <= self._reached):
             return
         if self._offset is None or timestamp - self._of(read) <= BELIEVED:
             self._reached = timestamp

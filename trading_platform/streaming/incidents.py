@@ -1,0 +1,184 @@
+"""Incidents of the live process: each is logged when it begins and when it ends, and kept in the system events.
+
+The database may itself be what is away. So an event is logged at once and waits, in order, until the database takes
+it; it keeps the time at which it happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from trading_platform.domain.errors import StoreError, StoreFull
+from trading_platform.domain.severity import Severity
+from trading_platform.domain.time import AsyncSleep, Clock, rfc3339
+from trading_platform.stores.audit.journal import AuditStore
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "streamer"
+EVERY = 1.0
+"""Seconds between two attempts to store what waits."""
+
+MOST_WAITING = 1_000
+"""Events that wait for the database at most; then the oldest are dropped, which stays counted."""
+
+AGAIN_AFTER = timedelta(minutes=10)
+"""How long the same report without an end is not stored again; each is logged."""
+
+LAST_WRITE = 5.0
+"""Seconds that storing what waits may take when the process ends."""
+
+_LEVELS = {
+    Severity.INFO: logging.INFO,
+    Severity.WARNING: logging.WARNING,
+    Severity.ERROR: logging.ERROR,
+    Severity.CRITICAL: logging.CRITICAL,
+}
+
+
+@dataclass(frozen=True)
+class _Event:
+    event_type: str
+    severity: Severity
+    message: str
+    metadata: dict[str, Any]
+    timestamp: datetime
+
+
+@dataclass(frozen=True)
+class _Open:
+    """An incident that goes on."""
+
+    event_type: str
+    since: datetime
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class Incidents:
+    """Logs incidents and stores them as system events.
+
+    Args:
+        audit: the system events.
+        clock: the receiver's clock.
+        sleep: waits between two attempts to store events.
+    """
+
+    def __init__(self, audit: AuditStore, clock: Clock, sleep: AsyncSleep = asyncio.sleep) -> None:
+        self._audit = audit
+        self._clock = clock
+        self._sleep = sleep
+        self._waiting: deque[_Event] = deque()
+        self._open: dict[str, _Open] = {}
+        self._reported: dict[str, datetime] = {}
+        self._dropped = 0
+
+    def begin(self, name: str, event_type: str, severity: Severity, message: str, **metadata: Any) -> None:
+        """Records that an incident has begun; nothing while it goes on.
+
+        Args:
+            name: name of the incident; :meth:`end` ends it.
+            event_type: kind of event, at most 50 characters.
+            severity: its severity.
+            message: what happened, and what the stream does about it.
+            **metadata: further data.
+        """
+        if name in self._open:
+            return
+        now = self._clock()
+        self._open[name] = _Open(event_type, now, metadata)
+        marked = {**metadata, "incident": name, "over": False}
+        self._record(_Event(event_type, severity, _storable(message), marked, now))
+
+    def end(self, name: str, message: str) -> None:
+        """Records that an incident is over; nothing if there is none of this name."""
+        found = self._open.pop(name, None)
+        if found is None:
+            return
+        now = self._clock()
+        lasted = (now - found.since).total_seconds()
+        metadata = {**found.metadata, "incident": name, "over": True, "since": rfc3339(found.since)}
+        text = _storable(f"{message} It lasted {lasted:,.0f} s.")
+        self._record(_Event(found.event_type, Severity.INFO, text, {**metadata, "seconds": round(lasted, 1)}, now))
+
+    def report(self, event_type: str, severity: Severity, message: str, **metadata: Any) -> None:
+        """Records something that has no end; the same message is stored once in ten minutes."""
+        now = self._clock()
+        since = self._reported.get(message)
+        event = _Event(event_type, severity, _storable(message), metadata, now)
+        if since is not None and since <= now < since + AGAIN_AFTER:
+            _log(event)
+            return
+        self._reported = {text: at for text, at in self._reported.items() if at <= now < at + AGAIN_AFTER}
+        self._reported[message] = now
+        self._record(event)
+
+    def is_open(self, name: str) -> bool:
+        """Whether an incident goes on."""
+        return name in self._open
+
+    async def run(self) -> None:
+        """Stores events until it is cancelled; then ends all incidents, and stores what waits within five seconds."""
+        try:
+            while True:
+                await self.flush()
+                await self._sleep(EVERY)
+        except asyncio.CancelledError:
+            for name in list(self._open):
+                self.end(name, "The stream has ended while it went on.")
+            try:
+                async with asyncio.timeout(LAST_WRITE):
+                    await self.flush()
+            except TimeoutError:
+                pass
+            raise
+
+    async def flush(self) -> None:
+        """Stores what waits, in order, as far as the database takes it."""
+        while self._waiting:
+            event = self._waiting[0]
+            try:
+                await asyncio.to_thread(self._store, event)
+            except StoreError as error:
+                if error.retryable or isinstance(error, StoreFull):
+                    return
+                log.warning("an event cannot be stored and is dropped: %s", error)
+            self._waiting.popleft()
+
+    def _record(self, event: _Event) -> None:
+        _log(event)
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            self._dropped += 1
+        self._waiting.append(event)
+
+    def _store(self, event: _Event) -> None:
+        dropped, self._dropped = self._dropped, 0
+        metadata = {**event.metadata, **({"dropped_before": dropped} if dropped else {})}
+        try:
+            self._audit.log(
+                event_type=event.event_type,
+                severity=event.severity,
+                component=COMPONENT,
+                message=event.message,
+                metadata=metadata,
+                timestamp=event.timestamp,
+            )
+        except StoreError:
+            self._dropped += dropped
+            raise
+
+
+def _log(event: _Event) -> None:
+    cause = f"{event.event_type} {event.metadata.get('incident', '')} {event.metadata.get('part', '')}"
+    level = logging.WARNING if event.metadata.get("over") else _LEVELS[event.severity]
+    log.log(level, "%s", event.message, extra={"cause": cause})
+
+
+def _storable(text: str) -> str:
+    """A text without what is not Unicode and what the database cannot store."""
+    return text.replace("\x00", "\\0").encode("utf-8", "replace").decode()
