@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 INACTIVITY_SECONDS = 5.0
 """Kraken sends something every second; a connection without a message for this long is dead, closed or not."""
 
-_LARGEST_MESSAGE = 16 * 2**20
+_LARGEST_MESSAGE = 2 * 2**20  # bytes, decompressed; a snapshot of fifty trades has 10 KB
 _HANDSHAKE_SECONDS = 10.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -140,9 +140,15 @@ class KrakenFeed(EventBuffer):
     async def _open(self) -> ClientConnection:
         from websockets.asyncio.client import connect
 
+        class Unredirected(connect):
+            """Connects to the address alone; elsewhere might be anyone."""
+
+            def process_redirect(self, exc: Exception) -> Exception | str:
+                return exc
+
         is_ours = urlsplit(self._url).hostname in _LOOPBACK
         proxy: Literal[True] | None = None if is_ours else True  # no proxy for this machine's own address
-        return await connect(
+        return await Unredirected(
             self._url,
             proxy=proxy,
             open_timeout=_HANDSHAKE_SECONDS,
