@@ -21,7 +21,7 @@ LARGEST_EXPONENT = 100
 _UNUSUAL = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 """Escapes of surrogates and of NUL; what they stand for is looked at only where there are some."""
 
-_REPLACED = "\ufffd"
+_ESCAPED, _REPLACED = "\\u", "\ufffd"
 
 
 class StrictDecoder(json.JSONDecoder):
@@ -44,10 +44,12 @@ class StrictDecoder(json.JSONDecoder):
             raise ValueError("text that is not UTF-8")
         try:
             value = super().decode(text)
-            if _UNUSUAL.search(text):
+            if _ESCAPED in text and _UNUSUAL.search(text):
                 _check_texts(value)
         except RecursionError:
             raise ValueError("nested too deeply") from None
+        except InvalidOperation:
+            raise ValueError("a number is too large") from None
         return value
 
 
@@ -56,9 +58,10 @@ def number_of(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:
-        return _decimal(str(value))
-    except ValueError:
+        number = _decimal(str(value))
+    except (ValueError, InvalidOperation):
         return None
+    return number if number.is_finite() else None
 
 
 def excerpt(value: object) -> str:
@@ -72,11 +75,8 @@ _EXCERPT.maxstring = _EXCERPT.maxother = _EXCERPT.maxlong = 80
 
 
 def _decimal(text: str) -> Decimal:
-    try:
-        number = Decimal(text) if len(text) <= LONGEST_NUMBER else None
-    except InvalidOperation:
-        number = None
-    if number is None or not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
+    number = Decimal(text)
+    if len(text) > LONGEST_NUMBER or abs(number.adjusted()) > LARGEST_EXPONENT:
         raise ValueError(f"the number {text[:40]} is too long or too large")
     return number
 
