@@ -22,6 +22,8 @@ the parts and turns the class into an exit code. Add a class only if a caller mu
 
 from __future__ import annotations
 
+from trading_platform.domain.texts import storable
+
 
 class TradingPlatformError(Exception):
     """Base class of all errors the platform raises on purpose.
@@ -46,10 +48,10 @@ class TradingPlatformError(Exception):
         retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.expected = expected
-        self.received = received
-        self.remedy = remedy
+        self.message = storable(message)  # it is printed, logged and stored, whatever it quotes
+        self.expected = None if expected is None else storable(expected)
+        self.received = None if received is None else storable(received)
+        self.remedy = None if remedy is None else storable(remedy)
         self.retryable = self.retryable_by_default if retryable is None else retryable
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 
 Clock = Callable[[], datetime]
 """Returns the present time, aware, in UTC. Passed as an argument so that tests control time."""
@@ -32,6 +33,23 @@ AsyncSleep = Callable[[float], Awaitable[None]]
 def utc_now() -> datetime:
     """The wall clock, in UTC."""
     return datetime.now(UTC)
+
+
+def in_utc(timestamp: datetime, name: str) -> datetime:
+    """An aware timestamp in UTC.
+
+    Raises:
+        InvalidRequest: if it is before the year 1 or after the year 9999 there.
+    """
+    try:
+        return timestamp.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest(
+            f"The {name} is outside of the calendar.",
+            expected="a time from the year 1 to the year 9999, in UTC",
+            received=timestamp.isoformat(),
+            remedy=f"give another {name}",
+        ) from None
 
 
 def rfc3339(timestamp: datetime) -> str:
@@ -73,12 +91,12 @@ class Timeframe(StrEnum):
         """
         try:
             return cls(text if text == "1M" else text.lower())
-        except ValueError:
+        except (ValueError, AttributeError, TypeError):
             month = text == "1M"
             raise InvalidRequest(
-                f"There is no timeframe {text!r}.",
+                f"There is no timeframe {shown(text)}.",
                 expected=f"one of {', '.join(cls)}",
-                received=f"{text!r}, which many use for a month" if month else repr(text),
+                received=f"{text!r}, which many use for a month" if month else shown(text),
                 remedy="write 1m for minutes" if month else "choose one of the listed timeframes",
             ) from None
 
@@ -111,8 +129,8 @@ class Window:
                     received=value.isoformat(),
                     remedy="give the time with its zone, for example 2024-01-02T00:00:00Z",
                 )
-        object.__setattr__(self, "start", self.start.astimezone(UTC))
-        object.__setattr__(self, "end", self.end.astimezone(UTC))
+        object.__setattr__(self, "start", in_utc(self.start, "start"))
+        object.__setattr__(self, "end", in_utc(self.end, "end"))
         if self.end <= self.start:
             raise InvalidRequest(
                 "A window must end after it starts.",
@@ -205,9 +223,9 @@ def parse_timestamp(text: str) -> datetime:
         timestamp = None
     if timestamp is None or timestamp.tzinfo is None:
         raise InvalidRequest(
-            f"{text!r} is not a timestamp the platform can read.",
+            f"{shown(text)} is not a timestamp the platform can read.",
             expected="a date (2024-01-31) or an ISO 8601 time with its zone (2024-01-31T14:30:00Z)",
-            received=repr(text),
+            received=shown(text),
             remedy="write it in one of these two forms",
         )
-    return timestamp.astimezone(UTC)
+    return in_utc(timestamp, "timestamp")

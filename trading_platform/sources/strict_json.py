@@ -12,6 +12,8 @@ from decimal import Decimal, InvalidOperation
 from reprlib import Repr
 from typing import Any, NoReturn
 
+from trading_platform.domain.texts import fault_in_json
+
 LONGEST_NUMBER = 100
 """Characters of a number; nanoseconds since 1970 have 19 digits, the digits of a float at most 17 and zeros."""
 
@@ -44,8 +46,8 @@ class StrictDecoder(json.JSONDecoder):
             raise ValueError("text that is not UTF-8")
         try:
             value = super().decode(text)
-            if _ESCAPED in text and _UNUSUAL.search(text):
-                _check_texts(value)
+            if _ESCAPED in text and _UNUSUAL.search(text) and (fault := fault_in_json(value)) is not None:
+                raise ValueError(fault)
         except RecursionError:
             raise ValueError("nested too deeply") from None
         except InvalidOperation:
@@ -89,25 +91,3 @@ def _integer(text: str) -> int:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
-
-
-def _check_texts(value: object) -> None:
-    """Raises ValueError for a lone surrogate or a NUL in any text; PostgreSQL stores neither."""
-    if isinstance(value, str):
-        if "\0" in value or not _is_unicode(value):
-            raise ValueError("a text with a lone surrogate or a NUL")
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            _check_texts(name)
-            _check_texts(each)
-    elif isinstance(value, list):
-        for each in value:
-            _check_texts(each)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
