@@ -34,6 +34,7 @@ from trading_platform.domain.market.calendars import availability, keep_sessions
 from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.events import Quote
 from trading_platform.domain.market.instruments import Instrument, check_symbol
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, Timeframe, utc_now
 from trading_platform.domain.trading.positions import Position
 from trading_platform.settings import Settings, load_settings
@@ -315,7 +316,7 @@ class Platform:
             raise InvalidRequest(
                 "This number of bars cannot be read.",
                 expected=f"a whole number from 1 to {_MOST_BARS:,}",
-                received=repr(count),
+                received=shown(count),
                 remedy="give the number of bars of each symbol, or read a window with bars()",
             )
         names = _names(symbols)

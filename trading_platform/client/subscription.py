@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 
 if TYPE_CHECKING:
     from trading_platform.domain.messages import Channel, Message
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _WAIT = 0.5
 """Seconds of one wait, after which a subscription checks whether it was closed."""
+
+_LARGEST = 2**63
 
 _Clock = Callable[[], float]
 
@@ -114,15 +117,15 @@ def positions_of(channels: Sequence[str], after: int | Mapping[str, int] | None)
         raise InvalidRequest(
             "One number cannot be the position in several channels.",
             expected="a number for one stream, or a number for each channel",
-            received=f"after={after} for {', '.join(names)}",
+            received=f"after={shown(after)} for {', '.join(names)}",
             remedy="give after={'signals': 17, 'orders': 40}, for example another subscription's position",
         )
     for name, seq in given.items():
-        if name not in streams or isinstance(seq, bool) or not isinstance(seq, int) or seq < 0:
+        if name not in streams or isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq < _LARGEST:
             raise InvalidRequest(
                 "A subscription cannot begin there.",
                 expected=f"numbers from 0 on, for {', '.join(streams) or 'no channel: quotes are not retained'}",
-                received=f"{seq!r} for {name}",
+                received=f"{shown(seq)} for {name}",
                 remedy="pass the position of the subscription to continue",
             )
     return {name: given.get(name) for name in streams}, "quotes" in names

@@ -255,9 +255,9 @@ def check_channel(name: str) -> Channel:
         if channel == name:
             return channel
     raise InvalidRequest(
-        f"There is no channel {name!r}.",
+        f"There is no channel {shown(name)}.",
         expected=f"some of {', '.join(MESSAGES)}",
-        received=repr(name),
+        received=shown(name),
         remedy="choose one of the listed ones",
     )
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 
 _SHOWN = 200
+_LARGEST_BITS = 1024  # as far as floats reach; Python does not read numbers of more than 4,300 digits
 
 
 def is_storable(text: str) -> bool:
@@ -45,6 +46,8 @@ def fault_in_json(value: object) -> str | None:
         return None if is_storable(value) else f"{shown(value)} has a lone surrogate or a NUL"
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{value} is no finite number"
+    if isinstance(value, int):
+        return None if value.bit_length() <= _LARGEST_BITS else "a number has more digits than can be read back"
     parts: list[object] = []
     if isinstance(value, Mapping):
         parts = [*value.keys(), *value.values()]

@@ -22,6 +22,7 @@ from trading_platform.domain.market.bar_builder import GRACE
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.events import Event, FeedDown
 from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.streaming.recorded_events import (
     Recorded,
@@ -103,7 +104,7 @@ class RecordingHeader:
             raise MalformedPayload(
                 f"{path} is not a recording of a feed.",
                 expected=f"a first line with the format {FORMAT}",
-                received=repr(line[:80]),
+                received=shown(line[:80]),
                 remedy="name a recording made by stream --record, or a file of trades or quotes",
             )
         raise InvalidRequest(

@@ -14,6 +14,7 @@ import typer
 from trading_platform.cli.output import out, print_json, progress_bars, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import parse_timestamp, utc_now
 from trading_platform.stores.postgres.roles import Role
 
@@ -159,7 +160,7 @@ def remove(
         raise InvalidRequest(
             f"There is no kind {kind!r} of corporate action.",
             expected=" or ".join(ActionKind),
-            received=repr(kind),
+            received=shown(kind),
             remedy="choose one of these",
         )
     date = parse_timestamp(ex_date)

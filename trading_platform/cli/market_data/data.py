@@ -14,6 +14,7 @@ from trading_platform.cli.market_data.backfill import coverage_counts
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
 from trading_platform.stores.postgres.roles import Role
 
@@ -225,7 +226,7 @@ def _read(
     raise InvalidRequest(
         f"{what!r} cannot be exported.",
         expected="bars, indicators, features or quarantine",
-        received=repr(what),
+        received=shown(what),
         remedy="choose one of these",
     )
 

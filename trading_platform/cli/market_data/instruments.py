@@ -16,6 +16,7 @@ from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import AssetClass, Instrument, check_symbol, guess_instrument
+from trading_platform.domain.texts import shown
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _known_source(name: str) -> str:
         raise InvalidRequest(
             f"There is no source {name!r}.",
             expected=f"one of {', '.join(_SOURCES)}",
-            received=repr(name),
+            received=shown(name),
             remedy="choose one of the listed sources",
         )
     return name
@@ -196,7 +197,7 @@ def _asset_class(text: str) -> AssetClass:
         raise InvalidRequest(
             f"There is no asset class {text!r}.",
             expected=f"one of {', '.join(AssetClass)}",
-            received=repr(text),
+            received=shown(text),
             remedy="choose one of the listed classes",
         ) from None
 

@@ -17,6 +17,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe, Window
 
 ALWAYS_OPEN = "24/7"
@@ -316,7 +317,7 @@ def _exchange(calendar: str) -> Any:
             raise InvalidRequest(
                 f"There is no calendar {calendar!r}.",
                 expected="24/7, FX, or an exchange code (ISO 10383) such as XNYS, XNAS, XETR, XLON",
-                received=repr(calendar),
+                received=shown(calendar),
                 remedy="correct the instrument's calendar",
             ) from None
         except (ValueError, NotImplementedError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from trading_platform.domain.errors import MalformedPayload, SourceRejected
 from trading_platform.domain.money import keeps_price
+from trading_platform.domain.texts import shown
 from trading_platform.sources.strict_json import excerpt, number_of
 
 _ASSET_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
@@ -95,9 +96,9 @@ class PairBook:
         if pair is None:
             close = difflib.get_close_matches(spelling.upper(), self._symbols, n=5, cutoff=0.5)
             raise SourceRejected(
-                f"Kraken does not list the pair {spelling!r}.",
+                f"Kraken does not list the pair {shown(spelling)}.",
                 expected=f"a listed pair; close to it: {', '.join(close)}" if close else "a listed pair",
-                received=repr(spelling),
+                received=shown(spelling),
                 remedy="correct the symbol, or remove the instrument from the universe",
             )
         if pair.tick_size is not None and not keeps_price(pair.tick_size):

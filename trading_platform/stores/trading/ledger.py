@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
+from trading_platform.domain.texts import shown
 from trading_platform.domain.trading.orders import (
     BY_FILLS,
     Broker,
@@ -371,6 +372,6 @@ def _no_strategy(strategy_id: str | None) -> InvalidRequest:
     return InvalidRequest(
         f"There is no strategy {strategy_id!r}.",
         expected="one of config.strategies, or None for a manual order",
-        received=repr(strategy_id),
+        received=shown(strategy_id),
         remedy="save the strategy first",
     )

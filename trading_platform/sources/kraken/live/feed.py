@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.kraken.live.stream import KrakenStream
 from trading_platform.sources.kraken.pairs import KrakenPair
@@ -231,6 +232,6 @@ def _check_address(url: str) -> None:
         raise ConfigurationError(
             "The address of Kraken's live feed cannot be used.",
             expected="wss://ws.kraken.com/v2, or ws://… of a local exchange",
-            received=repr(url),
+            received=shown(url),
             remedy="correct KRAKEN_WS_URL",
         )
