@@ -22,12 +22,14 @@ class HostileServer:
         port: its port on this machine.
         requests: all requests as they came.
         sent: number of bytes sent so far.
+        closes: whether it closes a connection after an answer.
     """
 
     answer: Answer
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
     sent: int = 0
+    closes: bool = False
 
     @property
     def url(self) -> str:
@@ -101,6 +103,8 @@ def _serve(server: HostileServer, connection: socket.socket, stopped: threading.
                     if stopped.is_set():
                         return
                     _send(server, connection, part, stopped)
+                if server.closes:
+                    return
 
 
 def _length_of_request(data: bytes) -> int | None:

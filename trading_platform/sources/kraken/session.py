@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import logging
 import socket
 import time
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class KrakenSession(requests.Session):
         self, *, largest: int = LARGEST_BODY, seconds: float = TOTAL_SECONDS, monotonic: Monotonic = time.monotonic
     ) -> None:
         super().__init__()
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # a server can cause its warnings without end
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none are needed, and a server may send many
         for scheme in ("http://", "https://"):
             self.mount(scheme, _LimitedAdapter(largest, seconds, monotonic))

@@ -112,7 +112,8 @@ class YahooClient:
             # only one, because its cookies belong to the crumb
             self._session = YahooSession(None if self.url == API_URL else self.url)
             yfinance.set_tz_cache_location(str(self._cache))
-            logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # its messages are raised as errors, too
+            for library in ("yfinance", "bs4"):  # their messages are raised as errors, too
+                logging.getLogger(library).setLevel(logging.CRITICAL)
         yfinance.config.debug.hide_exceptions = False
         # It caches responses about the past for the life of the process, including failures.
         YfData.cache_get.cache_clear()
