@@ -7,7 +7,7 @@ goes to the configured host alone, because it may carry a key.
 
 from __future__ import annotations
 
-from trading_platform.domain.errors import MalformedPayload, SourceRejected
+from trading_platform.domain.errors import MalformedPayload, SourceRejected, SourceUnavailable
 
 LARGEST_BODY = 8 * 2**20
 """Bytes of a body, decompressed. The largest regular ones are Kraken's AssetPairs and the whole daily history of an
@@ -24,6 +24,16 @@ def body_too_large(vendor: str, limit: int) -> MalformedPayload:
         expected=f"at most {limit:,} bytes",
         received="more",
         remedy="check that the configured address is the vendor's, and the network between",
+    )
+
+
+def not_in_time(vendor: str, seconds: float) -> SourceUnavailable:
+    """The error for a response that did not end in time, redirects included."""
+    return SourceUnavailable(
+        f"{vendor}'s response did not end in time.",
+        expected=f"all of it within {seconds:g} s",
+        received="a part of it",
+        remedy="check the network; try again later",
     )
 
 

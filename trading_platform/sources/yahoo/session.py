@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from curl_cffi import requests
 
 from trading_platform.domain.errors import SourceRejected
-from trading_platform.sources.http_limits import LARGEST_BODY, TOTAL_SECONDS, body_too_large, redirected
+from trading_platform.sources.http_limits import LARGEST_BODY, TOTAL_SECONDS, body_too_large, not_in_time, redirected
 
 MOST_REDIRECTS = 10
 """Redirects of one request; Yahoo's page of consent to cookies needs four."""
@@ -57,13 +57,17 @@ class YahooSession(requests.Session[Any]):
         Raises:
             SourceRejected: if it redirects to another host, or too often.
             MalformedPayload: if its body is too large.
+            SourceUnavailable: if the redirects take too long.
         """
-        deadline = self._monotonic() + min(_seconds_of(options.pop("timeout", None)), self._seconds)
+        seconds = min(_seconds_of(options.pop("timeout", None)), self._seconds)
+        deadline = self._monotonic() + seconds
         options["allow_redirects"] = False
         target = self._address(url)
         for _ in range(MOST_REDIRECTS + 1):
             body = _Body(self._largest)
-            left = max(deadline - self._monotonic(), 0.001)  # for curl, zero would be no limit
+            left = deadline - self._monotonic()
+            if left <= 0:  # for curl, zero would be no limit
+                raise not_in_time(_VENDOR, seconds)
             response = super().request(method, target, timeout=left, content_callback=body.add, **options)
             response.content = body.content
             location = response.headers.get("location")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from trading_platform.domain.errors import ConfigurationError
-from trading_platform.domain.texts import shown
+from trading_platform.domain.texts import shown, storable
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.kraken.live.stream import KrakenStream
 from trading_platform.sources.kraken.pairs import KrakenPair
@@ -206,7 +206,8 @@ class KrakenFeed(EventBuffer):
         """How many messages have come, if it is being listened for the next one."""
         return self._stream.counts.received if self._is_listening else None
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, cause: str) -> None:
+        reason = storable(cause)  # it quotes the server, and is stored with the outage
         self._wait = self._backoff.next_wait()
         log.warning("the feed from Kraken is down (%s), next attempt in %.1f s", reason, self._wait)
         self._ready.extend(self._stream.broken(reason))
