@@ -20,6 +20,9 @@ Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
 """Waits that many seconds. Passed as an argument for the same reason."""
 
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""The first and the last time there is; the latter ends the month and the year that it lies in."""
+
 INTRADAY_START = datetime(2013, 1, 1, tzinfo=UTC)
 """From when intraday bars are stored: 500 symbols stay below Dagster's limit of 100,000 partitions per asset."""
 
@@ -50,6 +53,14 @@ def in_utc(timestamp: datetime, name: str) -> datetime:
             received=timestamp.isoformat(),
             remedy=f"give another {name}",
         ) from None
+
+
+def shifted(timestamp: datetime, by: timedelta) -> datetime:
+    """A timestamp plus a span, within the calendar."""
+    try:
+        return timestamp + by
+    except OverflowError:
+        return LATEST if by > timedelta(0) else EARLIEST
 
 
 def rfc3339(timestamp: datetime) -> str:
@@ -186,14 +197,15 @@ def within(windows: Iterable[Window], whole: Window) -> list[Window]:
 def month_window(timestamp: datetime) -> Window:
     """The calendar month, in UTC, that holds ``timestamp``."""
     start = timestamp.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    end = (start + timedelta(days=32)).replace(day=1)
-    return Window(start, end)
+    if (start.year, start.month) == (LATEST.year, LATEST.month):
+        return Window(start, LATEST)
+    return Window(start, (start + timedelta(days=32)).replace(day=1))
 
 
 def year_window(timestamp: datetime) -> Window:
     """The calendar year, in UTC, that holds ``timestamp``."""
     start = datetime(timestamp.astimezone(UTC).year, 1, 1, tzinfo=UTC)
-    return Window(start, start.replace(year=start.year + 1))
+    return Window(start, LATEST if start.year == LATEST.year else start.replace(year=start.year + 1))
 
 
 def partition_windows(timeframe: Timeframe, window: Window) -> list[Window]:

@@ -24,6 +24,7 @@ from trading_platform.domain.market.events import Event, FeedDown
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.stores.private_files import private_folder, private_opener
 from trading_platform.streaming.recorded_events import (
     Recorded,
     UnreadableLine,
@@ -148,9 +149,9 @@ class RecordingWriter:
             _check_same(path, header)
             self._lines = _mend(path, frozenset(basis), self._written_at)
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             self._lines = [header.as_line()]
-        self._file = path.open("ab")
+        self._file = open(path, "ab", opener=private_opener)  # noqa: SIM115 - closed by `close`; Path has no opener
         self.flush()
 
     def write(self, event: Event, received: datetime | None = None) -> None:

@@ -193,11 +193,12 @@ def _check_target(to: Path | None) -> None:
 
 
 def _print(reports: list[ReplayReport], sink: MemorySink | None, to: Path | None, *, as_json: bool) -> None:
+    from trading_platform.cli.exports import write_frame
     from trading_platform.cli.output import out, print_json, table
 
     bars = sink.bars() if sink is not None else None
     if to is not None and bars is not None:
-        bars.write_parquet(to) if to.suffix == ".parquet" else bars.write_csv(to)
+        write_frame(bars, to)
     if as_json:
         shown = bars.to_dicts() if bars is not None and to is None else None
         print_json({"replays": [asdict(report) for report in reports], "bars": shown, "file": to and str(to)})

@@ -70,7 +70,7 @@ def import_actions(
         out.print(table("Corporate actions", columns, rows, right=columns[2:]))
         for one in done:
             if one.detail:
-                out.print(f"{Path(one.origin).name}: {one.detail}", highlight=False, markup=False)
+                out.print(f"{Path(one.origin).name}: {one.detail}", highlight=False)
         if any(one.splits and one.changed for one in done):
             out.print("Next: trading-platform backfill recomputes the indicators and features that a split affects.")
     if any(one.quarantined and not one.splits + one.dividends for one in done):

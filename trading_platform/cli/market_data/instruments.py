@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 instruments = typer.Typer(help="The universe: the instruments that the platform stores data for.", no_args_is_help=True)
 
 _COLUMNS = ["symbol", "asset_class", "calendar", "source", "sector", "benchmark", "tick_size", "fallback_sources"]
+_MOST_DIGITS = 20  # of a tick size, before or after the point
 _SOURCES = ("file", "kraken", "ibkr", "yahoo")
 
 
@@ -180,11 +181,11 @@ def _tick(text: str) -> Decimal:
         size = Decimal(text)
     except InvalidOperation:
         size = Decimal(0)
-    if not size.is_finite() or size <= 0:
+    if not size.is_finite() or size <= 0 or abs(size.adjusted()) > _MOST_DIGITS:
         raise InvalidRequest(
             "A tick size must be a positive number.",
             expected="for example 0.01",
-            received=text,
+            received=shown(text),
             remedy="give a positive number",
         )
     return size

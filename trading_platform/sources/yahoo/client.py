@@ -110,6 +110,7 @@ class YahooClient:
 
         if self._session is None:
             # only one, because its cookies belong to the crumb
+            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # for cookies
             self._session = YahooSession(None if self.url == API_URL else self.url)
             yfinance.set_tz_cache_location(str(self._cache))
             for library in ("yfinance", "bs4"):  # their messages are raised as errors, too
