@@ -6,7 +6,7 @@ the port or the database can be a piece of it.
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from trading_platform.domain.errors import ConfigurationError
 
@@ -30,7 +30,7 @@ def with_scheme(url: str, scheme: str) -> str:
             received=_NOT_SHOWN,
             remedy=f"correct DATABASE_URL or DAGSTER_DATABASE_URL; {_ENCODED}",
         )
-    return urlunsplit((scheme, parts.netloc, parts.path, parts.query, ""))
+    return _joined(scheme, parts)
 
 
 def checked_redis(url: str) -> str:
@@ -40,7 +40,7 @@ def checked_redis(url: str) -> str:
         ConfigurationError: if it has not.
     """
     parts = _parts_of(url)
-    if parts is None or parts.scheme not in _REDIS_SCHEMES or parts.fragment or "@" in parts.path:
+    if parts is None or parts.scheme not in _REDIS_SCHEMES or _is_displaced(parts):
         raise ConfigurationError(
             "The address of Redis has the wrong form.",
             expected="redis://:password@host:port/0, rediss://… or unix:///path",
@@ -53,7 +53,7 @@ def checked_redis(url: str) -> str:
 def shown_address(url: str) -> str:
     """The host of a server's address, or the path of its socket; nothing that can hold a part of a password."""
     parts = _parts_of(url)
-    if parts is None or not parts.scheme or parts.fragment or "@" in parts.path:
+    if parts is None or not parts.scheme or _is_displaced(parts):
         return "an address that cannot be read"
     return parts.hostname or parts.path
 
@@ -74,7 +74,17 @@ def _is_readable(parts: SplitResult) -> bool:
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        conninfo_to_dict(urlunsplit(("postgresql", *parts[1:])))
+        conninfo_to_dict(_joined("postgresql", parts))
     except (psycopg.Error, ValueError):
         return False
-    return not parts.fragment and "@" not in parts.path
+    return not _is_displaced(parts)
+
+
+def _is_displaced(parts: SplitResult) -> bool:
+    """Whether a character of the password has ended the host early: its rest is then in a later part."""
+    return bool(parts.fragment) or "@" in parts.path + parts.query
+
+
+def _joined(scheme: str, parts: SplitResult) -> str:
+    """The address with both slashes, which ``urlunsplit`` leaves out where there is no host."""
+    return f"{scheme}://{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")

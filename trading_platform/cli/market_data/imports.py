@@ -207,6 +207,7 @@ def _print(report: ImportReport, rejected: Sequence[RejectedRow], *, as_json: bo
 def _print_rejected(report: ImportReport, rows: Sequence[RejectedRow]) -> None:
     """Prints the first rejected rows with their line and reason, and the command that writes all of them to a file."""
     from trading_platform.cli.output import out
+    from trading_platform.domain.quality.listed_rows import MOST_LISTED
 
     total = sum(file.quarantined for file in report.files)
     out.print(f"The first {len(rows)} of {total:,} rejected rows:" if total > len(rows) else "The rejected rows:")
@@ -217,7 +218,10 @@ def _print_rejected(report: ImportReport, rows: Sequence[RejectedRow]) -> None:
     if total > len(rows):
         symbols = sorted({file.symbol for file in report.files if file.quarantined and file.symbol})
         named = "".join(f" -s {symbol}" for symbol in symbols)
-        out.print(f"All of them: trading-platform export quarantine rejected.csv{named}", highlight=False)
+        listed = (
+            "All of them" if total <= MOST_LISTED else f"{MOST_LISTED:,} of each file, and the number of the others"
+        )
+        out.print(f"{listed}: trading-platform export quarantine rejected.csv{named}", highlight=False)
 
 
 def _print_notes(report: ImportReport) -> None:
