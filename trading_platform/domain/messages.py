@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
-from pydantic_core import PydanticSerializationError
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.market.events import Quote
@@ -300,7 +299,7 @@ def checked(kind: type[_State], name: str, **values: object) -> _State:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise _invalid(name, f"{place} = {shown(first['input'])}: {first['msg']}") from None
-    except (PydanticSerializationError, ValueError, ArithmeticError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise _invalid(name, f"what cannot be written as JSON: {error}"[:200]) from None
     return state
 
