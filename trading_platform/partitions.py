@@ -25,6 +25,7 @@ from dagster import (
 )
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import (
     DAILY_START,
     INTRADAY_START,
@@ -95,7 +96,7 @@ def window_of(timeframe: Timeframe, key: str) -> Window:
         raise InvalidRequest(
             f"{key!r} is not a partition of {timeframe} bars.",
             expected="2024-01" if timeframe.is_intraday else "2024",
-            received=repr(key),
+            received=shown(key),
             remedy="write the partition in the expected form",
         ) from None
     return month_window(timestamp) if timeframe.is_intraday else year_window(timestamp)

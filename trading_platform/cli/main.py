@@ -184,12 +184,14 @@ def _keep_traceback() -> Path | None:
     from datetime import UTC, datetime
 
     from trading_platform.settings import load_settings
+    from trading_platform.stores.private_files import private_folder, private_opener
 
     try:
         folder = load_settings().logs_directory
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         path = folder / f"failure-{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
-        path.write_text(traceback.format_exc(), encoding="utf-8")
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", opener=private_opener) as file:
+            file.write(traceback.format_exc())
     except (OSError, TradingPlatformError):
         return None
     return path

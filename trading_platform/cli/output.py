@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trading_platform.domain.errors import TradingPlatformError
+from trading_platform.domain.texts import storable
 from trading_platform.workflows.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,8 +30,27 @@ _LONG = 24  # characters from which a text may be broken over lines
 _GAP = 2  # spaces between columns, if there is room
 _KEYS = 2  # columns that name a row
 
-out = Console(width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def visible(text: str) -> str:
+    """A text of unknown origin for a terminal: control characters, which could command it, are shown as escapes."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", storable(text))
+
+
+class PlainConsole(Console):
+    """A console that prints texts as they are: nothing in them is markup, and no control character gets through."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The rendered form of a text that was printed as such."""
+        return super().render_str(visible(text), **options)
+
+
+out = PlainConsole(width=None if sys.stdout.isatty() else _WIDE)
+err = PlainConsole(stderr=True, width=None if sys.stderr.isatty() else _WIDE)
 
 
 def print_json(value: Any) -> None:
@@ -57,7 +78,7 @@ def table(
         right: names of the columns that hold numbers.
         keys: names of the columns that name a row; by default the first two that hold no numbers.
     """
-    cells = [[cell if isinstance(cell, Text) else Text(number(cell)) for cell in row] for row in rows]
+    cells = [[cell if isinstance(cell, Text) else Text(visible(number(cell))) for cell in row] for row in rows]
     lengths = [[row[at].cell_len for row in cells] for at in range(len(columns))]
     widths = [max(len(name), _width(name, own)) for name, own in zip(columns, lengths, strict=True)]
     if sum(widths) + _GAP * len(widths) > out.width:  # names of several words over several lines
@@ -82,7 +103,7 @@ def table(
         for row in cells:
             part.add_row(*(row[at] for at in block))
         parts.append(part)
-    return Group(f"[bold]{title}[/]", *parts)
+    return Group(Text(visible(title), "bold"), *parts)
 
 
 def _width(name: str, lengths: Sequence[int]) -> int:
@@ -117,11 +138,16 @@ def print_error(error: TradingPlatformError, *, as_json: bool) -> None:
     if as_json:
         print_json(error.as_dict())
         return
-    err.print(f"[bold red]Error:[/] {_escape(error.message)}")
+    print_labelled(err, "Error:", error.message, "bold red")
     for label, text in (("Expected", error.expected), ("Received", error.received), ("To do", error.remedy)):
         if text:
-            err.print(f"  [bold]{label}:[/] {_escape(text)}", highlight=False)
+            print_labelled(err, f"  {label}:", text, "bold")
     err.print(f"  Trying again {'can' if error.retryable else 'will not'} help.", highlight=False)
+
+
+def print_labelled(console: Console, label: str, text: str, style: str) -> None:
+    """Prints a text after a label in a style."""
+    console.print(Text.assemble((visible(label), style), " ", visible(text)))
 
 
 @contextmanager
@@ -137,7 +163,7 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
     with (
         os.fdopen(os.dup(sys.stderr.fileno()), "w") as screen,
         Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -157,9 +183,3 @@ def progress_bars(*, quiet: bool) -> Iterator[Progress]:
 def as_rows(items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[list[Any]]:
     """The values of these columns, as one row for each mapping."""
     return [[item.get(column) for column in columns] for item in items]
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -8,8 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.time import Clock, rfc3339
 from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.postgres.records import checked_text
 
 if TYPE_CHECKING:
     from trading_platform.domain.messages import SignalMessage
@@ -71,7 +73,7 @@ class Signals:
             strength=strength,
             price=price,
             reason=reason,
-            data=dict(data or {}),
+            data={} if data is None else data,
         )
         now = self._clock()
         fields = {name: _text(value) for name, value in state.model_dump(mode="json").items() if value is not None}
@@ -82,7 +84,7 @@ class Signals:
         """A strategy's last signal for a symbol; None if it is older than five minutes."""
         from trading_platform.domain.messages import SignalMessage, SignalState
 
-        fields = self._store().signal(strategy, symbol)
+        fields = self._store().signal(checked_text(strategy, "strategy's name"), check_symbol(symbol))
         if not fields:
             return None
         ts, seq, data = (fields.pop(name) for name in ("timestamp", "seq", "data"))
@@ -126,7 +128,7 @@ class Circuit:
 
     def get(self, component: str) -> str | None:
         """``open`` (do not rely on the component), ``closed`` (it works), or None if no process monitors it."""
-        return self._store().circuit(component)
+        return self._store().circuit(checked_text(component, "component"))
 
 
 class Alerts:
@@ -175,7 +177,7 @@ class Alerts:
             severity=severity,
             component=component,
             message=message,
-            metadata=dict(metadata or {}),
+            metadata={} if metadata is None else metadata,
             incident=incident,
             over=over,
         )

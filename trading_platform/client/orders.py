@@ -39,7 +39,7 @@ class Orders:
         price: Amount | None = None,
         stop_price: Amount | None = None,
         strategy_id: str | None = None,
-        order_id: UUID | None = None,
+        order_id: UUID | str | None = None,
     ) -> Order:
         """Records a new order with status pending; the agent sends it to the broker.
 
@@ -52,7 +52,7 @@ class Orders:
             price: limit price; none for a market order.
             stop_price: price at which a stop-limit order becomes active; none for other orders.
             strategy_id: the strategy that places it; None for a person.
-            order_id: an id chosen by the caller: placing the same order again with it changes nothing.
+            order_id: an id chosen by the caller, or its text: placing the same order again with it changes nothing.
 
         Raises:
             InvalidRequest: if the order is invalid, its strategy is unknown, or the id belongs to another order.
@@ -69,7 +69,7 @@ class Orders:
             order_id=order_id,
         )
 
-    def advance(self, order_id: UUID, status: str, broker_order_id: str | None = None) -> Order:
+    def advance(self, order_id: UUID | str, status: str, broker_order_id: str | None = None) -> Order:
         """Sets the status ``sent``, ``cancelled`` or ``rejected``; setting the present status again is no error.
 
         Raises:
@@ -77,13 +77,13 @@ class Orders:
         """
         return self._ledger.advance(order_id, status, broker_order_id)
 
-    def cancel(self, order_id: UUID) -> Order:
+    def cancel(self, order_id: UUID | str) -> Order:
         """Sets the status ``cancelled``; a fill that the broker reports later still counts."""
         return self._ledger.cancel(order_id)
 
     def record_fill(
         self,
-        order_id: UUID,
+        order_id: UUID | str,
         broker_fill_id: str,
         *,
         quantity: Amount,
@@ -128,7 +128,7 @@ class Orders:
             corrects=corrects,
         )
 
-    def record_bust(self, order_id: UUID, broker_fill_id: str) -> RecordedFill:
+    def record_bust(self, order_id: UUID | str, broker_fill_id: str) -> RecordedFill:
         """Records that the broker cancelled an execution, where it sent no report of the quantity 0.
 
         Args:
@@ -140,7 +140,7 @@ class Orders:
         """
         return self._ledger.record_bust(order_id, broker_fill_id)
 
-    def get(self, order_id: UUID) -> Order | None:
+    def get(self, order_id: UUID | str) -> Order | None:
         """The order of an id; None if there is none."""
         return self._ledger.get(order_id)
 
@@ -155,10 +155,12 @@ class Orders:
         """Orders, newest first."""
         return self._ledger.orders(symbol=symbol, status=status, strategy_id=strategy_id, limit=limit)
 
-    def fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> Sequence[Fill]:
+    def fills(self, *, order_id: UUID | str | None = None, symbol: str | None = None) -> Sequence[Fill]:
         """Fills of an order or symbol that count, in the order of their execution."""
         return self._ledger.fills(order_id=order_id, symbol=symbol)
 
-    def replaced_fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> Sequence[ReplacedFill]:
+    def replaced_fills(
+        self, *, order_id: UUID | str | None = None, symbol: str | None = None
+    ) -> Sequence[ReplacedFill]:
         """Reports of an order or symbol that do not count, each with the id of the report that replaced it."""
         return self._ledger.replaced_fills(order_id=order_id, symbol=symbol)

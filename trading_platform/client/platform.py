@@ -33,12 +33,14 @@ from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.calendars import availability, keep_sessions
 from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.events import Quote
-from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.market.instruments import Instrument, check_symbol
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, Timeframe, utc_now
 from trading_platform.domain.trading.positions import Position
 from trading_platform.settings import Settings, load_settings
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.config.strategies import RiskLimitStore, StrategyStore
+from trading_platform.stores.postgres.records import texts_of
 from trading_platform.stores.postgres.roles import Role
 from trading_platform.stores.session_files import SessionFiles
 from trading_platform.stores.stores import Stores, open_stores
@@ -162,11 +164,11 @@ class Platform:
 
         ``time`` is the time of the quote; the caller decides how old it may be.
         """
-        return self.quotes([symbol]).get(symbol)
+        return self.quotes([check_symbol(symbol)]).get(symbol)
 
     def quotes(self, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
         """Quotes of the last minute by symbol, for these symbols or all; symbols without a quote are left out."""
-        return self._live().quotes(symbols)
+        return self._live().quotes(None if symbols is None else _names(symbols))
 
     @cached_property
     def signals(self) -> Signals:
@@ -315,7 +317,7 @@ class Platform:
             raise InvalidRequest(
                 "This number of bars cannot be read.",
                 expected=f"a whole number from 1 to {_MOST_BARS:,}",
-                received=repr(count),
+                received=shown(count),
                 remedy="give the number of bars of each symbol, or read a window with bars()",
             )
         names = _names(symbols)
@@ -420,14 +422,15 @@ class Platform:
 
 
 def _names(symbols: str | Sequence[str]) -> list[str]:
-    names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(symbols))
+    names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(texts_of(symbols, "symbols")))
     if not names:
         raise InvalidRequest("No symbol was given.", expected="at least one symbol", remedy="name the symbols you want")
     return names
 
 
 def _known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    unknown = [name for name in names or () if name not in known]
+    wanted = list(known) if names is None else texts_of(names, f"{kind}s")
+    unknown = [name for name in wanted if name not in known]
     if unknown:
         raise InvalidRequest(
             f"There is no {kind} {', '.join(map(repr, unknown))}.",
@@ -435,7 +438,7 @@ def _known_names(kind: str, names: Sequence[str] | None, known: Sequence[str]) -
             received=", ".join(unknown),
             remedy="choose from the listed names",
         )
-    return list(known if names is None else names)
+    return wanted
 
 
 def _closed_by(

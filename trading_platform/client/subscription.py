@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 
 if TYPE_CHECKING:
     from trading_platform.domain.messages import Channel, Message, MessagePosition
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _WAIT = 0.5
 """Seconds of one wait, after which a subscription checks whether it was closed."""
+
 
 _Clock = Callable[[], float]
 
@@ -116,7 +118,7 @@ def positions_of(
         raise InvalidRequest(
             "One position cannot be that of several channels.",
             expected="a position for one stream, or one for each channel",
-            received=f"after={after!r} for {', '.join(names)}",
+            received=f"after={shown(after)} for {', '.join(names)}",
             remedy="give after={'signals': 0, 'orders': 0}, or another subscription's position",
         )
     for name, position in given.items():
@@ -124,7 +126,7 @@ def positions_of(
             raise InvalidRequest(
                 "A subscription cannot begin there.",
                 expected=f"positions of {', '.join(streams) or 'no channel: quotes are not retained'}",
-                received=f"{position!r} for {name}",
+                received=f"{shown(position)} for {name}",
                 remedy="pass the position of the subscription to continue",
             )
     return {name: _position(given[name], name) if name in given else None for name in streams}, "quotes" in names
@@ -141,7 +143,7 @@ def _position(given: object, channel: str) -> MessagePosition:
         raise InvalidRequest(
             "A subscription cannot begin there.",
             expected="0 for all stored messages, or a position such as '17@5e0f7c31a9d2'",
-            received=f"{given!r} for {channel}",
+            received=f"{shown(given)} for {channel}",
             remedy="pass the position of the subscription, or of the message, to continue after: a number alone may "
             "be of a count that ended when Redis was emptied or restored",
         ) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Window, parse_timestamp
 
 Timestamp = datetime | date | str
@@ -20,6 +22,13 @@ def as_timestamp(value: Timestamp) -> datetime:
         return parse_timestamp(value.isoformat())
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if not isinstance(value, str):
+        raise InvalidRequest(
+            "This is no timestamp.",
+            expected="an aware datetime, a date, or either as ISO 8601 text",
+            received=shown(value),
+            remedy="give a time such as 2024-01-31T14:30:00Z",
+        )
     return parse_timestamp(value)
 
 

@@ -22,6 +22,10 @@ the parts and turns the class into an exit code. Add a class only if a caller mu
 
 from __future__ import annotations
 
+from trading_platform.domain.texts import storable
+
+_LONGEST_PART = 4_000
+
 
 class TradingPlatformError(Exception):
     """Base class of all errors the platform raises on purpose.
@@ -46,10 +50,10 @@ class TradingPlatformError(Exception):
         retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.expected = expected
-        self.received = received
-        self.remedy = remedy
+        self.message = _quotable(message)
+        self.expected = None if expected is None else _quotable(expected)
+        self.received = None if received is None else _quotable(received)
+        self.remedy = None if remedy is None else _quotable(remedy)
         self.retryable = self.retryable_by_default if retryable is None else retryable
 
     def __str__(self) -> str:
@@ -73,6 +77,12 @@ class TradingPlatformError(Exception):
             "remedy": self.remedy,
             "retryable": self.retryable,
         }
+
+
+def _quotable(part: str) -> str:
+    """A part of an error as it can be printed, logged and stored, whatever it quotes, and not too long for that."""
+    text = storable(part)
+    return text if len(text) <= _LONGEST_PART else f"{text[: _LONGEST_PART - 1]}…"
 
 
 class InvalidRequest(TradingPlatformError):

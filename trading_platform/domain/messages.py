@@ -21,6 +21,7 @@ from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.market.events import Quote
 from trading_platform.domain.money import plain_text
 from trading_platform.domain.severity import Severity
+from trading_platform.domain.texts import fault_in_json, shown
 from trading_platform.domain.trading.orders import Broker, OrderStatus, OrderType, Side
 
 VERSION = 2
@@ -305,9 +306,9 @@ def check_channel(name: str) -> Channel:
         if channel == name:
             return channel
     raise InvalidRequest(
-        f"There is no channel {name!r}.",
+        f"There is no channel {shown(name)}.",
         expected=f"some of {', '.join(MESSAGES)}",
-        received=repr(name),
+        received=shown(name),
         remedy="choose one of the listed ones",
     )
 
@@ -342,15 +343,26 @@ def checked(kind: type[_State], name: str, **values: object) -> _State:
         InvalidRequest: naming the invalid field.
     """
     try:
-        return kind.model_validate(values)
+        if (fault := fault_in_json(values)) is not None:
+            raise _invalid(name, fault)
+        state = kind.model_validate(values)
+        state.model_dump_json()
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise InvalidRequest(
-            f"The {name} is invalid.",
-            expected=f"a {name} as docs/messages.md describes it",
-            received=f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: {fault['msg']}",
-            remedy="correct this value",
-        ) from None
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _invalid(name, f"{place} = {shown(first['input'])}: {first['msg']}") from None
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise _invalid(name, f"what cannot be written as JSON: {error}"[:200]) from None
+    return state
+
+
+def _invalid(name: str, received: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The {name} is invalid.",
+        expected=f"a {name} as docs/messages.md describes it",
+        received=received,
+        remedy="correct this value",
+    )
 
 
 def order_message(seq: int, ts: datetime, payload: dict[str, object]) -> str:

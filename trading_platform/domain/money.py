@@ -11,6 +11,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 
 AMOUNT_DECIMALS = 8
 AMOUNT_LIMIT = Decimal(10) ** 10
@@ -64,10 +65,10 @@ def amount(value: Decimal | int | str, name: str, *, positive: bool = False) -> 
         InvalidRequest: if it is not a number, not finite, too large, or has more than eight decimals.
     """
     number = _decimal(value, name)
-    if abs(number) >= AMOUNT_LIMIT:
+    if number.copy_abs() >= AMOUNT_LIMIT:  # abs() would round to the context, and fails for large exponents
         raise _rejected(name, "less than 10,000,000,000 in size", value)
-    rounded = round_amount(number)
-    if rounded != number:
+    rounded = round_amount(number) if number.adjusted() >= -AMOUNT_DECIMALS or not number else None
+    if rounded is None or rounded != number:
         raise _rejected(name, "at most 8 decimals", value, remedy="round it where it is known what may be dropped")
     if positive and number <= 0:
         raise _rejected(name, "more than 0", value)
@@ -81,10 +82,10 @@ def fits_amount(value: Decimal) -> bool:
 
 def _decimal(value: Decimal | int | str, name: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
-        raise _rejected(name, "a Decimal", value, remedy=f"give it as text or Decimal: Decimal('{value}')")
+        raise _rejected(name, "a Decimal", value, remedy="give it as text or Decimal: Decimal('1.5')")
     try:
         number = Decimal(value)
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         number = Decimal("NaN")
     if not number.is_finite():
         raise _rejected(name, "a number", value)
@@ -95,7 +96,7 @@ def _rejected(name: str, expected: str, value: object, remedy: str | None = None
     return InvalidRequest(
         f"The {name} cannot be used.",
         expected=expected,
-        received=repr(value),
+        received=shown(value),
         remedy=remedy or f"give another {name}",
     )
 

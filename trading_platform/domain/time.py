@@ -12,12 +12,16 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 
 Clock = Callable[[], datetime]
 """Returns the present time, aware, in UTC. Passed as an argument so that tests control time."""
 
 Sleep = Callable[[float], None]
 """Waits that many seconds. Passed as an argument for the same reason."""
+
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""The first and the last time there is; the latter ends the month and the year that it lies in."""
 
 INTRADAY_START = datetime(2013, 1, 1, tzinfo=UTC)
 """From when intraday bars are stored: 500 symbols stay below Dagster's limit of 100,000 partitions per asset."""
@@ -32,6 +36,31 @@ AsyncSleep = Callable[[float], Awaitable[None]]
 def utc_now() -> datetime:
     """The wall clock, in UTC."""
     return datetime.now(UTC)
+
+
+def in_utc(timestamp: datetime, name: str) -> datetime:
+    """An aware timestamp in UTC.
+
+    Raises:
+        InvalidRequest: if it is before the year 1 or after the year 9999 there.
+    """
+    try:
+        return timestamp.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest(
+            f"The {name} is outside of the calendar.",
+            expected="a time from the year 1 to the year 9999, in UTC",
+            received=timestamp.isoformat(),
+            remedy=f"give another {name}",
+        ) from None
+
+
+def shifted(timestamp: datetime, by: timedelta) -> datetime:
+    """A timestamp plus a span, within the calendar."""
+    try:
+        return timestamp + by
+    except OverflowError:
+        return LATEST if by > timedelta(0) else EARLIEST
 
 
 def rfc3339(timestamp: datetime) -> str:
@@ -73,12 +102,12 @@ class Timeframe(StrEnum):
         """
         try:
             return cls(text if text == "1M" else text.lower())
-        except ValueError:
+        except (ValueError, AttributeError, TypeError):
             month = text == "1M"
             raise InvalidRequest(
-                f"There is no timeframe {text!r}.",
+                f"There is no timeframe {shown(text)}.",
                 expected=f"one of {', '.join(cls)}",
-                received=f"{text!r}, which many use for a month" if month else repr(text),
+                received=f"{text!r}, which many use for a month" if month else shown(text),
                 remedy="write 1m for minutes" if month else "choose one of the listed timeframes",
             ) from None
 
@@ -111,8 +140,8 @@ class Window:
                     received=value.isoformat(),
                     remedy="give the time with its zone, for example 2024-01-02T00:00:00Z",
                 )
-        object.__setattr__(self, "start", self.start.astimezone(UTC))
-        object.__setattr__(self, "end", self.end.astimezone(UTC))
+        object.__setattr__(self, "start", in_utc(self.start, "start"))
+        object.__setattr__(self, "end", in_utc(self.end, "end"))
         if self.end <= self.start:
             raise InvalidRequest(
                 "A window must end after it starts.",
@@ -168,14 +197,15 @@ def within(windows: Iterable[Window], whole: Window) -> list[Window]:
 def month_window(timestamp: datetime) -> Window:
     """The calendar month, in UTC, that holds ``timestamp``."""
     start = timestamp.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    end = (start + timedelta(days=32)).replace(day=1)
-    return Window(start, end)
+    if (start.year, start.month) == (LATEST.year, LATEST.month):
+        return Window(start, LATEST)
+    return Window(start, (start + timedelta(days=32)).replace(day=1))
 
 
 def year_window(timestamp: datetime) -> Window:
     """The calendar year, in UTC, that holds ``timestamp``."""
     start = datetime(timestamp.astimezone(UTC).year, 1, 1, tzinfo=UTC)
-    return Window(start, start.replace(year=start.year + 1))
+    return Window(start, LATEST if start.year == LATEST.year else start.replace(year=start.year + 1))
 
 
 def partition_windows(timeframe: Timeframe, window: Window) -> list[Window]:
@@ -205,9 +235,9 @@ def parse_timestamp(text: str) -> datetime:
         timestamp = None
     if timestamp is None or timestamp.tzinfo is None:
         raise InvalidRequest(
-            f"{text!r} is not a timestamp the platform can read.",
+            f"{shown(text)} is not a timestamp the platform can read.",
             expected="a date (2024-01-31) or an ISO 8601 time with its zone (2024-01-31T14:30:00Z)",
-            received=repr(text),
+            received=shown(text),
             remedy="write it in one of these two forms",
         )
-    return timestamp.astimezone(UTC)
+    return in_utc(timestamp, "timestamp")

@@ -7,6 +7,7 @@ because a server that does not start is a finding, too.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 import sys
@@ -24,6 +25,7 @@ from trading_platform.embedded.postgres import OWNER_SUFFIX
 from trading_platform.embedded.run_leases import RunLeases, RunProcess
 from trading_platform.embedded.stack import Endpoints, running_stack
 from trading_platform.settings import Settings
+from trading_platform.stores.addresses import checked_redis
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -81,6 +83,7 @@ def examine(settings: Settings) -> list[Check]:
                 checks.append(_guarded("runs", partial(check_runs, leases=RunLeases(settings.root)), dagster_url))
         checks.extend(_examine_redis(servers, settings, postgres_runs=endpoints is not None))
         checks.extend(check_permissions(settings.root))
+        checks.extend(check_data_folders(settings))
         checks.extend(check_leftovers(ROOT_STATE))
     return checks
 
@@ -247,7 +250,7 @@ def check_redis(url: str) -> Check:
     """Checks that Redis responds and persists its data."""
     from redis import Redis
 
-    with Redis.from_url(url, socket_timeout=10) as client:
+    with Redis.from_url(checked_redis(url), socket_timeout=10) as client:
         return _judge_redis(client)
 
 
@@ -270,6 +273,23 @@ def check_permissions(root: Path) -> list[Check]:
         return [Check("file permissions", Verdict.OK, f"the servers' directories under {root} are private")]
     names = " ".join(str(path) for path in open_to_others)
     return [Check("file permissions", Verdict.BROKEN, f"open to other users: {names}", f"run: chmod go= {names}")]
+
+
+def check_data_folders(settings: Settings) -> list[Check]:
+    """Checks that no other user can read the platform's files; those of earlier versions were readable."""
+    folders = [
+        *(settings.root / name for name in ("calendars", "dagster", "imports", "yahoo")),
+        settings.archive_directory,
+        settings.features_directory,
+        settings.logs_directory,
+    ]
+    found = [folder for folder in folders if folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077]
+    if not found:
+        return [
+            Check("data folders", Verdict.OK, f"those of {settings.root}, the archive and the features are private")
+        ]
+    names = " ".join(shlex.quote(str(folder)) for folder in found)
+    return [Check("data folders", Verdict.NOTE, f"open to other users: {names}", f"run: chmod -R go= {names}")]
 
 
 def _private_paths(root: Path) -> Iterator[Path]:

@@ -21,6 +21,7 @@ from trading_platform.embedded.leases import Holder, LeaseBook
 from trading_platform.embedded.postgres import PostgresServer
 from trading_platform.embedded.redis import RedisServer
 from trading_platform.settings import Settings
+from trading_platform.stores.addresses import checked_redis, shown_address, with_scheme
 from trading_platform.stores.postgres.roles import Role, as_owner, as_role, role_of, set_passwords
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Stack:
         dagster_url = self._dagster_database_url(database_url)
         redis_url = ""
         if self.settings.redis_url is not None:
-            redis_url = self.settings.redis_url.get_secret_value()
+            redis_url = checked_redis(self.settings.redis_url.get_secret_value())
         elif need_redis:
             self.redis.ensure_running()
             redis_url = self.redis.url()
@@ -161,12 +162,12 @@ class Stack:
 
     def _database_url(self) -> str:
         if self.settings.database_url is not None:
-            return _with_scheme(self.settings.database_url.get_secret_value(), "postgresql")
+            return with_scheme(self.settings.database_url.get_secret_value(), "postgresql")
         return self.postgres.url(TRADING_DATABASE)
 
     def _dagster_database_url(self, database_url: str) -> str:
         if self.settings.dagster_database_url is not None:
-            return _with_scheme(self.settings.dagster_database_url.get_secret_value(), "postgresql+psycopg2")
+            return with_scheme(self.settings.dagster_database_url.get_secret_value(), "postgresql+psycopg2")
         if role_of(database_url) is not None:
             return ""
         ensure_database(database_url, DAGSTER_DATABASE)
@@ -233,7 +234,7 @@ def running_redis(settings: Settings) -> Iterator[str]:
         StoreFull: if the disk is full.
     """
     if settings.redis_url is not None:
-        yield settings.redis_url.get_secret_value()
+        yield checked_redis(settings.redis_url.get_secret_value())
         return
     stack = Stack(settings)
 
@@ -399,22 +400,8 @@ def ensure_database(server_url: str, name: str) -> None:
 
 def _describe(part: str, url: str | None, directory: str, process: psutil.Process | None) -> ServerStatus:
     if url is not None:
-        parts = urlsplit(url)
-        return ServerStatus(part, "external", f"{parts.hostname or parts.path}", "external")
+        return ServerStatus(part, "external", shown_address(url), "external")
     if process is None:
         return ServerStatus(part, "embedded", directory, "stopped")
     since = datetime.fromtimestamp(process.create_time(), UTC).isoformat(timespec="seconds")
     return ServerStatus(part, "embedded", directory, "running", process.pid, since)
-
-
-def _with_scheme(url: str, scheme: str) -> str:
-    """The same URL with another scheme; a keyword DSN is rejected, because SQLAlchemy cannot read it."""
-    parts = urlsplit(url)
-    if parts.scheme.partition("+")[0] not in {"postgresql", "postgres"}:
-        raise ConfigurationError(
-            "The address of a database has the wrong form.",
-            expected="postgresql://user:password@host:port/database",
-            received=f"something that starts with {url.partition(':')[0][:12]!r}",
-            remedy="correct DATABASE_URL or DAGSTER_DATABASE_URL",
-        )
-    return urlunsplit((scheme, parts.netloc, parts.path, parts.query, ""))

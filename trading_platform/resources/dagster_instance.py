@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from trading_platform.embedded.folders import explain_os_error
 from trading_platform.settings import Settings
+from trading_platform.stores.private_files import private_folder
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -41,7 +42,7 @@ def prepare_home(settings: Settings) -> Path:
     home = settings.root / "dagster"
     kept, current = home / CONFIGURATION, (instance_directory() / CONFIGURATION).read_bytes()
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        private_folder(home)
         if not kept.exists() or kept.read_bytes() != current:
             fresh = home / f"{CONFIGURATION}.{os.getpid()}"  # another process may be reading the old one
             fresh.write_bytes(current)
@@ -68,7 +69,7 @@ def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
                 yield instance
             return
         home = settings.root / "dagster"
-        home.mkdir(parents=True, exist_ok=True)
+        private_folder(home)
         reference = InstanceRef.from_dir(str(home), config_dir=str(instance_directory()))
         with DagsterInstance.from_ref(reference) as instance:
             yield instance

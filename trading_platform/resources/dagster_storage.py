@@ -27,6 +27,7 @@ from dagster_postgres.utils import create_pg_engine
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.embedded.stack import running_stack
 from trading_platform.settings import Settings, load_settings
+from trading_platform.stores.private_files import private_folder
 
 EVENT_BATCH_SIZE = "1000"
 """Number of events of one run that Dagster writes at once; single writes take more than twice as long."""
@@ -131,5 +132,5 @@ class PlatformComputeLogs(LocalComputeLogManager):
 
 
 def _ensured(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return folder

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from trading_platform.domain.errors import SourceError
@@ -28,7 +29,9 @@ class QuoteSource(Protocol):
         """The value of the ``source`` column of bars made of it."""
 
     def quotes(self, symbols: Sequence[str]) -> list[Quote]:
-        """The quotes of those symbols, in the platform's spelling; may wait for the network.
+        """The quotes of those symbols, in the platform's spelling, without those that the source has no usable one of.
+
+        It may wait for the network.
 
         Raises:
             SourceError: if they are not available.
@@ -39,7 +42,8 @@ class PollingFeed(EventBuffer):
     """Quotes of a source without push; see :class:`trading_platform.sources.live.LiveFeed`.
 
     Only symbols with an open market are requested. A failed round is an outage from the last
-    successful one, and is tried again after growing waits. Heartbeats come with every round, and while
+    successful one, and is tried again after growing waits; a symbol without a quote has an outage of its own.
+    Heartbeats come with every round, and while
     all markets are closed, so that event time advances.
 
     Args:
@@ -70,6 +74,7 @@ class PollingFeed(EventBuffer):
         self._interval = interval
         self._backoff = backoff or Backoff(lasting=0.0)
         self._is_up: bool | None = None
+        self._without_quote: frozenset[str] = frozenset()
         self._received = clock()
         self._wait = 0.0
 
@@ -99,16 +104,34 @@ class PollingFeed(EventBuffer):
         if quotes is None:
             return
         self._backoff.ended(self._interval)
-        self._received = self._clock()
-        if not self._is_up:
-            self._is_up = True
-            self._ready.append(FeedUp(self._received, frozenset(self._calendars)))
+        before, self._received = self._received, self._clock()
+        self._note_missing(frozenset(symbols) - {quote.symbol for quote in quotes}, frozenset(symbols), before)
         self._ready.extend(quotes)
         self._ready.append(Heartbeat(self._received))
         self._wait = max(self._interval - (self._received - began).total_seconds(), 0.01)
 
     async def _ask(self, symbols: Sequence[str]) -> list[Quote] | None:
         return await until_closing(asyncio.to_thread(self._quotes.quotes, symbols), self._closing)
+
+    def _note_missing(self, missing: frozenset[str], asked: frozenset[str], before: datetime) -> None:
+        """Ends the feed's outage, and begins and ends those of symbols that alone have no quote.
+
+        Args:
+            missing: the symbols of this round without a quote.
+            asked: all symbols of this round.
+            before: when the last round succeeded.
+        """
+        if not self._is_up:
+            self._is_up, back, new = True, frozenset(self._calendars) - missing, frozenset[str]()
+            self._without_quote = missing
+        else:
+            back, new = self._without_quote & asked - missing, missing - self._without_quote
+            self._without_quote = self._without_quote - asked | missing
+        if back:
+            self._ready.append(FeedUp(self._received, back))
+        if new:
+            log.warning("no usable quote of %s from %s", ", ".join(sorted(new)), self.source)
+            self._ready.append(FeedDown(before, new, "no usable quote"))
 
     def _failed(self, error: SourceError) -> None:
         self._wait = self._backoff.next_wait()

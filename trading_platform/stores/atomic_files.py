@@ -1,7 +1,7 @@
 """Atomic replacement of files, and file locks that the system releases when their holder dies.
 
-Used by the stores of files: :mod:`trading_platform.stores.features.files`,
-:mod:`trading_platform.stores.audit.archive`.
+All of them are private (:mod:`trading_platform.stores.private_files`). Used by the stores of files:
+:mod:`trading_platform.stores.features.files`, :mod:`trading_platform.stores.audit.archive`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from trading_platform.domain.errors import ConfigurationError, StoreError, StoreFull
+from trading_platform.stores.private_files import make_private, private_folder, private_opener
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SUFFIX = ".tmp"
@@ -52,8 +53,8 @@ def exclusive(lock: Path) -> Iterator[None]:
         ConfigurationError: if this system has no file locks.
     """
     locks = file_locks()
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("ab") as file:
+    private_folder(lock.parent)
+    with open(lock, "ab", opener=private_opener) as file:
         locks.flock(file, locks.LOCK_EX)
         yield
 
@@ -70,10 +71,10 @@ def replace_file(path: Path, content: bytes) -> set[Path]:
     Raises:
         OSError: if it cannot be written; the old file is then unchanged, and nothing else is left behind.
     """
-    changed = _make_folder(path.parent) | {path.parent}
+    changed = private_folder(path.parent) | {path.parent}
     draft = path.with_name(f".{path.name}{_SUFFIX}")
     try:
-        with draft.open("wb") as file:
+        with open(draft, "wb", opener=private_opener) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -82,15 +83,6 @@ def replace_file(path: Path, content: bytes) -> set[Path]:
         draft.unlink(missing_ok=True)
         raise
     return changed
-
-
-def _make_folder(folder: Path) -> set[Path]:
-    """Creates a folder and its missing parents; returns the folders that gained an entry."""
-    if folder.exists():
-        return set()
-    changed = _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    return changed | {folder.parent}
 
 
 def persist_folders(folders: Iterable[Path]) -> None:
@@ -146,7 +138,7 @@ def drafted(path: Path) -> Iterator[Path]:
     For files too large for :func:`replace_file`. The body passes it to :func:`put_in_place` once it is complete.
     The caller holds the lock that excludes other writers.
     """
-    persist_folders(_make_folder(path.parent))
+    persist_folders(private_folder(path.parent))
     draft = path.with_name(f".{path.name}{_SUFFIX}")
     try:
         yield draft
@@ -160,6 +152,7 @@ def put_in_place(draft: Path, path: Path) -> None:
     Raises:
         OSError: if it cannot be replaced; the old file is then unchanged.
     """
+    make_private(draft)
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     draft.replace(path)

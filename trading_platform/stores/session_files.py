@@ -17,6 +17,7 @@ import polars as pl
 
 from trading_platform.domain.market.calendars import SESSION_SCHEMA
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.stores.private_files import make_private, private_folder
 
 _FORM = 1  # higher when sessions are computed in another way
 
@@ -55,8 +56,9 @@ class SessionFiles:
     def _write(self, path: Path, stem: str, frame: pl.DataFrame) -> None:
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with suppress(OSError, pl.exceptions.PolarsError):  # without the file the next process computes them again
-            self._directory.mkdir(parents=True, exist_ok=True)
+            private_folder(self._directory)
             frame.write_parquet(draft)
+            make_private(draft)
             draft.replace(path)
             for former in self._directory.glob(f"{stem}-*.parquet"):
                 if former != path:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.texts import shown
 
 if TYPE_CHECKING:
     from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
@@ -81,7 +82,7 @@ class Shard:
         raise InvalidRequest(
             "The shard is invalid.",
             expected="NUMBER/OF, such as 1/4 to 4/4 for four processes",
-            received=repr(text),
+            received=shown(text),
             remedy="give each process a number of its own, from 1 to the number of processes",
         )
 

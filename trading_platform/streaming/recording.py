@@ -22,7 +22,9 @@ from trading_platform.domain.market.bar_builder import GRACE
 from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.events import Event, FeedDown, FeedUp
 from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, utc_now
+from trading_platform.stores.private_files import private_folder, private_opener
 from trading_platform.streaming.recorded_events import (
     Recorded,
     UnreadableLine,
@@ -109,7 +111,7 @@ class RecordingHeader:
             raise MalformedPayload(
                 f"{path} is not a recording of a feed.",
                 expected=f"a first line with the format {FORMAT}",
-                received=repr(line[:80]),
+                received=shown(line[:80]),
                 remedy="name a recording made by stream --record, or a file of trades or quotes",
             )
         raise InvalidRequest(
@@ -158,9 +160,10 @@ class RecordingWriter:
             _check_same(path, header)
             self._lines = _mend(path, frozenset(basis), self._written_at)
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             self._lines = [header.as_line()]
-        self._file = path.open("ab", buffering=0)  # what is written is known, so that a part of it can be taken back
+        # Without a buffer it is known what is written, so that a part of it can be taken back.
+        self._file = open(path, "ab", buffering=0, opener=private_opener)  # noqa: SIM115 - closed by `close`; Path has no opener
         self._length = path.stat().st_size
         self.flush()
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from trading_platform.domain.market.bars import empty_bars
 from trading_platform.domain.market.final_minutes import FinalMinutes
+from trading_platform.domain.quality.listed_rows import ListedRows
 from trading_platform.domain.time import Clock, Timeframe
 from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.market_data.stream.store import StreamStore
@@ -44,6 +45,7 @@ class StoreSink:
         self._stream = stream
         self._quarantine = quarantine
         self._clock = clock
+        self._listed: dict[str, ListedRows] = {}
 
     def position(self, stream: str) -> Mapping[str, Any] | None:
         """The position in the database."""
@@ -64,8 +66,9 @@ class StoreSink:
         )
 
     def reject(self, source: str, symbol: str | None, rejected: pl.DataFrame, origin: str) -> None:
-        """Stores each rejected row once."""
-        self._quarantine.record(rejected, source=source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin)
+        """Stores each rejected row once, up to a number for each file."""
+        rows = self._listed.setdefault(origin, ListedRows()).all_of(rejected)
+        self._quarantine.record(rows, source=source, symbol=symbol, timeframe=Timeframe.M1.value, origin=origin)
 
 
 @dataclass

@@ -95,6 +95,23 @@ WRONG = [
         ["backfill", "SPY", "-t", "1m"], ["No 1m bars of SPY are available", "import a file"], id="nothing had"
     ),
     pytest.param(["import", "missing.csv"], ["missing.csv"], id="no such file"),
+    pytest.param(["import", "\udcff.csv"], ["no file", "\\udcff.csv"], id="a name that is no text"),
+    pytest.param(["coverage", "\udcff"], ["cannot be sent to the database"], id="a symbol that is no text"),
+    pytest.param(["instruments", "add", "X", "--sector", "\udcff"], ["lone surrogate"], id="a sector that is no text"),
+    pytest.param(["instruments", "add", "X", "--tick-size", "1e9999999"], ["positive number"], id="huge tick size"),
+    pytest.param(
+        ["backfill", "SPY", "-t", "1m", "--start", "0001-01-01", "--end", "0001-01-02"],
+        ["has no 1m bars of SPY"],
+        id="the first day of all",
+    ),
+    pytest.param(
+        ["backfill", "SPY", "--start", "0001-01-01T00:00:00+14:00"], ["outside of the calendar"], id="before all days"
+    ),
+    pytest.param(
+        ["backfill", "SPY", "--start", "9999-12-31", "--end", "9999-12-31T23:59:59.999999Z"],
+        ["when it has ended"],
+        id="the last day of all",
+    ),
 ]
 
 
@@ -130,6 +147,43 @@ def test_a_wrong_command_line_is_answered_in_words_and_as_json(ours: Installatio
     found = ours.run(*arguments, "--json")
     assert_plain(found, CANNOT_BE)
     assert found.json["error"] == "InvalidRequest"
+
+
+PASSWORD = "hunter2"  # noqa: S105 - opens nothing
+MALFORMED = [
+    f"postgresql://me:{PASSWORD}@host:port/db",
+    f"postgres//me:{PASSWORD}@host",
+    f"postgresql://me:{PASSWORD} x@host/db",
+    f"postgresql://me:%zz{PASSWORD}@host/db",
+    f"postgresql://me:{PASSWORD}@[::1/db",
+    f"postgresql://me:12/{PASSWORD}@host/db",
+    f"postgresql://me:12#{PASSWORD}@host/db",
+    f"host=localhost password={PASSWORD}",
+    f"{PASSWORD}@host",
+]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("address", MALFORMED)
+@pytest.mark.parametrize("command", [["instruments", "list"], ["status"], ["doctor"]])
+def test_no_password_of_a_malformed_address_is_shown(ours: Installation, command: list[str], address: str) -> None:
+    for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL", "REDIS_URL"):
+        for options in ([], ["--json"]):
+            found = ours.run(*command, *options, more={name: address})
+            assert PASSWORD not in found.out + found.err, name
+            assert "unexpected error" not in found.text, name
+
+
+def test_markup_and_commands_of_a_terminal_are_texts(ours: Installation) -> None:
+    for symbol, sector in (("MARKUP", "[/bold] [red]x"), ("ESCAPE", "a\x1b]0;title\x07")):
+        assert ours.run("instruments", "add", symbol, "--sector", sector, "--source", "file").code == 0
+    found = ours.run("instruments", "list")
+    assert_plain(found, 0)
+    assert "[/bold] [red]x" in found.out
+    assert "a\\x1b]0;title\\x07" in found.out
+    assert "\x1b" not in found.out
+    for symbol in ("MARKUP", "ESCAPE"):
+        assert ours.run("instruments", "remove", symbol).code == 0
 
 
 def test_an_empty_universe_says_how_to_fill_it(stack: Endpoints) -> None:

@@ -181,3 +181,24 @@ def test_krakens_archives_are_its_own_bars_and_other_files_are_not(run, database
     rejected = run(csv, "--source", "kraken", "--symbol", "ETHBTC")
     assert isinstance(rejected.exception, InvalidRequest)
     assert "instruments add ETHBTC --source kraken" in str(rejected.exception.remedy)
+
+
+def test_a_small_archive_does_not_fill_the_quarantine(run, database: Database, tmp_path: Path) -> None:
+    """Of its wrong rows some are listed, the others are counted; a second import changes nothing."""
+    wrong = 11_000
+    rows = ["Date,Open,High,Low,Close,Volume", "2024-01-02,1,1,1,1,1", *["2024-01-03,x,1,1,1,1"] * wrong]
+    archive = write_zip(tmp_path / "bomb.zip", {"QQQ_daily.csv": rows, "IWM_daily.csv": rows})
+    assert archive.stat().st_size < 10_000
+    for _ in range(2):
+        result = run(archive, "--json")
+        assert result.exit_code == 0, result.output
+        said = json.loads(result.stdout)
+        assert [file["quarantined"] for file in said["files"]] == [wrong, wrong]
+    kept = database.rows(
+        "SELECT count(*), sum(row_count)::bigint, max(row_count) FROM market_data.quarantine"
+        " WHERE origin LIKE %(path)s",
+        {"path": f"{archive}%"},
+    )
+    assert kept == [(10_001, 2 * wrong, 2 * wrong - 10_000)]
+    counted = QuarantineStore(database).read(limit=1)
+    assert counted["detail"][0] == "12000 further rows from there on, not listed: at most 10000 of a file are"

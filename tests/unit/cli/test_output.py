@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from trading_platform.cli import output
+from trading_platform.domain.errors import InvalidRequest
 
 COLUMNS = ("symbol", "timeframe", "first", "last", "expected", "stored", "pending_confirmation", "missing", "note")
 ROWS = [
@@ -57,3 +58,33 @@ def test_cells_are_shown_as_they_are(columns: tuple[str, ...], right: tuple[str,
 def test_an_empty_column_is_left_out() -> None:
     lines = printed(80, ("symbol", "sector", "bars"), [("SPY", None, 3), ("KO", "", 0)], ("bars",))
     assert "sector" not in " ".join(lines)
+
+
+def console_of(text: io.StringIO) -> output.PlainConsole:
+    return output.PlainConsole(file=text, width=100, force_terminal=True, color_system=None)
+
+
+@pytest.mark.parametrize(
+    "text", ["[/bold]x", "[bold]x[/]", "[link=file:///etc]x[/link]", ":smile:", "[/]", "[@click=x]"]
+)
+def test_a_text_is_no_markup(text: str) -> None:
+    written = io.StringIO()
+    console = console_of(written)
+    console.print(text)
+    console.print(f"before {text} after", highlight=False)
+    console.print(output.table(text, ("name",), [(text,)]))
+    output.print_labelled(console, f"{text}:", text, "bold red")
+    assert written.getvalue().count(text) == 6
+
+
+def test_control_characters_are_shown_and_do_not_command_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(output, "err", console_of(written))
+    spoiled = "a\x1b]0;title\x07b\x9bc\rd\ud800e\0"
+    console_of(written).print(output.table(spoiled, ("name",), [(spoiled,)]))
+    console_of(written).print(spoiled)
+    output.print_error(InvalidRequest(spoiled, received=spoiled), as_json=False)
+    said = written.getvalue()
+    assert not set(said) & {"\x07", "\x9b", "\r", "\0", "\ud800"}
+    assert said.count("a\\x1b]0;title\\x07b\\x9bc\\x0dd\\ud800e\\x00") == 5
+    said.encode()

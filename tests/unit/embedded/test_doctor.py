@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from trading_platform.embedded.doctor import (
     Verdict,
+    check_data_folders,
     check_leftovers,
     check_permissions,
     check_python,
@@ -39,6 +41,22 @@ def test_a_readable_password_is_broken_and_the_remedy_names_it(tmp_path: Path) -
     assert found.verdict is Verdict.BROKEN
     assert str(password) in found.remedy
     assert str(password.parent) + " " not in found.remedy
+
+
+def test_folders_that_others_can_read_are_named_with_what_to_do(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", archive_dir=tmp_path / "an archive")
+    assert [check.verdict for check in check_data_folders(settings)] == [Verdict.OK]
+    for folder in (settings.archive_directory, settings.root / "imports", settings.logs_directory):
+        folder.mkdir(parents=True)
+        folder.chmod(0o700)
+    assert [check.verdict for check in check_data_folders(settings)] == [Verdict.OK]
+    settings.archive_directory.chmod(0o755)
+    settings.logs_directory.chmod(0o710)
+    (found,) = check_data_folders(settings)
+    assert found.verdict is Verdict.NOTE
+    assert found.remedy == f"run: chmod -R go= '{tmp_path / 'an archive'}' {settings.logs_directory}"
+    subprocess.run(found.remedy.removeprefix("run: "), shell=True, check=True)  # noqa: S602
+    assert [check.verdict for check in check_data_folders(settings)] == [Verdict.OK]
 
 
 def test_databases_without_an_owner_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

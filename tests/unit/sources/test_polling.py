@@ -142,3 +142,37 @@ def test_closing_ends_a_wait_and_leaves_no_task() -> None:
 
 async def _drain(feed: PollingFeed) -> list[Event]:
     return [event async for event in feed]
+
+
+def test_a_symbol_without_a_quote_is_down_alone() -> None:
+    """Its outage is from the last round that had one to the next."""
+
+    class Partial(Vendor):
+        def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+            found = super().quotes(symbols)
+            return found[:1] if len(self.asked) in (3, 4) else found
+
+    clock = Clockwork(datetime(2024, 7, 6, 3, tzinfo=UTC))
+    began = clock.now
+    events = follow(feed_of(clock, Partial(clock), "BTCUSD", "ETHUSD"), 19)
+    changes = [event for event in events if isinstance(event, FeedUp | FeedDown)]
+    one = frozenset({"ETHUSD"})
+    assert changes == [
+        FeedUp(began, frozenset({"BTCUSD", "ETHUSD"})),
+        FeedDown(began + SECOND, one, "no usable quote"),
+        FeedUp(began + 4 * SECOND, one),
+    ]
+    quoted = [event.symbol for event in events if isinstance(event, Quote)]
+    assert (quoted.count("BTCUSD"), quoted.count("ETHUSD")) == (6, 4)
+
+
+def test_a_symbol_without_a_first_quote_stays_down() -> None:
+    class Partial(Vendor):
+        def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+            return super().quotes(symbols)[: len(self.asked)]
+
+    clock = Clockwork(datetime(2024, 7, 6, 3, tzinfo=UTC))
+    events = follow(feed_of(clock, Partial(clock), "BTCUSD", "ETHUSD"), 7)
+    ups = [(event.time - clock.now, event.symbols) for event in events if isinstance(event, FeedUp)]
+    assert [symbols for _, symbols in ups] == [frozenset({"BTCUSD"}), frozenset({"ETHUSD"})]
+    assert not any(isinstance(event, FeedDown) for event in events)

@@ -245,7 +245,7 @@ def _print_live(live: LiveOutcome | None, skipped: str | None) -> None:
     if live is not None:
         print_live(live)
     else:
-        out.print(skipped, highlight=False, markup=False)
+        out.print(skipped, highlight=False)
 
 
 def _print_next(before: str) -> None:

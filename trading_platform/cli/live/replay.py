@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import utc_now
 from trading_platform.sources.files.content.options import DateOrder
 
@@ -159,7 +160,7 @@ def _speed(text: str) -> float | None:
         raise InvalidRequest(
             f"A replay cannot have the speed {text!r}.",
             expected="a number above zero, or max",
-            received=repr(text),
+            received=shown(text),
             remedy="use --speed 1 for the original speed, or --speed max for the highest speed",
         )
     return speed
@@ -176,7 +177,7 @@ def _basis(text: str | None) -> Basis | None:
         raise InvalidRequest(
             f"Bars cannot be built from {text!r}.",
             expected=f"one of {', '.join(Basis)}",
-            received=repr(text),
+            received=shown(text),
             remedy="choose one of the expected values, or omit --basis",
         ) from None
 
@@ -192,11 +193,12 @@ def _check_target(to: Path | None) -> None:
 
 
 def _print(reports: list[ReplayReport], sink: MemorySink | None, to: Path | None, *, as_json: bool) -> None:
+    from trading_platform.cli.exports import write_frame
     from trading_platform.cli.output import out, print_json, table
 
     bars = sink.bars() if sink is not None else None
     if to is not None and bars is not None:
-        bars.write_parquet(to) if to.suffix == ".parquet" else bars.write_csv(to)
+        write_frame(bars, to)
     if as_json:
         shown = bars.to_dicts() if bars is not None and to is None else None
         print_json({"replays": [asdict(report) for report in reports], "bars": shown, "file": to and str(to)})

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.market_data.backfill_request import BackfillRequest, Reach, reach_of
-from trading_platform.cli.output import err, out, print_json, progress_bars, table
+from trading_platform.cli.output import err, out, print_json, print_labelled, progress_bars, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
 
@@ -118,8 +118,7 @@ def _with_history(settings: Settings, start: datetime | None) -> Settings:
 def _print_outside(reach: Reach) -> None:
     """Prints what of the request is left out because the sources do not have it."""
     for less in reach.outside:
-        err.print("[yellow]Not all is available:[/] ", end="")
-        err.print(less.sentence, markup=False, highlight=False)
+        print_labelled(err, "Not all is available:", less.sentence, "yellow")
 
 
 def _print_efforts(platform: PlatformContext, request: BackfillRequest) -> None:
@@ -262,14 +261,12 @@ def _report(lines: Sequence[Line], runs: Sequence[RunOutcome], reach: Reach, sec
     out.print(table("Bars", columns, rows, right=columns[2:]))
     for line in lines:
         if line.left_out:
-            out.print(f"{line.symbol} {line.timeframe}: {line.left_out}.", markup=False, highlight=False)
+            out.print(f"{line.symbol} {line.timeframe}: {line.left_out}.", highlight=False)
         if line.failed:
-            err.print(f"[bold red]{line.symbol} {line.timeframe} failed:[/] ", end="")
-            err.print(line.failed, markup=False, highlight=False)
+            print_labelled(err, f"{line.symbol} {line.timeframe} failed:", line.failed, "bold red")
     for run in runs:
         if run.error:
-            err.print("[bold red]A run failed:[/] ", end="")
-            err.print(run.error, markup=False, highlight=False)
+            print_labelled(err, "A run failed:", run.error, "bold red")
     checks = [check for run in runs for check in run.checks]
     warned = [check for check in checks if not check.passed]
     if not runs:
@@ -291,6 +288,6 @@ def print_warnings(checks: Sequence[CheckOutcome]) -> None:
         by_check.setdefault((check.severity.lower(), check.asset, check.check), []).append(check)
     for (severity, asset, name), found in by_check.items():
         times = f" (and in {len(found) - 1} more runs)" if len(found) > 1 else ""
-        out.print(f"  {severity}: {asset} {name}: {found[0].description}{times}", highlight=False, markup=False)
+        out.print(f"  {severity}: {asset} {name}: {found[0].description}{times}", highlight=False)
     if by_check:
         out.print("  `trading-platform verify` shows every check with its findings.")

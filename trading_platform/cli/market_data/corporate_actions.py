@@ -14,6 +14,7 @@ import typer
 from trading_platform.cli.output import out, print_json, progress_bars, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import parse_timestamp, utc_now
 from trading_platform.stores.postgres.roles import Role
 
@@ -69,7 +70,7 @@ def import_actions(
         out.print(table("Corporate actions", columns, rows, right=columns[2:]))
         for one in done:
             if one.detail:
-                out.print(f"{Path(one.origin).name}: {one.detail}", highlight=False, markup=False)
+                out.print(f"{Path(one.origin).name}: {one.detail}", highlight=False)
         if any(one.splits and one.changed for one in done):
             out.print("Next: trading-platform backfill recomputes the indicators and features that a split affects.")
     if any(one.quarantined and not one.splits + one.dividends for one in done):
@@ -159,7 +160,7 @@ def remove(
         raise InvalidRequest(
             f"There is no kind {kind!r} of corporate action.",
             expected=" or ".join(ActionKind),
-            received=repr(kind),
+            received=shown(kind),
             remedy="choose one of these",
         )
     date = parse_timestamp(ex_date)

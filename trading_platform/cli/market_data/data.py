@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +11,8 @@ import typer
 from trading_platform.cli.market_data.backfill import coverage_counts
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.cli.parameters import in_capitals
-from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp, utc_now
 from trading_platform.stores.postgres.roles import Role
 
@@ -59,7 +58,7 @@ def coverage(
         out.print(table("Coverage", columns, as_rows(shown, columns), right=columns[4:]))
         for row in rows:
             for failure in row["failures"]:
-                out.print(f"{row['symbol']} {row['timeframe']} {failure}", highlight=False, markup=False)
+                out.print(f"{row['symbol']} {row['timeframe']} {failure}", highlight=False)
     elif not symbols and not timeframe:
         out.print("Nothing is stored yet. `trading-platform backfill` fetches bars.")
     if not json and (symbols or timeframe):
@@ -142,6 +141,7 @@ def export(
 
     Example: trading-platform export bars aapl.csv -s AAPL --adjust split
     """
+    from trading_platform.cli.exports import write_frame
     from trading_platform.domain.market.adjustment import parse_adjustment
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
@@ -159,7 +159,7 @@ def export(
         chosen = list(platform.stores.instruments.require(symbols) if symbols else platform.stores.instruments.all())
         frame = _read(platform, what, chosen, length, window, how)
     absent = _absent(frame, chosen, what, window) if symbols and what != "quarantine" else []
-    _write(frame, file)
+    write_frame(frame, file)
     if json:
         print_json({"file": str(file), "rows": frame.height, "without_rows": absent})
         return
@@ -225,33 +225,6 @@ def _read(
     raise InvalidRequest(
         f"{what!r} cannot be exported.",
         expected="bars, indicators, features or quarantine",
-        received=repr(what),
+        received=shown(what),
         remedy="choose one of these",
     )
-
-
-def _write(frame: pl.DataFrame, file: Path) -> None:
-    """Writes a temporary file and renames it, so that a reader never sees an incomplete file."""
-    from polars.exceptions import PolarsError
-
-    handle, name = -1, ""
-    try:
-        handle, name = tempfile.mkstemp(dir=file.parent, suffix=file.suffix)
-        os.close(handle)
-        if file.suffix == ".csv":
-            frame.write_csv(name)
-        else:
-            frame.write_parquet(name)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(file)
-    except (OSError, PolarsError) as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
-        reason = str(getattr(error, "strerror", None) or error)
-        raise (StoreFull if "no space left" in reason.lower() else StoreError)(
-            f"{file} could not be written; nothing is left behind.",
-            received=reason,
-            remedy="choose a folder that exists, is writable and has free space",
-        ) from None

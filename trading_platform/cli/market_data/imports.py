@@ -194,7 +194,7 @@ def _print(report: ImportReport, rejected: Sequence[RejectedRow], *, as_json: bo
     _print_notes(report)
     for file in report.files:
         if not file.hours_fit:
-            out.print(f"Warning, {file.symbol}: {file.hours}.", style="bold yellow", highlight=False, markup=False)
+            out.print(f"Warning, {file.symbol}: {file.hours}.", style="bold yellow", highlight=False)
     added = sorted({file.symbol for file in report.files if file.registered and file.symbol})
     if added:
         out.print(
@@ -207,17 +207,21 @@ def _print(report: ImportReport, rejected: Sequence[RejectedRow], *, as_json: bo
 def _print_rejected(report: ImportReport, rows: Sequence[RejectedRow]) -> None:
     """Prints the first rejected rows with their line and reason, and the command that writes all of them to a file."""
     from trading_platform.cli.output import out
+    from trading_platform.domain.quality.listed_rows import MOST_LISTED
 
     total = sum(file.quarantined for file in report.files)
     out.print(f"The first {len(rows)} of {total:,} rejected rows:" if total > len(rows) else "The rejected rows:")
     for origin, line, reason, detail, record in rows:
         where = f"{Path(origin).name}{f', line {line}' if line is not None else ''}"
         words = f"{reason}{f', {detail}' if detail else ''}{f': {record[:_LONGEST_ROW]}' if record else ''}"
-        out.print(f"  {where}: {words}", highlight=False, markup=False)
+        out.print(f"  {where}: {words}", highlight=False)
     if total > len(rows):
         symbols = sorted({file.symbol for file in report.files if file.quarantined and file.symbol})
         named = "".join(f" -s {symbol}" for symbol in symbols)
-        out.print(f"All of them: trading-platform export quarantine rejected.csv{named}", highlight=False)
+        listed = (
+            "All of them" if total <= MOST_LISTED else f"{MOST_LISTED:,} of each file, and the number of the others"
+        )
+        out.print(f"{listed}: trading-platform export quarantine rejected.csv{named}", highlight=False)
 
 
 def _print_notes(report: ImportReport) -> None:
@@ -229,7 +233,7 @@ def _print_notes(report: ImportReport) -> None:
         noted.setdefault(_note(file), []).append(Path(file.origin).name)
     for note, names in noted.items():
         named = ", ".join(names) if len(names) <= _FEW else f"{', '.join(names[:_FEW])} and {len(names) - _FEW} more"
-        out.print(f"{named}: {note}", highlight=False, markup=False)
+        out.print(f"{named}: {note}", highlight=False)
 
 
 def _files_table(report: ImportReport) -> object:

@@ -16,6 +16,7 @@ from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import AssetClass, Instrument, check_symbol, guess_instrument
+from trading_platform.domain.texts import shown
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 instruments = typer.Typer(help="The universe: the instruments that the platform stores data for.", no_args_is_help=True)
 
 _COLUMNS = ["symbol", "asset_class", "calendar", "source", "sector", "benchmark", "tick_size", "fallback_sources"]
+_MOST_DIGITS = 20  # of a tick size, before or after the point
 _SOURCES = ("file", "kraken", "ibkr", "yahoo")
 
 
@@ -164,7 +166,7 @@ def _known_source(name: str) -> str:
         raise InvalidRequest(
             f"There is no source {name!r}.",
             expected=f"one of {', '.join(_SOURCES)}",
-            received=repr(name),
+            received=shown(name),
             remedy="choose one of the listed sources",
         )
     return name
@@ -179,11 +181,11 @@ def _tick(text: str) -> Decimal:
         size = Decimal(text)
     except InvalidOperation:
         size = Decimal(0)
-    if not size.is_finite() or size <= 0:
+    if not size.is_finite() or size <= 0 or abs(size.adjusted()) > _MOST_DIGITS:
         raise InvalidRequest(
             "A tick size must be a positive number.",
             expected="for example 0.01",
-            received=text,
+            received=shown(text),
             remedy="give a positive number",
         )
     return size
@@ -196,7 +198,7 @@ def _asset_class(text: str) -> AssetClass:
         raise InvalidRequest(
             f"There is no asset class {text!r}.",
             expected=f"one of {', '.join(AssetClass)}",
-            received=repr(text),
+            received=shown(text),
             remedy="choose one of the listed classes",
         ) from None
 

@@ -50,7 +50,7 @@ def outages(
         print_json([asdict(each) | {"window": str(each.window() or "")} for each in found])
     else:
         for each in done:
-            out.print(f"{each.outage.symbol}: {each.state}, {each.note}", highlight=False, markup=False)
+            out.print(f"{each.outage.symbol}: {each.state}, {each.note}", highlight=False)
         _print(found)
     if any(each.state is OutageState.FAILED_PERMANENTLY for each in found):
         raise typer.Exit(1)

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.text import Text
 
-from trading_platform.cli.output import out, print_json, progress_bars, table
+from trading_platform.cli.output import out, print_json, print_labelled, progress_bars, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.time import Timeframe
 from trading_platform.stores.postgres.roles import Role
@@ -95,7 +94,7 @@ def _report(results: Sequence[CheckResult], *, as_json: bool) -> None:
 def _explain(result: CheckResult) -> None:
     """Prints the description of a failed check and its first failing rows."""
     colour = _COLOURS[result.status.value]
-    out.print(f"[{colour}]{result.asset} {result.check}[/]: {escape(result.description)}", highlight=False)
+    print_labelled(out, f"{result.asset} {result.check}:", result.description, colour)
     for row in result.sample:
         values = "  ".join(f"{name} {value}" for name, value in row.items() if value not in ("", 0))
-        out.print(f"    {escape(values)}", highlight=False)
+        out.print(f"    {values}", highlight=False)

@@ -12,7 +12,7 @@ import typer
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, SourceRejected
 from trading_platform.domain.money import plain_text
-from trading_platform.domain.time import parse_timestamp, utc_now
+from trading_platform.domain.time import parse_timestamp, shifted, utc_now
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -86,7 +86,7 @@ def _chosen(accounts: Mapping[str, BrokerAccount], broker: str | None) -> Mappin
 def _statement(each: BrokerAccount, start: datetime) -> Statement:
     balances, positions = each.balances(), each.positions()
     try:
-        return Statement(balances, positions, each.fills(start, start + timedelta(days=1)))
+        return Statement(balances, positions, each.fills(start, shifted(start, timedelta(days=1))))
     except SourceRejected as rejection:
         return Statement(balances, positions, [], without_fills=str(rejection))
 

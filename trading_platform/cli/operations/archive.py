@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from trading_platform.cli.output import as_rows, out, print_json, progress_bars, table
+from trading_platform.cli.output import as_rows, out, print_json, print_labelled, progress_bars, table
 
 if TYPE_CHECKING:
     from trading_platform.stores.audit.archive import AuditArchive
@@ -56,7 +55,7 @@ def _report(report: ArchiveReport, *, as_json: bool) -> None:
     else:
         out.print("Nothing in the database is older than a year.")
     for month in report.failed:
-        out.print(f"[bold red]{month.table} {month.month}[/]: {escape(str(month.error))}", highlight=False)
+        print_labelled(out, f"{month.table} {month.month}:", str(month.error), "bold red")
 
 
 def _show(audit: AuditArchive, *, as_json: bool) -> None:

@@ -133,7 +133,7 @@ def _print_status(found: StackStatus) -> None:
 
 def _print_users(found: StackStatus) -> None:
     for user in found.users:
-        out.print(f"  used by process {user.pid}: {user.command} (since {user.since})", highlight=False, markup=False)
+        out.print(f"  used by process {user.pid}: {user.command} (since {user.since})", highlight=False)
 
 
 def _print_checks(checks: list[Check]) -> None:

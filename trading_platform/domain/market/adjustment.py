@@ -18,6 +18,7 @@ import polars as pl
 from trading_platform.domain.errors import InvalidRequest, QualityError
 from trading_platform.domain.market.bars import PRICE, PRICES, TIME, VOLUME
 from trading_platform.domain.market.corporate_actions import CorporateAction
+from trading_platform.domain.texts import shown
 
 STALE_CLOSE = timedelta(days=14)
 """A close older than this is not the close of the session before an ex-date; longer than any exchange's holidays."""
@@ -44,9 +45,9 @@ def parse_adjustment(text: str) -> Adjustment:
         return Adjustment(text)
     except ValueError:
         raise InvalidRequest(
-            f"Bars cannot be adjusted by {text!r}.",
+            f"Bars cannot be adjusted by {shown(text)}.",
             expected=", ".join(Adjustment),
-            received=repr(text),
+            received=shown(text),
             remedy="use raw for prices as traded, split for today's shares, total_return to reinvest dividends, too",
         ) from None
 

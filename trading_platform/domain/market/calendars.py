@@ -17,7 +17,8 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bars import TIME
-from trading_platform.domain.time import Timeframe, Window
+from trading_platform.domain.texts import shown
+from trading_platform.domain.time import Timeframe, Window, shifted
 
 ALWAYS_OPEN = "24/7"
 FX_WEEK = "FX"
@@ -128,7 +129,7 @@ def session_dates(calendar: str, window: Window) -> pl.DataFrame | None:
     if calendar in (ALWAYS_OPEN, FX_WEEK):
         return None
     margin = timedelta(days=1)
-    return sessions(calendar, Window(window.start - margin, window.end + margin))
+    return sessions(calendar, Window(shifted(window.start, -margin), shifted(window.end, margin)))
 
 
 class OpeningHours:
@@ -168,11 +169,11 @@ def expected_times(calendar: str, timeframe: Timeframe, window: Window) -> pl.Se
     margin = timedelta(days=2)
     if calendar == ALWAYS_OPEN:
         past_grid = (window.start - datetime(1970, 1, 1, tzinfo=UTC)) % timeframe.duration
-        first = window.start + (timeframe.duration - past_grid if past_grid else timedelta(0))
+        first = shifted(window.start, timeframe.duration - past_grid if past_grid else timedelta(0))
         return pl.datetime_range(first, window.end, timeframe.value, closed="left", time_unit="us", eager=True).alias(
             "time"
         )
-    spans = open_spans(calendar, Window(window.start - margin, window.end + margin))
+    spans = open_spans(calendar, Window(shifted(window.start, -margin), shifted(window.end, margin)))
     times = (
         spans.select(
             time=pl.datetime_ranges(
@@ -316,7 +317,7 @@ def _exchange(calendar: str) -> Any:
             raise InvalidRequest(
                 f"There is no calendar {calendar!r}.",
                 expected="24/7, FX, or an exchange code (ISO 10383) such as XNYS, XNAS, XETR, XLON",
-                received=repr(calendar),
+                received=shown(calendar),
                 remedy="correct the instrument's calendar",
             ) from None
         except (ValueError, NotImplementedError) as error:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,19}")
 
@@ -115,11 +116,11 @@ def check_symbol(text: str) -> str:
     Raises:
         InvalidRequest: otherwise.
     """
-    if not _SYMBOL.fullmatch(text):
+    if not isinstance(text, str) or not _SYMBOL.fullmatch(text):
         raise InvalidRequest(
-            f"{text!r} is not a symbol.",
+            f"{shown(text)} is not a symbol.",
             expected="1 to 20 characters of A-Z, 0-9, dot and dash, beginning with a letter or digit",
-            received=repr(text),
+            received=shown(text),
             remedy="spell it like AAPL, EURUSD, BTCUSD or BRK.B",
         )
     return text

@@ -25,6 +25,7 @@ from uuid import UUID, uuid5
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.money import EXACT, amount, round_amount
+from trading_platform.domain.texts import shown
 
 FILL_NAMESPACE = UUID("5b0f9c5e-6a43-4f6b-9d5b-3c1f8f0f7a21")
 """Namespace of fill ids; never change it, or recorded fills would be counted again."""
@@ -242,7 +243,7 @@ def fill_uuid(broker: Broker, broker_fill_id: str) -> UUID:
         raise InvalidRequest(
             "A fill needs the id its broker assigned.",
             expected="IBKR's execution id, Kraken's trade id",
-            received=repr(broker_fill_id),
+            received=shown(broker_fill_id),
             remedy="pass the broker's id, so that a fill that is reported twice is counted once",
         )
     return uuid5(FILL_NAMESPACE, f"{broker.value}:{broker_fill_id}")

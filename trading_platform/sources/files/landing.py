@@ -314,7 +314,7 @@ def damaged(path: Path, error: BaseException) -> StoreError:
 
 def _write(target: Path, body: memoryview) -> None:
     """Writes the whole file or nothing, even on a power failure."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as written:
@@ -327,6 +327,13 @@ def _write(target: Path, body: memoryview) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)  # noqa: PTH108
         raise
+
+
+def _make_folder(folder: Path) -> None:
+    """Creates a folder and its missing parents with access for their owner alone, as ``mkstemp`` creates files."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

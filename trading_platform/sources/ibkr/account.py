@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trading_platform.domain.errors import ConfigurationError, MalformedPayload, SourceRejected
 from trading_platform.domain.money import round_amount, without_noise
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
 from trading_platform.domain.trading.executions import execution_id
@@ -166,7 +167,7 @@ def _fill(reports: Sequence[Fill]) -> BrokerFill:
         raise MalformedPayload(
             "An execution of Interactive Brokers cannot be read.",
             expected="side BOT or SLD, a number of shares and a price",
-            received=repr(execution),
+            received=shown(execution),
             remedy="compare it with the account's statement",
         )
     commission = number(report.commission) if report.execId else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe
 
 _MINUTE, _HOUR, _DAY, _WEEK, _MONTH = 60, 3600, 86_400, 604_800, 2_592_000
@@ -108,7 +109,7 @@ def check_duration(duration: str, bar_size: str) -> None:
         raise InvalidRequest(
             f"Interactive Brokers has no bars of {bar_size!r}.",
             expected=f"one of {', '.join(BAR_SECONDS)}",
-            received=repr(bar_size),
+            received=shown(bar_size),
             remedy="choose one of the listed lengths",
         )
     step = _step_of(duration)
@@ -132,6 +133,6 @@ def _step_of(duration: str) -> _Step:
     raise InvalidRequest(
         f"{duration!r} is not a duration of Interactive Brokers.",
         expected="1 to 28800 S, 1 to 365 D, 1 to 52 W, 1 to 12 M or 1 Y",
-        received=repr(duration),
+        received=shown(duration),
         remedy="write it as a number, a space and the unit",
     )

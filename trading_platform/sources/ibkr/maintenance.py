@@ -12,6 +12,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Window
 
 DEFAULT = "daily 00:15-01:45 America/New_York; Fri 23:00-Sat 03:00 America/New_York"
@@ -104,6 +105,6 @@ def _unreadable(text: str) -> ConfigurationError:
     return ConfigurationError(
         "An expected downtime of Interactive Brokers cannot be parsed.",
         expected=f"entries such as {DEFAULT!r}",
-        received=repr(text),
+        received=shown(text),
         remedy="correct IBKR_MAINTENANCE",
     )

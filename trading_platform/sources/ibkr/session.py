@@ -32,7 +32,12 @@ CLIENT_NUMBERS = 16
 GREETING_SECONDS = 10.0
 """Timeout of the gateway's handshake."""
 
+LARGEST_MESSAGE = 16 * 2**20
+"""Bytes of a message; the longest regular one, bars of a week of minutes, has 1 MB. The length that a message states
+can be 4 GB, and the library would wait for all of it."""
+
 _NEW_YORK = ZoneInfo("America/New_York")
+_PREFIX = 4  # bytes of a message's length
 _NUMBER_TAKEN = 326
 _VALIDATION = 321
 
@@ -209,6 +214,7 @@ class IbkrSession:
         ib.client.apiError += messages.ended(attempt)
         ib.errorEvent += self._error
         ib.disconnectedEvent += self._lost
+        ib.client.conn.hasData += self._limit(ib)
         self._ib = ib
         try:
             await attempt
@@ -243,6 +249,19 @@ class IbkrSession:
             self._on_change()
         self._on_error(request, code, text)
 
+    def _limit(self, ib: IB) -> Callable[[bytes], None]:
+        """Ends a connection whose next message is too long; called after the library has taken its data."""
+
+        def check(_data: bytes) -> None:
+            waiting, transport = ib.client._data, ib.client.conn.transport  # noqa: SLF001 - it has no limit of its own
+            is_too_long = len(waiting) >= _PREFIX and int.from_bytes(waiting[:_PREFIX], "big") > LARGEST_MESSAGE
+            if is_too_long and transport is not None:
+                ib.client._data = b""  # noqa: SLF001
+                transport.abort()
+                ib.client.apiError.emit(f"a message of more than {LARGEST_MESSAGE} bytes; the connection was closed")
+
+        return check
+
     def _lost(self) -> None:
         self.machine.disconnected("the gateway has closed the connection")
         self._on_change()
@@ -268,7 +287,8 @@ class _ConnectMessages:
         """Ends an attempt after its connection was closed; the library would wait for the timeout."""
 
         def cancel(message: str) -> None:
-            self.last, self.has_ended = message, True
-            attempt.cancel()
+            if not self.has_ended:  # later messages tell of the ending itself
+                self.last, self.has_ended = message, True
+                attempt.cancel()
 
         return cancel

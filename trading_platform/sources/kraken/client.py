@@ -15,8 +15,9 @@ from trading_platform.sources.kraken.cursor import PAGE, FreshTrades, Read, Trad
 from trading_platform.sources.kraken.http import KrakenHttp, Result, Retries
 from trading_platform.sources.kraken.limits import public_cost
 from trading_platform.sources.kraken.pairs import KrakenPair, PairBook, parse_asset_pairs
-from trading_platform.sources.kraken.parse import OhlcResponse, TradesResponse, parse_ohlc, parse_trades
+from trading_platform.sources.kraken.parse import LATEST, OhlcResponse, TradesResponse, parse_ohlc, parse_trades
 from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
+from trading_platform.sources.strict_json import excerpt
 
 OHLC_INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 """The available lengths of candles, in minutes."""
@@ -51,11 +52,11 @@ class KrakenClient:
 
         def read(result: dict[str, object]) -> datetime:
             seconds = result.get("unixtime")
-            if not isinstance(seconds, int):
+            if type(seconds) is not int or not 0 <= seconds < LATEST:
                 raise MalformedPayload(
                     "Kraken's response to Time does not have the agreed shape.",
-                    expected="unixtime, an integer",
-                    received=repr(result)[:200],
+                    expected="unixtime, seconds since 1970",
+                    received=excerpt(result),
                     remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
                 )
             return _EPOCH + timedelta(seconds=seconds)

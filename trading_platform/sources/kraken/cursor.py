@@ -74,18 +74,20 @@ def follow_trades(ask: Ask, since: int, seen: int | None = None, *, page_size: i
         SourceUnavailable: if ids have a gap even after retries.
         MalformedPayload: if the cursor does not advance.
     """
+    is_repeated = False
     while True:
         page = ask(since, _reader(seen, page_size))
         if not page.rows.is_empty():
             seen = int(page.rows["trade_id"][-1])
-            since = max(since, page.last - 1)
+            since, is_repeated = max(since, page.last - 1), False
         elif not page.is_full:
             yield TradesPage(page.rows, since, seen, is_last=True)
             return
-        elif page.last <= since:
+        elif page.last <= since or is_repeated:
             raise _stuck(since, page_size)
         else:
             since = page.last  # the overlap alone fills a page; without it, ids still reveal a loss
+            is_repeated = True
             continue
         yield TradesPage(page.rows, since, seen, is_last=False)
 

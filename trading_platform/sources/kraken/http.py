@@ -1,5 +1,7 @@
 """Requests to Kraken's REST: sent through krakenex, rate limited, retried if a retry can help.
 
+Whatever a server responds, a request ends with a result or a ``SourceError``: size, time and redirects are limited by
+:mod:`trading_platform.sources.kraken.session`, the text is parsed by :mod:`trading_platform.sources.strict_json`.
 :mod:`trading_platform.sources.kraken.client` has the public endpoints,
 :mod:`trading_platform.sources.kraken.account.private` the signed requests of an account.
 """
@@ -12,7 +14,8 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -26,10 +29,12 @@ from trading_platform.domain.errors import (
 )
 from trading_platform.domain.time import Clock, Sleep, utc_now
 from trading_platform.sources.rate_limits import Cost, RateLimiter
+from trading_platform.sources.strict_json import StrictDecoder, excerpt
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+_Content = TypeVar("_Content")
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = 500
@@ -41,6 +46,8 @@ _SLOW_DOWN = (
     "EGeneral:Too many requests",
 )
 _BROKEN = ("EService:", "EGeneral:Internal error")
+_SECONDS = re.compile("[0-9]{1,12}")
+_LONGEST_MESSAGE = 300
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,7 @@ class KrakenHttp:
         Raises:
             SourceError: the failure, after the retries.
         """
-        return self._retries.call(lambda: read(self._once(method, parameters)))
+        return self._retries.call(lambda: parsed(method, self._once(method, parameters), read))
 
     def close(self) -> None:
         """Closes the connections."""
@@ -137,26 +144,32 @@ class KrakenHttp:
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
         self._rate_limiter.take([self._cost])
         ask = partial(self._api.query_public, method, dict(parameters), timeout=self._timeout)
-        return unwrap(method, envelope_of(method, ask), self._clock)
+        return unwrap(method, envelope_of(method, ask, self._clock), self._clock)
 
 
 def open_api(url: str, key: str = "", secret: str = "") -> Any:
-    """A krakenex client of an exchange, which parses numbers as ``Decimal``."""
+    """A krakenex client of an exchange, with limits, which parses numbers as ``Decimal``."""
     import krakenex
 
-    api = krakenex.API(key, secret).json_options(parse_float=Decimal)
+    from trading_platform.sources.kraken.session import KrakenSession
+
+    api = krakenex.API(key, secret).json_options(cls=StrictDecoder)
+    session = KrakenSession()
+    session.headers.update(api.session.headers)
+    api.session = session
     api.uri = url.rstrip("/")
     if urlsplit(url).hostname in _LOOPBACK:
         api.session.trust_env = False  # no proxy for this machine's own address
     return api
 
 
-def envelope_of(method: str, ask: Callable[[], object]) -> object:
+def envelope_of(method: str, ask: Callable[[], object], clock: Clock = utc_now) -> object:
     """The envelope of the response to a request through krakenex.
 
     Args:
         method: endpoint, for messages.
         ask: sends the request.
+        clock: needed for a wait that is given as a timestamp.
 
     Raises:
         SourceError: if there is none.
@@ -166,13 +179,33 @@ def envelope_of(method: str, ask: Callable[[], object]) -> object:
     try:
         return ask()
     except requests.exceptions.HTTPError as error:
-        raise _from_status(method, error) from None
+        raise _from_status(method, error, clock) from None
     except requests.exceptions.JSONDecodeError as error:
         raise _unavailable(method, f"a body that is not JSON ({error})") from None
     except requests.exceptions.InvalidURL as error:
         raise _rejected(method, str(error), "correct KRAKEN_API_URL") from None
     except requests.exceptions.RequestException as error:
-        raise _unavailable(method, f"{type(error).__name__}: {error}") from None
+        raise _unavailable(method, f"{type(error).__name__}: {error}"[:300]) from None
+    except ValueError as error:  # of the decoder
+        raise _malformed(method, str(error)[:200]) from None
+
+
+def parsed(method: str, result: _Content, read: Callable[[_Content], Result]) -> Result:
+    """What ``read`` makes of a result.
+
+    A result that it was not written for can make it fail in any way; that is the vendor's error, not ours, and other
+    requests are to go on.
+
+    Raises:
+        SourceError: if ``read`` raises it; MalformedPayload if it fails otherwise.
+    """
+    try:
+        return read(result)
+    except SourceError:
+        raise
+    except Exception as error:
+        log.debug("a response to %s cannot be parsed", method, exc_info=error)
+        raise _malformed(method, f"{type(error).__name__} while parsing {excerpt(result)}") from error
 
 
 def unwrap(
@@ -195,47 +228,70 @@ def unwrap(
         SourceError: for the first error in the envelope; MalformedPayload if it is not an envelope.
     """
     if not isinstance(envelope, Mapping) or not isinstance(envelope.get("error"), list):
-        raise _malformed(method, envelope)
-    messages = [str(message) for message in envelope["error"]]
-    for message in messages:
+        raise _malformed(method, excerpt(envelope))
+    for entry in envelope["error"]:
+        message = _one_line(entry)
         if not message.startswith("W"):
             raise explain(message) or _from_message(method, message, clock)
         log.warning("Kraken %s warns: %s", method, message)
     result = envelope.get("result")
     if not isinstance(result, dict):
-        raise _malformed(method, envelope)
+        raise _malformed(method, excerpt(envelope))
     return result
+
+
+def _one_line(entry: object) -> str:
+    """An entry of ``error`` for messages and logs: short, and without line breaks that a log could be forged with."""
+    text = entry if isinstance(entry, str) else excerpt(entry)
+    return " ".join(text[:_LONGEST_MESSAGE].split())
 
 
 def _from_message(method: str, message: str, clock: Clock) -> SourceError:
     compact = re.sub(r":\s+", ":", message)
     if compact.startswith(_SLOW_DOWN):
-        until = re.search(r"Throttled:(\d+)", compact)
-        return RateLimited(
-            f"Kraken limits our requests ({method}).",
-            retry_after=max(0.0, int(until[1]) - clock().timestamp()) if until else None,
-            received=message,
-            remedy="lower KRAKEN_REQUESTS_PER_SECOND",
-        )
+        until = re.search(r"Throttled:([^\s:]+)", compact)
+        if until and not _SECONDS.fullmatch(until[1]):
+            return _malformed(method, message, retryable=True)
+        return _limited(method, int(until[1]) - clock().timestamp() if until else None, message)
     if compact.startswith(_BROKEN):
         return _unavailable(method, message)
     return _rejected(method, message, "correct the request")
 
 
-def _from_status(method: str, error: Any) -> SourceError:
+def _from_status(method: str, error: Any, clock: Clock) -> SourceError:
     response = error.response
     received = f"HTTP {response.status_code}"
     if response.status_code == _TOO_MANY_REQUESTS:
-        seconds = response.headers.get("Retry-After", "")
-        return RateLimited(
-            f"Kraken limits our requests ({method}).",
-            retry_after=float(seconds) if seconds.isdigit() else None,
-            received=received,
-            remedy="lower KRAKEN_REQUESTS_PER_SECOND",
-        )
+        stated = response.headers.get("Retry-After", "").strip()
+        if not stated:
+            return _limited(method, None, received)
+        wait = _seconds_of(stated, clock)
+        if wait is None:
+            return _malformed(method, f"{received} with Retry-After {stated[:50]!r}", retryable=True)
+        return _limited(method, wait, received)
     if response.status_code >= _SERVER_ERRORS:
         return _unavailable(method, received)
     return _rejected(method, received, "check KRAKEN_API_URL, and that this network can connect to Kraken")
+
+
+def _seconds_of(stated: str, clock: Clock) -> float | None:
+    """The wait that a Retry-After states, in seconds or as a date (RFC 9110, 10.2.3); None if it is neither."""
+    if _SECONDS.fullmatch(stated):
+        return float(stated)
+    try:
+        until = parsedate_to_datetime(stated)
+    except (ValueError, OverflowError, IndexError):
+        return None
+    return (until.replace(tzinfo=until.tzinfo or UTC) - clock()).total_seconds()
+
+
+def _limited(method: str, wait: float | None, received: str) -> RateLimited:
+    return RateLimited(
+        f"Kraken limits our requests ({method}).",
+        retry_after=None if wait is None else max(0.0, wait),
+        received=received,
+        remedy="lower KRAKEN_REQUESTS_PER_SECOND",
+    )
 
 
 def _unavailable(method: str, received: str) -> SourceUnavailable:
@@ -250,10 +306,11 @@ def _rejected(method: str, received: str, remedy: str) -> SourceRejected:
     return SourceRejected(f"Kraken rejects {method}.", received=received, remedy=remedy)
 
 
-def _malformed(method: str, envelope: object) -> MalformedPayload:
+def _malformed(method: str, received: str, *, retryable: bool = False) -> MalformedPayload:
     return MalformedPayload(
         f"Kraken's response to {method} does not have the agreed shape.",
         expected='an object with "error" (a list) and "result" (an object)',
-        received=repr(envelope)[:200],
+        received=received,
         remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
+        retryable=retryable,
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from trading_platform.domain.errors import MalformedPayload, SourceRejected
 from trading_platform.domain.money import keeps_price
+from trading_platform.domain.texts import shown
+from trading_platform.sources.strict_json import excerpt, number_of
 
 _ASSET_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
 """Assets with another name at Kraken than elsewhere."""
@@ -49,9 +51,15 @@ class KrakenPair:
 
 
 class PairBook:
-    """All pairs, found by symbol or by any of Kraken's spellings."""
+    """All pairs, found by symbol or by any of Kraken's spellings.
 
-    def __init__(self, pairs: Iterable[KrakenPair]) -> None:
+    Args:
+        pairs: the pairs.
+        unreadable: by Kraken's name, why a pair's description cannot be used; the other pairs do not suffer from it.
+    """
+
+    def __init__(self, pairs: Iterable[KrakenPair], unreadable: Mapping[str, MalformedPayload] | None = None) -> None:
+        self._unreadable = unreadable or {}
         self._by_spelling: dict[str, KrakenPair] = {}
         self._symbols: list[str] = []
         for pair in pairs:
@@ -65,7 +73,13 @@ class PairBook:
         return tuple(self._symbols)
 
     def get(self, spelling: str) -> KrakenPair | None:
-        """The pair of a spelling, or None if there is no such pair."""
+        """The pair of a spelling, or None if there is no such pair.
+
+        Raises:
+            MalformedPayload: if Kraken lists a pair of that name and its description cannot be used.
+        """
+        if spelling in self._unreadable:
+            raise self._unreadable[spelling]
         return self._by_spelling.get(spelling.upper())
 
     def find(self, spelling: str) -> KrakenPair:
@@ -74,14 +88,17 @@ class PairBook:
         Raises:
             SourceRejected: naming close matches if there is no such pair; or if its prices are finer than the
                 columns they are stored in.
+            MalformedPayload: if it is not listed among the pairs that can be read, and some cannot.
         """
         pair = self.get(spelling)
+        if pair is None and self._unreadable:
+            raise _unreadable(spelling, self._unreadable)
         if pair is None:
             close = difflib.get_close_matches(spelling.upper(), self._symbols, n=5, cutoff=0.5)
             raise SourceRejected(
-                f"Kraken does not list the pair {spelling!r}.",
+                f"Kraken does not list the pair {shown(spelling)}.",
                 expected=f"a listed pair; close to it: {', '.join(close)}" if close else "a listed pair",
-                received=repr(spelling),
+                received=shown(spelling),
                 remedy="correct the symbol, or remove the instrument from the universe",
             )
         if pair.tick_size is not None and not keeps_price(pair.tick_size):
@@ -103,31 +120,46 @@ def parse_asset_pairs(payload: Mapping[str, Any]) -> PairBook:
     """The pairs in a result of AssetPairs.
 
     Raises:
-        MalformedPayload: if an entry does not have the agreed shape.
+        MalformedPayload: if no entry has the agreed shape; of some that have not, the book raises it when one is asked
+            for.
     """
-    return PairBook(_pair(name, entry) for name, entry in payload.items())
+    pairs, unreadable = [], {}
+    for name, entry in payload.items():
+        try:
+            pairs.append(_pair(name, entry))
+        except MalformedPayload as error:
+            unreadable[name] = error
+    if unreadable and not pairs:
+        raise next(iter(unreadable.values()))
+    return PairBook(pairs, unreadable)
 
 
 def _pair(name: str, entry: Any) -> KrakenPair:
     try:
         altname = entry["altname"]
         wsname = entry.get("wsname") or altname  # a few pairs without a live feed have none
-        tick = entry.get("tick_size")
+        stated = entry.get("tick_size")
         base, _, quote = wsname.partition("/")
-        return KrakenPair(
-            symbol=f"{_common(base)}{_common(quote)}",
-            name=name,
-            altname=altname,
-            wsname=wsname,
-            tick_size=None if tick is None else Decimal(tick),
-        )
-    except (KeyError, TypeError, AttributeError, InvalidOperation):
-        raise MalformedPayload(
-            f"Kraken's description of the pair {name!r} does not have the agreed shape.",
-            expected="an object with altname, wsname and tick_size",
-            received=repr(entry)[:200],
-            remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
-        ) from None
+        tick = number_of(stated)
+        if isinstance(altname, str) and (tick is not None or stated is None):
+            return KrakenPair(f"{_common(base)}{_common(quote)}", name, altname, wsname, tick)
+    except (KeyError, TypeError, AttributeError):
+        pass
+    raise MalformedPayload(
+        f"Kraken's description of the pair {name[:50]!r} does not have the agreed shape.",
+        expected="an object with altname, wsname and tick_size",
+        received=excerpt(entry),
+        remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
+    )
+
+
+def _unreadable(spelling: str, unreadable: Mapping[str, MalformedPayload]) -> MalformedPayload:
+    return MalformedPayload(
+        f"Kraken's pair {spelling[:50]!r} is not among those that can be read.",
+        expected="every pair with altname, wsname and tick_size",
+        received=f"{len(unreadable)} without, the first {next(iter(unreadable))[:50]!r}",
+        remedy="correct the symbol; if it is right, Kraken's interface has changed",
+    )
 
 
 def common_asset(code: str) -> str:

@@ -6,6 +6,7 @@ have the agreed shape is rejected as a whole; rows with invalid values are left 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,13 +16,19 @@ from typing import Any
 import polars as pl
 
 from trading_platform.domain.errors import MalformedPayload
+from trading_platform.domain.money import EXACT
 from trading_platform.domain.quality.rules import RAW_BAR_SCHEMA, RAW_TRADE_SCHEMA
+from trading_platform.sources.strict_json import excerpt
 
 _OHLC_ROW = 8  # time, open, high, low, close, vwap, volume, count
 _TRADE_ROW = 7  # price, volume, time, side, order type, miscellaneous, trade id
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOSECONDS = 10**9
-_LATEST = 253_402_300_800  # seconds of year 10000: later times cannot be a datetime
+_CURSOR = re.compile("[0-9]{1,19}")
+_LARGEST = 2**63  # an id or a cursor must be below it
+
+LATEST = 253_402_300_800
+"""Seconds of the year 10000; later times cannot be a datetime."""
 
 KRAKEN_TRADE_SCHEMA: dict[str, pl.DataType] = {**RAW_TRADE_SCHEMA, "trade_id": pl.Int64(), "nanoseconds": pl.Int64()}
 """Raw trades with Kraken's ``trade_id`` and their time in nanoseconds since 1970, as its cursor counts."""
@@ -95,7 +102,7 @@ def parse_trades(payload: Mapping[str, Any]) -> TradesResponse:
         MalformedPayload: if it does not have the agreed shape, or a trade id is not an integer.
     """
     pair, rows, last = _named_rows("Trades", payload, _TRADE_ROW)
-    if not all(type(row[6]) is int for row in rows):
+    if not all(type(row[6]) is int and 0 <= row[6] < _LARGEST for row in rows):
         raise _malformed("Trades", "an integer trade_id in every row", payload)
     times = [_seconds(row[2]) for row in rows]
     frame = pl.DataFrame(
@@ -107,7 +114,7 @@ def parse_trades(payload: Mapping[str, Any]) -> TradesResponse:
             "price": [_text(row[0]) for row in rows],
             "quantity": [_text(row[1]) or "" for row in rows],
             "trade_id": [row[6] for row in rows],
-            "nanoseconds": [None if time is None else int(time * _NANOSECONDS) for time in times],
+            "nanoseconds": [None if time is None else _nanoseconds(time) for time in times],
         },
         schema=KRAKEN_TRADE_SCHEMA,
         strict=False,
@@ -123,10 +130,11 @@ def _named_rows(method: str, payload: Mapping[str, Any], width: int) -> tuple[st
     rows = payload[names[0]]
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) >= width for row in rows):
         raise _malformed(method, f"rows of {width} values", payload)
-    try:
-        last = int(payload["last"])
-    except (KeyError, TypeError, ValueError):
-        raise _malformed(method, "last, an integer or its text", payload) from None
+    last = payload.get("last")
+    if isinstance(last, str) and _CURSOR.fullmatch(last):
+        last = int(last)
+    if type(last) is not int or not 0 <= last < _LARGEST:
+        raise _malformed(method, "last, an integer or its text", payload)
     return names[0], rows, last
 
 
@@ -135,11 +143,17 @@ def _seconds(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     seconds = Decimal(value)
-    return seconds if seconds.is_finite() and 0 <= seconds < _LATEST else None
+    return seconds if seconds.is_finite() and 0 <= seconds < LATEST else None
 
 
 def _timestamp(seconds: Decimal) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
+    return _EPOCH + timedelta(microseconds=int(EXACT.multiply(seconds, 1_000_000)))
+
+
+def _nanoseconds(seconds: Decimal) -> int | None:
+    """None beyond what the column holds, in the year 2262."""
+    count = int(EXACT.multiply(seconds, _NANOSECONDS))
+    return count if count < _LARGEST else None
 
 
 def _text(value: object) -> str | None:
@@ -160,6 +174,6 @@ def _malformed(method: str, expected: str, payload: Mapping[str, Any]) -> Malfor
     return MalformedPayload(
         f"Kraken's response to {method} does not have the agreed shape.",
         expected=expected,
-        received=repr(payload)[:200],
+        received=excerpt(payload),
         remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
     )

@@ -30,6 +30,7 @@ from trading_platform.sources.kraken.cursor import PAGE
 from trading_platform.sources.kraken.landing_source import KrakenArchive
 from trading_platform.sources.kraken.minutes import SOURCE, MinuteCursor, advance
 from trading_platform.sources.kraken.pairs import KrakenPair, too_fine
+from trading_platform.sources.strict_json import excerpt, number_of
 
 _BEFORE = timedelta(minutes=5)
 """How far before a window its trades are requested, to have the price it opens from: part of the first page.
@@ -41,6 +42,7 @@ _TIME_RESOLUTION = timedelta(seconds=1)
 _COMPARED_CANDLES = 10
 """Minimum number of candles available before the requested ones when candles take over from trades."""
 _WHOLE_HISTORY = timedelta(days=36_600)
+_MOST_TRADES = 10**9  # of a pair in a day: a thousand times its busiest
 
 
 class KrakenSource:
@@ -321,14 +323,17 @@ def _trades_of_a_day(ticker: dict[str, Any]) -> float:
     """Trades of the last 24 hours of the one pair of a ticker."""
     try:
         ((_, of_pair),) = ticker.items()
-        return float(of_pair["t"][1])
+        trades = number_of(of_pair["t"][1])
     except (KeyError, TypeError, ValueError, IndexError):
+        trades = None
+    if trades is None or not 0 <= trades < _MOST_TRADES:
         raise MalformedPayload(
             "Kraken's response to Ticker does not have the agreed shape.",
             expected="one pair with t, the numbers of trades",
-            received=repr(ticker)[:200],
+            received=excerpt(ticker),
             remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
-        ) from None
+        )
+    return float(trades)
 
 
 def _effort(requests: int, rate: float) -> Effort:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import polars as pl
 
@@ -27,7 +26,6 @@ API_URL = "https://query2.finance.yahoo.com"
 
 _METADATA = ("symbol", "currency", "firstTradeDate")
 _TIMEOUT = 30.0
-_DOMAIN = ".yahoo.com"
 
 _ONE_AT_A_TIME = threading.Lock()
 """yfinance has one session, one crumb and one configuration per process."""
@@ -108,10 +106,15 @@ class YahooClient:
         import yfinance
         from yfinance.data import YfData
 
+        from trading_platform.sources.yahoo.session import YahooSession
+
         if self._session is None:
-            self._session = _session(self.url)  # only one, because its cookies belong to the crumb
+            # only one, because its cookies belong to the crumb
+            self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # for cookies
+            self._session = YahooSession(None if self.url == API_URL else self.url)
             yfinance.set_tz_cache_location(str(self._cache))
-            logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # its messages are raised as errors, too
+            for library in ("yfinance", "bs4"):  # their messages are raised as errors, too
+                logging.getLogger(library).setLevel(logging.CRITICAL)
         yfinance.config.debug.hide_exceptions = False
         # It caches responses about the past for the life of the process, including failures.
         YfData.cache_get.cache_clear()
@@ -136,29 +139,17 @@ class YahooClient:
             raise _as_source_error(error, ticker) from error
         if len(frame) == 0:
             raise _unknown(ticker, "an empty frame")
-        # Selected by name: for further keys it would send requests to Yahoo, one by one.
-        return as_history(frame, yahoo_ticker.ticker), {name: metadata[name] for name in _METADATA if name in metadata}
-
-
-def _session(url: str) -> Any:
-    """A session that impersonates a browser, as Yahoo requires, and sends requests to ``url`` if it differs."""
-    from curl_cffi import requests
-
-    if url == API_URL:
-        return requests.Session(impersonate="chrome")
-    base = urlsplit(url)
-
-    class Redirected(requests.Session[Any]):
-        def request(self, method: Any, url: str, *args: Any, **options: Any) -> Any:
-            parts = urlsplit(url)
-            if parts.hostname is not None and parts.hostname.endswith(_DOMAIN):
-                url = urlunsplit(parts._replace(scheme=base.scheme, netloc=base.netloc, path=base.path + parts.path))
-            return super().request(method, url, *args, **options)
-
-    return Redirected(impersonate="chrome")
+        try:
+            # Selected by name: for further keys it would send requests to Yahoo, one by one.
+            known = {name: metadata[name] for name in _METADATA if name in metadata}
+            return as_history(frame, yahoo_ticker.ticker), known
+        except Exception as error:  # frames of which no check has thought
+            raise _as_source_error(error, ticker) from error
 
 
 def _as_source_error(error: Exception, ticker: object) -> SourceError:
+    if isinstance(error, SourceError):
+        return error
     from curl_cffi.requests.exceptions import RequestException
     from yfinance import exceptions as theirs
 

@@ -23,7 +23,15 @@ from trading_platform.stores.audit.archive import AuditArchive
 from trading_platform.stores.audit.archive_manifest import AuditTable
 from trading_platform.stores.audit.archive_reading import DECISION_PARSERS, EVENT_PARSERS, ArchivedRows, RowQuery
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.postgres.records import checked_text, checked_time, choice, fetch, json_text
+from trading_platform.stores.postgres.records import (
+    checked_count,
+    checked_id,
+    checked_text,
+    checked_time,
+    choice,
+    fetch,
+    json_object,
+)
 from trading_platform.stores.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -115,15 +123,15 @@ class AuditStore:
         from psycopg.errors import ForeignKeyViolation
 
         row = {
-            "id": decision_id,
-            "timestamp": checked_time(timestamp, "time of the decision") if timestamp else None,
+            "id": None if decision_id is None else checked_id(decision_id, "decision's id"),
+            "timestamp": None if timestamp is None else checked_time(timestamp, "time of the decision"),
             "decision_type": checked_text(decision_type, "type of decision", _NAME),
             "symbol": check_symbol(symbol) if symbol is not None else None,
             "signals": _optional_json(signals, "signals"),
             "risk_check": _optional_json(risk_check, "risk check"),
             "final_action": checked_text(final_action, "final action", _NAME) if final_action is not None else None,
             "reasoning": checked_text(reasoning, "reasoning") if reasoning is not None else None,
-            "order_id": order_id,
+            "order_id": None if order_id is None else checked_id(order_id, "order's id"),
         }
         with self._database.begin() as connection:
             try:
@@ -148,8 +156,9 @@ class AuditStore:
         Raises:
             StoreError: naming an archived file that is needed and cannot be used.
         """
-        equal = {"symbol": symbol, "decision_type": decision_type, "order_id": order_id}
-        bounds = _window(start, end)
+        order = None if order_id is None else checked_id(order_id, "order's id")
+        equal = {"symbol": symbol, "decision_type": decision_type, "order_id": order}
+        bounds, limit = _window(start, end), checked_count(limit, "limit")
         with self._database.begin() as connection:
             live = fetch(connection, Decision, query("audit/journal/decisions"), {**bounds, **equal, "limit": limit})
         if self._archive is None:
@@ -197,7 +206,7 @@ class AuditStore:
     ) -> SystemEvent:
         """As :meth:`log`, in the caller's transaction."""
         row = {
-            "timestamp": checked_time(timestamp, "time of the event") if timestamp else None,
+            "timestamp": None if timestamp is None else checked_time(timestamp, "time of the event"),
             "event_type": checked_text(event_type, "type of event", _NAME),
             "severity": choice(Severity, severity, "severity").value,
             "component": checked_text(component, "component", _NAME),
@@ -223,7 +232,7 @@ class AuditStore:
         """
         equal = {"event_type": event_type, "component": component}
         lowest = choice(Severity, at_least, "severity")
-        bounds = _window(start, end)
+        bounds, limit = _window(start, end), checked_count(limit, "limit")
         conditions = {**bounds, **equal, "at_least": lowest.value, "limit": limit}
         with self._database.begin() as connection:
             live = fetch(connection, SystemEvent, query("audit/journal/events"), conditions)
@@ -274,7 +283,7 @@ class AuditStore:
 
 
 def _optional_json(value: Mapping[str, Any] | None, name: str) -> str | None:
-    return None if value is None else json_text(dict(value), name)
+    return None if value is None else json_object(value, name)
 
 
 def _equal(values: Mapping[str, object]) -> list[pl.Expr]:
@@ -284,6 +293,6 @@ def _equal(values: Mapping[str, object]) -> list[pl.Expr]:
 
 def _window(start: datetime | None, end: datetime | None) -> dict[str, datetime | None]:
     return {
-        "start": checked_time(start, "start") if start else None,
-        "end": checked_time(end, "end") if end else None,
+        "start": None if start is None else checked_time(start, "start"),
+        "end": None if end is None else checked_time(end, "end"),
     }

@@ -12,7 +12,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.money import amount
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.postgres.records import checked_text, fetch, json_text
+from trading_platform.stores.postgres.records import checked_count, checked_text, fetch, json_object, texts_of
 from trading_platform.stores.postgres.sql import query
 
 
@@ -84,23 +84,18 @@ class StrategyStore:
         Raises:
             InvalidRequest: if a text is too long, a symbol is invalid, or a parameter cannot be written as JSON.
         """
-        if max_positions is not None and max_positions < 0:
-            raise InvalidRequest(
-                "A strategy cannot hold fewer than no positions.",
-                expected="0 or more, None for no limit",
-                received=str(max_positions),
-                remedy="give another max_positions",
-            )
         row = {
             "id": checked_text(strategy_id, "strategy's id", 50),
             "name": checked_text(name, "strategy's name", 100),
             "enabled": enabled,
-            "params": json_text(dict(params or {}), "parameters"),
-            "allowed_symbols": None if allowed_symbols is None else [check_symbol(each) for each in allowed_symbols],
+            "params": json_object({} if params is None else params, "parameters"),
+            "allowed_symbols": None
+            if allowed_symbols is None
+            else [check_symbol(each) for each in texts_of(allowed_symbols, "symbols")],
             "regime_filter": None
             if regime_filter is None
-            else [checked_text(each, "regime") for each in regime_filter],
-            "max_positions": max_positions,
+            else [checked_text(each, "regime") for each in texts_of(regime_filter, "regimes")],
+            "max_positions": None if max_positions is None else checked_count(max_positions, "number of positions"),
         }
         with self._database.begin() as connection:
             return fetch(connection, Strategy, query("config/strategies/save_strategy"), row)[0]

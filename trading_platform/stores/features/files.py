@@ -16,6 +16,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import polars as pl
 from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_SCHEMA, FEATURES, FeatureSpec
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.market.instruments import check_symbol
-from trading_platform.domain.time import Clock, Window, month_window, utc_now
+from trading_platform.domain.time import Clock, Window, utc_now
 from trading_platform.stores.atomic_files import (
     exclusive,
     os_errors_as_store_errors,
@@ -229,11 +230,9 @@ def _by_month(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _months_touched(window: Window) -> list[str]:
-    months, start = [], month_window(window.start)
-    while start.start < window.end:
-        months.append(f"{start.start:%Y-%m}")
-        start = month_window(start.end)
-    return months
+    last = window.end - timedelta(microseconds=1)
+    numbers = range(12 * window.start.year + window.start.month - 1, 12 * last.year + last.month)
+    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in numbers]
 
 
 def _replace_month(file: Path, rows: pl.DataFrame | None, window: Window, changed: set[Path]) -> str:

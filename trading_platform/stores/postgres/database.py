@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
-from trading_platform.domain.errors import ConfigurationError, StoreError, StoreFull, StoreUnavailable
+from trading_platform.domain.errors import (
+    ConfigurationError,
+    InvalidRequest,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
+from trading_platform.domain.texts import shown
 from trading_platform.stores.postgres.readers import Readers
 
 if TYPE_CHECKING:
@@ -81,6 +88,7 @@ class Database:
             StoreUnavailable: if the server cannot be reached or the connection is lost.
             StoreFull: if it has no space left.
             StoreError: if it rejects a statement for another reason.
+            InvalidRequest: if a text cannot be sent to it.
         """
         import psycopg
         from sqlalchemy.exc import DBAPIError
@@ -88,6 +96,8 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
+        except UnicodeEncodeError as error:
+            raise _unsendable(error) from error
         except (DBAPIError, psycopg.Error) as error:
             _raise_interruption(error)
             raise store_error(error) from error
@@ -162,6 +172,8 @@ class Database:
                     raise
                 self._readers.close()  # what broke one connection has broken the others too
                 return self._readers.run(work)
+        except UnicodeEncodeError as error:
+            raise _unsendable(error) from error
         except psycopg.Error as error:
             _raise_interruption(error)
             raise store_error(error) from error
@@ -173,6 +185,15 @@ def _unreadable(error: Exception) -> ConfigurationError:
         expected="postgresql://user:password@host:5432/database",
         received=type(error).__name__,
         remedy="correct DATABASE_URL",
+    )
+
+
+def _unsendable(error: UnicodeEncodeError) -> InvalidRequest:
+    return InvalidRequest(
+        "A text cannot be sent to the database.",
+        expected="texts without a lone surrogate",
+        received=shown(error.object),
+        remedy="correct the text; its encoding was probably misread",
     )
 
 

@@ -7,9 +7,9 @@ Used by the ledger, audit and configuration stores; bars and indicators are read
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_type_hin
 from uuid import UUID
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.texts import fault_in_json, is_storable, shown
+from trading_platform.domain.time import in_utc
 from trading_platform.stores.postgres.database import driver
 
 if TYPE_CHECKING:
     from dataclasses import Field
 
     from sqlalchemy import Connection
+
+
+_LARGEST_COUNT = 2**31 - 1
 
 
 class _Dataclass(Protocol):
@@ -67,11 +72,11 @@ def choice(kind: type[_Choice], value: str, name: str) -> _Choice:
     """
     try:
         return kind(value)
-    except ValueError:
+    except (ValueError, TypeError):
         raise InvalidRequest(
-            f"There is no {name} {value!r}.",
+            f"There is no {name} {shown(value)}.",
             expected=f"one of {', '.join(kind)}",
-            received=repr(value),
+            received=shown(value),
             remedy="choose one of the listed values",
         ) from None
 
@@ -80,14 +85,72 @@ def checked_text(value: str, name: str, limit: int | None = None) -> str:
     """Validates a text for a column.
 
     Raises:
-        InvalidRequest: if it is empty, longer than ``limit``, or contains a NUL character.
+        InvalidRequest: if it is no text, empty, longer than ``limit``, or contains a NUL or a lone surrogate.
     """
-    if not value or (limit is not None and len(value) > limit) or "\x00" in value:
+    is_text = isinstance(value, str)
+    if not is_text or not value or (limit is not None and len(value) > limit) or not is_storable(value):
         size = f"1 to {limit} characters" if limit else "at least one character"
+        is_long = is_text and limit is not None and len(value) > limit
         raise InvalidRequest(
             f"The {name} cannot be stored.",
-            expected=f"{size}, none of them NUL",
-            received=f"{len(value)} characters" if len(value) > (limit or 0) else repr(value),
+            expected=f"a text of {size}, none of them NUL or half of a surrogate pair",
+            received=f"{len(value)} characters" if is_long else shown(value),
+            remedy=f"give another {name}",
+        )
+    return value
+
+
+def texts_of(values: Iterable[str], name: str) -> list[str]:
+    """Several texts, as a list.
+
+    Raises:
+        InvalidRequest: if it is something else, a single text included.
+    """
+    try:
+        texts = [] if isinstance(values, str | bytes) else list(values)
+        is_usable = not isinstance(values, str | bytes) and all(isinstance(each, str) for each in texts)
+    except TypeError:
+        is_usable = False
+    if not is_usable:
+        raise InvalidRequest(
+            f"These {name} cannot be used.",
+            expected="a list of texts",
+            received=shown(values),
+            remedy=f"give the {name} as a list",
+        )
+    return texts
+
+
+def checked_id(value: UUID | str, name: str) -> UUID:
+    """An id, given as such or as its text.
+
+    Raises:
+        InvalidRequest: if it is neither.
+    """
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        raise InvalidRequest(
+            f"This is no {name}.",
+            expected="a UUID, or its text",
+            received=shown(value),
+            remedy=f"give the {name} as it was returned",
+        ) from None
+
+
+def checked_count(value: int, name: str) -> int:
+    """A number of things, from 0 on, that fits a column of integers.
+
+    Raises:
+        InvalidRequest: if it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_COUNT:
+        raise InvalidRequest(
+            f"This {name} cannot be used.",
+            expected=f"a whole number from 0 to {_LARGEST_COUNT}",
+            received=shown(value),
             remedy=f"give another {name}",
         )
     return value
@@ -97,35 +160,52 @@ def checked_time(value: datetime, name: str) -> datetime:
     """A timestamp converted to UTC.
 
     Raises:
-        InvalidRequest: if it has no time zone.
+        InvalidRequest: if it is none, has no time zone, or is outside of the calendar in UTC.
     """
-    if value.tzinfo is None:
+    if not isinstance(value, datetime) or value.tzinfo is None:
         raise InvalidRequest(
-            f"The {name} has no time zone.",
+            f"The {name} has no time zone." if isinstance(value, datetime) else f"The {name} is no time.",
             expected="an aware datetime",
-            received=value.isoformat(),
+            received=value.isoformat() if isinstance(value, datetime) else shown(value),
             remedy="give the time with its zone: datetime(…, tzinfo=UTC)",
         )
-    return value.astimezone(UTC)
+    return in_utc(value, name)
+
+
+def json_object(value: Mapping[str, Any], name: str) -> str:
+    """JSON for a JSONB column of objects; see :func:`json_text`.
+
+    Raises:
+        InvalidRequest: if it is no mapping, or a value cannot be written as JSON.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(
+            f"The {name} cannot be stored.",
+            expected="a mapping with texts as keys",
+            received=shown(value),
+            remedy="give a dictionary",
+        )
+    return json_text(dict(value), name)
 
 
 def json_text(value: object, name: str) -> str:
     """JSON for a JSONB column, with decimals, ids and times as text, so that no digit is lost.
 
     Raises:
-        InvalidRequest: if a value cannot be written as JSON, such as NaN and infinity.
+        InvalidRequest: if a value cannot be written as JSON, such as NaN and infinity, or cannot be stored.
     """
     try:
-        text = json.dumps(value, default=_plain, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        fault = fault_in_json(value)
+        text = json.dumps(value, default=_plain, allow_nan=False) if fault is None else ""
+    except (TypeError, ValueError, RecursionError) as error:
+        fault = str(error)
+    if fault is not None:
         raise InvalidRequest(
             f"The {name} cannot be written as JSON.",
             expected="objects, lists, texts, finite numbers, decimals, times, true, false and null",
-            received=str(error),
+            received=fault,
             remedy="replace such values, a missing value by None",
-        ) from None
-    if "\\u0000" in text:
-        raise InvalidRequest(f"The {name} has a NUL character.", remedy="remove it; the database cannot store it")
+        )
     return text
 
 

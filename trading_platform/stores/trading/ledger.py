@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
+from trading_platform.domain.texts import shown
 from trading_platform.domain.trading.orders import (
     BY_FILLS,
     Broker,
@@ -32,8 +33,16 @@ from trading_platform.domain.trading.orders import (
 from trading_platform.domain.trading.positions import Holding, Position
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database
-from trading_platform.stores.postgres.records import checked_text, checked_time, choice, fetch
+from trading_platform.stores.postgres.records import (
+    checked_count,
+    checked_id,
+    checked_text,
+    checked_time,
+    choice,
+    fetch,
+)
 from trading_platform.stores.postgres.sql import query
+from trading_platform.stores.trading.broker_ids import fill_name, one_order, order_name
 from trading_platform.stores.trading.fills import (
     FillRejected,
     FillReport,
@@ -67,7 +76,7 @@ class Ledger:
         price: Decimal | int | str | None = None,
         stop_price: Decimal | int | str | None = None,
         strategy_id: str | None = None,
-        order_id: UUID | None = None,
+        order_id: UUID | str | None = None,
     ) -> Order:
         """Records a new order, as pending.
 
@@ -92,7 +101,7 @@ class Ledger:
         stop = None if stop_price is None else amount(stop_price, "stop price", positive=True)
         check_order(symbol, kind, limit, stop)
         ordered = {
-            "id": order_id or uuid4(),
+            "id": uuid4() if order_id is None else checked_id(order_id, "order's id"),
             "symbol": symbol,
             "side": choice(Side, side, "side").value,
             "order_type": kind.value,
@@ -100,7 +109,7 @@ class Ledger:
             "price": limit,
             "stop_price": stop,
             "broker": choice(Broker, broker, "broker").value,
-            "strategy_id": strategy_id,
+            "strategy_id": None if strategy_id is None else checked_text(strategy_id, "strategy's id"),
         }
         with self._database.begin() as connection:
             try:
@@ -110,10 +119,10 @@ class Ledger:
             if placed:
                 enqueue(connection, placed[0], None)
                 return placed[0]
-            stored = fetch(connection, Order, query("trading/ledger/order"), {"id": order_id})[0]
+            stored = fetch(connection, Order, query("trading/ledger/order"), {"id": ordered["id"]})[0]
         return _same_order(stored, ordered)
 
-    def advance(self, order_id: UUID, status: str, broker_order_id: str | None = None) -> Order:
+    def advance(self, order_id: UUID | str, status: str, broker_order_id: str | None = None) -> Order:
         """Changes the status of an order to ``sent``, ``cancelled`` or ``rejected``; repeating it is no error.
 
         Args:
@@ -132,8 +141,8 @@ class Ledger:
                 received=wanted.value,
                 remedy="record the fill",
             )
-        if broker_order_id is not None:
-            checked_text(broker_order_id, "broker's order id", 50)
+        order_id = checked_id(order_id, "order's id")
+        broker_order_id = order_name(broker_order_id)
         with self._database.begin() as connection:
             order = _locked(connection, order_id)
             adds_name = order.broker_order_id is None and broker_order_id is not None
@@ -141,15 +150,16 @@ class Ledger:
                 return order
             if order.status is not wanted or not adds_name:  # adding the broker's id alone is no transition
                 check_step(order_id, order.status, wanted)
-            return _move(connection, order, wanted, broker_order_id)
+            with one_order(InvalidRequest, broker_order_id):
+                return _move(connection, order, wanted, broker_order_id)
 
-    def cancel(self, order_id: UUID) -> Order:
+    def cancel(self, order_id: UUID | str) -> Order:
         """Changes the status of an order to ``cancelled``; fills that the broker reports later are still booked."""
         return self.advance(order_id, OrderStatus.CANCELLED)
 
     def record_fill(
         self,
-        order_id: UUID,
+        order_id: UUID | str,
         broker_fill_id: str,
         *,
         quantity: Decimal | int | str,
@@ -189,14 +199,18 @@ class Ledger:
         paid = amount(price, "price", positive=True) if size else _not_negative(price, "price")
         fee = amount(0 if commission is None else commission, "commission")
         timestamp = checked_time(executed_at, "time of execution")
+        order_id = checked_id(order_id, "order's id")
+        broker_order_id = order_name(broker_order_id)
         checked_text(broker_fill_id, "broker's fill id")
-        if broker_order_id is not None:
-            checked_text(broker_order_id, "broker's order id", 50)
+        if corrects is not None:
+            checked_text(corrects, "id of the corrected fill")
         reported: dict[str, object] = {"quantity": size, "price": paid, "commission": fee, "executed_at": timestamp}
         reported |= {"corrects": corrects} if corrects is not None else {}
         try:
             with self._database.begin() as connection:
                 order = _to_fill(connection, order_id, broker_order_id)
+                broker_fill_id = fill_name(connection, order.broker, broker_fill_id)
+                corrects = None if corrects is None else fill_name(connection, order.broker, corrects)
                 fill = Fill(
                     id=fill_uuid(order.broker, broker_fill_id),
                     order_id=order.id,
@@ -209,14 +223,15 @@ class Ledger:
                     executed_at=timestamp,
                 )
                 report = FillReport(fill, broker_fill_id, corrects, has_commission=commission is not None)
-                recorded = book(connection, order, report)
+                with one_order(FillRejected, broker_order_id):
+                    recorded = book(connection, order, report)
                 log_recorded(self._audit, connection, order, recorded, broker_fill_id)
                 return recorded
         except FillRejected as rejection:
             log_rejected(self._audit, rejection, {"order_id": order_id, "broker_fill_id": broker_fill_id, **reported})
             raise
 
-    def record_bust(self, order_id: UUID, broker_fill_id: str) -> RecordedFill:
+    def record_bust(self, order_id: UUID | str, broker_fill_id: str) -> RecordedFill:
         """Records that the broker cancelled an execution: no report of it counts any more; repeating it is no error.
 
         For a notice without a report of its own; a report of the quantity 0 is recorded with :meth:`record_fill`.
@@ -229,9 +244,11 @@ class Ledger:
             FillRejected: for an unknown order or fill; the attempt is recorded in ``audit.system_events``.
         """
         checked_text(broker_fill_id, "broker's fill id")
+        order_id = checked_id(order_id, "order's id")
         try:
             with self._database.begin() as connection:
                 order = _to_fill(connection, order_id, None)
+                broker_fill_id = fill_name(connection, order.broker, broker_fill_id)
                 recorded = cancel(connection, order, broker_fill_id)
                 log_recorded(self._audit, connection, order, recorded, broker_fill_id)
                 return recorded
@@ -259,10 +276,11 @@ class Ledger:
                 )
             return save_position(connection, symbol, holding, last)
 
-    def get(self, order_id: UUID) -> Order | None:
+    def get(self, order_id: UUID | str) -> Order | None:
         """The order with that id, if there is one."""
+        wanted = {"id": checked_id(order_id, "order's id")}
         with self._database.begin() as connection:
-            found = fetch(connection, Order, query("trading/ledger/order"), {"id": order_id})
+            found = fetch(connection, Order, query("trading/ledger/order"), wanted)
         return found[0] if found else None
 
     def orders(
@@ -275,20 +293,20 @@ class Ledger:
     ) -> list[Order]:
         """Orders, newest first."""
         state = choice(OrderStatus, status, "status").value if status else None
-        conditions = {"symbol": symbol, "status": state, "strategy_id": strategy_id, "limit": limit}
+        most = checked_count(limit, "limit")
+        conditions = {"symbol": symbol, "status": state, "strategy_id": strategy_id, "limit": most}
         with self._database.begin() as connection:
             return fetch(connection, Order, query("trading/ledger/orders"), conditions)
 
-    def fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> list[Fill]:
+    def fills(self, *, order_id: UUID | str | None = None, symbol: str | None = None) -> list[Fill]:
         """Fills of an order or symbol that count, in order of execution."""
         with self._database.begin() as connection:
-            return fetch(connection, Fill, query("trading/ledger/trades"), {"order_id": order_id, "symbol": symbol})
+            return fetch(connection, Fill, query("trading/ledger/trades"), _fills_of(order_id, symbol))
 
-    def replaced_fills(self, *, order_id: UUID | None = None, symbol: str | None = None) -> list[ReplacedFill]:
+    def replaced_fills(self, *, order_id: UUID | str | None = None, symbol: str | None = None) -> list[ReplacedFill]:
         """Reports of an order or symbol that do not count: corrected or cancelled, in order of execution."""
-        conditions = {"order_id": order_id, "symbol": symbol}
         with self._database.begin() as connection:
-            return fetch(connection, ReplacedFill, query("trading/ledger/replaced_trades"), conditions)
+            return fetch(connection, ReplacedFill, query("trading/ledger/replaced_trades"), _fills_of(order_id, symbol))
 
     def positions(self, symbol: str | None = None, *, open_only: bool = False) -> dict[str, Position]:
         """Positions by symbol; closed ones too, for their realized profit, unless ``open_only``."""
@@ -314,6 +332,10 @@ def _to_fill(connection: Connection, order_id: UUID, broker_order_id: str | None
             remedy="record the fill for the order with this broker's id",
         )
     return replace(order, broker_order_id=order.broker_order_id or broker_order_id)
+
+
+def _fills_of(order_id: UUID | str | None, symbol: str | None) -> dict[str, object]:
+    return {"order_id": None if order_id is None else checked_id(order_id, "order's id"), "symbol": symbol}
 
 
 def _not_negative(value: Decimal | int | str, name: str) -> Decimal:
@@ -350,6 +372,6 @@ def _no_strategy(strategy_id: str | None) -> InvalidRequest:
     return InvalidRequest(
         f"There is no strategy {strategy_id!r}.",
         expected="one of config.strategies, or None for a manual order",
-        received=repr(strategy_id),
+        received=shown(strategy_id),
         remedy="save the strategy first",
     )

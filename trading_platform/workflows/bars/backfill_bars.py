@@ -19,6 +19,7 @@ from trading_platform.domain.market.bars import PRICES, Quality, mark_gaps
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.completeness import CoverageCount
+from trading_platform.domain.quality.listed_rows import ListedRows
 from trading_platform.domain.time import Clock, Timeframe, Window, within
 from trading_platform.sources.base import NEEDS_SETTING, BarResponse, BarSource, PagedSource
 from trading_platform.stores.market_data.coverage import Outcome, Request
@@ -339,7 +340,7 @@ def store_response(
             changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
         stores.quarantine.add(
             connection,
-            response.rejected,
+            ListedRows().all_of(response.rejected),
             source=source,
             symbol=symbol,
             timeframe=timeframe.value,

@@ -16,6 +16,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
+from trading_platform.domain.quality.listed_rows import ListedRows
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import SecondVersion
@@ -207,6 +208,13 @@ def _land(
     timeframe, totals, number = _timeframe(member), _Totals(), 0
     label, total = f"{Path(member.name or member.path).name} (MB)", max(member.size // _MEGABYTE, 1)
 
+    listed = ListedRows()
+
+    def quarantine(rejected: pl.DataFrame) -> None:
+        stores.quarantine.record(
+            rejected, source=SOURCE, symbol=member.symbol, timeframe=timeframe.value, origin=member.origin
+        )
+
     def report(read: int) -> None:
         progress(label, min(read // _MEGABYTE, total), total)
 
@@ -214,9 +222,7 @@ def _land(
     try:
         for reading in read_member(member, clock(), chunk_bytes=chunk_bytes, on_read=report):
             totals.add(reading)
-            stores.quarantine.record(
-                reading.rejected, source=SOURCE, symbol=member.symbol, timeframe=timeframe.value, origin=member.origin
-            )
+            quarantine(listed.take(reading.rejected))
             if reading.span is not None:
                 number += 1
                 area.keep(
@@ -229,6 +235,7 @@ def _land(
                     clock=clock,
                     staged=True,
                 )
+        quarantine(listed.rest())
         area.publish(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
     except FileRejected:
         area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)

@@ -19,6 +19,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import timezone_of
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
 from trading_platform.domain.quality.closed_time import HoursFit, judge_hours
+from trading_platform.domain.quality.listed_rows import ListedRows
 from trading_platform.domain.quality.unreadable_times import place_unreadable
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, Timeframe, Window
@@ -214,9 +215,14 @@ def import_files(
     contents = [content for path in paths for content in open_contents(path.expanduser().absolute())]
     done: list[ImportedFile] = []
     progress("files", 0, len(contents))
+    listed: dict[Path, ListedRows] = {}
     for number, content in enumerate(contents, start=1):
-        done.extend(_import_content(content, options, landing, quarantine, coverage, instruments, bars, clock=clock))
+        rows = listed.setdefault(content.path, ListedRows())
+        found = _import_content(content, options, landing, quarantine, rows, coverage, instruments, bars, clock=clock)
+        done.extend(found)
         progress("files", number, len(contents))
+    for path, rows in listed.items():
+        quarantine.record(rows.rest(), source=SOURCE, symbol=None, timeframe=None, origin=str(path))
     return ImportReport(tuple(done))
 
 
@@ -225,6 +231,7 @@ def _import_content(
     options: ImportOptions,
     landing: Landing,
     quarantine: Quarantine,
+    listed: ListedRows,
     coverage: Coverage,
     instruments: Instruments,
     bars: Bars | None,
@@ -244,9 +251,8 @@ def _import_content(
         reading, instrument, words = _with_instrument(leveled, instruments, alone=len(readings) == 1)
         known = instrument or (instruments.get(reading.symbol) if reading.symbol is not None else None)
         timeframe = reading.timeframe.value if reading.timeframe else None
-        quarantine.record(
-            _rejected(reading, known), source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin
-        )
+        rejected = listed.take(_rejected(reading, known))
+        quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
         if instrument is not None:
             instruments.add(instrument)
         status = _land(reading, options, landing, coverage, clock) if reading.accepted else ImportStatus.REJECTED

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import expected_times, last_closed
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.time import Clock, Timeframe, Window, within
+from trading_platform.domain.time import Clock, Timeframe, Window, shifted, within
 from trading_platform.workflows.bars.plan_backfill import AvailableHistory
 
 _SURELY_OPEN = timedelta(days=14)  # no calendar is closed for so long
@@ -132,13 +132,13 @@ def outside_history(
     available = history.windows if history else ()
     if start is None and end is None:
         return None if available else OutsideHistory(instrument, timeframe, None, (), (), None, nothing=True)
-    first = start or (min(available[0].start, end - timeframe.duration) if available and end else None)
+    first = start or (min(available[0].start, shifted(end, -timeframe.duration)) if available and end else None)
     last = end or max(closed, clock())
     if first is None or first >= last:  # a start in the future, or an end without anything available
-        first = first or last - timeframe.duration
-        last = max(last, first + timeframe.duration)
+        first = first or shifted(last, -timeframe.duration)
+        last = max(last, shifted(first, timeframe.duration))
     requested = Window(first, last)
-    past = requested.intersect(Window(min(first, closed) - timeframe.duration, closed))
+    past = requested.intersect(Window(shifted(min(first, closed), -timeframe.duration), closed))
     future = closed if first >= closed or (end and _opens(instrument, timeframe, requested, closed)) else None
     edges = _edges(past, available) if past else []
     outside = tuple(edge for edge in edges if _is_open(instrument, timeframe, edge))

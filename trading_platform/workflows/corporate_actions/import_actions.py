@@ -14,6 +14,7 @@ import polars as pl
 
 from trading_platform.domain.market.calendars import check_calendar
 from trading_platform.domain.market.instruments import guess_instrument
+from trading_platform.domain.quality.listed_rows import ListedRows
 from trading_platform.domain.time import Clock
 from trading_platform.sources.files.actions.read_actions import read_actions
 from trading_platform.sources.files.content.contents import open_contents
@@ -67,7 +68,8 @@ def import_actions(stores: Stores, paths: Sequence[Path], symbol: str | None, *,
     done = []
     for content in [content for path in paths for content in open_contents(path.expanduser().absolute())]:
         reading = read_actions(content, symbol, calendar_of)
-        stores.quarantine.record(reading.rejected, source=SOURCE, symbol=symbol, timeframe=None, origin=content.origin)
+        listed = ListedRows().all_of(reading.rejected)
+        stores.quarantine.record(listed, source=SOURCE, symbol=symbol, timeframe=None, origin=content.origin)
         saved = stores.corporate_actions.save(reading.actions, clock())
         splits = sum(action.ratio is not None for action in reading.actions)
         done.append(

@@ -24,9 +24,10 @@ from trading_platform.domain.market.corporate_actions import ActionKind
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, year_window
 from trading_platform.sources.rate_limits import Cost
-from trading_platform.sources.yahoo.client import YahooClient, _session
+from trading_platform.sources.yahoo.client import YahooClient
 from trading_platform.sources.yahoo.frame_schema import HISTORY_SCHEMA, as_history
 from trading_platform.sources.yahoo.limits import WAIT
+from trading_platform.sources.yahoo.session import YahooSession
 from trading_platform.sources.yahoo.source import YahooSource, ticker_of
 from trading_platform.stores.stores import open_stores
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
@@ -279,7 +280,7 @@ def test_both_shapes_of_columns_are_read_by_their_names(apple: FakeYahoo, client
         progress=False,
         threads=False,
         multi_level_index=True,
-        session=_session(apple.url),
+        session=YahooSession(apple.url),
     )
     assert downloaded.columns.nlevels == 2
     downloaded.index = downloaded.index.tz_localize("America/New_York")

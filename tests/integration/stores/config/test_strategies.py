@@ -31,7 +31,7 @@ def test_a_strategy_is_saved_changed_and_switched(database):
     assert [each.id for each in strategies.all()] == ["momentum_eu_v1"]
     with pytest.raises(InvalidRequest, match="no strategy"):
         strategies.enable("nobody")
-    with pytest.raises(InvalidRequest, match="fewer than no positions"):
+    with pytest.raises(InvalidRequest, match="This number of positions cannot be used"):
         strategies.save("x", "X", max_positions=-1)
 
 

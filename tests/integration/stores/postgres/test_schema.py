@@ -21,6 +21,7 @@ __all__ = ["document"]  # the fixture
 BEYOND_THE_DOCUMENT = {
     "columns": {("trading.orders", "stop_price", "numeric(18,8)")},
     "indexes": {
+        ("trading.orders", ("broker", "broker_order_id")),
         ("trading.trades", ("order_id",)),
         ("trading.trades", ("symbol", "executed_at", "id")),
         ("audit.decisions", ("timestamp",)),

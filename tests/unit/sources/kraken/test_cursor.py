@@ -115,3 +115,17 @@ def test_what_follows_on_the_last_trade_had_is_held_to_its_number() -> None:
     ask = asking(exchange([ORIGIN + number for number in range(50)], includes_since=False, page=20))
     with pytest.raises(SourceUnavailable, match="gap"):
         next(follow_trades(ask, ORIGIN + 20, seen=5, page_size=20))
+
+
+def test_a_cursor_that_advances_over_the_same_trades_is_given_up() -> None:
+    """A server could repeat a full page for ever, each time with a later cursor."""
+    rows = [["1.0", "1.0", Decimal(ORIGIN).scaleb(-9), "b", "l", "", number] for number in (1, 2, 3)]
+    asked: list[int] = []
+
+    def ask(since: int, read: Read) -> FreshTrades:
+        asked.append(since)
+        return read(parse_trades({"XBTUSD": rows, "last": since + 10}))
+
+    with pytest.raises(MalformedPayload, match="cursor"):
+        list(follow_trades(ask, 0, 3, page_size=3))
+    assert asked == [0, 10]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+import requests
 
 from trading_platform.domain.errors import (
     MalformedPayload,
@@ -13,7 +14,7 @@ from trading_platform.domain.errors import (
     SourceRejected,
     SourceUnavailable,
 )
-from trading_platform.sources.kraken.http import Retries, unwrap
+from trading_platform.sources.kraken.http import Retries, envelope_of, parsed, unwrap
 
 NOW = datetime(2025, 11, 11, tzinfo=UTC)
 
@@ -102,6 +103,62 @@ def test_a_throttling_says_until_when() -> None:
     with pytest.raises(RateLimited) as caught:
         unwrap("OHLC", {"error": [f"EService: Throttled: {until}"]}, lambda: NOW)
     assert caught.value.retry_after == 30
+
+
+@pytest.mark.parametrize("until", ["9" * 400, "9" * 13, "soon", "²", "-5", "1.5", "1e9", "\u0661"])
+def test_a_throttling_until_no_time_is_malformed_and_tried_again(until: str) -> None:
+    with pytest.raises(MalformedPayload) as caught:
+        unwrap("OHLC", {"error": [f"EService:Throttled: {until}"]}, lambda: NOW)
+    assert caught.value.retryable
+
+
+class Status(requests.Response):
+    """A response with this status and header."""
+
+    def __init__(self, status: int, name: str = "", value: str = "") -> None:
+        super().__init__()
+        self.status_code = status
+        self.headers[name] = value
+
+
+def with_status(response: Status) -> SourceError:
+    def ask() -> object:
+        raise requests.exceptions.HTTPError(response=response)
+
+    with pytest.raises(SourceError) as caught:
+        envelope_of("OHLC", ask, lambda: NOW)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("stated", "wait"),
+    [("7", 7), (" 120 ", 120), ("", None), ("Tue, 11 Nov 2025 00:00:30 GMT", 30), ("Mon, 10 Nov 2025 00:00:00 GMT", 0)],
+)
+def test_a_wait_is_read_in_both_its_forms(stated: str, wait: float | None) -> None:
+    error = with_status(Status(429, "Retry-After", stated))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == wait
+
+
+@pytest.mark.parametrize("stated", ["²", "9" * 400, "-1", "1.5", "soon", "Fri, 31 Dec 9999 23:59:59 -2400", "٣"])
+def test_a_wait_that_is_none_is_malformed_and_tried_again(stated: str) -> None:
+    error = with_status(Status(429, "Retry-After", stated))
+    assert isinstance(error, MalformedPayload)
+    assert error.retryable
+
+
+def test_an_error_message_is_short_and_of_one_line() -> None:
+    with pytest.raises(SourceRejected) as caught:
+        unwrap("OHLC", {"error": ["EQuery:no\r\nWARNING forged" + "x" * 10_000]})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_reader_that_fails_on_a_result_says_so_as_a_source_error() -> None:
+    with pytest.raises(MalformedPayload, match="ZeroDivisionError"):
+        parsed("OHLC", {"a": 1}, lambda _: 1 / 0)
+    with pytest.raises(SourceUnavailable):
+        parsed("OHLC", {}, lambda _: (_ for _ in ()).throw(SourceUnavailable("away")))
 
 
 def test_a_warning_does_not_spoil_the_answer() -> None:

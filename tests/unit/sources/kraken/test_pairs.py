@@ -53,3 +53,14 @@ def test_the_recorded_description_is_read(test_data: Path) -> None:
     recorded = test_data / "payloads" / "nautilus_kraken" / "http_asset_pairs.json"
     pair = parse_asset_pairs(json.loads(recorded.read_text())["result"]).find("BTCUSDT")
     assert (pair.name, pair.wsname, pair.tick_size) == ("XBTUSDT", "XBT/USDT", Decimal("0.1"))
+
+
+@pytest.mark.parametrize("entry", [None, [], {}, {"altname": 3}, {"altname": "A", "tick_size": "1e999999"}])
+def test_an_unreadable_entry_does_not_take_the_others_along(entry: object) -> None:
+    book = parse_asset_pairs({**ENTRIES, "XETHZUSD": entry})
+    assert book.find("BTCUSD").name == "XXBTZUSD"
+    for spelling in ("ETHUSD", "XETHZUSD"):
+        with pytest.raises(MalformedPayload, match=spelling):
+            book.find(spelling)
+    with pytest.raises(MalformedPayload, match="XETHZUSD"):
+        book.get("XETHZUSD")

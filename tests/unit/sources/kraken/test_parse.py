@@ -116,6 +116,10 @@ def test_a_row_that_cannot_be_a_bar_is_refused_as_it_stood(row: list[Any], reaso
         {"XBTUSD": []},
         {"XBTUSD": [], "last": None},
         {"XBTUSD": [], "last": "soon"},
+        {"XBTUSD": [], "last": 2**63},
+        {"XBTUSD": [], "last": "9" * 4_000},
+        {"XBTUSD": [], "last": -1},
+        {"XBTUSD": [], "last": True},
     ],
 )
 def test_another_shape_is_refused_whole(payload: dict[str, Any]) -> None:
@@ -129,3 +133,17 @@ def test_a_trade_id_must_be_an_integer() -> None:
     row = ["1.0", "1.0", Decimal("1762795439.9"), "b", "l", "", "7"]
     with pytest.raises(MalformedPayload, match="trade_id"):
         parse_trades({"XBTUSD": [row], "last": "1"})
+
+
+@pytest.mark.parametrize("number", [2**63, -1, True, Decimal(7)])
+def test_a_trade_id_must_fit_its_column(number: object) -> None:
+    row = ["1.0", "1.0", Decimal("1762795439.9"), "b", "l", "", number]
+    with pytest.raises(MalformedPayload, match="trade_id"):
+        parse_trades({"XBTUSD": [row], "last": "1"})
+
+
+def test_the_last_moment_of_the_calendar_is_a_time() -> None:
+    row = ["1.0", "1.0", Decimal("253402300799.99999999999999999999"), "b", "l", "", 1]
+    (found,) = parse_trades({"XBTUSD": [row], "last": "1"}).rows.iter_rows(named=True)
+    assert found["time"] == datetime.max.replace(tzinfo=UTC)
+    assert found["nanoseconds"] is None, "it does not fit its column"

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe
 
 
@@ -103,7 +104,7 @@ def _check_zone(name: str) -> None:
         raise InvalidRequest(
             f"There is no time zone {name!r}.",
             expected="a name of the IANA time zone database",
-            received=repr(name),
+            received=shown(name),
             remedy="write it in the form UTC, America/New_York or Europe/Berlin",
         ) from None
 

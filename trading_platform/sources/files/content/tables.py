@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from trading_platform.sources.files.content.contents import LARGEST_CONTENT
 from trading_platform.sources.files.content.options import unreadable
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -23,7 +24,7 @@ _MOST_COLUMNS = 500
 _VALUE = re.compile(r"^[^A-Za-z]*\d(?:[^A-Za-z]|[eE][+-]?\d|[KMBTZ]$|T\d|AM|PM|UTC)*$")
 """A number or a time, and no name such as ``value1``: the first line with none of them is a header."""
 
-_MOST_ROWS = 200_000_000
+_VALUE_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ def read_table(data: bytes, is_header: Callable[[list[str]], bool]) -> Table:
 def _typed(data: bytes, container: str) -> Table:
     try:
         scan = pl.scan_parquet(io.BytesIO(data)) if container == "parquet" else pl.scan_ipc(io.BytesIO(data))
-        if scan.select(pl.len()).collect().item() > _MOST_ROWS:
-            raise unreadable(f"it holds more than {_MOST_ROWS} rows")
+        rows, columns = scan.select(pl.len()).collect().item(), len(scan.collect_schema())
+        if rows * columns * _VALUE_BYTES > LARGEST_CONTENT:  # a few kilobytes can hold a billion equal values
+            raise unreadable(f"it unpacks to more than {LARGEST_CONTENT} bytes: {rows} rows of {columns} columns")
         frame = scan.collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError) as error:
         raise unreadable(f"the {container} file is broken: {str(error).splitlines()[0][:200]}") from None

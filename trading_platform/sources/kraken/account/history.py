@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from trading_platform.domain.errors import MalformedPayload, SourceUnavailable
+from trading_platform.sources.strict_json import excerpt
 
 PAGE = 50
 """Number of fills in a full page."""
+_LARGEST_COUNT = 2**63
+
 PASSES = 8
 """How often the pages are read from the newest on before their disagreement with the count is an error."""
 
@@ -34,11 +37,11 @@ def read_page(result: Mapping[str, Any]) -> HistoryPage:
         MalformedPayload: if it does not have the agreed shape.
     """
     fills, count = result.get("trades"), result.get("count")
-    if not isinstance(fills, Mapping) or not isinstance(count, int) or count < 0:
+    if not isinstance(fills, Mapping) or type(count) is not int or not 0 <= count < _LARGEST_COUNT:
         raise MalformedPayload(
             "Kraken's response to TradesHistory does not have the agreed shape.",
             expected="trades (an object) and count (an integer)",
-            received=repr(result)[:200],
+            received=excerpt(result),
             remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
         )
     return HistoryPage(fills, count)

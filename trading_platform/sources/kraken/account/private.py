@@ -17,7 +17,7 @@ from typing import Any
 from trading_platform.domain.errors import ConfigurationError, RateLimited, SourceError, SourceRejected
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.sources.kraken.account.nonces import LocalNonces, Nonces
-from trading_platform.sources.kraken.http import Result, Retries, envelope_of, open_api, unwrap
+from trading_platform.sources.kraken.http import Result, Retries, envelope_of, open_api, parsed, unwrap
 from trading_platform.sources.kraken.limits import AccountTier, fingerprint_of, private_costs
 from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 
@@ -109,7 +109,7 @@ class KrakenPrivate:
             SourceError: the failure, after the retries.
             KeyError: for an endpoint that is not among the permitted ones.
         """
-        return self._retries.call(lambda: read(self._once(method, parameters)))
+        return self._retries.call(lambda: parsed(method, self._once(method, parameters), read))
 
     def close(self) -> None:
         """Closes the connections."""
@@ -121,7 +121,7 @@ class KrakenPrivate:
             self._rate_limiter.take(costs)
             ask = partial(self._api.query_private, method, dict(parameters), timeout=self._timeout)
             with self._sending:  # else requests of several threads would arrive out of nonce order
-                envelope = envelope_of(method, ask)
+                envelope = envelope_of(method, ask, self._clock)
             try:
                 return unwrap(method, envelope, self._clock, partial(_explain, method))
             except _OvertakenError:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 
 from trading_platform.domain.errors import MalformedPayload
@@ -19,7 +20,10 @@ from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, Br
 from trading_platform.sources.kraken.account.history import collect_fills, read_page
 from trading_platform.sources.kraken.account.private import KrakenPrivate
 from trading_platform.sources.kraken.client import KrakenClient
+from trading_platform.sources.kraken.http import parsed
 from trading_platform.sources.kraken.pairs import PairBook, common_asset
+from trading_platform.sources.kraken.parse import LATEST
+from trading_platform.sources.strict_json import excerpt, number_of
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +101,7 @@ class KrakenAccount:
         pairs = self._public.pairs()
         request: dict[str, object] = {"start": _seconds(start) - 1, "end": _seconds(end) + 1}
         found = collect_fills(lambda offset: self._private.ask("TradesHistory", request | {"ofs": offset}, read_page))
-        fills = [parse_fill(number, entry, pairs, self._account) for number, entry in found.items()]
+        fills = parsed("TradesHistory", found, partial(_fills, pairs=pairs, account=self._account))
         inside = [fill for fill in fills if start <= fill.executed_at < end]
         return sorted(inside, key=lambda fill: (fill.executed_at, fill.execution_id))
 
@@ -165,6 +169,8 @@ def parse_fill(number: str, entry: Mapping[str, Any], pairs: PairBook, account: 
         _number("TradesHistory", number, _field("TradesHistory", number, entry, name))
         for name in ("vol", "price", "fee", "time")
     )
+    if not 0 <= seconds < LATEST:
+        raise _malformed("TradesHistory", number, entry)
     symbol, quote = _symbol(str(_field("TradesHistory", number, entry, "pair")), pairs)
     order = entry.get("ordertxid")
     return BrokerFill(
@@ -178,8 +184,12 @@ def parse_fill(number: str, entry: Mapping[str, Any], pairs: PairBook, account: 
         price=price,
         commission=fee,
         commission_currency=quote,
-        executed_at=_EPOCH + timedelta(microseconds=int(seconds.scaleb(6))),
+        executed_at=_EPOCH + timedelta(microseconds=int(EXACT.multiply(seconds, 1_000_000))),
     )
+
+
+def _fills(found: Mapping[str, Mapping[str, Any]], pairs: PairBook, account: str) -> list[BrokerFill]:
+    return [parse_fill(number, entry, pairs, account) for number, entry in found.items()]
 
 
 def _net(parts: list[tuple[Decimal, Decimal]]) -> tuple[Decimal, Decimal | None]:
@@ -198,7 +208,7 @@ def _symbol(spelling: str, pairs: PairBook) -> tuple[str, str | None]:
     base, quote = spelling[:4], spelling[4:]
     if common_asset(base) != base and common_asset(quote) != quote:
         return f"{common_asset(base)}{common_asset(quote)}", common_asset(quote)
-    log.warning("Kraken does not list the pair %s any more; its name is used as the symbol", spelling)
+    log.warning("Kraken does not list the pair %s any more; its name is used as the symbol", excerpt(spelling))
     return spelling, None
 
 
@@ -218,20 +228,17 @@ def _field(method: str, number: str, entry: Any, name: str) -> Any:
 
 
 def _number(method: str, number: str, text: Any) -> Decimal:
-    try:
-        found = Decimal(text) if isinstance(text, (str, int, Decimal)) else None
-    except InvalidOperation:
-        found = None
-    if found is None or not found.is_finite():
+    found = number_of(text)
+    if found is None:
         raise _malformed(method, number, text)
     return found
 
 
 def _malformed(method: str, number: str, entry: Any) -> MalformedPayload:
     return MalformedPayload(
-        f"An entry of Kraken's response to {method} cannot be parsed: {number}.",
+        f"An entry of Kraken's response to {method} cannot be parsed: {number[:50]}.",
         expected="the fields that docs.kraken.com describes, numbers as text",
-        received=repr(entry)[:200],
+        received=excerpt(entry),
         remedy="check that KRAKEN_API_URL is Kraken's; if it is, its interface has changed",
     )
 

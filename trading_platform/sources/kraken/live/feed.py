@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.texts import shown, storable
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.kraken.live.stream import KrakenStream
 from trading_platform.sources.kraken.pairs import KrakenPair
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 INACTIVITY_SECONDS = 5.0
 """Kraken sends something every second; a connection without a message for this long is dead, closed or not."""
 
-_LARGEST_MESSAGE = 16 * 2**20
+_LARGEST_MESSAGE = 2 * 2**20  # bytes, decompressed; a snapshot of fifty trades has 10 KB
 _HANDSHAKE_SECONDS = 10.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -140,9 +141,15 @@ class KrakenFeed(EventBuffer):
     async def _open(self) -> ClientConnection:
         from websockets.asyncio.client import connect
 
+        class Unredirected(connect):
+            """Connects to the address alone; elsewhere might be anyone."""
+
+            def process_redirect(self, exc: Exception) -> Exception | str:
+                return exc
+
         is_ours = urlsplit(self._url).hostname in _LOOPBACK
         proxy: Literal[True] | None = None if is_ours else True  # no proxy for this machine's own address
-        return await connect(
+        return await Unredirected(
             self._url,
             proxy=proxy,
             open_timeout=_HANDSHAKE_SECONDS,
@@ -199,7 +206,8 @@ class KrakenFeed(EventBuffer):
         """How many messages have come, if it is being listened for the next one."""
         return self._stream.counts.received if self._is_listening else None
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, cause: str) -> None:
+        reason = storable(cause)  # it quotes the server, and is stored with the outage
         self._wait = self._backoff.next_wait()
         log.warning("the feed from Kraken is down (%s), next attempt in %.1f s", reason, self._wait)
         self._ready.extend(self._stream.broken(reason))
@@ -225,6 +233,6 @@ def _check_address(url: str) -> None:
         raise ConfigurationError(
             "The address of Kraken's live feed cannot be used.",
             expected="wss://ws.kraken.com/v2, or ws://… of a local exchange",
-            received=repr(url),
+            received=shown(url),
             remedy="correct KRAKEN_WS_URL",
         )

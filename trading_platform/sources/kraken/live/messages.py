@@ -6,16 +6,16 @@ missing trades then reveal the loss (:mod:`trading_platform.sources.kraken.live.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 from trading_platform.domain.market.events import Quote, Trade
 from trading_platform.domain.money import AMOUNT_LIMIT
 from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.sources.strict_json import StrictDecoder
 
 REQUEST_IDS = {"trade": 1, "ticker": 2}
 """The ids of our subscription requests, by which a rejection identifies its channel."""
@@ -100,10 +100,6 @@ class UnusableMessageError(ValueError):
         self.detail = detail
 
 
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
-
-
 class MessageReader:
     """Parses messages about certain pairs.
 
@@ -113,7 +109,7 @@ class MessageReader:
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         self._symbols = symbols
-        self._decode = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number).decode
+        self._decode = StrictDecoder().decode
 
     def read(self, data: bytes, now: datetime) -> Message:
         """Parses a message.
@@ -127,7 +123,7 @@ class MessageReader:
         """
         try:
             message = self._decode(str(data, "utf-8"))
-        except (ValueError, ArithmeticError, RecursionError) as error:
+        except ValueError as error:
             raise UnusableMessageError(Reason.UNSUPPORTED, f"not JSON: {error}"[:200]) from None
         if type(message) is not dict:
             raise UnusableMessageError(Reason.UNSUPPORTED, "not a JSON object")
@@ -135,7 +131,9 @@ class MessageReader:
             return self._of(message, now)
         except KeyError as error:
             raise UnusableMessageError(Reason.MISSING_VALUE, f"{error} is missing"[:200]) from None
-        except (TypeError, AttributeError) as error:
+        except UnusableMessageError:
+            raise
+        except (TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
             raise UnusableMessageError(Reason.UNSUPPORTED, f"another shape: {error}"[:200]) from None
 
     def _of(self, message: dict[str, Any], now: datetime) -> Message:
