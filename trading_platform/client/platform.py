@@ -168,7 +168,7 @@ class Platform:
 
     def quotes(self, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
         """Quotes of the last minute by symbol, for these symbols or all; symbols without a quote are left out."""
-        return self._live().quotes(None if symbols is None else _names(symbols))
+        return self._live().quotes(None if symbols is None else _listed(symbols))
 
     @cached_property
     def signals(self) -> Signals:
@@ -421,8 +421,12 @@ class Platform:
         return self._stores.instruments.require(_names(symbols))
 
 
+def _listed(symbols: str | Sequence[str]) -> list[str]:
+    return [symbols] if isinstance(symbols, str) else list(dict.fromkeys(texts_of(symbols, "symbols")))
+
+
 def _names(symbols: str | Sequence[str]) -> list[str]:
-    names = [symbols] if isinstance(symbols, str) else list(dict.fromkeys(texts_of(symbols, "symbols")))
+    names = _listed(symbols)
     if not names:
         raise InvalidRequest("No symbol was given.", expected="at least one symbol", remedy="name the symbols you want")
     return names
