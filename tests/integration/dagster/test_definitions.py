@@ -205,8 +205,8 @@ def _ask_for_assets(port: int, server: subprocess.Popen[bytes], deadline: float)
 
 
 @pytest.fixture
-def instance() -> Iterator[DagsterInstance]:
-    with DagsterInstance.ephemeral() as opened:
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    with DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as opened:
         yield opened
 
 
