@@ -17,8 +17,10 @@ from trading_platform.domain.texts import fault_in_json
 LONGEST_NUMBER = 100
 """Characters of a number; nanoseconds since 1970 have 19 digits, the digits of a float at most 17 and zeros."""
 
-LARGEST_EXPONENT = 100
-"""Powers of ten of a number, up or down: a number written out has that many digits then."""
+LARGEST_EXPONENT = 400
+"""Powers of ten of a number, up or down, as far as floats reach: a number written out has that many digits then."""
+
+_LARGEST_AMOUNT = 100  # powers of ten that sums and products of amounts are exact with
 
 _UNUSUAL = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 """Escapes of surrogates and of NUL; what they stand for is looked at only where there are some."""
@@ -63,7 +65,7 @@ def number_of(value: object) -> Decimal | None:
         number = _decimal(str(value))
     except (ValueError, InvalidOperation):
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) <= _LARGEST_AMOUNT else None
 
 
 def excerpt(value: object) -> str:

@@ -28,7 +28,7 @@ def test_numbers_keep_their_digits() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "1e99999999999999999999", "1e101", "-1e-101", "1e999999", "9" * 101, "9" * 5_000, "0." + "1" * 100,
+        "1e99999999999999999999", "1e401", "-1e-401", "1e999999", "9" * 101, "9" * 5_000, "0." + "1" * 100,
         "NaN", "Infinity", "-Infinity", '"\\ud800"', '{"\\udfff": 1}', '[{"a": ["\\uD800\\uD800"]}]', '"\\u0000"',
         "[" * 100_000, '{"a":' * 100_000, '"\ufffd"', "", "[1", "{'a': 1}",
     ],
@@ -53,7 +53,8 @@ def test_whatever_is_decoded_can_be_shown_written_and_stored(value: Any) -> None
     ("value", "number"),
     [
         ("1.50", Decimal("1.50")), (3, Decimal(3)), (Decimal("2.5"), Decimal("2.5")), ("1e5", Decimal(100_000)),
-        ("1e999999", None), ("NaN", None), ("sNaN", None), ("Infinity", None), (True, None), (None, None), ("²", None),
+        ("1e999999", None), ("1e101", None),
+        ("NaN", None), ("sNaN", None), ("Infinity", None), (True, None), (None, None), ("²", None),
         ([1], None), (10**200, None), ("9" * 5_000, None), (1.5, None), ("", None),
     ],
 )  # fmt: skip
