@@ -322,7 +322,7 @@ def test_a_refused_pair_is_told_and_does_not_hold_up_the_others() -> None:
         (quote("BTCUSD", START, ask=0), Reason.NON_POSITIVE_PRICE),
         (quote("BTCUSD", START, ask=-1.5), Reason.NON_POSITIVE_PRICE),
         (quote("BTCUSD", START, last=1e50), Reason.OUT_OF_RANGE),
-        (quote("BTCUSD", START, last=1e300), Reason.UNSUPPORTED),
+        (quote("BTCUSD", START, last=1e300), Reason.OUT_OF_RANGE),
         (quote("BTCUSD", START, volume=-1), Reason.NEGATIVE_VOLUME),
         (quote("BTCUSD", START, symbol="DOGE/USD"), Reason.UNSUPPORTED),
         (quote("BTCUSD", START, symbol=["BTC/USD"]), Reason.UNSUPPORTED),
