@@ -1,4 +1,4 @@
-"""Emptying a Redis: only one that this run of the tests started.
+"""Emptying a Redis, only one that this run of the tests started, and waiting for its file.
 
 A server is marked when it is started, by a key in a database that nothing of the platform uses. One without the
 mark may be anybody's, however its address came here.
@@ -10,6 +10,7 @@ import uuid
 from typing import Any
 
 from redis import Redis
+from waiting import wait_until
 
 from trading_platform.embedded.redis import RedisServer
 
@@ -36,6 +37,14 @@ def mark(url: str) -> None:
         held = client.info("keyspace")
         assert not held, f"a Redis that was started for tests holds keys: {held}"
         _mark(client)
+
+
+def await_written(client: Redis) -> None:
+    """Waits until all answered writes are with the system; Redis keeps them back while a sync of its file is slow."""
+    wait_until(
+        lambda: not any(client.info("persistence")[name] for name in ("aof_buffer_length", "aof_pending_bio_fsync")),
+        "the append-only file",
+    )
 
 
 def flush(client: Redis) -> None:

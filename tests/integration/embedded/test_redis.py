@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 from redis.exceptions import AuthenticationError
+from redis_servers import await_written
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.embedded.redis import RedisServer, find_program, program_version
@@ -27,6 +28,7 @@ def test_every_answered_write_survives_a_kill(new_settings: MakeSettings) -> Non
             with Redis.from_url(endpoints.redis_url) as client:
                 for number in range(5_000):
                     client.xadd("ticks", {"kill": kill, "number": number})
+                await_written(client)
             killed = stack_status(settings).servers[1].pid
             assert killed is not None
             os.kill(killed, signal.SIGKILL)

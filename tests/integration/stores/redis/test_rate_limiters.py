@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from processes import REPOSITORY, environment
 from redis import Redis
-from redis_servers import flush, started
+from redis_servers import await_written, flush, started
 from slots import holds
 from waiting import DEADLINE
 
@@ -213,6 +213,7 @@ def test_a_restart_of_redis_gives_nothing_back(client: Redis, server: RedisServe
     for _ in range(3):
         assert rate_limiter.take([Cost(slow, "k"), Cost(interval, "k")]) == 0
     before = given(client, interval, "k")
+    await_written(client)
     kill(server)
     server.ensure_running()
     assert given(client, interval, "k") == before
