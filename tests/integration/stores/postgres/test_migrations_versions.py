@@ -211,8 +211,16 @@ def timeless(found: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     return [each for each in found if not re.search(r"_\d{4}", each[1])]
 
 
+CUT_OFF = [
+    (version, revision)
+    for version in sorted({*SUPPORTED, *installations()})
+    for revision in (REVISIONS if version == EMBEDDED else (REVISIONS[0], REVISIONS[-1]))
+]
+"""Every revision on the embedded version, the first and the newest on the others."""
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize(("server", "revision"), CUT_OFF, indirect=["server"])
 def test_cut_off_inside_any_revision_nothing_is_left_behind(
     server: Server, revision: str, monkeypatch: pytest.MonkeyPatch
 ):
