@@ -135,7 +135,7 @@ def positions_of(
 def _position(given: object, channel: str) -> MessagePosition:
     from trading_platform.domain.messages import MessagePosition
 
-    if given == 0 and not isinstance(given, bool):
+    if isinstance(given, int) and not isinstance(given, bool) and given == 0:
         return MessagePosition()
     try:
         return MessagePosition.parse(given if isinstance(given, str) else "")
