@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from commands import ROLES_PASSWORD
 from databases import create, drop, newest_schema, upgraded, without_durability
 from redis import Redis
 from redis_servers import flush, mark
+from small_disks import mounted
 
 from trading_platform.embedded.stack import Endpoints, running_stack, stop_stack
 from trading_platform.settings import Settings
@@ -123,10 +123,5 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one megabyte; only root may have one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with mounted(folder, "1m"):
+        yield folder

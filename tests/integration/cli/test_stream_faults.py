@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from commands import Installation, finish, installation, rows
 from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import RedisError
+from small_disks import mounted
 from waiting import until, wait_until
 
 from trading_platform.cli.live.stream import open_stream, when_possible
@@ -162,15 +162,12 @@ def ended_incidents(postgres: PostgresServer) -> list[str | None]:
 def disk_of_a_platform() -> Iterator[Path]:
     """A disk that the embedded servers just fit on; only root may have one."""
     folder = Path(tempfile.mkdtemp(prefix="tp-"))
-    options = ["mount", "-t", "tmpfs", "-o", "size=300m,mode=755", "tmpfs", folder]
-    mounted = subprocess.run(options, capture_output=True, check=False)
-    if mounted.returncode:
+    try:
+        with mounted(folder, "300m"):
+            yield folder
+            stop_stack(Settings(_env_file=None, data_dir=folder / "data"), force=True)  # type: ignore[call-arg]
+    finally:
         folder.rmdir()
-        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.decode().strip()}")
-    yield folder
-    stop_stack(Settings(_env_file=None, data_dir=folder / "data"), force=True)  # type: ignore[call-arg]
-    subprocess.run(["umount", "-l", folder], check=True)
-    folder.rmdir()
 
 
 @pytest.mark.exhaustive

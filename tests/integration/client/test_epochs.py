@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from clients import platform_on
 from redis import Redis
 from redis_servers import flush
 from waiting import DEADLINE
@@ -36,17 +36,6 @@ def server(new_settings: Callable[..., Settings]) -> Iterator[RedisServer]:
     made.ensure_running()
     yield made
     made.remove()
-
-
-@contextmanager
-def platform_on(stores: Stores, url: str) -> Iterator[Platform]:
-    @contextmanager
-    def redis() -> Iterator[str]:
-        yield url
-
-    made = Platform(stores, redis)
-    yield made
-    made.disconnect_redis()
 
 
 def signal(platform: Platform, count: int) -> None:

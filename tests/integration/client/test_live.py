@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clients import platform_on
 from processes import REPOSITORY, environment
 from redis import Redis
 from redis_servers import flush
@@ -65,17 +66,6 @@ def platform(stores: Stores, redis_url: str) -> Iterator[Platform]:
         flush(client)
     with platform_on(stores, redis_url) as made:
         yield made
-
-
-@contextmanager
-def platform_on(stores: Stores, url: str) -> Iterator[Platform]:
-    @contextmanager
-    def redis() -> Iterator[str]:
-        yield url
-
-    made = Platform(stores, redis)
-    yield made
-    made.disconnect_redis()
 
 
 @pytest.fixture

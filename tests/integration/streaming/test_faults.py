@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from small_disks import mounted
 from waiting import until
 
 from trading_platform.domain.errors import StoreFull, StoreUnavailable
@@ -98,14 +98,11 @@ def market(minutes: int, since: datetime = START) -> list[Event]:
 def server_disk() -> Iterator[Path]:
     """A disk of one megabyte that the server's user can reach; only root may have one."""
     folder = Path(tempfile.mkdtemp(prefix="tp-"))
-    options = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", folder]
-    mounted = subprocess.run(options, capture_output=True, check=False)
-    if mounted.returncode:
+    try:
+        with mounted(folder, "1m"):
+            yield folder
+    finally:
         folder.rmdir()
-        pytest.skip(f"a small disk cannot be mounted: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-    folder.rmdir()
 
 
 def fill_disk(ballast: Path) -> None:
