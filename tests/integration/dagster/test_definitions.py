@@ -53,6 +53,14 @@ BARE = ("DAGSTER", "DATA_DIR", "DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOG
 # What every asset and job says of itself
 
 
+def test_every_step_of_every_job_holds_the_lease_of_its_run():
+    """The resource holds it; monitoring would take a run without it for one whose process has ended."""
+    for job in defs.resolve_all_job_defs():
+        assert job.all_node_defs
+        for node in job.all_node_defs:
+            assert "platform" in node.required_resource_keys, (job.name, node.name)
+
+
 def test_every_asset_says_what_it_is():
     graph = defs.resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | MAINTENANCE
