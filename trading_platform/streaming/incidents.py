@@ -15,6 +15,7 @@ from typing import Any
 
 from trading_platform.domain.errors import StoreError, StoreFull
 from trading_platform.domain.severity import Severity
+from trading_platform.domain.texts import storable
 from trading_platform.domain.time import AsyncSleep, Clock, rfc3339
 from trading_platform.stores.audit.journal import AuditStore
 
@@ -92,7 +93,7 @@ class Incidents:
         now = self._clock()
         self._open[name] = _Open(event_type, now, metadata)
         marked = {**metadata, "incident": name, "over": False}
-        self._record(_Event(event_type, severity, _storable(message), marked, now))
+        self._record(_Event(event_type, severity, storable(message), marked, now))
 
     def end(self, name: str, message: str) -> None:
         """Records that an incident is over; nothing if there is none of this name."""
@@ -102,14 +103,14 @@ class Incidents:
         now = self._clock()
         lasted = (now - found.since).total_seconds()
         metadata = {**found.metadata, "incident": name, "over": True, "since": rfc3339(found.since)}
-        text = _storable(f"{message} It lasted {lasted:,.0f} s.")
+        text = storable(f"{message} It lasted {lasted:,.0f} s.")
         self._record(_Event(found.event_type, Severity.INFO, text, {**metadata, "seconds": round(lasted, 1)}, now))
 
     def report(self, event_type: str, severity: Severity, message: str, **metadata: Any) -> None:
         """Records something that has no end; the same message is stored once in ten minutes."""
         now = self._clock()
         since = self._reported.get(message)
-        event = _Event(event_type, severity, _storable(message), metadata, now)
+        event = _Event(event_type, severity, storable(message), metadata, now)
         if since is not None and since <= now < since + AGAIN_AFTER:
             _log(event)
             return
@@ -147,7 +148,8 @@ class Incidents:
                 if error.retryable or isinstance(error, StoreFull):
                     return
                 log.warning("an event cannot be stored and is dropped: %s", error)
-            self._waiting.popleft()
+            if self._waiting and self._waiting[0] is event:  # else it was dropped meanwhile, and the next is another
+                self._waiting.popleft()
 
     def _record(self, event: _Event) -> None:
         _log(event)
@@ -177,8 +179,3 @@ def _log(event: _Event) -> None:
     cause = f"{event.event_type} {event.metadata.get('incident', '')} {event.metadata.get('part', '')}"
     level = logging.WARNING if event.metadata.get("over") else _LEVELS[event.severity]
     log.log(level, "%s", event.message, extra={"cause": cause})
-
-
-def _storable(text: str) -> str:
-    """A text without what is not Unicode and what the database cannot store."""
-    return text.replace("\x00", "\\0").encode("utf-8", "replace").decode()
