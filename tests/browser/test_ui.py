@@ -36,7 +36,7 @@ PATIENCE = 60_000
 """Milliseconds after which something will not come any more, on the busiest machine."""
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.exhaustive,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to look with (Debian: apt-get install chromium)"),
 ]
 

@@ -22,6 +22,7 @@ from pkgutil import walk_packages
 
 import trading_platform
 from trading_platform.cli.__main__ import main
+from trading_platform.cli.ending import end_without_freeing
 
 READ_AT_THE_BEGINNING = {"COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "NO_COLOR", "TERM", "TZ"}
 """Variables whose change an interpreter that runs already does not see, beside those that begin with PYTHON."""
@@ -151,6 +152,7 @@ def _load() -> None:
 
 
 if __name__ == "__main__":
+    end_without_freeing()  # each page that is freed would be copied first, as it is shared
     _load()
     gc.collect()
     gc.freeze()

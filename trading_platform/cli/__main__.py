@@ -25,9 +25,16 @@ def main() -> None:
         sys.stderr.write(_NOT_HERE)
         raise SystemExit(2)
     else:
+        from trading_platform.cli.ending import end_with, end_without_freeing
+
+        end_without_freeing()
         from trading_platform.cli.main import main as run
 
-        run()
+        try:
+            run()
+        except SystemExit as ended:
+            end_with(ended.code)
+            raise
 
 
 if __name__ == "__main__":

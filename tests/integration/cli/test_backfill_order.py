@@ -115,6 +115,7 @@ def test_unequal_years_of_one_sector_need_one_backfill(platform: PlatformContext
     assert backfill(platform) == 0
 
 
+@pytest.mark.exhaustive
 def test_earlier_years_of_one_symbol_reach_later_years_and_its_sector(
     platform: PlatformContext, ours: Installation
 ) -> None:
@@ -127,6 +128,7 @@ def test_earlier_years_of_one_symbol_reach_later_years_and_its_sector(
     assert backfill(platform) == 0
 
 
+@pytest.mark.exhaustive
 def test_a_new_member_of_the_sector_reaches_the_others(platform: PlatformContext, ours: Installation) -> None:
     for symbol in ("AAA", "MKT"):
         load(platform, ours, symbol, 2012, 2013)

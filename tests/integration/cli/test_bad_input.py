@@ -423,6 +423,7 @@ def fill(folder: Path, leave: int = 0) -> None:
     (folder / "ballast").write_bytes(b"0" * max(free.f_bavail * free.f_frsize - leave, 0))
 
 
+@pytest.mark.exhaustive
 def test_no_space_for_features(fresh: Installation, small_disk: Path) -> None:
     more = {"FEATURES_DIR": str(small_disk / "features")}
     fill(small_disk, leave=64 * 1024)
@@ -438,6 +439,7 @@ def test_no_space_for_features(fresh: Installation, small_disk: Path) -> None:
     assert len(target.read_text().splitlines()) == 1 + sessions_within(700)
 
 
+@pytest.mark.exhaustive
 def test_no_space_for_an_export(fresh: Installation, small_disk: Path) -> None:
     assert fresh.run("backfill", "SPY", "-t", "1d").code == 0
     fill(small_disk)

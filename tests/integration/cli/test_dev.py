@@ -118,6 +118,7 @@ def test_started_where_sigint_is_ignored_it_serves_and_sigterm_ends_it(dev: Dev)
     assert {path.name for path in dev.folder.iterdir()} == {"dev.log"}
 
 
+@pytest.mark.exhaustive
 def test_under_nohup_a_hang_up_does_not_end_it_and_sigterm_to_make_does(dev: Dev) -> None:
     if not shutil.which("make"):
         pytest.skip("no make on the PATH (Debian: apt-get install make)")
@@ -160,6 +161,7 @@ def finish(main: int, terminal: int) -> tuple[str, int]:
     return said.decode(errors="replace"), os.waitstatus_to_exitcode(os.waitpid(main, 0)[1])
 
 
+@pytest.mark.exhaustive
 def test_killed_it_leaves_nothing_behind(dev: Dev) -> None:
     process = dev.shell('exec "$0" dev --port "$1" > dev.log 2>&1', COMMAND, str(free_port()))
     dev.until(lambda: dev.code_server(process.pid))

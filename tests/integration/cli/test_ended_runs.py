@@ -39,6 +39,7 @@ def doctor(made: Installation) -> dict[str, str]:
     return next(check for check in found["checks"] if check["part"] == "runs")
 
 
+@pytest.mark.exhaustive
 def test_the_next_backfill_fails_the_run_of_a_killed_one(ours: Installation) -> None:
     leases = RunLeases(ours.data_dir)
     killed = ours.start("backfill", "IWM", "-t", "1d")

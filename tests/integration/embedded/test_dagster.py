@@ -60,6 +60,7 @@ def dagster(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_commands_keep_their_records_in_the_embedded_database(checkout: tuple[Path, Settings]) -> None:
     folder, settings = checkout

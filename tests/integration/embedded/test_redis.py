@@ -21,6 +21,7 @@ from trading_platform.settings import Settings
 MakeSettings = Callable[..., Settings]
 
 
+@pytest.mark.exhaustive
 def test_every_answered_write_survives_a_kill(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings) as endpoints:
@@ -37,6 +38,7 @@ def test_every_answered_write_survives_a_kill(new_settings: MakeSettings) -> Non
                 assert stack_status(settings).servers[1].pid != killed
 
 
+@pytest.mark.exhaustive
 def test_a_stranger_with_the_old_process_id_does_not_pass_for_the_server(new_settings: MakeSettings) -> None:
     settings = new_settings()
     start_stack(settings)
@@ -47,6 +49,7 @@ def test_a_stranger_with_the_old_process_id_does_not_pass_for_the_server(new_set
         assert client.ping()
 
 
+@pytest.mark.exhaustive
 def test_a_server_whose_socket_was_removed_is_started_again(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings) as endpoints:

@@ -66,6 +66,7 @@ def test_the_last_one_out_stops_the_servers_and_data_stays(new_settings: MakeSet
             assert client.get("kept") == b"yes"
 
 
+@pytest.mark.exhaustive
 def test_a_killed_user_leaves_servers_that_the_next_one_takes_over(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with start_holder(settings.root, redis=True) as killed:
@@ -79,6 +80,7 @@ def test_a_killed_user_leaves_servers_that_the_next_one_takes_over(new_settings:
     assert states(settings) == ["stopped", "stopped"]
 
 
+@pytest.mark.exhaustive
 def test_a_killed_user_does_not_take_the_servers_from_the_others(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with start_holder(settings.root) as killed, start_holder(settings.root) as other:
@@ -93,6 +95,7 @@ def test_a_killed_user_does_not_take_the_servers_from_the_others(new_settings: M
     assert states(settings)[0] == "stopped"
 
 
+@pytest.mark.exhaustive
 def test_eight_processes_start_at_the_same_moment(new_settings: MakeSettings) -> None:
     settings = new_settings()
     processes = [start_holder(settings.root, redis=True) for _ in range(8)]

@@ -117,6 +117,7 @@ def test_within_five_seconds_although_nobody_told(redis: Redis, database_url: st
     asyncio.run(work())
 
 
+@pytest.mark.exhaustive
 def test_connections_that_break_and_a_redis_that_was_emptied(
     platform: Platform, redis: Redis, database_url: str, redis_url: str
 ):

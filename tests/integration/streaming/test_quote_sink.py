@@ -81,6 +81,7 @@ def test_quotes_arrive(redis: Redis, server: RedisServer):
     assert int(redis.get("quotes:seq")) == counts.written
 
 
+@pytest.mark.exhaustive
 def test_a_stalled_redis_costs_a_quote_a_symbol(redis: Redis, server: RedisServer):
     """100,000 quotes while the server does not move: what waits is 100 quotes, and the feed is not held up."""
     process = server.running()

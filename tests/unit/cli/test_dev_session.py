@@ -128,6 +128,7 @@ def test_what_it_was_started_to_ignore_does_not_end_it(tmp_path: Path, environme
         assert all_gone(processes)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_what_does_not_listen_is_killed(tmp_path: Path, environment: dict[str, str]) -> None:
     with running(tmp_path, environment, FAMILY, "deaf") as process:

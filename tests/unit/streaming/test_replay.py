@@ -177,7 +177,9 @@ def test_killed_again_and_again_it_makes_the_same_bars_once(test_data: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("speed", [pytest.param(1.0, marks=pytest.mark.exhaustive), 100.0])
+@pytest.mark.parametrize(
+    "speed", [*(pytest.param(speed, marks=pytest.mark.exhaustive) for speed in (1.0, 100.0)), 1000.0]
+)
 def test_at_any_speed_it_makes_the_same_bars_in_the_time_they_took(test_data: Path, speed: float) -> None:
     now, slept = [datetime(2026, 1, 1, tzinfo=UTC)], [0.0]
 

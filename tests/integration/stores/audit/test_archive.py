@@ -432,6 +432,7 @@ def test_a_folder_that_cannot_be_looked_into(world: World):
 # Others at work
 
 
+@pytest.mark.exhaustive
 def test_a_writer_into_an_old_month_loses_nothing(world: World):
     written: list[Decision] = []
     stop = threading.Event()

@@ -190,7 +190,7 @@ def streamed(stores: Stores, first: int, end: int, step: int, instruments: Seque
         commit(stores, pl.concat([bars(prices, each.symbol) for each in instruments]), start, stop)
 
 
-@pytest.mark.parametrize("step", [1, 7, 60, 1440])
+@pytest.mark.parametrize("step", [*(pytest.param(step, marks=pytest.mark.exhaustive) for step in (1, 7)), 60, 1440])
 def test_longer_bars_are_those_of_a_roll_up_whatever_the_steps(stores: Stores, step: int) -> None:
     end = 1440 if step > 1 else 125
     streamed(stores, 0, end, step, (BTC, ETH))

@@ -100,6 +100,7 @@ def test_several_at_the_same_time_do_it_once(empty_url: str) -> None:
     assert outcomes == [(migrations.head(), migrations.head())] * 3 + [(None, migrations.head())]
 
 
+@pytest.mark.exhaustive
 def test_two_processes_at_the_same_time_do_it_once(stack: Endpoints) -> None:
     with installation(stack.database_url, schema=False) as made:
         processes = [made.start("db", "upgrade", "--json") for _ in range(2)]

@@ -104,6 +104,7 @@ def kill(server: RedisServer) -> None:
     process.wait(DEADLINE)
 
 
+@pytest.mark.exhaustive
 def test_processes_keep_the_limit_together_whoever_is_killed(server: RedisServer, client: Redis):
     seconds = float(os.environ.get("TEST_BUDGET_SECONDS", "4"))
     command = [sys.executable, "-c", WORKER, server.url(), str(seconds)]
@@ -270,6 +271,7 @@ def test_who_waits_long_without_redis_goes_on_as_soon_as_it_is_back(client: Redi
     assert len(given(client, pacing, "k")) == 2
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("client")
 def test_a_redis_that_hangs_is_taken_for_away(server: RedisServer):
     asked: list[int] = []

@@ -32,7 +32,8 @@ EDGE = (
 )
 """Begin of a week that is past six months, whatever the lengths of the months."""
 
-SPAN = Window(EDGE - timedelta(days=9), EDGE + timedelta(days=24))
+SPAN = Window(EDGE - timedelta(days=9), EDGE + timedelta(days=17))
+"""As short as it can be: an hour of rest is usual when three Sundays have it, too."""
 INTRADAY = [Timeframe.M1, Timeframe.M5, Timeframe.H1]
 
 
@@ -106,6 +107,7 @@ def drop_old(made: Installation) -> None:
     owner.close()
 
 
+@pytest.mark.exhaustive
 def test_dropped_minutes_take_nothing_with_them(ours: Installation, tmp_path: Path) -> None:
     with open_platform(ours.settings()) as platform:
         for timeframe in INTRADAY:
@@ -173,6 +175,7 @@ def drop_before_edge(owner: Database) -> None:
             execute(connection, f"DROP TABLE market_data.bars_1m_{EDGE - WEEK:%Y%m%d}")
 
 
+@pytest.mark.exhaustive
 def test_minutes_that_go_while_they_are_rolled_up_are_noticed(ours: Installation) -> None:
     """A policy may drop at any moment: the roll-up refuses, and the next one leaves out what is gone."""
     owner = Database(ours.database_url)

@@ -605,6 +605,7 @@ print(rows, taken, int(peak[1]) * 1024)
 """
 
 
+@pytest.mark.exhaustive
 def test_memory_does_not_grow_with_a_member(tmp_path: Path) -> None:
     minutes = pl.int_range(ROWS, eager=True).alias("minute").to_frame()
     price = 30_000 + (pl.col("minute") * 7919 % 1000) / 10

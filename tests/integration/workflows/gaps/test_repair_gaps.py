@@ -285,6 +285,7 @@ def test_an_empty_answer_of_a_source_that_lies_is_not_believed(watched: Watched)
     assert longer.height == 24, "what waited for the minutes was made"
 
 
+@pytest.mark.exhaustive
 def test_a_silence_that_is_said_twice_is_proven(watched: Watched) -> None:
     silence = Window(at(0), at(1))
     watched.vendor.quiet = set(expected_times("24/7", Timeframe.M1, silence))
@@ -317,6 +318,7 @@ def test_silence_takes_no_stored_bar_away(watched: Watched) -> None:
     assert watched.classes() == []
 
 
+@pytest.mark.exhaustive
 def test_a_second_source_exposes_the_lie_at_once_and_its_bars_say_whose_they_are(watched: Watched) -> None:
     lie = Window(at(0), at(2))
     watched.vendor.quiet = set(expected_times("24/7", Timeframe.M1, lie))
@@ -339,6 +341,7 @@ def test_a_second_source_exposes_the_lie_at_once_and_its_bars_say_whose_they_are
 # A source that fails
 
 
+@pytest.mark.exhaustive
 def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over(
     watched: Watched, redis_url: str, instance: DagsterInstance
 ) -> None:
@@ -378,6 +381,7 @@ def test_what_cannot_be_had_is_given_up_told_once_and_told_again_when_it_is_over
     assert watched.classes() == []
 
 
+@pytest.mark.exhaustive
 def test_another_source_takes_the_place_of_one_that_keeps_failing(watched: Watched) -> None:
     gap = Window(at(0), at(1))
     instrument = Instrument("ADAUSD", AssetClass.CRYPTO, "24/7", "vendor", fallback_sources=("other",))
@@ -392,6 +396,7 @@ def test_another_source_takes_the_place_of_one_that_keeps_failing(watched: Watch
     assert watched.classes() == []
 
 
+@pytest.mark.exhaustive
 def test_an_outage_is_its_own_repair_s_until_that_gives_up(watched: Watched) -> None:
     gap = Window(at(0), at(1))
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)

@@ -34,7 +34,8 @@ _LEVEL_NAMES = frozenset(("", "price", "ticker", "tickers", "symbol", "symbols",
 _INDEX_NAMES = frozenset(("date", "datetime", "time", "timestamp", "index"))
 _NO_SYMBOLS = FIAT | {"BID", "ASK", "MID", "PRICE", "ADJ", "MARK", "LAST", "TRADE", "RAW"}
 _LABEL_ROWS = 2
-_HAS_LETTER = re.compile(r"[A-Za-z]").search
+_NO_VALUE = ("", "nan", "null", "none")
+_NO_LABELS = frozenset((*_NO_VALUE, "na", "n/a", "#n/a"))
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,20 @@ def _columns_of_two_lines(table: Table) -> tuple[list[WideColumn], int]:
         width = min(len(upper), len(lower))
         # A line of fields as a whole, because there are tickers such as LOW and OPEN.
         for fields, symbols in ((upper[1:width], lower[1:width]), (lower[1:width], upper[1:width])):
-            if fields and all(plain_name(field) in _FIELDS for field in fields) and all(map(_HAS_LETTER, symbols)):
+            if fields and all(plain_name(field) in _FIELDS for field in fields) and all(map(_is_label, symbols)):
                 columns = [
                     WideColumn(position, _FIELDS[plain_name(field)], theirs.strip())
                     for position, (field, theirs) in enumerate(zip(fields, symbols, strict=True), start=1)
                 ]
                 return columns, labels + _index_name_rows(first_rows[labels:])
     return [], 0
+
+
+def _is_label(text: str) -> bool:
+    """Whether this can be an instrument's name above a column; a row without a time has other texts, too."""
+    name = text.strip()
+    has_letter = any(letter.isascii() and letter.isalpha() for letter in name)
+    return has_letter and name.lower() not in _NO_LABELS and (len(name) > 1 or name.isupper())
 
 
 def _index_name_rows(rows: Sequence[Sequence[str]]) -> int:
@@ -160,7 +168,7 @@ def _narrow(table: Table, columns: Sequence[WideColumn]) -> Table:
         pl.col(f"c{index}").cast(pl.String, strict=False).fill_null("").str.strip_chars().str.to_lowercase()
         for index in range(1, len(used))
     ]
-    blank = frame.select(pl.all_horizontal(cell.is_in(["", "nan", "null", "none"]) for cell in cells)).to_series()
+    blank = frame.select(pl.all_horizontal(cell.is_in(_NO_VALUE) for cell in cells)).to_series()
     return own if not blank.any() else own.rows_at((~blank).arg_true())
 
 

@@ -227,6 +227,13 @@ def test_a_parquet_file_of_pandas_with_two_levels() -> None:
     assert closes(found["AAPL"]) == [Decimal("185.5")] * 2
 
 
+@pytest.mark.parametrize("value", ["NaN", "null", "N/A", "x"])
+def test_a_row_without_a_time_is_no_line_of_instruments(value: str) -> None:
+    blank = f",{value},{value},{value},{value}"
+    found = read("KO_daily.csv", f"Date,Open,High,Low,Close\n{blank}\n2024-01-02,5,6,4,5.5\n", symbol="KO")["KO"]
+    assert (found.rows, found.accepted, found.rejected["line"].to_list()) == (2, 1, [2])
+
+
 @pytest.mark.parametrize(
     "header",
     [
