@@ -18,6 +18,7 @@ from dagster import (
     asset,
 )
 
+from trading_platform.assets.before_history import record_before_history
 from trading_platform.assets.metadata import OWNERS, column_schema, describe_partitions, partition_metadata
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.quality.completeness import CoverageCount
@@ -108,6 +109,7 @@ def _describe(
             **partition_metadata(count.bars, count.first, count.last, drawn),
         }
     describe_partitions(context, described)
+    record_before_history(context, platform, timeframe, symbols, windows)
 
 
 def _coverage_metadata(count: CoverageCount) -> dict[str, MetadataValue]:

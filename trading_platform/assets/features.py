@@ -6,6 +6,7 @@ Features are defined in :mod:`trading_platform.domain.derived.features`. The wor
 
 from dagster import AssetExecutionContext, BackfillPolicy, ResourceParam, asset
 
+from trading_platform.assets.before_history import record_before_history
 from trading_platform.assets.metadata import (
     OWNERS,
     column_schema,
@@ -58,4 +59,5 @@ def features(context: AssetExecutionContext, platform: ResourceParam[PlatformCon
                     for (symbol, window), rows in report.rows.items()
                 },
             )
+            record_before_history(context, platform, Timeframe.D1, symbols, windows)
             log_up_to_date(context, report.up_to_date)

@@ -6,6 +6,7 @@ Formulas are in :mod:`trading_platform.domain.derived.indicators`. The workflow 
 
 from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, ResourceParam, asset
 
+from trading_platform.assets.before_history import record_before_history
 from trading_platform.assets.metadata import (
     OWNERS,
     column_schema,
@@ -59,6 +60,7 @@ def _indicator_asset(timeframe: Timeframe) -> AssetsDefinition:
                         for (symbol, window), rows in report.rows.items()
                     },
                 )
+                record_before_history(context, platform, timeframe, symbols, windows)
                 log_up_to_date(context, report.up_to_date)
 
     return indicators

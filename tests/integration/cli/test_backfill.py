@@ -103,7 +103,8 @@ def test_every_partition_is_materialized(first: dict[str, Any], ours: Installati
     found = rows(
         ours.variables["DAGSTER_DATABASE_URL"],
         "SELECT asset_key, count(DISTINCT partition) FROM event_logs"
-        " WHERE dagster_event_type = 'ASSET_MATERIALIZATION' GROUP BY asset_key",
+        " WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND event NOT LIKE '%before the available history%'"
+        " GROUP BY asset_key",
     )
     partitions = sum(line["partitions"] for line in first["symbols"])
     assert {json.loads(key)[0]: count for key, count in found} == dict.fromkeys(

@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-import polars as pl
 import pytest
+from calm_exchange import HISTORY, CalmExchange
 from dagster import AssetCheckEvaluation, AssetCheckKey, AssetCheckSeverity, AssetKey, DagsterInstance, Definitions
 
 from trading_platform.definitions import build_definitions
-from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.partitions import symbols as symbol_partitions
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.sources.base import BarResponse
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores
 
 NOW = datetime(2022, 1, 5, 12, tzinfo=UTC)
-HISTORY = Window(datetime(2020, 1, 1, tzinfo=UTC), datetime(2022, 1, 1, tzinfo=UTC))
 SYMBOLS = ["AAA", "BBB", "CCC"]
 RANGE = {"start": "dagster/asset_partition_range_start", "end": "dagster/asset_partition_range_end"}
-
-
-class Exchange:
-    """A source of calm daily bars that can be set to give broken ones, as a faulty client might."""
-
-    name = "file"
-
-    def __init__(self) -> None:
-        self.broken: datetime | None = None
-
-    def longest_request(self, _timeframe: Timeframe) -> timedelta:
-        return timedelta(days=36500)
-
-    def available_history(self, _instrument: Instrument, timeframe: Timeframe) -> tuple[Window, ...]:
-        return () if timeframe.is_intraday else (HISTORY,)
-
-    def bars(self, instrument: Instrument, timeframe: Timeframe, window: Window) -> BarResponse:
-        bars = (
-            sessions("XNYS", window)
-            .select(time="session")
-            .with_columns(
-                symbol=pl.lit(instrument.symbol),
-                timeframe=pl.lit(timeframe.value),
-                open=pl.lit(100),
-                high=pl.when(pl.col("time") == self.broken).then(1).otherwise(101),
-                low=pl.lit(99),
-                close=pl.lit(100) + (pl.col("time").dt.ordinal_day() % 7 - 3) * 0.1,
-                volume=pl.lit(5),
-                source=pl.lit(self.name),
-                quality=pl.lit("traded"),
-            )
-            .select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
-        )
-        return BarResponse(bars, empty_rejected(), (window,), "test")
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +42,12 @@ def stores(opened: Stores) -> Stores:
 
 
 @pytest.fixture
-def exchange() -> Exchange:
-    return Exchange()
+def exchange() -> CalmExchange:
+    return CalmExchange()
 
 
 @pytest.fixture
-def definitions(stores: Stores, exchange: Exchange) -> Definitions:
+def definitions(stores: Stores, exchange: CalmExchange) -> Definitions:
     platform = PlatformContext(stores, {"file": exchange}, clock=lambda: NOW)
     return build_definitions(resource_overrides={"platform": platform})
 
@@ -171,7 +133,7 @@ def test_a_run_of_one_partition_looks_at_it_alone(
 
 
 def test_a_blocking_check_stops_what_would_be_computed_from_it(
-    definitions: Definitions, instance: DagsterInstance, exchange: Exchange, stores: Stores
+    definitions: Definitions, instance: DagsterInstance, exchange: CalmExchange, stores: Stores
 ) -> None:
     exchange.broken = datetime(2020, 3, 4, tzinfo=UTC)
     result = run_daily(definitions, instance, "AAA|2020", "BBB|2020")
