@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from processes import REPOSITORY, environment
+from waiting import wait_until
 
 from trading_platform.embedded.stack import running_stack, stack_status
 from trading_platform.settings import Settings
@@ -100,9 +101,8 @@ def test_the_development_server_shares_the_servers_and_stops_them(checkout: tupl
         )
     try:
         address = wait_for_address(server, folder / "dev.log")
-        visit = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
-        visit.request("GET", "/server_info")
-        assert visit.getresponse().status == 200
+        wait_until(lambda: server.poll() is not None or answers(address), "the answer of the server")
+        assert server.poll() is None
         assert stack_status(settings).servers[0].state == "running"
         assert len(stack_status(settings).users) >= 2
     finally:
@@ -112,10 +112,17 @@ def test_the_development_server_shares_the_servers_and_stops_them(checkout: tupl
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while stack_status(settings).servers[0].state == "running" and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert stack_status(settings).servers[0].state == "stopped"
+    wait_until(lambda: stack_status(settings).servers[0].state == "stopped", "the end of PostgreSQL")
+
+
+def answers(address: str) -> bool:
+    """Whether the server answers; it names its address before it listens."""
+    visit = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    try:
+        visit.request("GET", "/server_info")
+        return visit.getresponse().status == 200
+    except OSError:
+        return False
 
 
 def free_port() -> int:
