@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.market.events import Quote
@@ -42,7 +42,19 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,49}$"
 SYMBOL_PATTERN = r"^[A-Z0-9][A-Z0-9.\-]{0,19}$"
 
 
-Amount = Annotated[Decimal, PlainSerializer(plain_text, return_type=str, when_used="json")]
+_MOST_DIGITS = 100  # before or after the point; far more than a price has, and short as a text
+
+
+def _of_few_digits(value: Decimal) -> Decimal:
+    """The amount itself, unless it would be a text of millions of digits, as 1e9999999."""
+    if value and not -_MOST_DIGITS <= value.adjusted() <= _MOST_DIGITS:
+        raise ValueError(f"more than {_MOST_DIGITS} digits before or after the point")
+    return value
+
+
+Amount = Annotated[
+    Decimal, AfterValidator(_of_few_digits), PlainSerializer(plain_text, return_type=str, when_used="json")
+]
 """A decimal that is serialized to JSON as text without an exponent, so that no digit is lost."""
 
 
@@ -365,7 +377,21 @@ def _invalid(name: str, received: str) -> InvalidRequest:
     )
 
 
-def order_message(seq: int, ts: datetime, payload: dict[str, object]) -> str:
-    """A message of ``orders`` in its serialized form, without the epoch that Redis adds; decimals are texts in it."""
-    message = OrderMessage(ts=ts, seq=seq, payload=OrderEvent.model_validate(payload))
-    return message.model_dump_json(exclude={"epoch"})
+def order_message(seq: int, ts: datetime, payload: str) -> str:
+    """A message of ``orders`` in its serialized form, without the epoch that Redis adds; decimals are texts in it.
+
+    Args:
+        seq: its number.
+        ts: time of the change.
+        payload: the change in JSON, as the outbox has it: any role that writes there may have written it.
+
+    Raises:
+        InvalidRequest: if the payload is no change of an order.
+    """
+    try:
+        message = OrderMessage(ts=ts, seq=seq, payload=OrderEvent.model_validate_json(payload))
+        return message.model_dump_json(exclude={"epoch"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise _invalid("order event", f"{place} = {shown(first['input'])}: {first['msg']}") from None

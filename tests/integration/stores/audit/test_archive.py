@@ -103,7 +103,7 @@ def fresh(url: str, database: Database, folder: Path) -> World:
         )
         for (name,) in old:
             execute(connection, f"DROP TABLE {name}")
-        execute(connection, "TRUNCATE audit.decisions, audit.system_events")
+        execute(connection, "TRUNCATE audit.decisions, audit.system_events, audit.archived_months, audit.set_aside")
         for table in ("decisions", "system_events"):
             for month in (3, 4, 5, 6, 7):
                 window = month_window(datetime(2019, month, 1, tzinfo=UTC))
