@@ -102,6 +102,20 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION trading.remove_replaced_trade IS 'Takes a fill out of those that count; it must be in trading.replaced_trades';
 
+-- And so do published messages leave the outbox, and those set aside. The newest number stays, because numbering
+-- continues from it. It reads the whole table, which has few messages older than that.
+CREATE FUNCTION trading.prune_outbox(age interval) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH removed AS (
+        DELETE FROM trading.outbox
+        WHERE published_at < clock_timestamp() - age AND seq < (SELECT max(seq) FROM trading.outbox)
+           OR fault IS NOT NULL AND created_at < clock_timestamp() - age
+        RETURNING 1
+    )
+    SELECT count(*) FROM removed
+$$;
+COMMENT ON FUNCTION trading.prune_outbox IS 'Deletes messages published or set aside longer ago than an age, except the newest number, and counts them';
+
 -- The next partitions wait for no role: who holds a lock on the orders would stop all who write orders meanwhile.
 ALTER FUNCTION audit.make_partition(text, text, timestamptz, timestamptz) SET lock_timeout = '2s';
 
@@ -303,7 +317,9 @@ BEGIN
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO ingest', item);
     END LOOP;
     GRANT SELECT, INSERT, UPDATE, DELETE ON config.instruments TO ingest;
-    GRANT SELECT, UPDATE (seq, published_at, fault), DELETE ON trading.outbox TO ingest;
+    REVOKE DELETE ON trading.outbox FROM ingest;
+    GRANT SELECT, UPDATE (seq, published_at, fault) ON trading.outbox TO ingest;
+    GRANT EXECUTE ON FUNCTION trading.prune_outbox TO ingest;
     -- Not the id: it would be a way to write the key of another event, or of an archived one.
     REVOKE INSERT ON audit.system_events FROM ingest, agent;
     GRANT SELECT, INSERT ("timestamp", event_type, severity, component, message, metadata)
@@ -331,4 +347,3 @@ BEGIN
 END;
 $$;
 DO $$ BEGIN PERFORM config.grant_roles(); END $$;
-GRANT SELECT ON audit.set_aside TO agent;
