@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.market.events import Quote
@@ -42,19 +42,18 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,49}$"
 SYMBOL_PATTERN = r"^[A-Z0-9][A-Z0-9.\-]{0,19}$"
 
 
+_LONGEST_FAULT = 200
 _MOST_DIGITS = 100  # before or after the point; far more than a price has, and short as a text
 
 
-def _of_few_digits(value: Decimal) -> Decimal:
-    """The amount itself, unless it would be a text of millions of digits, as 1e9999999."""
+def _short_text(value: Decimal) -> str:
+    """The amount as text, unless that would have millions of digits, as 1e9999999 has."""
     if value and not -_MOST_DIGITS <= value.adjusted() <= _MOST_DIGITS:
-        raise ValueError(f"more than {_MOST_DIGITS} digits before or after the point")
-    return value
+        raise ValueError(f"an amount has more than {_MOST_DIGITS} digits before or after the point")
+    return plain_text(value)
 
 
-Amount = Annotated[
-    Decimal, AfterValidator(_of_few_digits), PlainSerializer(plain_text, return_type=str, when_used="json")
-]
+Amount = Annotated[Decimal, PlainSerializer(_short_text, return_type=str, when_used="json")]
 """A decimal that is serialized to JSON as text without an exponent, so that no digit is lost."""
 
 
@@ -364,7 +363,7 @@ def checked(kind: type[_State], name: str, **values: object) -> _State:
         place = ".".join(map(str, first["loc"]))
         raise _invalid(name, f"{place} = {shown(first['input'])}: {first['msg']}") from None
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise _invalid(name, f"what cannot be written as JSON: {error}"[:200]) from None
+        raise _invalid(name, f"what cannot be written as JSON: {error}"[:_LONGEST_FAULT]) from None
     return state
 
 
@@ -395,3 +394,5 @@ def order_message(seq: int, ts: datetime, payload: str) -> str:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
         raise _invalid("order event", f"{place} = {shown(first['input'])}: {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise _invalid("order event", f"what cannot be written as JSON: {error}"[:_LONGEST_FAULT]) from None

@@ -136,7 +136,6 @@ CREATE FUNCTION pg_temp.rule_of(of_table regclass, name text, kind text) RETURNS
             THEN '%1$I <@ tstzrange(''0001-01-01 00:00:00+00'', ''9999-12-31 00:00:00+00'')'
         WHEN kind = 'numeric' THEN '%1$I > ''-Infinity'' AND %1$I < ''Infinity'''  -- NaN is above Infinity
         WHEN kind LIKE 'numeric(%%' THEN '%1$I <> ''NaN'''  -- precision excludes infinity
-        WHEN kind = 'double precision' THEN '%1$I > -1e10 AND %1$I < 1e10'  -- and so it is for floats
         WHEN kind = 'jsonb' THEN
             'NOT jsonb_path_exists(%1$I, ''$.**{100 to last}'')'
             ' AND NOT jsonb_path_exists(%1$I, ''$.** ? (@.type() == "number" && (@ >= 1e4000 || @ <= -1e4000))'')'
@@ -148,8 +147,13 @@ CREATE FUNCTION pg_temp.rule_of(of_table regclass, name text, kind text) RETURNS
         END, name)
 $$;
 
--- What else a table needs.
-CREATE FUNCTION pg_temp.rules_besides(of_table regclass) RETURNS text LANGUAGE sql AS $$
+-- What else a table needs. Its floats are compared together, which costs half of what one comparison each does.
+CREATE FUNCTION pg_temp.rules_besides(of_table regclass) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT format('GREATEST(%1$s) < 1e10 AND LEAST(%1$s) > -1e10', string_agg(quote_ident(attname), ', ' ORDER BY attnum))
+    FROM pg_attribute
+    WHERE attrelid = of_table AND attnum > 0 AND NOT attisdropped AND atttypid = 'double precision'::regtype
+    HAVING count(*) > 0
+    UNION ALL
     SELECT CASE of_table::text
         WHEN 'trading.outbox' THEN 'COALESCE(payload #>> ''{order,id}'' = order_id::text, FALSE)'
         WHEN 'trading.positions' THEN 'symbol ~ ''^[A-Z0-9][A-Z0-9.-]*$'''
@@ -170,7 +174,9 @@ DECLARE
 BEGIN
     FOR item IN
         SELECT relation.oid::regclass AS name, relation.relname,
-               concat_ws(' AND ', string_agg(rule, ' AND ' ORDER BY attnum), pg_temp.rules_besides(relation.oid)) AS rule,
+               concat_ws(
+                   ' AND ', string_agg(rule, ' AND ' ORDER BY attnum),
+                   (SELECT string_agg(further, ' AND ') FROM pg_temp.rules_besides(relation.oid) AS further)) AS rule,
                schema.nspname IN ('market_data', 'audit', 'news', 'features') OR relation.relname = 'outbox' AS is_movable
         FROM pg_class AS relation
         JOIN pg_namespace AS schema ON schema.oid = relation.relnamespace

@@ -371,9 +371,8 @@ def test_forged_events_about_archived_months_are_not_believed(world: World):
     assert len(world.all_decisions()) == 1
     assert not world.run().failed
     assert AuditSource(world.database).archived() == [("decisions", "2019-05")]
-    assert {result.status.name for result in verify_archive(world.database, world.archive, clock=lambda: NOW)} == {
-        "PASSED"
-    }
+    results = verify_archive(world.database, world.archive, clock=lambda: NOW)
+    assert [result.status.name for result in results if result.check == "archive_intact"] == ["PASSED"]
 
 
 def test_the_next_partitions_wait_for_nobody(world: World):
