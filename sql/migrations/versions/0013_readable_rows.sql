@@ -126,6 +126,8 @@ ALTER FUNCTION audit.make_partition(text, text, timestamptz, timestamptz) SET lo
 -- hundreds of levels. market_data is written in bulk by the platform alone: its texts are limited where they arrive.
 CREATE FUNCTION pg_temp.rule_of(of_table regclass, name text, kind text) RETURNS text LANGUAGE sql AS $$
     SELECT format(CASE
+        WHEN name = 'timeframe' AND of_table::text !~ '^market_data\.(bars|indicators)_'
+            THEN '%1$I IN (''1m'', ''5m'', ''1h'', ''1d'')'
         WHEN kind = 'timestamp with time zone' AND of_table::text ~ '^market_data\.(bars|indicators)_'
             THEN '%1$I >= ''1800-01-01 00:00:00+00'' AND %1$I < ''2200-01-01 00:00:00+00'''
         WHEN kind = 'timestamp with time zone'
@@ -155,7 +157,9 @@ CREATE FUNCTION pg_temp.rules_besides(of_table regclass) RETURNS SETOF text LANG
     HAVING count(*) > 0
     UNION ALL
     SELECT CASE of_table::text
-        WHEN 'trading.outbox' THEN 'COALESCE(payload #>> ''{order,id}'' = order_id::text, FALSE)'
+        -- What was published is past, and the newest number has to stay.
+        WHEN 'trading.outbox'
+            THEN '(published_at IS NOT NULL OR COALESCE(payload #>> ''{order,id}'' = order_id::text, FALSE))'
         WHEN 'trading.positions' THEN 'symbol ~ ''^[A-Z0-9][A-Z0-9.-]*$'''
         WHEN 'audit.decisions' THEN 'symbol ~ ''^[A-Z0-9][A-Z0-9.-]*$'''
         WHEN 'config.instruments' THEN 'benchmark ~ ''^[A-Z0-9][A-Z0-9.-]*$'''
