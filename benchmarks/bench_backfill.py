@@ -36,7 +36,7 @@ from trading_platform.cli.market_data.dagster_runs import execute_range, registe
 from trading_platform.domain.market.calendars import expected_times
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows, utc_now
-from trading_platform.embedded.stack import Endpoints, ensure_database
+from trading_platform.embedded.stack import Endpoints
 from trading_platform.partitions import daily, ranges_of
 from trading_platform.resources.dagster_instance import open_instance
 from trading_platform.resources.platform import PlatformContext
@@ -45,6 +45,7 @@ from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.market_data.checks import Scope
+from trading_platform.stores.postgres.databases import ensure_database
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.backfill_bars import backfill_bars
 from trading_platform.workflows.bars.import_files import import_files

@@ -34,9 +34,9 @@ from common import (
 
 from trading_platform.client import Platform
 from trading_platform.domain.time import Timeframe, utc_now
-from trading_platform.embedded.stack import ensure_database
 from trading_platform.stores.market_data.bars import bars_table
 from trading_platform.stores.postgres.database import copy_frame
+from trading_platform.stores.postgres.databases import ensure_database
 from trading_platform.stores.stores import Stores, open_stores
 
 TARGET = 2

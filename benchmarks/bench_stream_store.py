@@ -32,8 +32,8 @@ from common import (
 
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.embedded.stack import ensure_database
 from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.postgres.databases import ensure_database
 from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import Stores
 

@@ -29,8 +29,9 @@ from rich.table import Table
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.embedded.stack import Endpoints, ensure_database, running_stack, stop_stack
+from trading_platform.embedded.stack import Endpoints, running_stack, stop_stack
 from trading_platform.settings import SETTINGS_FILE, Settings, load_settings
+from trading_platform.stores.postgres.databases import ensure_database
 from trading_platform.stores.postgres.roles import Role, as_role
 from trading_platform.stores.stores import Stores, open_stores
 

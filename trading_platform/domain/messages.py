@@ -42,7 +42,18 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,49}$"
 SYMBOL_PATTERN = r"^[A-Z0-9][A-Z0-9.\-]{0,19}$"
 
 
-Amount = Annotated[Decimal, PlainSerializer(plain_text, return_type=str, when_used="json")]
+_LONGEST_FAULT = 200
+_MOST_DIGITS = 100  # before or after the point; far more than a price has, and short as a text
+
+
+def _short_text(value: Decimal) -> str:
+    """The amount as text, unless that would have millions of digits, as 1e9999999 has."""
+    if value and not -_MOST_DIGITS <= value.adjusted() <= _MOST_DIGITS:
+        raise ValueError(f"an amount has more than {_MOST_DIGITS} digits before or after the point")
+    return plain_text(value)
+
+
+Amount = Annotated[Decimal, PlainSerializer(_short_text, return_type=str, when_used="json")]
 """A decimal that is serialized to JSON as text without an exponent, so that no digit is lost."""
 
 
@@ -352,7 +363,7 @@ def checked(kind: type[_State], name: str, **values: object) -> _State:
         place = ".".join(map(str, first["loc"]))
         raise _invalid(name, f"{place} = {shown(first['input'])}: {first['msg']}") from None
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise _invalid(name, f"what cannot be written as JSON: {error}"[:200]) from None
+        raise _invalid(name, f"what cannot be written as JSON: {error}"[:_LONGEST_FAULT]) from None
     return state
 
 
@@ -365,7 +376,23 @@ def _invalid(name: str, received: str) -> InvalidRequest:
     )
 
 
-def order_message(seq: int, ts: datetime, payload: dict[str, object]) -> str:
-    """A message of ``orders`` in its serialized form, without the epoch that Redis adds; decimals are texts in it."""
-    message = OrderMessage(ts=ts, seq=seq, payload=OrderEvent.model_validate(payload))
-    return message.model_dump_json(exclude={"epoch"})
+def order_message(seq: int, ts: datetime, payload: str) -> str:
+    """A message of ``orders`` in its serialized form, without the epoch that Redis adds; decimals are texts in it.
+
+    Args:
+        seq: its number.
+        ts: time of the change.
+        payload: the change in JSON, as the outbox has it: any role that writes there may have written it.
+
+    Raises:
+        InvalidRequest: if the payload is no change of an order.
+    """
+    try:
+        message = OrderMessage(ts=ts, seq=seq, payload=OrderEvent.model_validate_json(payload))
+        return message.model_dump_json(exclude={"epoch"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise _invalid("order event", f"{place} = {shown(first['input'])}: {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise _invalid("order event", f"what cannot be written as JSON: {error}"[:_LONGEST_FAULT]) from None

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 _SHOWN = 200
 _LARGEST_BITS = 1024  # as far as floats reach; Python does not read numbers of more than 4,300 digits
+_DEEPEST = 100  # levels of JSON: readers of JSON end with an error at some hundreds, and the database rejects more
 
 
 def is_storable(text: str) -> bool:
@@ -40,8 +41,10 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def fault_in_json(value: object) -> str | None:
+def fault_in_json(value: object, level: int = 0) -> str | None:
     """What of a value of objects, lists and plain values cannot be stored as JSON, in words; None if all can."""
+    if level >= _DEEPEST:
+        return f"it is nested more than {_DEEPEST} levels deep"
     if isinstance(value, str):
         return None if is_storable(value) else f"{shown(value)} has a lone surrogate or a NUL"
     if isinstance(value, float):
@@ -53,4 +56,4 @@ def fault_in_json(value: object) -> str | None:
         parts = [*value.keys(), *value.values()]
     elif isinstance(value, list | tuple):
         parts = list(value)
-    return next((fault for part in parts if (fault := fault_in_json(part)) is not None), None)
+    return next((fault for part in parts if (fault := fault_in_json(part, level + 1)) is not None), None)

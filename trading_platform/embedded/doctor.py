@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,8 @@ OLDEST_POSTGRES = 15
 OLDEST_TIMESCALE = (2, 29)
 SPACE_NEEDED = 500_000_000
 SPACE_ADVISED = 5_000_000_000
+LONGEST_TRANSACTION = timedelta(hours=2)
+"""Longer than any transaction of the platform; a role that lifts its limits can hold locks as long as it likes."""
 
 
 class Verdict(StrEnum):
@@ -76,6 +79,9 @@ def examine(settings: Settings) -> list[Check]:
             checks.append(_guarded("schema", check_schema, endpoints.database_url))
             if checks[-1].verdict is Verdict.OK:  # the schema creates the roles
                 checks.append(_guarded("roles", partial(check_roles, settings=settings), endpoints.database_url))
+                checks.append(_guarded("other databases", check_other_databases, endpoints.database_url))
+                checks.append(_guarded("sessions", check_sessions, endpoints.database_url))
+                checks.append(_guarded("stored rows", check_rows, endpoints.database_url))
             checks.append(_guarded("TimescaleDB", check_timescale, endpoints.database_url))
             if endpoints.dagster_database_url:
                 dagster_url = endpoints.dagster_database_url.replace("+psycopg2", "", 1)
@@ -194,6 +200,53 @@ def check_roles(url: str, settings: Settings) -> Check:
         remedy = f"let an administrator run: {'; '.join(f'ALTER ROLE {role} {taken}' for role in mighty)}"
         return Check("roles", Verdict.BROKEN, f"with rights on the whole server: {', '.join(mighty)}", remedy)
     return Check("roles", Verdict.OK, f"{', '.join(roles)}: each can log in, with rights on this database only")
+
+
+def check_other_databases(url: str) -> Check:
+    """Checks that the roles have no access to other databases of the server."""
+    from trading_platform.stores.postgres.databases import open_databases
+
+    found = open_databases(url)
+    if not found:
+        return Check("other databases", Verdict.OK, "the roles can connect to this one only")
+    remedy = "; ".join(f'REVOKE CONNECT, TEMPORARY ON DATABASE "{name}" FROM PUBLIC' for name in found)
+    return Check(
+        "other databases",
+        Verdict.NOTE,
+        f"the roles can connect to: {', '.join(found)}",
+        f"if these need no guests, let their owners run: {remedy}",
+    )
+
+
+def check_sessions(url: str) -> Check:
+    """Checks that no session of a role holds its locks for longer than any work takes."""
+    from trading_platform.stores.postgres.database import Database
+    from trading_platform.stores.postgres.sql import query
+
+    with closing(Database(url)) as database:
+        found = database.rows(query("postgres/sessions/overlong"), {"age": LONGEST_TRANSACTION})
+    if not found:
+        return Check("sessions", Verdict.OK, "no role is in a transaction for hours")
+    named = ", ".join(f"{role} (process {pid}) for {minutes:,} minutes" for pid, role, minutes in found)
+    remedy = "; ".join(f"SELECT pg_terminate_backend({pid})" for pid, _, _ in found)
+    return Check("sessions", Verdict.NOTE, f"in a transaction: {named}", f"find out what it is, or end it: {remedy}")
+
+
+def check_rows(url: str) -> Check:
+    """Checks that no stored row was set aside, and that no table has rows of before that cannot be read."""
+    from trading_platform.stores.postgres.database import Database
+    from trading_platform.stores.postgres.roles import Role, role_of
+    from trading_platform.stores.postgres.sql import query
+
+    if (role := role_of(url)) in (Role.INGEST, Role.AGENT):
+        return Check("stored rows", Verdict.OK, f"not examined: the role {role} may not read what was set aside")
+    with closing(Database(url)) as database:
+        found = database.rows(query("audit/set_aside/count"))
+    if not found:
+        return Check("stored rows", Verdict.OK, "none was set aside")
+    named = "; ".join(f"{relation}: {what}" for relation, what in found)
+    remedy = "the system events rows_unreadable, rows_set_aside and messages_set_aside say more; see docs/ledger.md"
+    return Check("stored rows", Verdict.NOTE, named, remedy)
 
 
 def check_timescale(url: str) -> Check:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from trading_platform.domain.errors import ConfigurationError, StoreUnavailable
+from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.embedded.leases import Holder, LeaseBook
 from trading_platform.embedded.postgres import PostgresServer
 from trading_platform.embedded.redis import RedisServer
 from trading_platform.settings import Settings
 from trading_platform.stores.addresses import checked_redis, shown_address, with_scheme
+from trading_platform.stores.postgres.databases import ensure_database
 from trading_platform.stores.postgres.roles import Role, as_owner, as_role, role_of, set_passwords
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Stack:
             self.postgres.ensure_running()
         database_url = self._database_url()
         if self.embeds_postgres:
-            ensure_database(self.postgres.url("postgres"), TRADING_DATABASE)
+            ensure_database(self.postgres.url("postgres"), TRADING_DATABASE, also_close=("postgres", "template1"))
         dagster_url = self._dagster_database_url(database_url)
         redis_url = ""
         if self.settings.redis_url is not None:
@@ -364,38 +365,6 @@ def stack_status(settings: Settings) -> StackStatus:
         stack.redis.running() if stack.embeds_redis else None,
     )
     return StackStatus((database, cache), stack.leases.stays, tuple(stack.leases.holders()))
-
-
-def ensure_database(server_url: str, name: str) -> None:
-    """Create the database ``name`` on a server if it is missing.
-
-    Raises:
-        StoreUnavailable: if the server does not respond.
-        ConfigurationError: if the user of the URL may not create databases.
-    """
-    import psycopg
-    from psycopg import sql
-
-    try:
-        with psycopg.connect(server_url, autocommit=True, connect_timeout=10) as connection:
-            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
-                return
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-        return  # created by another process at the same time
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise ConfigurationError(
-            f"The database {name!r} does not exist and may not be created.",
-            expected=f"a database {name!r}, or a user with the right CREATEDB",
-            received=str(error).strip(),
-            remedy=f"let an administrator run: CREATE DATABASE {name}",
-        ) from error
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(
-            "PostgreSQL does not answer.",
-            received=str(error).strip(),
-            remedy="check that the server runs and that DATABASE_URL is right",
-        ) from error
 
 
 def _describe(part: str, url: str | None, directory: str, process: psutil.Process | None) -> ServerStatus:

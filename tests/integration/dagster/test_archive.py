@@ -32,7 +32,7 @@ OLD = month_window(NOW - timedelta(days=500))
 def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
     with open_stores(database_url, tmp_path / "features", may_upgrade=True) as opened:
         with opened.owner.begin() as connection:
-            execute(connection, "TRUNCATE audit.decisions, audit.system_events")
+            execute(connection, "TRUNCATE audit.decisions, audit.system_events, audit.archived_months")
         yield opened
 
 

@@ -18,13 +18,13 @@ from trading_platform.domain.errors import ConfigurationError, StoreUnavailable
 from trading_platform.embedded.processes import processes_of
 from trading_platform.embedded.stack import (
     Endpoints,
-    ensure_database,
     running_stack,
     stack_status,
     start_stack,
     stop_stack,
 )
 from trading_platform.settings import Settings
+from trading_platform.stores.postgres.databases import ensure_database
 
 MakeSettings = Callable[..., Settings]
 

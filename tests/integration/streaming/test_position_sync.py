@@ -136,3 +136,28 @@ def test_connections_that_break_and_a_redis_that_was_emptied(
             await until(lambda: mirror.error is None, "the mirror to be well")
 
     asyncio.run(work())
+
+
+def test_a_position_that_cannot_be_read_stops_no_other(
+    platform: Platform, redis: Redis, database_url: str, redis_url: str
+):
+    """One of before the migration 0013, which the rules of the table keep out now."""
+    fill(platform, "F9", "BTCUSD", "0.25")
+    with psycopg.connect(database_url) as connection:
+        ((rule,),) = connection.execute(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'positions_readable'"
+        ).fetchall()
+        connection.execute("ALTER TABLE trading.positions DROP CONSTRAINT positions_readable")
+        connection.execute(
+            "INSERT INTO trading.positions (symbol, quantity, avg_entry_price, opened_at)"
+            " VALUES ('OLD', 1, 1, 'infinity')"
+        )
+        connection.execute(f"ALTER TABLE trading.positions ADD CONSTRAINT positions_readable {rule} NOT VALID".encode())
+
+    async def work() -> None:
+        async with mirroring(database_url, redis_url):
+            await until(lambda: redis.exists("position:BTCUSD"), "the position")
+
+    asyncio.run(work())
+    assert not redis.exists("position:OLD")
+    assert list(platform.positions()) == ["BTCUSD"]

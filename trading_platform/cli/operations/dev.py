@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def dev(
     *,
-    host: Annotated[str, typer.Option(help="Address to listen on; whoever can reach it may start runs.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; whoever can reach it may start runs. See docs/operations.md.")
+    ] = "127.0.0.1",
     port: Annotated[
         int | None,
         typer.Option(min=1, max=65535, help="Port to listen on. Default: 3000, or a free one if that is taken."),

@@ -26,6 +26,9 @@ STALE_CLOSE = timedelta(days=14)
 _FINEST = 10**12
 """Largest denominator of a factor: a price times it, or a volume times a numerator like it, fits 128 bits."""
 
+_LARGEST_ERROR = Fraction(1, 10**9)
+"""Relative error of a factor of 12 digits that is far below that of a price of ten."""
+
 
 class Adjustment(StrEnum):
     """Which prices are read."""
@@ -155,10 +158,27 @@ def _dividend_factor(actions: Iterable[CorporateAction], split: Fraction, closes
 
 
 def _pair(factor: Fraction) -> tuple[int, int]:
-    """Numerator and denominator, limited to 12 digits if the exact ones are too long to compute with."""
-    if max(factor.numerator, factor.denominator) > _FINEST:
-        factor = factor.limit_denominator(_FINEST // max(1, int(factor)))
-    return factor.numerator, factor.denominator
+    """Numerator and denominator, limited to 12 digits if the exact ones are too long to compute with.
+
+    Raises:
+        QualityError: if the factor is so large or so small that 12 digits are another factor.
+    """
+    if max(factor.numerator, factor.denominator) <= _FINEST:
+        return factor.numerator, factor.denominator
+    whole = int(factor)
+    limited = factor.limit_denominator(_FINEST // max(1, whole)) if whole <= _FINEST else Fraction(0)
+    if abs(limited - factor) > factor * _LARGEST_ERROR:
+        raise _beyond_all_prices()
+    return limited.numerator, limited.denominator
+
+
+def _beyond_all_prices() -> QualityError:
+    return QualityError(
+        "An adjusted price or volume is too large to be stored.",
+        expected=f"prices below {10**10:,}, volumes below {10**16:,}",
+        received="splits that scale it beyond them",
+        remedy="find the wrong split with `trading-platform corporate-actions list` and remove it",
+    )
 
 
 def _apply(bars: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
@@ -177,12 +197,7 @@ def _apply(bars: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
     try:
         return bars.hstack(factors).with_columns(products).drop(_FACTORS)
     except pl.exceptions.InvalidOperationError:
-        raise QualityError(
-            "An adjusted price or volume is too large to be stored.",
-            expected=f"prices below {10**10:,}, volumes below {10**16:,}",
-            received="splits that scale it beyond them",
-            remedy="find the wrong split with `trading-platform corporate-actions list` and remove it",
-        ) from None
+        raise _beyond_all_prices() from None
 
 
 def _times(name: str, up: str, down: str, dtype: pl.DataType) -> pl.Expr:

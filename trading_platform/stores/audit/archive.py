@@ -221,8 +221,9 @@ class AuditArchive:
             reached: called after each stage: ``written``, ``verified``, ``in place``.
 
         Raises:
-            StoreError: if the old file is damaged, the file on disk differs from the rows to archive, or the
-                same id and time have two contents; the old file stays.
+            ConflictingRows: if the same id and time have two contents; the old file stays.
+            StoreError: if the old file is damaged, or the file on disk differs from the rows to archive; the old
+                file stays.
         """
         path = self.path(table, window)
         exists = path.exists() or path.name in self._listed()[table]

@@ -1,4 +1,8 @@
-"""Merges rows of the database with rows of an archived file, each row once, one batch at a time."""
+"""Merges rows of the database with rows of an archived file, each row once, one batch at a time.
+
+Any agent can write a row with the key of an archived one. The archived row was first and stays; the other has to be set
+aside before the month can be archived (:class:`ConflictingRows`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,23 @@ import polars as pl
 from trading_platform.domain.errors import StoreError
 from trading_platform.stores.audit.archive_files import BATCH_ROWS, rows_of
 from trading_platform.stores.audit.archive_manifest import ARCHIVE_SCHEMAS, AuditTable, Manifest, Row, manifest_of
+
+
+class ConflictingRows(StoreError):
+    """The database has rows with the keys of archived ones and other content.
+
+    Attributes:
+        keys: time in microseconds since 1970, and id of each of them.
+    """
+
+    def __init__(self, table: AuditTable, path: Path, keys: Sequence[tuple[int, str | int]], columns: str) -> None:
+        super().__init__(
+            f"The database and the audit archive's file {path} have different rows under the same key.",
+            expected=f"id {keys[0][1]} with its archived content",
+            received=f"{columns} differs; {len(keys):,} such rows",
+            remedy=f"find out what wrote them to audit.{table}",
+        )
+        self.keys = tuple(keys)
 
 
 class Merge:
@@ -32,18 +53,22 @@ class Merge:
         self._table = table
         self._path = path
         self._duplicates: list[Row] = []
+        self._conflicts: list[tuple[int, str | int]] = []
+        self._differing = ""
 
     def batches(self, archived: Iterable[pl.DataFrame], live: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
         """The rows of both sides, by (time, id).
 
         Raises:
-            StoreError: if both sides have a row with the same key and different content.
+            ConflictingRows: at the end, if both sides have rows with the same key and different content.
         """
         files = chain.from_iterable(map(self._counted, archived))
         rows = self._deduplicated(heapq.merge(files, chain.from_iterable(live), key=_key))
         while batch := list(islice(rows, BATCH_ROWS)):
             yield batch
         self._count_duplicates()
+        if self._conflicts:
+            raise ConflictingRows(self._table, self._path, self._conflicts, self._differing)
 
     def _counted(self, frame: pl.DataFrame) -> list[Row]:
         self.archived = self.archived.plus(manifest_of(frame))
@@ -60,17 +85,11 @@ class Merge:
 
     def _drop(self, kept: Row, row: Row) -> None:
         if kept != row:
-            raise StoreError(
-                f"The database and the audit archive's file {self._path} have different rows under the same key.",
-                expected=f"id {kept[0]} with its archived content",
-                received=", ".join(
-                    name
-                    for name, one, other in zip(ARCHIVE_SCHEMAS[self._table], kept, row, strict=True)
-                    if one != other
-                )
-                + " differs",
-                remedy=f"find out what changed audit.{self._table}, then give one of the two rows another id",
-            )
+            columns = ARCHIVE_SCHEMAS[self._table]
+            differing = [name for name, one, other in zip(columns, kept, row, strict=True) if one != other]
+            self._differing = self._differing or ", ".join(differing)
+            self._conflicts.append(_key(row))
+            return
         self._duplicates.append(row)
         if len(self._duplicates) >= BATCH_ROWS:
             self._count_duplicates()

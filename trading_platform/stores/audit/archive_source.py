@@ -76,7 +76,7 @@ class AuditSource:
             return list(_partitions(connection, table))
 
     def archived(self) -> list[tuple[str, str]]:
-        """Table and month (2024-05) of each archived month, from the events of the last year."""
+        """Table and month (2024-05) of each archived month."""
         with self._database.begin() as connection:
             return [(table, month) for table, month in execute(connection, query("audit/archive/archived_months"))]
 
@@ -99,6 +99,25 @@ class AuditSource:
             with psycopg.ServerCursor(driver(connection), "archive") as cursor:
                 cursor.execute(query(f"audit/archive/rows_{table}").encode(), bounds)
                 yield manifest, iter(lambda: cursor.fetchmany(BATCH_ROWS), [])
+
+    def note_archived(self, connection: Connection, table: AuditTable, month: str) -> None:
+        """Notes that a month (2024-05) is in the archive; only the owner can, so that no role can pretend it."""
+        execute(connection, query("audit/archive/note_archived"), {"table": table.value, "month": month})
+
+    def set_aside(
+        self, connection: Connection, table: AuditTable, window: Window, keys: Sequence[tuple[int, str | int]]
+    ) -> int:
+        """Moves the rows of a month with these keys (time in microseconds, id) to ``audit.set_aside``; counts them."""
+        relation = f"audit.{table}"
+        parameters = {
+            "ids": [str(identifier) for _, identifier in keys],
+            "times": [microseconds for microseconds, _ in keys],
+            "first": window.start,
+            "after": window.end,
+            "relation": relation,
+            "reason": "It has the key of an archived row and other content.",
+        }
+        return int(execute(connection, query("audit/archive/set_aside").format(place=relation), parameters)[0][0])
 
     def remove(
         self,

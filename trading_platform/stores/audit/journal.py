@@ -30,7 +30,9 @@ from trading_platform.stores.postgres.records import (
     checked_time,
     choice,
     fetch,
+    fetch_readable,
     json_object,
+    not_in_future,
 )
 from trading_platform.stores.postgres.sql import query
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _NAME = 50  # characters of the VARCHAR(50) columns
+_TEXT = 250_000  # characters of at most four bytes: the tables take a megabyte
 
 
 @dataclass(frozen=True)
@@ -130,12 +133,13 @@ class AuditStore:
             "signals": _optional_json(signals, "signals"),
             "risk_check": _optional_json(risk_check, "risk check"),
             "final_action": checked_text(final_action, "final action", _NAME) if final_action is not None else None,
-            "reasoning": checked_text(reasoning, "reasoning") if reasoning is not None else None,
+            "reasoning": checked_text(reasoning, "reasoning", _TEXT) if reasoning is not None else None,
             "order_id": None if order_id is None else checked_id(order_id, "order's id"),
         }
         with self._database.begin() as connection:
             try:
-                return fetch(connection, Decision, query("audit/journal/insert_decision"), row)[0]
+                with not_in_future(InvalidRequest, timestamp):
+                    return fetch(connection, Decision, query("audit/journal/insert_decision"), row)[0]
             except ForeignKeyViolation:
                 raise InvalidRequest(
                     f"There is no order {order_id}.", remedy="place it first, or check the id"
@@ -160,7 +164,9 @@ class AuditStore:
         equal = {"symbol": symbol, "decision_type": decision_type, "order_id": order}
         bounds, limit = _window(start, end), checked_count(limit, "limit")
         with self._database.begin() as connection:
-            live = fetch(connection, Decision, query("audit/journal/decisions"), {**bounds, **equal, "limit": limit})
+            live = fetch_readable(
+                connection, Decision, query("audit/journal/decisions"), {**bounds, **equal, "limit": limit}
+            )
         if self._archive is None:
             return live
         wanted = RowQuery(AuditTable.DECISIONS, **bounds, conditions=_equal(equal), limit=limit, ids_descend=False)
@@ -210,10 +216,11 @@ class AuditStore:
             "event_type": checked_text(event_type, "type of event", _NAME),
             "severity": choice(Severity, severity, "severity").value,
             "component": checked_text(component, "component", _NAME),
-            "message": checked_text(message, "message"),
+            "message": checked_text(message, "message", _TEXT),
             "metadata": _optional_json(metadata, "metadata"),
         }
-        return fetch(connection, SystemEvent, query("audit/journal/insert_event"), row)[0]
+        with not_in_future(InvalidRequest, timestamp):
+            return fetch(connection, SystemEvent, query("audit/journal/insert_event"), row)[0]
 
     def events(
         self,
@@ -235,7 +242,7 @@ class AuditStore:
         bounds, limit = _window(start, end), checked_count(limit, "limit")
         conditions = {**bounds, **equal, "at_least": lowest.value, "limit": limit}
         with self._database.begin() as connection:
-            live = fetch(connection, SystemEvent, query("audit/journal/events"), conditions)
+            live = fetch_readable(connection, SystemEvent, query("audit/journal/events"), conditions)
         if self._archive is None:
             return live
         severe = [severity.value for severity in list(Severity)[list(Severity).index(lowest) :]]

@@ -12,7 +12,14 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.money import amount
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.postgres.records import checked_count, checked_text, fetch, json_object, texts_of
+from trading_platform.stores.postgres.records import (
+    checked_count,
+    checked_text,
+    fetch,
+    fetch_readable,
+    json_object,
+    texts_of,
+)
 from trading_platform.stores.postgres.sql import query
 
 
@@ -122,7 +129,7 @@ class StrategyStore:
     def all(self) -> list[Strategy]:
         """All strategies, by id."""
         with self._database.begin() as connection:
-            return fetch(connection, Strategy, query("config/strategies/strategies"), {"id": None})
+            return fetch_readable(connection, Strategy, query("config/strategies/strategies"), {"id": None})
 
 
 class RiskLimitStore:
@@ -157,7 +164,7 @@ class RiskLimitStore:
     def all(self) -> list[RiskLimit]:
         """All limits, by name."""
         with self._database.begin() as connection:
-            return fetch(connection, RiskLimit, query("config/strategies/risk_limits"), {"key": None})
+            return fetch_readable(connection, RiskLimit, query("config/strategies/risk_limits"), {"key": None})
 
     def remove(self, key: str) -> bool:
         """Deletes a limit; True if there was one."""

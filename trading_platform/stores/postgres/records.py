@@ -7,7 +7,9 @@ Used by the ledger, audit and configuration stores; bars and indicators are read
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_type_hints
 from uuid import UUID
 
-from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.texts import fault_in_json, is_storable, shown
 from trading_platform.domain.time import in_utc
 from trading_platform.stores.postgres.database import driver
@@ -24,10 +26,15 @@ from trading_platform.stores.postgres.database import driver
 if TYPE_CHECKING:
     from dataclasses import Field
 
+    from psycopg import Cursor
     from sqlalchemy import Connection
 
 
 _LARGEST_COUNT = 2**31 - 1
+_NOT_IN_FUTURE = "not_in_future"  # what the triggers of migration 0013 name as their constraint
+_UNREADABLE = (ValueError, OverflowError, RecursionError)  # of values that Python cannot hold, and JSON
+
+_log = logging.getLogger(__name__)
 
 
 class _Dataclass(Protocol):
@@ -41,11 +48,76 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 def fetch(
     connection: Connection, record: type[_Record], statement: str, parameters: Mapping[str, Any] | None = None
 ) -> list[_Record]:
-    """Runs a statement; returns its rows as dataclasses with the same field names, enums converted."""
+    """Runs a statement; returns its rows as dataclasses with the same field names, enums converted.
+
+    Raises:
+        StoreError: if a row cannot be read, because what is computed from the others would be wrong.
+    """
+    import psycopg
+
     with driver(connection).cursor() as cursor:
         cursor.execute(statement.encode(), parameters)
-        columns = [column.name for column in cursor.description or ()]
-        return [_build(record, dict(zip(columns, row, strict=True))) for row in cursor]
+        try:
+            return _built(record, cursor)
+        except (psycopg.DataError, *_UNREADABLE) as error:
+            raise StoreError(
+                "A stored row cannot be read.",
+                expected=f"the columns of a {record.__name__}, with times from the year 1 to the year 9999",
+                received=str(error),
+                remedy="`trading-platform doctor` names the table",
+            ) from error
+
+
+def fetch_readable(
+    connection: Connection, record: type[_Record], statement: str, parameters: Mapping[str, Any] | None = None
+) -> list[_Record]:
+    """As :func:`fetch`, for lists that are only shown: a row that cannot be read is left out, with a warning.
+
+    Tables accept no such rows; those from before the migration 0013 are in its system events, and in ``doctor``.
+    """
+    import psycopg
+
+    with driver(connection).cursor() as cursor:
+        cursor.execute(statement.encode(), parameters)
+        try:
+            return _built(record, cursor)
+        except (psycopg.DataError, *_UNREADABLE):
+            readable: list[_Record] = []
+            for place in range(cursor.rowcount):
+                cursor.scroll(place, mode="absolute")
+                try:
+                    readable += _built(record, cursor, 1)
+                except (psycopg.DataError, *_UNREADABLE) as error:
+                    _log.warning("a stored %s cannot be read and is left out: %s", record.__name__, error)
+            return readable
+
+
+def _built(record: type[_Record], cursor: Cursor[Any], most: int | None = None) -> list[_Record]:
+    columns = [column.name for column in cursor.description or ()]
+    rows = cursor.fetchall() if most is None else cursor.fetchmany(most)
+    return [_build(record, dict(zip(columns, row, strict=True))) for row in rows]
+
+
+@contextmanager
+def not_in_future(kind: type[InvalidRequest], timestamp: datetime | None) -> Iterator[None]:
+    """Runs statements that the database rejects where a time is more than an hour ahead of its clock.
+
+    Raises:
+        InvalidRequest: of the given kind, if it is.
+    """
+    from psycopg.errors import CheckViolation
+
+    try:
+        yield
+    except CheckViolation as error:
+        if error.diag.constraint_name != _NOT_IN_FUTURE:
+            raise
+        raise kind(
+            "The time is in the future.",
+            expected="a time of at most an hour after the clock of the database's machine",
+            received=f"{timestamp}: {error.diag.message_primary}",
+            remedy="give the time with its right zone; if it is right, correct the clock of that machine and try again",
+        ) from None
 
 
 def _build(record: type[_Record], row: dict[str, Any]) -> _Record:

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _SET_ROLE = "-c role="
+LIMITS = {
+    "ingest": {"statement_timeout": "1h", "lock_timeout": "10min", "idle_in_transaction_session_timeout": "10min"},
+    "agent": {"statement_timeout": "5min", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "1min"},
+    "dashboard": {"statement_timeout": "10min", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "1min"},
+}
+"""What a session of each role begins with, as ``config.grant_roles()`` sets it for logins; ``docs/roles.md`` has the
+reasons. PostgreSQL applies settings of a role at login only, so ``SET ROLE`` needs them besides."""
 _ATTEMPTS = 20
 _CONCURRENTLY = "XX000"  # internal_error: "tuple concurrently updated", which has no code of its own
 
@@ -74,7 +81,8 @@ def as_role(url: str, role: Role, password: str | None = None, *, trusted: bool 
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     if password is None and not trusted:
-        query["options"] = f"{query.get('options', '')} {_SET_ROLE}{role}".strip()
+        limits = " ".join(f"-c {name}={value}" for name, value in LIMITS[role].items())
+        query["options"] = " ".join(filter(None, (limits, query.get("options"), f"{_SET_ROLE}{role}")))
         return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
     login = str(role) if password is None else f"{role}:{quote(password, safe='')}"
     options = {name: value for name, value in query.items() if name not in ("user", "password")}

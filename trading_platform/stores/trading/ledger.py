@@ -40,6 +40,8 @@ from trading_platform.stores.postgres.records import (
     checked_time,
     choice,
     fetch,
+    fetch_readable,
+    not_in_future,
 )
 from trading_platform.stores.postgres.sql import query
 from trading_platform.stores.trading.broker_ids import fill_name, one_order, order_name
@@ -191,8 +193,9 @@ class Ledger:
 
         Raises:
             FillRejected: for an unknown or rejected order, more than was ordered, another broker's id of the order,
-                the same fill with other content, an execution of another order, a correction of an unknown fill, or
-                a position too large to store; the fill is then recorded in ``audit.system_events``.
+                the same fill with other content, an execution of another order, a correction of an unknown fill, a
+                time in the future, or a position too large to store; the fill is then recorded in
+                ``audit.system_events``.
             InvalidRequest: if a value is invalid.
         """
         size = _not_negative(quantity, "quantity")
@@ -223,7 +226,7 @@ class Ledger:
                     executed_at=timestamp,
                 )
                 report = FillReport(fill, broker_fill_id, corrects, has_commission=commission is not None)
-                with one_order(FillRejected, broker_order_id):
+                with one_order(FillRejected, broker_order_id), not_in_future(FillRejected, timestamp):
                     recorded = book(connection, order, report)
                 log_recorded(self._audit, connection, order, recorded, broker_fill_id)
                 return recorded
@@ -296,23 +299,25 @@ class Ledger:
         most = checked_count(limit, "limit")
         conditions = {"symbol": symbol, "status": state, "strategy_id": strategy_id, "limit": most}
         with self._database.begin() as connection:
-            return fetch(connection, Order, query("trading/ledger/orders"), conditions)
+            return fetch_readable(connection, Order, query("trading/ledger/orders"), conditions)
 
     def fills(self, *, order_id: UUID | str | None = None, symbol: str | None = None) -> list[Fill]:
         """Fills of an order or symbol that count, in order of execution."""
         with self._database.begin() as connection:
-            return fetch(connection, Fill, query("trading/ledger/trades"), _fills_of(order_id, symbol))
+            return fetch_readable(connection, Fill, query("trading/ledger/trades"), _fills_of(order_id, symbol))
 
     def replaced_fills(self, *, order_id: UUID | str | None = None, symbol: str | None = None) -> list[ReplacedFill]:
         """Reports of an order or symbol that do not count: corrected or cancelled, in order of execution."""
         with self._database.begin() as connection:
-            return fetch(connection, ReplacedFill, query("trading/ledger/replaced_trades"), _fills_of(order_id, symbol))
+            return fetch_readable(
+                connection, ReplacedFill, query("trading/ledger/replaced_trades"), _fills_of(order_id, symbol)
+            )
 
     def positions(self, symbol: str | None = None, *, open_only: bool = False) -> dict[str, Position]:
         """Positions by symbol; closed ones too, for their realized profit, unless ``open_only``."""
         conditions = {"symbol": symbol, "open_only": open_only}
         with self._database.begin() as connection:
-            found = fetch(connection, Position, query("trading/ledger/positions"), conditions)
+            found = fetch_readable(connection, Position, query("trading/ledger/positions"), conditions)
         return {position.symbol: position for position in found}
 
 

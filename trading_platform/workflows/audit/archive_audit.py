@@ -19,6 +19,7 @@ from trading_platform.domain.errors import StoreError, StoreFull, StoreUnavailab
 from trading_platform.domain.time import Clock, Sleep, Window, utc_now
 from trading_platform.stores.audit.archive import ArchivedMonth, AuditArchive, month_name
 from trading_platform.stores.audit.archive_manifest import AuditTable
+from trading_platform.stores.audit.archive_merge import ConflictingRows
 from trading_platform.stores.audit.archive_source import AuditSource, Removal
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database
@@ -31,10 +32,12 @@ STAGES = ("written", "verified", "in place", "removed")
 """Stages that :func:`archive_audit` reports of each month; the last one before the transaction is committed."""
 
 ATTEMPTS = 3
-"""How often a run tries a month if rows are added to it in the meantime."""
+"""How often a run tries a month if rows are added to it in the meantime, or have to be set aside."""
 
 COMPONENT = "archive"
-"""The component of the events about archiving: ``month_archived`` (info) and ``archive_failed`` (error)."""
+"""The component of the events about archiving: ``month_archived`` (info), ``rows_set_aside`` and ``archive_failed``
+(errors). They are for people: which months are archived is in ``audit.archived_months``, which only the owner
+writes."""
 
 
 class Outcome(StrEnum):
@@ -132,7 +135,7 @@ def archive_audit(
         StoreUnavailable: if the database becomes unavailable.
     """
     run = _Run(owner, archive, clock, sleep, progress)
-    made = tuple(run.audit.ensure_partitions())
+    made = run.partitions_ahead()
     months: list[MonthReport] = []
     limit = archive_limit(clock())
     with archive.writing():
@@ -149,18 +152,37 @@ class _Run:
 
     def __init__(self, owner: Database, archive: AuditArchive, clock: Clock, sleep: Sleep, progress: Progress) -> None:
         self.audit = AuditStore(owner)
+        self._owner = owner
         self.source = AuditSource(owner)
         self._archive = archive
         self._clock = clock
         self._sleep = sleep
         self._progress = progress
 
+    def partitions_ahead(self) -> tuple[str, ...]:
+        """Creates the next partitions, unless somebody holds the tables: then the next run does.
+
+        Rows without a partition wait in the default one, and the check ``months_ahead`` reports it in time.
+        """
+        from psycopg.errors import LockNotAvailable
+
+        try:
+            return tuple(self.audit.ensure_partitions())
+        except StoreError as error:
+            if not isinstance(getattr(error.__cause__, "orig", error.__cause__), LockNotAvailable):
+                raise
+            return ()
+
     def month(self, table: AuditTable, window: Window) -> MonthReport:
         """Archives a month; a failure is logged and reported, not raised."""
         try:
             self.audit.require_archive(self._archive, table)
             for _ in range(ATTEMPTS):
-                report, removal = self._attempt(table, window)
+                try:
+                    report, removal = self._attempt(table, window)
+                except ConflictingRows as conflict:
+                    self._set_aside(table, window, conflict)
+                    continue
                 if removal is Removal.DONE:
                     return report
                 if removal is Removal.BUSY:
@@ -190,6 +212,20 @@ class _Run:
         rows, size = stored.record.manifest.rows, stored.size
         return MonthReport(table.value, month_name(window), Outcome.ARCHIVED, live.rows, rows, size), removal
 
+    def _set_aside(self, table: AuditTable, window: Window, conflict: ConflictingRows) -> None:
+        """Takes rows with the keys of archived ones out of the table, so that they do not stop the month."""
+        with self._owner.begin() as connection:
+            rows = self.source.set_aside(connection, table, window, conflict.keys)
+            self.audit.add_event(
+                connection,
+                event_type="rows_set_aside",
+                severity="error",
+                component=COMPONENT,
+                message=f"{rows:,} rows of audit.{table} have the keys of archived rows of {month_name(window)} and "
+                "other content; they are in audit.set_aside, and the archived ones stay.",
+                metadata={"table": table.value, "month": month_name(window), **conflict.as_dict()},
+            )
+
     def _stages(self, table: AuditTable, window: Window) -> Callable[[str], None]:
         def reached(stage: str) -> None:
             self._progress(f"{table} {month_name(window)}", STAGES.index(stage) + 1, len(STAGES))
@@ -197,6 +233,7 @@ class _Run:
         return reached
 
     def _record_success(self, connection: Connection, stored: ArchivedMonth, rows: int) -> None:
+        self.source.note_archived(connection, stored.table, stored.record.month)
         self.audit.add_event(
             connection,
             event_type="month_archived",

@@ -4,13 +4,16 @@ It works in three steps, with a crash allowed after each: numbers are assigned a
 under its number, which Redis accepts once; published messages are marked. If a publisher is killed in between, some
 messages are published but not marked: the next publisher sends them again, Redis has them already, and no subscriber
 receives them twice. Publishers wait for each other, so the stream is in the order of the numbers, and the changes of
-one order are in the order in which they were made.
+one order are in the order in which they were made. A message that has not the form of a change of an order gets no
+number and is set aside.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
+from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.messages import order_message
 from trading_platform.stores.trading.outbox import OutboxStore
 
@@ -35,14 +38,33 @@ def publish_outbox(outbox: OutboxStore, publisher: Publisher, batch: int = BATCH
         StoreUnavailable: if a server is unavailable; the next call publishes the remaining messages.
         StoreError: if the stream has other messages than the ledger.
     """
-    outbox.number()
+    outbox.number(_fault_of)
     published = 0
     while True:
+        withdrawn = False
         with outbox.database.begin() as connection:
             outbox.lock(connection)
             unpublished = outbox.unpublished(connection, batch)
+            sent: list[int] = []
             for each in unpublished:
-                published += publisher.publish(each.seq, order_message(each.seq, each.created_at, each.payload))
-            outbox.mark(connection, [each.seq for each in unpublished])
-        if len(unpublished) < batch:
+                try:
+                    message = order_message(each.seq, each.created_at, each.payload)
+                except InvalidRequest as error:  # numbered by a version with another form
+                    outbox.withdraw(connection, each, str(error))
+                    withdrawn = True
+                    break
+                published += publisher.publish(each.seq, message)
+                sent.append(each.seq)
+            outbox.mark(connection, sent)
+        if withdrawn:
+            outbox.number(_fault_of)
+        elif len(unpublished) < batch:
             return published
+
+
+def _fault_of(created_at: datetime, payload: str) -> str | None:
+    try:
+        order_message(1, created_at, payload)
+    except InvalidRequest as error:
+        return str(error)
+    return None

@@ -1,2 +1,2 @@
 -- Takes a fill out of those that count, by primary key, with the position after it; it is in trading.replaced_trades.
-DELETE FROM trading.trades WHERE id = %(id)s
+SELECT trading.remove_replaced_trade(%(id)s)

@@ -1,10 +1,6 @@
--- Numbers committed messages without a number, from the highest existing number on. Uses outbox_unpublished.
-WITH fresh AS (
-    SELECT id, row_number() OVER (ORDER BY id) AS place
-    FROM trading.outbox
-    WHERE published_at IS NULL AND seq IS NULL
-)
+-- Numbers committed messages without a number, from the highest existing number on, in the order of their ids.
+-- Parameters: ids bigint[].
 UPDATE trading.outbox AS numbered
 SET seq = (SELECT COALESCE(max(seq), 0) FROM trading.outbox) + fresh.place
-FROM fresh
-WHERE numbered.id = fresh.id
+FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS fresh (id, place)
+WHERE numbered.id = fresh.id AND numbered.seq IS NULL

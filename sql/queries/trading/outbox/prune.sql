@@ -1,9 +1,2 @@
--- Deletes messages published longer ago than an age, and counts them. The newest number stays, because numbering
--- continues from it. Reads the whole table, which has few messages older than that.
-WITH removed AS (
-    DELETE FROM trading.outbox
-    WHERE published_at < clock_timestamp() - %(age)s::interval
-      AND seq < (SELECT max(seq) FROM trading.outbox)
-    RETURNING seq
-)
-SELECT count(*) FROM removed
+-- Deletes messages published or set aside longer ago than an age, and counts them.
+SELECT trading.prune_outbox(%(age)s::interval)

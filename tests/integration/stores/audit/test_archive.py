@@ -33,6 +33,7 @@ from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.schema import upgrade
 from trading_platform.stores.trading.ledger import Ledger
 from trading_platform.workflows.audit.archive_audit import STAGES, ArchiveReport, Outcome, archive_audit, archive_limit
+from trading_platform.workflows.quality.verify_archive import verify_archive
 
 FIRST = datetime(2019, 3, 1, tzinfo=UTC)
 MAY = month_window(datetime(2019, 5, 1, tzinfo=UTC))
@@ -103,7 +104,7 @@ def fresh(url: str, database: Database, folder: Path) -> World:
         )
         for (name,) in old:
             execute(connection, f"DROP TABLE {name}")
-        execute(connection, "TRUNCATE audit.decisions, audit.system_events")
+        execute(connection, "TRUNCATE audit.decisions, audit.system_events, audit.archived_months, audit.set_aside")
         for table in ("decisions", "system_events"):
             for month in (3, 4, 5, 6, 7):
                 window = month_window(datetime(2019, month, 1, tzinfo=UTC))
@@ -337,14 +338,56 @@ def test_a_row_both_archived_and_live_is_read_once(world: World):
     assert "decisions_2019_05" not in world.partitions()
 
 
-def test_the_same_key_with_other_content_stops_the_month(world: World):
-    (row,) = world.decide(MAY.start)
+def test_a_row_with_the_key_of_an_archived_one_is_set_aside_and_the_month_goes_on(world: World):
+    """An agent can choose id and time of a decision, so it could stop the month for ever."""
+    rows = world.decide(MAY.start, 3)
     world.run()
-    world.live.record(decision_type="other", timestamp=row.timestamp, decision_id=row.id)
-    (report,) = world.run().failed
-    assert "decision_type" in str(report.error)
-    assert [found.decision_type for found in world.live.decisions()] == ["other"]
-    assert world.archive.verified(AuditTable.DECISIONS, MAY).rows == 1
+    for row in rows[:2]:
+        world.live.record(decision_type="other", timestamp=row.timestamp, decision_id=row.id)
+    (late,) = world.decide(MAY.start + timedelta(hours=1))
+    report = world.run()
+    assert not report.failed
+    assert world.live.decisions() == []
+    assert world.archive.verified(AuditTable.DECISIONS, MAY).rows == 4
+    assert world.all_decisions() == [late, *rows[::-1]]
+    (event,) = world.live.events(event_type="rows_set_aside")
+    assert event.message.startswith("2 rows of audit.decisions")
+    with world.database.begin() as connection:
+        aside = execute(connection, "SELECT relation, record::jsonb ->> 'decision_type' FROM audit.set_aside")
+    assert aside == [("audit.decisions", "other")] * 2
+
+
+def test_forged_events_about_archived_months_are_not_believed(world: World):
+    for metadata in (
+        {"table": "decisions", "month": "zzzz"},
+        {"table": "decisions", "month": "2019-04"},
+        {"table": "system_events", "month": "9999-12"},
+        {"table": {"deep": []}, "month": 7},
+    ):
+        world.live.log(
+            event_type="month_archived", severity="info", component="archive", message="forged", metadata=metadata
+        )
+    world.decide(MAY.start)
+    assert len(world.all_decisions()) == 1
+    assert not world.run().failed
+    assert AuditSource(world.database).archived() == [("decisions", "2019-05")]
+    results = verify_archive(world.database, world.archive, clock=lambda: NOW)
+    assert [result.status.name for result in results if result.check == "archive_intact"] == ["PASSED"]
+
+
+def test_the_next_partitions_wait_for_nobody(world: World):
+    """Else a role that holds a lock on the orders would stop all who write orders, from then on."""
+    with world.database.begin() as connection:
+        ((ahead,),) = execute(
+            connection,
+            "SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'audit.decisions'::regclass"
+            " AND inhrelid::regclass::text NOT LIKE '%%default'",
+        )
+        execute(connection, f"DROP TABLE {ahead}")
+    with psycopg.connect(world.url) as writer:
+        writer.execute("LOCK TABLE trading.orders IN ROW EXCLUSIVE MODE")
+        assert world.run().partitions_made == ()
+    assert world.run().partitions_made == (ahead.removeprefix("audit."),)
 
 
 # Damage

@@ -20,10 +20,11 @@ from trading_platform.cli.main import app
 from trading_platform.client import Platform
 from trading_platform.domain.errors import ConfigurationError, StoreUnavailable
 from trading_platform.embedded.doctor import Check, Verdict, check_roles
-from trading_platform.embedded.stack import ensure_database, running_stack, upgrade_schema, url_as
+from trading_platform.embedded.stack import running_stack, upgrade_schema, url_as
 from trading_platform.resources.platform import open_platform
 from trading_platform.settings import Settings
 from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.postgres.databases import ensure_database
 from trading_platform.stores.postgres.roles import Role, as_role, set_passwords
 from trading_platform.stores.schema import upgrade
 

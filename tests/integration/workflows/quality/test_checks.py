@@ -131,7 +131,8 @@ DAY = DAYS[400]
 
 
 def change(platform: Platform, table: str, what: str, day: datetime = DAY) -> None:
-    """Changes the row of AAA on one day, past the stores."""
+    """Changes the row of AAA on one day, past the stores and the rules of the table."""
+    platform.sql(f"ALTER TABLE market_data.{table} DROP CONSTRAINT IF EXISTS {table}_readable")
     statement = f"UPDATE market_data.{table} SET {what} WHERE symbol = 'AAA' AND time = %(t)s"  # noqa: S608
     platform.sql(statement, t=day)
 

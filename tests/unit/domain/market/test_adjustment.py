@@ -241,6 +241,14 @@ def test_prices_too_large_to_be_kept_are_said():
         adjusted(bars_of([9e9, 1.0]), [split(EPOCH + timedelta(days=1), Fraction(1, 1000))])
 
 
+@pytest.mark.parametrize("ratio", [10**9, Fraction(1, 10**9)])
+def test_splits_beyond_all_prices_are_said(ratio):
+    """Thirty of a billion: no factor of twelve digits is like it, and one of zero would make prices zero."""
+    bars = bars_of([8.0] * 40)
+    with pytest.raises(QualityError, match="too large"):
+        adjusted(bars, [split(EPOCH + timedelta(days=number), ratio) for number in range(1, 31)])
+
+
 @pytest.mark.parametrize(
     "terms",
     [{}, {"ratio": Fraction(0)}, {"ratio": Fraction(2), "amount": Decimal(1)}, {"amount": Decimal(1)}],

@@ -31,7 +31,8 @@ def test_without_a_password_the_owner_works_as_the_role_and_keeps_other_options(
     url = as_role(f"{OWNER}&options=-c%20work_mem%3D64MB", Role.INGEST)
     parsed = make_url(url)
     assert (parsed.username, parsed.password) == ("ana", "s3cret")
-    assert parsed.query["options"] == "-c work_mem=64MB -c role=ingest"
+    assert str(parsed.query["options"]).endswith(" -c work_mem=64MB -c role=ingest")
+    assert "-c statement_timeout=1h -c lock_timeout=10min" in str(parsed.query["options"])
     assert role_of(url) is Role.INGEST
 
 
