@@ -231,12 +231,16 @@ class BarStore:
             )
         copy_frame(connection, bars_table(timeframe), bars)
         fingerprints.insert(connection, symbol, timeframe, window)
-        execute(
-            connection,
-            _for("market_data/bars/mark_next", timeframe),
-            {"symbol": symbol, "timestamp": window.end, "limit": REVIEW_GAP},
-        )
+        _mark_next(connection, symbol, timeframe, window.end)
         return True
+
+
+def _mark_next(connection: Connection, symbol: str, timeframe: Timeframe, timestamp: datetime) -> None:
+    """Corrects the review mark of the first bar at or after a timestamp, however long after it that is."""
+    wanted = {"symbol": symbol, "timestamp": timestamp, "limit": REVIEW_GAP}
+    for time, quality in execute(connection, _for("market_data/bars/next_mark", timeframe), wanted):
+        marked = {"symbol": symbol, "time": time, "quality": quality}
+        execute(connection, _for("market_data/bars/mark", timeframe), marked)
 
 
 def _for(name: str, timeframe: Timeframe) -> str:
