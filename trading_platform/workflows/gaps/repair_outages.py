@@ -107,9 +107,8 @@ def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: 
     except InvalidRequest:
         return [_fail_permanently(stores, outage, f"{symbol} has left the universe") for outage in outages]
     responses = [(outage, _request(stores, sources, instrument, outage, clock)) for outage in outages]
-    if any(isinstance(response, _Response) and response.changed for _, response in responses):
-        stores.retention.refresh_hours(clock())
     # In any case: an interrupted repair may have stored minutes without recomputing what is derived from them.
+    stores.retention.refresh_hours(clock())
     windows = Window.merge(_window(outage) for outage in outages)
     recompute_derived(stores, sources, [instrument], {(symbol, Timeframe.M1): windows}, clock)
     return [
