@@ -98,8 +98,8 @@ _MEANINGS: dict[str, _Meaning] = {
     "53200": _Meaning(
         StoreBusy,
         "The database has no memory left for a statement; the transaction was rolled back.",
-        "run the same again when less runs, or for a shorter window; if it lasts, give the server more memory or"
-        " lower its work_mem and max_connections",
+        "run the same again when less runs, or for a shorter window; if it lasts, give the server more memory, or raise"
+        " its max_locks_per_transaction if it is the shared memory that is out",
         retryable=True,
     ),
     "53300": _NO_CONNECTION_LEFT,
@@ -154,10 +154,10 @@ _BEFORE_LOGIN = [
 
 def store_error(error: Exception) -> StoreError:
     """The platform's error for a driver's error: of psycopg, or of psycopg2, which Dagster uses."""
-    original = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's error
-    text = str(original).strip()
-    found = _meaning(original, text)
-    received = text.splitlines()[0] if text else type(original).__name__
+    reason = _reason(error)
+    text = str(reason).strip()
+    found = _meaning(reason, text)
+    received = text.splitlines()[0] if text else type(reason).__name__
     return found.kind(found.message, received=received, remedy=found.remedy, retryable=found.retryable)
 
 
@@ -166,14 +166,29 @@ def connection_is_lost(state: str | None) -> bool:
     return state is None or state.startswith(("08", "57P")) or state in ("25P03", "25P04")
 
 
-def _meaning(original: object, text: str) -> _Meaning:
-    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+def _reason(error: Exception) -> BaseException:
+    """The driver's error that states a reason.
+
+    Where the server ended the connection, the rollback after that fails, too, and says only that there is none.
+    """
+    first = found = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's error
+    while found is not None and _state(found) is None:
+        found = getattr(found, "orig", None) or found.__context__
+    return first if found is None else found
+
+
+def _state(error: BaseException) -> str | None:
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def _meaning(reason: BaseException, text: str) -> _Meaning:
+    state = _state(reason)
     if state is not None:
         return _MEANINGS.get(state) or _MEANINGS.get(state[:2]) or _REJECTED
-    kinds = {kind.__name__ for kind in type(original).__mro__}  # class names of the DB API, the same in every driver
+    kinds = {kind.__name__ for kind in type(reason).__mro__}  # class names of the DB API, the same in every driver
     if not kinds & {"OperationalError", "InterfaceError"}:
         return _REJECTED
-    attempt = getattr(original, "pgconn", None)
+    attempt = getattr(reason, "pgconn", None)
     if attempt and (attempt.needs_password or attempt.used_password):
         return _REJECTED_LOGIN
     return next((meaning for pattern, meaning in _BEFORE_LOGIN if pattern.search(text)), _AWAY)
