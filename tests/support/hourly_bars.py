@@ -11,6 +11,7 @@ import polars as pl
 from trading_platform.domain.market.bars import BAR_SCHEMA, roll_up
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import BarStore
+from trading_platform.stores.market_data.coverage import CoverageStore, Outcome, Request
 from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.postgres.database import Database, execute
 
@@ -102,3 +103,16 @@ def hour_of(timestamp: datetime) -> datetime:
 
 def url_of(database: Database) -> str:
     return database._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def answer(database: Database, symbol: str, bars: pl.DataFrame, window: Window) -> None:
+    """Stores the response of a source, as a backfill does."""
+    store = BarStore(database)
+    store.prepare(Timeframe.M1, bars)
+    with database.begin() as connection:
+        changed = store.replace(connection, symbol, Timeframe.M1, window, bars)
+        outcome = Outcome.STORED if bars.height else Outcome.EMPTY
+        request = Request(
+            symbol, Timeframe.M1, "test", window, outcome, "test", window.end, stored=bars.height, changed=changed
+        )
+        CoverageStore(database).record(connection, request, [window])

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+import hourly_bars
 import polars as pl
 import psycopg
 import pytest
@@ -19,7 +20,7 @@ from waiting import DEADLINE, wait_until
 from trading_platform.domain.errors import StoreBusy
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import BarStore
-from trading_platform.stores.market_data.coverage import CoverageStore, Outcome, Request
+from trading_platform.stores.market_data.coverage import CoverageStore
 from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import Database
@@ -43,19 +44,10 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     drop(server, name)
 
 
-def answer(database: Database, bars: pl.DataFrame, window: Window | None = None) -> None:
-    """Stores the response of a source for one symbol, as a backfill does."""
-    symbol = str(bars["symbol"][0])
-    first, last = bars["time"][0], bars["time"][-1]
-    answered = window or Window(first, last + MINUTE)
-    store = BarStore(database)
-    store.prepare(Timeframe.M1, bars)
-    with database.begin() as connection:
-        changed = store.replace(connection, symbol, Timeframe.M1, answered, bars)
-        request = Request(
-            symbol, Timeframe.M1, "test", answered, Outcome.STORED, "test", last, stored=bars.height, changed=changed
-        )
-        CoverageStore(database).record(connection, request, [answered])
+def answer(database: Database, bars: pl.DataFrame) -> None:
+    """Stores the response of a source that has these minutes of one symbol."""
+    window = Window(bars["time"][0], bars["time"][-1] + MINUTE)
+    hourly_bars.answer(database, str(bars["symbol"][0]), bars, window)
 
 
 def drop_old(database: Database, present: datetime, *, noted: bool = True) -> None:
