@@ -23,7 +23,7 @@ from commands import rows
 from databases import create, drop, upgraded
 from hourly_bars import answer, hour_of, hours, hours_of, minutes, now_of, run_jobs, stop_jobs
 
-from trading_platform.domain.errors import StoreBusy
+from trading_platform.domain.errors import StoreBusy, StoreError
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import BarStore
 from trading_platform.stores.market_data.retention import RetentionStore
@@ -107,7 +107,14 @@ class Load:
         RetentionStore(database, database, sleep=lambda _: time.sleep(0.01)).refresh_hours(now_of(database))
 
     def policy(self, database: Database, chance: random.Random) -> None:
-        run_jobs(database, chance.choice(POLICIES))
+        try:
+            run_jobs(database, chance.choice(POLICIES))
+        except StoreError as error:
+            if error.received != "columnstore policy failure":
+                raise
+            raise StoreBusy(
+                "A chunk was not compressed, because of a writer; the policy's next run does it."
+            ) from error
 
     def night(self, database: Database, chance: random.Random) -> None:
         if chance.random() < 0.2:

@@ -39,6 +39,7 @@ MATRIX = {
     **dict.fromkeys([f"market_data.indicators_{length}" for length in ("1m", "5m", "1h", "1d")], (WRITE, READ)),
     "market_data.ohlcv": (READ, READ),
     "market_data.ohlcv_1h": (READ, READ),
+    "market_data.ohlcv_1h_changes": (READ, READ),
     "market_data.indicators": (READ, READ),
     "market_data.coverage": (WRITE, READ),
     "market_data.coverage_requests": (WRITE, READ),
@@ -71,7 +72,6 @@ MATRIX = {
 }
 WITHOUT_TIMESCALE = {  # what stands in for the extension's own
     "market_data.ohlcv_1h_stored": (READ, READ),
-    "market_data.ohlcv_1h_changes": (READ, READ),
     "market_data.aggregates": (READ, READ),
 }
 # Where a verb is granted for some columns only.
@@ -86,7 +86,10 @@ COLUMNS = {
     (Role.INGEST, "trading.outbox", "UPDATE"): "seq published_at",
 }
 VIEWS = {"market_data.ohlcv", "market_data.ohlcv_1h", "market_data.indicators"}
-CALLED_BY_INGEST = {"note_expired", "make_partitions", "refresh_ohlcv_1h"}
+CALLED_BY_INGEST = {
+    *("note_expired", "expire_fingerprints", "note_change"),
+    *("make_partitions", "refresh_ohlcv_1h", "refresh_old_hours"),
+}
 CALLED_BY_ALL = {"chunk_start", "uses_timescaledb", "chunks", "held", "waiting", "fingerprint_period", "bar_weight"}
 """They only look. Nobody may call any other of our functions."""
 NO_SUCH_VIEW_WRITE = (errors.ObjectNotInPrerequisiteState, errors.WrongObjectType, errors.FeatureNotSupported)
