@@ -110,31 +110,35 @@ BEGIN
             SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0 AS $$
             DECLARE
                 edge timestamptz;
+                taken market_data.ohlcv_1h_changes[];
                 minutes tstzmultirange;
-                first_minutes timestamptz;
                 change record;
             BEGIN
                 -- A refresh of the aggregate from an earlier edge would store the same hours a second time.
                 PERFORM pg_advisory_xact_lock(hashtext('refresh'), hashtext('ohlcv_1h'));
-                LOCK TABLE market_data.bars_1m IN ACCESS SHARE MODE;  -- no chunk is dropped until the end
-                SELECT range_agg(tstzrange(range_start, range_end)), min(range_start) INTO minutes, first_minutes
-                FROM market_data.chunks() WHERE table_name = 'bars_1m';
-                -- The chunk that is dropped next is left out, too: it may go while the aggregate is refreshed.
+                -- The chunk that is dropped next is left to this function, too: it may go while the aggregate is refreshed.
                 SELECT market_data.chunk_start(present - keep, chunk) + chunk INTO edge
                 FROM config.retention WHERE table_name = 'bars_1m';
                 -- After the last stored hour there is none to lose, and only a refresh of the aggregate shows new ones.
-                SELECT least(edge, COALESCE(max(bucket) + interval '1 hour', first_minutes, edge)) INTO edge FROM %1$s;
+                SELECT least(edge, COALESCE(max(bucket) + interval '1 hour', (
+                    SELECT min(range_start) FROM market_data.chunks() WHERE table_name = 'bars_1m'), edge))
+                INTO edge FROM %1$s;
+                WITH gone AS (
+                    DELETE FROM market_data.ohlcv_1h_changes WHERE first < edge RETURNING symbol, first, last
+                ), left_over AS (
+                    INSERT INTO market_data.ohlcv_1h_changes (symbol, first, last)
+                    SELECT symbol, edge, last FROM gone WHERE last >= edge
+                )
+                SELECT array_agg(ROW(symbol, first, last)::market_data.ohlcv_1h_changes) INTO taken FROM gone;
+                -- Only then the chunks, or one that was made in between would be missing; none is dropped until the end.
+                LOCK TABLE market_data.bars_1m IN ACCESS SHARE MODE;
+                SELECT range_agg(tstzrange(range_start, range_end)) INTO minutes
+                FROM market_data.chunks() WHERE table_name = 'bars_1m';
                 FOR change IN
-                    WITH taken AS (
-                        DELETE FROM market_data.ohlcv_1h_changes WHERE first < edge RETURNING symbol, first, last
-                    ), left_over AS (
-                        INSERT INTO market_data.ohlcv_1h_changes (symbol, first, last)
-                        SELECT symbol, edge, last FROM taken WHERE last >= edge
-                    )
                     SELECT symbol, unnest(
                         range_agg(tstzrange(date_trunc('hour', first, 'UTC'), date_trunc('hour', last, 'UTC') + interval '1 hour'))
                         * tstzmultirange(tstzrange(NULL, edge)) * minutes - market_data.expired_hours(symbol)) AS span
-                    FROM taken
+                    FROM unnest(taken)
                     GROUP BY symbol
                 LOOP
                     DELETE FROM %1$s WHERE bucket >= lower(change.span) AND bucket < upper(change.span) AND symbol = change.symbol;
@@ -158,6 +162,7 @@ BEGIN
         DECLARE
             before timestamptz;
             now_until timestamptz;
+            taken market_data.ohlcv_1h_changes[];
             minutes tstzmultirange;
             change record;
             made bigint;
@@ -168,6 +173,9 @@ BEGIN
                 date_trunc('hour', present - interval '1 hour', 'UTC'),
                 COALESCE(date_trunc('hour', max(time), 'UTC') + interval '1 hour', before)))
             INTO now_until FROM market_data.bars_1m;
+            WITH gone AS (DELETE FROM market_data.ohlcv_1h_changes RETURNING symbol, first, last)
+            SELECT array_agg(ROW(symbol, first, last)::market_data.ohlcv_1h_changes) INTO taken FROM gone;
+            -- Only then the partitions, or one that was made in between would be missing.
             PERFORM market_data.make_partitions('bars_1m', ARRAY(SELECT market_data.waiting('bars_1m')));
             SELECT range_agg(tstzrange(range_start, range_end)) INTO minutes
             FROM market_data.chunks() WHERE table_name = 'bars_1m';
@@ -175,11 +183,10 @@ BEGIN
                 SELECT generate_series(lower(part), upper(part), interval '28 days') FROM unnest(minutes) AS part
                 WHERE lower(part) < now_until));
             FOR change IN
-                WITH taken AS (DELETE FROM market_data.ohlcv_1h_changes RETURNING symbol, first, last)
                 SELECT symbol, unnest(
                     range_agg(tstzrange(date_trunc('hour', first, 'UTC'), date_trunc('hour', last, 'UTC') + interval '1 hour'))
                     * tstzmultirange(tstzrange(NULL, before)) * minutes - market_data.expired_hours(symbol)) AS span
-                FROM taken
+                FROM unnest(taken)
                 GROUP BY symbol
                 UNION ALL
                 SELECT NULL, unnest(tstzmultirange(tstzrange(before, now_until)) * minutes)

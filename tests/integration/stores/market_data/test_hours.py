@@ -15,6 +15,7 @@ import pytest
 from commands import rows
 from databases import create, drop, newest_schema, upgraded
 from hourly_bars import hour_of, hours, hours_of, minutes, now_of, run_jobs, stop_jobs, url_of, uses_timescaledb
+from psycopg import sql
 from waiting import DEADLINE, wait_until
 
 from trading_platform.domain.errors import StoreBusy
@@ -29,6 +30,10 @@ from trading_platform.stores.postgres.roles import Role, as_role
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 OLD = timedelta(days=300)
+AGGREGATE = (
+    "SELECT materialization_hypertable_schema, materialization_hypertable_name"
+    " FROM timescaledb_information.continuous_aggregates WHERE view_name = 'ohlcv_1h'"
+)
 
 
 @pytest.fixture(params=["plain", "timescaledb"])
@@ -170,6 +175,28 @@ def test_a_role_alone_refreshes_what_the_policy_does_not_reach(database: Databas
     RetentionStore(as_ingest, None).refresh_hours(present)
     as_ingest.close()
     assert hours(database) == hours_of(pl.concat([bars, recent(present)]))
+
+
+def test_minutes_that_are_stored_during_a_refresh_are_due_for_the_next(database: Database) -> None:
+    """In a chunk that is not there yet when the refresh begins, and committed before it looks for what is due."""
+    if not uses_timescaledb(database):
+        pytest.skip("plain PostgreSQL makes partitions in transactions of their own")
+    present = now_of(database)
+    retention = RetentionStore(database, database)
+    first, second = old_minutes(database, "AAA"), minutes("AAA", hour_of(present - OLD - timedelta(days=30)), 300)
+    for bars in (first, recent(present)):
+        answer(database, bars)
+        retention.refresh_hours(present)
+    found = rows(url_of(database), AGGREGATE)[0]
+    with ThreadPoolExecutor() as pool, psycopg.connect(url_of(database)) as holder:
+        holder.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(*found)))
+        refresh = pool.submit(retention.refresh_hours, present)
+        wait_until(lambda: rows(url_of(database), "SELECT 1 FROM pg_locks WHERE NOT granted"), "the refresh")
+        answer(database, second)
+        holder.commit()
+        refresh.result(timeout=DEADLINE)
+    retention.refresh_hours(present)
+    assert hours(database) == hours_of(pl.concat([second, first, recent(present)]))
 
 
 # Another refresh ----------------------------------------------------------------------------------
