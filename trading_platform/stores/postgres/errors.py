@@ -142,6 +142,10 @@ _MEANINGS: dict[str, _Meaning] = {
 }
 """By SQLSTATE, or by its class (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
+_CONCURRENTLY = (
+    "tuple concurrently "  # updated or deleted: changes of the catalog at once have no SQLSTATE of their own
+)
+
 _BEFORE_LOGIN = [
     (re.compile(r"FATAL: .*(too many clients|too many connections|connection slots)"), _NO_CONNECTION_LEFT),
     (re.compile(r"FATAL: .*the database system is"), _MEANINGS["57P03"]),
@@ -183,6 +187,8 @@ def _state(error: BaseException) -> str | None:
 
 def _meaning(reason: BaseException, text: str) -> _Meaning:
     state = _state(reason)
+    if state == "XX000" and text.startswith(_CONCURRENTLY):
+        return _MET_ANOTHER
     if state is not None:
         return _MEANINGS.get(state) or _MEANINGS.get(state[:2]) or _REJECTED
     kinds = {kind.__name__ for kind in type(reason).__mro__}  # class names of the DB API, the same in every driver

@@ -6,6 +6,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import psycopg
@@ -135,6 +136,16 @@ def serialization_failure(url: str) -> StoreError:
     return failure(with_options(url, default_transaction_isolation="serializable"), work)
 
 
+def catalog_changed_at_once(url: str) -> StoreError:
+    grant = "GRANT SELECT ON config.instruments TO dashboard"
+    with psycopg.connect(url) as other, ThreadPoolExecutor() as pool:
+        other.execute(grant.encode())
+        second = pool.submit(failure, Database(url), grant)
+        wait_until(lambda: rows(url, "SELECT 1 FROM pg_locks WHERE NOT granted"), "the second one")
+        other.commit()
+        return second.result(DEADLINE)
+
+
 def read_only(url: str) -> StoreError:
     return failure(with_options(url, default_transaction_read_only="on"), "DELETE FROM market_data.gaps")
 
@@ -197,6 +208,7 @@ FAULTS: list[tuple[Callable[[str], StoreError], type[StoreError], bool, str]] = 
     (lock_not_available, StoreBusy, True, "Another transaction has what this one needs"),
     (lock_timeout, StoreBusy, True, "Another transaction has what this one needs"),
     (deadlock, StoreBusy, True, "Another transaction has what this one needs"),
+    (catalog_changed_at_once, StoreBusy, True, "Another transaction has what this one needs"),
     (serialization_failure, StoreBusy, True, "Another transaction has what this one needs"),
     (statement_timeout, StoreBusy, True, "cancelled a statement"),
     (cancelled_by_a_person, StoreBusy, True, "cancelled a statement"),
