@@ -142,9 +142,8 @@ _MEANINGS: dict[str, _Meaning] = {
 }
 """By SQLSTATE, or by its class (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
-_CONCURRENTLY = (
-    "tuple concurrently "  # updated or deleted: changes of the catalog at once have no SQLSTATE of their own
-)
+_CONCURRENTLY = "tuple concurrently "
+"""Updated, or deleted: how PostgreSQL says that the catalog was changed at once; the SQLSTATE says nothing."""
 
 _BEFORE_LOGIN = [
     (re.compile(r"FATAL: .*(too many clients|too many connections|connection slots)"), _NO_CONNECTION_LEFT),
