@@ -16,6 +16,7 @@ the parts and turns the class into an exit code. Add a class only if a caller mu
     │   └── MalformedPayload   a response that does not have the agreed shape
     ├── StoreError             one of our own stores failed
     │   ├── StoreUnavailable   server down or refusing connections         (retryable)
+    │   ├── StoreBusy          another one has what is needed              (retryable)
     │   └── StoreFull          no space left
     └── QualityError           data that breaks a mandatory rule
 """
@@ -138,6 +139,12 @@ class StoreError(TradingPlatformError):
 
 class StoreUnavailable(StoreError):
     """A store's server is not reachable; the interrupted write was rolled back."""
+
+    retryable_by_default = True
+
+
+class StoreBusy(StoreError):
+    """Another process has what is needed: a lock, a connection, time; the interrupted write was rolled back."""
 
     retryable_by_default = True
 

@@ -103,7 +103,7 @@ def _database_errors_explained() -> Iterator[None]:
     from dagster_postgres.utils import DagsterPostgresException
     from sqlalchemy.exc import DBAPIError
 
-    from trading_platform.stores.postgres.database import store_error
+    from trading_platform.stores.postgres.errors import store_error
 
     try:
         yield

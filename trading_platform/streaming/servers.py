@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from trading_platform.domain.errors import StoreError, StoreFull, StoreUnavailable, TradingPlatformError
+from trading_platform.domain.errors import StoreBusy, StoreError, StoreFull, StoreUnavailable, TradingPlatformError
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep
 from trading_platform.streaming.incidents import Incidents
@@ -72,7 +72,8 @@ class ServerWatch:
         try:
             await check()
         except StoreError as error:
-            what = f"{NAMES[name]} does not answer and is waited for: {error}"
+            state = "does not answer" if isinstance(error, StoreUnavailable) else "cannot be used"
+            what = f"{NAMES[name]} {state} and is waited for: {error}"
             if self._incidents.is_open(f"server:{name}"):
                 log.warning("%s", what, extra={"cause": f"away {name}"})
             self._incidents.begin(f"server:{name}", "server_away", Severity.ERROR, what, server=name)
@@ -98,11 +99,12 @@ async def check_database(url: str) -> None:
 
     Raises:
         StoreUnavailable: if it does not.
+        StoreBusy: if it has no connection left.
         StoreFull: if it has no space left.
     """
     import psycopg
 
-    from trading_platform.stores.postgres.database import store_error
+    from trading_platform.stores.postgres.errors import store_error
 
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -116,5 +118,5 @@ async def check_database(url: str) -> None:
         ) from None
     except psycopg.Error as error:
         failed = store_error(error)
-        if isinstance(failed, StoreFull | StoreUnavailable):
+        if isinstance(failed, StoreBusy | StoreFull | StoreUnavailable):
             raise failed from error

@@ -6,7 +6,7 @@ A new query of bars is a method here and a file in ``sql/queries/market_data/bar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -44,6 +44,20 @@ _FEW = 5_000  # rows up to which fetching them is faster than COPY
 def bars_table(timeframe: Timeframe) -> str:
     """The table that holds the bars of a timeframe."""
     return f"market_data.bars_{timeframe.value}"
+
+
+def note_change(
+    timeframe: Timeframe, changes: Iterable[tuple[str, datetime, datetime]]
+) -> tuple[str, dict[str, object]]:
+    """The statement to run before bars change, in the same transaction.
+
+    Args:
+        timeframe: length of the bars.
+        changes: symbol, first and last time of the bars that change.
+    """
+    symbols, firsts, lasts = map(list, zip(*changes, strict=True))
+    given: dict[str, object] = {"timeframe": timeframe.value, "symbols": symbols, "firsts": firsts, "lasts": lasts}
+    return query("market_data/bars/note_change"), given
 
 
 class BarStore:
@@ -222,6 +236,7 @@ class BarStore:
         stored = self.read_within(connection, symbol, timeframe, window)
         if stored.equals(bars):
             return False
+        execute(connection, *note_change(timeframe, [(symbol, window.start, window.end - timeframe.duration)]))
         fingerprints.delete(connection, symbol, timeframe, window)
         if not stored.is_empty():
             execute(
@@ -231,12 +246,16 @@ class BarStore:
             )
         copy_frame(connection, bars_table(timeframe), bars)
         fingerprints.insert(connection, symbol, timeframe, window)
-        execute(
-            connection,
-            _for("market_data/bars/mark_next", timeframe),
-            {"symbol": symbol, "timestamp": window.end, "limit": REVIEW_GAP},
-        )
+        _mark_next(connection, symbol, timeframe, window.end)
         return True
+
+
+def _mark_next(connection: Connection, symbol: str, timeframe: Timeframe, timestamp: datetime) -> None:
+    """Corrects the review mark of the first bar at or after a timestamp, however long after it that is."""
+    wanted = {"symbol": symbol, "timestamp": timestamp, "limit": REVIEW_GAP}
+    for time, quality in execute(connection, _for("market_data/bars/next_mark", timeframe), wanted):
+        marked = {"symbol": symbol, "time": time, "quality": quality}
+        execute(connection, _for("market_data/bars/mark", timeframe), marked)
 
 
 def _for(name: str, timeframe: Timeframe) -> str:

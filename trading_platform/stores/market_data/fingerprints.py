@@ -126,6 +126,8 @@ def delete(connection: Connection, symbol: str, timeframe: Timeframe, window: Wi
             "timeframe": timeframe.value,
             "starts": [edge.start for edge in edges],
             "ends": [edge.end for edge in edges],
+            "first": edges[0].start,
+            "last": edges[-1].end,
         }
         execute(connection, _for("market_data/fingerprints/delete_bars", timeframe), parameters)
 
@@ -139,7 +141,8 @@ def changing(timeframe: Timeframe, bars: pl.DataFrame) -> tuple[str, dict[str, A
     """The statement to run before bars are inserted or replace stored ones, in the same transaction."""
     parameters: dict[str, Any] = {name: bars[name].to_list() for name in ("time", "symbol")}
     parameters |= {name: bars[name].cast(pl.String).to_list() for name in _NUMBERS}
-    return _for("market_data/fingerprints/change", timeframe), {**parameters, "timeframe": timeframe.value}
+    parameters |= {"first": bars["time"].min(), "last": bars["time"].max(), "timeframe": timeframe.value}
+    return _for("market_data/fingerprints/change", timeframe), parameters
 
 
 def periods(timeframe: Timeframe, window: Window) -> Window:

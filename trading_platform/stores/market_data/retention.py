@@ -7,11 +7,13 @@ The rules are rows of ``config.retention``. Functions of the database work on ch
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from trading_platform.domain.time import Timeframe, Window
+from trading_platform.domain.errors import StoreBusy
+from trading_platform.domain.time import Sleep, Timeframe, Window
 from trading_platform.stores.market_data.coverage import multirange
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.roles import needs_owner
@@ -19,6 +21,9 @@ from trading_platform.stores.postgres.sql import query
 
 GRACE = timedelta(days=2)
 """How long work may be due before it is overdue: policies and the scheduled asset run once a day, perhaps late."""
+
+_PAUSES = (0.5, 1, 2, 4, 8, 15, 30)
+"""Seconds to wait for another refresh: a minute, in which those of some months of minutes end."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,13 @@ class RetentionStore:
         database: the database, with the role of the process.
         owner: the database as the owner of the schema, who alone may change tables; None if only a role is
             configured.
+        sleep: waits while another process refreshes the hours; an argument so that tests control time.
     """
 
-    def __init__(self, database: Database, owner: Database | None) -> None:
+    def __init__(self, database: Database, owner: Database | None, *, sleep: Sleep = time.sleep) -> None:
         self._database = database
         self._owner_if_configured = owner
+        self._sleep = sleep
 
     @property
     def _owner(self) -> Database:
@@ -130,23 +137,38 @@ class RetentionStore:
         return made[0][0] or 0
 
     def refresh_hours(self, present: datetime) -> None:
-        """Refreshes ``market_data.ohlcv_1h`` from the 1m bars, except hours with dropped minutes.
+        """Refreshes ``market_data.ohlcv_1h`` from the changed 1m bars, except hours with dropped minutes.
 
-        With TimescaleDB only the owner may do this; if only a role is configured, TimescaleDB's policy refreshes
-        the hours in its own window.
+        What is due is in the database (``market_data.ohlcv_1h_changes``, and TimescaleDB's log of changes), so that it
+        is not lost if this fails or the process dies: call it whether anything changed or not.
+
+        With TimescaleDB only the owner may refresh the aggregate; if only a role is configured, this refreshes the
+        hours that TimescaleDB's policy does not reach, and the policy the others.
+
+        Raises:
+            StoreBusy: if another refresh of the same hours has not ended within a minute.
         """
         if not self.uses_timescaledb():
             with self._database.begin() as connection:
                 execute(connection, "SELECT market_data.refresh_ohlcv_1h(%(present)s)", {"present": present})
             return
-        if self._owner_if_configured is None:
-            return
-        with self._owner.begin() as connection:
-            spans = execute(connection, query("market_data/retention/refreshable"), {"present": present})
-        with (
-            self._owner.autocommit() as connection
-        ):  # the procedure commits step by step and cannot run in a transaction
-            for start, end in spans:
+        for pause in _PAUSES:
+            try:
+                self._refresh_aggregate(present)
+            except StoreBusy:
+                self._sleep(pause)
+            else:
+                return
+        self._refresh_aggregate(present)
+
+    def _refresh_aggregate(self, present: datetime) -> None:
+        # In a session of its own, because the refresh commits step by step and cannot run in a transaction.
+        with (self._owner_if_configured or self._database).session() as connection:
+            if not execute(connection, query("market_data/retention/lock_refresh"))[0][0]:
+                raise _refresh_in_progress()
+            statement = query("market_data/retention/refresh_old_hours")
+            ((start, end),) = execute(connection, statement, {"present": present})
+            if self._owner_if_configured is not None:
                 execute(
                     connection,
                     "CALL refresh_continuous_aggregate('market_data.ohlcv_1h', %(start)s, %(end)s)",
@@ -212,3 +234,10 @@ class RetentionStore:
 def _words(interval: str) -> str:
     """An interval as PostgreSQL writes it, with months spelled out."""
     return re.sub(r"\bmon(s?)\b", r"month\1", interval)
+
+
+def _refresh_in_progress() -> StoreBusy:
+    return StoreBusy(
+        "Another process refreshes the hours of market_data.ohlcv_1h; what is due stays recorded.",
+        remedy="run the same again, or leave it to the next refresh, at the latest that of the schedule `maintenance`",
+    )

@@ -6,7 +6,6 @@ transaction, so that bars, coverage and quarantine commit together.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,14 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
-from trading_platform.domain.errors import (
-    ConfigurationError,
-    InvalidRequest,
-    StoreError,
-    StoreFull,
-    StoreUnavailable,
-)
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest
 from trading_platform.domain.texts import shown
+from trading_platform.stores.postgres.errors import connection_is_lost, store_error
 from trading_platform.stores.postgres.readers import Readers
 
 if TYPE_CHECKING:
@@ -29,7 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _COPY_CHUNK = 1 << 20
-_NO_SPACE = "53100"  # disk_full
 _WHOLE_SECONDS = "%Y-%m-%d %H:%M:%S+00"
 _TIME_TEXT = "%Y-%m-%d %H:%M:%S%.f%#z"
 
@@ -87,6 +80,7 @@ class Database:
         Raises:
             StoreUnavailable: if the server cannot be reached or the connection is lost.
             StoreFull: if it has no space left.
+            StoreBusy: if something that a statement needs is taken, or takes too long.
             StoreError: if it rejects a statement for another reason.
             InvalidRequest: if a text cannot be sent to it.
         """
@@ -107,7 +101,7 @@ class Database:
         """A connection in autocommit mode, for statements that cannot run in a transaction.
 
         Raises:
-            StoreUnavailable, StoreFull, StoreError: as :meth:`begin`.
+            StoreUnavailable, StoreFull, StoreBusy, StoreError: as :meth:`begin`.
         """
         import psycopg
         from sqlalchemy.exc import DBAPIError
@@ -124,7 +118,7 @@ class Database:
         """A connection that is closed at the end of the block, which also ends its session on the server.
 
         Raises:
-            StoreUnavailable, StoreFull, StoreError: as :meth:`begin`.
+            StoreUnavailable, StoreFull, StoreBusy, StoreError: as :meth:`begin`.
         """
         with self.autocommit() as connection:
             try:
@@ -138,7 +132,8 @@ class Database:
         The columns of the query must be in the order of the schema; times are in UTC.
 
         Raises:
-            StoreUnavailable, StoreError: as :meth:`begin`. A connection that died while idle is replaced once.
+            StoreUnavailable, StoreBusy, StoreError: as :meth:`begin`. A connection that died while idle is replaced
+                once.
         """
         return self._reading(lambda raw: _frame(_copied(raw, statement, parameters), schema))
 
@@ -156,7 +151,7 @@ class Database:
         """The rows of a query, for small results.
 
         Raises:
-            StoreUnavailable, StoreError: as :meth:`read`.
+            StoreUnavailable, StoreBusy, StoreError: as :meth:`read`.
         """
         return self._reading(lambda raw: raw.execute(statement.encode(), parameters).fetchall())
 
@@ -168,7 +163,7 @@ class Database:
                 return self._readers.run(work)
             except psycopg.OperationalError as error:
                 _raise_interruption(error)
-                if not _lost(error):
+                if not connection_is_lost(error.sqlstate):
                     raise
                 self._readers.close()  # what broke one connection has broken the others too
                 return self._readers.run(work)
@@ -195,11 +190,6 @@ def _unsendable(error: UnicodeEncodeError) -> InvalidRequest:
         received=shown(error.object),
         remedy="correct the text; its encoding was probably misread",
     )
-
-
-def _lost(error: psycopg.OperationalError) -> bool:
-    """Whether the connection is lost, rather than the statement rejected; a broken connection has no SQLSTATE."""
-    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def _raise_interruption(error: BaseException | None) -> None:
@@ -301,40 +291,3 @@ def copy_frame(connection: Connection, table: str, frame: pl.DataFrame, columns:
     with driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
         for start in range(0, len(body), _COPY_CHUNK):
             copy.write(body[start : start + _COPY_CHUNK])
-
-
-def store_error(error: Exception) -> StoreError:
-    """The platform's error for a driver's error: of psycopg, or of psycopg2, which Dagster uses."""
-    original = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's error
-    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    text = str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__
-    if state == _NO_SPACE:
-        return StoreFull(
-            "The database has no space left; the transaction was rolled back.",
-            received=text,
-            remedy="free disk space where the database stores its files, then run the same again",
-        )
-    kinds = {kind.__name__ for kind in type(original).__mro__}  # class names of the DB API, the same in every driver
-    away = bool(kinds & {"OperationalError", "InterfaceError"}) or (state or "").startswith(("08", "57P"))
-    if away and state is None and _rejected_login(original, text):
-        return StoreUnavailable(
-            "The database rejects the login.",
-            received=text,
-            remedy="check the user and password in DATABASE_URL, and INGEST_PASSWORD, AGENT_PASSWORD or"
-            " DASHBOARD_PASSWORD; `trading-platform db upgrade` creates the roles and sets these passwords",
-            retryable=False,
-        )
-    if away:
-        return StoreUnavailable(
-            "The database does not answer; the open transaction was not committed.",
-            received=text,
-            remedy="see `trading-platform doctor`; run the same again when the server is back",
-        )
-    return StoreError("The database rejected a statement.", received=text, remedy="see `trading-platform doctor`")
-
-
-def _rejected_login(error: object, text: str) -> bool:
-    """Whether a reachable server rejected the login; the driver has no SQLSTATE for failures before the login."""
-    attempt = getattr(error, "pgconn", None)
-    password_requested = bool(attempt and (attempt.needs_password or attempt.used_password))
-    return password_requested or re.search(r'FATAL: .*\brole "', text) is not None

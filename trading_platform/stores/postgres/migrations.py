@@ -8,10 +8,11 @@ at a time. Callers use :mod:`trading_platform.stores.schema`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_platform.domain.errors import ConfigurationError, StoreError
+from trading_platform.domain.errors import ConfigurationError, StoreBusy, StoreError
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.sql import sql_directory
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _LOCK = 7_406_001  # key of the advisory lock; no other lock of the platform uses it
+_ATTEMPTS = 3  # autovacuum looks at tables in an order of its own, and ends in a deadlock with a long revision
 
 
 def upgrade(database: Database, publish: Callable[[Connection], object]) -> tuple[str | None, str]:
@@ -35,7 +37,15 @@ def upgrade(database: Database, publish: Callable[[Connection], object]) -> tupl
     Raises:
         ConfigurationError: if the database is at a revision that this version does not know, or its user
             lacks a privilege for the upgrade.
+        StoreBusy: if another transaction was in the way of each attempt.
     """
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(StoreBusy):
+            return _upgrade_once(database, publish)
+    return _upgrade_once(database, publish)
+
+
+def _upgrade_once(database: Database, publish: Callable[[Connection], object]) -> tuple[str | None, str]:
     try:
         with database.begin() as connection:
             return _upgrade(connection, publish)

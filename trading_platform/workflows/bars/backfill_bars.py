@@ -136,7 +136,7 @@ def backfill_bars(
         except (SourceError, InvalidRequest, ConfigurationError) as error:
             failures.append(Failure(instrument.symbol, error))
         progress(f"{timeframe} bars", number, len(instruments))
-    if changed and timeframe is Timeframe.M1:
+    if timeframe is Timeframe.M1:  # changed or not: an interrupted run may have stored minutes without refreshing hours
         stores.retention.refresh_hours(clock())
     windows = {instrument.symbol: partitions for instrument in instruments}
     counts = count_coverage(stores, sources, instruments, timeframe, windows, clock=clock)

@@ -35,14 +35,6 @@ TOGETHER = 20
 
 
 @dataclass(frozen=True)
-class _Response:
-    """Result of requesting the minutes of an outage."""
-
-    note: str
-    changed: bool
-
-
-@dataclass(frozen=True)
 class Repair:
     """Result of an attempt to repair an outage.
 
@@ -107,23 +99,20 @@ def _repair(stores: Stores, sources: Sources, outages: Sequence[Outage], clock: 
     except InvalidRequest:
         return [_fail_permanently(stores, outage, f"{symbol} has left the universe") for outage in outages]
     responses = [(outage, _request(stores, sources, instrument, outage, clock)) for outage in outages]
-    if any(isinstance(response, _Response) and response.changed for _, response in responses):
-        stores.retention.refresh_hours(clock())
     # In any case: an interrupted repair may have stored minutes without recomputing what is derived from them.
+    stores.retention.refresh_hours(clock())
     windows = Window.merge(_window(outage) for outage in outages)
     recompute_derived(stores, sources, [instrument], {(symbol, Timeframe.M1): windows}, clock)
     return [
-        _mark(stores, outage, response, clock)
-        if isinstance(response, _Response)
-        else _fail(stores, outage, response, clock)
+        _mark(stores, outage, response, clock) if isinstance(response, str) else _fail(stores, outage, response, clock)
         for outage, response in responses
     ]
 
 
-def _mark(stores: Stores, outage: Outage, response: _Response, clock: Clock) -> Repair:
+def _mark(stores: Stores, outage: Outage, note: str, clock: Clock) -> Repair:
     with stores.database.begin() as connection:
-        stores.outages.repaired(connection, outage, clock(), response.note)
-    return Repair(outage, OutageState.REPAIRED, response.note)
+        stores.outages.repaired(connection, outage, clock(), note)
+    return Repair(outage, OutageState.REPAIRED, note)
 
 
 def _window(outage: Outage) -> Window:
@@ -134,8 +123,8 @@ def _window(outage: Outage) -> Window:
 
 def _request(
     stores: Stores, sources: Sources, instrument: Instrument, outage: Outage, clock: Clock
-) -> _Response | TradingPlatformError:
-    """Requests the minutes of an outage; returns the result, or the error."""
+) -> str | TradingPlatformError:
+    """Requests the minutes of an outage; returns the result in words, or the error."""
     window = _window(outage)
     try:
         source = source_of(sources, instrument)
@@ -151,9 +140,9 @@ def _request(
             remedy="`trading-platform coverage` shows what is missing",
         )
     if not changes:
-        return _Response(f"{source.name} had answered for {window} in the meantime", changed=False)
+        return f"{source.name} had answered for {window} in the meantime"
     outcome = "bars changed" if any(changes) else "nothing was missing"
-    return _Response(f"{source.name} was requested for {window}; {outcome}", changed=any(changes))
+    return f"{source.name} was requested for {window}; {outcome}"
 
 
 def _fail(stores: Stores, outage: Outage, error: TradingPlatformError, clock: Clock) -> Repair:

@@ -1,5 +1,6 @@
 -- Updates the fingerprints for bars about to be inserted or to replace others, in the same transaction.
--- Parameters: timeframe text, and one array per column of the bars; numbers as text. Uses the primary keys.
+-- Parameters: timeframe text, first, last timestamptz (of the bars), and one array per column of the bars; numbers as
+-- text. Uses the primary keys. The bounds exclude the other partitions; without them TimescaleDB reads all it has.
 WITH given AS (
     SELECT *
     FROM unnest(%(time)s::timestamptz[], %(symbol)s::varchar::text[], %(open)s::text[]::numeric[], %(high)s::text[]::numeric[],
@@ -12,7 +13,7 @@ WITH given AS (
     SELECT bar.symbol, bar.time, -1,
            -market_data.bar_weight(bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume)
     FROM given JOIN {table} AS bar ON bar.time = given.time AND bar.symbol = given.symbol
-    WHERE bar.timeframe = %(timeframe)s::text
+    WHERE bar.timeframe = %(timeframe)s::text AND bar.time >= %(first)s::timestamptz AND bar.time <= %(last)s::timestamptz
 )
 INSERT INTO market_data.fingerprints AS known (symbol, timeframe, period_start, bar_count, checksum)
 SELECT symbol, %(timeframe)s::text,

@@ -26,7 +26,17 @@ from clusters import cluster, installations, missing
 from commands import rows
 from databases import on_database
 from processes import REPOSITORY, environment
-from schemas import bring_to, catalog, contents, new_database, shape, upgrade
+from schemas import (
+    bring_to,
+    catalog,
+    contents,
+    new_database,
+    renamed_columns,
+    renamed_rows,
+    shape,
+    upgrade,
+    without_computed,
+)
 from waiting import LONG, wait_until
 
 from trading_platform.domain.errors import StoreUnavailable
@@ -121,63 +131,6 @@ def test_from_nothing_and_then_no_further(server: Server):
         assert ("schema", "trading") in {(kind, name) for kind, name, _ in made}
         assert upgrade(url) == (REVISIONS[-1], REVISIONS[-1])
         assert catalog(url) == made
-
-
-RENAMED_TABLES = {
-    "market_data.derivations": "market_data.input_versions",
-    "market_data.resume_points": "market_data.checkpoints",
-    "market_data.overlaps": "market_data.source_comparisons",
-    "market_data.overlap_differences": "market_data.conflicting_versions",
-    "config.lifecycle": "config.retention",
-}
-RENAMED_COLUMNS = {
-    "market_data.coverage": {"unconfirmed": "pending_confirmation"},
-    "market_data.coverage_requests": {"refused": "rejected"},
-    "market_data.source_comparisons": {"tier": "compared_with"},
-    "market_data.conflicting_versions": {"tier": "compared_with", "heard": "received"},
-}
-RENAMED_STATES = {
-    "market_data.outages": {"given_up": "failed_permanently"},
-    "market_data.gaps": {
-        "given_up": "failed_permanently",
-        "unconfirmed": "pending_confirmation",
-        "vanished": "missing_or_modified",
-    },
-}
-
-
-COMPUTED_AGAIN = ("market_data.ohlcv_1h", "market_data.ohlcv_1h_changes")
-"""Whose rows revision 0010 changes: tests/integration/stores/market_data/test_retention.py."""
-
-
-def renamed_columns(columns: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Where the columns of an earlier schema are since revision 0009."""
-    tables = {RENAMED_TABLES.get(table, table): names for table, names in columns.items()}
-    return {
-        table: [RENAMED_COLUMNS.get(table, {}).get(name, name) for name in names] for table, names in tables.items()
-    }
-
-
-def renamed_rows(rows_of: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Rows of an earlier schema as they are to read since revision 0009."""
-    tables = {RENAMED_TABLES.get(table, table): lines for table, lines in rows_of.items()}
-    return {table: sorted(_renamed_states(line, table) for line in lines) for table, lines in tables.items()}
-
-
-def without_computed(
-    columns: dict[str, list[str]], lines: dict[str, list[str]]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Columns and rows without those of the tables that are computed again."""
-    return (
-        {table: names for table, names in columns.items() if table not in COMPUTED_AGAIN},
-        {table: rows for table, rows in lines.items() if table not in COMPUTED_AGAIN},
-    )
-
-
-def _renamed_states(line: str, table: str) -> str:
-    for before, after in RENAMED_STATES.get(table, {}).items():
-        line = line.replace(before, after)
-    return line
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ MATRIX = {
     **dict.fromkeys([f"market_data.indicators_{length}" for length in ("1m", "5m", "1h", "1d")], (WRITE, READ)),
     "market_data.ohlcv": (READ, READ),
     "market_data.ohlcv_1h": (READ, READ),
+    "market_data.ohlcv_1h_changes": (READ, READ),
     "market_data.indicators": (READ, READ),
     "market_data.coverage": (WRITE, READ),
     "market_data.coverage_requests": (WRITE, READ),
@@ -73,7 +74,6 @@ MATRIX = {
 }
 WITHOUT_TIMESCALE = {  # what stands in for the extension's own
     "market_data.ohlcv_1h_stored": (READ, READ),
-    "market_data.ohlcv_1h_changes": (READ, READ),
     "market_data.aggregates": (READ, READ),
 }
 EVENT_COLUMNS = "timestamp event_type severity component message metadata"
@@ -93,7 +93,10 @@ COLUMNS = {
     (Role.INGEST, "audit.system_events", "INSERT"): EVENT_COLUMNS,
 }
 VIEWS = {"market_data.ohlcv", "market_data.ohlcv_1h", "market_data.indicators"}
-CALLED_BY_INGEST = {"note_expired", "make_partitions", "refresh_ohlcv_1h", "prune_outbox"}
+CALLED_BY_INGEST = {
+    *("note_expired", "expire_fingerprints", "note_change", "make_partitions", "refresh_ohlcv_1h", "refresh_old_hours"),
+    "prune_outbox",
+}
 CALLED_BY_AGENT = {"remove_replaced_trade"}
 CALLED_BY_ALL = {"chunk_start", "uses_timescaledb", "chunks", "held", "waiting", "fingerprint_period", "bar_weight"}
 """They only look. Nobody may call any other of our functions."""

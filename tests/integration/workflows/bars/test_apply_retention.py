@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import psycopg
 import pytest
 from commands import Installation, installation, rows
 
-from trading_platform.domain.errors import StoreError
+from trading_platform.domain.errors import StoreBusy, StoreError
+from trading_platform.domain.market.bars import roll_up
 from trading_platform.domain.quality.completeness import CoverageCount
 from trading_platform.domain.time import Timeframe, Window, partition_windows, utc_now
 from trading_platform.embedded.stack import Endpoints
@@ -201,3 +204,27 @@ def test_minutes_that_go_while_they_are_rolled_up_are_noticed(ours: Installation
         assert roll_up_bars(platform.stores, instrument, Timeframe.M5, partitions, clock=utc_now, force=True)
         assert stored(platform, Timeframe.M5)[0].equals(before)
     owner.close()
+
+
+def test_a_backfill_after_one_whose_refresh_failed_makes_up_for_it(ours: Installation) -> None:
+    """Nothing is left to request then, and nothing changes; the hours are there when their minutes are dropped."""
+    with open_platform(ours.settings()) as platform, psycopg.connect(ours.database_url, autocommit=True) as other:
+        stores = platform.stores
+        if not stores.retention.uses_timescaledb():
+            pytest.skip("on plain PostgreSQL one refresh waits for the other")
+        other.execute("SELECT pg_advisory_lock(hashtext('refresh'), hashtext('ohlcv_1h'))")
+        pauses: list[float] = []
+        impatient = RetentionStore(stores.database, stores.owner, sleep=pauses.append)
+        arguments = (platform.sources, platform.instruments(["BTCUSD"]), Timeframe.M1)
+        partitions = partition_windows(Timeframe.M1, SPAN)
+        with pytest.raises(StoreBusy) as caught:
+            backfill_bars(replace(stores, retention=impatient), *arguments, partitions, clock=utc_now)
+        assert caught.value.retryable
+        assert len(pauses) > 3
+        expected = roll_up(stored(platform, Timeframe.M1)[0], Timeframe.H1)
+        other.execute("SELECT pg_advisory_unlock_all()")
+        assert backfill_bars(stores, *arguments, partitions, clock=utc_now).requests == 0
+        drop_old(ours)
+        assert stored(platform, Timeframe.M1)[0]["time"].min() > SPAN.start  # type: ignore[operator]
+    found = rows(ours.database_url, "SELECT bucket, close, volume FROM market_data.ohlcv_1h ORDER BY bucket")
+    assert found == expected.select("time", "close", "volume").rows()

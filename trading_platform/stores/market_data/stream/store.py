@@ -18,7 +18,7 @@ import polars as pl
 
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data import fingerprints
-from trading_platform.stores.market_data.bars import bars_table
+from trading_platform.stores.market_data.bars import bars_table, note_change
 from trading_platform.stores.market_data.coverage import ROLLED_UP, multirange
 from trading_platform.stores.market_data.outages import LATE_EVENTS
 from trading_platform.stores.market_data.stream.merge import differences, stored_around, without_protected
@@ -246,7 +246,12 @@ def _statements(changes: Sequence[_Changes], now: datetime) -> list[tuple[str, d
     statements = []
     for each in changes:
         if each.changed.height:
-            statements += [fingerprints.changing(each.timeframe, each.changed), _upsert(each.timeframe, each.changed)]
+            spans = each.changed.group_by("symbol").agg(first=pl.col("time").min(), last=pl.col("time").max())
+            statements += [
+                note_change(each.timeframe, spans.sort("symbol").iter_rows()),
+                fingerprints.changing(each.timeframe, each.changed),
+                _upsert(each.timeframe, each.changed),
+            ]
     if coverage:
         parameters: dict[str, Any] = {
             "symbols": [symbol for _, symbol, _ in coverage],
