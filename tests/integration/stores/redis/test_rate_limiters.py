@@ -98,6 +98,8 @@ class Time:
 
 
 def kill(server: RedisServer) -> None:
+    with Redis.from_url(server.url()) as client:
+        await_written(client)
     process = server.running()
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
@@ -214,7 +216,6 @@ def test_a_restart_of_redis_gives_nothing_back(client: Redis, server: RedisServe
     for _ in range(3):
         assert rate_limiter.take([Cost(slow, "k"), Cost(interval, "k")]) == 0
     before = given(client, interval, "k")
-    await_written(client)
     kill(server)
     server.ensure_running()
     assert given(client, interval, "k") == before
