@@ -169,7 +169,7 @@ TIMESCALE = [
     "SELECT set_chunk_time_interval('market_data.bars_1m', interval '1 year')",
     "DROP MATERIALIZED VIEW market_data.ohlcv_1h",
     "SELECT add_job('market_data.held', '1 minute')",
-    "SELECT run_job(job_id) FROM timescaledb_information.jobs",
+    "CALL run_job(1)",
 ]
 
 
