@@ -97,11 +97,12 @@ def transaction_timeout(url: str) -> StoreError:
 def idle_in_transaction(url: str) -> StoreError:
     def work(connection: Connection) -> None:
         own = execute(connection, "SELECT pg_backend_pid()")[0]
+        execute(connection, "SET LOCAL idle_in_transaction_session_timeout = '10ms'")
         gone = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)"
         wait_until(lambda: rows(url, gone, own), "the end of the session")
         execute(connection, "SELECT 1")
 
-    return failure(with_options(url, idle_in_transaction_session_timeout="10ms"), work)
+    return failure(Database(url), work)
 
 
 def deadlock(url: str) -> StoreError:
