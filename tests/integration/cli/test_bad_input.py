@@ -391,7 +391,7 @@ def test_the_database_goes_away_in_the_middle(fresh: Installation, stack: Endpoi
         allow(connections=True)
         kill(process)
     assert_plain(found, FAILED)
-    assert "database does not answer" in found.text
+    assert "The database refuses the connection" in found.text
     assert all(count in (0, sessions_within(700)) for count in stored(fresh).values()), "a request was stored in part"
     force = fresh.run("backfill", "-t", "1d", "--json")
     assert_plain(force, 0)
