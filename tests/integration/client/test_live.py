@@ -18,7 +18,7 @@ import pytest
 from clients import platform_on
 from processes import REPOSITORY, environment
 from redis import Redis
-from redis_servers import flush
+from redis_servers import await_written, flush
 from waiting import DEADLINE, wait_until
 
 from trading_platform.client import Platform
@@ -313,6 +313,8 @@ def restart(server: RedisServer, *, hard: bool) -> None:
     process = server.running()
     assert process is not None
     if hard:
+        with Redis.from_url(server.url()) as client:
+            await_written(client)
         process.kill()
     else:
         process.terminate()
