@@ -16,25 +16,23 @@ Error: The commands do not run on this system, because it has none of the file l
 def main() -> None:
     """Runs the command line."""
     from trading_platform.cli.commands import help_text, version_text
+    from trading_platform.cli.ending import end_with, end_without_freeing, write_output
 
     if sys.argv[1:] in (["-h"], ["--help"]):
-        sys.stdout.write(help_text())
-    elif sys.argv[1:] == ["--version"]:
-        sys.stdout.write(f"{version_text()}\n")
-    elif importlib.util.find_spec("fcntl") is None:
+        raise SystemExit(write_output(help_text()))
+    if sys.argv[1:] == ["--version"]:
+        raise SystemExit(write_output(f"{version_text()}\n"))
+    if importlib.util.find_spec("fcntl") is None:
         sys.stderr.write(_NOT_HERE)
         raise SystemExit(2)
-    else:
-        from trading_platform.cli.ending import end_with, end_without_freeing
+    end_without_freeing()
+    from trading_platform.cli.main import main as run
 
-        end_without_freeing()
-        from trading_platform.cli.main import main as run
-
-        try:
-            run()
-        except SystemExit as ended:
-            end_with(ended.code)
-            raise
+    try:
+        run()
+    except SystemExit as ended:
+        end_with(ended.code)
+        raise
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Exit codes: 0 done, 1 something failed or is broken, 2 the request cannot be, 13
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
@@ -21,11 +21,13 @@ from typer._click.shell_completion import CompletionItem  # Typer exports no pub
 from typer.core import TyperGroup
 
 from trading_platform.cli.commands import COMMANDS, SUMMARY, help_text, version_text
+from trading_platform.cli.ending import WRITE_ELSEWHERE, flush_output
 from trading_platform.cli.output import err, print_error
 from trading_platform.cli.signals import end_on_signals
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, TradingPlatformError
 
 FAILED, CANNOT_BE, INTERRUPTED = 1, 2, 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # The base class of all usage errors; Typer makes only this subclass public.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -132,7 +134,10 @@ def main() -> None:
         _say_that_up_keeps_the_servers()
     if code == INTERRUPTED:
         err.print("Interrupted. Finished work is stored; run the same command again to continue.")
-    _flush_output()
+    lost = flush_output()
+    if lost is not None and not code:
+        print_error(_no_space(lost), as_json=False)
+        code = FAILED
     raise SystemExit(code)
 
 
@@ -154,16 +159,18 @@ def _say_that_up_keeps_the_servers() -> None:
             )
 
 
-def _flush_output() -> None:
-    """Writes what is buffered; a reader that has left, as ``head`` does, is no failure of the command."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes again when it ends, and would report the same.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _no_space(error: OSError) -> TradingPlatformError:
+    return TradingPlatformError(
+        "No space is left where the command writes.",
+        received=str(error),
+        remedy=f"if it is the output, {WRITE_ELSEWHERE}; if not, free space where the data directory is",
+    )
 
 
 def _print_fault(error: Exception, *, as_json: bool) -> None:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        print_error(_no_space(error), as_json=False)  # standard output may be what is full
+        return
     where = _keep_traceback()
     print_error(
         TradingPlatformError(

@@ -126,6 +126,22 @@ def test_a_reader_that_leaves_early_is_no_failure(ours: Installation) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("unbuffered", [None, "1"])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["instruments", "list"], ["limits", "--json"]], ids=" ".join
+)
+def test_output_that_cannot_be_written_is_said(
+    ours: Installation, arguments: list[str], unbuffered: str | None
+) -> None:
+    into_full = ("sh", "-c", 'exec "$@" > /dev/full', "sh")
+    found = finish(ours.start(*arguments, more={"PYTHONUNBUFFERED": unbuffered}, through=into_full))
+    assert found.code == 1
+    assert "To do: " in found.err
+    assert "space" in found.err
+    assert "Traceback" not in found.err
+    assert "unexpected" not in found.err
+
+
 def test_results_and_progress_do_not_mix(ours: Installation) -> None:
     found = ours.run("instruments", "add", "GOOG", "--sector", "technology", "--json")
     assert found.json["symbol"] == "GOOG"
