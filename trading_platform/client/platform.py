@@ -25,7 +25,6 @@ from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.orders import Orders
 from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
-from trading_platform.domain.derived.features import FEATURE_NAMES
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest
 from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
@@ -404,7 +403,7 @@ class Platform:
         Raises:
             InvalidRequest: unknown symbol or feature, or an end before the start.
         """
-        wanted = _known_names("feature", names, FEATURE_NAMES)
+        wanted = None if names is None else texts_of(names, "features")
         rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted)
         return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
 
@@ -413,9 +412,11 @@ class Platform:
 
         Returns:
             ``feature_name``, ``description``, ``data_type``, ``category``, ``computation``, ``dependencies`` (a
-            list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed).
+            list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed), ``version``,
+            ``definition_hash``, ``needed_by`` (a list), ``warm_up_bars``, ``availability``, ``awaits`` (why all values
+            are NULL for now), ``defined_in`` (a user's file).
         """
-        return self._stores.catalog.read()
+        return self._stores.catalog.read().filter(kind="feature").drop("kind", "horizon_bars")
 
     def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:
         return self._stores.instruments.require(_names(symbols))
