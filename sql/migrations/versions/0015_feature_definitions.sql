@@ -10,7 +10,12 @@ ALTER TABLE features.catalog
     ADD COLUMN availability    TEXT,
     ADD COLUMN awaits          TEXT,
     ADD COLUMN defined_in      TEXT,
-    ADD CONSTRAINT catalog_label_has_horizon CHECK ((kind = 'label') = (horizon_bars IS NOT NULL));
+    ADD CONSTRAINT catalog_label_has_horizon CHECK ((kind = 'label') = (horizon_bars IS NOT NULL)),
+    -- As for the other columns: what every reader can read.
+    ADD CONSTRAINT catalog_definition_readable CHECK (
+        COALESCE(array_ndims(needed_by), 1) = 1 AND array_position(needed_by, NULL) IS NULL
+        AND octet_length(needed_by::text) <= 100000 AND octet_length(availability) <= 1000000
+        AND octet_length(awaits) <= 1000000 AND octet_length(defined_in) <= 1000000);
 COMMENT ON TABLE features.catalog IS 'The features and labels, from their definitions in code';
 COMMENT ON COLUMN features.catalog.dependencies IS 'What it is computed from: bars, indicators, other features, peers, benchmark, news';
 COMMENT ON COLUMN features.catalog.kind IS 'feature, or label: a value that looks forward on purpose and is no column of the feature store';

@@ -93,14 +93,17 @@ class FeatureSet:
         """
         unknown = [name for name in names or () if name not in self.features]
         if unknown:
+            from difflib import get_close_matches
+
             label = self.labels.get(unknown[0])
+            near = get_close_matches(unknown[0], self.names, n=3)
             raise InvalidRequest(
                 f"There is no feature {unknown[0]!r}."
                 if label is None
                 else f"{label.name} is a label: it looks {label.horizon} bars ahead, and no feature may.",
                 expected=f"some of {', '.join(self.names)}",
                 received=", ".join(unknown),
-                remedy="choose among the listed features",
+                remedy=f"did you mean {', '.join(near)}?" if near else "choose among the listed features",
             )
         return list(self.names) if names is None else list(dict.fromkeys(names))
 

@@ -102,8 +102,18 @@ def load_definitions(folder: Path | None) -> Definitions:
     Raises:
         ConfigurationError: if the folder is not there.
     """
+    files = files_of(folder)
+    return load_files(files) if files else BUILT_IN_DEFINITIONS
+
+
+def files_of(folder: Path | None) -> list[Path]:
+    """The files of definitions in a folder, in the order of their names.
+
+    Raises:
+        ConfigurationError: if the folder is not there.
+    """
     if folder is None:
-        return BUILT_IN_DEFINITIONS
+        return []
     if not folder.is_dir():
         raise ConfigurationError(
             "The folder of definitions of features cannot be read.",
@@ -111,7 +121,7 @@ def load_definitions(folder: Path | None) -> Definitions:
             received=str(folder),
             remedy="make the folder, or correct FEATURE_DEFINITIONS",
         )
-    return load_files([file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "."))])
+    return [file for file in sorted(folder.glob("*.py")) if not file.name.startswith(("_", "."))]
 
 
 def load_files(files: Sequence[Path]) -> Definitions:
