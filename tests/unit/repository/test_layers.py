@@ -35,7 +35,8 @@ APART = {"simulator": {"domain"}}
 
 DOMAIN_MAY_IMPORT = frozenset(
     "__future__ base64 bisect collections dataclasses datetime decimal difflib enum fractions functools hashlib "
-    "itertools math operator pydantic re typing uuid zoneinfo exchange_calendars numpy polars talib trading_platform".split()
+    "itertools math operator pydantic re typing uuid zoneinfo exchange_calendars numpy polars talib "
+    "trading_platform".split()
 )
 """Computation only: nothing that opens a file, a socket, a database or a process."""
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -127,7 +128,8 @@ def _print_definition(entry: dict[str, Any]) -> None:
     out.print(Text(entry["feature_name"], "bold"))
     for label, text in lines.items():
         if text:
-            out.print(f"  {label:<12}{text}", highlight=False)
+            written = wrap(text, out.width, initial_indent=f"  {label:<12}", subsequent_indent=" " * 14)
+            out.print("\n".join(written), highlight=False)
 
 
 def _print_values(store: FeatureStore, name: str, symbols: list[str] | None) -> None:

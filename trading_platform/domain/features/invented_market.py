@@ -26,7 +26,7 @@ _SECTOR = "invented"
 _BEGIN = datetime(2004, 1, 1, tzinfo=UTC)
 _CALENDARS = {SYMBOL: "XNYS", "PEER1": "XNYS", "PEER2": "24/7", "BENCH": "24/7"}
 _SPAN = 1.7  # days of the calendar for a session of New York, with room for gaps
-_UNKNOWN = 0.002  # share of bars without a volume
+_UNKNOWN = 4  # bars of a symbol without a volume
 _GAPS = ((0.35, 2), (0.55, 9))  # where, as a share of the rows, and how many sessions
 
 
@@ -93,8 +93,8 @@ def _bars(symbol: str, times: pl.Series, random: np.random.Generator) -> pl.Data
             "high": np.maximum(opened, close) * (1 + spread),
             "low": np.minimum(opened, close) * (1 - spread),
             "close": close,
-            "volume": pl.Series(np.round(random.lognormal(12.0, 0.6, size))).set(
-                pl.Series(random.random(size) < _UNKNOWN), None
+            "volume": pl.Series(np.round(random.lognormal(12.0, 0.6, size))).scatter(
+                random.choice(size - 1, _UNKNOWN, replace=False), None
             ),
             "source": ["file"] * size,
             "quality": ["traded"] * size,

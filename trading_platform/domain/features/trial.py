@@ -247,8 +247,8 @@ class _Trial:
         own = self._market.bars.filter(symbol=self._market.symbol)
         begun = [time for time, _ in self._market.gaps.get(self._market.symbol, ())]
         unknown = own.filter(pl.col("volume").is_null())["time"].to_list()[:_UNKNOWN]
-        for time in [*begun, *unknown]:
-            rows.append(int(times.search_sorted(time)) + int(self._random.integers(0, 4)))
+        rows += [int(times.search_sorted(time)) + int(self._random.integers(0, 4)) for time in begun]
+        rows += [int(times.search_sorted(time)) for time in unknown]
         return sorted({row for row in rows if row <= last})
 
     def _finding(self, check: str, detail: str, *, holds: bool) -> Finding:

@@ -53,20 +53,15 @@ def stale_names(
                 found[symbol, window] = None
                 continue
             changed = changed_definitions(stores, symbol, window)
-            if changed is None or changed[0] or changed[1]:
-                found[symbol, window] = None if changed is None else changed[0]
+            if any(changed):
+                found[symbol, window] = changed[0]
     return found
 
 
-def changed_definitions(stores: Stores, symbol: str, window: Window) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """The features that a partition's files do not have by their present definition, and those no longer defined.
-
-    None if the partition has no files.
-    """
+def changed_definitions(stores: Stores, symbol: str, window: Window) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The features that a partition's files do not have by their present definition, and those no longer defined."""
     definitions = stores.definitions
     months = stores.features.stamps(symbol, window)
-    if not months:
-        return None
     changed = tuple(
         name
         for name in definitions.features.names

@@ -86,6 +86,18 @@ def _inputs_unchanged(examination: Examination, stale_of: _StaleOf) -> CheckResu
             }
             for symbol, window in listed
         ]
+    left_out = examination.stores.definitions.errors if examination.asset == "features" else ()
+    sample = [{"file": error.file, "definition": error.name or "", "error": str(error)} for error in left_out] + sample
+    if left_out and not changed + behind:
+        return finding(
+            rows_checked=len(examination.stores.definitions.files) + len(left_out),
+            failing_rows=len(left_out),
+            what="definitions and files of them",
+            wrong="are left out because of an error; their values stay as they were",
+            remedy="correct the files; `trading-platform features list` shows each error",
+            severity=Severity.WARN,
+            sample=sample[:SAMPLE_ROWS],
+        )
     return finding(
         rows_checked=checked,
         failing_rows=changed + behind,
