@@ -147,20 +147,23 @@ class _Series:
     """The bars of one symbol, and what was computed of them.
 
     Attributes:
-        symbol: the symbol.
+        instrument: its instrument.
         bars: its bars.
-        available_at: when each was available.
         lacking: number of expected bars lacking before each.
         held: shares of a holding of one share at the first bar; None where there was no split.
         values: computed columns of floats, in that holding's value where they are in units of price.
     """
 
-    symbol: str
+    instrument: Instrument
     bars: pl.DataFrame
-    available_at: pl.Series
     lacking: Counts
     held: Floats | None
     values: dict[str, pl.Series] = field(default_factory=dict)
+
+    @cached_property
+    def available_at(self) -> pl.Series:
+        """When each bar was available."""
+        return availability(self.instrument.calendar, Timeframe.D1, self.bars.select("time")).cast(TIME)
 
     @cached_property
     def prices(self) -> dict[str, Floats]:
@@ -233,9 +236,8 @@ class _Market:
         for symbol, own in runs(bars["symbol"]):
             rows = bars[own]
             self.series[symbol] = _Series(
-                symbol,
+                instruments[symbol],
                 rows,
-                availability(instruments[symbol].calendar, Timeframe.D1, rows.select("time")).cast(TIME),
                 lacking_before(rows["time"], gaps.get(symbol, ())),
                 shares_held(rows["time"], splits.get(symbol, ())),
             )
@@ -262,12 +264,12 @@ class _Market:
             if declared.kind not in OF_OTHERS and declared.kind is not InputKind.NEWS
             for name in declared.names
         )
-        peers = self._peers(own.symbol, each)
-        benchmark = self._benchmark(own.symbol, each)
+        peers = self._peers(own.instrument.symbol, each)
+        benchmark = self._benchmark(own.instrument.symbol, each)
         if isinstance(each.compute, pl.Expr):
             frame = frame.with_columns(_aligned(frame, each, peers, benchmark))
         parts = [
-            _evaluated(each, FeatureInputs(frame[rows], peers, benchmark), own.symbol)
+            _evaluated(each, FeatureInputs(frame[rows], peers, benchmark), own.instrument.symbol)
             for rows in own.stretches(each.gaps)
         ]
         return pl.concat(parts).alias(each.name) if parts else pl.Series(each.name, [], DATA_TYPES[each.data_type])
@@ -341,10 +343,10 @@ def _evaluated(each: Definition, inputs: FeatureInputs, symbol: str) -> pl.Serie
         raise _cannot_be_computed(each, symbol, f"values of type {values.dtype}")
     if values.dtype.is_float():
         values = pl.select(pl.when(values.is_finite()).then(values)).to_series()
-    try:
-        return values.cast(declared)
-    except pl.exceptions.PolarsError:
-        raise _cannot_be_computed(each, symbol, f"values of type {values.dtype} that are no {each.data_type}") from None
+    cast = values.cast(declared, strict=False)
+    if is_number and not cast.cast(pl.Float64).equals(values.cast(pl.Float64)):  # nothing is cut off silently
+        raise _cannot_be_computed(each, symbol, f"values of type {values.dtype} that are no {each.data_type}")
+    return cast
 
 
 def _words(error: Exception, frame: pl.DataFrame) -> str:

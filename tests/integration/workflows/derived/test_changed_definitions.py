@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from definition_files import declared, write
+from typer.testing import CliRunner
 
+from trading_platform.cli.main import app
 from trading_platform.client import Platform
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.built_in import BUILT_IN
@@ -252,3 +255,29 @@ def test_partitions_equal_the_full_history_whatever_was_computed_when(store: Sto
     for name in (*BUILT_IN.names, "momentum", "double_momentum"):
         assert stored[name].is_null().equals(computed[name].is_null()), name
         assert ((stored[name] - computed[name]).abs().max() or 0.0) < 1e-9, name
+
+
+def test_the_commands_compute_and_try_on_stored_bars(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "DATABASE_URL": store.url,
+        "FEATURES_DIR": str(store.root / "features"),
+        "FEATURE_DEFINITIONS": str(store.root / "definitions"),
+        "DATA_DIR": str(store.root),
+    }.items():
+        monkeypatch.setenv(name, value)
+    store.define(MOMENTUM + OTHER)
+    runner = CliRunner()
+    first = runner.invoke(app, ["features", "backfill", "--only", "other"])
+    assert first.exit_code == 0, first.output
+    assert "Computed other in 4 partitions" in first.output
+    assert store.values()["other"].null_count() == 0
+    rest = runner.invoke(app, ["features", "backfill", "aaa", "--json"])
+    assert json.loads(rest.stdout) == {"partitions": 2, "rows": store.values().height // 2, "errors": []}
+    assert runner.invoke(app, ["features", "backfill"]).exit_code == 0
+    assert "Everything is up to date." in runner.invoke(app, ["features", "backfill"]).output
+    unknown = runner.invoke(app, ["features", "backfill", "--only", "othre"])
+    assert isinstance(unknown.exception, InvalidRequest)
+    assert unknown.exception.remedy == "did you mean other?"
+    tried = runner.invoke(app, ["features", "test", str(store.root / "definitions" / "mine.py"), "-s", "AAA"])
+    assert tried.exit_code == 0, tried.output
+    assert "the stored bars of AAA" in " ".join(tried.output.split())
