@@ -159,6 +159,7 @@ class _Series:
     lacking: Counts
     held: Floats | None
     values: dict[str, pl.Series] = field(default_factory=dict)
+    _columns: dict[tuple[InputKind, str], pl.Series] = field(default_factory=dict)
 
     @cached_property
     def available_at(self) -> pl.Series:
@@ -187,15 +188,20 @@ class _Series:
     def column(self, kind: InputKind, name: str) -> pl.Series:
         """A column of an input of the symbol itself."""
         if kind is InputKind.FEATURE:
-            return self.values[name]
-        values = self.prices[name] if kind is InputKind.BARS else self.indicators[name]
-        return pl.Series(name, values, nan_to_null=True)
+            return self.values[name].alias(name)
+        if (kind, name) not in self._columns:
+            values = self.prices[name] if kind is InputKind.BARS else self.indicators[name]
+            self._columns[kind, name] = pl.Series(name, values, nan_to_null=True)
+        return self._columns[kind, name]
 
-    def times(self) -> pl.DataFrame:
+    @cached_property
+    def times(self) -> list[pl.Series]:
         """``time``, ``available_at`` and ``position`` of each bar."""
-        return self.bars.select("time").with_columns(
-            available_at=self.available_at, position=pl.Series(self.position, dtype=pl.Int64)
-        )
+        return [
+            self.bars["time"],
+            self.available_at.alias("available_at"),
+            pl.Series("position", self.position, dtype=pl.Int64),
+        ]
 
     def stretches(self, rule: str) -> Iterator[slice]:
         """The rows that a definition sees at a time, by its rule for gaps."""
@@ -258,16 +264,17 @@ class _Market:
         return values
 
     def _values(self, own: _Series, each: Definition) -> pl.Series:
-        frame = own.times().with_columns(
-            own.column(declared.kind, name).alias(name)
+        peers = self._peers(own.instrument.symbol, each)
+        benchmark = self._benchmark(own.instrument.symbol, each)
+        columns = [
+            own.column(declared.kind, name)
             for declared in each.inputs
             if declared.kind not in OF_OTHERS and declared.kind is not InputKind.NEWS
             for name in declared.names
-        )
-        peers = self._peers(own.instrument.symbol, each)
-        benchmark = self._benchmark(own.instrument.symbol, each)
+        ]
         if isinstance(each.compute, pl.Expr):
-            frame = frame.with_columns(_aligned(frame, each, peers, benchmark))
+            columns += _aligned(pl.DataFrame(own.times), each, peers, benchmark)
+        frame = pl.DataFrame([*own.times, *columns])
         parts = [
             _evaluated(each, FeatureInputs(frame[rows], peers, benchmark), own.instrument.symbol)
             for rows in own.stretches(each.gaps)
@@ -289,9 +296,8 @@ class _Market:
         """Features of another symbol with the times they were available."""
         if (symbol, names) not in self._others:
             values = {name: self.value(symbol, self._definitions.features[name]) for name in names}
-            self._others[symbol, names] = (
-                self.series[symbol].times().select("time", "available_at").with_columns(**values)
-            )
+            times = self.series[symbol].times[:2]
+            self._others[symbol, names] = pl.DataFrame([*times, *(value.alias(name) for name, value in values.items())])
         return self._others[symbol, names]
 
 
@@ -341,6 +347,9 @@ def _evaluated(each: Definition, inputs: FeatureInputs, symbol: str) -> pl.Serie
     is_number = values.dtype.is_numeric() or values.dtype == pl.Null
     if is_number != (declared != pl.Boolean()) and values.dtype not in (pl.Null, declared):
         raise _cannot_be_computed(each, symbol, f"values of type {values.dtype}")
+    if values.dtype == pl.Float64 and declared == pl.Float64:
+        numbers = values.to_numpy()
+        return pl.Series(each.name, np.where(np.isfinite(numbers), numbers, np.nan), nan_to_null=True)
     if values.dtype.is_float():
         values = pl.select(pl.when(values.is_finite()).then(values)).to_series()
     cast = values.cast(declared, strict=False)

@@ -53,8 +53,8 @@ class Series:
 def series_of(frame: pl.DataFrame, column: str) -> Series:
     """A column of a frame of :class:`~trading_platform.domain.features.inputs.FeatureInputs`."""
     return Series(
-        frame["time"].to_physical().to_numpy(),
-        frame["available_at"].to_physical().to_numpy(),
+        frame["time"].cast(pl.Int64).to_numpy(),
+        frame["available_at"].cast(pl.Int64).to_numpy(),
         frame[column].to_numpy(),
     )
 

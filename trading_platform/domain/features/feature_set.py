@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 
 import polars as pl
@@ -92,15 +93,12 @@ class FeatureSet:
             InvalidRequest: if one of them is unknown, or a label.
         """
         unknown = [name for name in names or () if name not in self.features]
+        if unknown and unknown[0] in self.labels:
+            raise label_is_no_feature(unknown[0], self.labels[unknown[0]].horizon)
         if unknown:
-            from difflib import get_close_matches
-
-            label = self.labels.get(unknown[0])
             near = get_close_matches(unknown[0], self.names, n=3)
             raise InvalidRequest(
-                f"There is no feature {unknown[0]!r}."
-                if label is None
-                else f"{label.name} is a label: it looks {label.horizon} bars ahead, and no feature may.",
+                f"There is no feature {unknown[0]!r}.",
                 expected=f"some of {', '.join(self.names)}",
                 received=", ".join(unknown),
                 remedy=f"did you mean {', '.join(near)}?" if near else "choose among the listed features",
@@ -161,6 +159,16 @@ class FeatureSet:
                     "or computed from other symbols itself.",
                     "use a numeric feature without a unit that is computed from the bars of its own symbol",
                 )
+
+
+def label_is_no_feature(name: str, horizon: int) -> InvalidRequest:
+    """The error for a label that is asked for as a feature."""
+    return InvalidRequest(
+        f"{name} is a label: it looks {horizon} bars ahead, and no feature may.",
+        expected="the name of a feature",
+        received=name,
+        remedy="leave it out of the features; it is what a model shall predict",
+    )
 
 
 def _refused(each: Definition, reason: str, remedy: str) -> InvalidRequest:

@@ -40,7 +40,7 @@ ROUNDING = 1e-12
 _PARTITION = 1e-9
 _SPLIT = Fraction(3)
 _UNKNOWN = 3  # rows without a volume beside which look-ahead is looked for
-_SHORTEST = 60  # rows after the warm-up without which nothing can be said
+_SHORTEST = 60  # rows without which nothing can be said
 
 Timer = Callable[[], float]
 
@@ -180,6 +180,10 @@ class _Trial:
     def look_ahead(self, full: pl.DataFrame) -> Iterator[Finding]:
         """Whether a value changes with what was not available when it was, by cutting and by changing the future."""
         known = full.filter(pl.col("available_at").is_not_null())
+        if known.height < _SHORTEST:
+            said = f"{known.height:,} values that are available are too few to look for look-ahead"
+            yield Finding(self._each.name, "look-ahead", Verdict.WARN, said)
+            return
         depends = isinstance(self._each, Feature)
         for row in self._rows_to_cut(known):
             moment: datetime = known["available_at"][row]

@@ -74,20 +74,12 @@ def _entry(each: Feature | Label, definitions: Definitions) -> dict[str, Any]:
     }
 
 
-def publish_catalog(
-    connection: Connection, definitions: Definitions = BUILT_IN_DEFINITIONS, *, keep_files: bool = True
-) -> list[str]:
-    """As :meth:`FeatureCatalogStore.publish`, in the caller's transaction; other publishers wait until it ends.
-
-    Args:
-        connection: an open transaction.
-        definitions: what the catalog shall hold.
-        keep_files: keep the entries of all files of users, since these definitions are the platform's own only.
-    """
+def publish_catalog(connection: Connection, definitions: Definitions = BUILT_IN_DEFINITIONS) -> list[str]:
+    """As :meth:`FeatureCatalogStore.publish`, in the caller's transaction; other publishers wait until it ends."""
     given = {
         "entries": json_text(catalog_entries(definitions), "feature catalog"),
         "kept": sorted({error.file for error in definitions.errors}),
-        "keep_all": keep_files,
+        "keep_all": definitions.without_users,
     }
     execute(connection, query("features/catalog/lock_catalog"))
     return [name for (name,) in execute(connection, query("features/catalog/publish_catalog"), given)]
@@ -102,14 +94,14 @@ class FeatureCatalogStore:
     def publish(self, definitions: Definitions = BUILT_IN_DEFINITIONS) -> list[str]:
         """Replaces the catalog by these definitions.
 
-        Unchanged entries are not written; entries that are no longer defined are deleted, unless their file could not
-        be read. Concurrent calls from several processes are safe.
+        Unchanged entries are not written; entries that are no longer defined are deleted, unless their file cannot
+        be read here. Concurrent calls from several processes are safe.
 
         Returns:
             The names of the features and labels with a new, changed or deleted entry, in order.
         """
         with self._database.begin() as connection:
-            return publish_catalog(connection, definitions, keep_files=False)
+            return publish_catalog(connection, definitions)
 
     def read(self) -> pl.DataFrame:
         """The catalog: frame of :data:`CATALOG_SCHEMA`, sorted by ``feature_name``."""

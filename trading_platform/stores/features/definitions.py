@@ -62,11 +62,13 @@ class Definitions:
         features: the definitions that can be used.
         files: the file of each definition of a user, by its name.
         errors: the files and definitions that are left out.
+        without_users: whether no folder of users' definitions is named here, so that those are unknown.
     """
 
     features: FeatureSet = BUILT_IN
     files: Mapping[str, str] = field(default_factory=dict)
     errors: Sequence[DefinitionError] = ()
+    without_users: bool = False
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -85,12 +87,12 @@ class Definitions:
         return hashlib.sha256(repr(named).encode()).hexdigest()[:_HASH_LENGTH]
 
     def lost(self, file: str | None) -> bool:
-        """Whether a file, or a part of it, is left out because of an error."""
-        return file is not None and any(error.file == file for error in self.errors)
+        """Whether the definitions of a user's file are unknown here: it has an error, or no folder is named."""
+        return file is not None and (self.without_users or any(error.file == file for error in self.errors))
 
 
-BUILT_IN_DEFINITIONS = Definitions()
-"""The platform's own, without a user's."""
+BUILT_IN_DEFINITIONS = Definitions(without_users=True)
+"""The platform's own. A process that has no others leaves what it finds of users' features as it is."""
 
 
 def load_definitions(folder: Path | None) -> Definitions:
@@ -102,8 +104,7 @@ def load_definitions(folder: Path | None) -> Definitions:
     Raises:
         ConfigurationError: if the folder is not there.
     """
-    files = files_of(folder)
-    return load_files(files) if files else BUILT_IN_DEFINITIONS
+    return BUILT_IN_DEFINITIONS if folder is None else load_files(files_of(folder))
 
 
 def files_of(folder: Path | None) -> list[Path]:

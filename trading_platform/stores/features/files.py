@@ -24,7 +24,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.declaration import DATA_TYPES
-from trading_platform.domain.features.feature_set import KEYS
+from trading_platform.domain.features.feature_set import KEYS, label_is_no_feature
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.time import Clock, Window, utc_now
 from trading_platform.stores.atomic_files import (
@@ -177,7 +177,7 @@ class FeatureStore:
         return {month: stamps for month, stamps in files.items() if stamps is not None}
 
     def kept(self) -> list[str]:
-        """The features whose definition cannot be read now; files keep their columns."""
+        """The features whose definition is unknown here; files keep their columns."""
         return list(self._catalogued(only_lost=True))
 
     def has_rows(self, symbol: str, window: Window, times: pl.Series) -> bool:
@@ -247,20 +247,32 @@ class FeatureStore:
 
     def _catalogued(self, *, only_lost: bool) -> dict[str, pl.DataType]:
         """The types of features in the catalog that are not defined here; or only of those in files with errors."""
-        if only_lost and not self.definitions.errors:
+        if only_lost and not (self.definitions.errors or self.definitions.without_users):
             return {}
         return {
             name: DATA_TYPES[entry["data_type"]]
-            for name, entry in _read_catalog(self.directory / "_metadata" / "feature_catalog.json").items()
+            for name, entry in self._catalog().items()
             if entry.get("kind") == "feature"
             and name not in self.definitions.features.features
             and entry.get("defined_in")
             and (not only_lost or self.definitions.lost(entry["defined_in"]))
         }
 
+    def _labels(self) -> dict[str, int]:
+        """The labels of the catalog, each with the number of bars that it looks ahead."""
+        entries = self._catalog().values()
+        return {entry["feature_name"]: entry["horizon_bars"] for entry in entries if entry.get("kind") == "label"}
+
+    def _catalog(self) -> dict[str, dict[str, Any]]:
+        with os_errors_as_store_errors(self.directory):
+            return _read_catalog(self.directory / "_metadata" / "feature_catalog.json")
+
     def _known(self, names: Sequence[str] | None, schema: dict[str, pl.DataType]) -> list[str]:
         """The features of these names, each once; all for None."""
         others = [name for name in names or () if name in schema and name not in KEYS]
+        for name in names or ():
+            if name not in others and name in (labels := self._labels()):
+                raise label_is_no_feature(name, labels[name])
         self.definitions.features.known([name for name in names or () if name not in others])
         return list(dict.fromkeys(others)) if names is not None else [name for name in schema if name not in KEYS]
 

@@ -39,7 +39,7 @@ class Columns:
     Attributes:
         defined: types of the features that are defined.
         stamps: version and hash of the definition of each.
-        kept: types of features whose definition cannot be read now: they stay in files that have them.
+        kept: types of features whose definition is unknown here: they stay in files that have them.
     """
 
     defined: Mapping[str, pl.DataType]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from definition_files import declared, write
+from definition_files import declared, label, write
 from typer.testing import CliRunner
 
 from trading_platform.cli.main import app
@@ -228,7 +228,7 @@ def test_a_removed_definition_takes_its_column_along(store: Store) -> None:
 
 
 def test_agents_read_a_users_feature_without_its_code(store: Store) -> None:
-    store.define(MOMENTUM)
+    store.define(MOMENTUM + label("ahead", 5, 'pl.col("close").shift(-5)'))
     store.build()
     with open_stores(store.url, store.root / "features") as stores:
         platform = Platform(stores)
@@ -238,6 +238,10 @@ def test_agents_read_a_users_feature_without_its_code(store: Store) -> None:
         assert "momentum" in platform.features(SYMBOLS, "2012-02-01", "2012-03-01").columns
         entry = platform.feature_catalog().filter(feature_name="momentum").row(0, named=True)
         assert (entry["defined_in"], entry["dependencies"]) == ("mine.py", ["bars.close"])
+        assert "ahead" not in platform.feature_catalog()["feature_name"].to_list()
+        assert stores.catalog.read().filter(kind="label")["horizon_bars"].to_list() == [5]
+        with pytest.raises(InvalidRequest, match="ahead is a label: it looks 5 bars ahead"):
+            platform.features(SYMBOLS, "2012-02-01", "2012-03-01", names=["ahead"])
         with pytest.raises(InvalidRequest, match="did you mean rsi_14"):
             platform.features(SYMBOLS, "2012-02-01", "2012-03-01", names=["rsi_1"])
 
@@ -281,3 +285,19 @@ def test_the_commands_compute_and_try_on_stored_bars(store: Store, monkeypatch: 
     tried = runner.invoke(app, ["features", "test", str(store.root / "definitions" / "mine.py"), "-s", "AAA"])
     assert tried.exit_code == 0, tried.output
     assert "the stored bars of AAA" in " ".join(tried.output.split())
+
+
+def test_a_process_without_the_setting_leaves_users_features_alone(store: Store) -> None:
+    store.define(MOMENTUM)
+    store.build()
+    before = store.values()
+    with open_stores(store.url, store.root / "features") as stores:
+        universe = stores.instruments.all()
+        assert build_features(stores, universe, SYMBOLS, YEARS, clock=lambda: NOW).rows == {}
+        assert len(build_features(stores, universe, SYMBOLS, YEARS, clock=lambda: NOW, force=True).rows) == 4
+        assert stores.features.read(SYMBOLS, WHOLE).equals(before)
+    assert store.stale() == 0
+    assert store.values().equals(before)
+    (store.root / "definitions" / "mine.py").unlink()
+    store.build()
+    assert "momentum" not in store.values().columns

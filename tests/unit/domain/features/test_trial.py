@@ -129,3 +129,12 @@ def test_one_that_awaits_its_source_is_said_to() -> None:
     (only,) = try_definition(BUILT_IN, "news_sentiment_24h", market(700), seed=1, timer=lambda: 0.0)
     assert (only.check, only.verdict) == ("computes", "warn")
     assert "no source of news" in only.detail
+
+
+def test_too_few_bars_are_said_and_do_not_fail(tmp_path: Path) -> None:
+    definitions = load_files([write(tmp_path, "mine.py", label("ahead", 400, 'pl.col("close").shift(-400)'))])
+    found = try_definition(definitions.features, "ahead", invented_market(300, 1), seed=1, timer=lambda: 0.0)
+    assert {each.check: each.verdict for each in found}["look-ahead"] == "warn"
+    short = load_files([write(tmp_path, "long.py", declared("long", 'pl.col("rsi_14")', 'indicator("rsi_14")', 700))])
+    found = try_definition(short.features, "long", invented_market(300, 1), seed=1, timer=lambda: 0.0)
+    assert {each.check: each.verdict for each in found}["warm-up"] == "warn"

@@ -114,6 +114,8 @@ def test_what_is_found_in_a_file(tmp_path: Path) -> None:
 def test_no_folder_means_the_platforms_own_and_a_missing_one_is_said(tmp_path: Path) -> None:
     assert load_definitions(None) is BUILT_IN_DEFINITIONS
     tmp_path.joinpath("empty").mkdir()
-    assert load_definitions(tmp_path / "empty") is BUILT_IN_DEFINITIONS
+    empty = load_definitions(tmp_path / "empty")
+    assert empty.features.names == BUILT_IN.names
+    assert (empty.without_users, BUILT_IN_DEFINITIONS.without_users) == (False, True)
     with pytest.raises(ConfigurationError, match="FEATURE_DEFINITIONS"):
         load_definitions(tmp_path / "absent")
