@@ -19,8 +19,6 @@ pytestmark = pytest.mark.slow
 
 FILES = {
     "SPY": "SPY_2008-2018_yahoo.csv",
-    "GOOG": "GOOG_2004-2013.csv",
-    "AAPL": "AAPL_2004-2018_yahoo.csv",
     "EURUSD": "EURUSD_oanda_lean_daily_quote.csv",
     "BTCUSD": "BTCUSD_coinbase_lean_daily_trade.csv",
 }
@@ -155,6 +153,7 @@ def daily(year: int) -> str:
     return "\n".join(["date,open,high,low,close,volume", *rows])
 
 
+@pytest.mark.exhaustive
 def test_bars_from_before_the_first_partition_are_left_out_and_the_rest_goes_on(
     stack: Endpoints, tmp_path: Path
 ) -> None:

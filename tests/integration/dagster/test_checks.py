@@ -154,6 +154,7 @@ def test_a_blocking_check_stops_what_would_be_computed_from_it(
     assert stores.features.symbols() == []
 
 
+@pytest.mark.exhaustive
 def test_a_warning_stops_nothing(definitions: Definitions, instance: DagsterInstance, stores: Stores) -> None:
     run_daily(definitions, instance, "AAA|2020", "AAA|2020")
     with stores.database.begin() as connection:
@@ -171,6 +172,7 @@ def test_a_warning_stops_nothing(definitions: Definitions, instance: DagsterInst
     assert ("features", "schema") in found
 
 
+@pytest.mark.exhaustive
 def test_checks_alone_look_at_everything(definitions: Definitions, instance: DagsterInstance, stores: Stores) -> None:
     run_daily(definitions, instance, "AAA|2020", "CCC|2021")
     with stores.database.begin() as connection:

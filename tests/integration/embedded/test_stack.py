@@ -140,6 +140,7 @@ def wait_for_lock(settings: Settings, process: subprocess.Popen[str]) -> int | N
     return process.poll()
 
 
+@pytest.mark.exhaustive
 def test_up_stays_until_down(new_settings: MakeSettings) -> None:
     settings = new_settings()
     endpoints = start_stack(settings)
