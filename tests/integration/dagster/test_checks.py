@@ -119,6 +119,7 @@ def test_a_run_of_partitions_evaluates_every_check_over_its_partitions(
     assert stores.bars.spans(SYMBOLS, Timeframe.D1)["stored"].sum() == 3 * sessions_in(2020, 2021)
 
 
+@pytest.mark.exhaustive
 def test_a_run_of_one_partition_looks_at_it_alone(
     definitions: Definitions, instance: DagsterInstance, stores: Stores
 ) -> None:

@@ -208,6 +208,7 @@ def test_a_folder_that_would_confuse_the_starter_is_refused(new_settings: MakeSe
     shutil.rmtree(base)
 
 
+@pytest.mark.exhaustive
 @as_root
 def test_root_does_not_open_its_private_folders(new_settings: MakeSettings) -> None:
     private = Path(tempfile.mkdtemp(prefix="tp-"))

@@ -119,6 +119,7 @@ def test_one_signal_ends_all(
         assert "by force" not in err
 
 
+@pytest.mark.exhaustive
 def test_what_it_was_started_to_ignore_does_not_end_it(tmp_path: Path, environment: dict[str, str]) -> None:
     with running(tmp_path, environment, FAMILY, "usual", script='trap "" INT HUP; exec "$0" "$@"') as process:
         processes = family(tmp_path, process)

@@ -159,6 +159,7 @@ def test_a_running_candle_is_never_a_bar() -> None:
                 assert now[0] - length < times[-1] + length <= now[0]
 
 
+@pytest.mark.exhaustive
 def test_a_clock_ahead_of_krakens_closes_no_minute_early() -> None:
     with running_exchange(SeededMarket(7), clock=clock) as url:
         source = KrakenSource(client_of(url), clock=lambda: NOW + timedelta(minutes=2))

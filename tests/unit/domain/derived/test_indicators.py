@@ -199,6 +199,7 @@ def test_bands_after_a_redenomination() -> None:
         assert after[name].equals(alone[name]), name
 
 
+@pytest.mark.exhaustive
 def test_long_standstill_is_the_same_alone_and_in_full_history() -> None:
     rng = np.random.default_rng(7)
     wild = (100 * np.exp(np.cumsum(rng.normal(0, 0.03, 900)))).round(2)
