@@ -34,7 +34,7 @@ from trading_platform.stores.stores import Stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
 from trading_platform.streaming.quote_sink import QuoteSink
-from trading_platform.streaming.replay_inputs import open_inputs
+from trading_platform.streaming.replay.inputs import open_inputs
 
 FILE = "tick/EURUSD_oanda_ticks_2014-05.csv.gz"
 DAY = datetime(2014, 5, 5, tzinfo=UTC)

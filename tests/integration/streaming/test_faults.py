@@ -41,7 +41,7 @@ from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.incidents import Incidents
 from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
-from trading_platform.streaming.recording import MOST_WAITING, NOT_RECORDED, Recording, RecordingWriter
+from trading_platform.streaming.replay.recording import MOST_WAITING, NOT_RECORDED, Recording, RecordingWriter
 from trading_platform.streaming.servers import ServerWatch, check_database
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trading_platform.settings import Settings
     from trading_platform.streaming.pipeline import Progress
     from trading_platform.streaming.process import StreamProcess, Surroundings
-    from trading_platform.streaming.recording import RecordingWriter
+    from trading_platform.streaming.replay.recording import RecordingWriter
 
 _Opened = TypeVar("_Opened")
 
@@ -190,7 +190,7 @@ def _surroundings(
 
 
 def _recorder(plans: Sequence[FeedPlan], file: Path, clock: Clock) -> RecordingWriter:
-    from trading_platform.streaming.recording import RecordingWriter
+    from trading_platform.streaming.replay.recording import RecordingWriter
 
     if len(plans) > 1:
         raise InvalidRequest(

@@ -1,7 +1,7 @@
 """Files of trades or quotes as a feed's events, in the order of the file.
 
 :mod:`trading_platform.sources.files.reading` turns the same files into bars at once. Here they become the events
-that a live feed would emit, for :mod:`trading_platform.streaming.replay`.
+that a live feed would emit, for :mod:`trading_platform.streaming.replay.replay`.
 """
 
 from __future__ import annotations

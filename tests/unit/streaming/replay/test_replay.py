@@ -25,10 +25,10 @@ from trading_platform.domain.time import Window, utc_now
 from trading_platform.sources.files.content.contents import open_contents
 from trading_platform.sources.files.content.options import ImportOptions, PriceSide
 from trading_platform.sources.files.reading import read_content
-from trading_platform.streaming.recording import RecordingWriter
-from trading_platform.streaming.replay import ReplayReport, replay
-from trading_platform.streaming.replay_inputs import ReplayInput, open_inputs
-from trading_platform.streaming.replay_sinks import MemorySink
+from trading_platform.streaming.replay.inputs import ReplayInput, open_inputs
+from trading_platform.streaming.replay.recording import RecordingWriter
+from trading_platform.streaming.replay.replay import ReplayReport, replay
+from trading_platform.streaming.replay.sinks import MemorySink
 
 EURUSD = "tick/EURUSD_oanda_ticks_2014-05.csv.gz"
 VALUES = ["time", *PRICES]

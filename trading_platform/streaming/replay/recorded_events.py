@@ -1,4 +1,4 @@
-"""Events as lines of a recording; :mod:`trading_platform.streaming.recording` reads and writes the file."""
+"""Events as lines of a recording; :mod:`trading_platform.streaming.replay.recording` reads and writes the file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Replays files of trades or quotes, and recordings of a feed, with the bar builder of the live path, at any speed.
 
 A replay resumes from its stored position: one that was killed continues, a second one changes nothing. Inputs are in
-:mod:`trading_platform.streaming.replay_inputs`, sinks in :mod:`trading_platform.streaming.replay_sinks`, the live path
+:mod:`trading_platform.streaming.replay.inputs`, sinks in :mod:`trading_platform.streaming.replay.sinks`, the live path
 in :mod:`trading_platform.streaming.pipeline`.
 """
 
@@ -19,9 +19,9 @@ from trading_platform.domain.market.events import Quote, Trade
 from trading_platform.domain.market.final_minutes import Counts
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Clock, Sleep
-from trading_platform.streaming.recorded_events import Recorded
-from trading_platform.streaming.replay_inputs import ReplayInput, rejected_row
-from trading_platform.streaming.replay_sinks import FinalMinutesSink
+from trading_platform.streaming.replay.inputs import ReplayInput, rejected_row
+from trading_platform.streaming.replay.recorded_events import Recorded
+from trading_platform.streaming.replay.sinks import FinalMinutesSink
 from trading_platform.workflows.progress import Progress, silent
 
 MINUTES_AT_ONCE = 240

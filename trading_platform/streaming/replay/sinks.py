@@ -1,6 +1,6 @@
 """Sinks of a replay's final minutes: the database, or memory for display.
 
-The replay itself is :mod:`trading_platform.streaming.replay`.
+The replay itself is :mod:`trading_platform.streaming.replay.replay`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Inputs of a replay: files of trades or quotes, and recordings of a feed.
 
-The replay itself is :mod:`trading_platform.streaming.replay`.
+The replay itself is :mod:`trading_platform.streaming.replay.replay`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.events import TickFile, read_ticks
 from trading_platform.sources.files.reading import SOURCE, Registered, ZoneOf, nothing_registered
 from trading_platform.sources.files.recognition.formats import Kind
-from trading_platform.streaming.recorded_events import Recorded
-from trading_platform.streaming.recording import Recording, is_recording
+from trading_platform.streaming.replay.recorded_events import Recorded
+from trading_platform.streaming.replay.recording import Recording, is_recording
 
 
 @dataclass

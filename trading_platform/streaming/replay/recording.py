@@ -1,4 +1,4 @@
-"""Recordings of a feed: one event per line, for :mod:`trading_platform.streaming.replay`.
+"""Recordings of a feed: one event per line, for :mod:`trading_platform.streaming.replay.replay`.
 
 A recording is JSON lines in gzip members of bounded size. The first line has the format's version, the source and the
 symbols with the basis of their bars; numbers are text, times RFC 3339 with microseconds. After a kill a recording can
@@ -25,7 +25,7 @@ from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.stores.private_files import private_folder, private_opener
-from trading_platform.streaming.recorded_events import (
+from trading_platform.streaming.replay.recorded_events import (
     Recorded,
     UnreadableLine,
     as_line,
