@@ -22,10 +22,10 @@ from common import arguments, new_stores, own_servers
 from rich.console import Console
 from rich.table import Table
 
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quote
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedUp, Heartbeat, Quote
 from trading_platform.embedded.stack import running_stack
 from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage

@@ -32,8 +32,8 @@ from trading_platform.domain.market.adjustment import Adjustment, parse_adjustme
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.calendars import availability, keep_sessions
 from trading_platform.domain.market.corporate_actions import actions_frame
-from trading_platform.domain.market.events import Quote
 from trading_platform.domain.market.instruments import Instrument, check_symbol
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, Timeframe, utc_now
 from trading_platform.domain.trading.positions import Position

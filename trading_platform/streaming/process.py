@@ -17,9 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import StoreError, StoreFull, TradingPlatformError
-from trading_platform.domain.market.bar_builder import BarBuilder
 from trading_platform.domain.market.calendars import OpeningHours
-from trading_platform.domain.market.events import Event, Quote
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.events import Event, Quote
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock, rfc3339
 from trading_platform.stores.audit.journal import AuditStore

@@ -15,8 +15,8 @@ import pytest
 from commands import installation
 from daily_bars import session_days
 
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Heartbeat
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Heartbeat
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.sources.files.landing import _write as land
 from trading_platform.stores.atomic_files import drafted, exclusive, put_in_place, replace_file

@@ -20,10 +20,10 @@ from small_disks import mounted
 from waiting import until
 
 from trading_platform.domain.errors import StoreFull, StoreUnavailable
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.folders import server_account

@@ -19,8 +19,8 @@ from trading_platform.domain.time import utc_now
 from trading_platform.sources.files.content.options import DateOrder
 
 if TYPE_CHECKING:
-    from trading_platform.domain.market.bar_series import Basis
     from trading_platform.domain.market.instruments import Instrument
+    from trading_platform.domain.market.live.bar_series import Basis
     from trading_platform.streaming.replay.inputs import ReplayInput
     from trading_platform.streaming.replay.replay import ReplayReport
     from trading_platform.streaming.replay.sinks import FinalMinutesSink, MemorySink
@@ -167,7 +167,7 @@ def _speed(text: str) -> float | None:
 
 
 def _basis(text: str | None) -> Basis | None:
-    from trading_platform.domain.market.bar_series import Basis
+    from trading_platform.domain.market.live.bar_series import Basis
 
     if text is None:
         return None

@@ -20,7 +20,7 @@ from trading_platform.cli.live.stream_feeds import Wanted, plan_feeds
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest, StoreFull, TradingPlatformError
-from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.time import Clock, Sleep, utc_now
 from trading_platform.sources.live import Backoff
 from trading_platform.streaming.feeds import FeedPlan, Shard

@@ -16,7 +16,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bars import TIME
-from trading_platform.domain.market.events import Event, FeedUp, Quote, Trade
+from trading_platform.domain.market.live.events import Event, FeedUp, Quote, Trade
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe

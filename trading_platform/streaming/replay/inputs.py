@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.bar_builder import GRACE
-from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.market.live.bar_builder import GRACE
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.contents import open_contents
 from trading_platform.sources.files.content.options import ImportOptions

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 
 _NAMES: dict[type, str] = {Trade: "trade", Quote: "quote", Heartbeat: "heartbeat", FeedUp: "up", FeedDown: "down"}

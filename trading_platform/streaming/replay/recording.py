@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload, StoreError
-from trading_platform.domain.market.bar_builder import GRACE
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp
+from trading_platform.domain.market.live.bar_builder import GRACE
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, utc_now

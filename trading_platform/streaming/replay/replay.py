@@ -14,9 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.events import Quote, Trade
-from trading_platform.domain.market.final_minutes import Counts
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.events import Quote, Trade
+from trading_platform.domain.market.live.final_minutes import Counts
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Clock, Sleep
 from trading_platform.streaming.replay.inputs import ReplayInput, rejected_row

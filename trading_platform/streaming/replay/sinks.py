@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from trading_platform.domain.market.bars import empty_bars
-from trading_platform.domain.market.final_minutes import FinalMinutes
+from trading_platform.domain.market.live.final_minutes import FinalMinutes
 from trading_platform.domain.quality.listed_rows import ListedRows
 from trading_platform.domain.time import Clock, Timeframe
 from trading_platform.stores.market_data.quarantine import QuarantineStore

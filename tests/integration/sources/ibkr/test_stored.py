@@ -32,9 +32,9 @@ from slots import holds
 from waiting import until
 
 from trading_platform.domain.errors import SourceUnavailable
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.bars import Quality
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.rate_limits import Cost
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.resources.ibkr import log_absences

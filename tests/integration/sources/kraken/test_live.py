@@ -27,9 +27,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 
 from trading_platform.domain.errors import ConfigurationError, SourceRejected, SourceUnavailable
-from trading_platform.domain.market.bar_builder import BarBuilder, Basis
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.market.instruments import guess_instrument
+from trading_platform.domain.market.live.bar_builder import BarBuilder, Basis
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.time import Window
 from trading_platform.simulator.faults import Fault, Faults
 from trading_platform.simulator.market import nanoseconds

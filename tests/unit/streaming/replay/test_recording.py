@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.streaming.replay.recorded_events import Recorded
 from trading_platform.streaming.replay.recording import (
@@ -143,8 +143,8 @@ def test_a_killed_recorder_leaves_what_it_had_written(tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl.gz"
     program = (
         "import sys, datetime, pathlib\n"
-        "from trading_platform.domain.market.bar_series import Basis\n"
-        "from trading_platform.domain.market.events import Heartbeat\n"
+        "from trading_platform.domain.market.live.bar_series import Basis\n"
+        "from trading_platform.domain.market.live.events import Heartbeat\n"
         "from trading_platform.streaming.replay.recording import RecordingWriter\n"
         "writer = RecordingWriter(pathlib.Path(sys.argv[1]), source='kraken', basis={'BTCUSD': Basis.TRADE})\n"
         "noon = datetime.datetime(2024, 5, 6, 12, tzinfo=datetime.UTC)\n"

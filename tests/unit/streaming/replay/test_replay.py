@@ -15,11 +15,11 @@ import polars as pl
 import pytest
 
 from trading_platform.domain.errors import InvalidRequest, StoreUnavailable
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import MINUTE, Basis
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICE, PRICES
-from trading_platform.domain.market.events import FeedUp, Trade
-from trading_platform.domain.market.final_minutes import FinalMinutes
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import MINUTE, Basis
+from trading_platform.domain.market.live.events import FeedUp, Trade
+from trading_platform.domain.market.live.final_minutes import FinalMinutes
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Window, utc_now
 from trading_platform.sources.files.content.contents import open_contents

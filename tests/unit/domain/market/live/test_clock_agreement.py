@@ -9,10 +9,10 @@ from decimal import Decimal
 
 import pytest
 
-from trading_platform.domain.market.bar_builder import GRACE, BarBuilder
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.event_validation import AHEAD
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
+from trading_platform.domain.market.live.bar_builder import GRACE, BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.event_validation import AHEAD
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.time import Window
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)

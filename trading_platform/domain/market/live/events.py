@@ -1,7 +1,7 @@
 """The events of a live feed, in the order in which the feed emits them: trades, quotes, and the feed's own state.
 
-All times are event times in UTC: the source's, or the receiver's if the source sends none. A
-recording of events, replayed at any speed, makes the same bars (:mod:`trading_platform.domain.market.bar_builder`).
+All times are event times in UTC: the source's, or the receiver's if the source sends none. A recording of events,
+replayed at any speed, makes the same bars (:mod:`trading_platform.domain.market.live.bar_builder`).
 """
 
 from __future__ import annotations

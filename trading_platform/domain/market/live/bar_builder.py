@@ -5,7 +5,7 @@ the same events make the same bars live, replayed at any speed, or after a resta
 bar is open for each symbol and unfinished minute; it is part of :meth:`BarBuilder.state`.
 
 :func:`trading_platform.domain.market.bars.bars_from_trades` makes bars of many trades at once.
-:mod:`trading_platform.domain.market.final_minutes` has what it gives. docs/decisions/0018-bars-on-event-time.md
+:mod:`trading_platform.domain.market.live.final_minutes` has what it gives. docs/decisions/0018-bars-on-event-time.md
 explains this design.
 """
 
@@ -18,7 +18,8 @@ from decimal import Decimal
 from typing import Any
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.bar_series import (
+from trading_platform.domain.market.bars import Quality
+from trading_platform.domain.market.live.bar_series import (
     DAWN,
     MINUTE,
     Basis,
@@ -29,17 +30,16 @@ from trading_platform.domain.market.bar_series import (
     text_of,
     timestamp_of,
 )
-from trading_platform.domain.market.bars import Quality
-from trading_platform.domain.market.clock_agreement import ClockAgreement
-from trading_platform.domain.market.event_validation import (
+from trading_platform.domain.market.live.clock_agreement import ClockAgreement
+from trading_platform.domain.market.live.event_validation import (
     LAST_TIME,
     Fault,
     fault_of_quote,
     fault_of_time,
     fault_of_trade,
 )
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote, Trade
-from trading_platform.domain.market.final_minutes import (
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Quote, Trade
+from trading_platform.domain.market.live.final_minutes import (
     STATE_VERSION,
     Counts,
     FinalMinutes,
@@ -147,7 +147,7 @@ class BarBuilder:
             event: the feed's event.
             offset: its running number in a file or recording; an offset that was read already is ignored.
             received: the receiver's clock at that time; events from later than that are rejected, and their symbols
-                held down (:mod:`trading_platform.domain.market.clock_agreement`).
+                held down (:mod:`trading_platform.domain.market.live.clock_agreement`).
             latest: for an event that was not received live, as one of a file: events from later than that are rejected.
         """
         accepted = self.counts.accepted

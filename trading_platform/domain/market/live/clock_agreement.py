@@ -1,9 +1,9 @@
 """Symbols that are held down because the times of their events are ahead of the receiver's clock.
 
-An event from the future cannot be used (:mod:`trading_platform.domain.market.event_validation`), and what it reports
-is missing from the bars. So its symbol counts as down until its events agree with the clock again, and a feed that
-reports itself up from the future is not up before that. :class:`trading_platform.domain.market.bar_builder.BarBuilder`
-decides this once for bars and outages alike.
+An event from the future cannot be used (:mod:`trading_platform.domain.market.live.event_validation`), and what it
+reports is missing from the bars. So its symbol counts as down until its events agree with the clock again, and a feed
+that reports itself up from the future is not up before that.
+:class:`trading_platform.domain.market.live.bar_builder.BarBuilder` decides this once for bars and outages alike.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from trading_platform.domain.market.event_validation import AHEAD
+from trading_platform.domain.market.live.event_validation import AHEAD
 
 AGREED = AHEAD / 2
 """How far the events of a symbol that is held down may be ahead at most to agree with the clock again; less than what

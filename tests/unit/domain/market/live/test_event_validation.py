@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from trading_platform.domain.market.event_validation import fault_of_quote, fault_of_trade
-from trading_platform.domain.market.events import Quote, Trade
+from trading_platform.domain.market.live.event_validation import fault_of_quote, fault_of_trade
+from trading_platform.domain.market.live.events import Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)

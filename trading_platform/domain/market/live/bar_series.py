@@ -1,6 +1,6 @@
 """The state of one symbol while its minutes are being built: current quote, running bars, outages.
 
-:class:`trading_platform.domain.market.bar_builder.BarBuilder` keeps one :class:`Series` for each symbol.
+:class:`trading_platform.domain.market.live.bar_builder.BarBuilder` keeps one :class:`Series` for each symbol.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from trading_platform.domain.market.event_validation import LAST_TIME, VOLUME_LIMIT
-from trading_platform.domain.market.trade_ids import SeenTradeIds
+from trading_platform.domain.market.live.event_validation import LAST_TIME, VOLUME_LIMIT
+from trading_platform.domain.market.live.trade_ids import SeenTradeIds
 from trading_platform.domain.money import EXACT, round_amount
 from trading_platform.domain.time import Window
 

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.bars import BAR_SCHEMA
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
-from trading_platform.domain.market.final_minutes import FinalMinutes
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Quote, Trade
+from trading_platform.domain.market.live.final_minutes import FinalMinutes
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Window
 

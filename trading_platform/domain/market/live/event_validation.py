@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
-from trading_platform.domain.market.events import Quote, Trade
+from trading_platform.domain.market.live.events import Quote, Trade
 from trading_platform.domain.money import FINE_BELOW, keeps_price
 from trading_platform.domain.rejection_reasons import Reason
 

@@ -1,7 +1,7 @@
 """The set of trade ids seen so far, compressed to runs of consecutive numbers.
 
 Exchanges send the last trades again after a reconnect; counted twice they would double a bar's volume
-(:mod:`trading_platform.domain.market.bar_builder`).
+(:mod:`trading_platform.domain.market.live.bar_builder`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What comes of a feed's events: minutes that are final, events that cannot be used, and their counts.
 
-:mod:`trading_platform.domain.market.bar_builder` builds them; here is also the form in which its state is stored.
+:mod:`trading_platform.domain.market.live.bar_builder` builds them; here is also the form in which its state is stored.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.market.bar_series import MINUTE
 from trading_platform.domain.market.bars import BAR_SCHEMA
-from trading_platform.domain.market.events import Event
+from trading_platform.domain.market.live.bar_series import MINUTE
+from trading_platform.domain.market.live.events import Event
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 
