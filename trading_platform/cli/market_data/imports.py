@@ -1,6 +1,6 @@
 """The command ``import``: imports files of bars, trades and quotes.
 
-:mod:`trading_platform.workflows.bars.import_files` does the work; this module parses the options and prints the
+:mod:`trading_platform.workflows.imports.import_files` does the work; this module parses the options and prints the
 result.
 """
 
@@ -19,7 +19,7 @@ from trading_platform.domain.time import Timeframe, utc_now
 from trading_platform.sources.files.content.options import DateOrder, DecimalSign, FileFormat, ImportOptions, PriceSide
 
 if TYPE_CHECKING:
-    from trading_platform.workflows.bars.import_files import ImportedFile, ImportReport
+    from trading_platform.workflows.imports.import_files import ImportedFile, ImportReport
 
 
 class ImportSource(StrEnum):
@@ -111,8 +111,8 @@ def import_command(
     from trading_platform.sources.files.landing import LandingArea
     from trading_platform.sources.kraken.archives.archive import is_archive
     from trading_platform.sources.kraken.landing_source import KrakenArchive
-    from trading_platform.workflows.bars.import_archives import import_archives
-    from trading_platform.workflows.bars.import_files import ImportReport, import_files
+    from trading_platform.workflows.imports.import_archives import import_archives
+    from trading_platform.workflows.imports.import_files import ImportReport, import_files
 
     options = ImportOptions(
         symbol=symbol.upper() if symbol else None,

@@ -50,7 +50,7 @@ from trading_platform.stores.redis.rate_limiters import RedisRateLimiter
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import Pipeline, PipelineStores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 
 pytestmark = pytest.mark.slow

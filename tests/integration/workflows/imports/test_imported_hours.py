@@ -18,9 +18,9 @@ from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.bars.import_files import ImportedFile, import_files
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.gaps.gap_report import gap_report
+from trading_platform.workflows.imports.import_files import ImportedFile, import_files
 from trading_platform.workflows.quality.check_results import CheckResult, Examination, judge
 from trading_platform.workflows.quality.verify_bars import BAR_CHECKS
 

@@ -1,8 +1,9 @@
 """Imports Kraken's bulk archives for ``trading-platform import``: their members go to the landing area.
 
 A member is landed completely or not at all, in chunks, so that memory does not grow with its size. Where bars of the
-same time are stored already, the two versions are compared (:mod:`trading_platform.workflows.bars.reconcile_sources`).
-:mod:`trading_platform.workflows.bars.import_files` imports other files and defines the report.
+same time are stored already, the two versions are compared
+(:mod:`trading_platform.workflows.backfill.reconcile_sources`). Other files are imported by
+:mod:`trading_platform.workflows.imports.import_files`, which defines the report.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from trading_platform.sources.kraken.archives.rows import ArchiveMember
 from trading_platform.sources.kraken.landing_source import ArchiveKind, KrakenArchive
 from trading_platform.sources.kraken.minutes import SOURCE
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.import_files import ImportedFile, ImportStatus
-from trading_platform.workflows.bars.reconcile_sources import reconcile_versions
+from trading_platform.workflows.backfill.reconcile_sources import reconcile_versions
+from trading_platform.workflows.imports.import_files import ImportedFile, ImportStatus
 from trading_platform.workflows.progress import Progress, silent
 
 _OPTIONS = "kraken"

@@ -28,7 +28,7 @@ from trading_platform.sources.files.content.options import FileRejected, ImportO
 from trading_platform.sources.files.landing import Kept
 from trading_platform.sources.files.reading import SOURCE, FileReading, read_instruments, whole_rejection
 from trading_platform.sources.files.recognition.evidence import guessed_instrument
-from trading_platform.workflows.bars.price_level import check_price_level
+from trading_platform.workflows.imports.price_level import check_price_level
 from trading_platform.workflows.progress import Progress, silent
 
 

@@ -24,10 +24,10 @@ from trading_platform.domain.time import Clock, Timeframe, Window, within
 from trading_platform.sources.base import NEEDS_SETTING, BarResponse, BarSource, PagedSource
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.confirm_empty_responses import suspect_windows
+from trading_platform.workflows.backfill.confirm_empty_responses import suspect_windows
+from trading_platform.workflows.backfill.reconcile_sources import reconcile_versions
+from trading_platform.workflows.backfill.reject_fillers import without_fillers
 from trading_platform.workflows.bars.count_coverage import count_coverage
-from trading_platform.workflows.bars.reconcile_sources import reconcile_versions
-from trading_platform.workflows.bars.reject_fillers import without_fillers
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.progress import Progress, silent
 
@@ -319,7 +319,7 @@ def store_response(
         asked_at: time of the request.
         repairs: which bars to mark ``repaired``.
         suspect: windows of the response that are pending confirmation
-            (:func:`~trading_platform.workflows.bars.confirm_empty_responses.suspect_windows`): nothing is stored or
+            (:func:`~trading_platform.workflows.backfill.confirm_empty_responses.suspect_windows`): nothing is stored or
             deleted there.
 
     Returns:

@@ -12,7 +12,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import expected_times, last_closed
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, shifted, within
-from trading_platform.workflows.bars.plan_backfill import AvailableHistory
+from trading_platform.workflows.backfill.plan_backfill import AvailableHistory
 
 _SURELY_OPEN = timedelta(days=14)  # no calendar is closed for so long
 _NAMED = 3  # windows of an available history that a sentence names

@@ -17,7 +17,7 @@ from trading_platform.sources.kraken.client import connect
 from trading_platform.sources.kraken.http import Retries
 from trading_platform.sources.kraken.source import KrakenSource
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 
 NOW = datetime(2025, 3, 4, 15, 17, 42, tzinfo=UTC)
 SYMBOLS = ("ADAUSD", "BTCUSD", "ETHUSD")

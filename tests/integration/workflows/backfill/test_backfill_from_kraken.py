@@ -39,10 +39,10 @@ from trading_platform.sources.kraken.source import KrakenSource
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.workflows.bars.backfill_bars import BackfillReport, backfill_bars
-from trading_platform.workflows.bars.import_archives import import_archives
-from trading_platform.workflows.bars.import_files import ImportedFile, ImportStatus
-from trading_platform.workflows.bars.plan_backfill import efforts_of
+from trading_platform.workflows.backfill.backfill_bars import BackfillReport, backfill_bars
+from trading_platform.workflows.backfill.plan_backfill import efforts_of
+from trading_platform.workflows.imports.import_archives import import_archives
+from trading_platform.workflows.imports.import_files import ImportedFile, ImportStatus
 from trading_platform.workflows.quality.check_results import Status
 from trading_platform.workflows.quality.verify import verify_asset
 
