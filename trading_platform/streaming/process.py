@@ -43,7 +43,7 @@ from trading_platform.streaming.position_sync import PositionSync
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.servers import Check, Revive, ServerWatch, check_database
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
-from trading_platform.workflows.backfill.backfill_bars import Sources
+from trading_platform.workflows.bars.bar_sources import Sources
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 from trading_platform.workflows.trading.publish_outbox import Publisher, publish_outbox
 

@@ -16,8 +16,9 @@ from trading_platform.domain.time import Clock, Timeframe, Window, partition_win
 from trading_platform.sources.base import PagedSource
 from trading_platform.stores.market_data.coverage import ROLLED_UP
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.backfill.backfill_bars import Sources, missing_windows, source_of
+from trading_platform.workflows.backfill.request_bars import missing_windows
 from trading_platform.workflows.bars import roll_up_bars
+from trading_platform.workflows.bars.bar_sources import Sources, source_of
 from trading_platform.workflows.derived import build_features, compute_indicators
 
 
