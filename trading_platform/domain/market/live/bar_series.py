@@ -1,6 +1,6 @@
 """The state of one symbol while its minutes are being built: current quote, running bars, outages.
 
-:class:`trading_platform.domain.market.live.bar_builder.BarBuilder` keeps one :class:`Series` for each symbol.
+:class:`trading_platform.domain.market.live.open_minutes.OpenMinutes` keeps one :class:`Series` for each symbol.
 """
 
 from __future__ import annotations
