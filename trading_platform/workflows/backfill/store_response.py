@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -19,6 +20,9 @@ from trading_platform.sources.base import BarResponse
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.backfill.reconcile_sources import reconcile_versions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 class Repairs(Enum):
@@ -65,13 +69,7 @@ def store_response(
     with stores.database.begin() as connection:
         changed = False
         for part in accepted:
-            before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
-            bars = response.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
-            if repairs is not Repairs.NOTHING:
-                bars = _mark_repaired(
-                    bars, stores.bars.read([symbol], timeframe, part), changed=repairs is Repairs.CHANGED
-                )
-            changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
+            changed |= _replace_bars(stores, connection, symbol, timeframe, part, response.bars, repairs)
         stores.quarantine.add(
             connection,
             ListedRows().all_of(response.rejected),
@@ -110,6 +108,23 @@ def store_response(
             suspect,
         )
     return changed
+
+
+def _replace_bars(
+    stores: Stores,
+    connection: Connection,
+    symbol: str,
+    timeframe: Timeframe,
+    part: Window,
+    bars: pl.DataFrame,
+    repairs: Repairs,
+) -> bool:
+    """Replaces the stored bars of a window by those of a response; returns whether any changed."""
+    before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
+    bars = bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
+    if repairs is not Repairs.NOTHING:
+        bars = _mark_repaired(bars, stores.bars.read([symbol], timeframe, part), changed=repairs is Repairs.CHANGED)
+    return stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
 
 
 def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame, *, changed: bool) -> pl.DataFrame:
