@@ -153,7 +153,7 @@ def open_stream(
 
     with ExitStack() as opened:
         endpoints = opened.enter_context(running_stack(settings, need_redis=True))
-        platform = opened.enter_context(open_platform(settings, clock=clock))
+        platform = opened.enter_context(open_platform(settings, endpoints=endpoints, clock=clock))
         plans, part = plan_feeds(settings, platform, wanted)
         for plan in plans:
             opened.enter_context(leased(platform.stores.database, plan.source, plan.symbols))
