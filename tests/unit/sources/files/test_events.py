@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_platform.domain.market.events import FeedUp, Quote, Trade
+from trading_platform.domain.market.live.events import FeedUp, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.contents import open_contents
 from trading_platform.sources.files.content.options import FileRejected, ImportOptions
