@@ -25,8 +25,8 @@ from trading_platform.resources.platform import PlatformContext, open_platform
 from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.stores.market_data.checks import Scope
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.bars.import_files import import_files
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
+from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.check_results import Status
 from trading_platform.workflows.quality.verify import verify_asset
 

@@ -21,7 +21,7 @@ from trading_platform.resources.platform import open_platform
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
 from trading_platform.streaming.feeds import Shard
-from trading_platform.streaming.recording import Recording
+from trading_platform.streaming.replay.recording import Recording
 
 
 @pytest.fixture

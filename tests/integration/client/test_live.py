@@ -24,7 +24,7 @@ from waiting import DEADLINE, wait_until
 from trading_platform.client import Platform
 from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, StoreError, StoreUnavailable
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.embedded.redis import RedisServer
 from trading_platform.embedded.stack import running_stack, stack_status
 from trading_platform.settings import Settings

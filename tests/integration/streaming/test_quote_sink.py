@@ -18,7 +18,7 @@ from redis_servers import flush, started
 from waiting import DEADLINE, until
 
 from trading_platform.domain.errors import StoreUnavailable
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.embedded.redis import RedisServer
 from trading_platform.settings import Settings
 from trading_platform.stores.redis.live import AsyncLiveStore, open_live_store

@@ -32,9 +32,9 @@ from slots import holds
 from waiting import until
 
 from trading_platform.domain.errors import SourceUnavailable
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.bars import Quality
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.rate_limits import Cost
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.resources.ibkr import log_absences
@@ -50,7 +50,7 @@ from trading_platform.stores.redis.rate_limiters import RedisRateLimiter
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import Pipeline, PipelineStores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 
 pytestmark = pytest.mark.slow

@@ -30,7 +30,7 @@ from trading_platform.sources.yahoo.limits import WAIT
 from trading_platform.sources.yahoo.session import YahooSession
 from trading_platform.sources.yahoo.source import YahooSource, ticker_of
 from trading_platform.stores.stores import open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 
 APPLE = Instrument("AAPL", AssetClass.EQUITY, "XNAS", "yahoo")
 NOW = datetime(2018, 1, 20, 12, tzinfo=UTC)

@@ -50,7 +50,7 @@ from trading_platform.simulator.server import running_exchange
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.stores.redis.live import LiveStore
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.gap_report import gap_report
 from trading_platform.workflows.gaps.repair_gaps import ATTEMPTS, GapRepair, repair_gaps

@@ -12,7 +12,7 @@ from repair_market import DAY, HOUR, MINUTE, Time, Vendor, bars_of, fill, opened
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, month_window
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 from trading_platform.workflows.quality.check_results import CheckResult, Status

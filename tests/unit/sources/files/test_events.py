@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from properties import some_usual
 
-from trading_platform.domain.market.events import FeedUp, Quote, Trade
+from trading_platform.domain.market.live.events import FeedUp, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.contents import open_contents
 from trading_platform.sources.files.content.options import FileRejected, ImportOptions

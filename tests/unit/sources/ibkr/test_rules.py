@@ -31,7 +31,7 @@ from trading_platform.sources.ibkr.error_codes import Verdict, error_of, verdict
 from trading_platform.sources.ibkr.limits import IDENTICAL, MESSAGES, SAME_CONTRACT, HistoryLimit
 from trading_platform.sources.ibkr.parse import QuoteFold, number, price, raw_bars, read_bars
 from trading_platform.sources.ibkr.source import IbkrSource
-from trading_platform.workflows.bars.backfill_bars import source_of
+from trading_platform.workflows.bars.bar_sources import source_of
 
 DOCUMENTED = {
     "60 S": ("1 secs", "1 min"),
