@@ -125,6 +125,7 @@ def test_processes_share_the_universe_and_no_symbol_is_streamed_twice(ours: Inst
     assert alone.code == 0, alone.text
 
 
+@pytest.mark.exhaustive
 def test_where_there_is_no_push_quotes_are_asked_for_and_no_bar_is_made_of_them(ours: Installation) -> None:
     add(ours, "BTCUSD")
     add(ours, "ETHUSD")

@@ -160,6 +160,7 @@ def test_what_waits_is_written_when_the_sink_is_told_to_stop(redis: Redis, serve
     assert len(redis.keys("quote:*")) == 3
 
 
+@pytest.mark.exhaustive
 def test_told_to_stop_at_any_moment_it_stops(redis: Redis, server: RedisServer):
     """A cancellation that comes together with Redis's answer must not get lost."""
     chance = random.Random(7)

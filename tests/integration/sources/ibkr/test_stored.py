@@ -135,6 +135,7 @@ def test_who_shares_a_redis_shares_the_limits(redis_url: str) -> None:
     assert gateway.connections == 3  # the first number that the second tried was taken
 
 
+@pytest.mark.exhaustive
 def test_a_timeout_is_never_stored_as_empty(stores: Stores, gateway: FakeGateway, shared_time: SharedTime) -> None:
     month = Window(datetime(2024, 7, 1, tzinfo=UTC), datetime(2024, 8, 1, tzinfo=UTC))
     stores.instruments.add(SPY)

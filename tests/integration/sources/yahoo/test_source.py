@@ -395,6 +395,7 @@ def test_a_budget_is_asked_before_each_question(apple: FakeYahoo, tmp_path: Path
     assert [cost.limit.name for cost in taken] == ["yahoo:requests"] * 2
 
 
+@pytest.mark.exhaustive
 def test_caches_are_kept_where_they_are_told_and_not_at_home(apple: FakeYahoo, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from trading_platform.sources.yahoo.client import YahooClient;"

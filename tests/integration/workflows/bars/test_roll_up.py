@@ -50,6 +50,7 @@ def stale(stores: Stores, timeframe: Timeframe) -> int:
     return len(stale_roll_ups(stores, "SPY", timeframe, partition_windows(timeframe, OCTOBER)))
 
 
+@pytest.mark.exhaustive
 def test_daily_bars_rolled_up_from_minutes_are_the_vendor_s(ours: Installation, test_data: Path) -> None:
     assert fetch(ours, Timeframe.M1, [OCTOBER]) == [True]
     assert fetch(ours, Timeframe.D1, [YEAR]) == [True]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from properties import some_usual
 
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.quality.completeness import CoverageCount
@@ -131,12 +132,14 @@ def month(start: str) -> Window:
 
 @pytest.mark.parametrize(
     ("calendar", "zone", "day", "spans", "volume"),
-    [
-        ("XTKS", TOKYO, date(2026, 11, 17), [("09:00", "11:30"), ("12:30", "15:30")], 3300),
-        ("XHKG", HONG_KONG, date(2026, 11, 17), [("09:30", "12:00"), ("13:00", "16:00")], 3300),
-        ("XHKG", HONG_KONG, date(2024, 12, 24), [("09:30", "12:00")], 1500),
-        ("XSHG", HONG_KONG, date(2026, 11, 17), [("09:30", "11:30"), ("13:00", "15:00")], 2400),
-    ],
+    some_usual(
+        [
+            ("XTKS", TOKYO, date(2026, 11, 17), [("09:00", "11:30"), ("12:30", "15:30")], 3300),
+            ("XHKG", HONG_KONG, date(2026, 11, 17), [("09:30", "12:00"), ("13:00", "16:00")], 3300),
+            ("XHKG", HONG_KONG, date(2024, 12, 24), [("09:30", "12:00")], 1500),
+            ("XSHG", HONG_KONG, date(2026, 11, 17), [("09:30", "11:30"), ("13:00", "15:00")], 2400),
+        ]
+    ),
 )
 def test_a_break_is_closed_time(
     desk: Desk, calendar: str, zone: ZoneInfo, day: date, spans: list[tuple[str, str]], volume: int
@@ -183,11 +186,13 @@ def naive(times: Iterable[datetime]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("calendar", "zone", "days", "spans"),
-    [
-        ("XNYS", NEW_YORK, [date(2026, 11, 23), date(2026, 11, 24)], [("09:30", "16:00")]),
-        ("XTKS", TOKYO, [date(2026, 11, 17), date(2026, 11, 18)], [("09:00", "11:30"), ("12:30", "15:30")]),
-        ("XETR", ZoneInfo("Europe/Berlin"), [date(2026, 7, 6), date(2026, 7, 7)], [("09:00", "17:30")]),
-    ],
+    some_usual(
+        [
+            ("XNYS", NEW_YORK, [date(2026, 11, 23), date(2026, 11, 24)], [("09:30", "16:00")]),
+            ("XTKS", TOKYO, [date(2026, 11, 17), date(2026, 11, 18)], [("09:00", "11:30"), ("12:30", "15:30")]),
+            ("XETR", ZoneInfo("Europe/Berlin"), [date(2026, 7, 6), date(2026, 7, 7)], [("09:00", "17:30")]),
+        ]
+    ),
 )
 def test_a_wrong_zone_is_said_at_import_and_found_by_a_check(
     desk: Desk, calendar: str, zone: ZoneInfo, days: list[date], spans: list[tuple[str, str]]
@@ -282,12 +287,14 @@ def days_of(desk: Desk, symbol: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("calendar", "kind", "zone", "days", "whole", "part"),
-    [
-        ("24/7", AssetClass.CRYPTO, UTC_ZONE, 4, [("00:00", "24:00")], [("00:00", "16:48")]),
-        ("24/7", AssetClass.CRYPTO, UTC_ZONE, 4, [("00:00", "24:00")], [("00:00", "10:00"), ("10:12", "24:00")]),
-        ("XNYS", AssetClass.EQUITY, NEW_YORK, 4, [("09:30", "16:00")], [("09:30", "12:00"), ("14:00", "16:00")]),
-        ("XTKS", AssetClass.EQUITY, TOKYO, 4, [("09:00", "11:30"), ("12:30", "15:30")], [("12:30", "15:30")]),
-    ],
+    some_usual(
+        [
+            ("24/7", AssetClass.CRYPTO, UTC_ZONE, 4, [("00:00", "24:00")], [("00:00", "16:48")]),
+            ("24/7", AssetClass.CRYPTO, UTC_ZONE, 4, [("00:00", "24:00")], [("00:00", "10:00"), ("10:12", "24:00")]),
+            ("XNYS", AssetClass.EQUITY, NEW_YORK, 4, [("09:30", "16:00")], [("09:30", "12:00"), ("14:00", "16:00")]),
+            ("XTKS", AssetClass.EQUITY, TOKYO, 4, [("09:00", "11:30"), ("12:30", "15:30")], [("12:30", "15:30")]),
+        ]
+    ),
 )
 def test_minutes_that_a_recording_lacks_are_missing_and_their_day_has_no_bar(
     desk: Desk,
@@ -347,7 +354,7 @@ def test_gold_rests_an_hour_each_day_and_lacks_a_whole_one(desk: Desk) -> None:
     assert days_of(desk, "XAUUSD") == ["2026-11-09", "2026-11-10", "2026-11-12", "2026-11-13"]
 
 
-@pytest.mark.parametrize("sundays", [True, False])
+@pytest.mark.parametrize("sundays", some_usual([True, False]))
 def test_weekdays_that_a_daily_file_of_gold_lacks_are_missing(desk: Desk, *, sundays: bool) -> None:
     """Three years of days, 73 weekdays left out; a vendor that has no Sundays lacks none of them."""
     instrument = desk.add("XAUUSD", "FX", AssetClass.FX)

@@ -89,6 +89,7 @@ def test_bars_without_any_indicators_are_found_as_before(stores: Stores) -> None
     assert matches_bars(stores, vendor, clock).failing_rows == 60
 
 
+@pytest.mark.exhaustive
 def test_a_symbol_that_is_streamed_first_is_new_until_its_history_was_requested(stores: Stores) -> None:
     """Streamed, cut off, repaired from the source, and only then met by the sensor for new symbols."""
     clock = Time(NOON + 30 * MINUTE)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
 from trading_platform.domain.market.live.bar_series import Basis
@@ -125,7 +126,7 @@ def test_torn_anywhere_it_is_read_up_to_the_tear_and_recorded_on(tmp_path: Path)
     data, all_read = whole.read_bytes(), read(whole)
     header = len(gzip.compress(b"")) + 60
     chance = random.Random(11)
-    for _ in range(40):
+    for _ in range(examples(40)):
         torn = tmp_path / "torn.jsonl.gz"
         torn.write_bytes(data[: chance.randrange(header + 100, len(data))])
         before = read(torn)
