@@ -22,7 +22,7 @@ from trading_platform.domain.market.live.bar_series import MINUTE, Basis
 from trading_platform.domain.market.live.events import FeedUp, Trade
 from trading_platform.domain.market.live.final_minutes import FinalMinutes
 from trading_platform.domain.rejection_reasons import Reason
-from trading_platform.domain.time import Window, utc_now
+from trading_platform.domain.time import Window
 from trading_platform.sources.files.content.contents import open_contents
 from trading_platform.sources.files.content.options import ImportOptions, PriceSide
 from trading_platform.sources.files.reading import read_content
@@ -33,6 +33,7 @@ from trading_platform.streaming.replay.sinks import MemorySink
 
 EURUSD = "tick/EURUSD_oanda_ticks_2014-05.csv.gz"
 VALUES = ["time", *PRICES]
+PRESENT = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 def new_york(symbol: str) -> str:  # noqa: ARG001 - the zone of whatever symbol
@@ -49,7 +50,7 @@ def opened(path: Path, basis: Basis | None = None, symbol: str | None = None) ->
 
 
 def replayed(source: ReplayInput, sink: MemorySink, minutes_at_once: int = 60) -> ReplayReport:
-    return replay(source, sink, speed=None, clock=utc_now, sleep=never, minutes_at_once=minutes_at_once)
+    return replay(source, sink, speed=None, clock=lambda: PRESENT, sleep=never, minutes_at_once=minutes_at_once)
 
 
 def lean_bars(path: Path, side: str) -> pl.DataFrame:
@@ -134,7 +135,7 @@ def test_recorded_trades_of_kraken_give_its_candles(test_data: Path) -> None:
 )
 def test_a_replay_gives_the_bars_of_an_import(test_data: Path, file: str, price: PriceSide) -> None:
     (content,) = open_contents(test_data / file)
-    imported = read_content(content, ImportOptions(symbol="XY", price=price), now=utc_now(), zone_of=new_york).bars
+    imported = read_content(content, ImportOptions(symbol="XY", price=price), now=PRESENT, zone_of=new_york).bars
     sink = MemorySink()
     replayed(opened(test_data / file, None if "trade" in file else Basis(price.value), "XY"), sink)
     both_known = imported.filter(pl.col("time") >= sink.bars()["time"][0])  # a mid needs both sides
@@ -174,7 +175,7 @@ def test_killed_again_and_again_it_makes_the_same_bars_once(test_data: Path) -> 
         spans = [(minutes.since, minutes.until) for minutes in sink.minutes]
         assert all(one[1] == next_[0] for one, next_ in pairwise(spans))
         committed = len(sink.minutes)
-        force = replay(source, sink, speed=None, clock=utc_now, sleep=never)
+        force = replay(source, sink, speed=None, clock=lambda: PRESENT, sleep=never)
         assert (force.bars, len(sink.minutes)) == (0, committed)
         assert force.went_on_after == source.length - 1
     assert deaths > 20
