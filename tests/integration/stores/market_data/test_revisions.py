@@ -35,9 +35,9 @@ SYMBOLS = ["GOOG", "SPY"]
 
 
 @pytest.fixture
-def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
-    with open_stores(database_url, tmp_path / "features", may_upgrade=True) as opened:
-        with psycopg.connect(database_url) as connection:
+def stores(server_url: str, tmp_path: Path) -> Iterator[Stores]:
+    with open_stores(server_url, tmp_path / "features", may_upgrade=True) as opened:
+        with psycopg.connect(server_url) as connection:
             connection.execute(
                 "TRUNCATE market_data.bars_1m, market_data.bars_5m, market_data.bars_1h, market_data.bars_1d,"
                 " market_data.indicators_1d, market_data.coverage, market_data.coverage_requests,"
@@ -286,14 +286,14 @@ def test_a_time_that_is_not_known_is_refused(stores: Stores) -> None:
         "TRUNCATE market_data.bar_revisions",
     ],
 )
-def test_no_role_changes_what_was_known(stores: Stores, database_url: str, role: Role, statement: str) -> None:
+def test_no_role_changes_what_was_known(stores: Stores, server_url: str, role: Role, statement: str) -> None:
     for price in (100, 101):
         write(stores, "SPY", WHOLE, frame([bar(day, price + day) for day in range(25)]))
         compute(stores, "SPY")
     stores.corporate_actions.save([action(Fraction(4))], START)
     stores.corporate_actions.save([action(Fraction(5))], START + DAY)
     with (
-        psycopg.connect(as_role(database_url, role, ROLES_PASSWORD)) as connection,
+        psycopg.connect(as_role(server_url, role, ROLES_PASSWORD)) as connection,
         pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)),
     ):
         connection.execute(statement)
