@@ -1,7 +1,7 @@
 """Reads and writes bars.
 
 A new query of bars is a method here and a file in ``sql/queries/market_data/bars``.
-:mod:`trading_platform.workflows.bars.backfill_bars` decides which bars to fetch.
+:mod:`trading_platform.workflows.backfill.backfill_bars` decides which bars to fetch.
 """
 
 from __future__ import annotations

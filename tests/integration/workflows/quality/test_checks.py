@@ -147,7 +147,7 @@ def test_clean_data_keeps_every_rule(platform: Platform) -> None:
     about_actions = {"valid_terms", "split_in_prices", "ex_date_is_session"}
     nothing = about_actions | {
         "sources_agree"
-    }  # nothing was published twice: tests/integration/workflows/bars/test_backfill_from_kraken.py
+    }  # nothing was published twice: tests/integration/workflows/backfill/test_backfill_from_kraken.py
     not_rolled_up = ("ohlcv_1d", "inputs_unchanged")
     empty = {(result.asset, result.check) for result in results if result.status is Status.EMPTY}
     assert not_rolled_up in empty
