@@ -123,6 +123,7 @@ def test_no_space_for_an_export(fresh: Installation, small_disk: Path) -> None:
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
+@pytest.mark.exhaustive
 def test_no_space_for_an_import(fresh: Installation, small_disk: Path, tmp_path: Path) -> None:
     fill(small_disk)
     more = {"DATA_DIR": str(small_disk)}
@@ -142,6 +143,7 @@ def trading(stack: Endpoints, tmp_path: Path) -> Iterator[Installation]:
         yield made
 
 
+@pytest.mark.exhaustive
 def test_an_unknown_pair_does_not_hold_up_the_others(trading: Installation) -> None:
     with running_exchange(SeededMarket(3, ["BTCUSD"])) as url:
         found = trading.run("backfill", "-t", "1d", "--json", more={"KRAKEN_API_URL": url})

@@ -92,7 +92,7 @@ BROKEN: dict[str, dict[str, Any]] = {
         },
     },
 }  # fmt: skip
-IN_SHORT = ("reorder", "lag", "reset")
+IN_SHORT = ("reset",)
 """What `make test` tries of them."""
 
 

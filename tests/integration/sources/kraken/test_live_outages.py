@@ -27,6 +27,7 @@ from trading_platform.sources.live import LastEvent
 pytestmark = pytest.mark.slow  # a feed is watched for as long as it takes
 
 
+@pytest.mark.exhaustive
 def test_a_short_outage_is_closed_by_the_snapshot() -> None:
     async def scenario(exchange: Exchange) -> None:
         start = exchange.clock()
@@ -60,6 +61,7 @@ def test_a_long_outage_is_told_with_its_bounds() -> None:
     on_exchange(scenario)
 
 
+@pytest.mark.exhaustive
 def test_silence_is_noticed_after_five_seconds() -> None:
     timestamps: list[datetime] = []
 

@@ -181,6 +181,7 @@ def run_until_done(world: World) -> ArchiveReport:
     pytest.fail(f"still postponed: {report}")
 
 
+@pytest.mark.exhaustive
 def test_many_rows_go_in_batches(world: World):
     with world.database.begin() as connection:
         execute(
@@ -276,6 +277,7 @@ def test_forged_events_about_archived_months_are_not_believed(world: World):
     assert [result.status.name for result in results if result.check == "archive_intact"] == ["PASSED"]
 
 
+@pytest.mark.exhaustive
 def test_the_next_partitions_wait_for_nobody(world: World):
     """Else a role that holds a lock on the orders would stop all who write orders, from then on."""
     with world.database.begin() as connection:

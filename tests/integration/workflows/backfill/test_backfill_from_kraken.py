@@ -281,6 +281,7 @@ def test_candles_take_over_from_trades_and_what_both_tell_is_compared(
     assert stored(clean, window).select(VALUES).equals(own_candles(market, "BTCUSD", window))
 
 
+@pytest.mark.exhaustive
 def test_what_asking_takes_is_told_before(
     clean: Stores, exchange: str, watched: Watched, market: SeededMarket, tmp_path: Path
 ) -> None:

@@ -438,6 +438,7 @@ def tick(
     return list(result.run_requests or ()), result.cursor
 
 
+@pytest.mark.exhaustive
 def test_dagster_makes_what_a_new_split_touches_again(
     client: Platform, platform: PlatformContext, instance: DagsterInstance
 ) -> None:
