@@ -14,7 +14,7 @@ import polars as pl
 import psycopg
 import pytest
 from commands import ROLES_PASSWORD
-from properties import examples
+from properties import some_usual
 from waiting import DEADLINE, wait_until
 
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, compute_indicators
@@ -110,9 +110,9 @@ def correct(stores: Stores, symbol: str, chance: random.Random) -> None:
     write(stores, symbol, window, new.sort("time"))
 
 
-def test_random_corrections_are_read_as_a_copy_of_each_time(stores: Stores) -> None:
+@pytest.mark.parametrize("corrections", some_usual([40, 1_000]))
+def test_random_corrections_are_read_as_a_copy_of_each_time(stores: Stores, corrections: int) -> None:
     chance = random.Random(5)
-    corrections = examples(1_000) if examples(1_000) == 1_000 else 60
     kept = set(chance.sample(range(corrections), min(100, corrections // 3)))
     copies: list[tuple[datetime, pl.DataFrame, pl.DataFrame]] = []
     for symbol in SYMBOLS:
