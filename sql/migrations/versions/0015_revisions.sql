@@ -88,6 +88,24 @@ COMMENT ON TABLE market_data.indicator_revisions IS 'Indicators as they were bef
 COMMENT ON COLUMN market_data.indicator_revisions.recorded_at IS 'When this version was stored; NULL: before the platform kept that, or written by other SQL';
 COMMENT ON COLUMN market_data.indicator_revisions.replaced_at IS 'When it was replaced or deleted';
 
+-- The other columns mean what they mean in the tables of the rows.
+DO $$
+DECLARE
+    item record;
+BEGIN
+    FOR item IN
+        SELECT attrelid::regclass AS relation, attname,
+               CASE attname WHEN 'symbol' THEN 'Instrument, in the platform''s spelling' WHEN 'timeframe' THEN 'Length of the bar'
+                            WHEN 'time' THEN 'Open of the bar' ELSE 'Of the row that was replaced' END AS meaning
+        FROM pg_attribute
+        WHERE attrelid IN ('market_data.bar_revisions'::regclass, 'market_data.indicator_revisions'::regclass)
+          AND attnum > 0 AND col_description(attrelid, attnum) IS NULL
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', item.relation, item.attname, item.meaning);
+    END LOOP;
+END;
+$$;
+
 CREATE TABLE market_data.corporate_action_revisions (
     LIKE market_data.corporate_actions INCLUDING COMMENTS,
     replaced_at TIMESTAMPTZ NOT NULL,

@@ -23,6 +23,9 @@ from trading_platform.stores.market_data.corporate_actions import action_of_row
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.sql import query
 
+RECORDED: dict[str, pl.DataType] = {"recorded_at": TIME}
+"""What the tables of bars and indicators have besides: when a row was stored, UTC; NULL where that is not known."""
+
 REVISION_SCHEMA: dict[str, pl.DataType] = {
     **BAR_SCHEMA,
     "recorded_at": TIME,
