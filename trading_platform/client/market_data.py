@@ -17,7 +17,6 @@ from trading_platform.domain.derived.features import FEATURE_NAMES
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
-from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.instruments import Instrument
@@ -56,6 +55,7 @@ class MarketData:
         end: Timestamp,
         adjust: Adjust = "raw",
         as_of: Timestamp | None = None,
+        recorded_as_of: Timestamp | None = None,
     ) -> pl.DataFrame:
         """Final OHLCV bars of a half-open window, as traded or adjusted (docs/corporate-actions.md).
 
@@ -67,24 +67,32 @@ class MarketData:
             adjust: ``raw``, prices as traded; ``split``, prices and volumes split-adjusted as of ``as_of``;
                 ``total_return``, prices adjusted for dividends as well.
             as_of: point in time of the read: leaves out bars that had not closed by then, and ignores corporate
-                actions that were not known or not in force by then; None means now.
+                actions that were not known or not in force by then; None means now, or ``recorded_as_of``.
+            recorded_as_of: what this platform had stored at a time, before later corrections and repairs: a reader
+                got this then. None means what is stored now.
 
         Returns:
             Columns ``time`` (open, UTC), ``symbol``, ``timeframe``, ``open``, ``high``, ``low``,
             ``close`` (decimals), ``volume``, ``source``, ``quality``; sorted by (symbol, time).
 
         Raises:
-            InvalidRequest: unknown symbol, timeframe or adjustment, or an end before the start.
+            InvalidRequest: unknown symbol, timeframe or adjustment, an end before the start, or a ``recorded_as_of``
+                in the future or before the platform kept what it replaces.
             QualityError: if bars cannot be adjusted for a dividend, for example because the close before it is
                 missing.
         """
         how = parse_adjustment(adjust)
         length = Timeframe.parse(timeframe)
         instruments = self._instruments(symbols)
-        bars = self._stores.bars.read(list(instruments), length, as_window(start, end))
-        timestamp = self._clock() if as_of is None else as_timestamp(as_of)
+        window, now = as_window(start, end), self._clock()
+        recorded = self._recorded(recorded_as_of, now)
+        if recorded is None:
+            bars = self._stores.bars.read(list(instruments), length, window)
+        else:
+            bars = self._stores.revisions.bars(list(instruments), length, window, recorded)
+        timestamp = (recorded or now) if as_of is None else as_timestamp(as_of)
         closed = bars if as_of is None else _closed_by(bars, instruments, length, timestamp)
-        return adjusted_bars(self._stores, closed, instruments, length, how, timestamp)
+        return adjusted_bars(self._stores, closed, instruments, length, how, timestamp, recorded)
 
     def last_bars(
         self, symbols: str | Sequence[str], timeframe: str, count: int, adjust: Adjust = "raw"
@@ -161,18 +169,36 @@ class MarketData:
         start: Timestamp,
         end: Timestamp,
         names: Sequence[str] | None = None,
+        as_of: Timestamp | None = None,
+        recorded_as_of: Timestamp | None = None,
     ) -> pl.DataFrame:
         """Indicators of a half-open window, one column each; NULL while warming up.
 
+        Args:
+            symbols: one or several.
+            timeframe: ``1m``, ``5m``, ``1h`` or ``1d``.
+            start: start of the window, included.
+            end: end of the window, not included.
+            names: which indicators; all by default.
+            as_of: point in time of the read: leaves out those of bars that had not closed by then.
+            recorded_as_of: what this platform had stored at a time, as for :meth:`bars`.
+
         Returns:
-            ``time``, ``symbol``, ``timeframe`` and the named indicators (all by default) as floats.
+            ``time``, ``symbol``, ``timeframe`` and the named indicators as floats.
 
         Raises:
-            InvalidRequest: unknown symbol, timeframe or indicator, or an end before the start.
+            InvalidRequest: unknown symbol, timeframe or indicator, an end before the start, or a ``recorded_as_of``
+                in the future or before the platform kept what it replaces.
         """
         wanted = known_names("indicator", names, INDICATOR_NAMES)
         length = Timeframe.parse(timeframe)
-        return self._stores.indicators.read(list(self._instruments(symbols)), length, as_window(start, end), wanted)
+        instruments, window = self._instruments(symbols), as_window(start, end)
+        recorded = self._recorded(recorded_as_of, self._clock())
+        if recorded is None:
+            rows = self._stores.indicators.read(list(instruments), length, window, wanted)
+        else:
+            rows = self._stores.revisions.indicators(list(instruments), length, window, recorded, wanted)
+        return rows if as_of is None else _closed_by(rows, instruments, length, as_timestamp(as_of))
 
     def features(
         self,
@@ -210,16 +236,23 @@ class MarketData:
         """
         return self._stores.catalog.read()
 
+    def _recorded(self, recorded_as_of: Timestamp | None, now: datetime) -> datetime | None:
+        if recorded_as_of is None:
+            return None
+        timestamp = as_timestamp(recorded_as_of)
+        self._stores.revisions.check(timestamp, now)
+        return timestamp
+
     def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:
         return self._stores.instruments.require(symbols_of(symbols))
 
 
 def _closed_by(
-    bars: pl.DataFrame, instruments: dict[str, Instrument], timeframe: Timeframe, timestamp: datetime
+    rows: pl.DataFrame, instruments: dict[str, Instrument], timeframe: Timeframe, timestamp: datetime
 ) -> pl.DataFrame:
-    """The bars that had closed by a timestamp, each by its own market's calendar."""
+    """The rows whose bars had closed by a timestamp, each by its own market's calendar."""
     parts = [
         part.filter(availability(instruments[symbol].calendar, timeframe, part) <= timestamp)
-        for (symbol,), part in bars.partition_by("symbol", as_dict=True).items()
+        for (symbol,), part in rows.partition_by("symbol", as_dict=True, maintain_order=True).items()
     ]
-    return pl.concat(parts) if parts else pl.DataFrame(schema=BAR_SCHEMA)
+    return pl.concat(parts) if parts else rows

@@ -92,4 +92,5 @@ def _replace(stores: Stores, connection: Connection, bars: pl.DataFrame, timefra
         time, symbol = bar["time"][0], bar["symbol"][0]
         before = stores.bars.previous_close(connection, symbol, timeframe, time)
         window = Window(time, time + timeframe.duration)
-        stores.bars.replace(connection, symbol, timeframe, window, mark_gaps(bar, before))
+        marked = mark_gaps(bar, before)
+        stores.bars.replace(connection, symbol, timeframe, window, marked, reason="its source has a later version")

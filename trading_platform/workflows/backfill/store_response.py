@@ -69,7 +69,7 @@ def store_response(
     with stores.database.begin() as connection:
         changed = False
         for part in accepted:
-            changed |= _replace_bars(stores, connection, symbol, timeframe, part, response.bars, repairs)
+            changed |= _replace_bars(stores, connection, symbol, timeframe, part, response, repairs)
         stores.quarantine.add(
             connection,
             ListedRows().all_of(response.rejected),
@@ -116,15 +116,17 @@ def _replace_bars(
     symbol: str,
     timeframe: Timeframe,
     part: Window,
-    bars: pl.DataFrame,
+    response: BarResponse,
     repairs: Repairs,
 ) -> bool:
     """Replaces the stored bars of a window by those of a response; returns whether any changed."""
     before = stores.bars.previous_close(connection, symbol, timeframe, part.start)
-    bars = bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
+    bars = response.bars.filter(pl.col("time").is_between(part.start, part.end, closed="left"))
     if repairs is not Repairs.NOTHING:
         bars = _mark_repaired(bars, stores.bars.read([symbol], timeframe, part), changed=repairs is Repairs.CHANGED)
-    return stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
+    reason = f"{'requested again' if repairs is Repairs.NOTHING else 'repaired'} from {response.origin}"
+    marked = mark_gaps(bars, before)
+    return stores.bars.replace(connection, symbol, timeframe, part, marked, reason=reason)
 
 
 def _mark_repaired(bars: pl.DataFrame, stored: pl.DataFrame, *, changed: bool) -> pl.DataFrame:
