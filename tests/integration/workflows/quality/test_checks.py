@@ -275,7 +275,7 @@ def test_schema_shows_expected_against_actual(platform: Platform) -> None:
     finally:
         for _, mend in spoilt:
             platform.sql(f"ALTER TABLE market_data.{mend}")
-    assert (bars.status, bars.failing_rows, bars.rows_checked) == (Status.FAILED, 2, len(BAR_SCHEMA) + 1)
+    assert (bars.status, bars.failing_rows, bars.rows_checked) == (Status.FAILED, 2, len(BAR_SCHEMA) + 2)
     assert {"column": "extra", "expected": "absent", "actual": "integer"} in bars.sample
     assert {"column": "quality", "expected": "character varying", "actual": "text"} in bars.sample
     assert {"column": "open", "expected": "numeric(18,8)", "actual": "numeric(18,8)"} in bars.sample
