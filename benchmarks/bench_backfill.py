@@ -47,10 +47,10 @@ from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.postgres.databases import ensure_database
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.bars.import_files import import_files
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.build_features import build_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
+from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.verify import CHECKED_ASSETS, verify_asset
 
 TARGET = 1.3

@@ -28,7 +28,7 @@ from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.base import BarResponse
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import store_response
+from trading_platform.workflows.backfill.store_response import store_response
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 
 DAY = timedelta(days=1)

@@ -35,7 +35,7 @@ from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, partition_windows, utc_now
 from trading_platform.sources.base import BarResponse
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import store_response
+from trading_platform.workflows.backfill.store_response import store_response
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 
 TARGET = 0.6

@@ -18,9 +18,9 @@ from typing import Any, cast
 
 from common import EPOCH, Figure, arguments, instrument, new_stores, own_servers, show, symbols
 
-from trading_platform.domain.market.bar_builder import GRACE, BarBuilder
-from trading_platform.domain.market.bar_series import MINUTE, Basis
-from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Trade
+from trading_platform.domain.market.live.bar_builder import GRACE, BarBuilder
+from trading_platform.domain.market.live.bar_series import MINUTE, Basis
+from trading_platform.domain.market.live.events import Event, FeedUp, Heartbeat, Trade
 from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.market_data.stream.store import StreamPosition, StreamStore
 from trading_platform.stores.postgres.database import execute

@@ -31,7 +31,7 @@ from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.base import BarResponse
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import store_response
+from trading_platform.workflows.backfill.store_response import store_response
 
 TARGET = 0.7
 TABLE = "market_data.bars_1m"

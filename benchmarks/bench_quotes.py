@@ -26,7 +26,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.connection import parse_url
 
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.time import rfc3339, utc_now
 from trading_platform.embedded.stack import running_stack
 from trading_platform.stores.redis.live import AsyncLiveStore, LiveStore

@@ -21,7 +21,7 @@ from pathlib import Path
 from common import EPOCH, Figure, arguments, own_servers, seconds, show, symbols
 from redis import Redis
 
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.embedded.stack import running_stack
 from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.streaming.quote_sink import BATCH

@@ -22,10 +22,10 @@ from common import arguments, new_stores, own_servers
 from rich.console import Console
 from rich.table import Table
 
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quote
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedUp, Heartbeat, Quote
 from trading_platform.embedded.stack import running_stack
 from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
@@ -34,7 +34,7 @@ from trading_platform.stores.stores import Stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
 from trading_platform.streaming.quote_sink import QuoteSink
-from trading_platform.streaming.replay_inputs import open_inputs
+from trading_platform.streaming.replay.inputs import open_inputs
 
 FILE = "tick/EURUSD_oanda_ticks_2014-05.csv.gz"
 DAY = datetime(2014, 5, 5, tzinfo=UTC)

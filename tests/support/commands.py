@@ -212,7 +212,7 @@ def tables(url: str) -> dict[str, list[tuple[Any, ...]]]:
         ).fetchall()
         return {
             table: connection.execute(
-                sql.SQL("SELECT * FROM {} ORDER BY 1, 2, 3").format(sql.Identifier(schema, table))
+                sql.SQL("SELECT * FROM {} AS content ORDER BY content").format(sql.Identifier(schema, table))
             ).fetchall()
             for schema, table in sorted(names)
         }

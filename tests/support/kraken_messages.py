@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from trading_platform.domain.market.events import Trade
+from trading_platform.domain.market.live.events import Trade
 from trading_platform.sources.kraken.live.stream import KrakenStream
 from trading_platform.sources.kraken.pairs import KrakenPair
 from trading_platform.sources.live import LastEvent, RejectedMessage

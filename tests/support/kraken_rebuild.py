@@ -15,7 +15,7 @@ from trading_platform.sources.kraken.client import connect
 from trading_platform.sources.kraken.http import Retries
 from trading_platform.sources.kraken.source import KrakenSource
 from trading_platform.stores.stores import open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 
 
 def main(database: str, imports: str, url: str, present: str, start: str) -> None:

@@ -25,7 +25,7 @@ from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.sources.base import BarResponse
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.build_features import build_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 

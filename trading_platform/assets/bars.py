@@ -1,6 +1,6 @@
 """The assets ``ohlcv_1m``, ``ohlcv_5m``, ``ohlcv_1h`` and ``ohlcv_1d``: final OHLCV bars in TimescaleDB.
 
-The workflow is :mod:`trading_platform.workflows.bars.backfill_bars`.
+The workflow is :mod:`trading_platform.workflows.backfill.backfill_bars`.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.failures import STEP_RETRIES, as_failures, dagster_failures
 from trading_platform.partitions import months_of_year, partition_key, partitions_of, work_of
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.bars.backfill_bars import BackfillReport, backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import BackfillReport, backfill_bars
 from trading_platform.workflows.bars.roll_up_bars import shorter_than
 
 BAR_COLUMNS = {

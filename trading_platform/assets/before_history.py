@@ -15,7 +15,7 @@ from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.partitions import first_window, partition_key, time_key
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.bars.plan_backfill import available_history_of
+from trading_platform.workflows.backfill.plan_backfill import available_history_of
 
 
 def record_before_history(

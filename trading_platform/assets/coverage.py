@@ -49,6 +49,7 @@ def coverage(context: AssetExecutionContext, platform: ResourceParam[PlatformCon
     stores, sources, clock = platform.stores, platform.sources, platform.clock
     with dagster_failures():
         stores.fingerprints.expire(clock())
+        stores.revisions.expire(clock())
         universe = list(stores.instruments.all().values())
         found = detect_gaps(stores, sources, universe, clock=clock, proof=Proof.ALL, publish=platform.publish)
         maps = coverage_maps(stores, sources, universe, clock=clock)

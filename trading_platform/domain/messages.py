@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.money import plain_text
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.texts import fault_in_json, shown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from trading_platform.workflows.gaps.gap_alerts import PublishAlert, unpublished
 from trading_platform.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from trading_platform.embedded.stack import Endpoints
     from trading_platform.sources.yahoo.client import YahooClient
 
 _log = logging.getLogger(__name__)
@@ -216,6 +217,7 @@ def _definitions(settings: Settings) -> Definitions:
 def open_platform(
     settings: Settings,
     *,
+    endpoints: Endpoints | None = None,
     role: Role = Role.INGEST,
     clock: Clock = utc_now,
     progress: Progress = silent,
@@ -225,6 +227,7 @@ def open_platform(
 
     Args:
         settings: addresses of servers and folders of files.
+        endpoints: the servers, where the caller holds them already; None to start or find them.
         role: role to assume in the database; ``dashboard`` for work that only reads.
         clock: returns the current time.
         progress: receives the progress of the work.
@@ -240,12 +243,12 @@ def open_platform(
 
     keep_sessions(SessionFiles(settings.root / "calendars"))
     with (
-        running_stack(settings, need_redis=False) as endpoints,
+        nullcontext(endpoints) if endpoints else running_stack(settings, need_redis=False) as servers,
         open_stores(
-            url_as(settings, endpoints, role),
+            url_as(settings, servers, role),
             settings.features_directory,
             archive_directory=settings.archive_directory,
-            owner_url=endpoints.database_url,
+            owner_url=servers.database_url,
             may_upgrade=settings.database_url is None,
             definitions=_definitions(settings),
         ) as stores,

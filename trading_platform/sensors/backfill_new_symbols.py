@@ -28,7 +28,7 @@ from trading_platform.domain.time import Timeframe
 from trading_platform.partitions import first_window, ranges_of, symbols
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.sensors.unfinished_runs import UNFINISHED_RUNS
-from trading_platform.workflows.bars.plan_backfill import available_history_of
+from trading_platform.workflows.backfill.plan_backfill import available_history_of
 
 INTERVAL_SECONDS = 60
 SYMBOLS_A_TICK = 5

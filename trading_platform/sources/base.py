@@ -1,7 +1,7 @@
 """The interfaces of bar sources and brokers, independent of the vendor.
 
 A source parses to the domain and applies its rules. It stores nothing and does not decide what to
-fetch; :mod:`trading_platform.workflows.bars.backfill_bars` decides that.
+fetch; :mod:`trading_platform.workflows.backfill.backfill_bars` decides that.
 """
 
 from __future__ import annotations

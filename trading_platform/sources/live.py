@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self, TypeVar
 
-from trading_platform.domain.market.events import Event
+from trading_platform.domain.market.live.events import Event
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import AsyncSleep
 

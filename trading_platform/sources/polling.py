@@ -13,8 +13,8 @@ from typing import Protocol
 
 from trading_platform.domain.errors import SourceError
 from trading_platform.domain.market.calendars import OpeningHours
-from trading_platform.domain.market.events import FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.market.live.events import FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.live import Backoff, EventBuffer, until_closing
 

@@ -24,6 +24,7 @@ from trading_platform.stores.market_data.input_versions import InputVersionStore
 from trading_platform.stores.market_data.outages import OutageStore
 from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.market_data.retention import RetentionStore
+from trading_platform.stores.market_data.revisions import RevisionStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.roles import needs_owner, role_of
@@ -58,6 +59,7 @@ class Stores:
     corporate_actions: CorporateActionStore
     fingerprints: FingerprintStore
     gaps: GapStore
+    revisions: RevisionStore
 
     @property
     def definitions(self) -> Definitions:
@@ -124,6 +126,7 @@ def open_stores(
             corporate_actions=CorporateActionStore(database),
             fingerprints=FingerprintStore(database),
             gaps=GapStore(database),
+            revisions=RevisionStore(database),
         )
     finally:
         database.close()

@@ -18,7 +18,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.domain.market.events import Event, Quote, Trade
+from trading_platform.domain.market.live.events import Event, Quote, Trade
 from trading_platform.domain.messages import AlertState
 from trading_platform.domain.quality.feed_watchdog import FeedWatchdog, Inactivity
 from trading_platform.domain.severity import Severity

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.texts import shown
 
 if TYPE_CHECKING:

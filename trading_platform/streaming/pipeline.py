@@ -18,12 +18,12 @@ from functools import partial
 from typing import Any
 
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import gapless_of, timestamp_of
 from trading_platform.domain.market.bars import empty_bars
-from trading_platform.domain.market.event_validation import fault_of_quote, fault_of_time
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Quote, Trade
-from trading_platform.domain.market.final_minutes import FinalMinutes, Rejected
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import gapless_of, timestamp_of
+from trading_platform.domain.market.live.event_validation import fault_of_quote, fault_of_time
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Quote, Trade
+from trading_platform.domain.market.live.final_minutes import FinalMinutes, Rejected
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.live import LastEvent, RejectedMessage
 from trading_platform.stores.market_data.outages import OutageStore

@@ -17,9 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import StoreError, StoreFull, TradingPlatformError
-from trading_platform.domain.market.bar_builder import BarBuilder
 from trading_platform.domain.market.calendars import OpeningHours
-from trading_platform.domain.market.events import Event, Quote
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.events import Event, Quote
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock, rfc3339
 from trading_platform.stores.audit.journal import AuditStore
@@ -43,7 +43,7 @@ from trading_platform.streaming.position_sync import PositionSync
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.servers import Check, Revive, ServerWatch, check_database
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
-from trading_platform.workflows.bars.backfill_bars import Sources
+from trading_platform.workflows.bars.bar_sources import Sources
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 from trading_platform.workflows.trading.publish_outbox import Publisher, publish_outbox
 

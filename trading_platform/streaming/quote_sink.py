@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Protocol
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
-from trading_platform.domain.market.event_validation import Fault, fault_of_quote, fault_of_time
-from trading_platform.domain.market.events import Quote
 from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.market.live.event_validation import Fault, fault_of_quote, fault_of_time
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 
@@ -46,7 +46,7 @@ class SinkCounts:
 
     Attributes:
         received: taken from the feed.
-        rejected: break a rule of :mod:`trading_platform.domain.market.event_validation`, or have no valid symbol.
+        rejected: break a rule of :mod:`trading_platform.domain.market.live.event_validation`, or have no valid symbol.
         conflated: superseded by a newer quote of their symbol before they were written.
         outdated: older than the waiting quote, or than the one in Redis.
         written: written to Redis.

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.market.final_minutes import Rejected
+from trading_platform.domain.market.live.final_minutes import Rejected
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe

@@ -25,8 +25,8 @@ from trading_platform.resources.platform import PlatformContext, open_platform
 from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.stores.market_data.checks import Scope
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.bars.import_files import import_files
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
+from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.check_results import Status
 from trading_platform.workflows.quality.verify import verify_asset
 
@@ -106,7 +106,7 @@ def assert_as_from_scratch(platform: PlatformContext, symbols: list[str]) -> Non
 
 def test_unequal_years_of_one_sector_need_one_backfill(platform: PlatformContext, ours: Installation) -> None:
     """The benchmark comes last in the order of symbols, and every symbol has other years."""
-    for symbol, first, last in (("AAA", 2010, 2013), ("BBB", 2012, 2014), ("MKT", 2009, 2014), ("ZZZ", 2010, 2013)):
+    for symbol, first, last in (("AAA", 2011, 2012), ("BBB", 2012, 2013), ("MKT", 2010, 2013), ("ZZZ", 2011, 2012)):
         load(platform, ours, symbol, first, last)
     assert backfill(platform) > 1
     assert_as_from_scratch(platform, ["AAA", "BBB", "MKT", "ZZZ"])
@@ -139,6 +139,7 @@ def test_a_new_member_of_the_sector_reaches_the_others(platform: PlatformContext
     assert backfill(platform) == 0
 
 
+@pytest.mark.exhaustive
 def test_values_of_changed_inputs_are_named(platform: PlatformContext, ours: Installation) -> None:
     """Bars stored without what is computed from them: the check names the partitions, of peers too."""
     for symbol in ("AAA", "MKT"):

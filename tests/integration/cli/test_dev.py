@@ -137,6 +137,7 @@ def test_under_nohup_a_hang_up_does_not_end_it_and_sigterm_to_make_does(dev: Dev
     dev.until(dev.is_gone)
 
 
+@pytest.mark.exhaustive
 def test_ctrl_c_on_a_terminal_ends_it(dev: Dev) -> None:
     main, terminal = pty.fork()
     if main == 0:

@@ -69,6 +69,7 @@ def test_the_next_backfill_fails_the_run_of_a_killed_one(ours: Installation) -> 
     assert dict(tags)["dagster/max_retries"] == "0"
 
 
+@pytest.mark.exhaustive
 def test_a_run_of_another_machine_is_left_alone_and_said(ours: Installation) -> None:
     """It has no lease here, like the runs of older versions."""
     url = ours.variables["DAGSTER_DATABASE_URL"]

@@ -18,7 +18,7 @@ from redis import Redis
 from trading_platform.domain.time import Timeframe, Window, partition_windows, utc_now
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import open_platform
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.gaps.gap_report import gap_report
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)

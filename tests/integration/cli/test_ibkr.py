@@ -17,7 +17,7 @@ from waiting import wait_until
 
 from trading_platform.cli.live.stream_feeds import Wanted, plan_feeds
 from trading_platform.client import Platform
-from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import open_platform
 from trading_platform.stores.redis.live import AsyncLiveStore

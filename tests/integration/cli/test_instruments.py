@@ -26,6 +26,7 @@ def stored(ours: Installation) -> dict[str, tuple[object, ...]]:
     return {symbol: tuple(values) for symbol, *values in found}
 
 
+@pytest.mark.exhaustive
 def test_several_are_added_with_what_a_file_says_of_them(ours: Installation) -> None:
     table = ours.data_dir / "list.csv"
     table.write_text(

@@ -14,6 +14,7 @@ import typer
 from commands import IN_BACKGROUND, Installation, finish, installation, kill, rows
 from daily_bars import years_of_days
 from processes import REPOSITORY, environment
+from properties import some_usual
 from waiting import DEADLINE, wait_until
 
 from trading_platform.cli.commands import COMMANDS as COMMAND_LIST
@@ -100,6 +101,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("through", [(), IN_BACKGROUND], ids=["terminal", "background"])
 def test_sigterm_ends_a_command_that_dagster_had_run_in(through: tuple[str, ...]) -> None:
     """Dagster gives SIGTERM the handler of SIGINT, and what is started in the background ignores that."""
@@ -171,7 +173,7 @@ def test_the_list_of_commands_needs_no_library(ours: Installation, arguments: li
     assert not modules & {"typer", "rich", "pydantic", "polars", "trading_platform.settings"}
 
 
-@pytest.mark.parametrize("arguments", [["coverage"], ["instruments", "list"], ["gaps"]])
+@pytest.mark.parametrize("arguments", some_usual([["coverage"], ["instruments", "list"], ["gaps"]]))
 def test_a_reading_command_loads_only_what_it_reads_with(ours: Installation, arguments: list[str]) -> None:
     assert ours.run("instruments", "add", "QQQ").code == 0
     modules = loaded_by(ours, *arguments)
@@ -200,6 +202,7 @@ def test_completion_knows_commands_and_options(ours: Installation) -> None:
         assert expected in found.out.split(), found.text
 
 
+@pytest.mark.exhaustive
 def test_the_first_command_that_starts_the_servers_says_how_to_keep_them(
     new_settings: Callable[..., Settings],
 ) -> None:

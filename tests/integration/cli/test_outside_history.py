@@ -134,6 +134,7 @@ def test_the_universe_goes_on_and_names_who_has_nothing(platform: PlatformContex
     assert "KO 1d" not in left_out(found)
 
 
+@pytest.mark.exhaustive
 def test_the_command_ends_with_2_or_says_what_it_left_out(ours: Installation) -> None:
     for as_json in ([], ["--json"]):
         nothing = ours.run("backfill", "KO", "-t", "1d", "--start", "2019-01-01", *as_json)

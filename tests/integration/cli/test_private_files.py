@@ -15,13 +15,13 @@ import pytest
 from commands import installation
 from daily_bars import session_days
 
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Heartbeat
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Heartbeat
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.sources.files.landing import _write as land
 from trading_platform.stores.atomic_files import drafted, exclusive, put_in_place, replace_file
 from trading_platform.stores.session_files import SessionFiles
-from trading_platform.streaming.recording import RecordingWriter
+from trading_platform.streaming.replay.recording import RecordingWriter
 
 NOW, START = datetime(2025, 3, 4, tzinfo=UTC), datetime(2012, 1, 2, tzinfo=UTC)
 SERVERS = ("postgres", "redis", "run")

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from commands import Installation, installation, kill, rows
+from properties import some_usual
 from waiting import wait_until
 
 from trading_platform.domain.market.bars import PRICE, PRICES
@@ -67,6 +68,7 @@ def test_killed_at_any_moment_it_goes_on_and_a_second_time_changes_nothing(
     assert rows(platform.database_url, REQUESTS) == requests
 
 
+@pytest.mark.exhaustive
 def test_the_hours_follow_and_coverage_is_proven(platform: Installation, test_data: Path) -> None:
     assert platform.run("replay", test_data / TICKS, "--basis", "ask").code == 0
     hours = rows(platform.database_url, "SELECT count(*) FROM market_data.bars_1h WHERE symbol = 'EURUSD'")
@@ -90,13 +92,16 @@ def test_a_dry_run_needs_no_database(platform: Installation, test_data: Path, tm
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [
-        (["missing.csv"], "There is no file"),
-        (["--speed", "0", TICKS], "cannot have the speed"),
-        (["--basis", "last", TICKS], "Bars cannot be built from"),
-        (["--to", "bars.txt", TICKS], "supported extension"),
-        (["README.md", "--dry-run"], "cannot be imported"),
-    ],
+    some_usual(
+        [
+            (["missing.csv"], "There is no file"),
+            (["--speed", "0", TICKS], "cannot have the speed"),
+            (["--basis", "last", TICKS], "Bars cannot be built from"),
+            (["--to", "bars.txt", TICKS], "supported extension"),
+            (["README.md", "--dry-run"], "cannot be imported"),
+        ],
+        usual=3,
+    ),
 )
 def test_what_cannot_be_is_said_in_words(
     platform: Installation, test_data: Path, arguments: list[str], words: str

@@ -68,6 +68,7 @@ def test_up_status_doctor_down(call: Callable[..., Any]) -> None:
     assert server_states(call("status")[0]) == ["stopped", "stopped"]
 
 
+@pytest.mark.exhaustive
 def test_tables_for_people(call: Callable[..., Any]) -> None:
     call("up")
     result = CliRunner().invoke(APP, ["status"], terminal_width=200)

@@ -21,7 +21,7 @@ from trading_platform.resources.platform import open_platform
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
 from trading_platform.streaming.feeds import Shard
-from trading_platform.streaming.recording import Recording
+from trading_platform.streaming.replay.recording import Recording
 
 
 @pytest.fixture
@@ -125,6 +125,7 @@ def test_processes_share_the_universe_and_no_symbol_is_streamed_twice(ours: Inst
     assert alone.code == 0, alone.text
 
 
+@pytest.mark.exhaustive
 def test_where_there_is_no_push_quotes_are_asked_for_and_no_bar_is_made_of_them(ours: Installation) -> None:
     add(ours, "BTCUSD")
     add(ours, "ETHUSD")

@@ -24,7 +24,7 @@ from waiting import DEADLINE, wait_until
 from trading_platform.client import Platform
 from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest, StoreError, StoreUnavailable
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.embedded.redis import RedisServer
 from trading_platform.embedded.stack import running_stack, stack_status
 from trading_platform.settings import Settings
@@ -322,6 +322,7 @@ def restart(server: RedisServer, *, hard: bool) -> None:
     threading.Timer(0.7, server.ensure_running).start()
 
 
+@pytest.mark.exhaustive
 def test_quotes_are_heard_again_after_a_restart(stores: Stores, server: RedisServer):
     timestamp = datetime(2024, 12, 15, 14, 30, tzinfo=UTC)
     with (
@@ -341,6 +342,7 @@ def test_quotes_are_heard_again_after_a_restart(stores: Stores, server: RedisSer
         wait_until(received_again, "a quote after the restart")
 
 
+@pytest.mark.exhaustive
 def test_redis_is_started_when_it_is_first_asked_for_and_given_back(new_settings: Callable[..., Settings]):
     settings = new_settings()
     with running_stack(settings, need_redis=False):

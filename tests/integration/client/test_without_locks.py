@@ -39,6 +39,7 @@ def run(program: str, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.exhaustive
 def test_the_client_reads_from_a_server_elsewhere(database: Database, database_url: str, tmp_path: Path) -> None:
     InstrumentStore(database).add(guess_instrument("SPY", "file"))
     program = (

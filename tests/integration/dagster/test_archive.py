@@ -81,6 +81,7 @@ def test_the_asset_archives_and_its_checks_pass(stores: Stores):
     assert checks(force) == ALL_PASSED
 
 
+@pytest.mark.exhaustive
 def test_the_checks_see_what_is_wrong(stores: Stores):
     write(stores.database)
     assert run(stores).success

@@ -47,6 +47,7 @@ def made(instance: DagsterInstance, asset: str, symbol: str) -> list[int]:
     return sorted(int(key.partition("|")[2]) for key in partitions if key.startswith(symbol))
 
 
+@pytest.mark.exhaustive
 def test_only_what_is_missing_is_shown_as_missing(stores: Stores, instance: DagsterInstance) -> None:
     run_daily(stores, instance, "AAA|2021", "AAA|2021")
     for asset in DAILY:

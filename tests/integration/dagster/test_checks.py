@@ -119,6 +119,7 @@ def test_a_run_of_partitions_evaluates_every_check_over_its_partitions(
     assert stores.bars.spans(SYMBOLS, Timeframe.D1)["stored"].sum() == 3 * sessions_in(2020, 2021)
 
 
+@pytest.mark.exhaustive
 def test_a_run_of_one_partition_looks_at_it_alone(
     definitions: Definitions, instance: DagsterInstance, stores: Stores
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_blocking_check_stops_what_would_be_computed_from_it(
     assert stores.features.symbols() == []
 
 
+@pytest.mark.exhaustive
 def test_a_warning_stops_nothing(definitions: Definitions, instance: DagsterInstance, stores: Stores) -> None:
     run_daily(definitions, instance, "AAA|2020", "AAA|2020")
     with stores.database.begin() as connection:
@@ -171,6 +173,7 @@ def test_a_warning_stops_nothing(definitions: Definitions, instance: DagsterInst
     assert ("features", "schema") in found
 
 
+@pytest.mark.exhaustive
 def test_checks_alone_look_at_everything(definitions: Definitions, instance: DagsterInstance, stores: Stores) -> None:
     run_daily(definitions, instance, "AAA|2020", "CCC|2021")
     with stores.database.begin() as connection:

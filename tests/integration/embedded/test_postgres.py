@@ -158,6 +158,7 @@ def test_an_interrupted_first_start_is_begun_again(new_settings: MakeSettings) -
     assert not half.exists()
 
 
+@pytest.mark.exhaustive
 def test_data_of_another_version_is_left_alone(new_settings: MakeSettings) -> None:
     settings = new_settings()
     start_stack(settings)
@@ -169,6 +170,7 @@ def test_data_of_another_version_is_left_alone(new_settings: MakeSettings) -> No
     version.write_text("18\n")
 
 
+@pytest.mark.exhaustive
 def test_a_long_path_moves_the_sockets_to_a_private_folder(new_settings: MakeSettings) -> None:
     base = Path(tempfile.mkdtemp(prefix="tp-"))
     base.chmod(0o755)
@@ -206,6 +208,7 @@ def test_a_folder_that_would_confuse_the_starter_is_refused(new_settings: MakeSe
     shutil.rmtree(base)
 
 
+@pytest.mark.exhaustive
 @as_root
 def test_root_does_not_open_its_private_folders(new_settings: MakeSettings) -> None:
     private = Path(tempfile.mkdtemp(prefix="tp-"))

@@ -60,6 +60,7 @@ def test_a_server_whose_socket_was_removed_is_started_again(new_settings: MakeSe
             assert client.get("kept") == b"1"
 
 
+@pytest.mark.exhaustive
 def test_nobody_gets_in_without_the_password(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings) as endpoints:

@@ -140,6 +140,7 @@ def wait_for_lock(settings: Settings, process: subprocess.Popen[str]) -> int | N
     return process.poll()
 
 
+@pytest.mark.exhaustive
 def test_up_stays_until_down(new_settings: MakeSettings) -> None:
     settings = new_settings()
     endpoints = start_stack(settings)
@@ -153,6 +154,7 @@ def test_up_stays_until_down(new_settings: MakeSettings) -> None:
     assert stop_stack(settings) == ()
 
 
+@pytest.mark.exhaustive
 def test_down_waits_for_users_unless_forced(new_settings: MakeSettings) -> None:
     settings = new_settings()
     start_stack(settings)

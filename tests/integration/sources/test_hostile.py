@@ -33,9 +33,9 @@ from websockets.exceptions import ConnectionClosed
 from yahoo_server import Listing
 
 from trading_platform.domain.errors import SourceError
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.instruments import AssetClass, Instrument, guess_instrument
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.simulator.account import KEY, SECRET
 from trading_platform.simulator.seeded import SeededMarket

@@ -21,7 +21,7 @@ from kraken_messages import PAIRS
 from websockets.asyncio.server import ServerConnection, serve
 
 from trading_platform.domain.errors import MalformedPayload, SourceError, SourceRejected, SourceUnavailable
-from trading_platform.domain.market.events import FeedDown
+from trading_platform.domain.market.live.events import FeedDown
 from trading_platform.domain.time import utc_now
 from trading_platform.sources.http_limits import LARGEST_BODY
 from trading_platform.sources.ibkr.connection import ConnectionMachine

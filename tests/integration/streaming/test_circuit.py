@@ -13,7 +13,7 @@ from redis_servers import flush
 from waiting import DEADLINE
 
 from trading_platform.domain.errors import StoreUnavailable
-from trading_platform.domain.market.events import Event, Heartbeat, Quote, Trade
+from trading_platform.domain.market.live.events import Event, Heartbeat, Quote, Trade
 from trading_platform.domain.messages import AlertMessage
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.redis.live import AsyncLiveStore

@@ -20,10 +20,10 @@ from small_disks import mounted
 from waiting import until
 
 from trading_platform.domain.errors import StoreFull, StoreUnavailable
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.embedded.folders import server_account
@@ -41,7 +41,7 @@ from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.incidents import Incidents
 from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
-from trading_platform.streaming.recording import MOST_WAITING, NOT_RECORDED, Recording, RecordingWriter
+from trading_platform.streaming.replay.recording import MOST_WAITING, NOT_RECORDED, Recording, RecordingWriter
 from trading_platform.streaming.servers import ServerWatch, check_database
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)

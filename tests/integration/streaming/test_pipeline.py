@@ -18,10 +18,10 @@ from psycopg import sql
 from waiting import DEADLINE
 
 from trading_platform.domain.errors import StoreUnavailable
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.live import Backoff, LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.market_data.outages import OutageState, OutageStore

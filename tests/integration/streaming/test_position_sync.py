@@ -103,6 +103,7 @@ def test_what_closes_loses_its_price_and_what_is_gone_goes(
     asyncio.run(work())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("platform")
 def test_within_five_seconds_although_nobody_told(redis: Redis, database_url: str, redis_url: str):
     async def work() -> None:

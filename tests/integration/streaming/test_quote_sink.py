@@ -18,7 +18,7 @@ from redis_servers import flush, started
 from waiting import DEADLINE, until
 
 from trading_platform.domain.errors import StoreUnavailable
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.embedded.redis import RedisServer
 from trading_platform.settings import Settings
 from trading_platform.stores.redis.live import AsyncLiveStore, open_live_store
@@ -160,6 +160,7 @@ def test_what_waits_is_written_when_the_sink_is_told_to_stop(redis: Redis, serve
     assert len(redis.keys("quote:*")) == 3
 
 
+@pytest.mark.exhaustive
 def test_told_to_stop_at_any_moment_it_stops(redis: Redis, server: RedisServer):
     """A cancellation that comes together with Redis's answer must not get lost."""
     chance = random.Random(7)

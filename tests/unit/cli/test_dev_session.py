@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from isolation import isolated
+from properties import some_usual
 
 from trading_platform.cli.operations.dev import _environment
 from trading_platform.settings import load_settings
@@ -96,12 +97,15 @@ def all_gone(processes: list[psutil.Process]) -> bool:
 
 @pytest.mark.parametrize(
     ("script", "number", "said"),
-    [
-        ('exec "$0" "$@"', signal.SIGINT, "SIGINT"),
-        ('exec "$0" "$@"', signal.SIGTERM, "SIGTERM"),
-        ('exec "$0" "$@"', signal.SIGHUP, "SIGHUP"),
-        ('trap "" INT HUP QUIT; exec "$0" "$@"', signal.SIGTERM, "SIGTERM"),
-    ],
+    some_usual(
+        [
+            ('exec "$0" "$@"', signal.SIGINT, "SIGINT"),
+            ('exec "$0" "$@"', signal.SIGTERM, "SIGTERM"),
+            ('exec "$0" "$@"', signal.SIGHUP, "SIGHUP"),
+            ('trap "" INT HUP QUIT; exec "$0" "$@"', signal.SIGTERM, "SIGTERM"),
+        ],
+        usual=2,
+    ),
 )
 def test_one_signal_ends_all(
     tmp_path: Path, environment: dict[str, str], script: str, number: signal.Signals, said: str
@@ -115,6 +119,7 @@ def test_one_signal_ends_all(
         assert "by force" not in err
 
 
+@pytest.mark.exhaustive
 def test_what_it_was_started_to_ignore_does_not_end_it(tmp_path: Path, environment: dict[str, str]) -> None:
     with running(tmp_path, environment, FAMILY, "usual", script='trap "" INT HUP; exec "$0" "$@"') as process:
         processes = family(tmp_path, process)
@@ -141,6 +146,7 @@ def test_what_does_not_listen_is_killed(tmp_path: Path, environment: dict[str, s
         assert all_gone(processes)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", ["command", "supervisor", "program"])
 def test_nothing_stays_behind_one_that_is_killed(tmp_path: Path, environment: dict[str, str], killed: str) -> None:

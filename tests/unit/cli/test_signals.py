@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from processes import environment
+from properties import some_usual
 
 BEGINNING = """
 import os, signal
@@ -56,7 +57,7 @@ def said(work: str, *, through: tuple[str, ...] = ()) -> list[str]:
 WHERE_SOME_ARE_IGNORED = ("sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh")
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("name", some_usual(["SIGTERM", "SIGINT", "SIGHUP"]))
 @pytest.mark.parametrize("work", [SWALLOWED, FORGOTTEN_BY_DAGSTER, IN_A_CALLBACK])
 def test_it_is_not_lost(work: str, name: str) -> None:
     if work is FORGOTTEN_BY_DAGSTER and name == "SIGHUP":
@@ -64,11 +65,13 @@ def test_it_is_not_lost(work: str, name: str) -> None:
     assert said(work.format(name=name)) == ["interrupted"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("work", [SWALLOWED, FORGOTTEN_BY_DAGSTER, IN_A_CALLBACK])
 def test_sigterm_is_not_lost_where_others_are_ignored(work: str) -> None:
     assert said(work.format(name="SIGTERM"), through=WHERE_SOME_ARE_IGNORED) == ["interrupted"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("work", ["pass", FORGOTTEN_BY_DAGSTER.format(name="SIGINT")])
 def test_one_that_is_ignored_stays_without_effect(work: str) -> None:
     work += "\nos.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGHUP)"

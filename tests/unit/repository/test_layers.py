@@ -181,7 +181,7 @@ def test_domain_computes_and_does_nothing_else():
 def test_domain_neither_opens_nor_writes_files():
     verbs = ("read_", "scan_", "write_", "sink_")
     failing_rows = []
-    for file in (PACKAGE / "domain").glob("*.py"):
+    for file in (PACKAGE / "domain").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             called = node.func if isinstance(node, ast.Call) else None
             name = getattr(called, "attr", getattr(called, "id", ""))

@@ -11,8 +11,8 @@ import pytest
 
 from trading_platform.domain.errors import RateLimited, SourceUnavailable
 from trading_platform.domain.market.calendars import OpeningHours
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.domain.market.instruments import guess_instrument
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.sources.live import Backoff
 from trading_platform.sources.polling import PollingFeed
 

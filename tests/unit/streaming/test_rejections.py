@@ -9,8 +9,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_platform.domain.market.events import Trade
-from trading_platform.domain.market.final_minutes import Rejected
+from trading_platform.domain.market.live.events import Trade
+from trading_platform.domain.market.live.final_minutes import Rejected
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.live import RejectedMessage

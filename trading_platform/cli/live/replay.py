@@ -1,6 +1,6 @@
 """The command ``replay``: builds bars from files of ticks and recordings as the live path does.
 
-:mod:`trading_platform.streaming.replay` does the work; this module parses the options and prints the result.
+:mod:`trading_platform.streaming.replay.replay` does the work; this module parses the options and prints the result.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from trading_platform.domain.time import utc_now
 from trading_platform.sources.files.content.options import DateOrder
 
 if TYPE_CHECKING:
-    from trading_platform.domain.market.bar_series import Basis
     from trading_platform.domain.market.instruments import Instrument
-    from trading_platform.streaming.replay import ReplayReport
-    from trading_platform.streaming.replay_inputs import ReplayInput
-    from trading_platform.streaming.replay_sinks import FinalMinutesSink, MemorySink
+    from trading_platform.domain.market.live.bar_series import Basis
+    from trading_platform.streaming.replay.inputs import ReplayInput
+    from trading_platform.streaming.replay.replay import ReplayReport
+    from trading_platform.streaming.replay.sinks import FinalMinutesSink, MemorySink
 
 _MOST_ROWS = 20
 """Number of bars shown by a dry run; --to writes all of them to a file."""
@@ -79,7 +79,7 @@ def replay(
 def _without_storing(
     files: list[Path], options: Any, basis: Basis | None, speed: float | None, *, quiet: bool
 ) -> tuple[list[ReplayReport], MemorySink]:
-    from trading_platform.streaming.replay_sinks import MemorySink
+    from trading_platform.streaming.replay.sinks import MemorySink
 
     sink = MemorySink()
     inputs = _open(files, options, basis, lambda _symbol: None)
@@ -93,7 +93,7 @@ def _storing(
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
     from trading_platform.sources.files.content.contents import check_exists
-    from trading_platform.streaming.replay_sinks import StoreSink
+    from trading_platform.streaming.replay.sinks import StoreSink
 
     for file in files:
         check_exists(file.expanduser())
@@ -112,7 +112,7 @@ def _storing(
 def _open(files: list[Path], options: Any, basis: Basis | None, registered: Any) -> list[ReplayInput]:
     from trading_platform.domain.market.calendars import timezone_of
     from trading_platform.domain.market.instruments import guess_instrument
-    from trading_platform.streaming.replay_inputs import open_inputs
+    from trading_platform.streaming.replay.inputs import open_inputs
 
     def zone_of(symbol: str) -> str:
         instrument: Instrument = registered(symbol) or guess_instrument(symbol, "file")
@@ -131,8 +131,8 @@ def _replay_all(
     inputs: list[ReplayInput], sink: FinalMinutesSink, speed: float | None, *, quiet: bool
 ) -> list[ReplayReport]:
     from trading_platform.cli.output import progress_bars
-    from trading_platform.streaming.replay import MINUTES_AT_ONCE
-    from trading_platform.streaming.replay import replay as run
+    from trading_platform.streaming.replay.replay import MINUTES_AT_ONCE
+    from trading_platform.streaming.replay.replay import replay as run
 
     with progress_bars(quiet=quiet) as progress:
         return [
@@ -167,7 +167,7 @@ def _speed(text: str) -> float | None:
 
 
 def _basis(text: str | None) -> Basis | None:
-    from trading_platform.domain.market.bar_series import Basis
+    from trading_platform.domain.market.live.bar_series import Basis
 
     if text is None:
         return None

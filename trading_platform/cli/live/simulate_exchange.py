@@ -81,7 +81,7 @@ def simulate_exchange(
     Example: trading-platform simulate-exchange --port 8100 --seed 7 --fault server_error=0.05
     """
     from trading_platform.simulator.account import KEY, SECRET
-    from trading_platform.simulator.server import running_exchange, stream_url
+    from trading_platform.simulator.server import running_exchange
 
     faults = _faults(fault or [], next_faults or [], slow_seconds, seed)
     market: Market
@@ -98,17 +98,22 @@ def simulate_exchange(
     key, secret = api_key or KEY, _base64(api_secret or SECRET)
     private = _account(market, clock, fills, seed, key, secret)
     with running_exchange(market, faults, clock, host=host, port=port, private=private) as url:
-        symbols_listed = [pair.symbol for pair in market.pairs]
-        if as_json:
-            addresses = {"url": url, "stream_url": stream_url(url), "symbols": symbols_listed}
-            typer.echo(json.dumps(addresses | {"api_key": key, "api_secret": secret}))
-        else:
-            typer.echo(
-                f"Local exchange ready: {url}, live at {stream_url(url)} ({', '.join(symbols_listed)}). Ctrl-C ends it."
-                f"\nIts account: KRAKEN_API_KEY={key} KRAKEN_API_SECRET={secret}"
-            )
+        _print_ready(url, [pair.symbol for pair in market.pairs], key, secret, as_json=as_json)
         while not ended.wait(0.5):
             pass
+
+
+def _print_ready(url: str, symbols: list[str], key: str, secret: str, *, as_json: bool) -> None:
+    from trading_platform.simulator.server import stream_url
+
+    if as_json:
+        addresses = {"url": url, "stream_url": stream_url(url), "symbols": symbols}
+        typer.echo(json.dumps(addresses | {"api_key": key, "api_secret": secret}))
+        return
+    typer.echo(
+        f"Local exchange ready: {url}, live at {stream_url(url)} ({', '.join(symbols)}). Ctrl-C ends it."
+        f"\nIts account: KRAKEN_API_KEY={key} KRAKEN_API_SECRET={secret}"
+    )
 
 
 def _account(market: Market, clock: Clock, fills: int, seed: int, key: str, secret: str) -> PrivateRest:

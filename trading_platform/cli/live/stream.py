@@ -20,7 +20,7 @@ from trading_platform.cli.live.stream_feeds import Wanted, plan_feeds
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest, StoreFull, TradingPlatformError
-from trading_platform.domain.market.bar_series import Basis
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.time import Clock, Sleep, utc_now
 from trading_platform.sources.live import Backoff
 from trading_platform.streaming.feeds import FeedPlan, Shard
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trading_platform.settings import Settings
     from trading_platform.streaming.pipeline import Progress
     from trading_platform.streaming.process import StreamProcess, Surroundings
-    from trading_platform.streaming.recording import RecordingWriter
+    from trading_platform.streaming.replay.recording import RecordingWriter
 
 _Opened = TypeVar("_Opened")
 
@@ -153,7 +153,7 @@ def open_stream(
 
     with ExitStack() as opened:
         endpoints = opened.enter_context(running_stack(settings, need_redis=True))
-        platform = opened.enter_context(open_platform(settings, clock=clock))
+        platform = opened.enter_context(open_platform(settings, endpoints=endpoints, clock=clock))
         plans, part = plan_feeds(settings, platform, wanted)
         for plan in plans:
             opened.enter_context(leased(platform.stores.database, plan.source, plan.symbols))
@@ -190,7 +190,7 @@ def _surroundings(
 
 
 def _recorder(plans: Sequence[FeedPlan], file: Path, clock: Clock) -> RecordingWriter:
-    from trading_platform.streaming.recording import RecordingWriter
+    from trading_platform.streaming.replay.recording import RecordingWriter
 
     if len(plans) > 1:
         raise InvalidRequest(

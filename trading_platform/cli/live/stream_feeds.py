@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.streaming.feeds import FeedPlan, Shard, stream_name
 
 if TYPE_CHECKING:

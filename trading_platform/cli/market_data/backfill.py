@@ -1,6 +1,6 @@
 """``backfill``: brings bars, indicators and features up to date with the sources.
 
-It runs the Dagster jobs of the UI in this process. :mod:`trading_platform.workflows.bars.plan_backfill` plans the
+It runs the Dagster jobs of the UI in this process. :mod:`trading_platform.workflows.backfill.plan_backfill` plans the
 work.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trading_platform.domain.quality.completeness import CoverageCount
     from trading_platform.resources.platform import PlatformContext
     from trading_platform.settings import Settings
-    from trading_platform.workflows.bars.plan_backfill import AvailableHistory
+    from trading_platform.workflows.backfill.plan_backfill import AvailableHistory
 
 
 _SHOWN_FROM = 10.0  # estimated seconds of requests to a source
@@ -123,7 +123,7 @@ def _print_outside(reach: Reach) -> None:
 
 def _print_efforts(platform: PlatformContext, request: BackfillRequest) -> None:
     """Prints the estimated requests and duration of long downloads before they begin."""
-    from trading_platform.workflows.bars.plan_backfill import efforts_of
+    from trading_platform.workflows.backfill.plan_backfill import efforts_of
 
     chosen = platform.instruments(list(dict.fromkeys(request.symbols or platform.stores.instruments.all())))
     efforts = efforts_of(

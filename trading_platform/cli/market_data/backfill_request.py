@@ -16,8 +16,8 @@ from trading_platform.domain.time import DAILY_START, Clock, Timeframe, Window
 if TYPE_CHECKING:
     from trading_platform.domain.market.instruments import Instrument
     from trading_platform.resources.platform import PlatformContext
-    from trading_platform.workflows.bars.outside_history import OutsideHistory
-    from trading_platform.workflows.bars.plan_backfill import AvailableHistory
+    from trading_platform.workflows.backfill.outside_history import OutsideHistory
+    from trading_platform.workflows.backfill.plan_backfill import AvailableHistory
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def reach_of(platform: PlatformContext, request: BackfillRequest) -> Reach:
         InvalidRequest: for unknown symbols, an empty universe, and for a named symbol or timeframe of which nothing
             that was requested is available.
     """
-    from trading_platform.workflows.bars.outside_history import outside_history
-    from trading_platform.workflows.bars.plan_backfill import available_history_of
+    from trading_platform.workflows.backfill.outside_history import outside_history
+    from trading_platform.workflows.backfill.plan_backfill import available_history_of
 
     chosen = list(request.symbols) or list(platform.stores.instruments.all())
     if not chosen:

@@ -24,7 +24,7 @@ from trading_platform.resources.dagster_instance import open_instance
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.resources.run_monitoring import fail_ended_runs
 from trading_platform.settings import load_settings
-from trading_platform.workflows.bars.plan_backfill import AvailableHistory, unfinished_partitions
+from trading_platform.workflows.backfill.plan_backfill import AvailableHistory, unfinished_partitions
 from trading_platform.workflows.bars.stale_partitions import stale_bars_and_indicators, stale_feature_partitions
 from trading_platform.workflows.derived.build_features import DATASET as FEATURES
 from trading_platform.workflows.derived.build_features import inputs_of

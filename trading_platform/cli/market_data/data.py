@@ -81,7 +81,7 @@ def _print_absent(symbols: Sequence[str], timeframes: Sequence[Timeframe], rows:
 
 
 def _covered(platform: PlatformContext, symbol: str, timeframes: Sequence[Timeframe]) -> list[dict[str, Any]]:
-    from trading_platform.workflows.bars.plan_backfill import available_history_of
+    from trading_platform.workflows.backfill.plan_backfill import available_history_of
 
     (instrument,) = platform.instruments([symbol])
     rows = []

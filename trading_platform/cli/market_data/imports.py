@@ -1,6 +1,6 @@
 """The command ``import``: imports files of bars, trades and quotes.
 
-:mod:`trading_platform.workflows.bars.import_files` does the work; this module parses the options and prints the
+:mod:`trading_platform.workflows.imports.import_files` does the work; this module parses the options and prints the
 result.
 """
 
@@ -19,7 +19,9 @@ from trading_platform.domain.time import Timeframe, utc_now
 from trading_platform.sources.files.content.options import DateOrder, DecimalSign, FileFormat, ImportOptions, PriceSide
 
 if TYPE_CHECKING:
-    from trading_platform.workflows.bars.import_files import ImportedFile, ImportReport
+    from trading_platform.stores.stores import Stores
+    from trading_platform.workflows.imports.import_files import ImportedFile, ImportReport
+    from trading_platform.workflows.progress import Progress
 
 
 class ImportSource(StrEnum):
@@ -108,11 +110,6 @@ def import_command(
     from trading_platform.cli.output import progress_bars
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
-    from trading_platform.sources.files.landing import LandingArea
-    from trading_platform.sources.kraken.archives.archive import is_archive
-    from trading_platform.sources.kraken.landing_source import KrakenArchive
-    from trading_platform.workflows.bars.import_archives import import_archives
-    from trading_platform.workflows.bars.import_files import ImportReport, import_files
 
     options = ImportOptions(
         symbol=symbol.upper() if symbol else None,
@@ -129,38 +126,56 @@ def import_command(
     settings = load_settings()
     _check_exist(files)
     with open_platform(settings) as platform, progress_bars(quiet=as_json) as progress:
-        krakens = [file for file in files if source is ImportSource.KRAKEN or (source is None and is_archive(file))]
-        members = (
-            import_archives(
-                krakens,
-                symbol=options.symbol,
-                timeframe=options.timeframe,
-                archive=KrakenArchive(settings.imports_directory),
-                stores=platform.stores,
-                clock=utc_now,
-                progress=progress,
-            )
-            if krakens
-            else []
-        )
-        others = import_files(
-            [file for file in files if file not in krakens],
-            options,
-            landing=LandingArea(settings.imports_directory),
-            quarantine=platform.stores.quarantine,
-            coverage=platform.stores.coverage,
-            instruments=platform.stores.instruments,
-            bars=platform.stores.bars,
-            clock=utc_now,
-            progress=progress,
-        )
-        report = ImportReport((*members, *others.files))
+        report = _import(files, source, options, settings.imports_directory, platform.stores, progress)
         rejected = platform.stores.quarantine.first_of(
             [file.origin for file in report.files if file.quarantined], _FIRST_REJECTED
         )
     _print(report, rejected, as_json=as_json)
     if not report.every_file_usable:
         raise typer.Exit(1)
+
+
+def _import(
+    files: list[Path],
+    source: ImportSource | None,
+    options: ImportOptions,
+    imports: Path,
+    stores: Stores,
+    progress: Progress,
+) -> ImportReport:
+    """Imports Kraken's archives by member, and all other files."""
+    from trading_platform.sources.files.landing import LandingArea
+    from trading_platform.sources.kraken.archives.archive import is_archive
+    from trading_platform.sources.kraken.landing_source import KrakenArchive
+    from trading_platform.workflows.imports.import_archives import import_archives
+    from trading_platform.workflows.imports.import_files import ImportReport, import_files
+
+    krakens = [file for file in files if source is ImportSource.KRAKEN or (source is None and is_archive(file))]
+    members = (
+        import_archives(
+            krakens,
+            symbol=options.symbol,
+            timeframe=options.timeframe,
+            archive=KrakenArchive(imports),
+            stores=stores,
+            clock=utc_now,
+            progress=progress,
+        )
+        if krakens
+        else []
+    )
+    others = import_files(
+        [file for file in files if file not in krakens],
+        options,
+        landing=LandingArea(imports),
+        quarantine=stores.quarantine,
+        coverage=stores.coverage,
+        instruments=stores.instruments,
+        bars=stores.bars,
+        clock=utc_now,
+        progress=progress,
+    )
+    return ImportReport((*members, *others.files))
 
 
 def _check_exist(files: list[Path]) -> None:

@@ -1,1 +1,1 @@
-"""Market data types: instruments, calendars, bars, trades and quotes, splits and dividends."""
+"""Market data types: instruments, calendars, bars, splits and dividends."""

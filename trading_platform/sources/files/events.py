@@ -1,7 +1,7 @@
 """Files of trades or quotes as a feed's events, in the order of the file.
 
 :mod:`trading_platform.sources.files.reading` turns the same files into bars at once. Here they become the events
-that a live feed would emit, for :mod:`trading_platform.streaming.replay`.
+that a live feed would emit, for :mod:`trading_platform.streaming.replay.replay`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bars import TIME
-from trading_platform.domain.market.events import Event, FeedUp, Quote, Trade
+from trading_platform.domain.market.live.events import Event, FeedUp, Quote, Trade
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe

@@ -1,7 +1,7 @@
 """Reads a file's content completely: recognises it, converts its times, screens its rows, makes its bars.
 
 It combines the steps of the other modules and stores nothing;
-:mod:`trading_platform.workflows.bars.import_files` stores the result.
+:mod:`trading_platform.workflows.imports.import_files` stores the result.
 """
 
 from __future__ import annotations

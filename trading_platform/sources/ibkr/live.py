@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from trading_platform.domain.errors import ConfigurationError, SourceError
-from trading_platform.domain.market.events import FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.market.live.events import FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.ibkr.connection import ANSWERING, SPEAKING, Absence, ConnectionMachine, Link, Severity
 from trading_platform.sources.ibkr.limits import MARKET_DATA_LINES

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, Quality, final_bars
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.money import plain_text
 from trading_platform.domain.quality.rules import RAW_BAR_SCHEMA, screen_bars
 from trading_platform.domain.time import Timeframe, Window

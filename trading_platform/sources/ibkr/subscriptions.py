@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import SourceError
-from trading_platform.domain.market.events import Quote
 from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.time import Clock
 from trading_platform.sources.ibkr.contracts import Qualified, spec_of
 from trading_platform.sources.ibkr.error_codes import Verdict, verdict_of

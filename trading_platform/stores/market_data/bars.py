@@ -1,7 +1,7 @@
 """Reads and writes bars.
 
 A new query of bars is a method here and a file in ``sql/queries/market_data/bars``.
-:mod:`trading_platform.workflows.bars.backfill_bars` decides which bars to fetch.
+:mod:`trading_platform.workflows.backfill.backfill_bars` decides which bars to fetch.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import polars as pl
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICE, REVIEW_GAP, TIME
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data import fingerprints
+from trading_platform.stores.market_data.revisions import keeping_bars, replacing_bars
 from trading_platform.stores.postgres.database import Database, copy_frame, execute, read_frame
 from trading_platform.stores.postgres.partitions import PartitionMaker
 from trading_platform.stores.postgres.sql import query
@@ -208,11 +209,20 @@ class BarStore:
         )
 
     def replace(
-        self, connection: Connection, symbol: str, timeframe: Timeframe, window: Window, bars: pl.DataFrame
+        self,
+        connection: Connection,
+        symbol: str,
+        timeframe: Timeframe,
+        window: Window,
+        bars: pl.DataFrame,
+        *,
+        reason: str = "another version was stored",
     ) -> bool:
         """Replaces all bars of one symbol in a window by ``bars``, in the caller's transaction.
 
-        The bar that follows the window is re-marked for review, because the close before it may have changed.
+        Only bars that differ are written; those they replace are kept as revisions
+        (:mod:`trading_platform.stores.market_data.revisions`). The bar that follows the window is re-marked for
+        review, because the close before it may have changed.
 
         Args:
             connection: the transaction.
@@ -220,6 +230,7 @@ class BarStore:
             timeframe: length of the bars.
             window: the window to replace.
             bars: frame of ``BAR_SCHEMA``, sorted by time.
+            reason: why bars that are stored may be replaced, for their revisions.
 
         Returns:
             Whether anything changed; equal bars are not written again.
@@ -232,29 +243,31 @@ class BarStore:
         )
         if not outside.is_empty():
             raise ValueError(f"{outside.height} of {bars.height} bars are not of {symbol} in {window}")
-        execute(connection, query("market_data/bars/lock"), {"symbol": symbol, "timeframe": timeframe.value})
+        ((now,),) = execute(
+            connection, query("market_data/bars/lock"), {"symbol": symbol, "timeframe": timeframe.value}
+        )
         stored = self.read_within(connection, symbol, timeframe, window)
         if stored.equals(bars):
             return False
         execute(connection, *note_change(timeframe, [(symbol, window.start, window.end - timeframe.duration)]))
         fingerprints.delete(connection, symbol, timeframe, window)
-        if not stored.is_empty():
-            execute(
-                connection,
-                _for("market_data/bars/delete", timeframe),
-                {"symbol": symbol, "start": window.start, "end": window.end},
-            )
-        copy_frame(connection, bars_table(timeframe), bars)
+        replaced = stored.join(bars, on=list(BAR_SCHEMA), how="anti", nulls_equal=True)
+        if not replaced.is_empty():
+            execute(connection, *replacing_bars(timeframe, symbol, replaced["time"], now, reason))
+        new = bars if stored.is_empty() else bars.join(stored, on=list(BAR_SCHEMA), how="anti", nulls_equal=True)
+        copy_frame(connection, bars_table(timeframe), new.with_columns(recorded_at=pl.lit(now, TIME)))
         fingerprints.insert(connection, symbol, timeframe, window)
-        _mark_next(connection, symbol, timeframe, window.end)
+        _mark_next(connection, symbol, timeframe, window.end, now)
         return True
 
 
-def _mark_next(connection: Connection, symbol: str, timeframe: Timeframe, timestamp: datetime) -> None:
+def _mark_next(connection: Connection, symbol: str, timeframe: Timeframe, timestamp: datetime, now: datetime) -> None:
     """Corrects the review mark of the first bar at or after a timestamp, however long after it that is."""
     wanted = {"symbol": symbol, "timestamp": timestamp, "limit": REVIEW_GAP}
     for time, quality in execute(connection, _for("market_data/bars/next_mark", timeframe), wanted):
-        marked = {"symbol": symbol, "time": time, "quality": quality}
+        key = pl.DataFrame({"symbol": [symbol], "time": [time]})
+        execute(connection, *keeping_bars(timeframe, key, now, "the bar before changed"))
+        marked = {"symbol": symbol, "time": time, "quality": quality, "recorded_at": now}
         execute(connection, _for("market_data/bars/mark", timeframe), marked)
 
 

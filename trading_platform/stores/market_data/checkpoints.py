@@ -1,6 +1,6 @@
 """Checkpoints of paged requests, so that an interrupted request continues where it stopped.
 
-Written together with the bars of each page (:mod:`trading_platform.workflows.bars.backfill_bars`).
+Written together with the bars of each page (:mod:`trading_platform.workflows.backfill.backfill_bars`).
 """
 
 from __future__ import annotations

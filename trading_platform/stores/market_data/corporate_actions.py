@@ -48,7 +48,9 @@ class CorporateActionStore:
             "symbols": None if symbols is None else list(symbols),
             "kinds": [kind.value for kind in kinds],
         }
-        return [_action(row) for row in self._database.rows(query("market_data/corporate_actions/read"), parameters)]
+        return [
+            action_of_row(row) for row in self._database.rows(query("market_data/corporate_actions/read"), parameters)
+        ]
 
     def splits(self, symbols: Sequence[str]) -> Splits:
         """The splits of these symbols, with the dates of their sessions; symbols without splits are left out."""
@@ -111,7 +113,8 @@ def _parameters(action: CorporateAction, changed_at: datetime) -> dict[str, obje
     }
 
 
-def _action(row: tuple[Any, ...]) -> CorporateAction:
+def action_of_row(row: tuple[Any, ...]) -> CorporateAction:
+    """The action of a row of ``market_data/corporate_actions/read``."""
     symbol, ex_date, kind, new_shares, old_shares, amount, currency, close_before, source, known_at = row
     return CorporateAction(
         symbol=symbol,

@@ -1,7 +1,7 @@
 """Requests to sources, their outcomes, and the coverage that follows from them.
 
 Coverage is the time for which a source has *answered*; it is never inferred from the last stored bar. A backfill
-requests the expected time minus coverage (:mod:`trading_platform.workflows.bars.backfill_bars`).
+requests the expected time minus coverage (:mod:`trading_platform.workflows.backfill.backfill_bars`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ in narrow form, one value per row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
+from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import bars_table
-from trading_platform.stores.postgres.database import Database, copy_frame, execute
+from trading_platform.stores.market_data.revisions import replacing_indicators, unequal_indicators
+from trading_platform.stores.postgres.database import Database, copy_frame, execute, read_frame
 from trading_platform.stores.postgres.partitions import PartitionMaker
 from trading_platform.stores.postgres.sql import query
 
@@ -69,15 +71,8 @@ class IndicatorStore:
     ) -> pl.DataFrame:
         """``time``, ``symbol``, ``timeframe`` and the named indicators (all by default), sorted by (symbol, time)."""
         columns = [*_KEY, *(INDICATOR_NAMES if names is None else names)]
-        statement = (
-            query("market_data/indicators/read")
-            .replace("{columns}", ", ".join(columns))
-            .replace("{table}", indicators_table(timeframe))
-        )
         return self._database.read(
-            statement,
-            {"symbols": list(symbols), "start": window.start, "end": window.end},
-            {name: INDICATOR_SCHEMA[name] for name in columns},
+            _read(timeframe, columns), _within(symbols, window), {name: INDICATOR_SCHEMA[name] for name in columns}
         )
 
     def last_times(self, symbols: Sequence[str], timeframe: Timeframe, since: datetime) -> dict[str, datetime]:
@@ -111,13 +106,24 @@ class IndicatorStore:
         window: Window,
         indicators: pl.DataFrame,
     ) -> None:
-        """Replaces all indicators of the symbols in a window by ``indicators`` (frame of ``INDICATOR_SCHEMA``)."""
-        execute(
-            connection, query("market_data/indicators/lock"), {"symbols": sorted(symbols), "timeframe": timeframe.value}
-        )
-        execute(
-            connection,
-            query("market_data/indicators/delete").replace("{table}", indicators_table(timeframe)),
-            {"symbols": list(symbols), "start": window.start, "end": window.end},
-        )
-        copy_frame(connection, indicators_table(timeframe), indicators)
+        """Replaces all indicators of the symbols in a window by ``indicators`` (frame of ``INDICATOR_SCHEMA``).
+
+        Only rows that differ by more than two computations may are written; those they replace are kept as revisions
+        (:mod:`trading_platform.stores.market_data.revisions`).
+        """
+        locked = {"symbols": sorted(symbols), "timeframe": timeframe.value}
+        ((now,),) = execute(connection, query("market_data/indicators/lock"), locked)
+        stored = read_frame(connection, _read(timeframe, INDICATOR_SCHEMA), _within(symbols, window), INDICATOR_SCHEMA)
+        replaced, new = unequal_indicators(stored, indicators)
+        if not replaced.is_empty():
+            execute(connection, *replacing_indicators(timeframe, replaced, now))
+        copy_frame(connection, indicators_table(timeframe), new.with_columns(recorded_at=pl.lit(now, TIME)))
+
+
+def _read(timeframe: Timeframe, columns: Iterable[str]) -> str:
+    statement = query("market_data/indicators/read").replace("{table}", indicators_table(timeframe))
+    return statement.replace("{columns}", ", ".join(columns))
+
+
+def _within(symbols: Sequence[str], window: Window) -> dict[str, object]:
+    return {"symbols": list(symbols), "start": window.start, "end": window.end}

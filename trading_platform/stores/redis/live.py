@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from trading_platform.domain.errors import StoreError, StoreFull, StoreUnavailable
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.stores.redis import live_scripts as scripts
 from trading_platform.stores.redis.live_scripts import KEPT, Call
 

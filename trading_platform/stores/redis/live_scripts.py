@@ -21,8 +21,8 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.events import Quote
 from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.money import plain_text
 from trading_platform.domain.time import rfc3339
 

@@ -1,1 +1,1 @@
-"""From sources to stored bars: import, plan, backfill, roll up, reconcile, count coverage, retention."""
+"""Stored bars: roll up, count coverage, find stale partitions, retention."""

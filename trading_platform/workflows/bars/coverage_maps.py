@@ -10,7 +10,7 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import Sources
+from trading_platform.workflows.bars.bar_sources import Sources
 from trading_platform.workflows.bars.count_coverage import count_coverage
 
 

@@ -209,7 +209,8 @@ def _make(
         for window, bars in rolled_up.items():
             before = stores.bars.previous_close(connection, symbol, timeframe, window.start)
             total += bars.height
-            changed |= stores.bars.replace(connection, symbol, timeframe, window, mark_gaps(bars, before))
+            marked = mark_gaps(bars, before)
+            changed |= stores.bars.replace(connection, symbol, timeframe, window, marked, reason="rolled up again")
         if asked is not None:
             outcome = Outcome.STORED if total else Outcome.EMPTY
             origin = ", ".join(map(bars_dataset, read)) or ROLLED_UP

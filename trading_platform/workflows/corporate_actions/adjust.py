@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 
@@ -37,6 +38,7 @@ def adjusted_bars(
     timeframe: Timeframe,
     adjust: Adjustment,
     as_of: datetime,
+    recorded_as_of: datetime | None = None,
 ) -> pl.DataFrame:
     """Adjusts raw bars, point-in-time as of a timestamp.
 
@@ -47,6 +49,7 @@ def adjusted_bars(
         timeframe: of the bars.
         adjust: kind of adjustment.
         as_of: only actions known at this time are applied.
+        recorded_as_of: actions and closes are those stored at this time; None means those stored now.
 
     Raises:
         QualityError: if the bars cannot be adjusted for a dividend.
@@ -55,11 +58,13 @@ def adjusted_bars(
         return bars
     kinds = tuple(ActionKind) if adjust is Adjustment.TOTAL_RETURN else (ActionKind.SPLIT,)
     after: datetime = bars["time"].min()  # type: ignore[assignment]
-    actions = [
-        action for action in stores.corporate_actions.read(list(instruments), kinds) if action.ex_date > after - _DAY
-    ]
+    if recorded_as_of is None:
+        stored = stores.corporate_actions.read(list(instruments), kinds)
+    else:
+        stored = stores.revisions.corporate_actions(list(instruments), recorded_as_of, kinds)
+    actions = [action for action in stored if action.ex_date > after - _DAY]
     dividends = [action for action in actions if action.kind is ActionKind.DIVIDEND]
-    closes = _closes_before(stores, dividends, instruments) if dividends else {}
+    closes = _closes_before(stores, dividends, instruments, recorded_as_of) if dividends else {}
 
     @cache
     def ex_timestamp(action: CorporateAction) -> datetime:
@@ -71,13 +76,19 @@ def adjusted_bars(
 
 
 def _closes_before(
-    stores: Stores, dividends: Sequence[CorporateAction], instruments: Mapping[str, Instrument]
+    stores: Stores,
+    dividends: Sequence[CorporateAction],
+    instruments: Mapping[str, Instrument],
+    recorded_as_of: datetime | None,
 ) -> Closes:
     """The raw close before each dividend: the stored one of the session before, else the one that its source states.
 
     Without either, the last stored close before it; :func:`adjust_bars` rejects one that is too old.
     """
-    closes = dict(stores.corporate_actions.closes_before(dividends))
+    if recorded_as_of is None:
+        closes = dict(stores.corporate_actions.closes_before(dividends))
+    else:
+        closes = _recorded_closes(stores, dividends, recorded_as_of)
     for action in dividends:
         if action.close_before is None:
             continue
@@ -88,6 +99,19 @@ def _closes_before(
         if key not in closes or closes[key][0] < latest:
             closes[key] = latest, action.close_before
     return closes
+
+
+def _recorded_closes(
+    stores: Stores, dividends: Sequence[CorporateAction], recorded_as_of: datetime
+) -> dict[tuple[str, datetime], tuple[datetime, Decimal]]:
+    """The last daily close before each dividend as stored at a time, of those that :func:`adjust_bars` accepts."""
+    found = {}
+    for action in dividends:
+        near = Window(action.ex_date - STALE_CLOSE - _DAY, action.ex_date)
+        bars = stores.revisions.bars([action.symbol], Timeframe.D1, near, recorded_as_of)
+        if not bars.is_empty():
+            found[action.symbol, action.ex_date] = bars["time"][-1], bars["close"][-1]
+    return found
 
 
 def splits_between(stores: Stores, bars: pl.DataFrame, timeframe: Timeframe) -> Splits:

@@ -24,7 +24,7 @@ from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.market_data.fingerprints import Difference
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import Sources
+from trading_platform.workflows.bars.bar_sources import Sources
 from trading_platform.workflows.bars.roll_up_bars import bars_dataset, parts_known, rollable
 from trading_platform.workflows.derived.compute_indicators import indicators_dataset
 from trading_platform.workflows.gaps.gap_alerts import PublishAlert, alert_resolved, unpublished

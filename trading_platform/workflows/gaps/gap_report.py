@@ -15,7 +15,7 @@ from trading_platform.domain.quality.gaps import Gap, GapState, SlotClass
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import Sources
+from trading_platform.workflows.bars.bar_sources import Sources
 from trading_platform.workflows.bars.count_coverage import pending_windows
 from trading_platform.workflows.bars.roll_up_bars import bars_dataset
 from trading_platform.workflows.gaps.detect_gaps import requestable_windows

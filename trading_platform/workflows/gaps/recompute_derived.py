@@ -1,7 +1,8 @@
 """Recomputes longer bars, indicators and features from bars that a repair may have changed.
 
 The result is that of a backfill, which recomputes stale partitions
-(:mod:`trading_platform.workflows.bars.plan_backfill`); this module considers only partitions that were computed before.
+(:mod:`trading_platform.workflows.backfill.plan_backfill`); this module considers only partitions that were computed
+before.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import Sources, is_rolled_up
+from trading_platform.workflows.bars.bar_sources import Sources, is_rolled_up
 from trading_platform.workflows.bars.roll_up_bars import bars_dataset, bars_of, roll_up_bars, shorter_than
 from trading_platform.workflows.derived.build_features import DATASET as FEATURES
 from trading_platform.workflows.derived.build_features import build_features, dependents_of

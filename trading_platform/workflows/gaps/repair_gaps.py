@@ -16,7 +16,8 @@ from trading_platform.domain.quality.gaps import CONFIRM_AFTER, Gap, GapKind, Ga
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import BarSource, is_recorded
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import Sources, fill_window, is_rolled_up
+from trading_platform.workflows.backfill.request_bars import fill_window
+from trading_platform.workflows.bars.bar_sources import Sources, is_rolled_up
 from trading_platform.workflows.bars.roll_up_bars import bars_dataset, roll_up_bars
 from trading_platform.workflows.derived.compute_indicators import indicators_dataset
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps

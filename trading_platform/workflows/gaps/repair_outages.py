@@ -17,7 +17,8 @@ from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.market_data.outages import Outage, OutageState
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import Sources, repair_window, source_of, unanswered
+from trading_platform.workflows.backfill.request_bars import repair_window, unanswered
+from trading_platform.workflows.bars.bar_sources import Sources, source_of
 from trading_platform.workflows.gaps.recompute_derived import recompute_derived
 
 ATTEMPTS = 6

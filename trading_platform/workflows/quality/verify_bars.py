@@ -16,6 +16,7 @@ from trading_platform.domain.market.bars import BAR_SCHEMA, REVIEW_GAP
 from trading_platform.domain.market.calendars import last_closed
 from trading_platform.stores.market_data.bars import bars_table
 from trading_platform.stores.market_data.checks import SAMPLE_ROWS, FailingRows, database_types
+from trading_platform.stores.market_data.revisions import RECORDED
 from trading_platform.workflows.quality.check_results import (
     Check,
     CheckResult,
@@ -62,7 +63,7 @@ def find_in_bars(
 
 def _schema(examination: Examination) -> CheckResult:
     table = bars_table(examination.timeframe)
-    return schema_finding(database_types(BAR_SCHEMA), examination.live.columns(table), table)
+    return schema_finding(database_types({**BAR_SCHEMA, **RECORDED}), examination.live.columns(table), table)
 
 
 def _rule(

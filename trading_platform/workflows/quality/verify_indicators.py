@@ -9,6 +9,7 @@ from trading_platform.domain.derived.indicators import INDICATOR_SCHEMA, INDICAT
 from trading_platform.stores.market_data.bars import bars_table
 from trading_platform.stores.market_data.checks import database_types
 from trading_platform.stores.market_data.indicators import indicators_table
+from trading_platform.stores.market_data.revisions import RECORDED
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, finding, schema_finding
 from trading_platform.workflows.quality.verify_bars import bars_in, rows_of
 
@@ -18,7 +19,7 @@ ROUNDING = 1e-9
 
 def _schema(examination: Examination) -> CheckResult:
     table = indicators_table(examination.timeframe)
-    return schema_finding(database_types(INDICATOR_SCHEMA), examination.live.columns(table), table)
+    return schema_finding(database_types({**INDICATOR_SCHEMA, **RECORDED}), examination.live.columns(table), table)
 
 
 def _in_range(examination: Examination) -> CheckResult:

@@ -14,7 +14,7 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.stores.market_data.checks import SAMPLE_ROWS, Scope
 from trading_platform.stores.market_data.input_versions import Derived
-from trading_platform.workflows.bars.backfill_bars import is_rolled_up
+from trading_platform.workflows.bars.bar_sources import is_rolled_up
 from trading_platform.workflows.bars.roll_up_bars import stale_roll_ups
 from trading_platform.workflows.derived.build_features import inputs_of, stale_features
 from trading_platform.workflows.derived.compute_indicators import stale_indicators

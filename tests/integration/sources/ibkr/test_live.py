@@ -16,9 +16,9 @@ from ib_gateway import FakeGateway, Listing, fake_gateway
 from waiting import DEADLINE, until
 
 from trading_platform.domain.errors import ConfigurationError
-from trading_platform.domain.market.event_validation import fault_of_quote
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.live.event_validation import fault_of_quote
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.sources.ibkr.connection import Absence, Link, Severity
 from trading_platform.sources.ibkr.live import IbkrFeed
 from trading_platform.sources.ibkr.maintenance import parse_maintenance

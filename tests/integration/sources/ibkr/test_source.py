@@ -118,6 +118,7 @@ def test_bars_that_begin_late_are_asked_for_backwards(gateway: FakeGateway, sour
     assert set(response.bars["close"]) == {Decimal("1.071225")}
 
 
+@pytest.mark.exhaustive
 def test_what_failed_midway_stays_to_be_asked(gateway: FakeGateway, source: IbkrSource) -> None:
     gateway.bars[101, "1 min"] = minutes("XNYS", "2024-07-01", "2024-07-02")
     gateway.script.extend([None, "silent"])
@@ -183,6 +184,7 @@ def test_each_connection_takes_a_number_that_is_free(gateway: FakeGateway, share
             client.close()
 
 
+@pytest.mark.exhaustive
 def test_a_gateway_without_login_is_told_from_one_that_is_gone(gateway: FakeGateway) -> None:
     gateway.is_logged_in = False
     client = client_at(gateway, rate_limiter_by(SharedTime()), greeting=3)
@@ -243,6 +245,7 @@ def execution(number: str, side: str, shares: str, price: str, at: str, account:
     return (*head, number, at, account, "NYSE", side, shares, price, 4711, 10, 0, shares, price, "", "", "", "", 1)
 
 
+@pytest.mark.exhaustive
 def test_the_account_is_told_as_it_is(gateway: FakeGateway, shared_time: SharedTime, test_data: Path) -> None:
     option = (ACCOUNT, 900, "IBM", "OPT", "20250117", "150", "C", "100", "SMART", "USD", "IBM C150", "IBM")
     gateway.positions = [

@@ -32,9 +32,9 @@ from slots import holds
 from waiting import until
 
 from trading_platform.domain.errors import SourceUnavailable
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
 from trading_platform.domain.market.bars import Quality
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.rate_limits import Cost
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.resources.ibkr import log_absences
@@ -50,7 +50,7 @@ from trading_platform.stores.redis.rate_limiters import RedisRateLimiter
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.pipeline import Pipeline, PipelineStores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 
 pytestmark = pytest.mark.slow
@@ -135,6 +135,7 @@ def test_who_shares_a_redis_shares_the_limits(redis_url: str) -> None:
     assert gateway.connections == 3  # the first number that the second tried was taken
 
 
+@pytest.mark.exhaustive
 def test_a_timeout_is_never_stored_as_empty(stores: Stores, gateway: FakeGateway, shared_time: SharedTime) -> None:
     month = Window(datetime(2024, 7, 1, tzinfo=UTC), datetime(2024, 8, 1, tzinfo=UTC))
     stores.instruments.add(SPY)

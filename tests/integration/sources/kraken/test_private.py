@@ -211,6 +211,7 @@ def test_processes_that_share_a_key_never_exceed_its_counter(redis_url: str) -> 
         assert 8 < private.seen["highest_counter"] <= 20
 
 
+@pytest.mark.exhaustive
 def test_processes_that_know_nothing_of_each_other_have_every_answer_in_the_end() -> None:
     with exchange() as (url, private):
         assert together(url, "", "Balance", count=40, processes=4) == [40] * 4
@@ -241,6 +242,7 @@ def ours(stack: Endpoints, redis_url: str) -> Iterator[Installation]:
         yield made
 
 
+@pytest.mark.exhaustive
 def test_the_command_shows_the_account(ours: Installation) -> None:
     found = ours.run("account", "--day", "2025-03-04", "--json")
     assert found.code == 0, found.err
@@ -275,6 +277,7 @@ def test_the_command_says_what_is_wrong_with_a_key(
     assert not any(value in found.text for value in variables.values() if value)
 
 
+@pytest.mark.exhaustive
 def test_the_exchange_as_a_command_tells_and_takes_a_key(ours: Installation) -> None:
     exchange_process = ours.start("simulate-exchange", "--json", "--api-key", "mine", "--fills", "5")
     assert exchange_process.stdout is not None

@@ -19,6 +19,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from properties import some_usual
 
 from trading_platform.domain.errors import (
     ConfigurationError,
@@ -80,7 +81,7 @@ def undisturbed(exchange: str) -> pl.DataFrame:
     return source.bars(instrument("BTCUSD"), Timeframe.M1, HALF_DAY).bars
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS)
+@pytest.mark.parametrize("symbol", some_usual(SYMBOLS))
 def test_two_days_of_trades_become_the_exchanges_own_candles(exchange: str, symbol: str) -> None:
     client = client_of(exchange)
     source = KrakenSource(client, clock=clock)
@@ -158,6 +159,7 @@ def test_a_running_candle_is_never_a_bar() -> None:
                 assert now[0] - length < times[-1] + length <= now[0]
 
 
+@pytest.mark.exhaustive
 def test_a_clock_ahead_of_krakens_closes_no_minute_early() -> None:
     with running_exchange(SeededMarket(7), clock=clock) as url:
         source = KrakenSource(client_of(url), clock=lambda: NOW + timedelta(minutes=2))
@@ -175,7 +177,7 @@ def test_an_unknown_pair_is_told_with_close_ones(exchange: str) -> None:
         source.bars(instrument("BTCUSB"), Timeframe.D1, Window(NOW - timedelta(days=9), NOW))
 
 
-@pytest.mark.parametrize("fault", [*Fault])
+@pytest.mark.parametrize("fault", some_usual(Fault, usual=5))
 def test_after_each_fault_the_bars_are_those_without_it(exchange: str, undisturbed: pl.DataFrame, fault: Fault) -> None:
     source = KrakenSource(client_of(exchange, read_timeout=0.2), clock=clock)
     minute = Window(HALF_DAY.start, HALF_DAY.start + MINUTE)
@@ -189,6 +191,7 @@ def test_after_each_fault_the_bars_are_those_without_it(exchange: str, undisturb
     assert bars.height == 720
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(4))
 def test_many_faults_at_random_change_no_bar(exchange: str, undisturbed: pl.DataFrame, seed: int) -> None:
     source = KrakenSource(client_of(exchange, attempts=40, read_timeout=0.2), clock=clock)
@@ -238,7 +241,7 @@ def test_a_page_that_is_no_exchange_is_refused(exchange: str) -> None:
         client_of(f"{exchange}/elsewhere").server_time()
 
 
-@pytest.mark.parametrize("shared", [300, 997, 999])
+@pytest.mark.parametrize("shared", some_usual([999, 300, 997]))
 def test_trades_at_one_stamp_across_pages_come_once(shared: int) -> None:
     """Groups of trades with the same nanosecond, so large that pages are cut inside them."""
     pair = Pair("BTCUSD", "XXBTZUSD", "XBT/USD", "XXBT", "ZUSD", 1)
@@ -308,6 +311,7 @@ def test_the_recording_comes_back_through_the_client(test_data: Path) -> None:
     assert bars.select(COLUMNS).equals(compared.select(COLUMNS))
 
 
+@pytest.mark.exhaustive
 def test_the_command_serves_and_ends_cleanly() -> None:
     module = "trading_platform.cli.live.simulate_exchange"
     program = f"import typer; from {module} import register; a = typer.Typer(); register(a); a()"

@@ -30,7 +30,7 @@ from trading_platform.sources.yahoo.limits import WAIT
 from trading_platform.sources.yahoo.session import YahooSession
 from trading_platform.sources.yahoo.source import YahooSource, ticker_of
 from trading_platform.stores.stores import open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 
 APPLE = Instrument("AAPL", AssetClass.EQUITY, "XNAS", "yahoo")
 NOW = datetime(2018, 1, 20, 12, tzinfo=UTC)
@@ -395,6 +395,7 @@ def test_a_budget_is_asked_before_each_question(apple: FakeYahoo, tmp_path: Path
     assert [cost.limit.name for cost in taken] == ["yahoo:requests"] * 2
 
 
+@pytest.mark.exhaustive
 def test_caches_are_kept_where_they_are_told_and_not_at_home(apple: FakeYahoo, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from trading_platform.sources.yahoo.client import YahooClient;"

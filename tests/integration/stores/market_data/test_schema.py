@@ -37,6 +37,9 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     opened.close()
 
 
+RECORDED = ("recorded_at", "timestamp with time zone")
+
+
 def declared(document: str, table: str) -> tuple[dict[str, str], list[str]]:
     """Columns and primary key of a ``CREATE TABLE`` of the document."""
     found = re.search(rf"CREATE TABLE {re.escape(table)} \((.*?)\n\);", document, re.DOTALL)
@@ -61,13 +64,19 @@ def test_the_tables_behind_have_the_documents_columns_and_key(
 ) -> None:
     columns, key = declared(document, "market_data.ohlcv")
     bars = table_in(database, f"market_data.bars_{timeframe}")
-    assert list(bars.columns.items()) == [*columns.items(), ("quality", "character varying(10)")]
+    assert list(bars.columns.items()) == [
+        *columns.items(),
+        ("quality", "character varying(10)"),
+        RECORDED,
+    ]
     assert bars.primary_key == set(key)
     assert bars.indexes == {("symbol", "time")}
     _, key = declared(document, "market_data.indicators")
     indicators = table_in(database, f"market_data.indicators_{timeframe}")
     wide = dict.fromkeys(INDICATOR_NAMES, "double precision")
-    assert indicators.columns == {name: columns[name] for name in ("time", "symbol", "timeframe")} | wide
+    assert indicators.columns == {name: columns[name] for name in ("time", "symbol", "timeframe")} | wide | dict(
+        [RECORDED]
+    )
     assert indicators.primary_key | {"indicator"} == set(key)  # there it is a column each
     assert indicators.indexes == {("symbol", "time")}
 

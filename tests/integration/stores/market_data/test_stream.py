@@ -21,7 +21,7 @@ from commands import ROLES_PASSWORD, rows, tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import environment
-from properties import examples
+from properties import examples, some_usual
 from waiting import LONG, wait_until
 
 from trading_platform.domain.errors import StoreError
@@ -190,7 +190,7 @@ def streamed(stores: Stores, first: int, end: int, step: int, instruments: Seque
         commit(stores, pl.concat([bars(prices, each.symbol) for each in instruments]), start, stop)
 
 
-@pytest.mark.parametrize("step", [*(pytest.param(step, marks=pytest.mark.exhaustive) for step in (1, 7)), 60, 1440])
+@pytest.mark.parametrize("step", some_usual([1440, 1, 7, 60]))
 def test_longer_bars_are_those_of_a_roll_up_whatever_the_steps(stores: Stores, step: int) -> None:
     end = 1440 if step > 1 else 125
     streamed(stores, 0, end, step, (BTC, ETH))
@@ -387,6 +387,7 @@ def wait_until_alone(url: str) -> None:
 # In any order, and at once
 
 
+@pytest.mark.exhaustive
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(
     prices=st.lists(st.integers(90, 115), min_size=1, max_size=24),
@@ -408,6 +409,7 @@ def test_in_whatever_order_minutes_come_they_are_judged_as_one(
     assert stored(stores).equals(mark_gaps(bars(sorted(shuffled))))
 
 
+@pytest.mark.exhaustive
 def test_two_that_write_the_same_symbols_at_once_do_not_hinder_each_other(stores: Stores) -> None:
     names = [f"S{number}" for number in range(12)]
     failed: list[Exception] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from commands import installation, rows
+from properties import some_usual
 from schemas import catalog, new_database
 from waiting import LONG
 
@@ -110,7 +111,7 @@ def test_two_processes_at_the_same_time_do_it_once(stack: Endpoints) -> None:
         assert rows(made.database_url, "SELECT version_num FROM alembic_version") == [(migrations.head(),)]
 
 
-@pytest.mark.parametrize("revision", ["0000", "9999", "somebody else's"])
+@pytest.mark.parametrize("revision", some_usual(["0000", "9999", "somebody else's"]))
 def test_another_revision_is_refused_with_what_to_do(
     database: Database, empty_url: str, tmp_path: Path, revision: str
 ) -> None:

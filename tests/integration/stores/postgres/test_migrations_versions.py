@@ -271,6 +271,7 @@ def wait_until_alone(url: str) -> None:
     wait_until(lambda: rows(url, others) == [(0,)], "the server to notice")
 
 
+@pytest.mark.exhaustive
 def test_every_version_gets_the_same(servers: dict[int, Server]):
     """Tables, columns, types, constraints, indexes, comments, functions, triggers, privileges."""
     there = [version for version in SUPPORTED if missing(version) is None]

@@ -197,6 +197,7 @@ def test_commands_of_an_agents_machine(owned: Settings, monkeypatch: pytest.Monk
         assert needed in str(response.exception)
 
 
+@pytest.mark.exhaustive
 def test_who_may_not_create_roles_is_told_what_an_administrator_has_to_run(
     new_settings: Callable[..., Settings],
 ) -> None:

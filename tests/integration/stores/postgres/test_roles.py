@@ -53,6 +53,10 @@ MATRIX = {
     "market_data.corporate_actions": (WRITE, READ),
     "market_data.fingerprints": (WRITE, READ),
     "market_data.gaps": (WRITE, READ),
+    "market_data.bar_revisions": ("SELECT INSERT", READ),
+    "market_data.indicator_revisions": ("SELECT INSERT", READ),
+    "market_data.corporate_action_revisions": ("SELECT INSERT", READ),
+    "market_data.revisions_kept": (READ, READ),
     "features.catalog": (WRITE, READ),
     "news.raw_news": (WRITE, READ),
     "news.news_sentiment": (WRITE, READ),
@@ -95,7 +99,7 @@ COLUMNS = {
 VIEWS = {"market_data.ohlcv", "market_data.ohlcv_1h", "market_data.indicators"}
 CALLED_BY_INGEST = {
     *("note_expired", "expire_fingerprints", "note_change", "make_partitions", "refresh_ohlcv_1h", "refresh_old_hours"),
-    "prune_outbox",
+    *("prune_outbox", "expire_revisions"),
 }
 CALLED_BY_AGENT = {"remove_replaced_trade"}
 CALLED_BY_ALL = {"chunk_start", "uses_timescaledb", "chunks", "held", "waiting", "fingerprint_period", "bar_weight"}

@@ -110,6 +110,7 @@ def test_every_table_and_column_is_explained(database: Database):
     assert missing == []
 
 
+@pytest.mark.exhaustive
 def test_the_ledger_comes_to_a_database_that_has_data(database: Database, database_url: str):
     with database.begin() as connection:
         execute(connection, "DROP SCHEMA trading, audit, features, news, config, market_data CASCADE")

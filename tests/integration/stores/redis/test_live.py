@@ -16,7 +16,7 @@ from redis import Redis
 from redis_servers import flush
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.messages import QuoteMessage, read_message
 from trading_platform.stores.redis.live import AsyncLiveStore, LiveStore, open_live_store
 

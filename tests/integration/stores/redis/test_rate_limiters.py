@@ -225,6 +225,7 @@ def test_a_restart_of_redis_gives_nothing_back(client: Redis, server: RedisServe
     rate_limiter.close()
 
 
+@pytest.mark.exhaustive
 def test_without_redis_a_process_goes_on_at_a_quarter_and_owes_what_it_took(
     client: Redis, server: RedisServer, caplog: pytest.LogCaptureFixture
 ):

@@ -22,8 +22,8 @@ from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import PlatformContext, open_platform
 from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.workflows.backfill.backfill_bars import BackfillReport, backfill_bars
 from trading_platform.workflows.bars.apply_retention import apply_retention, overdue
-from trading_platform.workflows.bars.backfill_bars import BackfillReport, backfill_bars
 from trading_platform.workflows.bars.count_coverage import count_coverage
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of

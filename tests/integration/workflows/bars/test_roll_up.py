@@ -15,7 +15,7 @@ from trading_platform.domain.time import Timeframe, Window, month_window, partit
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.resources.platform import open_platform
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.bars.roll_up_bars import stale_roll_ups
 
 OCTOBER = month_window(datetime(2013, 10, 1, tzinfo=UTC))
@@ -50,6 +50,7 @@ def stale(stores: Stores, timeframe: Timeframe) -> int:
     return len(stale_roll_ups(stores, "SPY", timeframe, partition_windows(timeframe, OCTOBER)))
 
 
+@pytest.mark.exhaustive
 def test_daily_bars_rolled_up_from_minutes_are_the_vendor_s(ours: Installation, test_data: Path) -> None:
     assert fetch(ours, Timeframe.M1, [OCTOBER]) == [True]
     assert fetch(ours, Timeframe.D1, [YEAR]) == [True]

@@ -34,11 +34,11 @@ from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.yahoo.client import YahooClient
 from trading_platform.sources.yahoo.source import YahooSource
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.bars.import_files import import_files
-from trading_platform.workflows.bars.plan_backfill import available_history_of, unfinished_partitions
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.plan_backfill import available_history_of, unfinished_partitions
 from trading_platform.workflows.derived.build_features import build_features, stale_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of, stale_indicators
+from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.check_results import CheckResult, Severity, Status
 from trading_platform.workflows.quality.verify import verify_asset
 
@@ -438,6 +438,7 @@ def tick(
     return list(result.run_requests or ()), result.cursor
 
 
+@pytest.mark.exhaustive
 def test_dagster_makes_what_a_new_split_touches_again(
     client: Platform, platform: PlatformContext, instance: DagsterInstance
 ) -> None:

@@ -27,9 +27,9 @@ from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.features.definitions import load_definitions
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.bars.import_files import import_files
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.build_features import build_features, stale_features
+from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.check_results import CheckResult, Severity
 from trading_platform.workflows.quality.verify import verify
 

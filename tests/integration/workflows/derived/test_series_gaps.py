@@ -18,11 +18,11 @@ from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.bars.import_files import import_files
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.build_features import build_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of, stale_indicators
 from trading_platform.workflows.derived.series_gaps import gaps_between
+from trading_platform.workflows.imports.import_files import import_files
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 DAYS = Window(datetime(2000, 1, 1, tzinfo=UTC), datetime(2014, 1, 1, tzinfo=UTC))

@@ -23,12 +23,12 @@ from trading_platform.stores.market_data.checks import CheckStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
-from trading_platform.workflows.bars.import_files import import_files
-from trading_platform.workflows.bars.plan_backfill import available_history_of, unfinished_partitions
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.plan_backfill import available_history_of, unfinished_partitions
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.gap_report import gap_report
 from trading_platform.workflows.gaps.repair_gaps import repair_gaps
+from trading_platform.workflows.imports.import_files import import_files
 
 NOW = datetime(2024, 5, 20, tzinfo=UTC)
 MAY = datetime(2024, 5, 1, tzinfo=UTC)

@@ -50,7 +50,7 @@ from trading_platform.simulator.server import running_exchange
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.stores.redis.live import LiveStore
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.gap_report import gap_report
 from trading_platform.workflows.gaps.repair_gaps import ATTEMPTS, GapRepair, repair_gaps
@@ -149,17 +149,17 @@ def exchange_settings(tmp_path: Path, url: str) -> Settings:
     return Settings(_env_file=None, data_dir=tmp_path, kraken_api_url=url, kraken_requests_per_second=1000)
 
 
-@pytest.mark.parametrize(("days", "more"), [(6, 1), pytest.param(20 * SCALE, 3 * SCALE, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
 def test_deleted_windows_come_back_byte_for_byte_and_a_second_round_changes_nothing(
-    stores: Stores, database_url: str, instance: DagsterInstance, clock: Time, tmp_path: Path, days: int, more: int
+    stores: Stores, database_url: str, instance: DagsterInstance, clock: Time, tmp_path: Path
 ) -> None:
-    vendors = Vendor(clock, since=PRESENT - days * DAY)
+    vendors = Vendor(clock, since=PRESENT - 20 * SCALE * DAY)
     archive = Vendor(clock, since=PRESENT - 3650 * DAY, name="archive", timeframes=(Timeframe.D1,))
     instruments = [
         Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken"),
         Instrument("MMM", AssetClass.EQUITY, "XNYS", "vendor"),
         Instrument("SAP", AssetClass.EQUITY, "XETR", "vendor"),
-        *(Instrument(f"OLD{number}", AssetClass.EQUITY, "XNYS", "archive") for number in range(more)),
+        *(Instrument(f"OLD{number}", AssetClass.EQUITY, "XNYS", "archive") for number in range(3 * SCALE)),
     ]
     for each in instruments:
         stores.instruments.add(each)
@@ -260,6 +260,7 @@ def asked_of(vendor: Vendor, window: Window) -> int:
     return sum(asked.intersect(window) is not None for _, _, asked in vendor.asked)
 
 
+@pytest.mark.exhaustive
 def test_an_empty_answer_of_a_source_that_lies_is_not_believed(watched: Watched) -> None:
     lie, quiet = Window(at(0), at(2)), at(-20)
     watched.vendor.lies, watched.vendor.quiet = [lie], {quiet}
@@ -299,6 +300,7 @@ def test_a_silence_that_is_said_twice_is_proven(watched: Watched) -> None:
     assert rows_of(watched.stores, "SELECT FROM audit.system_events") == []
 
 
+@pytest.mark.exhaustive
 def test_silence_takes_no_stored_bar_away(watched: Watched) -> None:
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
     before = watched.bars()
@@ -420,6 +422,7 @@ def test_an_outage_is_its_own_repair_s_until_that_gives_up(watched: Watched) -> 
 # New symbols
 
 
+@pytest.mark.exhaustive
 def test_a_new_symbol_backfills_itself_once(watched: Watched) -> None:
     dagster = watched.dagster
     assert dagster.tick("backfill_new_symbols") == [], "it is no partition yet"

@@ -12,7 +12,7 @@ from repair_market import DAY, HOUR, MINUTE, Time, Vendor, bars_of, fill, opened
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, month_window
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.bars.backfill_bars import backfill_bars
+from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 from trading_platform.workflows.quality.check_results import CheckResult, Status
@@ -89,6 +89,7 @@ def test_bars_without_any_indicators_are_found_as_before(stores: Stores) -> None
     assert matches_bars(stores, vendor, clock).failing_rows == 60
 
 
+@pytest.mark.exhaustive
 def test_a_symbol_that_is_streamed_first_is_new_until_its_history_was_requested(stores: Stores) -> None:
     """Streamed, cut off, repaired from the source, and only then met by the sensor for new symbols."""
     clock = Time(NOON + 30 * MINUTE)

@@ -147,7 +147,7 @@ def test_clean_data_keeps_every_rule(platform: Platform) -> None:
     about_actions = {"valid_terms", "split_in_prices", "ex_date_is_session"}
     nothing = about_actions | {
         "sources_agree"
-    }  # nothing was published twice: tests/integration/workflows/bars/test_backfill_from_kraken.py
+    }  # nothing was published twice: tests/integration/workflows/backfill/test_backfill_from_kraken.py
     not_rolled_up = ("ohlcv_1d", "inputs_unchanged")
     empty = {(result.asset, result.check) for result in results if result.status is Status.EMPTY}
     assert not_rolled_up in empty
@@ -275,7 +275,7 @@ def test_schema_shows_expected_against_actual(platform: Platform) -> None:
     finally:
         for _, mend in spoilt:
             platform.sql(f"ALTER TABLE market_data.{mend}")
-    assert (bars.status, bars.failing_rows, bars.rows_checked) == (Status.FAILED, 2, len(BAR_SCHEMA) + 1)
+    assert (bars.status, bars.failing_rows, bars.rows_checked) == (Status.FAILED, 2, len(BAR_SCHEMA) + 2)
     assert {"column": "extra", "expected": "absent", "actual": "integer"} in bars.sample
     assert {"column": "quality", "expected": "character varying", "actual": "text"} in bars.sample
     assert {"column": "open", "expected": "numeric(18,8)", "actual": "numeric(18,8)"} in bars.sample

@@ -14,6 +14,7 @@ from decimal import Decimal
 import pytest
 from ears import Ear
 from processes import REPOSITORY, environment
+from properties import some_usual
 from redis import Redis
 from waiting import DEADLINE
 
@@ -161,7 +162,7 @@ def test_killed_between_commit_and_publishing(database, database_url, redis, str
     assert len(ear.all()) == 3
 
 
-@pytest.mark.parametrize("published", [1, 3, 4])
+@pytest.mark.parametrize("published", some_usual([1, 3, 4]))
 def test_killed_between_publishing_and_noting_it(database, database_url, redis_url, redis, stream, ear, published):
     a_life(Ledger(database), f"killed-{published}")
     died = run(PUBLISH_AND_DIE, database_url, redis_url, str(published))

@@ -12,7 +12,7 @@ import pytest
 from daily_bars import bars_of, read_daily
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from properties import examples
+from properties import examples, some_usual
 
 from trading_platform.domain.derived.indicators import (
     INDICATOR_NAMES,
@@ -109,12 +109,12 @@ def test_simple_averages_are_the_mean_of_their_closes(period: int, reference: Pa
     assert_relative(quoted[f"sma_{period}"], pl.Series(exact, dtype=pl.Float64), 1e-14)
 
 
-@pytest.fixture(scope="module", params=["SPY_2008-2018_yahoo", "GOOG_2004-2013"])
+@pytest.fixture(scope="module", params=some_usual(["GOOG_2004-2013", "SPY_2008-2018_yahoo"]))
 def history(request: pytest.FixtureRequest, test_data: Path) -> pl.DataFrame:
     return read_daily(test_data / "daily" / f"{request.param}.csv", "TEST")
 
 
-@pytest.mark.parametrize("length", ["1y", "1mo"])
+@pytest.mark.parametrize("length", some_usual(["1y", "1mo"]))
 def test_every_partition_alone_equals_the_full_history(history: pl.DataFrame, length: str) -> None:
     full = compute_indicators(history)
     starts = history.select(pl.col("time").dt.truncate(length).rle_id()).to_series()
@@ -199,6 +199,7 @@ def test_bands_after_a_redenomination() -> None:
         assert after[name].equals(alone[name]), name
 
 
+@pytest.mark.exhaustive
 def test_long_standstill_is_the_same_alone_and_in_full_history() -> None:
     rng = np.random.default_rng(7)
     wild = (100 * np.exp(np.cumsum(rng.normal(0, 0.03, 900)))).round(2)

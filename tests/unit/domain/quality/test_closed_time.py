@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from properties import some_usual
 
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.quality.closed_time import judge_hours, split_off_fillers
@@ -48,15 +49,18 @@ def _prices(n: int, *, flat: bool) -> list[Decimal]:
 
 @pytest.mark.parametrize(
     ("calendar", "written", "read", "first", "last"),
-    [
-        ("XNYS", "America/New_York", "UTC", "09:30", "15:59"),
-        ("XNYS", "America/New_York", "UTC", "04:00", "19:59"),  # with extended hours
-        ("XNYS", "America/New_York", "Europe/London", "09:30", "15:59"),
-        ("XTKS", "Asia/Tokyo", "UTC", "09:00", "15:29"),
-        ("XETR", "Europe/Berlin", "America/New_York", "09:00", "17:29"),
-        ("XASX", "Australia/Sydney", "UTC", "10:00", "15:59"),
-        ("XNYS", "UTC", "America/New_York", "14:30", "20:59"),
-    ],
+    some_usual(
+        [
+            ("XNYS", "America/New_York", "UTC", "09:30", "15:59"),
+            ("XNYS", "America/New_York", "UTC", "04:00", "19:59"),  # with extended hours
+            ("XNYS", "America/New_York", "Europe/London", "09:30", "15:59"),
+            ("XTKS", "Asia/Tokyo", "UTC", "09:00", "15:29"),
+            ("XETR", "Europe/Berlin", "America/New_York", "09:00", "17:29"),
+            ("XASX", "Australia/Sydney", "UTC", "10:00", "15:59"),
+            ("XNYS", "UTC", "America/New_York", "14:30", "20:59"),
+        ],
+        usual=3,
+    ),
 )
 def test_a_wrong_zone_is_named(calendar: str, written: str, read: str, first: str, last: str) -> None:
     times = walls(WEEK, first, last)

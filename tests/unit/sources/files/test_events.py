@@ -7,8 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from properties import some_usual
 
-from trading_platform.domain.market.events import FeedUp, Quote, Trade
+from trading_platform.domain.market.live.events import FeedUp, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.contents import open_contents
 from trading_platform.sources.files.content.options import FileRejected, ImportOptions
@@ -77,7 +78,7 @@ def test_a_file_without_a_readable_row_says_nothing(tmp_path: Path) -> None:
         written(tmp_path, "just", "words")
 
 
-@pytest.mark.parametrize("after", [-1, 0, 1, 49_999, 50_000, 120_545, 120_546])
+@pytest.mark.parametrize("after", some_usual([-1, 0, 1, 49_999, 50_000, 120_545, 120_546], usual=3))
 def test_events_go_on_after_any_of_them(test_data: Path, after: int) -> None:
     ticks = read(test_data / "tick" / "EURUSD_oanda_ticks_2014-05.csv.gz")
     offsets = [offset for offset, _ in ticks.events(after)]

@@ -16,7 +16,7 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.content.options import ImportOptions, PriceSide
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.source import FileSource
-from trading_platform.workflows.bars.import_files import ImportReport, ImportStatus, import_files
+from trading_platform.workflows.imports.import_files import ImportReport, ImportStatus, import_files
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ALWAYS = Window(datetime(1990, 1, 1, tzinfo=UTC), NOW)

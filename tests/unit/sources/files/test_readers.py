@@ -15,7 +15,7 @@ import pytest
 from market_files import Written, invented, real, write
 from reader_verdicts import Verdict, judge
 
-FEW = 60
+FEW = 20
 REPOSITORY = Path(__file__).parents[4]
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pyarrow.feather
 import pytest
+from properties import some_usual
 
 from trading_platform.domain.market.bars import PRICES
 from trading_platform.domain.time import Timeframe
@@ -181,7 +182,7 @@ CONVERTED = {
 }
 
 
-@pytest.mark.parametrize("side", list(PriceSide))
+@pytest.mark.parametrize("side", some_usual(PriceSide))
 @pytest.mark.parametrize("converted", CONVERTED)
 def test_lean_originals_equal_the_converted_files_bar_for_bar(test_data: Path, converted: str, side: PriceSide) -> None:
     originals = sorted(test_data.glob(CONVERTED[converted]))
@@ -191,7 +192,7 @@ def test_lean_originals_equal_the_converted_files_bar_for_bar(test_data: Path, c
     assert from_originals.equals(read_one(test_data / converted, price=side).bars)
 
 
-@pytest.mark.parametrize("side", ["bid", "ask", "mid"])
+@pytest.mark.parametrize("side", some_usual(["bid", "ask", "mid"]))
 def test_ticks_add_up_to_the_bars_of_the_same_vendor(test_data: Path, side: str) -> None:
     ticks = read_one(test_data / "tick/EURUSD_oanda_ticks_2014-05.csv.gz", price=PriceSide(side))
     with gzip.open(test_data / "minute/EURUSD_oanda_1m_2014-05_quote.csv.gz", "rt") as file:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ib_async import BarData, Contract, ContractDetails, TickData
+from properties import some_usual
 
 from trading_platform.domain.errors import (
     ConfigurationError,
@@ -30,7 +31,7 @@ from trading_platform.sources.ibkr.error_codes import Verdict, error_of, verdict
 from trading_platform.sources.ibkr.limits import IDENTICAL, MESSAGES, SAME_CONTRACT, HistoryLimit
 from trading_platform.sources.ibkr.parse import QuoteFold, number, price, raw_bars, read_bars
 from trading_platform.sources.ibkr.source import IbkrSource
-from trading_platform.workflows.bars.backfill_bars import source_of
+from trading_platform.workflows.bars.bar_sources import source_of
 
 DOCUMENTED = {
     "60 S": ("1 secs", "1 min"),
@@ -191,12 +192,15 @@ def test_it_is_there_only_where_it_is_configured(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "theirs"),
-    [
-        (instrument("IBM"), "1m 5m 1h 1d"),
-        (instrument("EURUSD", AssetClass.FX, "FX"), "1m 5m 1h"),
-        (instrument("BTCUSD", AssetClass.CRYPTO, "24/7"), "1m 5m 1h"),
-        (instrument("INFY", calendar="XBOM"), "1m 5m 1d"),  # half an hour from whole hours
-    ],
+    some_usual(
+        [
+            (instrument("IBM"), "1m 5m 1h 1d"),
+            (instrument("EURUSD", AssetClass.FX, "FX"), "1m 5m 1h"),
+            (instrument("BTCUSD", AssetClass.CRYPTO, "24/7"), "1m 5m 1h"),
+            (instrument("INFY", calendar="XBOM"), "1m 5m 1d"),  # half an hour from whole hours
+        ],
+        usual=2,
+    ),
 )
 def test_bars_that_are_cut_otherwise_are_not_offered(asked: Instrument, theirs: str) -> None:
     source = IbkrSource(lambda: pytest.fail("nobody is asked"), clock=lambda: NOW)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from kraken_messages import BOTH, SECOND, SPELLINGS, START, Followed, ack, ids, trade
 
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.event_validation import AHEAD
-from trading_platform.domain.market.events import FeedDown, FeedUp, Heartbeat
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.event_validation import AHEAD
+from trading_platform.domain.market.live.events import FeedDown, FeedUp, Heartbeat
 
 FAR = [datetime(8999, 1, 1, tzinfo=UTC), START + timedelta(days=365), START + timedelta(minutes=15)]
 PAST = datetime(1970, 1, 2, tzinfo=UTC)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from kraken_messages import HEARTBEAT, SECOND, SPELLINGS, START, Followed, ack, ids, quote, trade
 from properties import examples
 
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Trade
-from trading_platform.domain.market.final_minutes import FinalMinutes
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Trade
+from trading_platform.domain.market.live.final_minutes import FinalMinutes
 from trading_platform.sources.kraken.live.stream import PATIENCE, SETTLING
 
 HOUR = timedelta(hours=1)

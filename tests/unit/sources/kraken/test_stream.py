@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from kraken_messages import BOTH, HEARTBEAT, SECOND, SPELLINGS, START, Followed, ack, ids, quote, trade
 from properties import examples
 
-from trading_platform.domain.market.bar_builder import BarBuilder
-from trading_platform.domain.market.bar_series import Basis, gapless_of
-from trading_platform.domain.market.events import FeedDown, FeedUp, Heartbeat, Quote, Trade
+from trading_platform.domain.market.live.bar_builder import BarBuilder
+from trading_platform.domain.market.live.bar_series import Basis, gapless_of
+from trading_platform.domain.market.live.events import FeedDown, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.kraken.live.stream import PATIENCE, SETTLING
 from trading_platform.sources.live import Backoff, RejectedMessage

@@ -226,6 +226,7 @@ def test_what_a_killed_writer_left_is_removed(store: FeatureStore) -> None:
         assert contents(store.directory) == good
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_readers_beside_a_writer_see_whole_months(store: FeatureStore) -> None:
     writer = start_writer(store)

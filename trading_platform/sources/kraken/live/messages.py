@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from trading_platform.domain.market.events import Quote, Trade
+from trading_platform.domain.market.live.events import Quote, Trade
 from trading_platform.domain.money import AMOUNT_LIMIT
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.strict_json import StrictDecoder

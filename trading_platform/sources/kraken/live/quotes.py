@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from trading_platform.domain.errors import MalformedPayload
-from trading_platform.domain.market.events import Quote
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.sources.kraken.client import KrakenClient
 from trading_platform.sources.strict_json import excerpt, number_of

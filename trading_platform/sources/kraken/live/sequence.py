@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from trading_platform.domain.market.events import Trade
-from trading_platform.domain.market.trade_ids import SeenTradeIds
+from trading_platform.domain.market.live.events import Trade
+from trading_platform.domain.market.live.trade_ids import SeenTradeIds
 
 _INSTANT = timedelta(microseconds=1)  # trades at exactly the time of the oldest known one may be missing
 _MOST_GAPS = 100

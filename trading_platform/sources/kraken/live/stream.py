@@ -23,8 +23,8 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from trading_platform.domain.market.event_validation import AHEAD
-from trading_platform.domain.market.events import Event, FeedDown, FeedUp, Heartbeat, Trade
+from trading_platform.domain.market.live.event_validation import AHEAD
+from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Trade
 from trading_platform.domain.time import Clock
 from trading_platform.sources.kraken.live.messages import (
     REQUEST_IDS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from trading_platform.domain.market.event_validation import AHEAD
+from trading_platform.domain.market.live.event_validation import AHEAD
 
 HEARTBEAT = timedelta(seconds=1)
 """A heartbeat comes when nothing was sent for so long."""
@@ -57,7 +57,7 @@ class StreamTime:
         """A message was read that cannot have been sent before ``timestamp``, by Kraken's clock.
 
         A time ahead of the receiver's clock is not used: no event of then is
-        (:mod:`trading_platform.domain.market.event_validation`).
+        (:mod:`trading_platform.domain.market.live.event_validation`).
         """
         if timestamp - read > AHEAD or (self._reached is not None and timestamp <= self._reached):
             return

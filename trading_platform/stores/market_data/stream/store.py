@@ -21,6 +21,7 @@ from trading_platform.stores.market_data import fingerprints
 from trading_platform.stores.market_data.bars import bars_table, note_change
 from trading_platform.stores.market_data.coverage import ROLLED_UP, multirange
 from trading_platform.stores.market_data.outages import LATE_EVENTS
+from trading_platform.stores.market_data.revisions import keeping_bars
 from trading_platform.stores.market_data.stream.merge import differences, stored_around, without_protected
 from trading_platform.stores.market_data.stream.roll_up import Candidate, candidates, roll_up_candidates
 from trading_platform.stores.postgres.database import Database, execute, execute_together
@@ -190,13 +191,16 @@ class StreamStore:
         for timeframe in Timeframe:
             self._partitions.ensure(bars_table(timeframe), bars["time"].dt.truncate(timeframe.value))
         with self._database.begin() as connection:
-            calendars = _lock(connection, symbols)
+            calendars, locked_at = _lock(connection, symbols)
             changes = [_changes(connection, Timeframe.M1, source, bars, covered)]
             save_position = _save_position(stream, position, until, now)
-            *_, moved = execute_together(connection, *_statements(changes, now), save_position)
-            changes += _longer_bars(connection, candidates(calendars, _touched(bars, covered), until))
-            if changes[1:]:
-                execute_together(connection, *_statements(changes[1:], now))
+            *_, moved = execute_together(connection, *_statements(changes, now, locked_at), save_position)
+            longer, locked_at = _longer_bars(
+                connection, candidates(calendars, _touched(bars, covered), until), locked_at
+            )
+            if longer:
+                execute_together(connection, *_statements(longer, now, locked_at))
+            changes += longer
             withdrawn = _withdraw(connection, source, minutes, now) if moved else {}
         return Committed(
             {each.timeframe: each.changed.height for each in changes if each.changed.height},
@@ -205,14 +209,18 @@ class StreamStore:
         )
 
 
-def _lock(connection: Connection, symbols: Sequence[str]) -> dict[str, str | None]:
-    """Locks the minutes of some symbols against other writers; returns their calendars, None outside the universe."""
-    _, found = execute_together(
+def _lock(connection: Connection, symbols: Sequence[str]) -> tuple[dict[str, str | None], datetime]:
+    """Locks the minutes of some symbols against other writers.
+
+    Returns:
+        Their calendars, None outside the universe, and the time at which they were locked.
+    """
+    ((locked_at,),), found = execute_together(
         connection,
         (query("market_data/stream/lock"), {"symbols": list(symbols), "timeframes": [Timeframe.M1.value]}),
         (query("market_data/stream/calendars"), {"symbols": list(symbols)}),
     )
-    return dict.fromkeys(symbols) | dict(found)
+    return dict.fromkeys(symbols) | dict(found), locked_at
 
 
 def _changes(
@@ -228,18 +236,24 @@ def _changes(
     return _Changes(timeframe, source, answered, changed, changed.join(stored, on=_KEY, how="anti"))
 
 
-def _longer_bars(connection: Connection, possible: Sequence[Candidate]) -> list[_Changes]:
-    """The changes to longer bars; call it after their minutes are written."""
+def _longer_bars(
+    connection: Connection, possible: Sequence[Candidate], locked_at: datetime
+) -> tuple[list[_Changes], datetime]:
+    """The changes to longer bars, and when these were locked; call it after their minutes are written."""
     if not possible:
-        return []
+        return [], locked_at
     names = sorted({each.timeframe.value for each in possible})
     symbols = sorted({each.symbol for each in possible})
-    execute(connection, query("market_data/stream/lock"), {"symbols": symbols, "timeframes": names})
+    locked = {"symbols": symbols, "timeframes": names}
+    ((locked_at,),) = execute(connection, query("market_data/stream/lock"), locked)
     rolled_up = roll_up_candidates(connection, possible)
-    return [_changes(connection, timeframe, ROLLED_UP, bars, whole) for timeframe, (bars, whole) in rolled_up.items()]
+    changes = [
+        _changes(connection, timeframe, ROLLED_UP, bars, whole) for timeframe, (bars, whole) in rolled_up.items()
+    ]
+    return changes, locked_at
 
 
-def _statements(changes: Sequence[_Changes], now: datetime) -> list[tuple[str, dict[str, Any]]]:
+def _statements(changes: Sequence[_Changes], now: datetime, recorded_at: datetime) -> list[tuple[str, dict[str, Any]]]:
     """The statements that write bars, coverage and requests, for all timeframes."""
     coverage = [(each, symbol, windows) for each in changes for symbol, windows in each.answered.items()]
     requests = [(each, key, row) for each in changes for key, row in each.requests().items()]
@@ -250,8 +264,13 @@ def _statements(changes: Sequence[_Changes], now: datetime) -> list[tuple[str, d
             statements += [
                 note_change(each.timeframe, spans.sort("symbol").iter_rows()),
                 fingerprints.changing(each.timeframe, each.changed),
-                _upsert(each.timeframe, each.changed),
             ]
+            replaced = each.changed.join(each.added, on=_KEY, how="anti")
+            if not replaced.is_empty():
+                statements.append(
+                    keeping_bars(each.timeframe, replaced, recorded_at, "the stream sent another version")
+                )
+            statements.append(_upsert(each.timeframe, each.changed, recorded_at))
     if coverage:
         parameters: dict[str, Any] = {
             "symbols": [symbol for _, symbol, _ in coverage],
@@ -275,8 +294,9 @@ def _statements(changes: Sequence[_Changes], now: datetime) -> list[tuple[str, d
     return statements
 
 
-def _upsert(timeframe: Timeframe, bars: pl.DataFrame) -> tuple[str, dict[str, Any]]:
+def _upsert(timeframe: Timeframe, bars: pl.DataFrame, recorded_at: datetime) -> tuple[str, dict[str, Any]]:
     columns: dict[str, Any] = {name: bars[name].to_list() for name in ("time", "symbol", "source", "quality")}
+    columns["recorded_at"] = recorded_at
     return _for("market_data/stream/upsert", timeframe), columns | {
         name: bars[name].cast(pl.String).to_list() for name in _VALUES
     }

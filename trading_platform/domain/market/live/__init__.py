@@ -1,0 +1,1 @@
+"""The events of a feed, and the minutes that are built from them, live or replayed."""

@@ -1,0 +1,1 @@
+"""From sources to stored bars: plan, request, confirm empty responses, reconcile versions, store."""

@@ -1,0 +1,1 @@
+"""Files of bars, of vendors and of Kraken's archives, into the landing area or the database."""
