@@ -50,6 +50,11 @@ def test_list_shows_features_labels_and_what_awaits_its_source(folder: Path) -> 
     assert folder.is_dir()
 
 
+def test_what_a_file_prints_is_no_part_of_the_answer(folder: Path) -> None:
+    write(folder, "loud.py", f"print('loaded')\nloud = {GAP.replace('overnight_gap', 'loud')}\n")
+    assert "loud" in {entry["feature_name"] for entry in json.loads(run("list", "--json").stdout)["definitions"]}
+
+
 def test_list_names_what_is_left_out(folder: Path) -> None:
     write(folder, "other.py", "x = 1\nx = 1 / 0\n")
     done = run("list")

@@ -134,9 +134,13 @@ class _Trial:
         if isinstance(self._each, Feature):
             first = self._each.rows_before_first
             defined = full["value"].is_not_null().arg_true()
-            later = len(defined) == 0 or defined[0] > first
-            said = f"the first value is in row {defined[0]}" if len(defined) else "there is no value"
-            yield self._finding("first value", f"{said}; declared are {first} rows before it", holds=not later)
+            if len(defined):
+                said = f"the first value is in row {defined[0]}; declared are {first} rows before it"
+                yield self._finding("first value", said, holds=defined[0] <= first)
+            else:
+                alone = len(self._market.instruments) == 1  # others that it may need are not there
+                said = "there is no value" + (": the symbol has no sector and no benchmark with bars" if alone else "")
+                yield Finding(self._each.name, "first value", Verdict.WARN if alone else Verdict.FAILED, said)
             after = full["value"][first:]
         else:
             after = full.filter(pl.col("available_at").is_not_null())["value"]

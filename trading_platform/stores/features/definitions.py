@@ -14,6 +14,7 @@ import stat
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -216,7 +217,8 @@ class _File:
         module.__file__ = str(path)
         sys.modules[module.__name__] = module  # dataclasses and inspect look a class's module up
         try:
-            exec(code, module.__dict__)  # noqa: S102 - the user's own code, from a folder that the user names
+            with redirect_stdout(sys.stderr):  # what it prints is no part of a command's answer
+                exec(code, module.__dict__)  # noqa: S102 - the user's own code, from a folder that the user names
         except InvalidRequest as error:
             raise _Unusable(_line(error, path), _in_words(error)) from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises, the others are read

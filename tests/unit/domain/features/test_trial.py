@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -138,3 +139,20 @@ def test_too_few_bars_are_said_and_do_not_fail(tmp_path: Path) -> None:
     short = load_files([write(tmp_path, "long.py", declared("long", 'pl.col("rsi_14")', 'indicator("rsi_14")', 700))])
     found = try_definition(short.features, "long", invented_market(300, 1), seed=1, timer=lambda: 0.0)
     assert {each.check: each.verdict for each in found}["warm-up"] == "warn"
+
+
+def test_a_symbol_without_what_a_definition_needs_is_said(tmp_path: Path) -> None:
+    definitions = load_files([write(tmp_path, "mine.py", RIGHT["relative"])]).features
+    whole = market(700)
+    alone = replace(
+        whole,
+        bars=whole.bars.filter(symbol=whole.symbol),
+        instruments={whole.symbol: whole.instruments[whole.symbol]},
+    )
+    found = try_definition(definitions, "relative", alone, seed=1, timer=lambda: 0.0)
+    said = {each.check: each for each in found}["first value"]
+    assert said.verdict == "warn"
+    assert "no benchmark with bars" in said.detail
+    never = load_files([write(tmp_path, "never.py", declared("never", 'pl.col("close") / 0 * 0'))]).features
+    found = try_definition(never, "never", whole, seed=1, timer=lambda: 0.0)
+    assert {each.check: each.verdict for each in found}["first value"] == "failed"
