@@ -125,6 +125,8 @@ def _canonical(node: Any) -> str:
     fields = dict(ast.iter_fields(node))
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
         fields["body"] = node.body[1:]
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 has empty texts in it
+        fields["values"] = [each for each in node.values if getattr(each, "value", None) != ""]
     parts = (
         f"{name}={_canonical(value)}"
         for name, value in sorted(fields.items())
