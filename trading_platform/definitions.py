@@ -15,14 +15,14 @@ from trading_platform.assets.audit_archive import audit_archive
 from trading_platform.assets.bars import bar_assets
 from trading_platform.assets.corporate_actions import corporate_actions
 from trading_platform.assets.coverage import coverage
-from trading_platform.assets.features import features
+from trading_platform.assets.features import features_asset
 from trading_platform.assets.indicators import indicator_assets
 from trading_platform.assets.retention import retention
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.checks.coverage_checks import no_gap_left
 from trading_platform.checks.retention_checks import retention_on_time
-from trading_platform.resources.dagster_platform import platform_resource
+from trading_platform.resources.dagster_platform import configured_features, platform_resource
 from trading_platform.schedules.maintenance import maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
 from trading_platform.sensors.backfill_new_symbols import backfill_new_symbols
@@ -31,17 +31,22 @@ from trading_platform.sensors.repair_gaps import repair_gaps
 from trading_platform.sensors.repair_outages import repair_outages
 from trading_platform.sensors.streamed_bars import streamed_bars
 from trading_platform.sensors.sync_symbol_partitions import sync_symbol_partitions
+from trading_platform.stores.features.definitions import Definitions as FeatureDefinitions
 
 
-def build_definitions(*, resource_overrides: Mapping[str, object] | None = None) -> Definitions:
+def build_definitions(
+    *, resource_overrides: Mapping[str, object] | None = None, features: FeatureDefinitions | None = None
+) -> Definitions:
     """The platform's assets, checks, jobs, schedules and sensors.
 
     Args:
         resource_overrides: resources to use instead of those that the environment configures; ``platform``
             may be an open :class:`~trading_platform.resources.platform.PlatformContext`.
+        features: the features of the asset of that name; None means those that the environment configures.
     """
+    features_of = features_asset(configured_features() if features is None else features)
     return Definitions(
-        assets=[*bar_assets, *indicator_assets, corporate_actions, features, audit_archive, retention, coverage],
+        assets=[*bar_assets, *indicator_assets, corporate_actions, features_of, audit_archive, retention, coverage],
         asset_checks=[*asset_checks, archive_checks, retention_on_time, no_gap_left],
         jobs=[
             jobs.intraday,

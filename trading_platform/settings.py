@@ -37,6 +37,8 @@ class Settings(BaseSettings):
         ingest_password, agent_password, dashboard_password: passwords of the three roles of the database; None
             means that the user of ``database_url`` assumes the role.
         features_directory: folder of the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
+        definitions_directory: folder of a user's own definitions of features; None if there is none
+            (FEATURE_DEFINITIONS).
         archive_directory: folder of the audit archive, ``data_dir/archive`` unless set (ARCHIVE_DIR).
         kraken_api_url: address of Kraken's REST, or of the local exchange.
         kraken_ws_url: address of Kraken's WebSocket v2, or of the local exchange's.
@@ -73,6 +75,7 @@ class Settings(BaseSettings):
     dashboard_password: SecretStr | None = None
     redis_url: SecretStr | None = None
     features_dir: Path | None = None
+    feature_definitions: Path | None = None
     archive_dir: Path | None = None
     logs_dir: Path | None = None
     kraken_api_url: str = "https://api.kraken.com"
@@ -109,6 +112,11 @@ class Settings(BaseSettings):
     def features_directory(self) -> Path:
         """Folder of the feature store."""
         return (self.features_dir or self.root / "features").expanduser().resolve()
+
+    @cached_property
+    def definitions_directory(self) -> Path | None:
+        """Folder of a user's own definitions of features, whose code runs in every process that computes features."""
+        return None if self.feature_definitions is None else self.feature_definitions.expanduser().resolve()
 
     @cached_property
     def archive_directory(self) -> Path:

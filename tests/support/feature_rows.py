@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from trading_platform.domain.derived.features import FEATURE_NAMES
+from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.time import Window
 
 YEAR = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
@@ -19,5 +19,5 @@ def rows(of: Window, symbol: str = "AAPL", value: float = 1.0) -> pl.DataFrame:
         "time",
         symbol=pl.lit(symbol),
         available_at=pl.col("time") + timedelta(days=1),
-        **dict.fromkeys(FEATURE_NAMES, pl.lit(value)),
+        **dict.fromkeys(BUILT_IN.names, pl.lit(value)),
     )

@@ -87,6 +87,12 @@ COMMANDS = (
         f"{_CLI}.market_data.data",
         "Show the numbers of bars expected, stored, confirmed empty, rejected, missing, and expired by retention.",
     ),
+    Command(
+        _DATA,
+        "features",
+        f"{_CLI}.features.command",
+        "Definitions of features and labels: list, show, try and compute them.",
+    ),
     Command(_DATA, "export", f"{_CLI}.market_data.data", "Write stored data to a Parquet or CSV file."),
     Command(
         _QUALITY,

@@ -13,7 +13,6 @@ import polars as pl
 
 from trading_platform.client.names import known_names, symbols_of
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
-from trading_platform.domain.derived.features import FEATURE_NAMES
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
@@ -22,6 +21,7 @@ from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, Timeframe
+from trading_platform.stores.postgres.records import texts_of
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
 
@@ -223,7 +223,7 @@ class MarketData:
         Raises:
             InvalidRequest: unknown symbol or feature, or an end before the start.
         """
-        wanted = known_names("feature", names, FEATURE_NAMES)
+        wanted = None if names is None else texts_of(names, "features")
         rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted)
         return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
 
@@ -232,9 +232,11 @@ class MarketData:
 
         Returns:
             ``feature_name``, ``description``, ``data_type``, ``category``, ``computation``, ``dependencies`` (a
-            list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed).
+            list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed), ``version``,
+            ``definition_hash``, ``needed_by`` (a list), ``warm_up_bars``, ``availability``, ``awaits`` (why all values
+            are NULL for now), ``defined_in`` (a user's file).
         """
-        return self._stores.catalog.read()
+        return self._stores.catalog.read().filter(kind="feature").drop("kind", "horizon_bars")
 
     def _recorded(self, recorded_as_of: Timestamp | None, now: datetime) -> datetime | None:
         if recorded_as_of is None:

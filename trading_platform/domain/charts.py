@@ -110,3 +110,26 @@ def _path(intervals: Iterable[list[_Point]], count: int, span: tuple[float, floa
         if not points:
             pen_down = False
     return "".join(f"{step}h0" if step.startswith("M") else step for step in drawn)
+
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def text_chart(values: Sequence[float | None], columns: int = 60) -> str:
+    """The course of a series for a terminal, a character for each of some intervals: the mean of the interval.
+
+    Args:
+        values: evenly spaced; None and what is not finite is left out, and an interval without a value is a space.
+        columns: number of characters at most.
+    """
+    length = max(1, -(-len(values) // columns))
+    means: list[float | None] = []
+    for start in range(0, len(values), length):
+        known = [value for value in values[start : start + length] if value is not None and math.isfinite(value)]
+        means.append(math.fsum(known) / len(known) if known else None)
+    finite = [mean for mean in means if mean is not None]
+    if not finite:
+        return ""
+    low, span = min(finite), max(finite) - min(finite)
+    heights = (None if mean is None else round((mean - low) / span * 7) if span else 3 for mean in means)
+    return "".join(" " if height is None else _BLOCKS[height] for height in heights).rstrip()

@@ -5,9 +5,22 @@ from contextlib import nullcontext
 
 from dagster import InitResourceContext, resource
 
+from trading_platform.domain.errors import ConfigurationError
 from trading_platform.embedded.run_leases import RunLeases
 from trading_platform.resources.platform import PlatformContext, open_platform
 from trading_platform.settings import load_settings
+from trading_platform.stores.features.definitions import BUILT_IN_DEFINITIONS, Definitions, load_definitions
+
+
+def configured_features() -> Definitions:
+    """The features that the environment configures, for the columns of their asset.
+
+    Where the settings cannot be used, the platform's own: opening the platform says what is wrong.
+    """
+    try:
+        return load_definitions(load_settings().definitions_directory)
+    except ConfigurationError:
+        return BUILT_IN_DEFINITIONS
 
 
 @resource(description="Stores and sources, configured by the environment; see .env.example.")

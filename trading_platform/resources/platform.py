@@ -22,6 +22,7 @@ from trading_platform.resources.rate_limiters import shared_rate_limiter
 from trading_platform.settings import Settings
 from trading_platform.sources.base import ActionSource, BarSource
 from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
+from trading_platform.stores.features.definitions import Definitions, load_definitions
 from trading_platform.stores.postgres.roles import Role
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.corporate_actions.fetch_actions import ActionSources
@@ -204,6 +205,14 @@ def alert_publisher(settings: Settings) -> PublishAlert:
     return publish
 
 
+def _definitions(settings: Settings) -> Definitions:
+    """The definitions of features; what of a user's files cannot be used is logged."""
+    definitions = load_definitions(settings.definitions_directory)
+    for error in definitions.errors:
+        _log.warning("A definition of features is left out. %s", error)
+    return definitions
+
+
 @contextmanager
 def open_platform(
     settings: Settings,
@@ -241,6 +250,7 @@ def open_platform(
             archive_directory=settings.archive_directory,
             owner_url=servers.database_url,
             may_upgrade=settings.database_url is None,
+            definitions=_definitions(settings),
         ) as stores,
         shared_rate_limiter(settings) as rate_limiter,
     ):

@@ -1,9 +1,9 @@
 """The sensor ``recompute_stale``: recomputes daily indicators and features of which an input has changed.
 
-New bars of one symbol change features of its sector, bars of an earlier year those of later ones, and a new, corrected
-or removed split those on both sides of it. The sensor acts only when bars or splits have changed since its last tick,
-waits for runs of the job ``daily`` to finish, and requests exactly the stale partitions that were computed before;
-the others are left to the backfill.
+New bars of one symbol change features of its sector, bars of an earlier year those of later ones, a new, corrected or
+removed split those on both sides of it, and a changed definition its own feature. The sensor acts only when bars,
+splits or definitions have changed since its last tick, waits for runs of the job ``daily`` to finish, and requests
+exactly the stale partitions that were computed before; the others are left to the backfill.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ RUNS_A_TICK = 20
     job_name=jobs.daily.name,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Recomputes the daily indicators and features of which bars or splits have changed.",
+    description="Recomputes the daily indicators and features of which bars, splits or definitions have changed.",
 )
 def recompute_stale(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
     """Requests runs for the stale partitions; two short queries if nothing has changed."""
     stores, universe = platform.stores, platform.stores.instruments.all()
     versions = stores.input_versions.bar_versions(list(universe), Timeframe.D1)
     bars = versions.before(list(universe), platform.clock() + Timeframe.D1.duration)
-    version = f"{bars}|{stores.corporate_actions.version_of_splits()}"
+    version = f"{bars}|{stores.corporate_actions.version_of_splits()}|{stores.definitions.fingerprint}"
     if version == context.cursor:
-        return SensorResult(skip_reason="No daily bar and no split has changed.")
+        return SensorResult(skip_reason="No daily bar, no split and no definition of a feature has changed.")
     if context.instance.get_runs_count(RunsFilter(job_name=jobs.daily.name, statuses=UNFINISHED_RUNS)):
         return SensorResult(skip_reason="Runs of the job daily are in progress; they may compute what is stale.")
     present = context.instance.get_dynamic_partitions(str(symbols.name))

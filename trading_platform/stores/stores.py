@@ -10,6 +10,7 @@ from pathlib import Path
 from trading_platform.stores.audit.archive import AuditArchive
 from trading_platform.stores.config.instruments import InstrumentStore
 from trading_platform.stores.features.catalog import FeatureCatalogStore
+from trading_platform.stores.features.definitions import BUILT_IN_DEFINITIONS, Definitions
 from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.market_data.bars import BarStore
 from trading_platform.stores.market_data.checkpoints import CheckpointStore
@@ -61,6 +62,11 @@ class Stores:
     revisions: RevisionStore
 
     @property
+    def definitions(self) -> Definitions:
+        """The definitions of the features that are computed and written."""
+        return self.features.definitions
+
+    @property
     def owner(self) -> Database:
         """The database as the owner of the schema, for work that changes tables: retention, archive, upgrades.
 
@@ -80,6 +86,7 @@ def open_stores(
     archive_directory: Path | None = None,
     owner_url: str | None = None,
     may_upgrade: bool = False,
+    definitions: Definitions = BUILT_IN_DEFINITIONS,
 ) -> Iterator[Stores]:
     """Opens the stores of a database and a feature folder, and closes them on leaving.
 
@@ -90,6 +97,7 @@ def open_stores(
         owner_url: URL of the same database as the owner of its schema; None means ``database_url``, unless that
             belongs to a role.
         may_upgrade: bring the schema up to date first, if needed.
+        definitions: the features that are computed and written.
 
     Raises:
         ConfigurationError: if the schema is not the newest and may not be upgraded.
@@ -108,7 +116,7 @@ def open_stores(
             quarantine=QuarantineStore(database),
             instruments=InstrumentStore(database),
             retention=RetentionStore(database, owner),
-            features=FeatureStore(features_directory),
+            features=FeatureStore(features_directory, definitions=definitions),
             archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
             catalog=FeatureCatalogStore(database),
             stream=StreamStore(database),

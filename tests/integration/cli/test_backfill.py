@@ -11,7 +11,7 @@ import pytest
 from commands import Installation, installation, rows, tables
 
 from trading_platform.checks.asset_checks import asset_checks
-from trading_platform.domain.derived.features import FEATURE_NAMES
+from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.stores.features.files import FeatureStore
 
@@ -75,7 +75,7 @@ def test_indicators_and_features_have_a_row_a_bar(ours: Installation) -> None:
         target = ours.data_dir / f"{symbol}.csv"
         assert ours.run("export", "features", target, "-s", symbol).code == 0
         lines = target.read_text().splitlines()
-        assert set(FEATURE_NAMES) <= set(lines[0].split(","))
+        assert set(BUILT_IN.names) <= set(lines[0].split(","))
         stored = rows(ours.database_url, "SELECT count(*) FROM market_data.bars_1d WHERE symbol = %s", [symbol])
         assert len(lines) - 1 == stored[0][0]
     assert FeatureStore(ours.data_dir / "features").symbols() == sorted(FILES)

@@ -15,8 +15,8 @@ from polars.testing import assert_frame_equal
 
 from trading_platform.cli.market_data.backfill import run_backfill
 from trading_platform.cli.market_data.backfill_request import BackfillRequest, reach_of
-from trading_platform.domain.derived.features import compute_features
 from trading_platform.domain.derived.indicators import compute_indicators
+from trading_platform.domain.features.compute import compute_features
 from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window

@@ -17,9 +17,9 @@ from commands import Installation, installation
 from processes import environment
 
 from trading_platform.client import Platform
-from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_SCHEMA
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
 from trading_platform.domain.errors import InvalidRequest, StoreUnavailable
+from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.embedded.stack import Endpoints
 
@@ -133,10 +133,10 @@ def test_indicators_have_a_column_each(platform: Platform) -> None:
 
 def test_features_are_known_when_their_bar_closes(platform: Platform) -> None:
     read = platform.features(["SPY", "GOOG"], "2012-01-01", "2013-01-01")
-    assert dict(read.schema) == FEATURE_SCHEMA
+    assert dict(read.schema) == BUILT_IN.schema
     assert read.height == 500
     assert read.equals(read.sort("symbol", "time"))
-    assert not read.filter(pl.any_horizontal(pl.col(FEATURE_NAMES).is_nan())).height
+    assert not read.filter(pl.any_horizontal(pl.col(BUILT_IN.names).is_nan())).height
     row = read.filter((pl.col("symbol") == "SPY") & (pl.col("time") == datetime(2012, 7, 3, tzinfo=UTC)))
     assert row["available_at"].to_list() == [datetime(2012, 7, 3, 17, tzinfo=UTC)]
     assert platform.features("SPY", "2012-07-03", "2012-07-04", as_of="2012-07-03T16:59:59Z").is_empty()
@@ -149,7 +149,7 @@ def test_an_empty_window_gives_no_rows_of_the_right_shape(platform: Platform) ->
     assert dict(platform.bars("SPY", "1d", *window).schema) == BAR_SCHEMA
     assert dict(platform.bars("SPY", "1d", *window, as_of="2000-01-01").schema) == BAR_SCHEMA
     assert dict(platform.indicators("SPY", "1h", *window).schema) == INDICATOR_SCHEMA
-    assert dict(platform.features("SPY", *window).schema) == FEATURE_SCHEMA
+    assert dict(platform.features("SPY", *window).schema) == BUILT_IN.schema
     assert platform.bars("SPY", "1d", *window).is_empty()
 
 

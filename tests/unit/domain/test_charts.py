@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from trading_platform.domain.charts import sparkline
+from trading_platform.domain.charts import sparkline, text_chart
 
 
 def points(chart: str) -> list[tuple[str, float, float]]:
@@ -50,3 +50,13 @@ def test_a_flat_line_runs_through_the_middle(values: list[float]) -> None:
 @pytest.mark.parametrize("values", [[], [None, math.nan]])
 def test_nothing_to_draw(values: list[float | None]) -> None:
     assert sparkline(values) == "nothing to draw"
+
+
+def test_the_course_of_a_series_as_text() -> None:
+    assert text_chart([1, 2, 3, 4, 5, 6, 7, 8]) == "▁▂▃▄▅▆▇█"
+    assert text_chart([1.0, None, math.nan, 8.0, math.inf]) == "▁  █"
+    assert text_chart([5.0] * 3) == "▄▄▄"
+    assert text_chart([None, math.nan]) == ""
+    assert text_chart([]) == ""
+    assert text_chart(range(1_000), 10) == "▁▂▃▃▄▅▆▆▇█"
+    assert len(text_chart(range(1_001), 60)) <= 60

@@ -97,7 +97,8 @@ def run_job(
     from trading_platform.jobs import job_for
     from trading_platform.partitions import ranges_of
 
-    job = build_definitions(resource_overrides={"platform": platform}).resolve_job_def(job_for(timeframe))
+    definitions = build_definitions(resource_overrides={"platform": platform}, features=platform.stores.definitions)
+    job = definitions.resolve_job_def(job_for(timeframe))
     registered = register_symbols(instance, list(wanted))
     outcomes = []
     for first, last in ranges_of(registered, wanted, timeframe):

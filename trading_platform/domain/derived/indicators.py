@@ -2,12 +2,12 @@
 
 docs/indicators.md defines conventions, formulas and their sources; the moving means they use are
 in :mod:`trading_platform.domain.derived.smoothing`. Features built on them are in
-:mod:`trading_platform.domain.derived.features`.
+:mod:`trading_platform.domain.features`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +101,8 @@ STANDSTILL = 1e-9
 """An average move of at most this share of the price counts as none. Far below one tick a bar
 (0.01 on 100,000 is 1e-7), far above the rounding of a difference of prices (1e-16)."""
 
+_OF_CHANGES = frozenset({"rsi_14", "atr_14", "adx_14"})
+
 WARM_UP = 700
 """Bars a partition must load before its first one so that its values equal those of the full
 history to 1e-9. ADX has the slowest decay: Wilder's (13/14)^n applied twice, measured against moves as
@@ -126,13 +128,13 @@ def compute_indicators(bars: pl.DataFrame, splits: Splits = NO_SPLITS, gaps: Gap
         InvalidRequest: if the bars are of several timeframes or not sorted.
         QualityError: if a price is missing.
     """
-    _check(bars)
+    check_bars(bars)
     prices = {name: bars[name].cast(pl.Float64).to_numpy() for name in ("high", "low", "close")}
     results = {name: np.full(bars.height, np.nan) for name in INDICATOR_NAMES}
     for symbol, rows in runs(bars["symbol"]):
         held = shares_held(bars["time"][rows], splits[symbol]) if symbol in splits else None
         high, low, close = (prices[name][rows] if held is None else prices[name][rows] * held for name in prices)
-        values = _indicators(high, low, close, lacking_before(bars["time"][rows], gaps.get(symbol, ())))
+        values = indicator_values(high, low, close, lacking_before(bars["time"][rows], gaps.get(symbol, ())))
         for name, spec in INDICATORS.items():
             results[name][rows] = values[name] if held is None or not spec.is_price else values[name] / held
     return bars.select(
@@ -140,7 +142,13 @@ def compute_indicators(bars: pl.DataFrame, splits: Splits = NO_SPLITS, gaps: Gap
     )
 
 
-def _check(bars: pl.DataFrame) -> None:
+def check_bars(bars: pl.DataFrame) -> None:
+    """Rejects bars that nothing can be computed from.
+
+    Raises:
+        InvalidRequest: if they are of several timeframes or not sorted by (symbol, time).
+        QualityError: if a price is missing.
+    """
     if bars["timeframe"].n_unique() > 1:
         raise InvalidRequest(
             "Indicators are computed for one timeframe at a time.",
@@ -176,10 +184,23 @@ def runs(symbols: pl.Series) -> Iterator[tuple[str, slice]]:
         start += length
 
 
-def _indicators(high: Floats, low: Floats, close: Floats, lacking: Counts) -> dict[str, Floats]:
+def indicator_values(high: Floats, low: Floats, close: Floats, lacking: Counts) -> dict[str, Floats]:
+    """All indicators of one symbol, NaN where they are not defined.
+
+    Args:
+        high: highest prices; no price jumps at a split.
+        low: lowest prices.
+        close: last prices.
+        lacking: number of expected bars lacking before each bar.
+    """
     averages = [_averages(close[rows]) for rows in segments(lacking, BRIDGED)]
     changes = [_changes(high[rows], low[rows], close[rows]) for rows in segments(lacking, 0)]
     return {name: np.concatenate([part[name] for part in parts]) for parts in (averages, changes) for name in parts[0]}
+
+
+def computation_of(name: str) -> Callable[..., dict[str, Floats]]:
+    """The function that computes an indicator, whose code is the indicator's definition."""
+    return _changes if name in _OF_CHANGES else _averages
 
 
 def _averages(close: Floats) -> dict[str, Floats]:

@@ -6,25 +6,25 @@
     {directory}/_metadata/feature_catalog.json
     {directory}/_metadata/locks/AAPL
 
-A file is only ever replaced whole, by a rename; the writer holds the lock of the symbol. The columns are defined
-in :mod:`trading_platform.domain.derived.features`.
+A file is only ever replaced whole, by a rename; the writer holds the lock of the symbol. What is in a file is in
+:mod:`trading_platform.stores.features.month_files`, the definitions of the columns in
+:mod:`trading_platform.stores.features.definitions`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_SCHEMA, FEATURES, FeatureSpec
-from trading_platform.domain.errors import InvalidRequest, StoreError
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.features.declaration import DATA_TYPES
+from trading_platform.domain.features.feature_set import KEYS, label_is_no_feature
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.time import Clock, Window, utc_now
 from trading_platform.stores.atomic_files import (
@@ -34,11 +34,18 @@ from trading_platform.stores.atomic_files import (
     remove_drafts,
     replace_file,
 )
-from trading_platform.stores.features.catalog import catalog_entry
+from trading_platform.stores.features.catalog import catalog_entries
+from trading_platform.stores.features.definitions import BUILT_IN_DEFINITIONS, Definitions
+from trading_platform.stores.features.month_files import (
+    Columns,
+    Stamp,
+    content_of,
+    replace_month,
+    stamps_of,
+    without_former_types,
+)
 
 _FILE = "features.parquet"
-_MAGIC = b"PAR1"
-_KEYS = ("time", "symbol", "available_at")
 
 
 @dataclass(frozen=True)
@@ -64,29 +71,50 @@ class FeatureStore:
     Args:
         directory: folder of the store; created by the first write.
         clock: source of ``updated_at`` in the catalog.
+        definitions: the features that are written, and the hashes of their definitions.
     """
 
-    def __init__(self, directory: Path, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, directory: Path, clock: Clock = utc_now, definitions: Definitions = BUILT_IN_DEFINITIONS
+    ) -> None:
         self.directory = directory
+        self.definitions = definitions
         self._clock = clock
 
-    def replace(self, frame: pl.DataFrame, symbol: str, window: Window) -> Replaced:
-        """Replaces all features of a symbol in a window by ``frame``.
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """The columns of a frame of all features: those defined here, and further ones of the catalog beside the files.
 
-        Rows of the same months outside the window stay unchanged. Months are replaced one after the other, each
-        atomically; files that would not change are not written.
+        A reader without a user's definitions has their features from the catalog.
+        """
+        return {**self.definitions.features.schema, **self._catalogued(only_lost=False)}
+
+    def replace(self, frame: pl.DataFrame, symbol: str, window: Window, names: Sequence[str] | None = None) -> Replaced:
+        """Replaces features of a symbol in a window by ``frame``.
+
+        Rows of the same months outside the window stay unchanged, and so do the values of features that are not
+        replaced. Months are replaced one after the other, each atomically; files that would not change are not written.
 
         Args:
-            frame: frame of ``FEATURE_SCHEMA``, with rows of this symbol in the window only.
+            frame: ``time``, ``symbol``, ``available_at`` and the features, with rows of this symbol in the window only.
             symbol: the symbol.
             window: the window to replace.
+            names: the features in ``frame``, whose values are replaced in the stored rows (:meth:`has_rows`). None
+                means all that are defined; the rows themselves are replaced as well.
 
         Raises:
-            InvalidRequest: if a row is of another symbol, outside the window or duplicated.
+            InvalidRequest: if a row is of another symbol, outside the window or duplicated, or the columns differ.
             StoreFull: if no space is left; the month being written is then unchanged.
             StoreError: if a file cannot be read or written.
         """
-        _check(frame, check_symbol(symbol), window)
+        defined = self.definitions.features.schema
+        _check(
+            frame,
+            check_symbol(symbol),
+            window,
+            {**KEYS, **{n: defined[n] for n in names or ()}} if names is not None else defined,
+        )
+        columns = self._columns()
         parts = _by_month(frame)
         outcome: dict[str, list[str]] = {"written": [], "unchanged": [], "removed": []}
         changed: set[Path] = set()
@@ -96,7 +124,7 @@ class FeatureStore:
                 for month in _months_touched(window):
                     rows, file = parts.get(month), self._file(symbol, month)
                     if rows is not None or file.exists():
-                        outcome[_replace_month(file, rows, window, changed)].append(month)
+                        outcome[replace_month(file, rows, window, columns, names, changed)].append(month)
             finally:
                 persist_folders(changed)
         return Replaced(*(tuple(outcome[kind]) for kind in ("written", "unchanged", "removed")))
@@ -110,29 +138,52 @@ class FeatureStore:
             names: the features; None means all.
 
         Returns:
-            Frame of ``FEATURE_SCHEMA`` with the requested features, sorted by (symbol, time). A feature that was
-            added after a file was written is NULL in its rows.
+            ``time``, ``symbol``, ``available_at`` and the requested features, sorted by (symbol, time). A feature that
+            was added after a file was written is NULL in its rows.
 
         Raises:
             InvalidRequest: if there is no feature with a given name, or a symbol is invalid.
             StoreError: if a file cannot be read.
         """
-        columns = [*_KEYS, *_check_names(names)]
+        schema = self.schema
+        columns = [*KEYS, *self._known(names, schema)]
         touched = set(_months_touched(window))
         with os_errors_as_store_errors(self.directory):
             contents = [
                 content
                 for symbol in sorted(set(symbols))
                 for month in self.months(symbol)
-                if month in touched and (content := _content(self._file(symbol, month))) is not None
+                if month in touched and (content := content_of(self._file(symbol, month))) is not None
             ]
         if not contents:
-            return pl.DataFrame(schema=FEATURE_SCHEMA).select(columns)
-        scanned = pl.scan_parquet(
-            contents, schema=FEATURE_SCHEMA, missing_columns="insert", extra_columns="ignore", hive_partitioning=False
-        )
+            return pl.DataFrame(schema=schema).select(columns)
         inside = pl.col("time").is_between(window.start, window.end, closed="left")
-        return scanned.filter(inside).select(columns).sort("symbol", "time").collect()
+        try:
+            rows = self._scan(contents, schema).filter(inside).select(columns).sort("symbol", "time").collect()
+        except pl.exceptions.SchemaError:
+            current = [without_former_types(content, self._columns()) for content in contents]
+            rows = self._scan(current, schema).filter(inside).select(columns).sort("symbol", "time").collect()
+        return rows
+
+    @staticmethod
+    def _scan(contents: list[bytes], schema: dict[str, pl.DataType]) -> pl.LazyFrame:
+        return pl.scan_parquet(
+            contents, schema=schema, missing_columns="insert", extra_columns="ignore", hive_partitioning=False
+        )
+
+    def stamps(self, symbol: str, window: Window) -> dict[str, dict[str, Stamp]]:
+        """By which definition each feature of a symbol was computed, for each stored month that a window touches."""
+        files = {month: stamps_of(self._file(symbol, month)) for month in _months_touched(window)}
+        return {month: stamps for month, stamps in files.items() if stamps is not None}
+
+    def kept(self) -> list[str]:
+        """The features whose definition is unknown here; files keep their columns."""
+        return list(self._catalogued(only_lost=True))
+
+    def has_rows(self, symbol: str, window: Window, times: pl.Series) -> bool:
+        """Whether the stored rows of a symbol in a window are exactly those of some times."""
+        stored = self.read([symbol], window, [])
+        return stored["time"].equals(times.sort())
 
     def months(self, symbol: str) -> list[str]:
         """The stored months of a symbol, each as ``2024-01``, in order."""
@@ -168,11 +219,62 @@ class FeatureStore:
         with os_errors_as_store_errors(self.directory), exclusive(self._lock("_catalog")):
             remove_drafts(path.parent)
             before = _read_catalog(path)
-            entries = [_entry(spec, before.get(spec.name), self._clock) for spec in FEATURES.values()]
+            entries = [
+                _stamped(entry, before.get(entry["feature_name"]), self._clock)
+                for entry in catalog_entries(self.definitions)
+            ]
+            named = {entry["feature_name"] for entry in entries}
+            entries += [
+                entry
+                for name, entry in before.items()
+                if name not in named and self.definitions.lost(entry.get("defined_in"))
+            ]
             if entries != list(before.values()):
-                text = json.dumps({"features": entries}, indent=2, ensure_ascii=False)
-                persist_folders(replace_file(path, text.encode()))
+                parts = {
+                    part: [entry for entry in entries if entry["kind"] == kind]
+                    for part, kind in (("features", "feature"), ("labels", "label"))
+                }
+                persist_folders(replace_file(path, json.dumps(parts, indent=2, ensure_ascii=False).encode()))
         return path
+
+    def _columns(self) -> Columns:
+        known = self.definitions.features
+        return Columns(
+            {name: known.schema[name] for name in known.names},
+            {name: (known.features[name].version, self.definitions.hashes[name]) for name in known.names},
+            self._catalogued(only_lost=True),
+        )
+
+    def _catalogued(self, *, only_lost: bool) -> dict[str, pl.DataType]:
+        """The types of features in the catalog that are not defined here; or only of those in files with errors."""
+        if only_lost and not (self.definitions.errors or self.definitions.without_users):
+            return {}
+        return {
+            name: DATA_TYPES[entry["data_type"]]
+            for name, entry in self._catalog().items()
+            if entry.get("kind") == "feature"
+            and name not in self.definitions.features.features
+            and entry.get("defined_in")
+            and (not only_lost or self.definitions.lost(entry["defined_in"]))
+        }
+
+    def _labels(self) -> dict[str, int]:
+        """The labels of the catalog, each with the number of bars that it looks ahead."""
+        entries = self._catalog().values()
+        return {entry["feature_name"]: entry["horizon_bars"] for entry in entries if entry.get("kind") == "label"}
+
+    def _catalog(self) -> dict[str, dict[str, Any]]:
+        with os_errors_as_store_errors(self.directory):
+            return _read_catalog(self.directory / "_metadata" / "feature_catalog.json")
+
+    def _known(self, names: Sequence[str] | None, schema: dict[str, pl.DataType]) -> list[str]:
+        """The features of these names, each once; all for None."""
+        others = [name for name in names or () if name in schema and name not in KEYS]
+        for name in names or ():
+            if name not in others and name in (labels := self._labels()):
+                raise label_is_no_feature(name, labels[name])
+        self.definitions.features.known([name for name in names or () if name not in others])
+        return list(dict.fromkeys(others)) if names is not None else [name for name in schema if name not in KEYS]
 
     def _clean(self, symbol: str) -> int:
         with exclusive(self._lock(symbol)):
@@ -191,11 +293,11 @@ class FeatureStore:
         return self._folder(symbol) / month / _FILE
 
 
-def _check(frame: pl.DataFrame, symbol: str, window: Window) -> None:
+def _check(frame: pl.DataFrame, symbol: str, window: Window, schema: dict[str, pl.DataType]) -> None:
     """Rejects a frame that is not valid for this symbol and window."""
-    expected = f"rows of {symbol} in {window}, one per time, with the columns of FEATURE_SCHEMA"
+    expected = f"rows of {symbol} in {window}, one per time, with the columns {', '.join(schema)}"
     received = None
-    if dict(frame.schema) != FEATURE_SCHEMA:
+    if dict(frame.schema) != schema:
         received = f"columns {dict(frame.schema)}"
     elif not frame["symbol"].eq(symbol).all():
         received = f"rows of {', '.join(frame['symbol'].unique().sort().cast(pl.String).to_list())}"
@@ -212,18 +314,6 @@ def _check(frame: pl.DataFrame, symbol: str, window: Window) -> None:
         )
 
 
-def _check_names(names: Sequence[str] | None) -> Sequence[str]:
-    unknown = [name for name in names or () if name not in FEATURES]
-    if unknown:
-        raise InvalidRequest(
-            f"There is no feature {unknown[0]!r}.",
-            expected=f"some of {', '.join(FEATURE_NAMES)}",
-            received=", ".join(unknown),
-            remedy="choose among the listed features",
-        )
-    return FEATURE_NAMES if names is None else list(dict.fromkeys(names))
-
-
 def _by_month(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
     named = frame.sort("time").with_columns(month=pl.col("time").dt.strftime("%Y-%m"))
     return {str(key[0]): part for key, part in named.partition_by("month", as_dict=True, include_key=False).items()}
@@ -235,71 +325,16 @@ def _months_touched(window: Window) -> list[str]:
     return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in numbers]
 
 
-def _replace_month(file: Path, rows: pl.DataFrame | None, window: Window, changed: set[Path]) -> str:
-    """Replaces a month's rows in the window by ``rows``; returns ``written``, ``unchanged`` or ``removed``.
-
-    Adds the folders with changed entries to ``changed``.
-    """
-    before = _read(file)
-    after = rows
-    if before is not None:
-        outside = before.filter(~pl.col("time").is_between(window.start, window.end, closed="left"))
-        if outside.height:
-            after = outside if rows is None else pl.concat([outside, rows]).sort("time")
-    if after is None:
-        file.unlink(missing_ok=True)
-        with suppress(OSError):  # it contains files that this store did not write
-            file.parent.rmdir()
-        changed |= {file.parent, file.parent.parent}
-        return "removed"
-    if before is not None and before.equals(after):
-        return "unchanged"
-    buffer = BytesIO()
-    after.write_parquet(buffer)
-    changed |= replace_file(file, buffer.getvalue())
-    return "written"
-
-
-def _read(file: Path) -> pl.DataFrame | None:
-    """The rows of a month; None if there is no file."""
-    content = _content(file)
-    if content is None:
-        return None
-    return pl.scan_parquet(
-        BytesIO(content),
-        schema=FEATURE_SCHEMA,
-        missing_columns="insert",
-        extra_columns="ignore",
-        hive_partitioning=False,
-    ).collect()
-
-
-def _content(file: Path) -> bytes | None:
-    """The whole file, read from one handle, so that a concurrent replacement cannot mix two; None without a file."""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    if not (content.startswith(_MAGIC) and content.endswith(_MAGIC)):
-        raise StoreError(
-            f"{file} is damaged.",
-            expected="a Parquet file",
-            received=f"{len(content)} bytes without the Parquet magic number at both ends",
-            remedy="delete the file and rebuild the features of that month",
-        )
-    return content
-
-
 def _read_catalog(path: Path) -> dict[str, dict[str, Any]]:
     """The stored entries; none if the catalog is missing or unreadable, since it is rebuilt from the code."""
     try:
-        return {entry["feature_name"]: entry for entry in json.loads(path.read_bytes())["features"]}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        parts = json.loads(path.read_bytes())
+        return {entry["feature_name"]: entry for entry in [*parts["features"], *parts.get("labels", ())]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def _entry(spec: FeatureSpec, before: dict[str, Any] | None, clock: Clock) -> dict[str, Any]:
-    entry = {**catalog_entry(spec), "warm_up_bars": spec.warm_up}
+def _stamped(entry: dict[str, Any], before: dict[str, Any] | None, clock: Clock) -> dict[str, Any]:
     if before is not None and before == {**entry, "updated_at": before.get("updated_at")}:
         return before
     return {**entry, "updated_at": clock().isoformat()}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import polars as pl
 
-from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_SCHEMA, FEATURES
-from trading_platform.domain.derived.indicators import INDICATORS
 from trading_platform.domain.errors import StoreError
+from trading_platform.domain.features.feature_set import KEYS, FeatureSet
+from trading_platform.domain.features.inputs import InputKind
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp
+from trading_platform.stores.features.definitions import Definitions
+from trading_platform.stores.features.month_files import Stamp, stamps_of
 from trading_platform.stores.market_data.checks import SAMPLE_ROWS, feature_files, file_schema
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
 
@@ -26,10 +29,11 @@ _AGAIN = "materialize the features of these partitions again"
 
 def _schema(examination: Examination) -> CheckResult:
     rows_checked, wrong = 0, []
+    declared = examination.stores.features.schema
     for symbols, window in _parts(examination):
         for name, file in feature_files(examination.stores.features, symbols, window):
             rows_checked += 1
-            if fault := _fault(file_schema(file)):
+            if fault := _fault(file_schema(file), _expected(examination, file, declared)):
                 wrong.append({"file": name, **fault})
     return finding(
         rows_checked=rows_checked,
@@ -41,21 +45,45 @@ def _schema(examination: Examination) -> CheckResult:
     )
 
 
-def _fault(schema: Mapping[str, pl.DataType] | None) -> dict[str, str] | None:
+def _expected(
+    examination: Examination, file: Path, declared: Mapping[str, pl.DataType]
+) -> dict[str, tuple[pl.DataType, bool]]:
+    """The columns that a file may have, each with its type and whether it must be there.
+
+    A column that the file's metadata does not name was not computed yet; the check ``inputs_unchanged`` names it.
+    """
+    known = examination.stores.definitions
+    stamps = stamps_of(file) or {}
+
+    def must_be(name: str) -> bool:
+        each = known.features.features.get(name)
+        return name in KEYS or (each is not None and each.awaits is None and (not stamps or name in stamps))
+
+    return {name: (dtype, must_be(name)) for name, dtype in declared.items() if not _is_former(name, known, stamps)}
+
+
+def _is_former(name: str, known: Definitions, stamps: Mapping[str, Stamp]) -> bool:
+    """Whether a column was computed by another definition, which may have had another type."""
+    return name in stamps and name in known.hashes and stamps[name][1] != known.hashes[name]
+
+
+def _fault(
+    schema: Mapping[str, pl.DataType] | None, expected: Mapping[str, tuple[pl.DataType, bool]]
+) -> dict[str, str] | None:
     """The difference of a file's columns from the declared ones; None if there is none."""
     if schema is None:
         return {"expected": "a Parquet file", "actual": "unreadable"}
-    if dict(schema) == FEATURE_SCHEMA:
+    differing = [
+        name for name, (dtype, must) in expected.items() if (must or name in schema) and schema.get(name) != dtype
+    ]
+    if not differing:
         return None
-    differing = [name for name in {**FEATURE_SCHEMA, **schema} if FEATURE_SCHEMA.get(name) != schema.get(name)]
-    return {
-        "expected": _named(FEATURE_SCHEMA, differing),
-        "actual": _named(schema, differing),
-    }
+    declared = {name: dtype for name, (dtype, _) in expected.items()}
+    return {"expected": _named(declared, differing), "actual": _named(schema, differing)}
 
 
 def _named(schema: Mapping[str, pl.DataType], names: list[str]) -> str:
-    return ", ".join(f"{name}: {schema.get(name, 'absent')}" for name in names) or "columns in another order"
+    return ", ".join(f"{name}: {schema.get(name, 'absent')}" for name in names)
 
 
 def _nan_share(examination: Examination) -> CheckResult:
@@ -94,14 +122,15 @@ def _shares(
 ) -> Iterator[pl.DataFrame]:
     """For each symbol and feature, the number of values after its warm-up, and how many of them are missing."""
     frame = _read(examination, symbols, window)
+    features = examination.stores.definitions.features
     before = examination.live.bars_before(symbols, Timeframe.D1, window.start)
     for key, own in frame.partition_by("symbol", as_dict=True).items():
         symbol = str(key[0])
         instrument = universe.get(symbol)
-        names = [name for name in FEATURE_NAMES if instrument is None or _is_defined(name, instrument, universe)]
+        names = [name for name in features.names if instrument and _is_defined(name, features, instrument, universe)]
         position = pl.int_range(pl.len()) + before.get(symbol, 0)
-        warm = {name: position >= _first_row(name) for name in names}
-        missing = {name: pl.col(name).is_null() | pl.col(name).is_nan() for name in names}
+        warm = {name: position >= features.features[name].rows_before_first for name in names}
+        missing = {name: pl.col(name).is_null() | pl.col(name).cast(pl.Float64).is_nan() for name in names}
         counted = own.select(
             *(warm[name].sum().cast(pl.Int64).alias(f"values {name}") for name in names),
             *((warm[name] & missing[name]).sum().cast(pl.Int64).alias(f"missing {name}") for name in names),
@@ -110,25 +139,23 @@ def _shares(
         yield pl.DataFrame([row for row in rows if row[2]], schema=_SHARE_SCHEMA, orient="row")
 
 
-def _first_row(name: str) -> int:
-    """Number of rows of a new series before a feature's first value.
-
-    For an indicator this is far less than the history that a partition loads for full precision.
-    """
-    return INDICATORS[name].first_row if name in INDICATORS else FEATURES[name].warm_up
-
-
-def _is_defined(name: str, instrument: Instrument, universe: Mapping[str, Instrument]) -> bool:
-    """Whether a feature is defined for a symbol: it may need peers, a benchmark or a volume."""
-    if name == "sector_momentum":
-        return instrument.sector is not None and any(
+def _is_defined(name: str, features: FeatureSet, instrument: Instrument, universe: Mapping[str, Instrument]) -> bool:
+    """Whether a feature is defined for a symbol: it may need peers, a benchmark, a volume or a source."""
+    each = features.features[name]
+    if each.awaits is not None:
+        return False
+    if each.names_of(InputKind.PEERS) and (
+        instrument.sector is None
+        or not any(
             other.sector == instrument.sector for other in universe.values() if other.symbol != instrument.symbol
         )
-    if name == "market_beta_60d":
-        return instrument.benchmark is not None
-    if name == "volume_ratio_20d":
-        return instrument.asset_class not in (AssetClass.FX, AssetClass.INDEX)
-    return True
+    ):
+        return False
+    if each.names_of(InputKind.BENCHMARK) and instrument.benchmark is None:
+        return False
+    if "volume" in each.names_of(InputKind.BARS) and instrument.asset_class in (AssetClass.FX, AssetClass.INDEX):
+        return False
+    return all(_is_defined(other, features, instrument, universe) for other in each.names_of(InputKind.FEATURE))
 
 
 def _available_at(examination: Examination) -> CheckResult:
@@ -158,8 +185,9 @@ def _available_at(examination: Examination) -> CheckResult:
 def _wrong_rows(own: pl.DataFrame, instrument: Instrument | None) -> pl.DataFrame:
     """``symbol``, ``time`` and ``detail`` of the rows of one symbol that fail the rule."""
     known = availability(instrument.calendar, Timeframe.D1, own.select("time")) if instrument else own["time"]
+    floats = [name for name, dtype in own.schema.items() if dtype.is_float()]
     infinite = pl.concat_list(
-        pl.when(pl.col(name).is_infinite()).then(pl.lit(name)) for name in FEATURE_NAMES
+        pl.when(pl.col(name).is_infinite()).then(pl.lit(name)) for name in floats
     ).list.drop_nulls()
     reasons = own.with_columns(known=known, infinite=infinite).with_columns(
         detail=pl.coalesce(

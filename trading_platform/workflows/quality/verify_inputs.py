@@ -18,6 +18,7 @@ from trading_platform.workflows.bars.bar_sources import is_rolled_up
 from trading_platform.workflows.bars.roll_up_bars import stale_roll_ups
 from trading_platform.workflows.derived.build_features import inputs_of, stale_features
 from trading_platform.workflows.derived.compute_indicators import stale_indicators
+from trading_platform.workflows.derived.stale_definitions import stale_names
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
 
 Stale = Mapping[str, Mapping[Window, Derived]]
@@ -74,14 +75,29 @@ def _inputs_unchanged(examination: Examination, stale_of: _StaleOf) -> CheckResu
         uncertain = [(symbol, window) for symbol, windows in outdated.items() for window in windows]
         uncertain = [each for each in uncertain if each not in certain] if examination.asset == "features" else []
         behind += len(uncertain)
+        listed = [*sorted(certain), *uncertain][:SAMPLE_ROWS]
+        features = _changed_definitions(examination, {part: stale[part[0]][part[1]] for part in listed})
         sample += [
             {
                 "symbol": symbol,
                 "partition": str(window),
                 "inputs": "changed" if (symbol, window) in certain else "newer",
+                **features.get((symbol, window), {}),
             }
-            for symbol, window in [*sorted(certain), *uncertain]
+            for symbol, window in listed
         ]
+    left_out = examination.stores.definitions.errors if examination.asset == "features" else ()
+    sample = [{"file": error.file, "definition": error.name or "", "error": str(error)} for error in left_out] + sample
+    if left_out and not changed + behind:
+        return finding(
+            rows_checked=len(examination.stores.definitions.files) + len(left_out),
+            failing_rows=len(left_out),
+            what="definitions and files of them",
+            wrong="are left out because of an error; their values stay as they were",
+            remedy="correct the files; `trading-platform features list` shows each error",
+            severity=Severity.WARN,
+            sample=sample[:SAMPLE_ROWS],
+        )
     return finding(
         rows_checked=checked,
         failing_rows=changed + behind,
@@ -92,6 +108,23 @@ def _inputs_unchanged(examination: Examination, stale_of: _StaleOf) -> CheckResu
         sample=sample[:SAMPLE_ROWS],
         counts={"inputs changed": changed, "newer bars only": behind},
     )
+
+
+def _changed_definitions(
+    examination: Examination, listed: Mapping[tuple[str, Window], Derived]
+) -> dict[tuple[str, Window], Row]:
+    """Of partitions of features in which only definitions have changed, the names of those features."""
+    if examination.asset != "features":
+        return {}
+    stale: dict[str, dict[Window, Derived]] = {}
+    for (symbol, window), present in listed.items():
+        stale.setdefault(symbol, {})[window] = present
+    found = stale_names(examination.stores, examination.asset, stale)
+    return {
+        part: {"inputs": "definition changed", "features": ", ".join(names) or "columns without a definition"}
+        for part, names in found.items()
+        if names is not None
+    }
 
 
 def _certainly_changed(

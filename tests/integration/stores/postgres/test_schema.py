@@ -19,7 +19,18 @@ from trading_platform.stores.schema import upgrade
 __all__ = ["document"]  # the fixture
 
 BEYOND_THE_DOCUMENT = {
-    "columns": {("trading.orders", "stop_price", "numeric(18,8)")},
+    "columns": (
+        ("trading.orders", "stop_price", "numeric(18,8)"),
+        ("features.catalog", "kind", "character varying(10)"),
+        ("features.catalog", "version", "integer"),
+        ("features.catalog", "definition_hash", "character varying(64)"),
+        ("features.catalog", "needed_by", "text[]"),
+        ("features.catalog", "warm_up_bars", "integer"),
+        ("features.catalog", "horizon_bars", "integer"),
+        ("features.catalog", "availability", "text"),
+        ("features.catalog", "awaits", "text"),
+        ("features.catalog", "defined_in", "text"),
+    ),
     "indexes": {
         ("trading.orders", ("broker", "broker_order_id")),
         ("trading.trades", ("order_id",)),

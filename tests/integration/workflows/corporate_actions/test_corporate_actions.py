@@ -22,8 +22,8 @@ from yahoo_server import Listing, running_yahoo
 from trading_platform.cli.main import app
 from trading_platform.client import Platform
 from trading_platform.definitions import build_definitions
-from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_WARM_UP
 from trading_platform.domain.errors import InvalidRequest, QualityError
+from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.market.bars import PRICES
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.time import Timeframe, Window, month_window, year_window
@@ -136,7 +136,7 @@ def test_a_split_stored_later_makes_exactly_what_it_touches_again(platform: Plat
         for symbol, windows in stale_features(platform.stores, universe, SYMBOLS, YEARS).items()
         for window in windows
     }
-    own = {("AAPL", year) for year in loads_across(platform, "AAPL", FEATURE_WARM_UP, SPLIT)}
+    own = {("AAPL", year) for year in loads_across(platform, "AAPL", BUILT_IN.warm_up, SPLIT)}
     assert own == {("AAPL", year) for year in (2014, 2015, 2016, 2017)}
     assert stale == own | {("IWM", 2014)}, "of its peer, the year that has the split within twenty bars"
     touched = {
@@ -161,15 +161,15 @@ def test_a_split_stored_later_makes_exactly_what_it_touches_again(platform: Plat
     assert derive(platform) == (set(), set())
 
     after = features_of(platform)
-    assert differing(before, after, list(FEATURE_NAMES), 1e-9) <= stale
-    assert {("AAPL", 2014), ("AAPL", 2015), ("IWM", 2014)} <= differing(before, after, list(FEATURE_NAMES), 1e-9)
+    assert differing(before, after, list(BUILT_IN.names), 1e-9) <= stale
+    assert {("AAPL", 2014), ("AAPL", 2015), ("IWM", 2014)} <= differing(before, after, list(BUILT_IN.names), 1e-9)
     untouched = [(symbol, time.year) not in stale for symbol, time in after.select("symbol", "time").iter_rows()]
     assert after.filter(untouched).equals(before.filter(untouched))
     until = (pl.col("time") < SPLIT) & (pl.col("symbol") == "AAPL")
     assert after.filter(until).equals(before.filter(until)), "no look-ahead: rows before the split are as they were"
 
     build_features(platform.stores, universe, SYMBOLS, YEARS, clock=platform.clock, force=True)
-    assert differing(after, features_of(platform), list(FEATURE_NAMES), 1e-9) == set()
+    assert differing(after, features_of(platform), list(BUILT_IN.names), 1e-9) == set()
     (jump,) = after.filter((pl.col("time") == SPLIT) & (pl.col("symbol") == "AAPL"))["returns_1d"]
     assert jump == pytest.approx(93.70 * 7 / 645.57 - 1, abs=1e-4)
 
@@ -188,7 +188,7 @@ def test_the_same_split_again_makes_nothing_stale_and_none_undoes_it(platform: P
     assert not platform.stores.corporate_actions.remove("SPY", benchmark.ex_date, ActionKind.SPLIT)
     force, _ = derive(platform)
     assert force == made
-    assert differing(before, features_of(platform), list(FEATURE_NAMES), 1e-9) == set()
+    assert differing(before, features_of(platform), list(BUILT_IN.names), 1e-9) == set()
 
 
 def test_what_a_person_imported_no_vendor_overwrites(platform: PlatformContext) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from trading_platform.domain.derived.features import FEATURE_SCHEMA
+from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.market.bars import BAR_SCHEMA, mark_gaps
 from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.instruments import AssetClass, Instrument
@@ -425,7 +425,7 @@ def test_nan_counts_as_missing_and_a_few_are_fine(platform: Platform) -> None:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"available_at": pl.lit(None, dtype=FEATURE_SCHEMA["available_at"])}, "available_at is missing"),
+        ({"available_at": pl.lit(None, dtype=BUILT_IN.schema["available_at"])}, "available_at is missing"),
         ({"available_at": pl.col("available_at") - timedelta(minutes=1)}, "known at"),
         ({"returns_5d": pl.lit(float("inf"))}, "infinite: returns_5d"),
         ({"returns_5d": pl.lit(float("-inf"))}, "infinite: returns_5d"),

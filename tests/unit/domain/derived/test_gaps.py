@@ -13,9 +13,9 @@ import pytest
 from daily_bars import bars_of
 from polars.testing import assert_frame_equal
 
-from trading_platform.domain.derived.features import compute_features
 from trading_platform.domain.derived.gaps import BRIDGED, lacking_before, segments
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, compute_indicators
+from trading_platform.domain.features.compute import compute_features
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 
 CHANGES = {"rsi_14", "atr_14", "adx_14"}

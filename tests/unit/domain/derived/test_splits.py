@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import examples
 
-from trading_platform.domain.derived.features import FEATURE_NAMES, FEATURE_WARM_UP, compute_features
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, INDICATORS, compute_indicators
 from trading_platform.domain.derived.splits import Splits, fingerprint, shares_held
+from trading_platform.domain.features.built_in import BUILT_IN
+from trading_platform.domain.features.compute import compute_features
 from trading_platform.domain.market.adjustment import Adjustment, adjust_bars
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import AssetClass, Instrument
@@ -88,7 +89,7 @@ def test_each_day_is_computed_from_prices_as_they_looked_that_day():
         timestamp = EPOCH + timedelta(days=row)
         seen = as_seen_at(raw, splits, timestamp)
         theirs = compute_features(seen, UNIVERSE, ["AAPL", "IWM"]).filter(pl.col("time") == timestamp)
-        same(ours.filter(pl.col("time") == timestamp), theirs, FEATURE_NAMES)
+        same(ours.filter(pl.col("time") == timestamp), theirs, BUILT_IN.names)
         indicators = compute_indicators(seen).filter(pl.col("time") == timestamp)
         same(ours_indicators.filter(pl.col("time") == timestamp), indicators, INDICATOR_NAMES)
 
@@ -144,12 +145,14 @@ def test_any_partition_alone_equals_the_full_history_across_splits(market):
         start = datetime(year, 1, 1, tzinfo=UTC)
         end = start.replace(year=year + 1)
         loaded = pl.concat(
-            pl.concat([part.filter(pl.col("time") < start).tail(FEATURE_WARM_UP), part.filter(pl.col("time") >= start)])
+            pl.concat(
+                [part.filter(pl.col("time") < start).tail(BUILT_IN.warm_up), part.filter(pl.col("time") >= start)]
+            )
             for part in bars.filter(pl.col("time") < end).partition_by("symbol", maintain_order=True)
         )
         alone = compute_features(loaded, UNIVERSE, ["AAPL", "IWM"], splits)
         inside = pl.col("time").is_between(start, end, closed="left")
-        same(alone.filter(inside), full.filter(inside), FEATURE_NAMES)
+        same(alone.filter(inside), full.filter(inside), BUILT_IN.names)
 
 
 def test_symbols_without_splits_are_computed_as_ever(market):

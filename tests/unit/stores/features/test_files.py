@@ -18,8 +18,8 @@ import polars as pl
 import pytest
 from feature_rows import YEAR, rows
 
-from trading_platform.domain.derived.features import FEATURE_SCHEMA, FEATURES
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
+from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.time import Window
 from trading_platform.stores.features.files import FeatureStore, Replaced
 
@@ -50,7 +50,7 @@ def test_layout_is_the_documents(store: FeatureStore) -> None:
         "symbol=AAPL/2024-02/features.parquet",
     ]
     alone = pl.read_parquet(store.directory / "symbol=AAPL/2024-01/features.parquet", hive_partitioning=False)
-    assert dict(alone.schema) == FEATURE_SCHEMA, "a file explains itself"
+    assert dict(alone.schema) == BUILT_IN.schema, "a file explains itself"
 
 
 def test_what_was_written_is_read(store: FeatureStore) -> None:
@@ -67,7 +67,7 @@ def test_what_was_written_is_read(store: FeatureStore) -> None:
 
 
 def test_nothing_stored_gives_no_rows(store: FeatureStore) -> None:
-    assert store.read(["AAPL"], YEAR).equals(pl.DataFrame(schema=FEATURE_SCHEMA))
+    assert store.read(["AAPL"], YEAR).equals(pl.DataFrame(schema=BUILT_IN.schema))
     assert store.months("AAPL") == []
     assert store.symbols() == []
     assert not store.directory.exists()
@@ -124,7 +124,7 @@ def test_a_file_from_before_a_feature_was_added(store: FeatureStore) -> None:
     older.write_parquet(file)
     store.replace(rows(window("2024-02-01", "2024-03-01")), "AAPL", window("2024-02-01", "2024-03-01"))
     features = store.read(["AAPL"], YEAR)
-    assert dict(features.schema) == FEATURE_SCHEMA
+    assert dict(features.schema) == BUILT_IN.schema
     assert features["adx_14"].is_null().sum() == 31
     assert features["rsi_14"].is_null().sum() == 0
 
@@ -145,7 +145,7 @@ def test_catalog_has_every_field_of_the_document(tmp_path: Path) -> None:
     path = FeatureStore(tmp_path, clock=lambda: first).write_catalog()
     assert path == tmp_path / "_metadata" / "feature_catalog.json"
     entries = json.loads(path.read_text())["features"]
-    assert [entry["feature_name"] for entry in entries] == list(FEATURES)
+    assert [entry["feature_name"] for entry in entries] == list(BUILT_IN.features)
     fields = {"feature_name", "description", "data_type", "category", "computation", "dependencies", "lookback_days"}
     for entry in entries:
         assert fields <= set(entry)
@@ -157,14 +157,14 @@ def test_catalog_has_every_field_of_the_document(tmp_path: Path) -> None:
     path.write_text(json.dumps({"features": entries}))
     FeatureStore(tmp_path, clock=lambda: later).write_catalog()
     stamps = [entry["updated_at"] for entry in json.loads(path.read_text())["features"]]
-    assert stamps == [(later if index == 3 else first).isoformat() for index in range(len(FEATURES))]
+    assert stamps == [(later if index == 3 else first).isoformat() for index in range(len(BUILT_IN.features))]
 
 
 def test_a_damaged_catalog_is_made_again(store: FeatureStore) -> None:
     path = store.write_catalog()
     path.write_text('{"features": [')
     store.write_catalog()
-    assert len(json.loads(path.read_text())["features"]) == len(FEATURES)
+    assert len(json.loads(path.read_text())["features"]) == len(BUILT_IN.features)
 
 
 # --- killed writers, readers beside writers, full disks --------------------------------------------------------

@@ -2,21 +2,21 @@
 
 Markets close at different times. A value of another symbol is used only if it was available when the symbol's
 own bar closed. A later one is used from the next bar on, even if it has the same date. Features of a single
-symbol, and the frames, are in :mod:`trading_platform.domain.derived.features`.
+symbol are in :mod:`trading_platform.domain.features.formulas`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-from trading_platform.domain.derived.gaps import Counts
 from trading_platform.domain.derived.smoothing import Floats
-from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.features.inputs import FeatureInputs
 
 Microseconds = npt.NDArray[np.int64]
 
@@ -37,53 +37,52 @@ _NO_VARIANCE = 1e-24
 
 @dataclass(frozen=True)
 class Series:
-    """The values of one symbol that other symbols need: one row per daily bar, times in microseconds since 1970.
+    """The values of one symbol by the time they were available: one row per daily bar, times in microseconds.
 
     Attributes:
         time: the bar's date.
         available_at: when the bar was available; increasing.
-        position: number of the bar, bars lacking in gaps counted.
-        returns_1d: return over one bar, NaN where there is none.
-        returns_20d: return over 20 bars, NaN where there is none.
+        values: the values, NaN where there is none.
     """
 
     time: Microseconds
     available_at: Microseconds
-    position: Counts
-    returns_1d: Floats
-    returns_20d: Floats
+    values: Floats
 
 
-def sector_momentum(
-    series: Mapping[str, Series], instruments: Mapping[str, Instrument], symbols: Sequence[str]
-) -> dict[str, Floats]:
-    """The 20-bar return of each symbol minus the mean 20-bar return of the other members of its sector.
+def series_of(frame: pl.DataFrame, column: str) -> Series:
+    """A column of a frame of :class:`~trading_platform.domain.features.inputs.FeatureInputs`."""
+    return Series(
+        frame["time"].cast(pl.Int64).to_numpy(),
+        frame["available_at"].cast(pl.Int64).to_numpy(),
+        frame[column].to_numpy(),
+    )
+
+
+def latest_known(own: Series, other: Series) -> Floats:
+    """For each row of ``own``, the latest value of ``other`` that was available by then; NaN if none or stale."""
+    latest = np.searchsorted(other.available_at, own.available_at, side="right") - 1
+    fresh = (latest >= 0) & (own.time - other.time[latest] <= STALE_AFTER // timedelta(microseconds=1))
+    known: Floats = np.where(fresh, other.values[latest], np.nan)
+    return known
+
+
+def sector_momentum(inputs: FeatureInputs) -> Floats:
+    """The 20-bar return minus the mean 20-bar return of the other members of the sector.
 
     NaN if the symbol has no sector, or if no other member has a return that was available by then and is
     not stale.
     """
-    momentum: dict[str, Floats] = {}
-    for symbol in symbols:
-        own, sector = series.get(symbol), instruments[symbol].sector
-        if own is None:
-            continue
-        peers = [
-            other
-            for name, other in series.items()
-            if sector is not None and name != symbol and instruments[name].sector == sector
-        ]
-        momentum[symbol] = own.returns_20d - _mean_of_peers(own, peers)
+    own = series_of(inputs.frame, "returns_20d")
+    peers = [series_of(peer, "returns_20d") for peer in inputs.peers.values()]
+    momentum: Floats = own.values - _mean_of_peers(own, peers)
     return momentum
 
 
 def _mean_of_peers(own: Series, peers: Sequence[Series]) -> Floats:
     total, count = np.zeros(len(own.time)), np.zeros(len(own.time))
-    stale_after = STALE_AFTER // timedelta(microseconds=1)
     for peer in peers:
-        latest = np.searchsorted(peer.available_at, own.available_at, side="right") - 1
-        value = np.where(
-            (latest >= 0) & (own.time - peer.time[latest] <= stale_after), peer.returns_20d[latest], np.nan
-        )
+        value = latest_known(own, peer)
         known = np.isfinite(value)
         total[known] += value[known]
         count += known
@@ -92,26 +91,29 @@ def _mean_of_peers(own: Series, peers: Sequence[Series]) -> Floats:
     return mean
 
 
-def market_beta(own: Series, benchmark: Series | None) -> Floats:
+def market_beta_60d(inputs: FeatureInputs) -> Floats:
     """Covariance with the benchmark's daily returns over their variance, from the last 60 common dates.
 
     NaN without a benchmark, if fewer than 60 pairs lie within :data:`BETA_LOOKBACK` bars, or if
     the benchmark did not move.
     """
+    own = series_of(inputs.frame, "returns_1d")
     beta = np.full(len(own.time), np.nan)
-    if benchmark is None:
+    if inputs.benchmark is None:
         return beta
+    benchmark = series_of(inputs.benchmark, "returns_1d")
     _, mine, theirs = np.intersect1d(own.time, benchmark.time, assume_unique=True, return_indices=True)
-    paired = np.isfinite(own.returns_1d[mine]) & np.isfinite(benchmark.returns_1d[theirs])
+    paired = np.isfinite(own.values[mine]) & np.isfinite(benchmark.values[theirs])
     mine, theirs = mine[paired], theirs[paired]
     if len(mine) < BETA_PAIRS:
         return beta
-    betas = _rolling_beta(own.returns_1d[mine], benchmark.returns_1d[theirs])
+    betas = _rolling_beta(own.values[mine], benchmark.values[theirs])
     known_at = np.maximum(own.available_at[mine], benchmark.available_at[theirs])
     latest = np.searchsorted(known_at, own.available_at, side="right") - 1
     enough = latest >= BETA_PAIRS - 1
     first = mine[latest[enough] - (BETA_PAIRS - 1)]
-    within = own.position[enough] - own.position[first] < BETA_LOOKBACK
+    position = inputs.frame["position"].to_numpy()
+    within = position[enough] - position[first] < BETA_LOOKBACK
     beta[enough] = np.where(within, betas[latest[enough] - (BETA_PAIRS - 1)], np.nan)
     return beta
 

@@ -17,14 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import examples, some_usual
 
-from trading_platform.domain.derived.features import (
-    FEATURE_NAMES,
-    FEATURE_SCHEMA,
-    FEATURE_WARM_UP,
-    FEATURES,
-    compute_features,
-)
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.features.built_in import BUILT_IN
+from trading_platform.domain.features.compute import compute_features
 from trading_platform.domain.market.bars import empty_bars
 from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.instruments import AssetClass, Instrument
@@ -210,6 +205,8 @@ def expect(bars: pl.DataFrame, symbol: str, sector: list[str]) -> dict[str, Valu
         "adx_14": adx(high, low, close),
         "sector_momentum": momentum(dates, close, [by_date(bars, peer, 20) for peer in sector if peer != symbol]),
         "market_beta_60d": beta(dates, close, by_date(bars, "SPY", 1)),
+        "news_sentiment_24h": [None] * len(close),
+        "social_volume_7d": [None] * len(close),
     }
 
 
@@ -225,7 +222,7 @@ def assert_close(actual: list[float | None], expected: Values, name: str, scale:
 def test_every_feature_equals_its_definition(symbol: str, bars: pl.DataFrame, computed: pl.DataFrame) -> None:
     sector = [] if symbol == "GOOG" else ["AAPL", "IWM", "SPY"]
     expected = expect(bars, symbol, sector)
-    assert set(expected) == set(FEATURE_NAMES)
+    assert set(expected) == set(BUILT_IN.names)
     price = max(columns_of(bars, symbol)["close"])
     for name, values in expected.items():
         scale = price if name == "macd_hist" else 1.0
@@ -233,9 +230,9 @@ def test_every_feature_equals_its_definition(symbol: str, bars: pl.DataFrame, co
 
 
 def test_shape(bars: pl.DataFrame, computed: pl.DataFrame) -> None:
-    assert dict(computed.schema) == FEATURE_SCHEMA
+    assert dict(computed.schema) == BUILT_IN.schema
     assert computed.select("time", "symbol").equals(bars.select("time", "symbol"))
-    assert not computed.select(pl.any_horizontal(pl.col(FEATURE_NAMES).is_nan().any())).item()
+    assert not computed.select(pl.any_horizontal(pl.col(BUILT_IN.names).is_nan().any())).item()
     assert (computed.filter(symbol="SPY")["market_beta_60d"].drop_nulls() == 1.0).all()
 
 
@@ -252,13 +249,13 @@ def test_every_year_alone_equals_the_full_history(
 ) -> None:
     for year in range(2005, 2013):
         start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
-        before = bars.filter(pl.col("time") < start).group_by("symbol", maintain_order=True).tail(FEATURE_WARM_UP)
+        before = bars.filter(pl.col("time") < start).group_by("symbol", maintain_order=True).tail(BUILT_IN.warm_up)
         inside = bars.filter(pl.col("time").is_between(start, end, closed="left"))
         loaded = pl.concat([before.select(inside.columns), inside]).sort("symbol", "time")
         alone = compute_features(loaded, universe, list(universe)).filter(pl.col("time") >= start)
         expected = computed.filter(pl.col("time").is_between(start, end, closed="left"))
         assert alone.select("time", "symbol", "available_at").equals(expected.select("time", "symbol", "available_at"))
-        for name in FEATURE_NAMES:
+        for name in BUILT_IN.names:
             assert_close(alone[name].to_list(), expected[name].to_list(), f"{name} in {year}", 1000.0)
 
 
@@ -374,7 +371,7 @@ def test_fewer_than_sixty_pairs_or_pairs_too_far_apart() -> None:
 
 def test_an_unknown_benchmark_and_no_bars() -> None:
     assert features_of(bars_of(walk(100, 11)), benchmark="NOBODY")["market_beta_60d"].null_count() == 100
-    assert compute_features(empty_bars(), {}, []).equals(pl.DataFrame(schema=FEATURE_SCHEMA))
+    assert compute_features(empty_bars(), {}, []).equals(pl.DataFrame(schema=BUILT_IN.schema))
 
 
 @pytest.mark.parametrize(
@@ -418,14 +415,19 @@ def test_what_comes_later_changes_nothing(seed: int, cut: int, calendars: tuple[
 
 
 LOOKBACK = {"rsi_14": 14, "macd_hist": 26, "sma_ratio_50": 50, "atr_14": 14, "adx_14": 14, "market_beta_60d": 60}
+LOOKBACK |= {"news_sentiment_24h": 1, "social_volume_7d": 7}
 """The document's table, where it says neither 20 nor what is in the name of a return."""
 
 
 def test_catalog_is_complete() -> None:
-    assert len(FEATURES) == 13
-    for name, spec in FEATURES.items():
+    assert len(BUILT_IN.features) == 15
+    for name, spec in BUILT_IN.features.items():
         horizon = int(name[8:-1]) if name.startswith("returns_") else 20
         assert spec.lookback_days == LOOKBACK.get(name, horizon)
         assert spec.name == name
-        assert all((spec.computation, spec.dependencies, spec.description))
-        assert spec.warm_up <= FEATURE_WARM_UP
+        assert all((spec.formula, spec.dependencies, spec.description))
+        assert spec.warm_up <= BUILT_IN.warm_up
+    assert [name for name, spec in BUILT_IN.features.items() if spec.awaits] == [
+        "news_sentiment_24h",
+        "social_volume_7d",
+    ]

@@ -1,0 +1,1 @@
+"""The commands of the feature store: definitions, their trial, and their values."""

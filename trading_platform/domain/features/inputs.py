@@ -1,0 +1,165 @@
+"""What a feature is computed from: the inputs that its definition declares, and the frames that it receives of them.
+
+Each input gives the definition columns of these names:
+
+================================  ===========================================================================
+``bars("close", "volume")``       ``close``, ``volume``: of the symbol's daily bars
+``indicator("sma_50")``           ``sma_50``: :mod:`trading_platform.domain.derived.indicators`
+``feature("returns_1d")``         ``returns_1d``: another feature of the same symbol
+``peers("returns_20d")``          ``peers.returns_20d``: a list, of the other members of the sector
+``benchmark("returns_1d")``       ``benchmark.returns_1d``: of the instrument's benchmark
+``news("sentiment")``             ``news.sentiment``: of the news about the symbol
+================================  ===========================================================================
+
+Definitions are in :mod:`trading_platform.domain.features.declaration`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from trading_platform.domain.derived.indicators import INDICATOR_NAMES
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.market.bars import PRICES
+from trading_platform.domain.texts import shown
+from trading_platform.domain.time import Timeframe
+
+BAR_COLUMNS: tuple[str, ...] = (*PRICES, "volume")
+
+
+class InputKind(StrEnum):
+    """Where an input comes from."""
+
+    BARS = "bars"
+    INDICATOR = "indicator"
+    FEATURE = "feature"
+    PEERS = "peers"
+    BENCHMARK = "benchmark"
+    NEWS = "news"
+
+
+OF_OTHERS = frozenset({InputKind.PEERS, InputKind.BENCHMARK})
+"""Inputs from the bars of other symbols."""
+
+_QUALIFIED = OF_OTHERS | {InputKind.NEWS}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One declared input.
+
+    Attributes:
+        kind: where it comes from.
+        names: columns of bars, indicators, features, or measures of news.
+        timeframe: length of the bars.
+    """
+
+    kind: InputKind
+    names: tuple[str, ...]
+    timeframe: Timeframe = Timeframe.D1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that the definition receives."""
+        return tuple(f"{self.kind}.{name}" if self.kind in _QUALIFIED else name for name in self.names)
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The names with their kind, as in the catalog: ``bars.close``, ``peers.returns_20d``."""
+        return tuple(f"{self.kind}.{name}" for name in self.names)
+
+
+def bars(*columns: str, timeframe: str = "1d") -> Input:
+    """Columns of the symbol's bars: ``open``, ``high``, ``low``, ``close``, ``volume``.
+
+    They are floats of a holding of one share through all splits, so that they do not jump at a split.
+
+    Raises:
+        InvalidRequest: if bars have no such column, or features of that timeframe cannot be computed.
+    """
+    length = Timeframe.parse(timeframe)
+    if length is not Timeframe.D1:
+        raise InvalidRequest(
+            f"Features cannot be computed from {length.value} bars.",
+            expected='bars of timeframe "1d"',
+            received=shown(timeframe),
+            remedy="leave out `timeframe`, or roll what you need up into the daily bar",
+        )
+    return Input(InputKind.BARS, _known("column of bars", columns, BAR_COLUMNS), length)
+
+
+def indicator(*names: str) -> Input:
+    """Indicators of the symbol's daily bars; those in units of price do not jump at a split, as bars do not.
+
+    Raises:
+        InvalidRequest: if there is no such indicator.
+    """
+    return Input(InputKind.INDICATOR, _known("indicator", names, INDICATOR_NAMES))
+
+
+def feature(*names: str) -> Input:
+    """Other features of the same symbol and bar, of the platform or of any file of definitions."""
+    return Input(InputKind.FEATURE, _texts("feature", names))
+
+
+def peers(*names: str) -> Input:
+    """Features of the other members of the symbol's sector: the latest value of each that was available by then.
+
+    A value from a bar more than seven days older than the symbol's is left out. The column is a list, empty where the
+    symbol has no sector or no other member has a value.
+    """
+    return Input(InputKind.PEERS, _texts("feature", names))
+
+
+def benchmark(*names: str) -> Input:
+    """Features of the symbol's benchmark: the latest value that was available by then, at most seven days old."""
+    return Input(InputKind.BENCHMARK, _texts("feature", names))
+
+
+def news(*measures: str) -> Input:
+    """Measures of the news about the symbol. No source of news is connected: such a feature is NULL."""
+    return Input(InputKind.NEWS, _texts("measure of news", measures))
+
+
+@dataclass(frozen=True)
+class FeatureInputs:
+    """What the function of a definition receives, of one symbol.
+
+    Attributes:
+        frame: a row for each daily bar, in order: ``time``, ``available_at``, ``position`` (number of the bar, lacking
+            ones counted) and the declared columns of the symbol itself; NULL where a value is not defined.
+        peers: for each other member of the sector, ``time``, ``available_at`` and the declared features. They are not
+            aligned with ``frame``: only rows with ``available_at`` at or before that of a row may be used for it.
+        benchmark: the same of the benchmark; None if there is none.
+    """
+
+    frame: pl.DataFrame
+    peers: Mapping[str, pl.DataFrame]
+    benchmark: pl.DataFrame | None
+
+
+def _texts(what: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise InvalidRequest(
+            f"An input needs the name of a {what}.",
+            expected=f"one or more names, each a {what}",
+            received=", ".join(shown(name) for name in names) or "nothing",
+            remedy="name what the feature is computed from",
+        )
+    return names
+
+
+def _known(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in _texts(what, names) if name not in known]
+    if unknown:
+        raise InvalidRequest(
+            f"There is no {what} {unknown[0]!r}.",
+            expected=f"some of {', '.join(known)}",
+            received=", ".join(unknown),
+            remedy="choose among the listed names",
+        )
+    return names

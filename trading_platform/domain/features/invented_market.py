@@ -1,0 +1,103 @@
+"""An invented market to try definitions on: a symbol with a sector of different calendars and a benchmark.
+
+The benchmark and one peer trade round the clock, so that their daily bars close hours after the symbol's: a definition
+that uses their bar of the same date uses what nobody knew. The symbol has a short and a long gap, and some volumes
+are unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+
+from trading_platform.domain.derived.gaps import Gaps
+from trading_platform.domain.derived.splits import Splits
+from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
+from trading_platform.domain.market.calendars import expected_times
+from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.time import Timeframe, Window
+
+SYMBOL = "TEST"
+_SECTOR = "invented"
+_BEGIN = datetime(2004, 1, 1, tzinfo=UTC)
+_CALENDARS = {SYMBOL: "XNYS", "PEER1": "XNYS", "PEER2": "24/7", "BENCH": "24/7"}
+_SPAN = 1.7  # days of the calendar for a session of New York, with room for gaps
+_UNKNOWN = 4  # bars of a symbol without a volume
+_GAPS = ((0.35, 2), (0.55, 9))  # where, as a share of the rows, and how many sessions
+
+
+@dataclass(frozen=True)
+class Market:
+    """Bars to try a definition on.
+
+    Attributes:
+        symbol: the symbol whose values are examined.
+        bars: daily bars of it and of the symbols that its features need, sorted by (symbol, time).
+        instruments: their instruments.
+        splits: their splits.
+        gaps: their gaps.
+        name: what the market is, in words.
+    """
+
+    symbol: str
+    bars: pl.DataFrame
+    instruments: dict[str, Instrument]
+    splits: Splits = field(default_factory=dict)
+    gaps: Gaps = field(default_factory=dict)
+    name: str = "invented bars"
+
+
+def invented_market(rows: int, seed: int) -> Market:
+    """A market of about so many daily bars of the symbol; equal for equal seeds."""
+    random = np.random.default_rng(seed)
+    window = Window(_BEGIN, _BEGIN + timedelta(days=int(rows * _SPAN)))
+    frames = []
+    for symbol, calendar in sorted(_CALENDARS.items()):
+        times = expected_times(calendar, Timeframe.D1, window)
+        frames.append(_bars(symbol, times, random))
+    bars = pl.concat(frames)
+    own = bars.filter(symbol=SYMBOL)["time"]
+    gaps, missing = [], []
+    for share, count in _GAPS:
+        first = int(share * len(own))
+        missing += own[first : first + count].to_list()
+        gaps.append((own[first + count], count))
+    split = own[int(0.8 * len(own))]
+    return Market(
+        SYMBOL,
+        bars.filter((pl.col("symbol") != SYMBOL) | ~pl.col("time").is_in(missing)),
+        {
+            symbol: Instrument(symbol, AssetClass.EQUITY, calendar, "file", sector=_SECTOR, benchmark="BENCH")
+            for symbol, calendar in _CALENDARS.items()
+        },
+        {SYMBOL: [(split, Fraction(2))]},
+        {SYMBOL: gaps},
+    )
+
+
+def _bars(symbol: str, times: pl.Series, random: np.random.Generator) -> pl.DataFrame:
+    size = len(times)
+    close = 100.0 * np.exp(np.cumsum(random.normal(0.0002, 0.015, size)))
+    opened = close * np.exp(random.normal(0.0, 0.005, size))
+    spread = np.abs(random.normal(0.0, 0.006, size))
+    return pl.DataFrame(
+        {
+            "time": times,
+            "symbol": [symbol] * size,
+            "timeframe": [Timeframe.D1.value] * size,
+            "open": opened,
+            "high": np.maximum(opened, close) * (1 + spread),
+            "low": np.minimum(opened, close) * (1 - spread),
+            "close": close,
+            "volume": pl.Series(np.round(random.lognormal(12.0, 0.6, size))).scatter(
+                random.choice(size - 1, _UNKNOWN, replace=False), None
+            ),
+            "source": ["file"] * size,
+            "quality": ["traded"] * size,
+        },
+        schema_overrides={name: pl.Float64() for name in (*PRICES, "volume")},
+    ).cast(BAR_SCHEMA)  # type: ignore[arg-type]

@@ -1,0 +1,243 @@
+"""The file of a symbol's features in a month: its columns, and which definition each was computed by.
+
+The file's metadata holds, under :data:`DEFINITIONS`, version and hash of the definition of each column. A file is only
+ever replaced whole; :mod:`trading_platform.stores.features.files` has the store of all files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+
+from trading_platform.domain.errors import StoreError
+from trading_platform.domain.features.feature_set import KEYS
+from trading_platform.domain.time import Window
+from trading_platform.stores.atomic_files import replace_file
+
+DEFINITIONS = "feature_definitions"
+"""Key of the metadata: JSON, for each feature ``{"version": 1, "hash": "…"}``. The hash is empty where not all rows
+were computed by one definition."""
+
+_MAGIC = b"PAR1"
+
+Stamp = tuple[int, str]
+"""Version and hash of a definition."""
+
+MIXED = ""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of features that a file may have.
+
+    Attributes:
+        defined: types of the features that are defined.
+        stamps: version and hash of the definition of each.
+        kept: types of features whose definition is unknown here: they stay in files that have them.
+    """
+
+    defined: Mapping[str, pl.DataType]
+    stamps: Mapping[str, Stamp]
+    kept: Mapping[str, pl.DataType]
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """All columns, the keys in front."""
+        return {**KEYS, **self.defined, **self.kept}
+
+
+@dataclass(frozen=True)
+class Month:
+    """The content of a file: its rows, and the definitions that they were computed by."""
+
+    rows: pl.DataFrame
+    stamps: Mapping[str, Stamp]
+
+
+def stamps_of(file: Path) -> dict[str, Stamp] | None:
+    """By which definition each column of a file was computed; None if there is no file.
+
+    Columns without an entry, and all of a damaged file, are left out.
+    """
+    try:
+        metadata = pl.read_parquet_metadata(file)
+    except FileNotFoundError:
+        return None
+    except (pl.exceptions.PolarsError, OSError):
+        return {}
+    return _stamps(metadata)
+
+
+def _stamps(metadata: Mapping[str, str]) -> dict[str, Stamp]:
+    try:
+        return {name: (entry["version"], entry["hash"]) for name, entry in json.loads(metadata[DEFINITIONS]).items()}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def replace_month(
+    file: Path,
+    rows: pl.DataFrame | None,
+    window: Window,
+    columns: Columns,
+    names: Sequence[str] | None,
+    changed: set[Path],
+) -> str:
+    """Replaces a month's rows in the window by ``rows``; returns ``written``, ``unchanged`` or ``removed``.
+
+    Args:
+        file: the file.
+        rows: the rows of this month, with the columns to replace; None for no rows.
+        window: the window.
+        columns: the columns that the file may have.
+        names: the features to replace; the other columns stay as they are. None means all, and the rows themselves.
+        changed: receives the folders with changed entries.
+    """
+    before = read_month(file)
+    if names is None:
+        after = _with_rows(before, rows, window, columns)
+    else:
+        after = _with_columns(before, rows, window, columns, names)
+    if after is None:
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # it contains files that this store did not write
+            file.parent.rmdir()
+        changed |= {file.parent, file.parent.parent}
+        return "removed"
+    if before is not None and before.stamps == after.stamps and before.rows.equals(after.rows):
+        return "unchanged"
+    entries = {name: {"version": version, "hash": digest} for name, (version, digest) in sorted(after.stamps.items())}
+    buffer = BytesIO()
+    after.rows.write_parquet(buffer, metadata={DEFINITIONS: json.dumps(entries)})
+    changed |= replace_file(file, buffer.getvalue())
+    return "written"
+
+
+def _with_rows(before: Month | None, rows: pl.DataFrame | None, window: Window, columns: Columns) -> Month | None:
+    """The month with new rows in the window."""
+    if before is None:
+        return None if rows is None else Month(rows, columns.stamps)
+    known = _known(before.rows, columns)
+    outside = known.filter(~_inside(window))
+    if rows is not None:
+        rows = _with_kept(rows, known, columns)
+    if rows is None or outside.is_empty():
+        after = outside if rows is None else rows
+    else:
+        after = pl.concat([outside, rows], how="diagonal").sort("time")
+    if after.is_empty():
+        return None
+    stamps = _mixed(before, columns.stamps, whole=outside.is_empty()) if rows is not None else dict(before.stamps)
+    for name in columns.kept:
+        if name in before.stamps:
+            version, digest = before.stamps[name]
+            lost = after[name].null_count() > known[name].null_count() if name in after.columns else True
+            stamps[name] = (version, MIXED if lost else digest)
+    return Month(after, {name: stamp for name, stamp in stamps.items() if name in after.columns})
+
+
+def _with_kept(rows: pl.DataFrame, before: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """New rows with the columns that stay: a value stays where all features of its row have stayed, else it is NULL."""
+    kept = [name for name in columns.kept if name in before.columns]
+    if not kept:
+        return rows
+    same = list(rows.columns)
+    return rows.join(
+        before.select(*same, *kept), on=same, how="left", nulls_equal=True, maintain_order="left", validate="1:1"
+    )
+
+
+def _with_columns(
+    before: Month | None, rows: pl.DataFrame | None, window: Window, columns: Columns, names: Sequence[str]
+) -> Month | None:
+    """The month with new values of some features in the window."""
+    if before is None:
+        return None
+    known = _known(before.rows, columns)
+    outside = known.filter(~_inside(window))
+    given = known.clear().select("time", *names) if rows is None else rows.select("time", *names)
+    order = [*KEYS, *(name for name in columns.defined if name in known.columns or name in names)]
+    order += [name for name in known.columns if name not in order]
+    replaced = known.drop(names, strict=False).join(given, on="time", how="left", maintain_order="left")
+    if not outside.is_empty():
+        own = [name for name in names if name in outside.columns]
+        outer = outside.select("time", *own).rename({name: f"before {name}" for name in own})
+        replaced = replaced.join(outer, on="time", how="left", maintain_order="left").with_columns(
+            pl.when(_inside(window)).then(pl.col(name)).otherwise(pl.col(f"before {name}")).alias(name) for name in own
+        )
+    fresh = _mixed(before, {name: columns.stamps[name] for name in names}, whole=outside.is_empty())
+    stamps = {**before.stamps, **fresh}
+    return Month(replaced.select(order), {name: stamp for name, stamp in stamps.items() if name in order})
+
+
+def _mixed(before: Month, stamps: Mapping[str, Stamp], *, whole: bool) -> dict[str, Stamp]:
+    """The stamps of columns of which only a part was replaced, unless the file is replaced whole."""
+    return {
+        name: stamp if whole or before.stamps.get(name) == stamp else (stamp[0], MIXED)
+        for name, stamp in stamps.items()
+    }
+
+
+def _inside(window: Window) -> pl.Expr:
+    return pl.col("time").is_between(window.start, window.end, closed="left")
+
+
+def _known(rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """The columns of a file that are known, in their present type; a column of another type was another feature."""
+    return rows.select(name for name, dtype in columns.schema.items() if rows.schema.get(name) == dtype)
+
+
+def without_former_types(content: bytes, columns: Columns) -> bytes:
+    """A file without the columns that another definition computed in another type; a wrong type of this one stays."""
+    rows = pl.read_parquet(BytesIO(content), hive_partitioning=False)
+    stamps = _stamps(pl.read_parquet_metadata(BytesIO(content)))
+    former = [
+        name
+        for name, dtype in columns.defined.items()
+        if rows.schema.get(name, dtype) != dtype and stamps.get(name, columns.stamps[name]) != columns.stamps[name]
+    ]
+    buffer = BytesIO()
+    rows.drop(former).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def read_month(file: Path) -> Month | None:
+    """The rows of a month and their definitions; None if there is no file.
+
+    Raises:
+        StoreError: if the file is damaged.
+    """
+    content = content_of(file)
+    if content is None:
+        return None
+    try:
+        rows = pl.read_parquet(BytesIO(content), hive_partitioning=False)
+        return Month(rows, _stamps(pl.read_parquet_metadata(BytesIO(content))))
+    except pl.exceptions.PolarsError as error:
+        raise _damaged(file, str(error).splitlines()[0]) from None
+
+
+def content_of(file: Path) -> bytes | None:
+    """The whole file, read from one handle, so that a concurrent replacement cannot mix two; None without a file."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    if not (content.startswith(_MAGIC) and content.endswith(_MAGIC)):
+        raise _damaged(file, f"{len(content)} bytes without the Parquet magic number at both ends")
+    return content
+
+
+def _damaged(file: Path, received: str) -> StoreError:
+    return StoreError(
+        f"{file} is damaged.",
+        expected="a Parquet file",
+        received=received,
+        remedy="delete the file and rebuild the features of that month",
+    )
