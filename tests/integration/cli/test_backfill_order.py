@@ -104,6 +104,7 @@ def assert_as_from_scratch(platform: PlatformContext, symbols: list[str]) -> Non
         assert (found.status, found.failing_rows) == (Status.PASSED, 0), found.description
 
 
+@pytest.mark.exhaustive
 def test_unequal_years_of_one_sector_need_one_backfill(platform: PlatformContext, ours: Installation) -> None:
     """The benchmark comes last in the order of symbols, and every symbol has other years."""
     for symbol, first, last in (("AAA", 2011, 2012), ("BBB", 2012, 2013), ("MKT", 2010, 2013), ("ZZZ", 2011, 2012)):

@@ -183,6 +183,7 @@ def test_krakens_archives_are_its_own_bars_and_other_files_are_not(run, database
     assert "instruments add ETHBTC --source kraken" in str(rejected.exception.remedy)
 
 
+@pytest.mark.exhaustive
 def test_a_small_archive_does_not_fill_the_quarantine(run, database: Database, tmp_path: Path) -> None:
     """Of its wrong rows some are listed, the others are counted; a second import changes nothing."""
     wrong = 11_000

@@ -58,6 +58,7 @@ def test_only_what_is_missing_is_shown_as_missing(stores: Stores, instance: Dags
         assert made(instance, asset, "BBB") == list(range(1990, 2021)), "2021 is missing"
 
 
+@pytest.mark.exhaustive
 def test_it_is_recorded_once_and_says_why(stores: Stores, instance: DagsterInstance) -> None:
     for _ in range(2):
         run_daily(stores, instance, "AAA|2020", "AAA|2021")

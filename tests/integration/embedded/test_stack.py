@@ -172,6 +172,7 @@ def test_down_waits_for_users_unless_forced(new_settings: MakeSettings) -> None:
         leave(user)
 
 
+@pytest.mark.exhaustive
 def test_redis_is_left_out_when_nobody_needs_it(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings, need_redis=False) as endpoints:

@@ -180,6 +180,7 @@ def own(new_settings: Callable[..., Settings]) -> Iterator[Endpoints]:
         yield endpoints
 
 
+@pytest.mark.exhaustive
 def test_the_roles_connect_to_no_other_database_of_the_embedded_server(own: Endpoints) -> None:
     with psycopg.connect(own.database_url) as connection:
         names = connection.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()

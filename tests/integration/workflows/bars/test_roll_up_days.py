@@ -69,6 +69,7 @@ def rolled_up_by_force(stores: Stores, instrument: Instrument) -> list[bool]:
     return roll_up_bars(stores, instrument, Timeframe.D1, partitions, clock=lambda: now, force=True)
 
 
+@pytest.mark.exhaustive
 def test_a_day_of_sydney_begins_on_the_day_before_in_utc(stores: Stores) -> None:
     stream(stores, "BHP", Window(TUESDAY, TUESDAY + 6 * 60 * MINUTE))
     expected = [(datetime(2026, 11, 10, tzinfo=UTC), Decimal(100), Decimal(459), Decimal(360))]

@@ -338,6 +338,7 @@ def test_the_real_day_of_bitcoin_that_stops_before_five(desk: Desk, test_data: P
     assert datetime(2018, 4, 4, tzinfo=UTC) not in stored.to_list()
 
 
+@pytest.mark.exhaustive
 def test_gold_rests_an_hour_each_day_and_lacks_a_whole_one(desk: Desk) -> None:
     """Minutes on the calendar of currencies, from 18:00 to 17:00 in New York, without Wednesday."""
     instrument = desk.add("XAUUSD", "FX", AssetClass.FX)

@@ -97,6 +97,7 @@ def test_currencies_in_new_yorks_winter_time_read_as_utc() -> None:
     assert (found.zone, found.outside, found.outside_then) == ("America/New_York", 300, 0)
 
 
+@pytest.mark.exhaustive
 def test_times_with_a_zone_of_their_own_can_only_be_shifted_or_be_of_another_market() -> None:
     shifted = judge_hours(bars(walls(WEEK, "11:37", "18:06"), "America/New_York"), "XNYS", Timeframe.M1, zone=None)
     assert shifted is not None

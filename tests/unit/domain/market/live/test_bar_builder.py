@@ -209,6 +209,7 @@ def test_a_closed_stream_leaves_nothing_open() -> None:
     assert made.take_final() is None
 
 
+@pytest.mark.exhaustive
 def test_memory_does_not_grow_with_the_length_of_the_stream() -> None:
     made, chance, sizes = builder(), random.Random(3), []
     made.add(UP)
