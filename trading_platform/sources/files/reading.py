@@ -276,7 +276,14 @@ def zone_for(task: ContentTask, zone_of: ZoneOf) -> tuple[str, str]:
     if task.options.timezone is not None:
         return task.options.timezone, "as given"
     if task.layout.zone is not None:
-        return task.layout.zone, f"the zone of {task.layout.format.value} files"
+        return task.layout.zone, task.layout.zone_reason or f"the zone of {task.layout.format.value} files"
+    if task.layout.zone_reason:
+        raise InvalidRequest(
+            f"The time zone of {task.name.names[0]} is unclear.",
+            expected="the zone of its times",
+            received=task.layout.zone_reason,
+            remedy="give it with --timezone, for example --timezone America/New_York",
+        )
     if task.layout.unknown_market:
         raise InvalidRequest(
             f"The time zone of LEAN's market {task.layout.unknown_market} is unknown.",

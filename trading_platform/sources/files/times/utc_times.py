@@ -17,8 +17,17 @@ import polars as pl
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.options import DateOrder, FileRejected
+from trading_platform.sources.files.times.time_texts import common_zone, is_unusual, rewritten
 
 _SAMPLE = 2_000
+_HALVES = (" %I:%M:%S %p", " %I:%M:%S%p", " %I:%M %p", " %I:%M%p")
+"""Clocks of twelve hours; :func:`rewritten` has made ``11:00 AM`` of ``11-AM``."""
+
+_ISO_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
+_NAMED_MONTHS = (
+    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%b-%d-%Y"),
+    *("%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y"),
+)
 _AWARE = (
     *(
         f"{day}{gap}{clock}"
@@ -26,29 +35,27 @@ _AWARE = (
         for gap in ("T", " ")
         for clock in ("%H:%M:%S%.f%#z", "%H:%M%#z", "%H:%M:%S%.f UTC", "%H:%M:%S%.f %z")
     ),
-    *(f"{day} %H:%M:%S%.f{zone}" for day in ("%d.%m.%Y", "%Y.%m.%d", "%b %d %Y") for zone in ("%#z", " UTC")),
+    *(
+        f"{day} %H:%M:%S%.f{zone}"
+        for day in ("%d.%m.%Y", "%Y.%m.%d", "%b %d %Y", "%d %b %Y")
+        for zone in ("%#z", " UTC")
+    ),
 )
-_HALVES = (" %I:%M:%S %p", " %I:%M:%S%p", " %I:%M %p", " %I:%M%p")
-"""Clocks of twelve hours; :func:`_rewritten` has made ``11:00 AM`` of ``11-AM``."""
-
-_WORDS = r"(?i)(?:GMT|UTC)|\d[ -]?[AP]\.?M\b|^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-"""Texts that :func:`_rewritten` changes."""
 _NAIVE = (
     *(
         f"{day}{rest}"
-        for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
+        for day in _ISO_DAYS
         for rest in ("", "T%H:%M:%S%.f", " %H:%M:%S%.f", "T%H:%M", " %H:%M", *_HALVES)
     ),
     "%Y%m%d %H%M%S%3f",
     "%Y%m%d %H%M%S",
     "%Y%m%d%H%M%S",
     "%Y%m%d%H%M",
-    "%d.%m.%Y %H:%M:%S%.f",
-    "%d.%m.%Y %H:%M",
-    *(f"%d.%m.%Y{rest}" for rest in ("", *_HALVES)),
-    "%b %d, %Y",
-    "%d-%b-%Y",
-    "%d-%b-%y",
+    *(
+        f"{day}{rest}"
+        for day in ("%d.%m.%Y", "%d.%m.%y", *_NAMED_MONTHS)
+        for rest in ("", " %H:%M:%S%.f", " %H:%M", *_HALVES)
+    ),
 )
 _RESTS = ("", " %H:%M:%S%.f", " %H:%M", *_HALVES)
 _BY_ORDER = {
@@ -60,6 +67,8 @@ _EARLIEST_YEAR, _LATEST_YEAR = 1800, 2200
 _NAIVE_TIME = pl.Datetime("us")
 _DAY = timedelta(days=1)
 _FRIDAY = 5
+_NEARER = 2
+"""Dates whose neighbours are this many times nearer if those that allow it are read in the other order are mixed."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,13 @@ class ReadTimes:
         wall: the local time, without zone, null if unreadable.
         utc: the time in UTC, if the text itself has it (zone or epoch); None for naive times.
         is_epoch: whether they are counts since 1970.
+        zone: the zone that all naive times name, None if they name none.
     """
 
     wall: pl.Series
     utc: pl.Series | None
     is_epoch: bool = False
+    zone: str | None = None
 
     @property
     def readable(self) -> pl.Series:
@@ -130,32 +141,16 @@ def read_times(values: pl.Series, order: DateOrder | None) -> ReadTimes:
     sample = texts.filter(texts.fill_null("") != "").head(_SAMPLE)
     if not sample.is_empty() and (sample.str.contains(_EPOCH).sum() or 0) * 2 > sample.len():
         return _epoch(texts)
-    if sample.str.contains(_WORDS).any():
-        texts, sample = _rewritten(texts), _rewritten(sample)
-    return _text(texts, sample, order)
+    zone = common_zone(texts) if common_zone(sample) else None
+    if zone is not None or is_unusual(sample):
+        texts, sample = rewritten(texts, zone), rewritten(sample, zone)
+    return replace(_text(texts, sample, order), zone=zone)
 
 
 def _texts(values: pl.Series) -> pl.Series:
     if values.dtype.is_float():
         values = values.cast(pl.Int64, strict=False)
     return values.cast(pl.String, strict=False).str.strip_chars()
-
-
-def _rewritten(texts: pl.Series) -> pl.Series:
-    """Times that Polars has no format for, in a form that it has one for.
-
-    ``GMT+0700`` and ``UTC+7`` are ``+07:00``, ``GMT`` is ``UTC``; ``11-AM`` is ``11:00 AM``; weekdays and the names
-    of zones in parentheses are left out.
-    """
-    return (
-        texts.str.replace(r"^(?i)(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+", "")
-        .str.replace(r"\s*\([^)]*\)$", "")
-        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d{2}):?(\d{2})$", "${1}${2}:${3}")
-        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d{2})$", "${1}${2}:00")
-        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d)$", "${1}0${2}:00")
-        .str.replace(r"(?i)\s*GMT$", " UTC")
-        .str.replace(r"(?i)([ T])(\d{1,2})[ -]?([AP])\.?M\b\.?", "${1}${2}:00 ${3}M")
-    )
 
 
 def _typed(values: pl.Series) -> ReadTimes:
@@ -273,7 +268,26 @@ def _order_of(texts: pl.Series, by_order: dict[DateOrder, tuple[str, int]]) -> D
             "its dates can be read month first or day first; choose with --dates month-first or --dates day-first",
             rows=texts.len(),
         )
-    return DateOrder.MONTH_FIRST if month_first > day_first else DateOrder.DAY_FIRST
+    chosen, other = DateOrder.MONTH_FIRST, DateOrder.DAY_FIRST
+    if day_first > month_first:
+        chosen, other = other, chosen
+    read = _parse(texts, by_order[chosen][0], _BY_ORDER[chosen])
+    flipped = _parse(texts, by_order[other][0], _BY_ORDER[other])
+    if _length(pl.select(pl.coalesce(flipped, read)).to_series()) * _NEARER < _length(read):
+        both = (read != flipped).fill_null(value=False)
+        only = read.is_not_null() & flipped.is_null()
+        raise FileRejected(
+            Reason.UNSUPPORTED,
+            f"its dates are written in two orders: {texts.filter(both)[0]} is far from {texts.filter(only)[0]} if both "
+            "are read alike, and near it otherwise; write them as 2024-12-31, or choose with --dates",
+            rows=texts.len(),
+        )
+    return chosen
+
+
+def _length(times: pl.Series) -> float:
+    """The sum of the distances of neighbouring times in days: small for rows in the order of time."""
+    return float(times.drop_nulls().diff().abs().sum() / _DAY) if times.len() else 0.0  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -308,7 +322,7 @@ def settle(times: ReadTimes, *, daily: bool, ticks: bool, zone: Callable[[], tup
     if times.utc is not None:
         words = "counts since 1970, UTC" if times.is_epoch else "times with their zone"
         return UtcTimes(times.utc.cast(TIME), none, words)
-    name, why = zone()
+    name, why = (times.zone, "which the times name") if times.zone else zone()
     if name == "UTC":
         return UtcTimes(
             times.wall.dt.replace_time_zone("UTC").cast(TIME),
