@@ -194,7 +194,12 @@ def _text(texts: pl.Series, sample: pl.Series, order: DateOrder | None) -> ReadT
     slashed = max(hits for _, hits in by_order.values())
     if slashed > max(aware_hits, naive_hits):
         chosen = order or _order_of(texts, by_order)
-        return ReadTimes(_parse(texts, by_order[chosen][0], _BY_ORDER[chosen]), None)
+        read, other = (
+            _parse(texts, by_order[each][0], _BY_ORDER[each])
+            for each in sorted(DateOrder, key=lambda each: each != chosen)
+        )
+        _check_one_order(texts, read, other)
+        return ReadTimes(read, None)
     if aware_hits >= naive_hits and aware_hits:
         utc = _parse(texts, best_aware, _AWARE, aware=True)
         wall = texts.str.replace(r"(?:Z|UTC|[+-]\d{2}:?\d{0,2})\s*$", "").str.strip_chars()
@@ -268,21 +273,33 @@ def _order_of(texts: pl.Series, by_order: dict[DateOrder, tuple[str, int]]) -> D
             "its dates can be read month first or day first; choose with --dates month-first or --dates day-first",
             rows=texts.len(),
         )
-    chosen, other = DateOrder.MONTH_FIRST, DateOrder.DAY_FIRST
-    if day_first > month_first:
-        chosen, other = other, chosen
-    read = _parse(texts, by_order[chosen][0], _BY_ORDER[chosen])
-    flipped = _parse(texts, by_order[other][0], _BY_ORDER[other])
-    if _length(pl.select(pl.coalesce(flipped, read)).to_series()) * _NEARER < _length(read):
-        both = (read != flipped).fill_null(value=False)
-        only = read.is_not_null() & flipped.is_null()
+    return DateOrder.MONTH_FIRST if month_first > day_first else DateOrder.DAY_FIRST
+
+
+def _check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None:
+    """Checks that dates with slashes are not written in two orders in one column.
+
+    Args:
+        texts: the column.
+        read: its times in the chosen order.
+        other: its times in the other one.
+
+    Raises:
+        FileRejected: if the dates that both orders allow are near the others only in the order of neither.
+    """
+    both = (read != other).fill_null(value=False)
+    clear = read.is_null() ^ other.is_null()
+    if not both.any() or not clear.any():
+        return
+    if _length(pl.select(pl.coalesce(other, read)).to_series()) * _NEARER < _length(
+        pl.select(pl.coalesce(read, other)).to_series()
+    ):
         raise FileRejected(
             Reason.UNSUPPORTED,
-            f"its dates are written in two orders: {texts.filter(both)[0]} is far from {texts.filter(only)[0]} if both "
-            "are read alike, and near it otherwise; write them as 2024-12-31, or choose with --dates",
+            f"its dates are written in two orders: {texts.filter(both)[0]} is far from {texts.filter(clear)[0]} if "
+            "both are read alike, and near it otherwise; write them as 2024-12-31",
             rows=texts.len(),
         )
-    return chosen
 
 
 def _length(times: pl.Series) -> float:
