@@ -206,6 +206,7 @@ def _times(truth: Truth, rows: list[Row], chance: random.Random, written: Writte
     if form in ("dmy", "mdy") and chance.random() < 0.15:
         other, half = forms["mdy" if form == "dmy" else "dmy"], len(rows) // 2
         cells = [*cells[:half], *(other(row.time) for row in rows[half:])]
+        written.options.pop("dates", None)
         written.ways.append("orders of dates mixed")
     if form in ("iso", "wall") and chance.random() < 0.08:
         other = forms["offset" if form == "iso" else "iso"]

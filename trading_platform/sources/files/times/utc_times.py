@@ -17,6 +17,7 @@ import polars as pl
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.options import DateOrder, FileRejected
+from trading_platform.sources.files.times.date_orders import check_one_order
 from trading_platform.sources.files.times.time_texts import common_zone, is_unusual, rewritten
 
 _SAMPLE = 2_000
@@ -67,8 +68,6 @@ _EARLIEST_YEAR, _LATEST_YEAR = 1800, 2200
 _NAIVE_TIME = pl.Datetime("us")
 _DAY = timedelta(days=1)
 _FRIDAY = 5
-_NEARER = 2
-"""Dates whose neighbours are this many times nearer if those that allow it are read in the other order are mixed."""
 
 
 @dataclass(frozen=True)
@@ -189,16 +188,21 @@ def _epoch(texts: pl.Series) -> ReadTimes:
 def _text(texts: pl.Series, sample: pl.Series, order: DateOrder | None) -> ReadTimes:
     characters = frozenset("".join(sample))
     best_aware, aware_hits = _best(sample, characters, _AWARE)
-    best_naive, naive_hits = _best(sample, characters, _NAIVE)
-    by_order = {which: _best(sample, characters, formats) for which, formats in _BY_ORDER.items()}
-    slashed = max(hits for _, hits in by_order.values())
+    all_of_them = sample.len()  # a kind that has a format of all is the kind, and the others are not tried
+    best_naive, naive_hits = _best(sample, characters, _NAIVE) if aware_hits < all_of_them else (_NAIVE[0], 0)
+    by_order = (
+        {which: _best(sample, characters, formats) for which, formats in _BY_ORDER.items()}
+        if max(aware_hits, naive_hits) < all_of_them
+        else {}
+    )
+    slashed = max((hits for _, hits in by_order.values()), default=0)
     if slashed > max(aware_hits, naive_hits):
         chosen = order or _order_of(texts, by_order)
         read, other = (
             _parse(texts, by_order[each][0], _BY_ORDER[each])
             for each in sorted(DateOrder, key=lambda each: each != chosen)
         )
-        _check_one_order(texts, read, other)
+        check_one_order(texts, read, other)
         return ReadTimes(read, None)
     if aware_hits >= naive_hits and aware_hits:
         utc = _parse(texts, best_aware, _AWARE, aware=True)
@@ -274,37 +278,6 @@ def _order_of(texts: pl.Series, by_order: dict[DateOrder, tuple[str, int]]) -> D
             rows=texts.len(),
         )
     return DateOrder.MONTH_FIRST if month_first > day_first else DateOrder.DAY_FIRST
-
-
-def _check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None:
-    """Checks that dates with slashes are not written in two orders in one column.
-
-    Args:
-        texts: the column.
-        read: its times in the chosen order.
-        other: its times in the other one.
-
-    Raises:
-        FileRejected: if the dates that both orders allow are near the others only in the order of neither.
-    """
-    both = (read != other).fill_null(value=False)
-    clear = read.is_null() ^ other.is_null()
-    if not both.any() or not clear.any():
-        return
-    if _length(pl.select(pl.coalesce(other, read)).to_series()) * _NEARER < _length(
-        pl.select(pl.coalesce(read, other)).to_series()
-    ):
-        raise FileRejected(
-            Reason.UNSUPPORTED,
-            f"its dates are written in two orders: {texts.filter(both)[0]} is far from {texts.filter(clear)[0]} if "
-            "both are read alike, and near it otherwise; write them as 2024-12-31",
-            rows=texts.len(),
-        )
-
-
-def _length(times: pl.Series) -> float:
-    """The sum of the distances of neighbouring times in days: small for rows in the order of time."""
-    return float(times.drop_nulls().diff().abs().sum() / _DAY) if times.len() else 0.0  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
