@@ -340,7 +340,7 @@ def store_response(
             changed |= stores.bars.replace(connection, symbol, timeframe, part, mark_gaps(bars, before))
         stores.quarantine.add(
             connection,
-            ListedRows().all_of(response.rejected),
+            ListedRows().all_of(response.rejected, timeframe.duration),
             source=source,
             symbol=symbol,
             timeframe=timeframe.value,
