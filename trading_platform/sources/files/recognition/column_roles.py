@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from trading_platform.sources.files.content.column_names import plain_name
-from trading_platform.sources.files.times.zone_names import is_zone_name
+from trading_platform.sources.files.content.zone_names import is_zone_name
 
 OHLC = ("open", "high", "low", "close")
 RANGE = frozenset(("open", "high", "low"))

@@ -9,7 +9,7 @@ import re
 
 import polars as pl
 
-from trading_platform.sources.files.times.zone_names import is_zone_name
+from trading_platform.sources.files.content.zone_names import is_zone_name
 
 _DAY = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{8})"
 _CLOCK = r"\d{1,2}:\d{2}"
