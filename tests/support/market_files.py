@@ -1,7 +1,7 @@
 """Bars whose values are known, written in the ways of vendors: the input of the fuzzer over readers.
 
-:class:`Truth` is what a file says. :func:`write` writes it in a way drawn at random; it knows what it wrote, so that
-:mod:`reader_verdicts` can judge what was read.
+:class:`~market_truth.Truth` is what a file says. :func:`write` writes it in a way drawn at random; it knows what it
+wrote, so that :mod:`reader_verdicts` can judge what was read.
 """
 
 from __future__ import annotations
@@ -12,42 +12,13 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
-
-PRICES = ("open", "high", "low", "close")
-PAIRS = frozenset("EURUSD USDJPY BTCUSD ETHUSDT ADABTC SHIBUSDT".split())
-STEPS = {"1d": timedelta(days=1), "1h": timedelta(hours=1), "1m": timedelta(minutes=1), "5m": timedelta(minutes=5)}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One bar: open in UTC, prices, volume and the number of ticks."""
-
-    time: datetime
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
-    ticks: int
-
-    @property
-    def turnover(self) -> Decimal:
-        return (self.volume * (self.high + self.low) / 2).quantize(Decimal("0.0001"))
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Bars of one symbol."""
-
-    symbol: str
-    timeframe: str
-    rows: list[Row]
+from market_headers import EXTRA, NAMES, TIMES, UNKNOWN
+from market_truth import PAIRS, PRICES, Row, Truth
 
 
 @dataclass
@@ -56,124 +27,31 @@ class Written:
 
     Attributes:
         name: its name.
+        symbol: the symbol of its bars.
+        timeframe: their length.
         data: its bytes.
         options: the options that a user who knows the file would give.
         rows: what each row says, by its time as the reader should stamp it.
         walls: the same by the local time that is written, where the file does not say its zone.
         volumes: the readings of each row's volume that are right if they are said: by the words of the assumption.
         damaged: times of rows that were written wrongly on purpose; they may be rejected, never read.
+        scaled_from: where prices begin to be a hundredfold, written as they are; it has to be said.
+        twice: the number of rows that were written again.
         ways: what was drawn, for the report.
     """
 
     name: str
+    symbol: str
+    timeframe: str
     data: bytes = b""
     options: dict[str, object] = field(default_factory=dict)
     rows: dict[datetime, Row] = field(default_factory=dict)
     walls: dict[datetime, Row] = field(default_factory=dict)
     volumes: dict[str, str] = field(default_factory=dict)
     damaged: set[datetime] = field(default_factory=set)
+    scaled_from: datetime | None = None
+    twice: int = 0
     ways: list[str] = field(default_factory=list)
-
-
-def invented(chance: random.Random) -> Truth:
-    """Bars of an invented market: the usual sizes of prices, steps and volumes."""
-    symbol, level, decimals, timeframe = chance.choice(
-        [
-            ("SPY", 330, 2, "1d"),
-            ("KO", 52, 4, "1d"),
-            ("EURUSD", 1.17, 5, "1h"),
-            ("USDJPY", 110, 3, "1m"),
-            ("BTCUSD", 64_000, 1, "1h"),
-            ("BTCUSD", 995, 2, "1m"),
-            ("ETHUSDT", 433, 2, "1h"),
-            ("ADABTC", 0.00002853, 8, "1m"),
-            ("SHIBUSDT", 0.00002654, 8, "1h"),
-            ("FUND", 1_210, 2, "1d"),
-            ("FUND", 1_001, 0, "1d"),
-            ("INDEXX", 12_345, 3, "5m"),
-            ("PENNY", 0.17, 4, "1d"),
-        ]
-    )
-    unit = Decimal(1).scaleb(-decimals)
-    step = STEPS[timeframe]
-    time = datetime(chance.randint(2012, 2024), chance.randint(1, 12), chance.randint(1, 28), tzinfo=UTC)
-    price, rows = Decimal(str(level)), []
-    whole = chance.random() < 0.7
-
-    def moved(price: Decimal, size: float) -> Decimal:
-        return max((price * Decimal(str(1 + chance.gauss(0, size)))).quantize(unit), unit)
-
-    for _ in range(chance.randint(3, 40)):
-        opening, closing = moved(price, 0.002), moved(price, 0.006)
-        high = max(opening, closing, moved(max(opening, closing), 0.003))
-        low = min(opening, closing, moved(min(opening, closing), 0.003))
-        volume = Decimal(chance.randint(1, 5_000_000)) if whole else Decimal(chance.randint(1, 10**9)).scaleb(-5)
-        rows.append(Row(time, opening, high, low, closing, volume, chance.randint(1, 9_000)))
-        time, price = time + step * (1 if chance.random() < 0.93 else 3), closing
-    return Truth(symbol, timeframe, rows)
-
-
-REAL = [
-    # path, symbol, timeframe, separator, lines to skip, columns of time … volume
-    ("daily/KO_daily.csv", "KO", "1d", ",", 1, (0, 1, 2, 3, 4, 5)),
-    ("daily/SPY_2008-2018_yahoo.csv", "SPY", "1d", ",", 1, (0, 1, 2, 3, 4, 6)),
-    ("daily/GOOG_2004-2013.csv", "GOOG", "1d", ",", 1, (0, 1, 2, 3, 4, 5)),
-    ("hourly/EURUSD_1h_2017-2018.csv", "EURUSD", "1h", ",", 1, (0, 1, 2, 3, 4, 5)),
-    ("minute/ADABTC-1m-2021-11-27.csv", "ADABTC", "1m", ",", 0, (0, 1, 2, 3, 4, 5)),
-    ("user_files/01-tradingview-daily/AMEX_XLK, 1D.csv", "XLK", "1d", ",", 1, (0, 1, 2, 3, 4, 5)),
-    ("user_files/05-mt5-volume/EURUSD_H1_202603020000_202603020400.csv", "EURUSD", "1h", "\t", 1, (0, 2, 3, 4, 5, 6)),
-    ("user_files/09-cryptodatadownload/Binance_ETHUSDT_1h.csv", "ETHUSDT", "1h", ",", 2, (1, 3, 4, 5, 6, 7)),
-    ("user_files/11-tiny-prices/SHIBUSDT_1h.csv", "SHIBUSDT", "1h", ",", 1, (0, 1, 2, 3, 4, 5)),
-    ("user_files/12-tokyo-lunch/TYO7203_1m.csv", "TYO7203", "1m", ",", 1, (0, 1, 2, 3, 4, 5)),
-    ("user_files/16-decimal-split-ratio/TTNP_daily.csv", "TTNP", "1d", ",", 1, (0, 1, 2, 3, 4, 5)),
-    ("user_files/18-eastern-minutes/IBM_intraday_1min.csv", "IBM", "1m", ",", 1, (0, 1, 2, 3, 4, 5)),
-    ("user_files/23-stooq/aapl.us.txt", "AAPL", "1d", ",", 1, (2, 4, 5, 6, 7, 8)),
-]
-
-
-def real(folder: Path, chance: random.Random) -> Truth:
-    """Consecutive bars of a real file, read here by the positions of its columns."""
-    path, symbol, timeframe, separator, skipped, columns = chance.choice(REAL)
-    with (folder / path).open(encoding="utf-8-sig", newline="") as file:
-        lines = [fields for fields in csv.reader(file, delimiter=separator) if fields][skipped:]
-    start = chance.randrange(max(1, len(lines) - 40))
-    rows = []
-    for fields in lines[start : start + chance.randint(3, 40)]:
-        stamp, *numbers = (fields[index] for index in columns)
-        clock = fields[1] if separator == "\t" else ""
-        prices = [Decimal(text) for text in numbers[:4]]
-        sound = prices[2] <= min(prices[0], prices[3]) <= max(prices[0], prices[3]) <= prices[1]
-        if sound and prices[2] > 0:
-            rows.append(Row(_stamp(f"{stamp} {clock}".strip(), timeframe), *prices, Decimal(numbers[4]), 7))
-    ordered = sorted({row.time: row for row in rows}.values(), key=lambda row: row.time)
-    return Truth(symbol, timeframe, ordered)
-
-
-def _stamp(text: str, timeframe: str) -> datetime:
-    if text.isdigit() and len(text) > 8:
-        time = datetime.fromtimestamp(int(text) / 1000, UTC)
-    else:
-        time = datetime.fromisoformat(text.replace(".", "-"))
-    time = time.replace(tzinfo=UTC)
-    return time.replace(hour=0, minute=0) if timeframe == "1d" else time
-
-
-NAMES = {
-    "open": ["Open", "open", "OPEN", "<OPEN>", "1. open", "o", "Open Price", "open_price"],
-    "high": ["High", "high", "HIGH", "<HIGH>", "2. high", "h", "Max", "high_price"],
-    "low": ["Low", "low", "LOW", "<LOW>", "3. low", "l", "Min", "low_price"],
-    "close": ["Close", "close", "CLOSE", "<CLOSE>", "4. close", "c", "Last", "Price", "Close/Last"],
-}
-UNKNOWN = ["Kurs", "px", "Eröffnung", "col3", "value1", "Settle", ""]
-TIMES = ["Date", "date", "time", "timestamp", "Datetime", "<DATE>", "open_time", "unix", "Gmt time"]
-EXTRA = [
-    ("Change %", "-1.03%"),
-    ("trades", "17"),
-    ("note", "x"),
-    ("Weighted_Price", "1.5"),
-    ("OpenInt", "0"),
-    ("count", "3"),
-]
 
 
 @dataclass(frozen=True)
@@ -187,7 +65,8 @@ class Column:
 
 def write(truth: Truth, chance: random.Random) -> Written:
     """The bars as a file, in a way drawn at random."""
-    written = Written(f"{truth.symbol}_{truth.timeframe}.csv")
+    written = Written(f"{truth.symbol}_{truth.timeframe}.csv", truth.symbol, truth.timeframe)
+    truth = _hundredfold(truth, chance, written)
     if chance.random() < 0.85:
         written.options = {"symbol": truth.symbol}
     rows = _disordered(truth, chance, written)
@@ -196,12 +75,25 @@ def write(truth: Truth, chance: random.Random) -> Written:
     columns += _volumes(truth, rows, style, chance, written)
     columns = _garbled(_mixed(columns, rows, chance, written), rows, chance, written)
     columns = _beside_another(truth, columns, chance, written)
+    columns = _above_another(columns, chance, written)
     height = len(columns[0].cells)
     columns += [Column(name, [cell] * height, is_number=False) for name, cell in EXTRA if chance.random() < 0.12]
     if chance.random() < 0.35:
         chance.shuffle(columns)
         written.ways.append("shuffled columns")
     _bytes(columns, chance, written)
+    return written
+
+
+def write_plainly(truth: Truth) -> Written:
+    """The bars as a plain CSV, in which nothing is assumed but that its times are UTC, which they say."""
+    written = Written(f"{truth.symbol}_{truth.timeframe}.csv", truth.symbol, truth.timeframe)
+    written.rows = {row.time: row for row in truth.rows}
+    written.volumes = {"": "volume"}
+    lines = [
+        ",".join(map(str, (row.time.isoformat(), *(getattr(row, p) for p in PRICES), row.volume))) for row in truth.rows
+    ]
+    written.data = "\n".join(["time,open,high,low,close,volume", *lines]).encode()
     return written
 
 
@@ -216,12 +108,27 @@ def _disordered(truth: Truth, chance: random.Random, written: Written) -> list[R
         written.ways.append("shuffled rows")
     if chance.random() < 0.08:
         rows.append(rows[0])
+        written.twice = 1
         written.ways.append("a row twice")
     return rows
 
 
 Style = tuple[str, str, bool]
 """Decimal sign, thousands sign, and whether trailing zeros are dropped."""
+
+
+def _hundredfold(truth: Truth, chance: random.Random, written: Written) -> Truth:
+    """The second half of the bars in cents, as some vendors of British shares have it."""
+    if chance.random() >= 0.03 or len(truth.rows) < 4:
+        return truth
+    written.ways.append("hundredfold from the middle on")
+    middle = len(truth.rows) // 2
+    written.scaled_from = truth.rows[middle].time
+    rows = [
+        replace(row, **{price: getattr(row, price) * 100 for price in PRICES}) if index >= middle else row
+        for index, row in enumerate(truth.rows)
+    ]
+    return replace(truth, rows=rows)
 
 
 def _number_style(chance: random.Random, written: Written) -> tuple[object, Style]:
@@ -254,7 +161,9 @@ def number_text(value: Decimal, style: Style) -> str:
 def _times(truth: Truth, rows: list[Row], chance: random.Random, written: Written) -> list[Column]:
     """The column of times, or a date and a clock; a zone that is not written is what the reader has to assume."""
     aware = (
-        ["iso", "offset", "epoch", "epoch ms", "epoch µs"] if truth.timeframe != "1d" else ["iso", "epoch", "epoch ms"]
+        ["iso", "offset", "named zone", "epoch", "epoch ms", "epoch µs"]
+        if truth.timeframe != "1d"
+        else ["iso", "epoch", "epoch ms"]
     )
     naive = ["date"] if truth.timeframe == "1d" else ["wall", "dotted", "compact", "split", "local"]
     naive += ["dmy", "mdy"]
@@ -267,13 +176,17 @@ def _times(truth: Truth, rows: list[Row], chance: random.Random, written: Writte
         if form not in aware:
             written.walls[wall] = row
     name = chance.choice(TIMES)
+    if form in ("local", "named zone") and "utc" in name.lower() + name.replace("Gmt", "utc"):
+        name = "Datetime"
     if form == "split":
         return [
             Column("Date", [f"{row.time:%Y.%m.%d}" for row in rows], is_number=False),
             Column("Time", [f"{row.time:%H:%M:%S}" for row in rows], is_number=False),
         ]
     offset = chance.choice(["America/New_York", "Asia/Kolkata", "UTC"])
+    place = chance.choice(["Asia/Kolkata", "America/Bogota"])  # without changes of clocks, so that each time is one
     forms = {
+        "named zone": lambda time: f"{time.astimezone(ZoneInfo(place)):%Y%m%d %H:%M:%S} {place}",
         "iso": lambda time: f"{time:%Y-%m-%dT%H:%M:%SZ}",
         "offset": lambda time: time.astimezone(ZoneInfo(offset)).isoformat(),
         "epoch": lambda time: str(int(time.timestamp())),
@@ -290,6 +203,11 @@ def _times(truth: Truth, rows: list[Row], chance: random.Random, written: Writte
     if form in ("dmy", "mdy") and chance.random() < 0.6:
         written.options["dates"] = "day-first" if form == "dmy" else "month-first"
     cells = [forms[form](row.time) for row in rows]
+    if form in ("dmy", "mdy") and chance.random() < 0.15:
+        other, half = forms["mdy" if form == "dmy" else "dmy"], len(rows) // 2
+        cells = [*cells[:half], *(other(row.time) for row in rows[half:])]
+        written.options.pop("dates", None)
+        written.ways.append("orders of dates mixed")
     if form in ("iso", "wall") and chance.random() < 0.08:
         other = forms["offset" if form == "iso" else "iso"]
         cells = [
@@ -406,6 +324,24 @@ def _beside_another(truth: Truth, columns: list[Column], chance: random.Random, 
         both.append(replace(column, cells=[cell for pair in zip(column.cells, others, strict=True) for cell in pair]))
     names = [name for symbol in symbols for name in (symbol, "ZZTOP")]
     return [*both, Column(chance.choice(["symbol", "Ticker", "Name"]), names, is_number=False)]
+
+
+def _above_another(columns: list[Column], chance: random.Random, written: Written) -> list[Column]:
+    """The rows of a second instrument below the others, told apart by a column of an unknown name or another header."""
+    if chance.random() >= 0.06 or len(columns[0].cells) < 4:
+        return columns
+    written.ways.append("another instrument below")
+    height = len(columns[0].cells)
+    both = [
+        replace(column, cells=[*column.cells, *(f"7{cell}" if cell[:1].isdigit() else cell for cell in column.cells)])
+        if column.is_number
+        else replace(column, cells=[*column.cells, *column.cells])
+        for column in columns
+    ]
+    if chance.random() < 0.5:
+        return [replace(c, cells=[*c.cells[:height], c.name, *c.cells[height:]]) for c in both]
+    names = [written.symbol] * height + ["ZZTOP"] * height
+    return [*both, Column(chance.choice(["Emisor", "valor", "x1", ""]), names, is_number=False)]
 
 
 def _bytes(columns: list[Column], chance: random.Random, written: Written) -> None:

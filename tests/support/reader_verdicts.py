@@ -7,7 +7,9 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 
-from market_files import PRICES, Row, Written
+import polars as pl
+from market_files import Written
+from market_truth import PRICES, Row
 
 from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.sources.files.content.contents import FileContent
@@ -43,11 +45,29 @@ def judge(written: Written) -> tuple[Verdict, str]:
     if reading.bars.is_empty():
         return Verdict.REFUSED, str(reading.rejected["detail"].to_list()[:1])
     faults, said = _compare(reading, written)
+    faults += _of_the_whole(reading, written)
     if faults:
         return Verdict.WRONG, f"{faults[:3]}; assumption: {reading.assumption}"
     if reading.quarantined and not {"duplicate"}.issuperset(reading.rejected["reason"].to_list()):
         return Verdict.PARTLY, str(reading.rejected["detail"].to_list()[:2])
     return (Verdict.SAID if said else Verdict.RIGHT), reading.assumption
+
+
+def _of_the_whole(reading: FileReading, written: Written) -> list[str]:
+    """What is wrong with a reading apart from its bars: symbol, length, rows that are neither read nor rejected."""
+    faults = []
+    if reading.symbol != written.symbol or str(reading.timeframe) != written.timeframe:
+        faults.append(f"read as {reading.symbol} {reading.timeframe}, it is {written.symbol} {written.timeframe}")
+    distinct = len(written.rows)
+    if reading.bars.height + reading.quarantined < distinct:
+        faults.append(f"{distinct} bars, {reading.bars.height} read and {reading.quarantined} rejected")
+    repeated = reading.rejected.filter(pl.col("reason") == "duplicate").height
+    if repeated > written.twice:
+        faults.append(f"{repeated} rows rejected as duplicates, {written.twice} are")
+    levels = {time < written.scaled_from for time in reading.bars["time"]} if written.scaled_from else set()
+    if len(levels) > 1 and "by a factor of" not in reading.assumption:
+        faults.append("the prices of one half are a hundred times those of the other, and nothing says so")
+    return faults
 
 
 def _compare(reading: FileReading, written: Written) -> tuple[list[str], bool]:

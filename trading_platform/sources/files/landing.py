@@ -142,11 +142,14 @@ class LandingArea:
         return stored.options == f"{_READER_VERSION}|{options}" and not self._overruled(stored, symbol, timeframe)
 
     def _overruled(self, file: LandedFile, symbol: str, timeframe: Timeframe) -> bool:
-        """Whether a later import has another bar at a time of a file."""
+        """Whether a later import of another content has another bar at a time of a file."""
+        content = file.path.name.partition(".")[0].partition("-")[0]
         later = [
             other
             for other in self.files(symbol, timeframe)
-            if other.imported_at > file.imported_at and other.bars.intersect(file.bars)
+            if other.imported_at > file.imported_at
+            and other.bars.intersect(file.bars)
+            and not other.path.name.startswith(content)
         ]
         if not later:
             return False
@@ -200,10 +203,16 @@ class LandingArea:
             raise _failure(error, folder) from None
 
     def has_all(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> bool:
-        """Whether all parts of a content are stored and visible."""
+        """Whether all parts of a content are stored and visible, and count: no later import overrules them.
+
+        Raises:
+            StoreError: if a file is damaged.
+        """
         folder = self._folder(symbol, timeframe)
-        seen = any(folder.glob(f"{sha256}-*.parquet"))
-        return seen and not any(folder.glob(f"{sha256}-*{_STAGED}"))
+        parts = sorted(folder.glob(f"{sha256}-*.parquet"))
+        if not parts or any(folder.glob(f"{sha256}-*{_STAGED}")):
+            return False
+        return not any(self._overruled(self._read(part), symbol, timeframe) for part in parts)
 
     def drop(self, *, sha256: str, symbol: str, timeframe: Timeframe) -> None:
         """Deletes the parts of a content, visible or not.

@@ -18,12 +18,8 @@ from trading_platform.sources.files.recognition import wide_tables
 from trading_platform.sources.files.recognition.evidence import Evidence
 from trading_platform.sources.files.recognition.formats import Kind, Layout, is_header, recognise
 from trading_platform.sources.files.recognition.names import FileName
-from trading_platform.sources.files.recognition.several_instruments import (
-    check_one_instrument,
-    choose,
-    instruments_of,
-    symbols_of,
-)
+from trading_platform.sources.files.recognition.one_instrument import check_one_instrument
+from trading_platform.sources.files.recognition.several_instruments import choose, instruments_of, symbols_of
 from trading_platform.sources.files.times.row_times import times_of
 from trading_platform.sources.files.times.utc_times import ReadTimes
 
@@ -89,11 +85,13 @@ def parts_of(
     wide = wide_tables.wide_parts(table)
     symbol = options.symbol or name.symbol
     instrument = registered(symbol) if symbol else None
+    if wide is None and symbol is not None:
+        wide_tables.check_no_own_columns(table, symbol)
     found = _parts_of_rows(table, name, options, instrument) if wide is None else _parts_of_columns(wide, name, options)
     parts = found.parts
     for part in parts:
         if part.rejected is None and part.layout.kind in (Kind.BARS, Kind.QUOTE_BARS):
-            check_one_instrument(part.table, part.times.readable, list(part.layout.roles.values()), part.symbol)
+            check_one_instrument(part.table, part.times.readable, part.layout.roles, part.symbol)
     parts = [part if part.rejected else replace(part, symbol=_symbol_of(part, parts, name, options)) for part in parts]
     return Recognised(parts, found.series)
 

@@ -22,7 +22,6 @@ from trading_platform.domain.quality.rules import (
     screen_bars,
     screen_trades,
 )
-from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.content.contents import FileContent
 from trading_platform.sources.files.content.options import FileRejected, ImportOptions
@@ -31,7 +30,16 @@ from trading_platform.sources.files.parts import ContentPart, parts_of
 from trading_platform.sources.files.recognition.evidence import Evidence, likely_instrument
 from trading_platform.sources.files.recognition.formats import Kind
 from trading_platform.sources.files.recognition.names import FileName
-from trading_platform.sources.files.rows import ContentTask, raw_rows, rejected_early, rounding_of, with_records
+from trading_platform.sources.files.rows import (
+    ContentTask,
+    leaps_of,
+    raw_rows,
+    refuse_too_fine,
+    reject_unfinished,
+    rejected_early,
+    rounding_of,
+    with_records,
+)
 from trading_platform.sources.files.times.row_times import timeframe_of
 from trading_platform.sources.files.times.stamps import at_exchange, check_grid, stamped_dates
 from trading_platform.sources.files.times.utc_times import UtcTimes, settle
@@ -233,7 +241,9 @@ def _read(
         bars=bars,
         rejected=with_records(rejected, table),
         span=_span(task, bars, zone_of),
-        assumption="; ".join(filter(None, (part.note, *_assumptions(task, settled), *rounding_of(raw)))),
+        assumption="; ".join(
+            filter(None, (part.note, *_assumptions(task, settled), *rounding_of(raw), *leaps_of(bars)))
+        ),
         evidence=part.evidence(name),
         neighbours=None if task.is_ticks else _neighbours(raw),
         zone=settled.zone,
@@ -276,7 +286,14 @@ def zone_for(task: ContentTask, zone_of: ZoneOf) -> tuple[str, str]:
     if task.options.timezone is not None:
         return task.options.timezone, "as given"
     if task.layout.zone is not None:
-        return task.layout.zone, f"the zone of {task.layout.format.value} files"
+        return task.layout.zone, task.layout.zone_reason or f"the zone of {task.layout.format.value} files"
+    if task.layout.zone_reason:
+        raise InvalidRequest(
+            f"The time zone of {task.name.names[0]} is unclear.",
+            expected="the zone of its times",
+            received=task.layout.zone_reason,
+            remedy="give it with --timezone, for example --timezone America/New_York",
+        )
     if task.layout.unknown_market:
         raise InvalidRequest(
             f"The time zone of LEAN's market {task.layout.unknown_market} is unknown.",
@@ -293,35 +310,6 @@ def _screen(task: ContentTask, raw: pl.DataFrame, now: datetime) -> Screened:
     if task.is_ticks:
         return screen_trades(raw.drop("fault"), now)
     return reject_unfinished(screen_bars(raw.drop("fault"), task.timeframe, now), task.timeframe, now)
-
-
-def refuse_too_fine(rejected: pl.DataFrame, rows: int) -> None:
-    """Refuses a content whose bars would be wrong without the rows that are too fine: minutes made from trades.
-
-    Raises:
-        FileRejected: if there is such a row.
-    """
-    fine = rejected.filter(pl.col("reason") == Reason.TOO_FINE.value)
-    if fine.height:
-        detail = f"{fine['detail'][0]} (line {fine['line'][0]}); such prices cannot be stored"
-        raise FileRejected(Reason.TOO_FINE, detail, rows=rows)
-
-
-def reject_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -> Screened:
-    """The same, with bars that have not ended at ``now`` among the rejected."""
-    running = pl.col("time") + timeframe.duration > now
-    unfinished = screened.accepted.filter(running)
-    if unfinished.is_empty():
-        return screened
-    rejected = unfinished.select(
-        "line",
-        "time",
-        reason=pl.lit(Reason.NOT_FINAL.value),
-        detail=pl.lit(f"its interval of {timeframe.value} has not ended yet"),
-        record=pl.lit(None, dtype=pl.String),
-        row_count=pl.lit(1, dtype=pl.Int64),
-    )
-    return Screened(screened.accepted.filter(~running), pl.concat([screened.rejected, rejected]))
 
 
 def _bars(task: ContentTask, accepted: pl.DataFrame, now: datetime) -> pl.DataFrame:

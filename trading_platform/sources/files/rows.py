@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 from trading_platform.domain.market.bars import PRICES
 from trading_platform.domain.quality.rules import (
     REJECTED_SCHEMA,
+    Screened,
     empty_rejected,
 )
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
-from trading_platform.sources.files.content.options import ImportOptions, PriceSide
+from trading_platform.sources.files.content.options import FileRejected, ImportOptions, PriceSide
 from trading_platform.sources.files.content.tables import Table
 from trading_platform.sources.files.numbers.number_styles import NumberStyle
 from trading_platform.sources.files.recognition.formats import Kind, Layout
@@ -27,6 +29,8 @@ _WIDE = pl.Decimal(38, 18)
 """Wide enough for the middle of two prices that are finer than the columns, so that it is seen to be."""
 
 _EIGHT_DECIMALS = len(".12345678")
+
+_LEAP = 10.0
 
 _HALF = pl.lit("0.5").cast(pl.Decimal(2, 1))
 
@@ -195,6 +199,50 @@ def rounding_of(raw: pl.DataFrame) -> list[str]:
     if not any(texts.str.contains(r"\.[0-9]{8}[0-9]*[1-9]").any() for texts in long):
         return []
     return ["prices with more than eight decimals rounded to eight"]
+
+
+def refuse_too_fine(rejected: pl.DataFrame, rows: int) -> None:
+    """Refuses a content whose bars would be wrong without the rows that are too fine: minutes made from trades.
+
+    Raises:
+        FileRejected: if there is such a row.
+    """
+    fine = rejected.filter(pl.col("reason") == Reason.TOO_FINE.value)
+    if fine.height:
+        detail = f"{fine['detail'][0]} (line {fine['line'][0]}); such prices cannot be stored"
+        raise FileRejected(Reason.TOO_FINE, detail, rows=rows)
+
+
+def reject_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -> Screened:
+    """The same, with bars that have not ended at ``now`` among the rejected."""
+    running = pl.col("time") + timeframe.duration > now
+    unfinished = screened.accepted.filter(running)
+    if unfinished.is_empty():
+        return screened
+    rejected = unfinished.select(
+        "line",
+        "time",
+        reason=pl.lit(Reason.NOT_FINAL.value),
+        detail=pl.lit(f"its interval of {timeframe.value} has not ended yet"),
+        record=pl.lit(None, dtype=pl.String),
+        row_count=pl.lit(1, dtype=pl.Int64),
+    )
+    return Screened(screened.accepted.filter(~running), pl.concat([screened.rejected, rejected]))
+
+
+def leaps_of(bars: pl.DataFrame) -> list[str]:
+    """What is said if a price opens at ten times the close before, or a tenth: a unit may have changed on the way."""
+    ordered = bars.sort("time").select(
+        "time", step=pl.col("open").cast(pl.Float64) / pl.col("close").cast(pl.Float64).shift(1)
+    )
+    leaps = ordered.filter((pl.col("step") >= _LEAP) | (pl.col("step") <= 1 / _LEAP))
+    if leaps.is_empty():
+        return []
+    time, step = leaps.row(0)
+    times = f", and {leaps.height - 1} times more" if leaps.height > 1 else ""
+    return [
+        f"prices change by a factor of {max(step, 1 / step):.3g} at {time:%Y-%m-%d %H:%M} UTC{times}: another unit?"
+    ]
 
 
 def with_records(rejected: pl.DataFrame, table: Table) -> pl.DataFrame:

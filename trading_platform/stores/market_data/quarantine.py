@@ -110,6 +110,7 @@ class QuarantineStore:
             {
                 "symbols": list(symbols),
                 "timeframe": timeframe.value,
+                "step": timeframe.duration,
                 "start": window.start,
                 "end": window.end,
             },

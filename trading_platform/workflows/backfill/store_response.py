@@ -72,7 +72,7 @@ def store_response(
             changed |= _replace_bars(stores, connection, symbol, timeframe, part, response, repairs)
         stores.quarantine.add(
             connection,
-            ListedRows().all_of(response.rejected),
+            ListedRows().all_of(response.rejected, timeframe.duration),
             source=source,
             symbol=symbol,
             timeframe=timeframe.value,

@@ -236,7 +236,7 @@ def _land(
                     clock=clock,
                     staged=True,
                 )
-        quarantine(listed.rest())
+        quarantine(listed.rest(timeframe.duration))
         area.publish(sha256=sha256, symbol=member.symbol, timeframe=timeframe)
     except FileRejected:
         area.drop(sha256=sha256, symbol=member.symbol, timeframe=timeframe)

@@ -221,8 +221,6 @@ def import_files(
         found = _import_content(content, options, landing, quarantine, rows, coverage, instruments, bars, clock=clock)
         done.extend(found)
         progress("files", number, len(contents))
-    for path, rows in listed.items():
-        quarantine.record(rows.rest(), source=SOURCE, symbol=None, timeframe=None, origin=str(path))
     return ImportReport(tuple(done))
 
 
@@ -251,7 +249,8 @@ def _import_content(
         reading, instrument, words = _with_instrument(leveled, instruments, alone=len(readings) == 1)
         known = instrument or (instruments.get(reading.symbol) if reading.symbol is not None else None)
         timeframe = reading.timeframe.value if reading.timeframe else None
-        rejected = listed.take(_rejected(reading, known))
+        length = reading.timeframe.duration if reading.timeframe else None
+        rejected = listed.all_of(_rejected(reading, known), length)
         quarantine.record(rejected, source=SOURCE, symbol=reading.symbol, timeframe=timeframe, origin=content.origin)
         if instrument is not None:
             instruments.add(instrument)

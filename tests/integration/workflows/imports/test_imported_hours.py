@@ -417,3 +417,21 @@ def test_a_minute_with_an_unreadable_time_is_rejected(desk: Desk) -> None:
     desk.take(instrument, lines)
     (count,) = desk.backfill(instrument, Timeframe.M1, month("2026-11-01"))
     assert (count.stored, count.rejected, count.empty, count.missing) == (389, 1, 0, 0)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_rows_that_are_not_listed_count_as_rejected(desk: Desk, *, newest_first: bool) -> None:
+    instrument = desk.add("BTCUSD", "24/7", AssetClass.CRYPTO)
+    wrong, start = 12_000, datetime(2026, 11, 1, tzinfo=UTC)
+    prices = ["10,10,10,10,1", *["10,9,10,10,1"] * wrong, "10,10,10,10,1"]
+    rows = [f"{start + n * MINUTE:%Y-%m-%dT%H:%M:%SZ},{price}" for n, price in enumerate(prices)]
+    file = desk.take(instrument, reversed(rows) if newest_first else rows)
+    assert (file.accepted, file.quarantined) == (2, wrong)
+    window = Window(start, start + (wrong + 2) * MINUTE)
+    assert desk.stores.quarantine.times(["BTCUSD"], Timeframe.M1, window).height == wrong
+    inside = Window(start + 11_000 * MINUTE, start + 11_010 * MINUTE)
+    assert desk.stores.quarantine.times(["BTCUSD"], Timeframe.M1, inside)["time"].to_list() == [
+        inside.start + n * MINUTE for n in range(10)
+    ]
+    (count,) = desk.backfill(instrument, Timeframe.M1, window)
+    assert (count.stored, count.rejected) == (2, wrong)

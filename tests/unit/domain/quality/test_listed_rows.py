@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -65,3 +67,35 @@ def test_rows_of_each_call_are_apart(calls: int) -> None:
     listed = ListedRows(1)
     found = [listed.all_of(rejected(["a", "a"], 10 * number)) for number in range(calls)]
     assert [frame["line"].to_list() for frame in found] == [[0, 1], [10], [20]][:calls]
+
+
+MINUTE = timedelta(minutes=1)
+START = datetime(2024, 1, 2, tzinfo=UTC)
+
+
+def at(minutes: list[int | None]) -> pl.DataFrame:
+    times = [None if minute is None else START + minute * MINUTE for minute in minutes]
+    return rejected(["a"] * len(minutes)).with_columns(time=pl.Series(times, dtype=REJECTED_SCHEMA["time"]))
+
+
+def test_bars_one_after_the_other_are_one_row_without_a_record() -> None:
+    rest = ListedRows(2).all_of(at([20, 0, 1, 2, 3, 10, 11]), MINUTE)[2:]
+    assert rest.select("line", "time", "row_count", "record").rows() == [
+        (3, START + MINUTE, 3, None),
+        (6, START + 10 * MINUTE, 2, None),
+    ]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 30)), max_size=40), st.integers(0, 10))
+def test_the_times_of_all_rows_are_kept(minutes: list[int | None], most: int) -> None:
+    rows = at(minutes)
+    listed, rest = ListedRows(most), ListedRows(most)
+    assert listed.all_of(rows, MINUTE)["row_count"].sum() == len(minutes)
+    rest.take(rows)
+    runs = rest.rest(MINUTE).filter(pl.col("record").is_null())
+    found = [time + n * MINUTE for time, number in runs.select("time", "row_count").iter_rows() for n in range(number)]
+    others = {START + minute * MINUTE for minute in minutes[most:] if minute is not None}
+    assert len(found) == len(set(found))
+    assert set(found) <= others
+    if runs.height < most:
+        assert set(found) == others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from trading_platform.domain.rejection_reasons import Reason
@@ -10,15 +11,21 @@ from trading_platform.sources.files.content.options import FileRejected
 
 _PRICES = frozenset(
     "open high low close adjclose bid ask price last o h l c max min openprice highprice lowprice closeprice bidprice "
-    "askprice lastprice closelast".split()
+    "askprice lastprice closelast pxopen pxhigh pxlow pxlast apertura abertura eroffnung eroffn ouverture ouv maximo "
+    "maxima massimo hoch haut minimo minima tief bas cierre fechamento chiusura schluss schlusskurs cloture clot "
+    "ultimo zuletzt dernier".split()
 )
 _REPEATED = re.compile(r"^(?P<name>[A-Za-z*. ]*[A-Za-z*])(?:\.\d{1,2}|_[xy]|_left|_right|_duplicated_\d+)$")
 """A name with the mark that pandas and Polars give to a repeated column: ``Close.1``, ``close_x``."""
 
 
 def plain_name(name: str) -> str:
-    """A column's name in small letters and digits, without a number before it: ``1. open`` is ``open``."""
-    return re.sub(r"^\d+(?=[a-z])", "", re.sub(r"[^a-z0-9]", "", name.lower()))
+    """A column's name in small letters and digits, without accents and a number before it.
+
+    ``1. open`` is ``open``, ``Máximo`` is ``maximo``, ``Schluß`` is ``schluss``.
+    """
+    letters = name.lower() if name.isascii() else unicodedata.normalize("NFKD", name.casefold())
+    return re.sub(r"^\d+(?=[a-z])", "", re.sub(r"[^a-z0-9]", "", letters))
 
 
 def check_prices_once(names: Sequence[str], rows: int) -> None:

@@ -11,8 +11,14 @@ from trading_platform.domain.market.bars import PRICES
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.options import FileFormat, FileRejected, ImportOptions
 from trading_platform.sources.files.content.tables import Table
-from trading_platform.sources.files.numbers.number_styles import NumberColumns, NumberStyle, style_of
-from trading_platform.sources.files.numbers.volumes import Candidate, ChosenVolume, VolumeChoice, volume_candidates
+from trading_platform.sources.files.numbers.number_styles import BLANK, HAS_UNIT, NumberColumns, NumberStyle, style_of
+from trading_platform.sources.files.numbers.volumes import (
+    Candidate,
+    ChosenVolume,
+    Meaning,
+    VolumeChoice,
+    volume_candidates,
+)
 from trading_platform.sources.files.recognition.formats import Kind, Layout
 
 _POINT_BY_FORMAT = frozenset(
@@ -87,7 +93,9 @@ def _text(column: pl.Series) -> pl.Series:
 def _style(
     table: Table, layout: Layout, role: str | None, candidates: list[Candidate], options: ImportOptions
 ) -> NumberStyle:
-    amounts = {each.column for each in candidates} or ({layout.roles[role]} if role in layout.roles else set())
+    amounts = {each.column for each in candidates if each.meaning is not Meaning.PART} or (
+        {layout.roles[role]} if role in layout.roles else set()
+    )
     not_prices = {"time", "clock", "suspicious", role}
     prices = [column for name, column in layout.roles.items() if name not in not_prices and column not in amounts]
     texts = {name: table.frame[name] for name in (*prices, *sorted(amounts))}
@@ -119,6 +127,10 @@ def _volume(
     def numbers(column: str) -> pl.Series:
         return _floats(table.frame[column], style)
 
+    def first_text(column: str) -> str | None:
+        texts = _text(table.frame[column].cast(pl.String, strict=False))
+        return texts.filter(~texts.str.to_lowercase().is_in(BLANK)).first()  # type: ignore[return-value]
+
     def prices() -> tuple[pl.Series, pl.Series]:
         names = PRICES if layout.kind is Kind.BARS else ("price",)
         frame = pl.DataFrame({name: numbers(layout.roles[name]) for name in names})
@@ -126,7 +138,7 @@ def _volume(
 
     if table.header is None:
         return _without_header(layout, numbers)
-    choice = VolumeChoice(candidates, numbers, prices, rows=table.height)
+    choice = VolumeChoice(candidates, numbers, prices, first_text, rows=table.height)
     if options.volume is not None:
         return choice.given(options.volume)
     chosen = choice.choose()
@@ -164,7 +176,7 @@ _ROUNDED = "volumes in K, M or B, rounded by the source"
 
 
 def _has_units(column: pl.Series) -> bool:
-    return column.dtype == pl.String and bool(column.str.contains(r"[0-9]\s?[KMBTkmbt]\s*$").any())
+    return column.dtype == pl.String and bool(column.str.contains(HAS_UNIT).any())
 
 
 def _without_header(layout: Layout, numbers: Callable[[str], pl.Series]) -> ChosenVolume:

@@ -24,9 +24,21 @@ _SPACES = "'’ \u00a0\u202f\u2009_"
 
 _CURRENCY = r"[$€£¥]"
 _EXPONENT = r"[eE][+-]?[0-9]{1,4}"
-_UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
-_UNIT = r"[KMBTkmbt]"
-_BLANK = ("", "nan", "null", "none", "-", "--")
+_UNITS = {
+    **dict.fromkeys(("K", "TSD"), 10**3),
+    **dict.fromkeys(("万", "萬"), 10**4),
+    **dict.fromkeys(("M", "MN", "MLN", "MIO"), 10**6),
+    **dict.fromkeys(("亿", "億"), 10**8),
+    **dict.fromkeys(("B", "BN", "MLD", "MRD"), 10**9),
+    **dict.fromkeys(("T", "TN"), 10**12),
+}
+_UNIT = rf"(?i:{'|'.join(sorted(_UNITS, key=len, reverse=True))})\.?"
+HAS_UNIT = rf"[0-9]\s?{_UNIT}\s*$"
+"""The pattern of amounts such as ``12,3M`` and ``1.2 Mio.``"""
+
+BLANK = ("", "nan", "null", "none", "-", "--")
+"""Cells without a number, in small letters."""
+
 _SAMPLE = 1_000
 _LARGEST_EXPONENT = 700.0
 """A larger one overflows a float."""
@@ -81,9 +93,9 @@ class NumberStyle:
         frame = pl.DataFrame({"text": texts})
         parts = frame.select(
             "text",
-            blank=pl.col("text").str.to_lowercase().is_in(_BLANK),
+            blank=pl.col("text").str.to_lowercase().is_in(BLANK),
             core=_core(),
-            unit=pl.col("text").str.extract(rf"[0-9.,]\s?({_UNIT})$").str.to_uppercase()
+            unit=pl.col("text").str.extract(rf"[0-9.,]\s?({_UNIT})$").str.to_uppercase().str.strip_chars(".")
             if units
             else pl.lit(None, dtype=pl.String),
         ).with_columns(core=pl.when(pl.col("unit").is_not_null()).then(_without_unit()).otherwise("core"))

@@ -27,24 +27,27 @@ class Meaning(Enum):
     TICKS = "ticks"
     TURNOVER = "the quote's money"
     UNKNOWN = "amounts of unknown unit"
+    PART = "a part of the volume, or another measure of it"
 
 
 _VOLUMES = frozenset(
     "volume vol v realvolume realvol totalvolume tradedvolume volumetraded sharevolume shares sharestraded "
-    "quantity qty totaltradedquantity tradedquantity ttltrdqnty".split()
+    "quantity qty totaltradedquantity tradedquantity ttltrdqnty pxvolume volumen volumenes volumi stucke titres".split()
 )
 _QUANTITIES = frozenset("quantity qty size tradesize volume vol".split())
 _TICKS = frozenset("tickvolume tickvol ticks tickcount".split())
 _BASES = frozenset(
-    "basevolume basevol volumebase volumebaseccy volumefrom volumecrypto basequantity baseqty baseamount "
+    "basevolume basevol volumebase volbase volumebaseccy volumefrom volumecrypto basequantity baseqty baseamount "
     "homenotional".split()
 )
 _TURNOVERS = frozenset(
-    "quotevolume quotevol volumequote volumequoteccy quoteassetvolume quoteqty quotequantity quoteamount volumeto "
-    "turnover volumecurrency volumefiat dollarvolume notional foreignnotional grossvalue value cost funds amountquote "
-    "volccyquote".split()
+    "quotevolume quotevol volumequote volquote volumequoteccy quoteassetvolume quoteqty quotequantity quoteamount "
+    "volumeto turnover volumecurrency volumefiat dollarvolume notional foreignnotional grossvalue value cost funds "
+    "amountquote volccyquote".split()
 )
-_OPEN_NAMES = frozenset(("amount",))
+_OPEN_NAMES = frozenset("amount umsatz negociado contracts lots lotes".split())
+_SOME_VOLUME = re.compile(r"vol(?!atility)|turnover|shares")
+"""Other names of amounts, such as ``Volume (thousands)`` and ``BidVolume``, which are no units of the whole."""
 _STABLE = frozenset("USDT USDC BUSD TUSD DAI FDUSD".split())
 _SAME = {"XBT": "BTC", "XDG": "DOGE"}
 _QUOTES = FIAT | CRYPTO_QUOTES | _STABLE
@@ -110,9 +113,10 @@ def _meaning(plain: str, symbol: str, *, trades: bool) -> Meaning | None:  # noq
     if plain in _OPEN_NAMES:
         return Meaning.VOLUME if trades else Meaning.UNKNOWN
     code = re.fullmatch(r"vol(?:ume)?(?:in)?([a-z0-9]{2,10})|([a-z0-9]{2,10})vol(?:ume)?", plain)
-    if code is None:
-        return None
-    return _meaning_of_code(_common((code[1] or code[2]).upper()), symbol)
+    by_code = _meaning_of_code(_common((code[1] or code[2]).upper()), symbol) if code else None
+    if by_code is None and not trades and _SOME_VOLUME.search(plain) and not plain.startswith("adj"):
+        return Meaning.PART
+    return by_code
 
 
 def _meaning_of_code(code: str, symbol: str) -> Meaning | None:
@@ -135,6 +139,7 @@ class VolumeChoice:
         candidates: the columns that may be it.
         numbers: reads a candidate's column as floats, null where it is no number.
         prices: gives the lowest and the highest price of each row, as floats.
+        first_text: gives the first text of a column that is not blank, None if all are.
         rows: number of the rows, for a rejection.
     """
 
@@ -143,6 +148,7 @@ class VolumeChoice:
         candidates: Sequence[Candidate],
         numbers: Callable[[str], pl.Series],
         prices: Callable[[], tuple[pl.Series, pl.Series]],
+        first_text: Callable[[str], str | None],
         *,
         rows: int,
     ) -> None:
@@ -150,6 +156,7 @@ class VolumeChoice:
         self._empty = [each for each in candidates if self._values[each.column].drop_nulls().is_empty()]
         self._candidates = [each for each in candidates if each not in self._empty]
         self._prices = prices
+        self._first_text = first_text
         self._rows = rows
 
     def given(self, name: str) -> ChosenVolume:
@@ -190,15 +197,19 @@ class VolumeChoice:
     def _why_none(self, turnovers: list[Candidate]) -> str:
         if turnovers:
             return f"no volume: {turnovers[0].name} counts the quote's money"
+        if parts := self._of(Meaning.PART):
+            return f"no volume: {parts[0].name} does not say what it counts; --volume takes it"
         if self._empty:
-            return f"no volume: {self._empty[0].name} is empty"
+            text = self._first_text(self._empty[0].column)
+            why = "is empty" if text is None else f"holds no numbers, such as {text!r}"
+            return f"no volume: {self._empty[0].name} {why}"
         return "no volume: it has no column of one"
 
     def _of(self, meaning: Meaning) -> list[Candidate]:
         return [each for each in self._candidates if each.meaning is meaning]
 
     def _note(self, chosen: Candidate) -> str | None:
-        others = [each.name for each in self._candidates if each is not chosen]
+        others = [each.name for each in self._candidates if each is not chosen and each.meaning is not Meaning.PART]
         if self._values[chosen.column].drop_nulls().eq(0).all():
             return f"every volume in {chosen.name} is zero"
         return f"volume from {chosen.name}, not from {', '.join(others)}" if others else None

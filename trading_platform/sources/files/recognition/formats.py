@@ -17,6 +17,7 @@ from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.column_names import check_prices_once, plain_name
 from trading_platform.sources.files.content.options import FileFormat, FileRejected
 from trading_platform.sources.files.content.tables import Table
+from trading_platform.sources.files.recognition.column_roles import OHLC, RANGE, is_local, named_zone, roles_of
 from trading_platform.sources.files.recognition.lean import EASTERN_STANDARD, lean_market
 from trading_platform.sources.files.recognition.names import FileName
 
@@ -39,7 +40,9 @@ class Layout:
         kind: the kind of data in a row.
         roles: from ``time``, ``open`` … to the table's columns. ``clock`` is a column with the time
             of day beside one with the date; ``suspicious`` the source's own mark of a bad row.
-        zone: the time zone of the format, None if the format does not define one.
+        zone: the time zone of the format or of the columns, None if they do not define one.
+        zone_reason: where the zone of the columns is named, in words; a zone that is named and not known has to be
+            given by the user.
         local: naive times are those of the instrument's exchange.
         scale: prices are integers, this many times the price.
         since_midnight: times are milliseconds since midnight of the day in the file's name.
@@ -53,6 +56,7 @@ class Layout:
     kind: Kind
     roles: dict[str, str] = field(default_factory=dict)
     zone: str | None = None
+    zone_reason: str = ""
     local: bool = False
     scale: int = 1
     since_midnight: bool = False
@@ -62,76 +66,12 @@ class Layout:
     session_midnights: bool = False
 
 
-_ALIASES = {
-    "time": [
-        "timeutc",
-        "opentime",
-        "datetime",
-        "timestamp",
-        "time",
-        "timelocal",
-        "gmttime",
-        "localtime",
-        "unixtimestamp",
-        "unix",
-        "ts",
-        "windowstart",
-        "timeperiodstart",
-        "starttime",
-        "transacttime",
-        "tradetime",
-        "createdtime",
-        "date",
-        "dtyyyymmdd",
-        "t",
-        "index",
-    ],
-    "open": ["open", "o", "openprice", "priceopen"],
-    "high": ["high", "h", "highprice", "pricehigh", "max"],
-    "low": ["low", "l", "lowprice", "pricelow", "min"],
-    "close": ["close", "c", "closeprice", "priceclose", "last", "closelast"],
-    "volume": ["volume", "vol", "v", "tickvolume", "tickvol", "basevolume", "volumebtc"],
-    "bid": ["bid", "bidprice"],
-    "ask": ["ask", "askprice", "offer"],
-    "price": ["price", "tradeprice", "lastprice"],
-    "quantity": ["quantity", "qty", "size", "amount", "volume", "vol", "tradesize"],
-    "suspicious": ["suspicious"],
-    **{f"{side}_{name}": [f"{side}{name}"] for side in ("bid", "ask") for name in ("open", "high", "low", "close")},
-}
-_OHLC = ("open", "high", "low", "close")
-_RANGE = frozenset(("open", "high", "low"))
-"""What only bars have."""
-_QUOTE_OHLC = tuple(f"{side}_{name}" for side in ("bid", "ask") for name in _OHLC)
-_LOCAL_NAMES = frozenset(("timelocal", "localtime"))
-_INDEX_NAMES = frozenset(("", "unnamed0", "indexlevel0", "price"))
-
+_QUOTE_OHLC = tuple(f"{side}_{name}" for side in ("bid", "ask") for name in OHLC)
 _NO_PRICES = frozenset(("time", "clock", "volume", "quantity", "suspicious"))
 _SAMPLE = 10_000
 
 EQUITY_SCALE = 10_000
 """LEAN writes equity prices as deci-cents."""
-
-
-def roles_of(names: list[str]) -> dict[str, str]:
-    """The roles of the known column names."""
-    plain = [plain_name(name) for name in names]
-    found = {
-        role: f"c{plain.index(alias)}"
-        for role, aliases in _ALIASES.items()
-        for alias in reversed(aliases)
-        if alias in plain
-    }
-    if "time" not in found and plain and plain[0] in _INDEX_NAMES:
-        found["time"] = "c0"
-    if "time" not in found:
-        unnamed = [index for index, name in enumerate(plain) if name in _INDEX_NAMES - {"price"}]
-        found |= {"time": f"c{unnamed[-1]}"} if unnamed else {}
-    date = next((f"c{plain.index(name)}" for name in ("date", "dtyyyymmdd") if name in plain), None)
-    if date is not None and found.get("time") != date and "time" in plain:
-        found.update(time=date, clock=f"c{plain.index('time')}")
-    if "close" not in found and "price" in found and found["price"] != found.get("time") and found.keys() >= _RANGE:
-        found["close"] = found["price"]  # Investing.com
-    return found
 
 
 def is_header(names: list[str]) -> bool:
@@ -142,15 +82,13 @@ def is_header(names: list[str]) -> bool:
 
 def _kind_of(roles: dict[str, str]) -> Kind | None:
     for kind, needed in (
-        (Kind.BARS, _OHLC),
+        (Kind.BARS, OHLC),
         (Kind.QUOTE_BARS, _QUOTE_OHLC),
         (Kind.QUOTES, ("bid", "ask")),
         (Kind.TRADES, ("price", "quantity")),
     ):
         if all(role in roles for role in needed):
-            incomplete = (
-                roles.keys() >= _RANGE if kind is Kind.QUOTES else kind is Kind.TRADES and roles.keys() & _RANGE
-            )
+            incomplete = roles.keys() >= RANGE if kind is Kind.QUOTES else kind is Kind.TRADES and roles.keys() & RANGE
             return None if incomplete else kind
     return None
 
@@ -194,14 +132,16 @@ def _by_header(table: Table) -> Layout:
             Reason.UNSUPPORTED, f"its columns are not those of bars, quotes or trades: {shown}", rows=table.height
         )
     plain = [plain_name(name) for name in names]
-    time_name = plain[int(roles["time"][1:])]
+    time_name = names[int(roles["time"][1:])]
+    zone = named_zone(names, roles, table.frame)
     return Layout(
         _named_format(kind, plain, table),
         kind,
         roles,
-        zone="UTC" if time_name in ("timeutc", "gmttime") else None,
-        local=time_name in _LOCAL_NAMES,
-        session_midnights=time_name == "windowstart",
+        zone=zone.name if zone else None,
+        zone_reason=zone.words if zone else "",
+        local=is_local(time_name),
+        session_midnights=plain_name(time_name) == "windowstart",
     )
 
 
@@ -217,9 +157,9 @@ def _named_format(kind: Kind, plain: list[str], table: Table) -> FileFormat:
     return FileFormat.FREQTRADE if table.container == "feather" else FileFormat.OHLCV
 
 
-_BARS = ("time", *_OHLC, "volume")
-_BARS_WITHOUT_VOLUME = ("time", *_OHLC)
-_LEAN_QUOTE_BARS = ("time", *(f"bid_{n}" for n in _OHLC), "", *(f"ask_{n}" for n in _OHLC), "")
+_BARS = ("time", *OHLC, "volume")
+_BARS_WITHOUT_VOLUME = ("time", *OHLC)
+_LEAN_QUOTE_BARS = ("time", *(f"bid_{n}" for n in OHLC), "", *(f"ask_{n}" for n in OHLC), "")
 
 
 def _columns(*roles: str) -> dict[str, str]:
@@ -275,7 +215,7 @@ _HEADERLESS: tuple[tuple[FileFormat, tuple[str, ...], str, Kind], ...] = (
     (FileFormat.HISTDATA, ("time", "bid", "ask", ""), _HISTDATA_TICK, Kind.QUOTES),
     (FileFormat.HISTDATA, _BARS, _HISTDATA_BAR, Kind.BARS),
     (FileFormat.TRUEFX, ("symbol", "time", "bid", "ask"), _PAIR, Kind.QUOTES),
-    (FileFormat.OHLCV, ("time", "clock", *_OHLC, "volume"), r"^\d{4}\.\d{2}\.\d{2}$", Kind.BARS),  # MetaTrader
+    (FileFormat.OHLCV, ("time", "clock", *OHLC, "volume"), r"^\d{4}\.\d{2}\.\d{2}$", Kind.BARS),  # MetaTrader
 )
 
 

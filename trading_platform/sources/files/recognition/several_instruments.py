@@ -22,13 +22,13 @@ _SYMBOL_NAMES = (
     *("symbol", "ticker", "tic", "symbols", "tickers", "tickersymbol", "stocksymbol", "actsymbol", "sym"),
     *("instrument", "instrumentid", "instrumentname", "instid", "tscode", "stockcode", "secucode", "secid", "code"),
     *("ric", "pair", "currencypair", "fxpair", "product", "productid", "contract", "coin", "asset", "stock"),
-    *("security", "securityid", "isin", "cusip", "figi", "permno", "name", "companyname", "company", "index"),
+    *("security", "securityid", "isin", "cusip", "figi", "permno", "wkn", "epic", "sid", "tradingsymbol", "scrip"),
+    *("simbolo", "codigo", "activo", "especie", "emisor", "empresa", "ativo", "papel", "wertpapier", "aktie", "titre"),
+    *("name", "companyname", "company", "nombre", "nome", "bezeichnung", "libelle", "index"),
 )
 """Names of a column with the instrument of each row, in order of preference."""
 
 _SHOWN = 10
-_REPEATED = 1.5
-"""More rows than this for a time, on average, are no corrections of single rows."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def choose(found: Sequence[str], options: ImportOptions, where: str) -> Choice:
         raise InvalidRequest(
             f"{where[:1].upper()}{where[1:]} has several instruments, and none of their names is a symbol.",
             expected="the name of one of them, and a symbol for it",
-            received=_list_of(found),
+            received=list_of(found),
             remedy=f"import one at a time, for example with --ticker {found[0]!r} --symbol …",
         )
     return Choice(wanted, f"one of the {len(wanted)} instruments in {where}" if len(wanted) > 1 else "")
@@ -102,7 +102,7 @@ def _named(ticker: str, symbol: str | None, found: Sequence[str], where: str) ->
     if not matching:
         raise InvalidRequest(
             f"The file holds no {ticker}.",
-            expected=f"one of those in {where}: {_list_of(found)}",
+            expected=f"one of those in {where}: {list_of(found)}",
             received=f"--ticker {ticker}",
             remedy="choose one of them",
         )
@@ -124,12 +124,12 @@ def _requested(symbol: str, symbols: dict[str, str | None], where: str) -> Choic
     if not matching:
         raise InvalidRequest(
             f"The file holds no {symbol}.",
-            expected=f"one of those in {where}: {_list_of(list(symbols))}",
+            expected=f"one of those in {where}: {list_of(list(symbols))}",
             received=f"--symbol {symbol}",
             remedy=f"choose one of them, or say with --ticker which of them {symbol} is",
         )
     others = [value for value in symbols if value not in matching]
-    return Choice({symbol: matching}, f"left out: {_list_of(others)}" if others else "")
+    return Choice({symbol: matching}, f"left out: {list_of(others)}" if others else "")
 
 
 def _same_root(symbol: str, theirs: str) -> bool:
@@ -232,51 +232,7 @@ def _check_one_spelling(theirs: pl.Series, values: Sequence[str], times: pl.Seri
     )
 
 
-def check_one_instrument(table: Table, times: pl.Series, used: Sequence[str], symbol: str | None) -> None:
-    """Checks that the bars of a table are those of one instrument: that most times occur once.
-
-    Single times may occur again, with a correction.
-
-    Args:
-        table: bars.
-        times: their times, null if unreadable.
-        used: the columns that hold times and prices; the close is the last of them.
-        symbol: the instrument, for the error.
-
-    Raises:
-        FileRejected: if another column tells the rows of a time apart, or their closes differ.
-    """
-    known = pl.DataFrame({"time": times, "close": table.frame[used[-1]].cast(pl.String, strict=False)}).drop_nulls()
-    distinct = known["time"].n_unique()
-    if known.height <= distinct * _REPEATED or distinct == 0:
-        return
-    each = f"its times occur {known.height / distinct:.1f} times each" + (f" for {symbol}" if symbol else "")
-    for index, name in enumerate(table.header or ()):
-        if f"c{index}" not in used and (values := _distinguishing(table.frame[f"c{index}"], times)):
-            detail = (
-                f"{each}, and its column {name!r} tells the rows apart ({_list_of(values)}): keep the rows of one "
-                "of them, or, if they are instruments, call the column 'symbol'"
-            )
-            raise FileRejected(Reason.UNSUPPORTED, detail, rows=table.height)
-    differing = known.group_by("time").agg(pl.len(), differ=pl.col("close").n_unique() > 1)
-    repeated = differing.filter(pl.col("len") > 1)
-    if repeated["differ"].sum() * 2 > repeated.height:
-        detail = f"{each}, with different closes, and no column tells the rows apart; several instruments?"
-        raise FileRejected(Reason.UNSUPPORTED, detail, rows=table.height)
-
-
-def _distinguishing(values: pl.Series, times: pl.Series) -> list[str]:
-    """The values of a column of few values, if they tell the rows of one time apart."""
-    if values.dtype.is_float() or values.dtype.is_nested():
-        return []
-    pairs = pl.DataFrame({"value": values.cast(pl.String, strict=False), "time": times}).drop_nulls()
-    if pairs.is_empty() or pairs.unique().height < pairs.height * 0.98:
-        return []
-    most = pairs.group_by("time").len()["len"].max()
-    found = pairs["value"].unique(maintain_order=True).to_list()
-    return found if isinstance(most, int) and len(found) <= most * _REPEATED else []
-
-
-def _list_of(values: Sequence[str]) -> str:
+def list_of(values: Sequence[str]) -> str:
+    """The first values, and how many more there are."""
     shown = ", ".join(values[:_SHOWN])
     return shown if len(values) <= _SHOWN else f"{shown} and {len(values) - _SHOWN} more"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trading_platform.domain.market.instruments import AssetClass
+from trading_platform.domain.market.instruments import FIAT, METALS, AssetClass, evident_instrument
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.files.recognition.spellings import is_pair, krakens, spelled
 
@@ -67,6 +67,12 @@ _METATRADER = re.compile(
     r"^(?P<symbol>[A-Za-z0-9.#\-]+?)_(?P<interval>M\d+|H\d+|Daily|Weekly|Monthly)_\d{8,12}_\d{8,12}$"
 )
 _FREQTRADE_FUTURES = re.compile(r"^(?P<symbol>[A-Z0-9]+_[A-Z0-9]+_[A-Z0-9]+)-\w+-(?:futures|mark|funding_rate)$")
+_NINJATRADER = re.compile(r"^(?P<symbol>[A-Z0-9]{1,4}) (?P<expiry>\d{2}-\d{2})(?:\..*)?$")
+_DELIVERY = re.compile(r"^(?P<base>[A-Z0-9]+)(?P<quote>USDT?)_(?P<expiry>\d{6})(?:[-_].*)?$")
+_FUTURES = re.compile(
+    r"^(?P<symbol>[A-Z0-9]+)[_\- ](?:.*[_\- ])?(?:continuous|cont|futures?|fut)(?:[_\- ].*)?$", re.IGNORECASE
+)
+_NUMBERED = re.compile(r"^(?P<number>\d{3,6})[_\-](?P<country>[A-Z]{1,2})(?:[_\- ].*)?$")
 
 _INTERVALS = {
     **dict.fromkeys(("1", "1m", "1min", "minute", "M1", "1_M", "1_m"), Timeframe.M1),
@@ -181,6 +187,25 @@ def _freqtrade_futures(found: re.Match[str]) -> VendorName:
     return VendorName("freqtrade", None, (f"{base}{quote}-PERP", f"{base}{quote}"))
 
 
+def _future(found: re.Match[str]) -> VendorName:
+    """A future, whose root may be a share's symbol, too: ``NQ 03-24.Last``, ``CL_continuous_1min``."""
+    return VendorName("futures", None, (found["symbol"].upper(),))
+
+
+def _delivery(found: re.Match[str]) -> VendorName | None:
+    """Binance's futures with a day of delivery, ``ETHUSDT_240329``; currencies have files of a day of such names."""
+    if found["base"] in FIAT | METALS:
+        return None
+    return VendorName("Binance", None, (found["base"] + found["quote"],))
+
+
+def _numbered(found: re.Match[str]) -> VendorName:
+    """A number of a share with its country after an underscore: ``7203_T``."""
+    symbol = f"{found['number']}.{found['country']}"
+    known = evident_instrument(symbol, "file") is not None
+    return VendorName("number and country", symbol if known else None, () if known else (symbol,))
+
+
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], VendorName | None]], ...] = (
     (_TRADINGVIEW, _tradingview),
     (_HISTDATA, _histdata),
@@ -191,4 +216,8 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], VendorName | None
     (_METATRADER, _metatrader),
     (_STOOQ, _stooq),
     (_STOOQ_OTHER, _stooq_other),
+    (_NINJATRADER, _future),
+    (_DELIVERY, _delivery),
+    (_NUMBERED, _numbered),
+    (_FUTURES, _future),
 )

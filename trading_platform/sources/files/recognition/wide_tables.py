@@ -80,10 +80,28 @@ def wide_parts(table: Table) -> list[tuple[str, Table]] | None:
     return [(theirs, _narrow(rows, own)) for theirs, own in by_symbol.items()]
 
 
+def check_no_own_columns(table: Table, symbol: str) -> None:
+    """Checks a table whose prices name no instrument: that it has no columns which name the requested one.
+
+    Raises:
+        FileRejected: if ``Close NVDA`` is beside ``Close``, which is then another instrument's.
+    """
+    for theirs in {column.theirs for column in _complete(table.header or ())}:
+        if spelled(theirs) == symbol:
+            detail = (
+                f"it has the prices of {theirs} by name, and others without a name: keep the columns of {theirs}, or "
+                "give the symbol of the others with --symbol"
+            )
+            raise FileRejected(Reason.UNSUPPORTED, detail, rows=table.height)
+
+
 def _named_columns(names: Sequence[str]) -> list[WideColumn]:
-    """The columns whose names have both instrument and field; empty unless all four prices of each are there."""
-    if {plain_name(name) for name in names} >= set(_NEEDED):
-        return []
+    """The columns whose names have both instrument and field; empty where prices without an instrument are complete."""
+    return [] if {plain_name(name) for name in names} >= set(_NEEDED) else _complete(names)
+
+
+def _complete(names: Sequence[str]) -> list[WideColumn]:
+    """The columns whose names have both instrument and field, of the instruments with all four prices."""
     found = [column for position, name in enumerate(names) if (column := _of_name(position, name))]
     complete = {
         column.theirs

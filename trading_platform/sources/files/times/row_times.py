@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -27,16 +28,54 @@ def times_of(table: Table, layout: Layout, name: FileName, options: ImportOption
     if layout.since_midnight and name.lean_day is not None:
         return _since_midnight(column, name.lean_day)
     if "clock" in layout.roles:
-        column = column.cast(pl.String) + " " + table.frame[layout.roles["clock"]].cast(pl.String)
+        column = column.cast(pl.String) + " " + _clocks(table.frame[layout.roles["clock"]].cast(pl.String))
     times = read_times(column, options.dates)
     if times.wall.null_count() == times.wall.len():
         example = column.cast(pl.String, strict=False).drop_nulls().head(1).to_list()
         detail = (
-            f"none of its rows has a readable time{f' ({example[0]!r})' if example else ''}; known are ISO 8601, "
-            "2024-01-02 09:30:00, with or without -05:00, 01/02/2024 9:30 AM, 20240102 093000 and counts since 1970"
+            f"none of its rows has a readable time{f' ({example[0]!r})' if example else ''}; "
+            f"{_advice(example[0]) if example else _KNOWN}"
         )
         raise FileRejected(Reason.UNREADABLE_TIME, detail, rows=table.height)
     return times
+
+
+def _clocks(texts: pl.Series) -> pl.Series:
+    """Clocks with colons; those without, such as TradeStation's 930 and MetaStock's 93000, get them."""
+    bare = texts.str.strip_chars()
+    digits = bare.filter(bare.str.contains(r"^\d{1,6}$"))
+    longest = digits.str.len_chars().max()
+    if longest not in (3, 4, 5, 6):
+        return texts
+    padded = bare.str.zfill(4 if longest in (3, 4) else 6)
+    return padded.str.replace(r"^(\d{2})(\d{2})$", "${1}:${2}").str.replace(
+        r"^(\d{2})(\d{2})(\d{2})$", "${1}:${2}:${3}"
+    )
+
+
+_KNOWN = (
+    "known are ISO 8601, 2024-01-02 09:30:00, with or without -05:00, 01/02/2024 9:30 AM, 2 Jan 2024, 20240102 093000 "
+    "and counts since 1970"
+)
+_ADVICE = (
+    (
+        r"\s[A-Z]{2,5}$",
+        "leave the zone's abbreviation out, which may mean several zones, and give --timezone America/New_York, say",
+    ),
+    (
+        r"^\d{5}(?:\.\d+)?$",
+        "it looks like a spreadsheet's count of days: format the column as a date, and save the file again",
+    ),
+    (r"^6[0-9]{17}$", "it looks like .NET's ticks: write it as 2024-01-02 09:30:00"),
+    (r"^\d(?:\.\d+)?[eE]\+?\d+$", "a spreadsheet has cut it: format the column as a number, or as text"),
+    (r"^\d{1,2}:\d{2}", "a time of day needs a column with the date beside it, called 'date'"),
+    (r"\s24:00", "the end of a day is 00:00 of the next one"),
+)
+"""What to do about texts that look like times and are not read."""
+
+
+def _advice(example: str) -> str:
+    return next((words for pattern, words in _ADVICE if re.search(pattern, example)), _KNOWN)
 
 
 def _since_midnight(column: pl.Series, day: date) -> ReadTimes:

@@ -17,8 +17,18 @@ import polars as pl
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.options import DateOrder, FileRejected
+from trading_platform.sources.files.times.date_orders import check_one_order
+from trading_platform.sources.files.times.time_texts import common_zone, is_unusual, rewritten
 
 _SAMPLE = 2_000
+_HALVES = (" %I:%M:%S %p", " %I:%M:%S%p", " %I:%M %p", " %I:%M%p")
+"""Clocks of twelve hours; :func:`rewritten` has made ``11:00 AM`` of ``11-AM``."""
+
+_ISO_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
+_NAMED_MONTHS = (
+    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%b-%d-%Y"),
+    *("%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y"),
+)
 _AWARE = (
     *(
         f"{day}{gap}{clock}"
@@ -26,29 +36,27 @@ _AWARE = (
         for gap in ("T", " ")
         for clock in ("%H:%M:%S%.f%#z", "%H:%M%#z", "%H:%M:%S%.f UTC", "%H:%M:%S%.f %z")
     ),
-    *(f"{day} %H:%M:%S%.f{zone}" for day in ("%d.%m.%Y", "%Y.%m.%d", "%b %d %Y") for zone in ("%#z", " UTC")),
+    *(
+        f"{day} %H:%M:%S%.f{zone}"
+        for day in ("%d.%m.%Y", "%Y.%m.%d", "%b %d %Y", "%d %b %Y")
+        for zone in ("%#z", " UTC")
+    ),
 )
-_HALVES = (" %I:%M:%S %p", " %I:%M:%S%p", " %I:%M %p", " %I:%M%p")
-"""Clocks of twelve hours; :func:`_rewritten` has made ``11:00 AM`` of ``11-AM``."""
-
-_WORDS = r"(?i)(?:GMT|UTC)|\d[ -]?[AP]\.?M\b|^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-"""Texts that :func:`_rewritten` changes."""
 _NAIVE = (
     *(
         f"{day}{rest}"
-        for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
+        for day in _ISO_DAYS
         for rest in ("", "T%H:%M:%S%.f", " %H:%M:%S%.f", "T%H:%M", " %H:%M", *_HALVES)
     ),
     "%Y%m%d %H%M%S%3f",
     "%Y%m%d %H%M%S",
     "%Y%m%d%H%M%S",
     "%Y%m%d%H%M",
-    "%d.%m.%Y %H:%M:%S%.f",
-    "%d.%m.%Y %H:%M",
-    *(f"%d.%m.%Y{rest}" for rest in ("", *_HALVES)),
-    "%b %d, %Y",
-    "%d-%b-%Y",
-    "%d-%b-%y",
+    *(
+        f"{day}{rest}"
+        for day in ("%d.%m.%Y", "%d.%m.%y", *_NAMED_MONTHS)
+        for rest in ("", " %H:%M:%S%.f", " %H:%M", *_HALVES)
+    ),
 )
 _RESTS = ("", " %H:%M:%S%.f", " %H:%M", *_HALVES)
 _BY_ORDER = {
@@ -70,11 +78,13 @@ class ReadTimes:
         wall: the local time, without zone, null if unreadable.
         utc: the time in UTC, if the text itself has it (zone or epoch); None for naive times.
         is_epoch: whether they are counts since 1970.
+        zone: the zone that all naive times name, None if they name none.
     """
 
     wall: pl.Series
     utc: pl.Series | None
     is_epoch: bool = False
+    zone: str | None = None
 
     @property
     def readable(self) -> pl.Series:
@@ -130,32 +140,16 @@ def read_times(values: pl.Series, order: DateOrder | None) -> ReadTimes:
     sample = texts.filter(texts.fill_null("") != "").head(_SAMPLE)
     if not sample.is_empty() and (sample.str.contains(_EPOCH).sum() or 0) * 2 > sample.len():
         return _epoch(texts)
-    if sample.str.contains(_WORDS).any():
-        texts, sample = _rewritten(texts), _rewritten(sample)
-    return _text(texts, sample, order)
+    zone = common_zone(texts) if common_zone(sample) else None
+    if zone is not None or is_unusual(sample):
+        texts, sample = rewritten(texts, zone), rewritten(sample, zone)
+    return replace(_text(texts, sample, order), zone=zone)
 
 
 def _texts(values: pl.Series) -> pl.Series:
     if values.dtype.is_float():
         values = values.cast(pl.Int64, strict=False)
     return values.cast(pl.String, strict=False).str.strip_chars()
-
-
-def _rewritten(texts: pl.Series) -> pl.Series:
-    """Times that Polars has no format for, in a form that it has one for.
-
-    ``GMT+0700`` and ``UTC+7`` are ``+07:00``, ``GMT`` is ``UTC``; ``11-AM`` is ``11:00 AM``; weekdays and the names
-    of zones in parentheses are left out.
-    """
-    return (
-        texts.str.replace(r"^(?i)(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+", "")
-        .str.replace(r"\s*\([^)]*\)$", "")
-        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d{2}):?(\d{2})$", "${1}${2}:${3}")
-        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d{2})$", "${1}${2}:00")
-        .str.replace(r"(?i)\s*(?:GMT|UTC)\s*([+-])(\d)$", "${1}0${2}:00")
-        .str.replace(r"(?i)\s*GMT$", " UTC")
-        .str.replace(r"(?i)([ T])(\d{1,2})[ -]?([AP])\.?M\b\.?", "${1}${2}:00 ${3}M")
-    )
 
 
 def _typed(values: pl.Series) -> ReadTimes:
@@ -194,12 +188,22 @@ def _epoch(texts: pl.Series) -> ReadTimes:
 def _text(texts: pl.Series, sample: pl.Series, order: DateOrder | None) -> ReadTimes:
     characters = frozenset("".join(sample))
     best_aware, aware_hits = _best(sample, characters, _AWARE)
-    best_naive, naive_hits = _best(sample, characters, _NAIVE)
-    by_order = {which: _best(sample, characters, formats) for which, formats in _BY_ORDER.items()}
-    slashed = max(hits for _, hits in by_order.values())
+    all_of_them = sample.len()  # a kind that has a format of all is the kind, and the others are not tried
+    best_naive, naive_hits = _best(sample, characters, _NAIVE) if aware_hits < all_of_them else (_NAIVE[0], 0)
+    by_order = (
+        {which: _best(sample, characters, formats) for which, formats in _BY_ORDER.items()}
+        if max(aware_hits, naive_hits) < all_of_them
+        else {}
+    )
+    slashed = max((hits for _, hits in by_order.values()), default=0)
     if slashed > max(aware_hits, naive_hits):
         chosen = order or _order_of(texts, by_order)
-        return ReadTimes(_parse(texts, by_order[chosen][0], _BY_ORDER[chosen]), None)
+        read, other = (
+            _parse(texts, by_order[each][0], _BY_ORDER[each])
+            for each in sorted(DateOrder, key=lambda each: each != chosen)
+        )
+        check_one_order(texts, read, other)
+        return ReadTimes(read, None)
     if aware_hits >= naive_hits and aware_hits:
         utc = _parse(texts, best_aware, _AWARE, aware=True)
         wall = texts.str.replace(r"(?:Z|UTC|[+-]\d{2}:?\d{0,2})\s*$", "").str.strip_chars()
@@ -308,7 +312,7 @@ def settle(times: ReadTimes, *, daily: bool, ticks: bool, zone: Callable[[], tup
     if times.utc is not None:
         words = "counts since 1970, UTC" if times.is_epoch else "times with their zone"
         return UtcTimes(times.utc.cast(TIME), none, words)
-    name, why = zone()
+    name, why = (times.zone, "which the times name") if times.zone else zone()
     if name == "UTC":
         return UtcTimes(
             times.wall.dt.replace_time_zone("UTC").cast(TIME),

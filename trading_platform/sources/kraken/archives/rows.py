@@ -21,8 +21,8 @@ from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.content.options import FileFormat, FileRejected
 from trading_platform.sources.files.content.tables import extra_fields, lines_of, split_rows
-from trading_platform.sources.files.reading import FileReading, refuse_too_fine, reject_unfinished
-from trading_platform.sources.files.rows import rejected_early
+from trading_platform.sources.files.reading import FileReading
+from trading_platform.sources.files.rows import refuse_too_fine, reject_unfinished, rejected_early
 from trading_platform.sources.kraken.landing_source import ArchiveKind
 from trading_platform.sources.kraken.minutes import SOURCE
 

@@ -1,0 +1,57 @@
+"""Dates with slashes in two orders in one column, as a spreadsheet of another country leaves them."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from trading_platform.domain.rejection_reasons import Reason
+from trading_platform.sources.files.content.options import FileRejected
+
+_NEARER = 2
+"""A column whose neighbouring dates are this many times nearer if each is read in the order that suits it is mixed."""
+
+
+def check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None:
+    """Checks that dates with slashes are not written in two orders in one column.
+
+    Where all dates allow both orders, the order is the user's, and nothing contradicts it.
+
+    Args:
+        texts: the column.
+        read: its times in the chosen order, null where a text is no date in it.
+        other: its times in the other order, likewise.
+
+    Raises:
+        FileRejected: if dates that both orders allow are near their neighbours in one of them here, and in the other
+            one there.
+    """
+    both = (read != other).fill_null(value=False)
+    clear = read.is_null() ^ other.is_null()
+    if not both.any() or not clear.any() or _in_order_of_time(read):
+        return
+    days = pl.DataFrame({"read": _days(read), "other": _days(other)})
+    known = days.filter(pl.any_horizontal(pl.all().is_not_null()))
+    chosen = known.select(pl.coalesce("read", "other")).to_series().diff().abs().sum()
+    if _shortest(known) * _NEARER < chosen:
+        detail = (
+            f"its dates are written in two orders: {texts.filter(both)[0]} and {texts.filter(clear)[0]} are far from "
+            "their neighbours in one order and near them in the other; write them as 2024-12-31"
+        )
+        raise FileRejected(Reason.UNSUPPORTED, detail, rows=texts.len())
+
+
+def _in_order_of_time(times: pl.Series) -> bool:
+    return times.null_count() == 0 and (times.is_sorted() or times.is_sorted(descending=True))
+
+
+def _days(times: pl.Series) -> pl.Series:
+    return times.dt.date().cast(pl.Int32)
+
+
+def _shortest(days: pl.DataFrame) -> int:
+    """The smallest sum of the distances of neighbouring dates, in days, if each is read in either order."""
+    paths: dict[int, int] = {}
+    for readings in days.iter_rows():
+        dates = {day for day in readings if day is not None}
+        paths = {day: min((length + abs(day - from_) for from_, length in paths.items()), default=0) for day in dates}
+    return min(paths.values(), default=0)
