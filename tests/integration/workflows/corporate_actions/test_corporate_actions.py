@@ -126,7 +126,6 @@ def loads_across(platform: PlatformContext, symbol: str, bars: int, timestamp: d
     return found
 
 
-@pytest.mark.exhaustive
 def test_a_split_stored_later_makes_exactly_what_it_touches_again(platform: PlatformContext) -> None:
     before = features_of(platform)
     assert derive(platform) == (set(), set())
