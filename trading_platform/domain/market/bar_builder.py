@@ -446,7 +446,8 @@ class BarBuilder:
             return
         self.counts.late += 1
         self._late_events += 1
-        # The silent minutes after it have a price that was not the last one.
+        # The silent minutes after it have a price that was not the last one, and the next has none that is known.
+        series.last = None
         end = start + MINUTE
         if self._fill_no_trade and series.basis is Basis.TRADE and self._until is not None:
             end = min(max(end, self._until), start + _LATE_ALLOWANCE)
@@ -462,6 +463,7 @@ class BarBuilder:
             return
         series.down_since = timestamp
         if self._until is not None and minute_of(timestamp) < self._until:
+            series.last = None  # it may be missing, and up again at once the minutes before it are not looked at
             self._mark_late(symbol, Window(minute_of(timestamp), self._until))
 
     def _advance(self, timestamp: datetime) -> None:
