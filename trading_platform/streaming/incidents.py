@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from trading_platform.domain.errors import StoreError, StoreFull
+from trading_platform.domain.market.events import Event, FeedDown, FeedUp
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.texts import storable
 from trading_platform.domain.time import AsyncSleep, Clock, rfc3339
@@ -30,6 +32,9 @@ MOST_WAITING = 1_000
 
 AGAIN_AFTER = timedelta(minutes=10)
 """How long the same report without an end is not stored again; each is logged."""
+
+SETTLED = timedelta(seconds=30)
+"""How long a feed must have been up before it counts as received again, so that one that flaps is one incident."""
 
 LAST_WRITE = 5.0
 """Seconds that storing what waits may take when the process ends."""
@@ -95,12 +100,12 @@ class Incidents:
         marked = {**metadata, "incident": name, "over": False}
         self._record(_Event(event_type, severity, storable(message), marked, now))
 
-    def end(self, name: str, message: str) -> None:
-        """Records that an incident is over; nothing if there is none of this name."""
+    def end(self, name: str, message: str, at: datetime | None = None) -> None:
+        """Records that an incident is over, by default now; nothing if there is none of this name."""
         found = self._open.pop(name, None)
         if found is None:
             return
-        now = self._clock()
+        now = self._clock() if at is None else max(at, found.since)
         lasted = (now - found.since).total_seconds()
         metadata = {**found.metadata, "incident": name, "over": True, "since": rfc3339(found.since)}
         text = storable(f"{message} It lasted {lasted:,.0f} s.")
@@ -173,6 +178,52 @@ class Incidents:
         except StoreError:
             self._dropped += dropped
             raise
+
+
+class FeedIncidents:
+    """Says of a feed that it is down for some of its symbols, from its own events, and that all are received again.
+
+    Args:
+        incidents: where it is said.
+        source: source of the feed.
+        away: whether the source is expected to be unavailable at a timestamp.
+        clock: the receiver's clock.
+    """
+
+    def __init__(self, incidents: Incidents, source: str, away: Callable[[datetime], bool], clock: Clock) -> None:
+        self._incidents = incidents
+        self._name = f"feed:{source}"
+        self._source = source
+        self._away = away
+        self._clock = clock
+        self._down: set[str] = set()
+        self._up_since: datetime | None = None
+
+    def resumed(self, symbols: Iterable[str], since: datetime) -> None:
+        """Records that no stream was running since then: until the symbols come up, they are down."""
+        self._begin(symbols, f"no stream was running since {since:%Y-%m-%d %H:%M:%S} UTC")
+
+    def observe(self, event: Event) -> None:
+        """Registers an event of the feed."""
+        if isinstance(event, FeedDown):
+            self._begin(event.symbols, event.reason)
+        elif isinstance(event, FeedUp):
+            self._down -= event.symbols
+            self._up_since = self._clock()
+
+    def settle(self) -> None:
+        """Ends the incident once all symbols have been up for :data:`SETTLED`; call it every few seconds."""
+        if self._down or self._up_since is None or not self._incidents.is_open(self._name):
+            return
+        now = self._clock()
+        if not timedelta(0) <= now - self._up_since < SETTLED:  # a clock that was set back counts as well
+            self._incidents.end(self._name, f"All symbols of {self._source} are received again.", self._up_since)
+
+    def _begin(self, symbols: Iterable[str], reason: str) -> None:
+        self._down |= set(symbols)
+        severity = Severity.INFO if self._away(self._clock()) else Severity.WARNING
+        message = f"{self._source} is down for {len(self._down)} symbols: {reason}. What they miss is requested later."
+        self._incidents.begin(self._name, "feed_down", severity, message, source=self._source, symbols=len(self._down))
 
 
 def _log(event: _Event) -> None:

@@ -20,7 +20,7 @@ def stream_killed(platform: SoakPlatform) -> None:
 
 @kind("stream stopped and continued")
 def stream_stopped(platform: SoakPlatform) -> None:
-    with _stopped(_processes(platform.process.pid)):  # type: ignore[union-attr]
+    with stopped_processes(_processes(platform.process.pid)):  # type: ignore[union-attr]
         platform.last(platform.chance.uniform(0.2, 2.5))
 
 
@@ -34,7 +34,7 @@ def redis_killed(platform: SoakPlatform) -> None:
 def redis_stopped(platform: SoakPlatform) -> None:
     server = platform.redis.running()
     assert server is not None
-    with _stopped([server]):
+    with stopped_processes([server]):
         platform.last(platform.chance.uniform(0.2, 2.5))
 
 
@@ -59,12 +59,13 @@ def backend_killed(platform: SoakPlatform) -> None:
 def postgres_stopped(platform: SoakPlatform) -> None:
     running = platform.postgres.running()
     assert running is not None
-    with _stopped(_processes(running.process.pid)):
+    with stopped_processes(_processes(running.process.pid)):
         platform.last(platform.chance.uniform(0.2, 2.5))
 
 
 @contextmanager
-def _stopped(processes: list[psutil.Process]) -> Iterator[None]:
+def stopped_processes(processes: list[psutil.Process]) -> Iterator[None]:
+    """These processes are stopped, as by SIGSTOP."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.suspend()
