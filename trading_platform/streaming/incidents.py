@@ -19,7 +19,7 @@ from trading_platform.domain.market.events import Event, FeedDown, FeedUp
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.texts import storable
 from trading_platform.domain.time import AsyncSleep, Clock, rfc3339
-from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.audit.journal import AuditStore, SystemEvent
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ AGAIN_AFTER = timedelta(minutes=10)
 
 SETTLED = timedelta(seconds=30)
 """How long a feed must have been up before it counts as received again, so that one that flaps is one incident."""
+
+FORMER = timedelta(days=31)
+"""How far back incidents are looked for that a killed process could not end."""
 
 LAST_WRITE = 5.0
 """Seconds that storing what waits may take when the process ends."""
@@ -72,12 +75,15 @@ class Incidents:
         audit: the system events.
         clock: the receiver's clock.
         sleep: waits between two attempts to store events.
+        part: name of the part of the universe that the process follows; empty for the whole of it.
     """
 
-    def __init__(self, audit: AuditStore, clock: Clock, sleep: AsyncSleep = asyncio.sleep) -> None:
+    def __init__(self, audit: AuditStore, clock: Clock, sleep: AsyncSleep = asyncio.sleep, *, part: str = "") -> None:
         self._audit = audit
         self._clock = clock
         self._sleep = sleep
+        self._part = {"part_of_universe": part} if part else {}
+        self._has_ended_former = False
         self._waiting: deque[_Event] = deque()
         self._open: dict[str, _Open] = {}
         self._reported: dict[str, datetime] = {}
@@ -96,6 +102,7 @@ class Incidents:
         if name in self._open:
             return
         now = self._clock()
+        metadata |= self._part
         self._open[name] = _Open(event_type, now, metadata)
         marked = {**metadata, "incident": name, "over": False}
         self._record(_Event(event_type, severity, storable(message), marked, now))
@@ -105,11 +112,7 @@ class Incidents:
         found = self._open.pop(name, None)
         if found is None:
             return
-        now = self._clock() if at is None else max(at, found.since)
-        lasted = (now - found.since).total_seconds()
-        metadata = {**found.metadata, "incident": name, "over": True, "since": rfc3339(found.since)}
-        text = storable(f"{message} It lasted {lasted:,.0f} s.")
-        self._record(_Event(found.event_type, Severity.INFO, text, {**metadata, "seconds": round(lasted, 1)}, now))
+        self._record(_end_of(name, found, message, self._clock() if at is None else max(at, found.since)))
 
     def report(self, event_type: str, severity: Severity, message: str, **metadata: Any) -> None:
         """Records something that has no end; the same message is stored once in ten minutes."""
@@ -144,7 +147,13 @@ class Incidents:
             raise
 
     async def flush(self) -> None:
-        """Stores what waits, in order, as far as the database takes it."""
+        """Stores what waits, in order, as far as the database takes it; first the ends that a killed process owes."""
+        if not self._has_ended_former:
+            try:
+                self._waiting.extendleft(await asyncio.to_thread(self._ends_of_former))
+            except StoreError:
+                return
+            self._has_ended_former = True
         while self._waiting:
             event = self._waiting[0]
             try:
@@ -155,6 +164,22 @@ class Incidents:
                 log.warning("an event cannot be stored and is dropped: %s", error)
             if self._waiting and self._waiting[0] is event:  # else it was dropped meanwhile, and the next is another
                 self._waiting.popleft()
+
+    def _ends_of_former(self) -> list[_Event]:
+        """The ends of incidents of the same part of the universe that have none: their process was killed."""
+        now = self._clock()
+        newest: dict[str, SystemEvent] = {}
+        for event in self._audit.events(component=COMPONENT, start=now - FORMER):
+            known = event.metadata if isinstance(event.metadata, dict) else {}
+            if "incident" in known and known.get("part_of_universe") == self._part.get("part_of_universe"):
+                name = str(known["incident"])
+                newest[name] = max(event, newest.get(name, event), key=lambda each: each.id)
+        message = "The stream that said so was killed; another one has started."
+        return [
+            _end_of(name, _Open(event.event_type, event.timestamp, _without_state(event.metadata)), message, now)
+            for name, event in newest.items()
+            if event.metadata.get("over") is False
+        ]
 
     def _record(self, event: _Event) -> None:
         _log(event)
@@ -178,6 +203,17 @@ class Incidents:
         except StoreError:
             self._dropped += dropped
             raise
+
+
+def _end_of(name: str, incident: _Open, message: str, now: datetime) -> _Event:
+    lasted = (now - incident.since).total_seconds()
+    metadata = {**incident.metadata, "incident": name, "over": True, "since": rfc3339(incident.since)}
+    text = storable(f"{message} It lasted {lasted:,.0f} s.")
+    return _Event(incident.event_type, Severity.INFO, text, {**metadata, "seconds": round(lasted, 1)}, now)
+
+
+def _without_state(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if name not in {"incident", "over", "dropped_before"}}
 
 
 class FeedIncidents:

@@ -112,7 +112,7 @@ class StreamProcess:
         self._around = around
         self._part = part
         audit = AuditStore(around.stores.database)
-        self.incidents = Incidents(audit, around.clock)
+        self.incidents = Incidents(audit, around.clock, part=part)
         self._feeds = {
             plan.source: FeedIncidents(self.incidents, plan.source, plan.away, around.clock) for plan in plans
         }

@@ -76,3 +76,27 @@ def test_incidents_wait_for_the_database_and_keep_their_time(
     assert over.message == "Redis answers again. It lasted 90 s."
     assert failed.message == "The part orders failed."
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 5
+
+
+def test_the_next_process_ends_what_a_killed_one_left(database: Database) -> None:
+    """Of the same part of the universe, and only what has no end."""
+    clock, audit = Clock(), AuditStore(database)
+    asyncio.run(Incidents(audit, clock).flush())  # ends what other tests left
+    killed, other = Incidents(audit, clock), Incidents(audit, clock, part="1/2")
+    for incidents in (killed, other):
+        incidents.begin("server:redis", "former_away", Severity.ERROR, "Redis does not answer.", server="redis")
+        incidents.begin("over", "former_over", Severity.ERROR, "It was short.")
+        incidents.end("over", "It is over.")
+        asyncio.run(incidents.flush())
+    clock.now += 90 * SECOND
+    again = Incidents(audit, clock)
+    again.begin("server:redis", "former_away", Severity.ERROR, "Redis does not answer.", server="redis")
+    for _ in range(2):
+        asyncio.run(again.flush())
+    told = sorted(audit.events(event_type="former_away"), key=lambda event: event.id)
+    assert [(event.metadata["over"], event.metadata.get("part_of_universe")) for event in told] == [
+        (False, None), (False, "1/2"), (True, None), (False, None),
+    ]  # fmt: skip
+    assert told[2].message == "The stream that said so was killed; another one has started. It lasted 90 s."
+    assert told[2].metadata["server"] == "redis"
+    assert len(audit.events(event_type="former_over")) == 4

@@ -22,25 +22,25 @@ def _messages(name: str, fault: Fault, share: float, *shows: str) -> Kind:
     def inflict(platform: SoakPlatform) -> None:
         seed = platform.chance.randrange(1000)
         platform.set_faults(Faults(probability={fault: share}, late_seconds=30, slow_seconds=0.3, seed=seed))
-        platform.last(platform.chance.uniform(1, 3))
+        platform.last(platform.chance.uniform(0.5, 1.5))
         platform.set_faults(Faults())
 
     return inflict
 
 
-@kind("messages lost")
+@kind("messages lost", "feed_down")
 def lost(platform: SoakPlatform) -> None:
     platform.live.lose(platform.chance.randrange(1, 10))
     platform.last(2)
 
 
-@kind("hostile messages")
+@kind("hostile messages", "feed_down")
 def hostile_messages(platform: SoakPlatform) -> None:
     platform.live.forge([text_frame(content) for content in _invalid(platform)])
     platform.last(0.5)
 
 
-@kind("a trade of the future")
+@kind("a trade of the future", "clocks_differ", "feed_down")
 def future_trade(platform: SoakPlatform) -> None:
     ahead = platform.chance.choice((timedelta(seconds=20), timedelta(hours=1), timedelta(days=365 * 7000)))
     time = (platform.clock() + ahead).isoformat().replace("+00:00", "Z")
@@ -48,7 +48,7 @@ def future_trade(platform: SoakPlatform) -> None:
     platform.last(0.5)
 
 
-@kind("malformed frames")
+@kind("malformed frames", "feed_down")
 def malformed_frames(platform: SoakPlatform) -> None:
     platform.live.forge([platform.chance.randbytes(platform.chance.randrange(2, 200)) for _ in range(5)])
     platform.last(0.5)
@@ -76,13 +76,13 @@ def _trade(number: int, time: str, price: bytes = b"64000.1") -> bytes:
 def _answers(name: str, answer: Callable[[bytes], Iterable[bytes]]) -> Kind:
     """Its requests are answered like this for a while, in which there is something to repair."""
 
-    @kind(name)
+    @kind(name, "feed_down")
     def inflict(platform: SoakPlatform) -> None:
         with hostile_server(answer) as server:
             platform.rest.target = server.port
             platform.rest.cut()
             platform.live.cut()
-            platform.last(platform.chance.uniform(1.5, 3))
+            platform.last(platform.chance.uniform(1, 2))
             platform.rest.target = platform.exchange_port
             platform.rest.cut()
 
@@ -90,11 +90,11 @@ def _answers(name: str, answer: Callable[[bytes], Iterable[bytes]]) -> Kind:
 
 
 def _rest_fault(name: str, fault: Fault) -> Kind:
-    @kind(name)
+    @kind(name, "feed_down")
     def inflict(platform: SoakPlatform) -> None:
         platform.set_faults(Faults(probability={fault: 1.0}, slow_seconds=1.0))
         platform.live.cut()
-        platform.last(platform.chance.uniform(1.5, 3))
+        platform.last(platform.chance.uniform(1, 2))
         platform.set_faults(Faults())
 
     return inflict
@@ -108,7 +108,7 @@ def _exchange_clock(name: str, sign: int, *shows: str) -> Kind:
     @kind(name, *shows)
     def inflict(platform: SoakPlatform) -> None:
         platform.set_faults(Faults(clock_skew_seconds=sign * platform.chance.choice(STEPS)))
-        platform.last(platform.chance.uniform(0.5, 2.5))
+        platform.last(platform.chance.uniform(0.5, 1.5))
         platform.set_faults(Faults())
         platform.live.cut()  # what it sent ahead of time it does not send again, but to who asks
 
@@ -119,7 +119,7 @@ def _receiver_clock(name: str, sign: int, *shows: str) -> Kind:
     @kind(name, *shows)
     def inflict(platform: SoakPlatform) -> None:
         platform.clock.step_receiver(sign * platform.chance.choice(STEPS))
-        platform.last(platform.chance.uniform(0.5, 2.5))
+        platform.last(platform.chance.uniform(0.5, 1.5))
         platform.clock.step_receiver(0)
 
     return inflict
@@ -145,8 +145,8 @@ KINDS = (
     _answers("answers deep nesting", lambda _: response(b"[" * 100_000)),
     _rest_fault("answers truncated", Fault.TRUNCATE),
     _rest_fault("answers rate limited", Fault.RATE_LIMIT),
-    _exchange_clock("exchange's clock ahead", 1, "clocks_differ"),
-    _exchange_clock("exchange's clock behind", -1),
+    _exchange_clock("exchange's clock ahead", 1, "clocks_differ", "feed_down"),
+    _exchange_clock("exchange's clock behind", -1, "feed_down"),
     _receiver_clock("receiver's clock ahead", 1),
-    _receiver_clock("receiver's clock behind", -1, "clocks_differ"),
+    _receiver_clock("receiver's clock behind", -1, "clocks_differ", "feed_down"),
 )

@@ -13,7 +13,7 @@ from soak.kinds import kind
 from soak.platform import SoakPlatform
 
 
-@kind("stream killed")
+@kind("stream killed", "feed_down")
 def stream_killed(platform: SoakPlatform) -> None:
     platform.signal_stream(signal.SIGKILL)
 
@@ -21,24 +21,24 @@ def stream_killed(platform: SoakPlatform) -> None:
 @kind("stream stopped and continued")
 def stream_stopped(platform: SoakPlatform) -> None:
     with stopped_processes(_processes(platform.process.pid)):  # type: ignore[union-attr]
-        platform.last(platform.chance.uniform(0.2, 2.5))
+        platform.last(platform.chance.uniform(0.5, 1.5))
 
 
-@kind("Redis killed")
+@kind("Redis killed", "server_away")
 def redis_killed(platform: SoakPlatform) -> None:
     if (server := platform.redis.running()) is not None:
         server.kill()
 
 
-@kind("Redis stopped and continued")
+@kind("Redis stopped and continued", "server_away")
 def redis_stopped(platform: SoakPlatform) -> None:
     server = platform.redis.running()
     assert server is not None
     with stopped_processes([server]):
-        platform.last(platform.chance.uniform(0.2, 2.5))
+        platform.last(platform.chance.uniform(0.5, 1.5))
 
 
-@kind("PostgreSQL killed")
+@kind("PostgreSQL killed", "server_away", "writes_waiting")
 def postmaster_killed(platform: SoakPlatform) -> None:
     running = platform.postgres.running()
     assert running is not None
@@ -55,12 +55,12 @@ def backend_killed(platform: SoakPlatform) -> None:
         os.kill(platform.chance.choice(found)[0], signal.SIGKILL)
 
 
-@kind("PostgreSQL stopped and continued")
+@kind("PostgreSQL stopped and continued", "server_away")
 def postgres_stopped(platform: SoakPlatform) -> None:
     running = platform.postgres.running()
     assert running is not None
     with stopped_processes(_processes(running.process.pid)):
-        platform.last(platform.chance.uniform(0.2, 2.5))
+        platform.last(platform.chance.uniform(0.5, 1.5))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from soak.kinds import kind
 from soak.platform import SoakPlatform
 from soak.process_faults import stopped_processes
 
-_AWAY = "server_away", "writes_waiting", "database_full", "part_failed"
+_AWAY = "server_away", "writes_waiting", "database_full"
 
 
 @kind("disk full", *_AWAY, needs_disk=True)
@@ -23,11 +23,11 @@ def disk_full(platform: SoakPlatform) -> None:
     with suppress(OSError), ballast.open("ab", buffering=0) as file:
         while file.write(bytes(1 << 20)):
             pass
-    platform.last(platform.chance.uniform(1, 3))
+    platform.last(platform.chance.uniform(0.5, 1.5))
     ballast.unlink()
 
 
-@kind("table locked", "writes_waiting")
+@kind("table locked")
 def table_locked(platform: SoakPlatform) -> None:
     with platform.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE market_data.bars_1m IN ACCESS EXCLUSIVE MODE")
@@ -42,7 +42,7 @@ def long_transaction(platform: SoakPlatform) -> None:
         platform.last(platform.chance.uniform(1, 2))
 
 
-@kind("refresh of hours held")
+@kind("refresh of hours held", "feed_down")
 def refresh_held(platform: SoakPlatform) -> None:
     with platform.connect() as connection:
         connection.execute("SELECT pg_advisory_lock(hashtext('refresh'), hashtext('ohlcv_1h'))")
@@ -66,7 +66,7 @@ def redis_flushed(platform: SoakPlatform) -> None:
         client.flushall()
 
 
-@kind("Redis restored from an older file")
+@kind("Redis restored from an older file", "server_away")
 def redis_restored(platform: SoakPlatform) -> None:
     assert platform.process is not None
     kept, copy = platform.redis.directory / "appendonlydir", platform.home / "older"

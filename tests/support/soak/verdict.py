@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -99,7 +99,16 @@ def _in_units(bars: pl.DataFrame, pair: Pair) -> pl.DataFrame:
     )
 
 
-def table(survived: Sequence[Survived], shows: dict[str, frozenset[str]]) -> str:
+def untold(survived: Sequence[Survived], shows: Mapping[str, frozenset[str]]) -> list[str]:
+    """The faults of which the system events do not tell, though they should."""
+    return [
+        f"hour {each.hour + 1}: {each.kind}: {sorted(each.events)}"
+        for each in survived
+        if shows[each.kind] and not shows[each.kind] & each.events
+    ]
+
+
+def table(survived: Sequence[Survived]) -> str:
     """The time to heal of each kind, and what the system events said."""
     by_kind: dict[str, list[Survived]] = defaultdict(list)
     for each in survived:
@@ -108,11 +117,9 @@ def table(survived: Sequence[Survived], shows: dict[str, frozenset[str]]) -> str
     for kind, found in sorted(by_kind.items()):
         seconds = [each.healed.total_seconds() for each in found]
         said = sorted({event for each in found for event in each.events})
-        unsaid = sum(1 for each in found if shows.get(kind) and not shows[kind] & each.events)
-        note = f" (not in {unsaid})" if unsaid else ""
         lines.append(
             f"{kind:<34} {len(found):>5} {statistics.median(seconds):>6.0f} s {max(seconds):>6.0f} s"
-            f"  {', '.join(said) or '-'}{note}"
+            f"  {', '.join(said) or '-'}"
         )
     return "\n".join(lines)
 

@@ -7,40 +7,40 @@ from soak.platform import SoakPlatform
 from soak.wire import Flow
 
 
-@kind("connection cut")
+@kind("connection cut", "feed_down")
 def cut(platform: SoakPlatform) -> None:
     platform.live.cut()
 
 
-@kind("connection reset")
+@kind("connection reset", "feed_down")
 def reset(platform: SoakPlatform) -> None:
     platform.live.cut(reset=True)
 
 
-@kind("connection half-open")
+@kind("connection half-open", "feed_down")
 def half_open(platform: SoakPlatform) -> None:
     platform.live.forget()
 
 
-@kind("connection stalled")
+@kind("connection stalled", "feed_down")
 def stalled(platform: SoakPlatform) -> None:
     platform.live.set_flow(Flow.STALL)
-    platform.last(platform.chance.uniform(0.1, 2.5))
+    platform.last(platform.chance.uniform(0.5, 1.5))
     platform.live.set_flow(Flow.USUAL)
 
 
-@kind("connection drips")
+@kind("connection drips", "feed_down")
 def drips(platform: SoakPlatform) -> None:
     platform.live.set_flow(Flow.DRIP)
-    platform.last(platform.chance.uniform(0.2, 2.5))
+    platform.last(platform.chance.uniform(0.5, 1.5))
     platform.live.set_flow(Flow.USUAL)
 
 
-@kind("exchange away")
+@kind("exchange away", "feed_down")
 def away(platform: SoakPlatform) -> None:
     platform.live.refuse()
     platform.rest.refuse()
-    platform.last(platform.chance.uniform(0.5, 5))
+    platform.last(platform.chance.uniform(0.5, 3))
     platform.live.accept()
     platform.rest.accept()
 
