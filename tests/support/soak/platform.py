@@ -24,6 +24,7 @@ import psycopg
 import requests
 from processes import REPOSITORY, environment
 from redis.exceptions import RedisError
+from redis_servers import mark
 
 from soak.clock import PACE, SharedClock
 from soak.wire import Wire, wires
@@ -241,7 +242,7 @@ def soak_platform(seed: int, start: datetime, market: SeededMarket) -> Iterator[
         live, rest = opened.enter_context(wires(port, port))
         made = SoakPlatform(clock, random.Random(seed), url, live, rest, data_dir, disk, home)
         settings = made.settings()
-        start_stack(settings)
+        mark(start_stack(settings).redis_url)
         opened.callback(stop_stack, settings, force=True, purge=True)
         with open_platform(settings) as platform:
             for symbol in SYMBOLS:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+from redis_servers import flush
 
 from soak.kinds import kind
 from soak.platform import SoakPlatform
@@ -63,7 +64,7 @@ def connections_used_up(platform: SoakPlatform) -> None:
 @kind("Redis flushed")
 def redis_flushed(platform: SoakPlatform) -> None:
     with platform.redis.client() as client:
-        client.flushall()
+        flush(client)
 
 
 @kind("Redis restored from an older file", "server_away")

@@ -71,8 +71,9 @@ def differing_bars(platform: SoakPlatform, market: SeededMarket, window: Window)
     with open_platform(platform.settings(), clock=platform.clock) as opened:
         for timeframe in Timeframe:
             length = timeframe.duration
-            whole = Window(_up(window.start, length), _down(window.end, length))
-            for pair in market.pairs if whole.end > whole.start else ():
+            first, end = _up(window.start, length), _down(window.end, length)
+            for pair in market.pairs if end > first else ():
+                whole = Window(first, end)
                 expected = bars_of_trades(market, pair, timeframe, whole)
                 stored = _in_units(opened.stores.bars.read([pair.symbol], timeframe, whole), pair)
                 counted[timeframe.value] = counted.get(timeframe.value, 0) + stored.height
