@@ -29,7 +29,7 @@ from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.streaming.circuit import COMPONENT as FEED
 from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
-from trading_platform.streaming.incidents import Incidents
+from trading_platform.streaming.incidents import FeedIncidents, Incidents
 from trading_platform.streaming.log_lines import printable
 from trading_platform.streaming.pipeline import (
     OnEvent,
@@ -112,7 +112,10 @@ class StreamProcess:
         self._around = around
         self._part = part
         audit = AuditStore(around.stores.database)
-        self.incidents = Incidents(audit, around.clock)
+        self.incidents = Incidents(audit, around.clock, part=part)
+        self._feeds = {
+            plan.source: FeedIncidents(self.incidents, plan.source, plan.away, around.clock) for plan in plans
+        }
         known = around.stores.instruments.require(sorted(symbol for plan in plans for symbol in plan.symbols))
         self._calendars = {symbol: instrument.calendar for symbol, instrument in known.items()}
         self._hours = {calendar: OpeningHours(calendar) for calendar in set(self._calendars.values())}
@@ -148,13 +151,15 @@ class StreamProcess:
         stores = self._around.stores
         stream = StreamStore(stores.database)
         known = await asyncio.to_thread(last_events, stream, plan)
+        if known.until is not None:
+            self._feeds[plan.source].resumed(plan.symbols, known.until)
         builder = BarBuilder(plan.source, basis=plan.basis, fill_no_trade=plan.fill_no_trade)
         pipeline = Pipeline(
             plan,
             builder,
             PipelineStores(stream, stores.outages, stores.quarantine),
             callbacks=PipelineCallbacks(
-                event=self._on_event,
+                event=partial(self._on_event, plan.source),
                 quote=self._on_quote,
                 accepted=self._guard.observe,
                 rejected=self._guard.reject,
@@ -184,8 +189,9 @@ class StreamProcess:
 
         return wait
 
-    def _on_event(self, event: Event, received: datetime) -> None:
+    def _on_event(self, source: str, event: Event, received: datetime) -> None:
         """Records an event; a recording that cannot be written does not stop the bars."""
+        self._feeds[source].observe(event)
         if self._around.on_event is None:
             return
         try:
@@ -233,6 +239,8 @@ class StreamProcess:
         began = self._around.clock()
         while True:
             self._compare_clocks()
+            for feed in self._feeds.values():
+                feed.settle()
             await self._around.live.write_session(self._state(began))
             await asyncio.sleep(SESSION_PAUSE)
 
@@ -277,8 +285,8 @@ class StreamProcess:
         return {f"{name}:{self._part}": value for name, value in state.items()} if self._part else state
 
     def _log_failure(self, part: PartState, error: Exception) -> None:
-        """Reports a part's failure; that a server is away is reported once, by the watch of the servers."""
-        if isinstance(error, TradingPlatformError) and error.retryable:
+        """Reports a part's failure; that a server is away or full is reported once, by the watch of the servers."""
+        if isinstance(error, StoreFull) or (isinstance(error, TradingPlatformError) and error.retryable):
             log.warning("the part %s is restarted: %s", part.name, part.error, extra={"cause": f"part {part.name}"})
             return
         message = f"The part {part.name} failed and is restarted: {part.error}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import tempfile
@@ -210,6 +209,48 @@ def test_a_recording_on_a_full_disk_stays_readable_and_goes_on(small_disk: Path)
     assert isinstance(found[reasons.index(NOT_RECORDED) + 1].event, FeedUp)
 
 
+def test_a_redis_whose_disk_is_full_is_waited_for_and_said(server_disk: Path, stores: Stores) -> None:
+    """No part fails for it: the watch says it, with its end."""
+    server, ballast = RedisServer(server_disk), server_disk / "ballast"
+    server.ensure_running()
+    audit = AuditStore(stores.database)
+
+    async def work() -> None:
+        live, incidents = AsyncLiveStore(server.url()), Incidents(audit, Clock())
+        watch = ServerWatch({"redis": live.check}, incidents)
+        await watch.look()
+        assert not incidents.is_open("server:redis")
+        fill_disk(ballast)
+
+        async def is_refused() -> bool:
+            with suppress(StoreFull):
+                await live.write_session({"state": "x" * 4096})
+                return False
+            return True
+
+        await until(is_refused, "a write that does not fit", every=0.05)
+        await watch.look()
+        assert incidents.is_open("server:redis")
+        ballast.unlink()
+
+        async def is_over() -> bool:
+            await watch.look()
+            return not incidents.is_open("server:redis")
+
+        await until(is_over, "the end", every=0.05)
+        await live.write_session({"state": "streaming"})
+        await incidents.flush()
+        await live.close()
+
+    try:
+        asyncio.run(work())
+    finally:
+        server.remove()
+    over, began = audit.events(event_type="server_away")
+    assert "cannot write its file" in began.message
+    assert over.metadata["over"]
+
+
 # A source whose clock is ahead
 
 
@@ -274,28 +315,6 @@ def test_outages_follow_what_the_builder_decided(stores: Stores) -> None:
 
 
 # Servers that die
-
-
-def test_incidents_wait_for_the_database_and_keep_their_time(stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
-    away = Incidents(AuditStore(Database("postgresql://postgres@127.0.0.1:9/nothing")), clock)
-    away.begin("server:redis", "server_away", Severity.ERROR, "Redis does not answer.\nforged\x00\ud800")
-    away.begin("server:redis", "server_away", Severity.ERROR, "Redis does not answer.")
-    clock.now += 90 * SECOND
-    away.end("server:redis", "Redis answers again.")
-    away.end("server:redis", "Redis answers again.")
-    for _ in range(3):
-        away.report("part_failed", Severity.ERROR, "The part orders failed.", part="orders")
-    asyncio.run(away.flush())
-    back = Incidents(AuditStore(stores.database), clock)
-    back._waiting = away._waiting
-    asyncio.run(back.flush())
-    failed, over, began = AuditStore(stores.database).events(component="streamer")
-    assert (began.timestamp, over.timestamp) == (START, START + 90 * SECOND)
-    assert (began.metadata["over"], over.metadata["over"]) == (False, True)
-    assert over.message == "Redis answers again. It lasted 90 s."
-    assert failed.message == "The part orders failed."
-    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 5
 
 
 def test_a_killed_server_is_started_again_and_both_are_said(

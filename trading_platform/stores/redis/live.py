@@ -33,7 +33,7 @@ def redis_errors() -> Iterator[None]:
 
     Raises:
         StoreUnavailable: if Redis does not answer.
-        StoreFull: if it has no memory left.
+        StoreFull: if it has no memory left, or no disk space for its file.
         StoreError: if it rejects a command for another reason.
     """
     from redis.exceptions import ConnectionError as Disconnected
@@ -49,6 +49,11 @@ def redis_errors() -> Iterator[None]:
         remedy = "give Redis more memory, or find out what else fills it"
         raise StoreFull("Redis has no memory left.", received=str(error), remedy=remedy) from error
     except RedisError as error:
+        if "MISCONF" in str(error):  # also in the error of a script that one of its commands was refused
+            remedy = "free disk space; Redis goes on by itself"
+            raise StoreFull(
+                "Redis cannot write its file and takes no data.", received=str(error), remedy=remedy
+            ) from error
         raise StoreError("Redis rejected a command.", received=str(error), remedy="see Redis's log") from error
 
 
@@ -161,12 +166,15 @@ class AsyncLiveStore:
         await self._redis.aclose()
 
     async def check(self) -> None:
-        """Checks that Redis answers.
+        """Checks that Redis answers and takes data.
 
         Raises:
-            StoreUnavailable: if it does not.
+            StoreUnavailable: if it does not answer.
+            StoreFull: if it has no disk space for its file; it refuses PING then, as it does all writes.
         """
-        await self._run(scripts.read_session())
+        with redis_errors():
+            async with asyncio.timeout(self._timeout):
+                await self._redis.ping()
 
     async def write_quotes(self, quotes: Iterable[Quote]) -> int:
         """As :meth:`LiveStore.write_quotes`."""

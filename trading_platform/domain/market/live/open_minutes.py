@@ -115,7 +115,8 @@ class OpenMinutes:
             return
         self.counts.late += 1
         self._late_events += 1
-        # The silent minutes after it have a price that was not the last one.
+        # The silent minutes after it have a price that was not the last one, and the next has none that is known.
+        series.last = None
         end = start + MINUTE
         if self._fill_no_trade and series.basis is Basis.TRADE and self.until is not None:
             end = min(max(end, self.until), start + _LATE_ALLOWANCE)
@@ -132,6 +133,7 @@ class OpenMinutes:
             return
         series.down_since = timestamp
         if self.until is not None and minute_of(timestamp) < self.until:
+            series.last = None  # it may be missing, and up again at once the minutes before it are not looked at
             self._mark_late(symbol, Window(minute_of(timestamp), self.until))
 
     def advance(self, timestamp: datetime) -> None:

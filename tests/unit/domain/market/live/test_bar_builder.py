@@ -42,6 +42,17 @@ def test_a_late_event_is_in_no_bar_and_its_minute_is_named() -> None:
     assert emitted.late_events == 2
 
 
+def test_a_silent_minute_after_a_late_trade_has_no_known_price() -> None:
+    """The late trade may be the last one, and nobody knows its minute's close until it was requested."""
+    begin = [UP, trade(1, "10"), Heartbeat(at(70))]
+    for learnt in ([trade(59, "99")], [FeedDown(at(50), ALL, "a trade is missing"), FeedUp(at(51), ALL)]):
+        emitted = run([*begin, *learnt, Heartbeat(at(200)), trade(201, "11"), Heartbeat(at(310))], fill=True)
+        first, last = [(row[0], row[5]) for row in emitted.rows if row[0] < at(180)], emitted.rows[-1]
+        assert first == [(NOON, Decimal(10))]
+        assert (last[0], last[5]) == (at(240), Decimal(11))
+        assert emitted.late["BTCUSD"] == [Window(NOON, at(180))]
+
+
 def test_a_late_quote_of_a_symbol_whose_bars_are_of_trades_is_not_late() -> None:
     emitted = run([UP, Heartbeat(at(70)), quote(5, "1", "2", "BTCUSD"), Heartbeat(at(130))])
     assert emitted.late == {}

@@ -30,8 +30,12 @@ def plainly(
     for symbol, basis in BASIS.items():
         prices, close = _prices(events, symbol, basis), None
         available_history = 60 if fill and basis is Basis.TRADE else 1  # silent minutes follow a trade alone
-        late[symbol] = _late(events, symbol, final_at, prices, available_history=available_history)
+        late[symbol], learnt = _late(events, symbol, final_at, prices, available_history=available_history)
+        before = -1
         for minute, position in final_at.items():
+            if any(before < each <= position for each in learnt):
+                close = None  # a price that may be later than the last one was not used
+            before = position
             used = [each for each in prices if minute <= each[0] < minute + MINUTE and each[4] <= position]
             if _is_down(events[: position + 1], symbol, minute):
                 close = None
@@ -50,9 +54,10 @@ def plainly(
 
 def _late(
     events: Sequence[Event], symbol: str, final_at: dict[datetime, int], prices: list[Any], available_history: int
-) -> set[datetime]:
-    """Minutes of which a price, or an outage, came to be known when they were final."""
+) -> tuple[set[datetime], list[int]]:
+    """Minutes of which a price, or an outage, came to be known when they were final; and the positions of these."""
     begins, found = min(final_at, default=datetime.max.replace(tzinfo=UTC)), set()
+    learnt = []
 
     def was_final(minute: datetime, position: int) -> bool:
         return minute < begins or final_at.get(minute, len(events)) < position
@@ -63,16 +68,18 @@ def _late(
         if ups and minute + MINUTE > ups[0] and was_final(minute, position):
             following = [minute + index * MINUTE for index in range(available_history)]
             found |= {each for each in following if was_final(each, position)}
+            learnt.append(position)
     down: datetime | None = datetime(1, 1, 1, tzinfo=UTC)
     for position, event in enumerate(events):
         if isinstance(event, FeedDown) and symbol in event.symbols and (down is None or event.time < down):
             minute, down = event.time.replace(second=0, microsecond=0), event.time
+            learnt += [position] if was_final(minute, position) else []
             while was_final(minute, position):
                 found.add(minute)
                 minute += MINUTE
         elif isinstance(event, FeedUp) and symbol in event.symbols:
             down = None
-    return found
+    return found, learnt
 
 
 def _when_final(events: Sequence[Event]) -> dict[datetime, int]:
