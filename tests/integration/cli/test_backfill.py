@@ -135,6 +135,7 @@ def test_a_second_run_and_a_second_import_do_nothing(ours: Installation, test_da
     assert {path: path.stat().st_mtime_ns for path in (ours.data_dir / "features").rglob("*.parquet")} == files
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("first")
 def test_asking_again_changes_nothing_that_is_stored(ours: Installation) -> None:
     found = ours.run("export", "bars", ours.data_dir / "before.csv", "-s", "SPY")

@@ -254,6 +254,7 @@ def test_a_wrong_password_is_not_repeated(ours: Installation, stack: Endpoints) 
     assert SECRET not in found.out + found.err
 
 
+@pytest.mark.exhaustive
 def test_a_database_without_the_schema_says_how_to_get_it(stack: Endpoints) -> None:
     with installation(stack.database_url, schema=False) as made:
         found = made.run("instruments", "list")

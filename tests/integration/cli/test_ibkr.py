@@ -72,6 +72,7 @@ def test_stream_brings_quotes_to_redis(ours: Installation, gateway: FakeGateway)
     assert all(part["error"] is None for part in summary["parts"])
 
 
+@pytest.mark.exhaustive
 def test_more_symbols_than_lines_are_said(ours: Installation) -> None:
     found = ours.run("stream", more={"IBKR_MARKET_DATA_LINES": "1"})
     assert found.code == 2

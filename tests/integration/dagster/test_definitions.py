@@ -324,6 +324,7 @@ def test_a_schedule_asks_for_all_symbols_and_the_present(
     assert span(tick_schedule(name, instance, timestamp)) == (first, last)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("present_timestamp", "years"),
     some_usual(

@@ -24,7 +24,7 @@ from soak.verdict import Survived, differing_bars, table, untold
 from trading_platform.domain.time import Window
 from trading_platform.simulator.seeded import SeededMarket
 
-HOURS = int(os.environ.get("TEST_SOAK_HOURS", "6"))
+HOURS = int(os.environ.get("TEST_SOAK_HOURS", "3"))
 SEED = int(os.environ.get("TEST_SOAK_SEED", "1"))
 ONLY = os.environ.get("TEST_SOAK_KINDS", "")
 """A regular expression of the kinds to draw from."""

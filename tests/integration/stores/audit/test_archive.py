@@ -116,6 +116,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=examples(25))
 @given(decisions=st.lists(DECISIONS, max_size=12), events=st.lists(EVENTS, max_size=12), late=st.integers(0, 12))
 def test_everything_reads_as_before(database_url: str, database: Database, decisions, events, late):

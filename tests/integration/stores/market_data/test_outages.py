@@ -352,6 +352,7 @@ def test_a_changed_position_is_told_to_who_listens(server_url: str) -> None:
 # The command
 
 
+@pytest.mark.exhaustive
 def test_the_command_lists_what_is_not_repaired_and_repairs_it(stack: Endpoints) -> None:
     with installation(stack.database_url) as ours:
         nothing = ours.run("outages")

@@ -235,6 +235,7 @@ def test_hours_take_their_prices_from_minutes_with_trades(empty: Database) -> No
     assert {row[6] for row in found if row[1] == "AAA"} > {None}
 
 
+@pytest.mark.exhaustive
 def test_the_upgrade_stores_hours_with_minutes_without_trades_again(database: Database) -> None:
     with new_database(url_of(database)) as url:
         bring_to(url, "0009")
@@ -395,6 +396,7 @@ def test_partitions_are_there_before_their_time(database: Database) -> None:
                 timestamp = spans[start]
 
 
+@pytest.mark.exhaustive
 def test_writers_do_not_wait_for_a_reader_who_holds_the_default_partition(empty: Database) -> None:
     """A partition that cannot be made in time is left for later: its rows wait, and nothing is lost."""
     if uses_timescaledb(empty):

@@ -194,6 +194,7 @@ def test_the_roles_connect_to_no_other_database_of_the_embedded_server(own: Endp
     assert check_other_databases(own.database_url).verdict is Verdict.OK
 
 
+@pytest.mark.exhaustive
 def test_databases_of_others_are_named_with_what_their_owner_can_do(own: Endpoints) -> None:
     create(own.database_url, "of others")
     try:

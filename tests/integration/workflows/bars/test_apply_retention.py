@@ -206,6 +206,7 @@ def test_minutes_that_go_while_they_are_rolled_up_are_noticed(ours: Installation
     owner.close()
 
 
+@pytest.mark.exhaustive
 def test_a_backfill_after_one_whose_refresh_failed_makes_up_for_it(ours: Installation) -> None:
     """Nothing is left to request then, and nothing changes; the hours are there when their minutes are dropped."""
     with open_platform(ours.settings()) as platform, psycopg.connect(ours.database_url, autocommit=True) as other:

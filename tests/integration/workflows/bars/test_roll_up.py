@@ -67,6 +67,7 @@ def test_daily_bars_rolled_up_from_minutes_are_the_vendor_s(ours: Installation, 
         assert {name: ours_row[name] for name in expected} == expected
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("timeframe", "minutes"), [(Timeframe.M5, 5), (Timeframe.H1, 60)])
 def test_longer_bars_are_the_minutes_in_them(ours: Installation, timeframe: Timeframe, minutes: int) -> None:
     fetch(ours, Timeframe.M1, [OCTOBER])

@@ -81,6 +81,7 @@ def test_a_day_of_sydney_begins_on_the_day_before_in_utc(stores: Stores) -> None
     assert rolled_up_by_force(stores, BHP) == [False]
 
 
+@pytest.mark.exhaustive
 def test_a_session_of_which_the_first_hour_is_unknown_is_no_day_though_the_day_in_utc_is_whole(stores: Stores) -> None:
     midnight = TUESDAY.replace(hour=0) + DAY
     stream(stores, "BHP", Window(midnight, midnight + 10 * 60 * MINUTE))

@@ -126,6 +126,7 @@ def loads_across(platform: PlatformContext, symbol: str, bars: int, timestamp: d
     return found
 
 
+@pytest.mark.exhaustive
 def test_a_split_stored_later_makes_exactly_what_it_touches_again(platform: PlatformContext) -> None:
     before = features_of(platform)
     assert derive(platform) == (set(), set())
@@ -174,6 +175,7 @@ def test_a_split_stored_later_makes_exactly_what_it_touches_again(platform: Plat
     assert jump == pytest.approx(93.70 * 7 / 645.57 - 1, abs=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_the_same_split_again_makes_nothing_stale_and_none_undoes_it(platform: PlatformContext) -> None:
     saved = platform.stores.corporate_actions.save([split("AAPL", SPLIT, 7)], platform.clock())
     assert (len(saved.changed), len(saved.kept)) == (0, 1)

@@ -128,6 +128,7 @@ def store(loaded: Store) -> Store:
     return loaded
 
 
+@pytest.mark.exhaustive
 def test_a_new_feature_is_the_only_one_computed(store: Store) -> None:
     before = store.values()
     store.define(MOMENTUM + OTHER)
@@ -175,6 +176,7 @@ def test_only_one_is_computed_and_the_others_stay_stale(store: Store) -> None:
         store.build(["absent"])
 
 
+@pytest.mark.exhaustive
 def test_forced_with_a_name_computes_it_again_and_leaves_the_rest(store: Store) -> None:
     store.define(OTHER)
     store.build()
@@ -215,6 +217,7 @@ def test_a_broken_file_is_a_warning_and_its_values_stay(store: Store) -> None:
     assert store.values().equals(before)
 
 
+@pytest.mark.exhaustive
 def test_a_removed_definition_takes_its_column_along(store: Store) -> None:
     before = store.values()
     store.define(MOMENTUM)
@@ -246,6 +249,7 @@ def test_agents_read_a_users_feature_without_its_code(store: Store) -> None:
             platform.features(SYMBOLS, "2012-02-01", "2012-03-01", names=["rsi_1"])
 
 
+@pytest.mark.exhaustive
 def test_partitions_equal_the_full_history_whatever_was_computed_when(store: Store) -> None:
     """Features computed one after the other, by years, are those of one computation over everything."""
     store.define(MOMENTUM + DOUBLE)
@@ -261,6 +265,7 @@ def test_partitions_equal_the_full_history_whatever_was_computed_when(store: Sto
         assert ((stored[name] - computed[name]).abs().max() or 0.0) < 1e-9, name
 
 
+@pytest.mark.exhaustive
 def test_the_commands_compute_and_try_on_stored_bars(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "DATABASE_URL": store.url,
@@ -287,6 +292,7 @@ def test_the_commands_compute_and_try_on_stored_bars(store: Store, monkeypatch: 
     assert "the stored bars of AAA" in " ".join(tried.output.split())
 
 
+@pytest.mark.exhaustive
 def test_a_process_without_the_setting_leaves_users_features_alone(store: Store) -> None:
     store.define(MOMENTUM)
     store.build()

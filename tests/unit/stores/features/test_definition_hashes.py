@@ -89,6 +89,7 @@ def test_a_change_of_what_is_computed_changes_the_hash_of_what_depends_on_it(
     assert [name for name, one, other in zip(NAMES, first, then, strict=True) if one != other] == changed.split()
 
 
+@pytest.mark.exhaustive
 def test_the_hash_is_the_same_in_every_process_and_folder(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom trading_platform.stores.features.definitions import load_files\n"
