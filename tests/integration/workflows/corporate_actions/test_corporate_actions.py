@@ -196,6 +196,7 @@ def test_the_same_split_again_makes_nothing_stale_and_none_undoes_it(platform: P
 def test_what_a_person_imported_no_vendor_overwrites(platform: PlatformContext) -> None:
     vendor = CorporateAction("AAPL", SPLIT, ActionKind.SPLIT, SPLIT, "yahoo", ratio=Fraction(6))
     store = platform.stores.corporate_actions
+    store.save([split("AAPL", SPLIT, 7)], platform.clock())
     assert store.save([vendor], platform.clock()).kept == (vendor,)
     assert store.splits(["AAPL"]) == {"AAPL": [(SPLIT, Fraction(7))]}
     corrected = split("AAPL", SPLIT, 6)
