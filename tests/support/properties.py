@@ -17,7 +17,7 @@ USUAL = 100
 
 def examples(number: int) -> int:
     """The examples of a property in this run, of the number that it is tried with in full."""
-    return number if THOROUGH else max(10, number // 4)
+    return number if THOROUGH else max(10, number // 8)
 
 
 def some_usual(cases: Iterable[Any], usual: int = 1) -> list[Any]:

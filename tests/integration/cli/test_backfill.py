@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from commands import Installation, installation, rows, tables
+from properties import some_usual
 
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.domain.features.built_in import BUILT_IN
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.slow
 
 FILES = {
     "SPY": "SPY_2008-2018_yahoo.csv",
+    "GOOG": "GOOG_2004-2013.csv",
+    "AAPL": "AAPL_2004-2018_yahoo.csv",
     "EURUSD": "EURUSD_oanda_lean_daily_quote.csv",
     "BTCUSD": "BTCUSD_coinbase_lean_daily_trade.csv",
 }
@@ -27,58 +30,73 @@ REJECTED = {"SPY": 2}
 MISSING = {"EURUSD": 7, "BTCUSD": 34}
 """Days that a daily file leaves out though its market was open: five in a row in December 2016 and two more, and the
 eight holes of the thin start of Bitcoin."""
-COMMAND = ["backfill", *FILES, "-t", "1d", "--json"]
 
 
 def data_rows(path: Path) -> int:
     return len(path.read_text().splitlines()) - 1
 
 
+@pytest.fixture(scope="module", params=some_usual(["SPY BTCUSD", " ".join(FILES)]))
+def files(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The files that are imported, by symbol."""
+    return {symbol: FILES[symbol] for symbol in request.param.split()}
+
+
+def command(files: dict[str, str]) -> list[str]:
+    return ["backfill", *files, "-t", "1d", "--json"]
+
+
 @pytest.fixture(scope="module")
-def ours(stack: Endpoints, test_data: Path) -> Iterator[Installation]:
+def ours(stack: Endpoints, test_data: Path, files: dict[str, str]) -> Iterator[Installation]:
     with installation(stack.database_url) as made:
-        found = made.run("import", *(test_data / "daily" / name for name in FILES.values()), "--json")
+        found = made.run("import", *(test_data / "daily" / name for name in files.values()), "--json")
         assert found.code == 0, found.text
         yield made
 
 
 @pytest.fixture(scope="module")
-def first(ours: Installation) -> dict[str, Any]:
+def first(ours: Installation, files: dict[str, str]) -> dict[str, Any]:
     """What the first backfill said."""
-    found = ours.run(*COMMAND)
+    found = ours.run(*command(files))
     assert found.code == 0, found.text
     return dict(found.json)
 
 
-def test_every_accepted_row_of_the_files_is_stored(first: dict[str, Any], ours: Installation, test_data: Path) -> None:
-    in_files = {symbol: data_rows(test_data / "daily" / name) for symbol, name in FILES.items()}
+def test_every_accepted_row_of_the_files_is_stored(
+    first: dict[str, Any], ours: Installation, files: dict[str, str], test_data: Path
+) -> None:
+    in_files = {symbol: data_rows(test_data / "daily" / name) for symbol, name in files.items()}
     expected = {symbol: count - REJECTED.get(symbol, 0) for symbol, count in in_files.items()}
     stored = rows(ours.database_url, "SELECT symbol, count(*) FROM market_data.bars_1d GROUP BY symbol")
     assert dict(stored) == expected
     assert {line["symbol"]: line["stored"] for line in first["symbols"]} == expected
-    assert {line["symbol"]: line["rejected"] for line in first["symbols"]} == dict.fromkeys(FILES, 0) | REJECTED
-    assert {line["symbol"]: line["missing"] for line in first["symbols"]} == dict.fromkeys(FILES, 0) | MISSING
+    assert {line["symbol"]: line["rejected"] for line in first["symbols"]} == {
+        symbol: REJECTED.get(symbol, 0) for symbol in files
+    }
+    assert {line["symbol"]: line["missing"] for line in first["symbols"]} == {
+        symbol: MISSING.get(symbol, 0) for symbol in files
+    }
     assert all(line["failed"] is None for line in first["symbols"])
     counts = ("stored", "empty", "rejected", "missing")
     assert all(line["expected"] == sum(line[name] for name in counts) for line in first["symbols"])
 
 
 @pytest.mark.usefixtures("first")
-def test_indicators_and_features_have_a_row_a_bar(ours: Installation) -> None:
+def test_indicators_and_features_have_a_row_a_bar(ours: Installation, files: dict[str, str]) -> None:
     missing = rows(
         ours.database_url,
         "SELECT count(*) FROM market_data.bars_1d AS bar FULL JOIN market_data.indicators_1d AS made"
         " USING (symbol, time) WHERE bar.symbol IS NULL OR made.symbol IS NULL",
     )
     assert missing == [(0,)]
-    for symbol in FILES:
+    for symbol in files:
         target = ours.data_dir / f"{symbol}.csv"
         assert ours.run("export", "features", target, "-s", symbol).code == 0
         lines = target.read_text().splitlines()
         assert set(BUILT_IN.names) <= set(lines[0].split(","))
         stored = rows(ours.database_url, "SELECT count(*) FROM market_data.bars_1d WHERE symbol = %s", [symbol])
         assert len(lines) - 1 == stored[0][0]
-    assert FeatureStore(ours.data_dir / "features").symbols() == sorted(FILES)
+    assert FeatureStore(ours.data_dir / "features").symbols() == sorted(files)
 
 
 def test_every_check_is_evaluated_and_none_that_blocks_fails(first: dict[str, Any]) -> None:
@@ -123,16 +141,18 @@ def test_its_runs_are_shown_with_the_jobs_of_the_code_location(first: dict[str, 
 
 
 @pytest.mark.usefixtures("first")
-def test_a_second_run_and_a_second_import_do_nothing(ours: Installation, test_data: Path) -> None:
+def test_a_second_run_and_a_second_import_do_nothing(
+    ours: Installation, files: dict[str, str], test_data: Path
+) -> None:
     before = tables(ours.database_url)
-    files = {path: path.stat().st_mtime_ns for path in (ours.data_dir / "features").rglob("*.parquet")}
-    found = ours.run(*COMMAND)
+    written = {path: path.stat().st_mtime_ns for path in (ours.data_dir / "features").rglob("*.parquet")}
+    found = ours.run(*command(files))
     assert found.json["runs"] == []
-    found = ours.run("import", *(test_data / "daily" / name for name in FILES.values()), "--json")
+    found = ours.run("import", *(test_data / "daily" / name for name in files.values()), "--json")
     assert {file["status"] for file in found.json["files"]} == {"already imported"}
-    assert ours.run(*COMMAND).json["runs"] == []
+    assert ours.run(*command(files)).json["runs"] == []
     assert tables(ours.database_url) == before
-    assert {path: path.stat().st_mtime_ns for path in (ours.data_dir / "features").rglob("*.parquet")} == files
+    assert {path: path.stat().st_mtime_ns for path in (ours.data_dir / "features").rglob("*.parquet")} == written
 
 
 @pytest.mark.exhaustive

@@ -21,6 +21,8 @@ from trading_platform.resources.platform import open_platform
 from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.gaps.gap_report import gap_report
 
+pytestmark = pytest.mark.exhaustive
+
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 

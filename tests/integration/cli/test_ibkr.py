@@ -79,6 +79,7 @@ def test_more_symbols_than_lines_are_said(ours: Installation) -> None:
     assert "2 instruments are 1 more than the account has market data lines" in found.text
 
 
+@pytest.mark.exhaustive
 def test_the_account_is_shown(ours: Installation, gateway: FakeGateway) -> None:
     gateway.ledger = [(ACCOUNT, "CashBalance", "1000.5", "USD")]
     gateway.positions = [

@@ -128,7 +128,7 @@ def test_a_reader_that_leaves_early_is_no_failure(ours: Installation) -> None:
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("unbuffered", [None, "1"])
+@pytest.mark.parametrize("unbuffered", some_usual([None, "1"]))
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["instruments", "list"], ["limits", "--json"]], ids=" ".join
 )

@@ -11,11 +11,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 from commands import Installation, installation, kill, rows
-from properties import some_usual
 from waiting import wait_until
 
 from trading_platform.domain.market.bars import PRICE, PRICES
 from trading_platform.embedded.stack import Endpoints
+
+pytestmark = pytest.mark.exhaustive
 
 TICKS = "tick/EURUSD_oanda_ticks_2014-05.csv.gz"
 STORED = "SELECT time, open, high, low, close FROM market_data.bars_1m WHERE symbol = 'EURUSD' ORDER BY time"
@@ -38,7 +39,6 @@ def lean(test_data: Path) -> list[tuple[object, ...]]:
     return bars.filter(pl.col("time").dt.date().is_in(days)).rows()
 
 
-@pytest.mark.exhaustive
 def test_killed_at_any_moment_it_goes_on_and_a_second_time_changes_nothing(
     platform: Installation, test_data: Path
 ) -> None:
@@ -68,7 +68,6 @@ def test_killed_at_any_moment_it_goes_on_and_a_second_time_changes_nothing(
     assert rows(platform.database_url, REQUESTS) == requests
 
 
-@pytest.mark.exhaustive
 def test_the_hours_follow_and_coverage_is_proven(platform: Installation, test_data: Path) -> None:
     assert platform.run("replay", test_data / TICKS, "--basis", "ask").code == 0
     hours = rows(platform.database_url, "SELECT count(*) FROM market_data.bars_1h WHERE symbol = 'EURUSD'")
@@ -92,16 +91,13 @@ def test_a_dry_run_needs_no_database(platform: Installation, test_data: Path, tm
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    some_usual(
-        [
-            (["missing.csv"], "There is no file"),
-            (["--speed", "0", TICKS], "cannot have the speed"),
-            (["--basis", "last", TICKS], "Bars cannot be built from"),
-            (["--to", "bars.txt", TICKS], "supported extension"),
-            (["README.md", "--dry-run"], "cannot be imported"),
-        ],
-        usual=3,
-    ),
+    [
+        (["missing.csv"], "There is no file"),
+        (["--speed", "0", TICKS], "cannot have the speed"),
+        (["--basis", "last", TICKS], "Bars cannot be built from"),
+        (["--to", "bars.txt", TICKS], "supported extension"),
+        (["README.md", "--dry-run"], "cannot be imported"),
+    ],
 )
 def test_what_cannot_be_is_said_in_words(
     platform: Installation, test_data: Path, arguments: list[str], words: str

@@ -34,6 +34,7 @@ def definitions(file: Path) -> Definitions:
     return found
 
 
+@pytest.mark.exhaustive
 def test_the_file_passes_its_trial(file: Path) -> None:
     done = CliRunner().invoke(app, ["features", "test", str(file)])
     assert done.exit_code == 0, done.output

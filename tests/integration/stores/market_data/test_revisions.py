@@ -110,7 +110,7 @@ def correct(stores: Stores, symbol: str, chance: random.Random) -> None:
     write(stores, symbol, window, new.sort("time"))
 
 
-@pytest.mark.parametrize("corrections", some_usual([40, 1_000]))
+@pytest.mark.parametrize("corrections", some_usual([20, 1_000]))
 def test_random_corrections_are_read_as_a_copy_of_each_time(stores: Stores, corrections: int) -> None:
     chance = random.Random(5)
     kept = set(chance.sample(range(corrections), min(100, corrections // 3)))

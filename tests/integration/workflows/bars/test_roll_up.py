@@ -18,6 +18,8 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.bars.roll_up_bars import stale_roll_ups
 
+pytestmark = pytest.mark.exhaustive
+
 OCTOBER = month_window(datetime(2013, 10, 1, tzinfo=UTC))
 YEAR = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 1, tzinfo=UTC))
 VALUES = ["open", "high", "low", "close", "volume"]
@@ -50,7 +52,6 @@ def stale(stores: Stores, timeframe: Timeframe) -> int:
     return len(stale_roll_ups(stores, "SPY", timeframe, partition_windows(timeframe, OCTOBER)))
 
 
-@pytest.mark.exhaustive
 def test_daily_bars_rolled_up_from_minutes_are_the_vendor_s(ours: Installation, test_data: Path) -> None:
     assert fetch(ours, Timeframe.M1, [OCTOBER]) == [True]
     assert fetch(ours, Timeframe.D1, [YEAR]) == [True]
@@ -67,7 +68,6 @@ def test_daily_bars_rolled_up_from_minutes_are_the_vendor_s(ours: Installation, 
         assert {name: ours_row[name] for name in expected} == expected
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize(("timeframe", "minutes"), [(Timeframe.M5, 5), (Timeframe.H1, 60)])
 def test_longer_bars_are_the_minutes_in_them(ours: Installation, timeframe: Timeframe, minutes: int) -> None:
     fetch(ours, Timeframe.M1, [OCTOBER])

@@ -159,6 +159,7 @@ def test_a_changed_definition_makes_itself_and_what_needs_it_stale(store: Store)
     assert store.check().passed
 
 
+@pytest.mark.exhaustive
 def test_only_one_is_computed_and_the_others_stay_stale(store: Store) -> None:
     store.define(MOMENTUM + OTHER)
     store.build()
@@ -191,6 +192,7 @@ def test_forced_with_a_name_computes_it_again_and_leaves_the_rest(store: Store) 
     assert store.values().filter(symbol="AAA")["rsi_14"].n_unique() > 9
 
 
+@pytest.mark.exhaustive
 def test_a_file_that_was_removed_is_computed_whole(store: Store) -> None:
     before = store.values()
     month = store.root / "features" / "symbol=AAA" / "2012-05" / "features.parquet"
@@ -230,6 +232,7 @@ def test_a_removed_definition_takes_its_column_along(store: Store) -> None:
         assert "momentum" not in stores.catalog.read()["feature_name"].to_list()
 
 
+@pytest.mark.exhaustive
 def test_agents_read_a_users_feature_without_its_code(store: Store) -> None:
     store.define(MOMENTUM + label("ahead", 5, 'pl.col("close").shift(-5)'))
     store.build()

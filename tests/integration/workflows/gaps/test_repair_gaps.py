@@ -445,6 +445,7 @@ def test_a_new_symbol_backfills_itself_once(watched: Watched) -> None:
 # What was committed
 
 
+@pytest.mark.exhaustive
 def test_rows_that_vanish_while_their_neighbours_are_written_are_noticed_all_the_same(watched: Watched) -> None:
     fill(watched.stores, watched.sources, [watched.instrument], watched.clock)
     lost, next_to_it = at(0.25), Window(at(0.5), at(0.75))
