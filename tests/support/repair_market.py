@@ -17,7 +17,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from trading_platform.domain.derived.indicators import INDICATOR_NAMES
+from trading_platform.domain.derived.indicators import INDICATOR_SCHEMA
 from trading_platform.domain.errors import SourceRejected, SourceUnavailable
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.calendars import expected_times
@@ -128,11 +128,10 @@ def rows_of(stores: Stores, statement: str) -> list[tuple[object, ...]]:
 def snapshot(stores: Stores) -> dict[str, list[str]]:
     """Every row of bars and indicators as text, but for the quality, which :func:`qualities` has.
 
-    What comes back is recorded anew, so the time of that is left out, too. An indicator that was computed beside a hole
-    stays where it agrees with the one without to 1e-9, so indicators are compared in single precision.
+    What comes back is recorded anew, so the time of that is left out, too.
     """
     bar = "(time, symbol, timeframe, open, high, low, close, volume, source)"
-    indicators = f"(time, symbol, {', '.join(f'{name}::real' for name in INDICATOR_NAMES)})"
+    indicators = f"({', '.join(INDICATOR_SCHEMA)})"
     rows = {table: bar if table.startswith("bars_") else indicators for table in TABLES}
     statement = "SELECT {}::text FROM market_data.{} AS t ORDER BY symbol, time"
     return {table: [text for (text,) in rows_of(stores, statement.format(row, table))] for table, row in rows.items()}

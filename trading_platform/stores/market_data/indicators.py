@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
-from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import bars_table
-from trading_platform.stores.market_data.revisions import replacing_indicators, unequal_indicators
+from trading_platform.stores.market_data.revisions import RECORDED, changes_of_indicators, replacing_indicators
 from trading_platform.stores.postgres.database import Database, copy_frame, execute, read_frame
 from trading_platform.stores.postgres.partitions import PartitionMaker
 from trading_platform.stores.postgres.sql import query
@@ -108,16 +107,17 @@ class IndicatorStore:
     ) -> None:
         """Replaces all indicators of the symbols in a window by ``indicators`` (frame of ``INDICATOR_SCHEMA``).
 
-        Only rows that differ by more than two computations may are written; those they replace are kept as revisions
+        Only rows that differ are written; those that differ by more than two computations may are kept as revisions
         (:mod:`trading_platform.stores.market_data.revisions`).
         """
         locked = {"symbols": sorted(symbols), "timeframe": timeframe.value}
         ((now,),) = execute(connection, query("market_data/indicators/lock"), locked)
-        stored = read_frame(connection, _read(timeframe, INDICATOR_SCHEMA), _within(symbols, window), INDICATOR_SCHEMA)
-        replaced, new = unequal_indicators(stored, indicators)
+        schema = {**INDICATOR_SCHEMA, **RECORDED}
+        stored = read_frame(connection, _read(timeframe, schema), _within(symbols, window), schema)
+        replaced, new = changes_of_indicators(stored, indicators, now)
         if not replaced.is_empty():
             execute(connection, *replacing_indicators(timeframe, replaced, now))
-        copy_frame(connection, indicators_table(timeframe), new.with_columns(recorded_at=pl.lit(now, TIME)))
+        copy_frame(connection, indicators_table(timeframe), new)
 
 
 def _read(timeframe: Timeframe, columns: Iterable[str]) -> str:

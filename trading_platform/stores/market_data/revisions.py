@@ -147,33 +147,43 @@ def keeping_bars(
 def replacing_indicators(
     timeframe: Timeframe, keys: pl.DataFrame, replaced_at: datetime
 ) -> tuple[str, dict[str, object]]:
-    """The statement that deletes indicators (``symbol``, ``time``) and keeps them as revisions."""
-    given = _times(keys["time"]) | {"symbols": keys["symbol"].to_list(), "replaced_at": replaced_at}
+    """The statement that deletes indicators (``symbol``, ``time``), and keeps those with ``differs`` as revisions."""
+    given = _times(keys["time"]) | {name: keys[name].to_list() for name in ("symbol", "differs")}
     statement = _for("replace_indicators", f"indicators_{timeframe.value}")
-    return statement.replace("{columns}", ", ".join(_INDICATOR_COLUMNS)), given
+    return statement.replace("{columns}", ", ".join(_INDICATOR_COLUMNS)), given | {"replaced_at": replaced_at}
 
 
-def unequal_indicators(stored: pl.DataFrame, computed: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What has to change so that stored indicators become the computed ones.
+def changes_of_indicators(
+    stored: pl.DataFrame, computed: pl.DataFrame, now: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What has to change so that stored indicators become the computed ones, to the bit.
 
-    Values that differ by less than two computations of the same value may are no difference: the stored row stays, as
-    it was recorded.
+    A row whose values differ by no more than two computations of the same value may is written again, but was no other
+    row before: it keeps the time at which it was recorded, and is no revision.
 
     Args:
-        stored: frame of ``INDICATOR_SCHEMA``.
+        stored: frame of ``INDICATOR_SCHEMA`` and ``recorded_at``.
         computed: frame of ``INDICATOR_SCHEMA``.
+        now: when rows that are new or differ are recorded.
 
     Returns:
-        ``symbol`` and ``time`` of the stored rows to delete, and the computed rows to insert.
+        ``symbol``, ``time`` and ``differs`` of the stored rows to delete, and the computed rows to insert, with
+        ``recorded_at``.
     """
     key = ["symbol", "time"]
     if stored.is_empty():
-        return stored.select(key), computed
+        return stored.select(*key, differs=pl.lit(value=True)), computed.with_columns(recorded_at=pl.lit(now, TIME))
     both = stored.join(computed, on=key, how="inner", suffix="_new", maintain_order="left")
-    same = both.filter(pl.all_horizontal(_agrees(name) for name in INDICATOR_NAMES)).select(key)
-    return stored.join(same, on=key, how="anti").select(key), computed.join(
-        same, on=key, how="anti", maintain_order="left"
+    equal = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_new")) for name in INDICATOR_NAMES)
+    same = both.filter(equal).select(key)
+    agreeing = both.filter(pl.all_horizontal(_agrees(name) for name in INDICATOR_NAMES))
+    agreeing = agreeing.select(*key, "recorded_at", differs=pl.lit(value=False))
+    replaced = stored.select(key).join(same, on=key, how="anti").join(agreeing, on=key, how="left")
+    new = computed.join(same, on=key, how="anti", maintain_order="left")
+    new = new.join(agreeing, on=key, how="left", maintain_order="left").with_columns(
+        recorded_at=pl.when(pl.col("differs").is_null()).then(pl.lit(now, TIME)).otherwise(pl.col("recorded_at"))
     )
+    return replaced.select(*key, pl.col("differs").fill_null(value=True)), new.drop("differs")
 
 
 def _agrees(name: str) -> pl.Expr:
