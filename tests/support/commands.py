@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psycopg
 from databases import create, dagster_schema, drop, newest_schema
 from fork_server import ForkServer
@@ -26,7 +27,7 @@ from processes import environment
 from psycopg import sql
 from waiting import LONG
 
-from trading_platform.domain.market.calendars import open_spans, sessions
+from trading_platform.domain.market.calendars import ZONE_SCHEMA, open_spans, sessions, timezone_of
 from trading_platform.domain.time import Window
 from trading_platform.embedded.stack import stop_stack
 from trading_platform.settings import Settings
@@ -164,6 +165,7 @@ def _sessions_of_new_york() -> Path:
     kept = SessionFiles(folder)
     kept("XNYS", lambda: sessions("XNYS", ever))
     kept("XNYS_spans", lambda: open_spans("XNYS", ever))
+    kept("XNYS_zone", lambda: pl.DataFrame({"zone": [timezone_of("XNYS").key]}, schema=ZONE_SCHEMA))
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Keeps the sessions of exchanges in files, because computing those of one takes longer than most commands.
+"""Keeps the sessions and time zones of exchanges in files, because computing them takes longer than most commands.
 
 :func:`trading_platform.domain.market.calendars.keep_sessions` takes the store. A file is used for the month it was
 written in and for one release of ``exchange_calendars``; a lost or damaged one is computed again.
@@ -15,11 +15,12 @@ from pathlib import Path
 
 import polars as pl
 
-from trading_platform.domain.market.calendars import SESSION_SCHEMA
+from trading_platform.domain.market.calendars import SESSION_SCHEMA, ZONE_SCHEMA
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.stores.private_files import make_private, private_folder
 
 _FORM = 1  # higher when sessions are computed in another way
+_SCHEMAS = (pl.Schema(SESSION_SCHEMA), pl.Schema(ZONE_SCHEMA))
 
 
 class SessionFiles:
@@ -35,7 +36,7 @@ class SessionFiles:
         self._clock = clock
 
     def __call__(self, name: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-        """The sessions that were kept under a name, or else those that ``compute`` returns, which are kept."""
+        """The frame that was kept under a name, or else the one that ``compute`` returns, which is kept."""
         stem = re.sub(r"[^A-Za-z0-9_.]", "_", name)
         path = self._directory / f"{stem}-{_FORM}-{version('exchange_calendars')}-{self._clock():%Y-%m}.parquet"
         kept = self._read(path)
@@ -49,7 +50,7 @@ class SessionFiles:
     def _read(path: Path) -> pl.DataFrame | None:
         with suppress(OSError, pl.exceptions.PolarsError):
             frame = pl.read_parquet(path)
-            if frame.schema == pl.Schema(SESSION_SCHEMA) and not frame.is_empty():
+            if frame.schema in _SCHEMAS and not frame.is_empty():
                 return frame
         return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +28,20 @@ def test_kept_sessions_equal_computed_ones(calendar: str, tmp_path: Path) -> Non
     assert kept.schema == pl.Schema(SESSION_SCHEMA)
     inside = kept.filter(pl.col("session").is_between(window.start, window.end, closed="left"))
     assert inside.equals(sessions(calendar, window))
+
+
+def test_a_kept_time_zone_needs_no_computed_calendar(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from trading_platform.domain.market import calendars as c;"
+        "from trading_platform.stores.session_files import SessionFiles;"
+        "c.keep_sessions(SessionFiles(Path(sys.argv[1])));"
+        "print(c.timezone_of('XTKS'), 'exchange_calendars' in sys.modules)"
+    )
+    found = [
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True).stdout
+        for _ in range(2)
+    ]
+    assert found == ["Asia/Tokyo True\n", "Asia/Tokyo False\n"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 cut short", None])

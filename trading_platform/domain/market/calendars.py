@@ -36,9 +36,12 @@ _FX_WEEK_TURNS = 17  # o'clock in New York: the FX week runs from Sunday 17:00 t
 SESSION_SCHEMA: dict[str, pl.DataType] = {"session": TIME, "open": TIME, "close": TIME}
 """One trading session: ``session`` is midnight UTC of its date, ``open`` and ``close`` are UTC."""
 
+ZONE_SCHEMA: dict[str, pl.DataType] = {"zone": pl.String()}
+"""The time zone of an exchange, one row."""
+
 
 SessionStore = Callable[[str, Callable[[], pl.DataFrame]], pl.DataFrame]
-"""Returns the frame of sessions kept under a name, or else what the function computes. The domain opens no file."""
+"""Returns the frame kept under a name, or else what the function computes. The domain opens no file."""
 
 _stores: list[SessionStore] = []  # the last one is used
 
@@ -68,7 +71,7 @@ def timezone_of(calendar: str) -> ZoneInfo:
     """The time zone of an exchange; UTC for markets without an exchange."""
     if calendar in (ALWAYS_OPEN, FX_WEEK):
         return ZoneInfo("UTC")
-    return ZoneInfo(str(_exchange(calendar).tz))
+    return _exchange_zone(calendar)
 
 
 def day_begins(calendar: str, date: datetime) -> datetime:
@@ -266,6 +269,12 @@ def _exchange_sessions(calendar: str) -> pl.DataFrame:
 @lru_cache(maxsize=32)
 def _exchange_spans(calendar: str) -> pl.DataFrame:
     return _kept(f"{calendar}_spans", lambda: _computed_spans(calendar))
+
+
+@lru_cache(maxsize=32)
+def _exchange_zone(calendar: str) -> ZoneInfo:
+    kept = _kept(f"{calendar}_zone", lambda: pl.DataFrame({"zone": [str(_exchange(calendar).tz)]}, schema=ZONE_SCHEMA))
+    return ZoneInfo(kept["zone"].item())
 
 
 def _kept(name: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:
