@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+from processes import answers, free_port
+from waiting import LONG, wait_until
 
 from trading_platform.embedded.stack import stop_stack
 from trading_platform.settings import Settings
@@ -62,7 +61,7 @@ def address() -> Iterator[str]:
 
     def run(*arguments: str) -> None:
         subprocess.run(
-            [sys.executable, *arguments], cwd=REPOSITORY, env=variables, check=True, timeout=300, capture_output=True
+            [sys.executable, *arguments], cwd=REPOSITORY, env=variables, check=True, timeout=LONG, capture_output=True
         )
 
     try:
@@ -71,35 +70,21 @@ def address() -> Iterator[str]:
         home = data / "home"
         home.mkdir()
         shutil.copy(REPOSITORY / "dagster.yaml", home)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         server = subprocess.Popen(
             [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port)],
             cwd=REPOSITORY, env=variables | {"DAGSTER_HOME": str(home)}, start_new_session=True,
         )  # fmt: skip
         try:
-            _wait_for(server, port)
+            wait_until(lambda: server.poll() is not None or answers(port), "the webserver", deadline=LONG)
+            assert server.poll() is None, f"the webserver ended with {server.returncode}"
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(60)
+            server.wait(LONG)
     finally:
         stop_stack(Settings(_env_file=None, data_dir=data), force=True, purge=True)  # type: ignore[call-arg]
         shutil.rmtree(root, ignore_errors=True)
-
-
-def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert server.poll() is None, f"the webserver ended with {server.returncode}"
-        with suppress(OSError, HTTPException):
-            visit = HTTPConnection("127.0.0.1", port, timeout=10)
-            visit.request("GET", "/server_info")
-            if visit.getresponse().status == 200:
-                return
-        time.sleep(0.3)
-    raise AssertionError("the webserver did not answer")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
+from waiting import LONG
 
 from trading_platform.domain.market.bars import BAR_SCHEMA, roll_up
 from trading_platform.domain.time import Timeframe, Window
@@ -24,7 +25,7 @@ def stop_jobs(database: Database) -> None:
         return
     with database.begin() as connection:
         execute(connection, "SELECT alter_job(job_id, scheduled => FALSE) FROM timescaledb_information.jobs")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LONG
     running = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%Policy%'"
     with database.begin() as connection:
         while execute(connection, running) and time.monotonic() < deadline:

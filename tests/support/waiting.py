@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 _Seen = TypeVar("_Seen")
 
-DEADLINE = 120.0
+DEADLINE = 300.0
 """Seconds after which what is waited for does not come any more; nothing that goes well is near it."""
 
 LONG = 600.0

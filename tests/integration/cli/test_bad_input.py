@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -12,6 +11,7 @@ import pytest
 from commands import Installation, installation, rows, tables
 from databases import on_database
 from invented_files import CANNOT_BE, FAILED, assert_plain, daily_file
+from processes import free_port
 
 from trading_platform.embedded.stack import Endpoints
 
@@ -186,12 +186,6 @@ def test_an_unreadable_file_is_refused_and_kept_on_record(
     kept = rows(ours.database_url, "SELECT reason FROM market_data.quarantine WHERE origin LIKE %s", [f"%{name}"])
     assert kept
     assert not rows(ours.database_url, "SELECT FROM config.instruments WHERE symbol = 'JUNK'")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 SECRET = "hunter2-very-secret"  # noqa: S105

@@ -17,11 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 from processes import REPOSITORY, answers, environment, free_port
+from waiting import LONG
 
 from trading_platform.embedded.stack import stack_status
 from trading_platform.settings import Settings
 
-PATIENCE = 180.0
 """Seconds after which something will not come any more, on the busiest machine."""
 
 COMMAND = Path(sys.executable).with_name("trading-platform")
@@ -55,7 +55,7 @@ class Dev:
         return process
 
     def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LONG
         while not condition():
             assert time.monotonic() < deadline, f"it did not come to that: {self.said()}\n{self.living()}"
             time.sleep(0.1)
@@ -113,7 +113,7 @@ def test_started_where_sigint_is_ignored_it_serves_and_sigterm_ends_it(dev: Dev)
     assert stack_status(dev.settings).servers[0].state == "running"
     assert len(stack_status(dev.settings).users) >= 2
     process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(LONG) == 0
     assert dev.is_gone()
     assert {path.name for path in dev.folder.iterdir()} == {"dev.log"}
 
@@ -177,7 +177,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(dev: Dev) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         process = dev.shell('exec "$0" dev --port "$1" > dev.log 2>&1', COMMAND, port)
-        assert process.wait(PATIENCE) == 2
+        assert process.wait(LONG) == 2
     assert port in dev.said()
     assert "Dagster services" not in dev.said()
     assert dev.is_gone()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from commands import IN_BACKGROUND, Installation, finish, installation, kill
 from pydantic import SecretStr
-from waiting import wait_until
+from waiting import LONG, wait_until
 
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.market.instruments import guess_instrument
@@ -60,7 +60,7 @@ def test_streamers_and_commands_take_from_one_budget(ours: Installation, redis_u
 
     first = ours.start("stream", "--json", more=slow, through=IN_BACKGROUND)
     try:
-        wait_until(lambda: standing(1, first), "the repair to wait for a slot", deadline=600)
+        wait_until(lambda: standing(1, first), "the repair to wait for a slot", deadline=LONG)
         first.send_signal(signal.SIGTERM)
         assert finish(first).code == 0, "its repair, for which there is no slot, kept it"
     finally:

@@ -13,6 +13,7 @@ import pytest
 from commands import WHERE_SIGINT_IS_IGNORED, Finished, Installation, finish, installation, kill, rows
 from daily_bars import years_of_days
 from redis import Redis
+from waiting import LONG
 
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.market.instruments import AssetClass, Instrument
@@ -23,7 +24,6 @@ from trading_platform.settings import Settings
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange, stream_url
 
-PATIENCE = 180.0
 """Seconds after which something will not come any more, on the busiest machine."""
 
 pytestmark = pytest.mark.exhaustive
@@ -45,14 +45,14 @@ def ended(made: Installation, at_work: Callable[[subprocess.Popen[str]], object]
     """Starts a command where SIGINT is ignored, sends it SIGTERM once it is at work, and waits for its end."""
     process = made.start(*arguments, through=WHERE_SIGINT_IS_IGNORED)
     try:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LONG
         while not at_work(process):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline, "the command did not begin"
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
-        return finish(process, PATIENCE)
+        return finish(process, LONG)
     finally:
         kill(process)
 

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from commands import Installation, installation
 from processes import environment
+from waiting import LONG
 
 from trading_platform.client import Platform
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES, INDICATOR_SCHEMA
@@ -197,7 +198,7 @@ def test_a_lost_connection_is_replaced_at_the_next_question(platform: Platform, 
 
 def python(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment(), timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment(), timeout=LONG
     )
     return done.stdout
 

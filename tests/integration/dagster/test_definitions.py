@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ from dagster import (
     build_schedule_context,
     build_sensor_context,
 )
-from processes import REPOSITORY, environment
+from processes import REPOSITORY, environment, free_port
 from properties import some_usual
 from waiting import LONG
 
@@ -162,7 +161,7 @@ def test_definitions_are_valid_from_a_clean_checkout(checkout: tuple[Path, Setti
     assert program, f"{command[0]} is not installed beside {sys.executable}"
     response = subprocess.run(
         [program, *command[1:]],
-        cwd=folder, env=plain_environment(folder), capture_output=True, text=True, check=False, timeout=180,
+        cwd=folder, env=plain_environment(folder), capture_output=True, text=True, check=False, timeout=LONG,
     )  # fmt: skip
     assert response.returncode == 0, response.stdout + response.stderr
 
@@ -171,7 +170,7 @@ def test_definitions_are_valid_from_a_clean_checkout(checkout: tuple[Path, Setti
 @pytest.mark.slow
 def test_the_ui_of_dagsters_own_command_answers_and_stops_whole(checkout: tuple[Path, Settings], tmp_path: Path):
     folder, _settings = checkout
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
     with (tmp_path / "dev.log").open("w") as log:
         server = subprocess.Popen(
@@ -183,17 +182,11 @@ def test_the_ui_of_dagsters_own_command_answers_and_stops_whole(checkout: tuple[
     finally:
         os.killpg(server.pid, signal.SIGINT)
         try:
-            server.wait(60)
+            server.wait(LONG)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
     assert (folder / "data" / "dagster").is_dir()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _ask_for_assets(port: int, server: subprocess.Popen[bytes], deadline: float) -> dict:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,8 +14,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from processes import REPOSITORY, environment
-from waiting import wait_until
+from processes import REPOSITORY, answers, environment, free_port
+from waiting import LONG, wait_until
 
 from trading_platform.embedded.stack import running_stack, stack_status
 from trading_platform.settings import Settings
@@ -57,7 +55,7 @@ def plain_environment(folder: Path) -> dict[str, str]:
 def dagster(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dagster", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=plain_environment(folder), capture_output=True, text=True, check=False, timeout=120
+        command, cwd=folder, env=plain_environment(folder), capture_output=True, text=True, check=False, timeout=LONG
     )
 
 
@@ -100,42 +98,26 @@ def test_the_development_server_shares_the_servers_and_stops_them(checkout: tupl
             command, cwd=folder, env=plain_environment(folder), stdout=log, stderr=log, start_new_session=True
         )
     try:
-        address = wait_for_address(server, folder / "dev.log")
-        wait_until(lambda: server.poll() is not None or answers(address), "the answer of the server")
+        port = wait_for_port(server, folder / "dev.log")
+        wait_until(lambda: server.poll() is not None or answers(port), "the answer of the server", deadline=LONG)
         assert server.poll() is None
         assert stack_status(settings).servers[0].state == "running"
         assert len(stack_status(settings).users) >= 2
     finally:
         server.send_signal(signal.SIGINT)
         try:
-            server.wait(120)
+            server.wait(LONG)
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGKILL)
-    wait_until(lambda: stack_status(settings).servers[0].state == "stopped", "the end of PostgreSQL")
+    wait_until(lambda: stack_status(settings).servers[0].state == "stopped", "the end of PostgreSQL", deadline=LONG)
 
 
-def answers(address: str) -> bool:
-    """Whether the server answers; it names its address before it listens."""
-    visit = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
-    try:
-        visit.request("GET", "/server_info")
-        return visit.getresponse().status == 200
-    except OSError:
-        return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for_address(server: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + 120
+def wait_for_port(server: subprocess.Popen[bytes], log: Path) -> int:
+    deadline = time.monotonic() + LONG
     while time.monotonic() < deadline and server.poll() is None:
         for word in log.read_text().split():
             if word.startswith("http://127.0.0.1:"):
-                return word.rstrip("/")
+                return int(word.rstrip("/").rpartition(":")[2])
         time.sleep(0.3)
     raise AssertionError(f"no address in {log.read_text()}")

@@ -23,6 +23,7 @@ import requests
 from clusters import Cluster, running_cluster
 from commands import Installation, installation, rows
 from processes import REPOSITORY, environment
+from waiting import LONG
 
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
@@ -132,7 +133,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 def wait_until_repaired(made: Installation, process: subprocess.Popen[str]) -> None:
     """Waits for what the process does by itself."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + LONG
     left: list[tuple[object, ...]] = []
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
@@ -212,7 +213,7 @@ def test_killed_again_and_again_every_bar_is_there_once(
         with streaming(ours, clock, url, redis.url()) as process:
             wait_until_repaired(ours, process)
             os.killpg(process.pid, signal.SIGTERM)
-            out, said = process.communicate(timeout=60)
+            out, said = process.communicate(timeout=LONG)
             assert process.returncode == 0, out + said
 
         settings = ours.settings().model_copy(update={"kraken_api_url": url})

@@ -15,12 +15,12 @@ import psutil
 import pytest
 from isolation import isolated
 from properties import some_usual
+from waiting import LONG
 
 from trading_platform.cli.operations.dev import _environment
 from trading_platform.settings import load_settings
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 60.0
 """Seconds; what is waited for takes some moments."""
 
 COMMAND = """
@@ -76,7 +76,7 @@ def running(
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LONG
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.05)
@@ -113,7 +113,7 @@ def test_one_signal_ends_all(
     with running(tmp_path, environment, FAMILY, "usual", script=script) as process:
         processes = family(tmp_path, process)
         process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=LONG)
         assert out.split()[0] == said, err
         assert all_gone(processes)
         assert "by force" not in err
@@ -129,7 +129,7 @@ def test_what_it_was_started_to_ignore_does_not_end_it(tmp_path: Path, environme
             process.wait(1)
         assert [each.is_running() for each in processes] == [True] * 3
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=PATIENCE)[0].split()[0] == "SIGTERM"
+        assert process.communicate(timeout=LONG)[0].split()[0] == "SIGTERM"
         assert all_gone(processes)
 
 
@@ -140,7 +140,7 @@ def test_what_does_not_listen_is_killed(tmp_path: Path, environment: dict[str, s
         processes = family(tmp_path, process)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGHUP)  # asked again: at once; of two that wait the system hands over either first
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=LONG)
         assert out.split()[0] in {"SIGTERM", "SIGHUP"}
         assert err.count("process ") == 2, err
         assert all_gone(processes)
@@ -155,12 +155,12 @@ def test_nothing_stays_behind_one_that_is_killed(tmp_path: Path, environment: di
         victim = {"command": psutil.Process(process.pid), "supervisor": processes[0], "program": processes[1]}[killed]
         victim.kill()
         until(lambda: all_gone(processes))
-        process.wait(PATIENCE)
+        process.wait(LONG)
 
 
 def test_a_program_that_ends_by_itself_is_told_with_its_code(tmp_path: Path, environment: dict[str, str]) -> None:
     with running(tmp_path, environment, "raise SystemExit(7)") as process:
-        assert process.communicate(timeout=PATIENCE)[0].split() == ["None", "7"]
+        assert process.communicate(timeout=LONG)[0].split() == ["None", "7"]
         assert process.returncode == 0
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from processes import environment
+from waiting import LONG
 
 PROGRAM = """
 import atexit, sys, threading, time
@@ -32,7 +33,7 @@ except SystemExit as ended:
 def run(work: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(work=work)],
-        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+        env=environment(), capture_output=True, text=True, timeout=LONG, check=False,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 from processes import environment
 from properties import some_usual
+from waiting import LONG
 
 BEGINNING = """
 import os, signal
@@ -50,7 +51,7 @@ del freed
 def said(work: str, *, through: tuple[str, ...] = ()) -> list[str]:
     """What a process prints that begins as a command does, works, and then asks."""
     command = [*through, sys.executable, "-c", BEGINNING + work + ENDING]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=LONG, check=True)
     return done.stdout.split()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from isolation import isolated
+from waiting import LONG
 
 from trading_platform.settings import Settings, load_settings
 
@@ -36,7 +37,7 @@ for reach in (False, True):
             child = started()
         child.send_signal(number)
         try:
-            ended.append(child.wait(20 if reach else 0.5))
+            ended.append(child.wait(600 if reach else 0.5))
         except subprocess.TimeoutExpired:
             child.kill()
             ended.append("stayed")
@@ -81,7 +82,7 @@ def test_what_tests_start_in_the_background_ends_on_its_signals() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=LONG,
     )
     assert found.stdout.strip() == "['stayed', 'stayed', -2, -1] True"
 

@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 import pytest
 from properties import some_usual
+from waiting import LONG
 
 from trading_platform.domain.errors import (
     ConfigurationError,
@@ -327,7 +328,7 @@ def test_the_command_serves_and_ends_cleanly() -> None:
             assert client.pairs().symbols == ("BTCUSD", "ETHUSD")
             assert _seconds_passed(client, 0.5) >= 29
             process.send_signal(ending)
-            assert process.wait(10) == 0
+            assert process.wait(LONG) == 0
 
 
 def _seconds_passed(client: KrakenClient, wait: float) -> float:

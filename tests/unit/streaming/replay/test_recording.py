@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
+from waiting import LONG
 
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload
 from trading_platform.domain.market.live.bar_series import Basis
@@ -157,7 +158,7 @@ def test_a_killed_recorder_leaves_what_it_had_written(tmp_path: Path) -> None:
     for _ in range(2):
         size = path.stat().st_size if path.exists() else 0
         with subprocess.Popen([sys.executable, "-c", program, str(path)]) as process:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + LONG
             while (not path.exists() or path.stat().st_size < size + 20_000) and time.monotonic() < deadline:
                 time.sleep(0.02)
             os.kill(process.pid, signal.SIGKILL)
