@@ -207,6 +207,7 @@ class MarketData:
         end: Timestamp,
         names: Sequence[str] | None = None,
         as_of: Timestamp | None = None,
+        recorded_as_of: Timestamp | None = None,
     ) -> pl.DataFrame:
         """Features of a half-open window of days, one column each.
 
@@ -216,15 +217,21 @@ class MarketData:
             end: last day, not included.
             names: which features; all by default.
             as_of: point in time of the read: leaves out rows that could not be known by then.
+            recorded_as_of: what this platform had stored at a time, as for :meth:`bars`. Features are those defined
+                now; one that was added later is NULL.
 
         Returns:
             ``time``, ``symbol``, ``available_at`` and the features as floats.
 
         Raises:
-            InvalidRequest: unknown symbol or feature, or an end before the start.
+            InvalidRequest: unknown symbol or feature, an end before the start, or a ``recorded_as_of`` in the future
+                or before the feature store kept what it replaces.
         """
         wanted = None if names is None else texts_of(names, "features")
-        rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted)
+        store, months = self._stores.features, None
+        if recorded_as_of is not None:
+            months = store.recorded(as_timestamp(recorded_as_of), self._clock())
+        rows = store.read(list(self._instruments(symbols)), as_window(start, end), wanted, months)
         return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
 
     def feature_catalog(self) -> pl.DataFrame:

@@ -52,10 +52,27 @@ def exclusive(lock: Path) -> Iterator[None]:
     Raises:
         ConfigurationError: if this system has no file locks.
     """
+    with _locked(lock, "LOCK_EX"):
+        yield
+
+
+@contextmanager
+def shared(lock: Path) -> Iterator[None]:
+    """Holds a lock for the body that others may share, and that excludes :func:`exclusive`; else as that.
+
+    Raises:
+        ConfigurationError: if this system has no file locks.
+    """
+    with _locked(lock, "LOCK_SH"):
+        yield
+
+
+@contextmanager
+def _locked(lock: Path, kind: str) -> Iterator[None]:
     locks = file_locks()
     private_folder(lock.parent)
     with open(lock, "ab", opener=private_opener) as file:
-        locks.flock(file, locks.LOCK_EX)
+        locks.flock(file, getattr(locks, kind))
         yield
 
 

@@ -69,8 +69,10 @@ def everything_stored(made: Installation) -> dict[str, list[tuple[Any, ...]]]:
 def all_features(made: Installation) -> pl.DataFrame:
     store = FeatureStore(made.data_dir / "features")
     frames = [
-        pl.read_parquet(file, hive_partitioning=False).with_columns(file=pl.lit(str(file.relative_to(store.directory))))
-        for file in sorted(store.directory.rglob("*.parquet"))
+        pl.read_parquet(file, hive_partitioning=False)
+        .with_columns(file=pl.lit(str(file.relative_to(store.directory))))
+        .drop("recorded_at")
+        for file in sorted(store.directory.glob("symbol=*/*/*.parquet"))
     ]
     return pl.concat(frames)
 

@@ -1,7 +1,8 @@
 """The file of a symbol's features in a month: its columns, and which definition each was computed by.
 
-The file's metadata holds, under :data:`DEFINITIONS`, version and hash of the definition of each column. A file is only
-ever replaced whole; :mod:`trading_platform.stores.features.files` has the store of all files.
+The file's metadata holds, under :data:`DEFINITIONS`, version and hash of the definition of each column; when its rows
+were recorded is in :mod:`trading_platform.stores.features.recorded.rows`. A file is only ever replaced whole;
+:mod:`trading_platform.stores.features.files` has the store of all files.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -17,8 +19,16 @@ import polars as pl
 
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.features.feature_set import KEYS
+from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.time import Window
 from trading_platform.stores.atomic_files import replace_file
+from trading_platform.stores.features.recorded.rows import (
+    RECORDED_AT,
+    Recorded,
+    first_recorded,
+    recorded_again,
+    recorded_of,
+)
 
 DEFINITIONS = "feature_definitions"
 """Key of the metadata: JSON, for each feature ``{"version": 1, "hash": "…"}``. The hash is empty where not all rows
@@ -54,10 +64,19 @@ class Columns:
 
 @dataclass(frozen=True)
 class Month:
-    """The content of a file: its rows, and the definitions that they were computed by."""
+    """The content of a file.
+
+    Attributes:
+        rows: its rows, without the times at which they were recorded.
+        stamps: the definitions that they were computed by.
+        recorded: when they were recorded.
+        content: the file itself; empty for one that is not written yet.
+    """
 
     rows: pl.DataFrame
     stamps: Mapping[str, Stamp]
+    recorded: Recorded = field(default_factory=lambda: Recorded(pl.Series(dtype=TIME)))
+    content: bytes = b""
 
 
 def stamps_of(file: Path) -> dict[str, Stamp] | None:
@@ -81,42 +100,72 @@ def _stamps(metadata: Mapping[str, str]) -> dict[str, Stamp]:
         return {}
 
 
-def replace_month(
+@dataclass(frozen=True)
+class Change:
+    """What a replacement makes of a file.
+
+    Attributes:
+        file: the file.
+        outcome: ``written``, ``unchanged`` or ``removed``.
+        content: the new file; None unless it is written.
+        replaced: the file before, if rows of it were removed or have other values now; else None.
+    """
+
+    file: Path
+    outcome: str
+    content: bytes | None = None
+    replaced: bytes | None = None
+
+    def publish(self) -> set[Path]:
+        """Replaces the file; returns the folders with changed entries."""
+        if self.outcome == "unchanged":
+            return set()
+        if self.content is not None:
+            return replace_file(self.file, self.content)
+        self.file.unlink(missing_ok=True)
+        with suppress(OSError):  # it contains files that this store did not write
+            self.file.parent.rmdir()
+        return {self.file.parent, self.file.parent.parent}
+
+
+def change_of_month(
     file: Path,
+    before: Month | None,
     rows: pl.DataFrame | None,
     window: Window,
     columns: Columns,
     names: Sequence[str] | None,
-    changed: set[Path],
-) -> str:
-    """Replaces a month's rows in the window by ``rows``; returns ``written``, ``unchanged`` or ``removed``.
+    at: datetime,
+) -> Change:
+    """The change that replaces a month's rows in the window by ``rows``.
 
     Args:
         file: the file.
+        before: its content; None if there is no file.
         rows: the rows of this month, with the columns to replace; None for no rows.
         window: the window.
         columns: the columns that the file may have.
         names: the features to replace; the other columns stay as they are. None means all, and the rows themselves.
-        changed: receives the folders with changed entries.
+        at: when new rows and values are recorded, UTC.
     """
-    before = read_month(file)
     if names is None:
         after = _with_rows(before, rows, window, columns)
     else:
         after = _with_columns(before, rows, window, columns, names)
     if after is None:
-        file.unlink(missing_ok=True)
-        with suppress(OSError):  # it contains files that this store did not write
-            file.parent.rmdir()
-        changed |= {file.parent, file.parent.parent}
-        return "removed"
+        return Change(file, "removed", replaced=None if before is None else before.content)
     if before is not None and before.stamps == after.stamps and before.rows.equals(after.rows):
-        return "unchanged"
+        return Change(file, "unchanged")
+    if before is None:
+        recorded, differs = first_recorded(after.rows, at), False
+    else:
+        recorded, differs = recorded_again(before.rows, before.recorded, after.rows, at)
     entries = {name: {"version": version, "hash": digest} for name, (version, digest) in sorted(after.stamps.items())}
     buffer = BytesIO()
-    after.rows.write_parquet(buffer, metadata={DEFINITIONS: json.dumps(entries)})
-    changed |= replace_file(file, buffer.getvalue())
-    return "written"
+    after.rows.with_columns(recorded.rows).write_parquet(
+        buffer, metadata={DEFINITIONS: json.dumps(entries)} | recorded.metadata()
+    )
+    return Change(file, "written", buffer.getvalue(), before.content if before is not None and differs else None)
 
 
 def _with_rows(before: Month | None, rows: pl.DataFrame | None, window: Window, columns: Columns) -> Month | None:
@@ -218,9 +267,10 @@ def read_month(file: Path) -> Month | None:
         return None
     try:
         rows = pl.read_parquet(BytesIO(content), hive_partitioning=False)
-        return Month(rows, _stamps(pl.read_parquet_metadata(BytesIO(content))))
+        metadata = pl.read_parquet_metadata(BytesIO(content))
+        return Month(rows.drop(RECORDED_AT, strict=False), _stamps(metadata), recorded_of(rows, metadata), content)
     except pl.exceptions.PolarsError as error:
-        raise _damaged(file, str(error).splitlines()[0]) from None
+        raise damaged(file, str(error).splitlines()[0]) from None
 
 
 def content_of(file: Path) -> bytes | None:
@@ -230,11 +280,12 @@ def content_of(file: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     if not (content.startswith(_MAGIC) and content.endswith(_MAGIC)):
-        raise _damaged(file, f"{len(content)} bytes without the Parquet magic number at both ends")
+        raise damaged(file, f"{len(content)} bytes without the Parquet magic number at both ends")
     return content
 
 
-def _damaged(file: Path, received: str) -> StoreError:
+def damaged(file: Path, received: str) -> StoreError:
+    """The error of a file that cannot be read."""
     return StoreError(
         f"{file} is damaged.",
         expected="a Parquet file",
