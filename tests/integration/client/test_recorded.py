@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
+from feature_rows import rows
 
 from trading_platform.client.market_data import MarketData
 from trading_platform.domain.derived.indicators import compute_indicators
@@ -116,8 +117,23 @@ def test_both_kinds_of_time_together(stores: Stores, client: MarketData) -> None
     assert client.indicators("IBM", "1d", START, END, as_of="2000-01-01").is_empty()
 
 
+def test_features_are_read_again_as_they_were(stores: Stores, client: MarketData) -> None:
+    kept = []
+    for value in (1.0, 2.0, 3.0):
+        stores.features.replace(rows(YEAR, "IBM", value), "IBM", YEAR)
+        kept.append((client.features("IBM", START, END), now_of(stores)))
+    for then, time in kept:
+        assert client.features("IBM", START, END, recorded_as_of=time).equals(then)
+    first = kept[0][1]
+    both = client.features("IBM", START, END, ["rsi_14"], as_of="2024-02-01", recorded_as_of=first)
+    assert both["rsi_14"].to_list() == [1.0] * 31
+    assert both.columns == ["time", "symbol", "available_at", "rsi_14"]
+
+
 @pytest.mark.parametrize("time", ["2001-01-01", "2999-01-01T00:00:00Z"])
 def test_a_state_that_is_not_known_is_refused(client: MarketData, time: str) -> None:
     for read in (client.bars, client.indicators):
         with pytest.raises(InvalidRequest, match="recorded"):
             read("IBM", "1d", START, END, recorded_as_of=time)
+    with pytest.raises(InvalidRequest, match="recorded"):
+        client.features("IBM", START, END, recorded_as_of=time)

@@ -95,7 +95,7 @@ class FeatureStore:
         self.directory = directory
         self.definitions = definitions
         self._clock = clock
-        self._locks = locks or FileLocks(directory, clock)
+        self.locks = locks or FileLocks(directory, clock)
         self.logs = RevisionLogs(directory)
         self.objects = Objects(directory)
         self.live = LiveMonths(directory, _FILE)
@@ -134,7 +134,7 @@ class FeatureStore:
             {**KEYS, **{n: defined[n] for n in names or ()}} if names is not None else defined,
         )
         columns, parts = self._columns(), _by_month(frame)
-        with os_errors_as_store_errors(self.directory), self._locks.holding(symbol) as held:
+        with os_errors_as_store_errors(self.directory), self.locks.holding(symbol) as held:
             self._remove_drafts(symbol)
             writer = RecordedWriter(symbol, self._folder(symbol), self.logs, self.objects)
             files = {month: self._file(symbol, month) for month in _months_touched(window)}
@@ -253,7 +253,7 @@ class FeatureStore:
             StoreError: if it cannot be written.
         """
         path = self.directory / "_metadata" / "feature_catalog.json"
-        with os_errors_as_store_errors(self.directory), self._locks.holding("_catalog"):
+        with os_errors_as_store_errors(self.directory), self.locks.holding("_catalog"):
             remove_drafts(path.parent)
             before = _read_catalog(path)
             entries = [
@@ -314,7 +314,7 @@ class FeatureStore:
         return list(dict.fromkeys(others)) if names is not None else [name for name in schema if name not in KEYS]
 
     def _clean(self, symbol: str) -> int:
-        with self._locks.holding(symbol):
+        with self.locks.holding(symbol):
             return self._remove_drafts(symbol)
 
     def _remove_drafts(self, symbol: str) -> int:

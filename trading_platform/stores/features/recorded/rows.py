@@ -96,17 +96,22 @@ def recorded_again(
     columns = {name: time for name, time in recorded.columns.items() if name in had and name in after.columns}
     if any(after.schema.get(name) != before.schema[name] for name in had):
         return Recorded(first_recorded(after, at).rows, columns), True
-    old = before.select(
-        "time", *(pl.col(name).alias(f"before {name}") for name in had), recorded.rows, **{_STAYS: True}
-    )
-    both = after.join(old, on="time", how="left", maintain_order="left")
-    agrees = pl.all_horizontal(pl.col(_STAYS).fill_null(value=False), *(_agrees(name, before) for name in had))
-    both = both.with_columns(agrees.alias(_AGREES))
-    staying = both.filter(pl.col(_AGREES))
     new = [name for name in after.columns if name != "time" and name not in had]
-    columns |= {name: at for name in new if staying[name].null_count() < staying.height}
-    times = both.select(pl.when(_AGREES).then(RECORDED_AT).otherwise(pl.lit(at, TIME)).alias(RECORDED_AT)).to_series()
-    return Recorded(times, columns), staying.height < before.height
+    values = (pl.col(name).alias(f"before {name}") for name in had)
+    old = before.lazy().select("time", *values, pl.lit(recorded.rows), pl.lit(value=True).alias(_STAYS))
+    agrees = pl.all_horizontal(pl.col(_STAYS).fill_null(value=False), *(_agrees(name, before) for name in had))
+    both = (
+        after.lazy()
+        .join(old, on="time", how="left", maintain_order="left")
+        .select(
+            agrees.alias(_AGREES),
+            pl.when(agrees).then(RECORDED_AT).otherwise(pl.lit(at, TIME)).alias(RECORDED_AT),
+            *((agrees & pl.col(name).is_not_null()).any().alias(name) for name in new),
+        )
+        .collect()
+    )
+    columns |= {name: at for name in new if both[name].any()}
+    return Recorded(both[RECORDED_AT], columns), both[_AGREES].sum() < before.height
 
 
 def _agrees(name: str, before: pl.DataFrame) -> pl.Expr:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from definition_files import declared, write
@@ -61,11 +62,10 @@ def read_at(store: FeatureStore, time: datetime, *, names: list[str] | None = No
 
 def random_rows(store: FeatureStore, symbol: str, window: Window, chance: random.Random) -> pl.DataFrame:
     found = rows(window, symbol).select(KEYS)
-    values = {
-        name: [None if chance.random() < 0.1 else chance.gauss(0, 100) for _ in range(found.height)]
-        for name in store.definitions.features.names
-    }
-    return found.with_columns(pl.Series(name, value, pl.Float64) for name, value in values.items())
+    numbers = np.random.default_rng(chance.randrange(1 << 32))
+    names = store.definitions.features.names
+    values = pl.from_numpy(numbers.normal(size=(found.height, len(names))), schema=names)
+    return found.hstack(values).with_columns(pl.when(pl.col(name).abs() < 2).then(name) for name in names)
 
 
 def correct(store: FeatureStore, chance: random.Random) -> None:
@@ -73,8 +73,11 @@ def correct(store: FeatureStore, chance: random.Random) -> None:
     symbol = chance.choice(SYMBOLS)
     first = chance.randrange(91)
     window = Window(START + first * DAY, START + min(91, first + chance.choice([1, 1, 3, 40])) * DAY)
-    stored = store.read([symbol], window).select(list(store.definitions.features.schema))
     kind = chance.random()
+    if kind >= 0.5:
+        store.replace(random_rows(store, symbol, window, chance), symbol, window)
+        return
+    stored = store.read([symbol], window).select(list(store.definitions.features.schema))
     if kind < 0.15:
         store.replace(stored.clear(), symbol, window)
     elif kind < 0.3:
@@ -83,10 +86,8 @@ def correct(store: FeatureStore, chance: random.Random) -> None:
         store.replace(changed, symbol, window, [name])
     elif kind < 0.4:
         store.replace(stored, symbol, window)
-    elif kind < 0.5:
-        store.replace(stored.with_columns(pl.selectors.float() * (1 + 1e-12)), symbol, window)
     else:
-        store.replace(random_rows(store, symbol, window, chance), symbol, window)
+        store.replace(stored.with_columns(pl.selectors.float() * (1 + 1e-12)), symbol, window)
 
 
 @pytest.mark.parametrize("corrections", some_usual([40, 1_000]))
