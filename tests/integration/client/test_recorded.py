@@ -21,6 +21,7 @@ from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.postgres.roles import Role, as_role
 from trading_platform.stores.stores import Stores, open_stores
 
 YEAR = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
@@ -128,6 +129,28 @@ def test_features_are_read_again_as_they_were(stores: Stores, client: MarketData
     both = client.features("IBM", START, END, ["rsi_14"], as_of="2024-02-01", recorded_as_of=first)
     assert both["rsi_14"].to_list() == [1.0] * 31
     assert both.columns == ["time", "symbol", "available_at", "rsi_14"]
+
+
+def test_an_agent_saves_a_snapshot_that_never_changes(stores: Stores, client: MarketData, database_url: str) -> None:
+    stores.features.replace(rows(YEAR, "IBM"), "IBM", YEAR)
+    then = now_of(stores)
+    stores.features.replace(rows(YEAR, "IBM", 2.0), "IBM", YEAR)
+    with open_stores(as_role(database_url, Role.AGENT, trusted=True), stores.features.directory) as own:
+        agent = MarketData(own, lambda: now_of(stores))
+        now = agent.save_snapshot("now", "IBM", START, END, ["rsi_14"])
+        before = agent.save_snapshot("before", "IBM", START, END, as_of="2024-06-01", recorded_as_of=then)
+        with pytest.raises(InvalidRequest, match="already"):
+            agent.save_snapshot("now", "IBM", START, END)
+    assert now.equals(client.features("IBM", START, END, ["rsi_14"]))
+    assert before.equals(client.features("IBM", START, END, as_of="2024-06-01", recorded_as_of=then))
+    stores.features.replace(rows(YEAR, "IBM", 3.0), "IBM", YEAR)
+    assert client.snapshot("now").equals(now)
+    assert client.snapshots().select("name", "rows", "files", "recorded_as_of").rows() == [
+        ("before", 152, 12, then),
+        ("now", 366, 12, None),
+    ]
+    assert stores.features.snapshots.delete("now").removed == 1
+    assert client.snapshot("before").equals(before)
 
 
 @pytest.mark.parametrize("time", ["2001-01-01", "2999-01-01T00:00:00Z"])

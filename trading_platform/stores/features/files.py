@@ -48,6 +48,7 @@ from trading_platform.stores.features.month_files import (
 from trading_platform.stores.features.recorded.months import FeatureMonths, LiveMonths, RecordedMonths
 from trading_platform.stores.features.recorded.objects import Objects
 from trading_platform.stores.features.recorded.revisions import RevisionLogs
+from trading_platform.stores.features.recorded.snapshots import SnapshotStore
 from trading_platform.stores.features.recorded.writing import RecordedWriter
 
 _FILE = "features.parquet"
@@ -83,6 +84,7 @@ class FeatureStore:
         logs: what the files were before they were replaced.
         objects: these files.
         live: the files as they are.
+        snapshots: what was read once, and is read again with the same bytes.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class FeatureStore:
         self.logs = RevisionLogs(directory)
         self.objects = Objects(directory)
         self.live = LiveMonths(directory, _FILE)
+        self.snapshots = SnapshotStore(directory, self.logs, self.objects, self.locks, clock)
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -190,7 +193,8 @@ class FeatureStore:
             contents = [
                 content
                 for symbol in sorted(set(symbols))
-                for content in state.contents(symbol, touched.intersection(state.months(symbol))).values()
+                for month in state.months(symbol)
+                if month in touched and (content := state.content(symbol, month)) is not None
             ]
         if not contents:
             return pl.DataFrame(schema=schema).select(columns)

@@ -93,6 +93,11 @@ def stamps_of(file: Path) -> dict[str, Stamp] | None:
     return _stamps(metadata)
 
 
+def stamps_in(content: bytes) -> dict[str, Stamp]:
+    """The same of a file's content, which must be a Parquet file."""
+    return _stamps(pl.read_parquet_metadata(BytesIO(content)))
+
+
 def _stamps(metadata: Mapping[str, str]) -> dict[str, Stamp]:
     try:
         return {name: (entry["version"], entry["hash"]) for name, entry in json.loads(metadata[DEFINITIONS]).items()}

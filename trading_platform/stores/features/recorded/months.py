@@ -6,7 +6,6 @@ A reader of features, such as :meth:`trading_platform.stores.features.files.Feat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -15,26 +14,41 @@ import polars as pl
 
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.instruments import check_symbol
+from trading_platform.stores.atomic_files import os_errors_as_store_errors
 from trading_platform.stores.features.month_files import content_of, damaged
 from trading_platform.stores.features.recorded.objects import Objects
-from trading_platform.stores.features.recorded.revisions import Event, Revision, RevisionLogs
+from trading_platform.stores.features.recorded.revisions import Event, FileHistory, Revision, RevisionLogs
 from trading_platform.stores.features.recorded.rows import as_recorded
 
 
 class FeatureMonths(Protocol):
     """The months of features of all symbols, in one state."""
 
-    def months(self, symbol: str) -> list[str]:
-        """The months of a symbol, each as ``2024-01``, in order."""
+    @property
+    def file(self) -> str:
+        """Name of the files in the folders of the months."""
         ...
 
-    def contents(self, symbol: str, months: Collection[str]) -> Mapping[str, bytes]:
-        """The Parquet files of some months of a symbol, by month and in order; months without rows are left out.
+    def months(self, symbol: str) -> list[str]:
+        """The months of a symbol, each as ``2024-01``, in order; one may have no rows."""
+        ...
+
+    def content(self, symbol: str, month: str) -> bytes | None:
+        """The Parquet file of a month; None if it had no rows.
 
         Raises:
-            StoreError: if one cannot be read.
+            StoreError: if it cannot be read.
         """
         ...
+
+
+def name_of(symbol: str, month: str, file: str) -> str:
+    """The name of a file in the store: ``symbol=AAPL/2024-01/features.parquet``.
+
+    Raises:
+        InvalidRequest: if the symbol is none.
+    """
+    return f"symbol={check_symbol(symbol)}/{month}/{file}"
 
 
 class LiveMonths:
@@ -55,22 +69,24 @@ class LiveMonths:
         Raises:
             InvalidRequest: if the symbol is none.
         """
-        return self._directory / f"symbol={check_symbol(symbol)}" / month / self.file
+        return self._directory / name_of(symbol, month, self.file)
 
     def months(self, symbol: str) -> list[str]:
         """As :meth:`FeatureMonths.months`."""
-        return sorted(path.parent.name for path in self.path(symbol, "*").parent.parent.glob(f"*/{self.file}"))
+        with os_errors_as_store_errors(self._directory):
+            folder = self._directory / f"symbol={check_symbol(symbol)}"
+            return sorted(path.parent.name for path in folder.glob(f"*/{self.file}"))
 
-    def contents(self, symbol: str, months: Collection[str]) -> dict[str, bytes]:
-        """As :meth:`FeatureMonths.contents`."""
-        found = {month: content_of(self.path(symbol, month)) for month in sorted(months)}
-        return {month: content for month, content in found.items() if content is not None}
+    def content(self, symbol: str, month: str) -> bytes | None:
+        """As :meth:`FeatureMonths.content`."""
+        with os_errors_as_store_errors(self._directory):
+            return content_of(self.path(symbol, month))
 
 
 class RecordedMonths:
     """The months as they were recorded at a time.
 
-    Without changes since, it costs a look into the log of the symbol.
+    Without changes since, it costs a look at the log of the symbol.
 
     Args:
         live: the months as they are.
@@ -84,43 +100,56 @@ class RecordedMonths:
         self._logs = logs
         self._objects = objects
         self._timestamp = timestamp
+        self._known: dict[str, tuple[tuple[int, int], _State]] = {}
+
+    @property
+    def file(self) -> str:
+        """As :attr:`FeatureMonths.file`."""
+        return self._live.file
 
     def months(self, symbol: str) -> list[str]:
-        """As :meth:`FeatureMonths.months`; a month may have had no rows yet."""
-        live, history = self._live.months(symbol), self._logs.of(symbol)
-        named = (file.partition("/") for file in {*history.after(self._timestamp), *history.present()})
-        return sorted({*live, *(month for month, _, name in named if name == self._live.file)})
+        """As :meth:`FeatureMonths.months`."""
+        live, state = self._live.months(symbol), self._state(symbol)
+        named = (file.partition("/") for file in {*state.changed, *state.present})
+        return sorted({*live, *(month for month, _, name in named if name == self.file)})
 
-    def contents(self, symbol: str, months: Collection[str]) -> dict[str, bytes]:
-        """As :meth:`FeatureMonths.contents`.
+    def content(self, symbol: str, month: str) -> bytes | None:
+        """As :meth:`FeatureMonths.content`.
 
         Raises:
-            StoreError: if a file cannot be read, or somebody has removed one by hand.
+            StoreError: if it cannot be read, or somebody has removed it by hand.
         """
-        contents: dict[str, bytes] = dict(self._live.contents(symbol, months))
-        history = self._logs.of(symbol)  # afterwards: what was replaced meanwhile is in it
-        changed, present = history.after(self._timestamp), history.present()
-        found = {}
-        for month in sorted(months):
-            file = f"{month}/{self._live.file}"
-            if file in changed:
-                contents[month] = self._before(symbol, changed[file])
-            elif month not in contents and file in present and not self._live.path(symbol, month).exists():
-                raise _removed_by_hand(symbol, file)
-            if month in contents and (content := self._as_recorded(symbol, month, contents[month])) is not None:
-                found[month] = content
-        return found
+        content = self._live.content(symbol, month)
+        state = self._state(symbol)  # afterwards: what was replaced meanwhile is in it
+        name = f"{month}/{self.file}"
+        if name in state.changed:
+            content = self._before(symbol, state.changed[name])
+        elif content is None and name in state.present and not self._live.path(symbol, month).exists():
+            raise _removed_by_hand(symbol, name)
+        try:
+            return None if content is None else as_recorded(content, self._timestamp)
+        except pl.exceptions.PolarsError as error:
+            raise damaged(self._live.path(symbol, month), str(error).splitlines()[0]) from None
+
+    def _state(self, symbol: str) -> _State:
+        """What the log of a symbol says now; it is read again only if it has changed."""
+        version = self._logs.version(symbol)
+        if symbol not in self._known or self._known[symbol][0] != version:
+            self._known[symbol] = (version, _State(self._logs.of(symbol), self._timestamp))
+        return self._known[symbol][1]
 
     def _before(self, symbol: str, revision: Revision) -> bytes:
         if revision.event is Event.LOST or revision.before is None:
             raise _removed_by_hand(symbol, revision.file)
         return self._objects.read(revision.before)
 
-    def _as_recorded(self, symbol: str, month: str, content: bytes) -> bytes | None:
-        try:
-            return as_recorded(content, self._timestamp)
-        except pl.exceptions.PolarsError as error:
-            raise damaged(self._live.path(symbol, month), str(error).splitlines()[0]) from None
+
+class _State:
+    """What a log says of a time: the files that were changed since, and those that are there."""
+
+    def __init__(self, history: FileHistory, timestamp: datetime) -> None:
+        self.changed = history.after(timestamp)
+        self.present = history.present()
 
 
 def _removed_by_hand(symbol: str, file: str) -> StoreError:

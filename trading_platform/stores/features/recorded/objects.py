@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.stores.atomic_files import persist_folders, replace_file
+from trading_platform.stores.atomic_files import persist_folders, put_in_place, replace_file
 from trading_platform.stores.private_files import private_folder
 
 _CHUNK = 1 << 20
@@ -75,16 +75,24 @@ class Objects:
             replace_file(target, content)
         return digest
 
-    def keep_file(self, file: Path) -> str:
-        """Keeps a file that nobody changes or replaces meanwhile; returns the object's name.
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """A path for the body to write a file to that :meth:`keep_draft` then keeps; removed at the end."""
+        self._create()
+        path = self._folder / f".{uuid4().hex}.tmp"
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def keep_draft(self, draft: Path) -> str:
+        """Keeps a written draft, however large; returns the object's name.
 
         Raises:
-            OSError: if it cannot be read or written.
+            OSError: if it cannot be kept.
         """
-        digest = digest_of_file(file)
-        if not self.path(digest).exists() and not self._link(file, digest):
-            self._create()
-            replace_file(self.path(digest), file.read_bytes())
+        digest = digest_of_file(draft)
+        put_in_place(draft, self.path(digest))
         return digest
 
     def persist(self) -> None:
@@ -120,9 +128,9 @@ class Objects:
             raise self._unusable(digest, f"a file with the checksum {found}")
         return path
 
-    def has(self, digest: str) -> bool:
-        """Whether an object is there; its content is not looked at."""
-        return self.path(digest).exists()
+    def bytes_of(self, digests: Iterable[str]) -> int:
+        """The size of some objects together; missing ones count nothing."""
+        return sum(path.stat().st_size for path in map(self.path, digests) if path.exists())
 
     def remove_all_but(self, needed: Collection[str]) -> int:
         """Removes the objects that are not needed, and drafts; returns the number of removed objects.
@@ -139,20 +147,16 @@ class Objects:
 
     def _link(self, file: Path, digest: str) -> bool:
         """Makes a file an object by a hard link, if it has that content and the file system has links."""
-        self._create()
-        draft = self._folder / f".{uuid4().hex}.tmp"
-        try:
-            os.link(file, draft)
-        except OSError:  # it was replaced or removed meanwhile, or there are no hard links here
-            return False
-        try:
+        with self.draft() as draft:
+            try:
+                os.link(file, draft)
+            except OSError:  # it was replaced or removed meanwhile, or there are no hard links here
+                return False
             if digest_of_file(draft) != digest:
                 return False
             with suppress(FileExistsError):
                 os.link(draft, self.path(digest))
             return True
-        finally:
-            draft.unlink(missing_ok=True)
 
     def _create(self) -> None:
         persist_folders(private_folder(self._folder))

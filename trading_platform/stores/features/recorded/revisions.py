@@ -11,15 +11,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from uuid import uuid4
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.time import parse_timestamp, rfc3339
-from trading_platform.stores.atomic_files import persist_folders, replace_file
+from trading_platform.stores.atomic_files import create_file, persist_folders
 from trading_platform.stores.private_files import private_folder, private_opener
 
 
@@ -123,16 +123,8 @@ class RevisionLogs:
         """Notes that replaced files are kept from now on, unless they were before."""
         if self._since.exists():
             return
-        draft = self._since.with_name(f"._since.{uuid4().hex}")
-        changed = replace_file(draft, f"{rfc3339(at)}\n".encode())
-        try:
-            os.link(draft, self._since)
-        except FileExistsError:  # another writer was first
-            pass
-        except OSError:  # no hard links here
-            changed |= replace_file(self._since, draft.read_bytes())
-        draft.unlink()
-        persist_folders(changed)
+        with suppress(FileExistsError):  # another writer was first
+            persist_folders(create_file(self._since, f"{rfc3339(at)}\n".encode()))
 
     def check(self, recorded_as_of: datetime, now: datetime) -> None:
         """Refuses a time whose state cannot be read.
@@ -177,6 +169,14 @@ class RevisionLogs:
                 received=str(error),
                 remedy="restore it from a backup, or delete it: earlier states of the symbol cannot be read then",
             ) from None
+
+    def version(self, symbol: str) -> tuple[int, int]:
+        """What changes with the log of a symbol."""
+        try:
+            found = self._path(symbol).stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (found.st_size, found.st_mtime_ns)
 
     def append(self, symbol: str, revisions: Iterable[Revision]) -> None:
         """Adds lines to the log of a symbol; they are on the disk when this returns.
