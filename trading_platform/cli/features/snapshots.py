@@ -81,8 +81,8 @@ def delete(name: _Name, json: _Json = False) -> None:
     if json:
         print_json({"removed": deleted.removed, "needed": deleted.needed})
     else:
-        stay = f"; {deleted.needed:,} of its files stay, because others need them" if deleted.needed else ""
-        out.print(f"Deleted {name}, with {deleted.removed:,} files that nothing else needed{stay}.", highlight=False)
+        stay = f" {deleted.needed:,} of its files stay, because others need them." if deleted.needed else ""
+        out.print(f"Deleted {name}. Files removed that nothing needs: {deleted.removed:,}.{stay}", highlight=False)
 
 
 def _store() -> SnapshotStore:
