@@ -12,7 +12,7 @@ from trading_platform.stores.config.instruments import InstrumentStore
 from trading_platform.stores.features.catalog import FeatureCatalogStore
 from trading_platform.stores.features.definitions import BUILT_IN_DEFINITIONS, Definitions
 from trading_platform.stores.features.files import FeatureStore
-from trading_platform.stores.features.locks import DatabaseLocks
+from trading_platform.stores.features.recorded.locks import DatabaseLocks
 from trading_platform.stores.market_data.bars import BarStore
 from trading_platform.stores.market_data.checkpoints import CheckpointStore
 from trading_platform.stores.market_data.conflicting_versions import ConflictingVersionStore

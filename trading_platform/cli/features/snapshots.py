@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from trading_platform.stores.features.recorded.manifests import Manifest
     from trading_platform.stores.features.recorded.snapshots import SnapshotStore
 
-snapshot = typer.Typer(help="A saved snapshot: show or delete it.", no_args_is_help=True)
+snapshot = typer.Typer(
+    help="A saved snapshot: show or delete it.\n\nExample: trading-platform features snapshot show momentum-2024",
+    no_args_is_help=True,
+)
 
 _Name = Annotated[str, typer.Argument(help="Name of the snapshot.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

@@ -6,7 +6,7 @@
     {directory}/_metadata/feature_catalog.json
 
 A file is only ever replaced whole, by a rename; the writer holds the lock of the symbol
-(:mod:`trading_platform.stores.features.locks`). What is in a file is in
+(:mod:`trading_platform.stores.features.recorded.locks`). What is in a file is in
 :mod:`trading_platform.stores.features.month_files`, the definitions of the columns in
 :mod:`trading_platform.stores.features.definitions`, what was in it before in
 :mod:`trading_platform.stores.features.recorded`.
@@ -36,20 +36,20 @@ from trading_platform.stores.atomic_files import (
 )
 from trading_platform.stores.features.catalog import catalog_entries
 from trading_platform.stores.features.definitions import BUILT_IN_DEFINITIONS, Definitions
-from trading_platform.stores.features.locks import FileLocks, WriterLocks
 from trading_platform.stores.features.month_files import (
     Columns,
-    Stamp,
     change_of_month,
     read_month,
     stamps_of,
     without_former_types,
 )
+from trading_platform.stores.features.recorded.content import Stamp
+from trading_platform.stores.features.recorded.locks import FileLocks, WriterLocks
 from trading_platform.stores.features.recorded.months import FeatureMonths, LiveMonths, RecordedMonths
 from trading_platform.stores.features.recorded.objects import Objects
 from trading_platform.stores.features.recorded.revisions import RevisionLogs
 from trading_platform.stores.features.recorded.snapshots import SnapshotStore
-from trading_platform.stores.features.recorded.writing import RecordedWriter
+from trading_platform.stores.features.writing import RecordedWriter
 
 _FILE = "features.parquet"
 

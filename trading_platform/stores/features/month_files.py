@@ -1,7 +1,8 @@
 """The file of a symbol's features in a month: its columns, and which definition each was computed by.
 
-The file's metadata holds, under :data:`DEFINITIONS`, version and hash of the definition of each column; when its rows
-were recorded is in :mod:`trading_platform.stores.features.recorded.rows`. A file is only ever replaced whole;
+The file's metadata holds version and hash of the definition of each column
+(:data:`~trading_platform.stores.features.recorded.content.DEFINITIONS`). When its rows were recorded is in
+:mod:`trading_platform.stores.features.recorded.rows`. A file is only ever replaced whole;
 :mod:`trading_platform.stores.features.files` has the store of all files.
 """
 
@@ -17,11 +18,17 @@ from pathlib import Path
 
 import polars as pl
 
-from trading_platform.domain.errors import StoreError
 from trading_platform.domain.features.feature_set import KEYS
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.time import Window
 from trading_platform.stores.atomic_files import replace_file
+from trading_platform.stores.features.recorded.content import (
+    DEFINITIONS,
+    Stamp,
+    content_of,
+    damaged,
+    stamps_of_metadata,
+)
 from trading_platform.stores.features.recorded.rows import (
     RECORDED_AT,
     Recorded,
@@ -29,15 +36,6 @@ from trading_platform.stores.features.recorded.rows import (
     recorded_again,
     recorded_of,
 )
-
-DEFINITIONS = "feature_definitions"
-"""Key of the metadata: JSON, for each feature ``{"version": 1, "hash": "…"}``. The hash is empty where not all rows
-were computed by one definition."""
-
-_MAGIC = b"PAR1"
-
-Stamp = tuple[int, str]
-"""Version and hash of a definition."""
 
 MIXED = ""
 
@@ -90,19 +88,7 @@ def stamps_of(file: Path) -> dict[str, Stamp] | None:
         return None
     except (pl.exceptions.PolarsError, OSError):
         return {}
-    return _stamps(metadata)
-
-
-def stamps_in(content: bytes) -> dict[str, Stamp]:
-    """The same of a file's content, which must be a Parquet file."""
-    return _stamps(pl.read_parquet_metadata(BytesIO(content)))
-
-
-def _stamps(metadata: Mapping[str, str]) -> dict[str, Stamp]:
-    try:
-        return {name: (entry["version"], entry["hash"]) for name, entry in json.loads(metadata[DEFINITIONS]).items()}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}
+    return stamps_of_metadata(metadata)
 
 
 @dataclass(frozen=True)
@@ -250,7 +236,7 @@ def _known(rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
 def without_former_types(content: bytes, columns: Columns) -> bytes:
     """A file without the columns that another definition computed in another type; a wrong type of this one stays."""
     rows = pl.read_parquet(BytesIO(content), hive_partitioning=False)
-    stamps = _stamps(pl.read_parquet_metadata(BytesIO(content)))
+    stamps = stamps_of_metadata(pl.read_parquet_metadata(BytesIO(content)))
     former = [
         name
         for name, dtype in columns.defined.items()
@@ -273,27 +259,8 @@ def read_month(file: Path) -> Month | None:
     try:
         rows = pl.read_parquet(BytesIO(content), hive_partitioning=False)
         metadata = pl.read_parquet_metadata(BytesIO(content))
-        return Month(rows.drop(RECORDED_AT, strict=False), _stamps(metadata), recorded_of(rows, metadata), content)
+        return Month(
+            rows.drop(RECORDED_AT, strict=False), stamps_of_metadata(metadata), recorded_of(rows, metadata), content
+        )
     except pl.exceptions.PolarsError as error:
         raise damaged(file, str(error).splitlines()[0]) from None
-
-
-def content_of(file: Path) -> bytes | None:
-    """The whole file, read from one handle, so that a concurrent replacement cannot mix two; None without a file."""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    if not (content.startswith(_MAGIC) and content.endswith(_MAGIC)):
-        raise damaged(file, f"{len(content)} bytes without the Parquet magic number at both ends")
-    return content
-
-
-def damaged(file: Path, received: str) -> StoreError:
-    """The error of a file that cannot be read."""
-    return StoreError(
-        f"{file} is damaged.",
-        expected="a Parquet file",
-        received=received,
-        remedy="delete the file and rebuild the features of that month",
-    )

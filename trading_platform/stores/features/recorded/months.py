@@ -15,7 +15,7 @@ import polars as pl
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.stores.atomic_files import os_errors_as_store_errors
-from trading_platform.stores.features.month_files import content_of, damaged
+from trading_platform.stores.features.recorded.content import content_of, damaged
 from trading_platform.stores.features.recorded.objects import Objects
 from trading_platform.stores.features.recorded.revisions import Event, FileHistory, Revision, RevisionLogs
 from trading_platform.stores.features.recorded.rows import as_recorded

@@ -16,16 +16,16 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import polars as pl
 
-from trading_platform import __version__
 from trading_platform.domain.errors import InvalidRequest, StoreError
 from trading_platform.domain.time import Clock
 from trading_platform.stores.atomic_files import create_file, os_errors_as_store_errors, persist_folders, shared
-from trading_platform.stores.features.locks import OBJECTS, WriterLocks, lock_file
-from trading_platform.stores.features.month_files import Stamp, stamps_in
+from trading_platform.stores.features.recorded.content import Stamp, stamps_in
+from trading_platform.stores.features.recorded.locks import OBJECTS, WriterLocks, lock_file
 from trading_platform.stores.features.recorded.manifests import Contents, Manifest, check_name, read_manifest
 from trading_platform.stores.features.recorded.months import FeatureMonths, LiveMonths, name_of
 from trading_platform.stores.features.recorded.objects import Objects
@@ -190,7 +190,7 @@ class Saving:
                 data=self._objects.keep_draft(draft),
                 months={name: digest for read in self._read for name, digest in sorted(read.kept.items())},
                 definitions=self._definitions(),
-                code={"trading_platform": __version__, "polars": pl.__version__},
+                code={"trading_platform": _version(), "polars": pl.__version__},
                 contents=contents,
             )
             self._objects.persist()
@@ -319,6 +319,14 @@ class SnapshotStore:
             received=name,
             remedy="see `trading-platform features snapshots`",
         )
+
+
+def _version() -> str:
+    """The version of the installed platform; of a folder that is not installed it is not known."""
+    try:
+        return version("trading-platform")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _taken(name: str) -> InvalidRequest:

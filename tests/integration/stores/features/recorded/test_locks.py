@@ -14,7 +14,7 @@ from waiting import DEADLINE, wait_until
 
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.stores.features.files import FeatureStore
-from trading_platform.stores.features.locks import DatabaseLocks
+from trading_platform.stores.features.recorded.locks import DatabaseLocks
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.roles import Role, as_role
 
