@@ -153,7 +153,7 @@ def change_of_month(
         recorded, differs = recorded_again(before.rows, before.recorded, after.rows, at)
     entries = {name: {"version": version, "hash": digest} for name, (version, digest) in sorted(after.stamps.items())}
     buffer = BytesIO()
-    after.rows.with_columns(recorded.rows).write_parquet(
+    after.rows.hstack([recorded.rows]).write_parquet(
         buffer, metadata={DEFINITIONS: json.dumps(entries)} | recorded.metadata()
     )
     return Change(file, "written", buffer.getvalue(), before.content if before is not None and differs else None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from trading_platform.stores.atomic_files import persist_folders
 from trading_platform.stores.features.month_files import Change, Month
 from trading_platform.stores.features.recorded.objects import Objects
-from trading_platform.stores.features.recorded.revisions import Event, Revision, RevisionLogs
+from trading_platform.stores.features.recorded.revisions import Event, FileHistory, Revision, RevisionLogs
 
 
 class RecordedWriter:
@@ -66,7 +66,7 @@ class RecordedWriter:
                 changed |= change.publish()
         finally:
             persist_folders(changed)
-        known = self._history.known()
+        known = FileHistory([*self._history.revisions, *revisions]).present()
         present = [self._name(change.file) for change in changes if change.outcome != "removed"]
         self._logs.append(self._symbol, [Revision(at, name, Event.STORED) for name in present if name not in known])
 

@@ -93,10 +93,6 @@ class FileHistory:
         last = {each.file: each.event for each in self.revisions}
         return {file for file, event in last.items() if event in (Event.STORED, Event.REPLACED)}
 
-    def known(self) -> set[str]:
-        """The files that the log knows."""
-        return {each.file for each in self.revisions}
-
 
 class RevisionLogs:
     """The logs of all symbols, and since when there are any.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 
+import numpy as np
 import polars as pl
 
 from trading_platform.domain.market.bars import TIME
@@ -26,7 +27,7 @@ LATEST = "recorded_at"
 ABOUT = 1e-9
 """Relative difference up to which two computations of a value agree (docs/features.md)."""
 
-_STAYS, _AGREES = "row stays", "row agrees"  # no names of features, which have no blanks
+_STAYS = "row stays"  # no name of a feature, which has no blank
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _added(metadata: Mapping[str, str]) -> dict[str, datetime]:
 
 def first_recorded(rows: pl.DataFrame, at: datetime) -> Recorded:
     """Rows of a month that had none."""
-    return Recorded(pl.repeat(at, rows.height, dtype=TIME, eager=True).alias(RECORDED_AT))
+    return Recorded(_repeated(at, rows.height))
 
 
 def recorded_again(
@@ -95,32 +96,40 @@ def recorded_again(
     had = [name for name in before.columns if name != "time" and before[name].null_count() < before.height]
     columns = {name: time for name, time in recorded.columns.items() if name in had and name in after.columns}
     if any(after.schema.get(name) != before.schema[name] for name in had):
-        return Recorded(first_recorded(after, at).rows, columns), True
-    new = [name for name in after.columns if name != "time" and name not in had]
-    values = (pl.col(name).alias(f"before {name}") for name in had)
-    old = before.lazy().select("time", *values, pl.lit(recorded.rows), pl.lit(value=True).alias(_STAYS))
-    agrees = pl.all_horizontal(pl.col(_STAYS).fill_null(value=False), *(_agrees(name, before) for name in had))
-    both = (
-        after.lazy()
-        .join(old, on="time", how="left", maintain_order="left")
-        .select(
-            agrees.alias(_AGREES),
-            pl.when(agrees).then(RECORDED_AT).otherwise(pl.lit(at, TIME)).alias(RECORDED_AT),
-            *((agrees & pl.col(name).is_not_null()).any().alias(name) for name in new),
-        )
-        .collect()
-    )
-    columns |= {name: at for name in new if both[name].any()}
-    return Recorded(both[RECORDED_AT], columns), both[_AGREES].sum() < before.height
+        return Recorded(_repeated(at, after.height), columns), True
+    old = before.hstack([recorded.rows])
+    new = after
+    if not old["time"].equals(new["time"]):
+        old = old.join(after.select("time"), on="time", how="semi", maintain_order="left").sort("time")
+        new = after.join(before.select("time"), on="time", how="semi", maintain_order="left").sort("time")
+    agree = _agree(old, new, had)
+    kept = old.filter(agree).select("time", RECORDED_AT)
+    added = [name for name in after.columns if name != "time" and name not in had]
+    columns |= {name: at for name in added if new[name].filter(agree).null_count() < kept.height}
+    if kept.height == after.height:
+        return Recorded(kept[RECORDED_AT], columns), kept.height < before.height
+    stays = kept.with_columns(pl.lit(value=True).alias(_STAYS))
+    times = after.select("time").join(stays, on="time", how="left", maintain_order="left")
+    found = times.select(pl.when(_STAYS).then(RECORDED_AT).otherwise(pl.lit(at, TIME)).alias(RECORDED_AT))
+    return Recorded(found.to_series(), columns), kept.height < before.height
 
 
-def _agrees(name: str, before: pl.DataFrame) -> pl.Expr:
-    now, then = pl.col(name), pl.col(f"before {name}")
-    same = now.eq_missing(then)
-    if not before.schema[name].is_float():
-        return same
-    close = (now - then).abs() <= ABOUT * pl.max_horizontal(now.abs(), then.abs())
-    return same | close.fill_null(value=False)
+def _agree(old: pl.DataFrame, new: pl.DataFrame, names: list[str]) -> pl.Series:
+    """Which rows of two frames with the same times have the same values, floats up to :data:`ABOUT`."""
+    floats = [name for name in names if old.schema[name].is_float()]
+    then, now = (frame.select(floats).to_numpy() for frame in (old, new))
+    with np.errstate(invalid="ignore"):
+        close = np.abs(now - then) <= ABOUT * np.maximum(np.abs(now), np.abs(then))
+    same = close | (now == then) | (np.isnan(now) & np.isnan(then))
+    found = pl.Series(same.all(axis=1)) if floats else pl.repeat(value=True, n=old.height, eager=True)
+    for name in names:
+        if name not in floats and not old[name].equals(new[name], null_equal=True):
+            found &= old[name].eq_missing(new[name])
+    return found
+
+
+def _repeated(at: datetime, rows: int) -> pl.Series:
+    return pl.Series(RECORDED_AT, [at], TIME).new_from_index(0, rows)
 
 
 def as_recorded(content: bytes, timestamp: datetime) -> bytes | None:

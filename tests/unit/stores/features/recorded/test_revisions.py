@@ -198,6 +198,19 @@ def test_files_of_before_the_upgrade_are_part_of_every_state(store: FeatureStore
     assert read_at(store, then).filter(symbol="AAPL")["rsi_14"].unique().to_list() == [1.0]
 
 
+def test_a_month_that_went_and_came_back_is_known_to_be_there(store: FeatureStore, clock: Time) -> None:
+    store.replace(rows(JANUARY), "AAPL", JANUARY)
+    with_rows = clock()
+    store.replace(rows(JANUARY).clear(), "AAPL", JANUARY)
+    without = clock()
+    store.replace(rows(JANUARY, value=2.0), "AAPL", JANUARY)
+    assert [read_at(store, time).height for time in (with_rows, without, clock())] == [31, 0, 31]
+    assert read_at(store, with_rows)["rsi_14"].unique().to_list() == [1.0]
+    store.live.path("AAPL", "2024-01").unlink()
+    with pytest.raises(StoreError, match="removed by hand"):
+        read_at(store, clock())
+
+
 @pytest.mark.parametrize("rebuilt", [False, True])
 def test_a_file_that_was_removed_by_hand_is_no_empty_month(store: FeatureStore, clock: Time, *, rebuilt: bool) -> None:
     store.replace(rows(JANUARY), "AAPL", JANUARY)
