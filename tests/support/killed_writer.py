@@ -15,13 +15,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from feature_rows import YEAR, rows
 
+from trading_platform.domain.features.built_in import BUILT_IN
+from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.time import Window
+from trading_platform.stores.features.definitions import Definitions
 from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.features.recorded.manifests import Contents
 
 QUARTER = Window(YEAR.start, YEAR.start + timedelta(days=91))
+FEW = Definitions(FeatureSet([BUILT_IN.features["rsi_14"]]))
 CHANGES = ("open", "link", "replace", "unlink", "rmdir", "mkdir", "fsync", "truncate")
 
 
@@ -42,10 +47,15 @@ def kill_at(moment: int) -> None:
         setattr(os, name, counted(getattr(os, name)))
 
 
+def values(number: int) -> pl.DataFrame:
+    """Three months of a value."""
+    return rows(QUARTER, value=float(number)).select("time", "symbol", "available_at", "rsi_14")
+
+
 def work(directory: Path, number: int) -> None:
     """Replaces, saves and deletes."""
-    store = FeatureStore(directory)
-    store.replace(rows(QUARTER, value=float(number)), "AAPL", QUARTER)
+    store = FeatureStore(directory, definitions=FEW)
+    store.replace(values(number), "AAPL", QUARTER)
     with store.snapshots.saving(f"s{number}") as saving:
         read = store.read(["AAPL"], YEAR, ["rsi_14"], saving.months(store.live))
         saving.save(read, Contents())

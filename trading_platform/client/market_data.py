@@ -1,7 +1,7 @@
-"""Reads of stored market data: bars, prices, corporate actions and indicators, now or point-in-time.
+"""Reads of stored market data: bars, prices, corporate actions, indicators and features, now or point-in-time.
 
-Those of features are in :mod:`trading_platform.client.features`.
-:class:`trading_platform.client.platform.Platform` has these reads, and what else agents read and write.
+:class:`trading_platform.client.platform.Platform` has these reads, and what else agents read and write. Snapshots of
+features are in :mod:`trading_platform.client.snapshots`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Literal
 
 import polars as pl
 
-from trading_platform.client.features import FeatureReads
 from trading_platform.client.names import known_names, symbols_of
+from trading_platform.client.snapshots import FeatureSnapshots
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
@@ -23,6 +23,7 @@ from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe
+from trading_platform.stores.postgres.records import texts_of
 from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
 
 Adjust = Literal["raw", "split", "total_return"]
@@ -31,7 +32,7 @@ Adjust = Literal["raw", "split", "total_return"]
 _MOST_BARS = 10_000_000  # per symbol; twenty years of minutes
 
 
-class MarketData(FeatureReads):
+class MarketData(FeatureSnapshots):
     """The stored market data.
 
     Args:
@@ -195,6 +196,49 @@ class MarketData(FeatureReads):
         else:
             rows = self._stores.revisions.indicators(list(instruments), length, window, recorded, wanted)
         return rows if as_of is None else _closed_by(rows, instruments, length, as_timestamp(as_of))
+
+    def features(
+        self,
+        symbols: str | Sequence[str],
+        start: Timestamp,
+        end: Timestamp,
+        names: Sequence[str] | None = None,
+        as_of: Timestamp | None = None,
+        recorded_as_of: Timestamp | None = None,
+    ) -> pl.DataFrame:
+        """Features of a half-open window of days, one column each.
+
+        Args:
+            symbols: one or several.
+            start: first day, included.
+            end: last day, not included.
+            names: which features; all by default.
+            as_of: point in time of the read: leaves out rows that could not be known by then.
+            recorded_as_of: what this platform had stored at a time, as for :meth:`bars`. Features are those defined
+                now; one that was added later is NULL.
+
+        Returns:
+            ``time``, ``symbol``, ``available_at`` and the features as floats.
+
+        Raises:
+            InvalidRequest: unknown symbol or feature, an end before the start, or a ``recorded_as_of`` in the future
+                or before the feature store kept what it replaces.
+        """
+        wanted = None if names is None else texts_of(names, "features")
+        months = self._months(recorded_as_of)
+        rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted, months)
+        return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
+
+    def feature_catalog(self) -> pl.DataFrame:
+        """The definition of each feature: one row for each, sorted by name.
+
+        Returns:
+            ``feature_name``, ``description``, ``data_type``, ``category``, ``computation``, ``dependencies`` (a
+            list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed), ``version``,
+            ``definition_hash``, ``needed_by`` (a list), ``warm_up_bars``, ``availability``, ``awaits`` (why all values
+            are NULL for now), ``defined_in`` (a user's file).
+        """
+        return self._stores.catalog.read().filter(kind="feature").drop("kind", "horizon_bars")
 
     def _recorded(self, recorded_as_of: Timestamp | None, now: datetime) -> datetime | None:
         if recorded_as_of is None:

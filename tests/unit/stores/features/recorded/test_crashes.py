@@ -11,7 +11,7 @@ from pathlib import Path
 import killed_writer
 import polars as pl
 import pytest
-from killed_writer import QUARTER
+from killed_writer import FEW, QUARTER
 from properties import some_usual
 
 from trading_platform.domain.time import utc_now
@@ -22,7 +22,7 @@ Order = Callable[[int, int], str]
 
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
-    return FeatureStore(tmp_path / "features")
+    return FeatureStore(tmp_path / "features", definitions=FEW)
 
 
 @pytest.fixture
@@ -89,12 +89,11 @@ WRITER = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from killed_writer import QUARTER
-from feature_rows import rows
+from killed_writer import FEW, QUARTER, values
 from trading_platform.stores.features.files import FeatureStore
-store = FeatureStore(Path({directory!r}))
+store = FeatureStore(Path({directory!r}), definitions=FEW)
 for number in range({first}, {last}):
-    store.replace(rows(QUARTER, value=float(number)), "AAPL", QUARTER)
+    store.replace(values(number), "AAPL", QUARTER)
 """
 
 

@@ -30,6 +30,7 @@ JANUARY = Window(START, START + 31 * DAY)
 SYMBOLS = ["AAPL", "MSFT"]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = ["time", "symbol", "available_at"]
+DAYS = {symbol: rows(WHOLE, symbol).select(KEYS) for symbol in SYMBOLS}
 FEW = [BUILT_IN.features[name] for name in ("returns_1d", "rsi_14", "news_sentiment_24h")]
 
 
@@ -63,7 +64,8 @@ def read_at(store: FeatureStore, time: datetime, *, names: list[str] | None = No
 
 
 def random_rows(store: FeatureStore, symbol: str, window: Window, chance: random.Random) -> pl.DataFrame:
-    found = rows(window, symbol).select(KEYS)
+    first, last = ((end - START).days for end in (window.start, window.end))
+    found = DAYS[symbol][first:last]
     numbers = np.random.default_rng(chance.randrange(1 << 32))
     names = store.definitions.features.names
     values = pl.from_numpy(numbers.normal(size=(found.height, len(names))), schema=names)

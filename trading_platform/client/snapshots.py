@@ -1,6 +1,6 @@
-"""Reads of stored features, now, point-in-time or as they were recorded, and snapshots of them.
+"""Snapshots of features: saved once, read again with the same bytes.
 
-:class:`trading_platform.client.market_data.MarketData` has these reads and those of bars and indicators.
+:class:`trading_platform.client.market_data.MarketData` has these, and the reads of features and all else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trading_platform.client.timestamps import Timestamp, as_timestamp, as_windo
 from trading_platform.domain.features.feature_set import KEYS
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.time import Clock, Window, rfc3339
+from trading_platform.domain.time import Clock, rfc3339
 from trading_platform.stores.features.recorded.manifests import Contents
 from trading_platform.stores.features.recorded.months import FeatureMonths
 from trading_platform.stores.postgres.records import texts_of
@@ -30,8 +30,8 @@ _SNAPSHOTS: dict[str, pl.DataType] = {
 }
 
 
-class FeatureReads:
-    """The stored features.
+class FeatureSnapshots:
+    """The snapshots of stored features.
 
     Args:
         stores: the stores to read.
@@ -41,36 +41,6 @@ class FeatureReads:
     def __init__(self, stores: Stores, clock: Clock) -> None:
         self._stores = stores
         self._clock = clock
-
-    def features(
-        self,
-        symbols: str | Sequence[str],
-        start: Timestamp,
-        end: Timestamp,
-        names: Sequence[str] | None = None,
-        as_of: Timestamp | None = None,
-        recorded_as_of: Timestamp | None = None,
-    ) -> pl.DataFrame:
-        """Features of a half-open window of days, one column each.
-
-        Args:
-            symbols: one or several.
-            start: first day, included.
-            end: last day, not included.
-            names: which features; all by default.
-            as_of: point in time of the read: leaves out rows that could not be known by then.
-            recorded_as_of: what this platform had stored at a time, as for :meth:`bars`. Features are those defined
-                now; one that was added later is NULL.
-
-        Returns:
-            ``time``, ``symbol``, ``available_at`` and the features as floats.
-
-        Raises:
-            InvalidRequest: unknown symbol or feature, an end before the start, or a ``recorded_as_of`` in the future
-                or before the feature store kept what it replaces.
-        """
-        state = self._months(recorded_as_of)
-        return self._features(symbols, as_window(start, end), names, as_of, state)
 
     def save_snapshot(
         self,
@@ -82,11 +52,11 @@ class FeatureReads:
         as_of: Timestamp | None = None,
         recorded_as_of: Timestamp | None = None,
     ) -> pl.DataFrame:
-        """Reads features as :meth:`features` does and saves them: :meth:`snapshot` gives the same ever after.
+        """Reads features as ``features`` does and saves them: :meth:`snapshot` gives the same ever after.
 
         Args:
             name: a name that is not taken: letters, digits, dots, dashes and underscores.
-            symbols: as for :meth:`features`, as all that follow.
+            symbols: as for ``features``, as all that follow.
             start: first day, included.
             end: last day, not included.
             names: which features; all by default.
@@ -97,17 +67,19 @@ class FeatureReads:
             The features.
 
         Raises:
-            InvalidRequest: as raised by :meth:`features`, or if the name is taken.
+            InvalidRequest: as raised by ``features``, or if the name is taken.
             StoreFull: if no space is left.
             StoreError: if it cannot be saved, for example because the folder of the features is read-only here.
         """
-        state, window = self._months(recorded_as_of), as_window(start, end)
+        wanted = None if names is None else texts_of(names, "features")
+        chosen, state, window = list(self._instruments(symbols)), self._months(recorded_as_of), as_window(start, end)
         known = None if as_of is None else as_timestamp(as_of)
         recorded = None if recorded_as_of is None else as_timestamp(recorded_as_of)
         with self._stores.features.snapshots.saving(name) as saving:
-            rows = self._features(symbols, window, names, known, saving.months(state))
+            rows = self._stores.features.read(chosen, window, wanted, saving.months(state))
+            rows = rows if known is None else rows.filter(pl.col("available_at") <= known)
             parameters = {
-                "symbols": symbols_of(symbols),
+                "symbols": chosen,
                 "start": rfc3339(window.start),
                 "end": rfc3339(window.end),
                 "names": rows.columns[len(KEYS) :],
@@ -138,33 +110,10 @@ class FeatureReads:
         ]
         return pl.DataFrame(found, schema=_SNAPSHOTS, orient="row")
 
-    def feature_catalog(self) -> pl.DataFrame:
-        """The definition of each feature: one row for each, sorted by name.
-
-        Returns:
-            ``feature_name``, ``description``, ``data_type``, ``category``, ``computation``, ``dependencies`` (a
-            list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed), ``version``,
-            ``definition_hash``, ``needed_by`` (a list), ``warm_up_bars``, ``availability``, ``awaits`` (why all values
-            are NULL for now), ``defined_in`` (a user's file).
-        """
-        return self._stores.catalog.read().filter(kind="feature").drop("kind", "horizon_bars")
-
     def _months(self, recorded_as_of: Timestamp | None) -> FeatureMonths:
         """The state of the features to read."""
         store = self._stores.features
         return store.live if recorded_as_of is None else store.recorded(as_timestamp(recorded_as_of), self._clock())
-
-    def _features(
-        self,
-        symbols: str | Sequence[str],
-        window: Window,
-        names: Sequence[str] | None,
-        as_of: Timestamp | None,
-        months: FeatureMonths,
-    ) -> pl.DataFrame:
-        wanted = None if names is None else texts_of(names, "features")
-        rows = self._stores.features.read(list(self._instruments(symbols)), window, wanted, months)
-        return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
 
     def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:
         return self._stores.instruments.require(symbols_of(symbols))
