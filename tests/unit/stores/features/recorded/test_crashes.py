@@ -105,7 +105,7 @@ def test_two_writers_of_a_month_lose_nothing_of_each_other(store: FeatureStore) 
             [
                 sys.executable,
                 "-c",
-                WRITER.format(tests=tests, directory=str(store.directory), first=first, last=first + 10),
+                WRITER.format(tests=tests, directory=str(store.directory), first=first, last=first + 6),
             ]
         )
         for first in (100, 200)
@@ -120,4 +120,4 @@ def test_two_writers_of_a_month_lose_nothing_of_each_other(store: FeatureStore) 
         read = store.read(["AAPL"], QUARTER, months=store.recorded(time, utc_now()))
         (value,) = set(values_by_month(read))
         seen.add(value)
-    assert seen == {float(first + number) for first in (100, 200) for number in range(10)}
+    assert seen == {float(first + number) for first in (100, 200) for number in range(6)}

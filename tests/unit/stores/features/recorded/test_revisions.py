@@ -76,7 +76,7 @@ def correct(store: FeatureStore, chance: random.Random) -> None:
     """One change: of days' values, or of one feature; days that go or come; the same again; noise of the last bit."""
     symbol = chance.choice(SYMBOLS)
     first = chance.randrange(91)
-    window = Window(START + first * DAY, START + min(91, first + chance.choice([1, 1, 2, 3, 3, 5, 40])) * DAY)
+    window = Window(START + first * DAY, START + min(91, first + chance.choice([1, 1, 1, 2, 2, 3, 5, 35])) * DAY)
     kind = chance.random()
     if kind >= 0.5:
         store.replace(random_rows(store, symbol, window, chance), symbol, window)
@@ -94,7 +94,7 @@ def correct(store: FeatureStore, chance: random.Random) -> None:
         store.replace(stored.with_columns(pl.selectors.float() * (1 + 1e-12)), symbol, window)
 
 
-@pytest.mark.parametrize("corrections", some_usual([40, 1_000]))
+@pytest.mark.parametrize("corrections", some_usual([25, 1_000]))
 def test_random_corrections_are_read_as_a_copy_of_each_time(tmp_path: Path, clock: Time, corrections: int) -> None:
     chance = random.Random(7)
     kept = set(chance.sample(range(corrections), min(100, corrections // 3)))
