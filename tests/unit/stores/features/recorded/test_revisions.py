@@ -117,7 +117,7 @@ def test_random_corrections_are_read_as_a_copy_of_each_time(tmp_path: Path, cloc
         assert_frame_equal(
             read_at(store, time), copy.with_columns(absent), check_exact=False, rel_tol=1e-9, abs_tol=0.0
         )
-    assert len({copy.write_csv() for _, copy in copies}) > len(copies) * 0.8, "most changes are seen"
+    assert len({copy.write_csv() for _, copy in copies}) > len(copies) * 0.6, "most changes are seen"
 
 
 def objects(store: FeatureStore) -> list[Path]:
