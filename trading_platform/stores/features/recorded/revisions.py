@@ -41,6 +41,9 @@ class Event(StrEnum):
     LOST = "lost"
 
 
+_EVENTS = {event.value: event for event in Event}
+
+
 @dataclass(frozen=True)
 class Revision:
     """A line of the log.
@@ -157,7 +160,8 @@ class RevisionLogs:
             return FileHistory(())
         whole = content[: content.rfind(b"\n") + 1]  # a line that is being written, or was when its writer died
         try:
-            return FileHistory([_revision(line) for line in whole.splitlines()])
+            entries = json.loads(b"[" + whole.rstrip().replace(b"\n", b",") + b"]")  # faster than line by line
+            return FileHistory([_revision(entry) for entry in entries])
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{path} is damaged.",
@@ -210,9 +214,8 @@ class RevisionLogs:
         return self._folder / f"{symbol}.jsonl"
 
 
-def _revision(line: bytes) -> Revision:
-    entry = json.loads(line)
-    return Revision(datetime.fromisoformat(entry["at"]), entry["file"], Event(entry["event"]), entry.get("before"))
+def _revision(entry: dict[str, str]) -> Revision:
+    return Revision(datetime.fromisoformat(entry["at"]), entry["file"], _EVENTS[entry["event"]], entry.get("before"))
 
 
 def _whole_lines(size: int, path: Path) -> int:
