@@ -25,7 +25,7 @@ from trading_platform.stores.features.month_files import Change
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-WHOLE = Window(START, START + 91 * DAY)
+WHOLE = Window(START, START + 60 * DAY)
 JANUARY = Window(START, START + 31 * DAY)
 SYMBOLS = ["AAPL", "MSFT"]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,8 +75,8 @@ def random_rows(store: FeatureStore, symbol: str, window: Window, chance: random
 def correct(store: FeatureStore, chance: random.Random) -> None:
     """One change: of days' values, or of one feature; days that go or come; the same again; noise of the last bit."""
     symbol = chance.choice(SYMBOLS)
-    first = chance.randrange(91)
-    window = Window(START + first * DAY, START + min(91, first + chance.choice([1, 1, 1, 2, 2, 3, 5, 35])) * DAY)
+    first = chance.randrange(60)
+    window = Window(START + first * DAY, START + min(60, first + chance.choice([1, 1, 1, 2, 2, 3, 5, 35])) * DAY)
     kind = chance.random()
     if kind >= 0.5:
         store.replace(random_rows(store, symbol, window, chance), symbol, window)
