@@ -1,6 +1,7 @@
 """Reads of stored market data: bars, prices, corporate actions, indicators and features, now or point-in-time.
 
-:class:`trading_platform.client.platform.Platform` has these reads, and what else agents read and write.
+:class:`trading_platform.client.platform.Platform` has these reads, and what else agents read and write. Snapshots of
+features are in :mod:`trading_platform.client.snapshots`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 import polars as pl
 
 from trading_platform.client.names import known_names, symbols_of
+from trading_platform.client.snapshots import FeatureSnapshots
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
@@ -20,9 +22,8 @@ from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.texts import shown
-from trading_platform.domain.time import Clock, Timeframe
+from trading_platform.domain.time import Timeframe
 from trading_platform.stores.postgres.records import texts_of
-from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
 
 Adjust = Literal["raw", "split", "total_return"]
@@ -31,17 +32,13 @@ Adjust = Literal["raw", "split", "total_return"]
 _MOST_BARS = 10_000_000  # per symbol; twenty years of minutes
 
 
-class MarketData:
+class MarketData(FeatureSnapshots):
     """The stored market data.
 
     Args:
         stores: the stores to read.
         clock: the time of reads as of now.
     """
-
-    def __init__(self, stores: Stores, clock: Clock) -> None:
-        self._stores = stores
-        self._clock = clock
 
     def instruments(self) -> dict[str, Instrument]:
         """The universe, by symbol."""
@@ -207,6 +204,7 @@ class MarketData:
         end: Timestamp,
         names: Sequence[str] | None = None,
         as_of: Timestamp | None = None,
+        recorded_as_of: Timestamp | None = None,
     ) -> pl.DataFrame:
         """Features of a half-open window of days, one column each.
 
@@ -216,15 +214,19 @@ class MarketData:
             end: last day, not included.
             names: which features; all by default.
             as_of: point in time of the read: leaves out rows that could not be known by then.
+            recorded_as_of: what this platform had stored at a time, as for :meth:`bars`. Features are those defined
+                now; one that was added later is NULL.
 
         Returns:
             ``time``, ``symbol``, ``available_at`` and the features as floats.
 
         Raises:
-            InvalidRequest: unknown symbol or feature, or an end before the start.
+            InvalidRequest: unknown symbol or feature, an end before the start, or a ``recorded_as_of`` in the future
+                or before the feature store kept what it replaces.
         """
         wanted = None if names is None else texts_of(names, "features")
-        rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted)
+        months = self._months(recorded_as_of)
+        rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted, months)
         return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
 
     def feature_catalog(self) -> pl.DataFrame:
@@ -244,9 +246,6 @@ class MarketData:
         timestamp = as_timestamp(recorded_as_of)
         self._stores.revisions.check(timestamp, now)
         return timestamp
-
-    def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:
-        return self._stores.instruments.require(symbols_of(symbols))
 
 
 def _closed_by(

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from uuid import uuid4
 
 from trading_platform.domain.errors import ConfigurationError, StoreError, StoreFull
 from trading_platform.stores.private_files import make_private, private_folder, private_opener
@@ -52,10 +53,27 @@ def exclusive(lock: Path) -> Iterator[None]:
     Raises:
         ConfigurationError: if this system has no file locks.
     """
+    with _locked(lock, "LOCK_EX"):
+        yield
+
+
+@contextmanager
+def shared(lock: Path) -> Iterator[None]:
+    """Holds a lock for the body that others may share, and that excludes :func:`exclusive`; else as that.
+
+    Raises:
+        ConfigurationError: if this system has no file locks.
+    """
+    with _locked(lock, "LOCK_SH"):
+        yield
+
+
+@contextmanager
+def _locked(lock: Path, kind: str) -> Iterator[None]:
     locks = file_locks()
     private_folder(lock.parent)
     with open(lock, "ab", opener=private_opener) as file:
-        locks.flock(file, locks.LOCK_EX)
+        locks.flock(file, getattr(locks, kind))
         yield
 
 
@@ -82,6 +100,33 @@ def replace_file(path: Path, content: bytes) -> set[Path]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+    return changed
+
+
+def create_file(path: Path, content: bytes) -> set[Path]:
+    """Writes a file that is not there yet, atomically, whoever else tries to; needs no lock.
+
+    Where the file system has no hard links, the last one who tries at the same time replaces the others' file.
+
+    Returns:
+        The folders with changed entries, as :func:`replace_file`.
+
+    Raises:
+        FileExistsError: if it is there.
+        OSError: if it cannot be written; nothing is left behind then.
+    """
+    if path.exists():
+        raise FileExistsError(path)
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")
+    changed = replace_file(draft, content)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
     return changed
 
 

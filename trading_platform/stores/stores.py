@@ -12,6 +12,7 @@ from trading_platform.stores.config.instruments import InstrumentStore
 from trading_platform.stores.features.catalog import FeatureCatalogStore
 from trading_platform.stores.features.definitions import BUILT_IN_DEFINITIONS, Definitions
 from trading_platform.stores.features.files import FeatureStore
+from trading_platform.stores.features.recorded.locks import DatabaseLocks
 from trading_platform.stores.market_data.bars import BarStore
 from trading_platform.stores.market_data.checkpoints import CheckpointStore
 from trading_platform.stores.market_data.conflicting_versions import ConflictingVersionStore
@@ -116,7 +117,9 @@ def open_stores(
             quarantine=QuarantineStore(database),
             instruments=InstrumentStore(database),
             retention=RetentionStore(database, owner),
-            features=FeatureStore(features_directory, definitions=definitions),
+            features=FeatureStore(
+                features_directory, definitions=definitions, locks=DatabaseLocks(database, features_directory)
+            ),
             archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
             catalog=FeatureCatalogStore(database),
             stream=StreamStore(database),

@@ -69,8 +69,10 @@ def everything_stored(made: Installation) -> dict[str, list[tuple[Any, ...]]]:
 def all_features(made: Installation) -> pl.DataFrame:
     store = FeatureStore(made.data_dir / "features")
     frames = [
-        pl.read_parquet(file, hive_partitioning=False).with_columns(file=pl.lit(str(file.relative_to(store.directory))))
-        for file in sorted(store.directory.rglob("*.parquet"))
+        pl.read_parquet(file, hive_partitioning=False)
+        .with_columns(file=pl.lit(str(file.relative_to(store.directory))))
+        .drop("recorded_at")
+        for file in sorted(store.directory.glob("symbol=*/*/*.parquet"))
     ]
     return pl.concat(frames)
 
@@ -212,6 +214,6 @@ def test_after_many_kills_everything_is_as_if_there_had_been_none(imported: Inst
             for table, found_rows in stored.items():
                 assert found_rows == expected[table], f"{table} of platform {number}"
             assert all_features(made).equals(features), f"features of platform {number}"
-            assert not list((made.data_dir / "features").rglob("*.tmp"))
+            assert not list((made.data_dir / "features").glob("symbol=*/*/.*.tmp"))
             assert materialized(made) >= partitions, f"partitions of platform {number}"
         number += 1

@@ -18,6 +18,7 @@ from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.time import Window
 from trading_platform.stores.features.definitions import load_definitions
 from trading_platform.stores.features.files import FeatureStore
+from trading_platform.stores.features.recorded.manifests import Contents
 
 
 @pytest.fixture
@@ -132,3 +133,23 @@ def test_test_may_use_what_the_folder_defines(folder: Path, tmp_path: Path) -> N
     missing = run("test", str(tmp_path / "absent.py"))
     assert isinstance(missing.exception, InvalidRequest)
     assert folder.is_dir()
+
+
+def test_snapshots_are_listed_and_explained(folder: Path, tmp_path: Path) -> None:
+    assert "No snapshot is saved" in run("snapshots").output
+    store = FeatureStore(tmp_path / "features", definitions=load_definitions(folder))
+    store.replace(rows(YEAR).with_columns(overnight_gap=pl.lit(0.5)), "AAPL", YEAR)
+    with store.snapshots.saving("mine") as saving:
+        read = store.read(["AAPL"], YEAR, ["rsi_14"], saving.months(store.live))
+        saved = saving.save(read, Contents({"names": ["rsi_14"]}))
+    listed = " ".join(run("snapshots").output.split())
+    assert f"mine {saved.manifest.created_at:%Y-%m-%d %H:%M:%S} 366 4 12" in listed
+    shown = " ".join(run("snapshot", "show", "mine").output.split())
+    for said in (saved.manifest.data, "12 files", "names ['rsi_14']", f"1 {store.definitions.hashes['overnight_gap']}"):
+        assert said in shown
+    facts = json.loads(run("snapshot", "show", "mine", "--json").stdout)
+    assert facts == json.loads(run("snapshots", "--json").stdout)[0]
+    assert (facts["data"], facts["rows"]) == (saved.manifest.data, 366)
+    failed = run("snapshot", "show", "yours")
+    assert isinstance(failed.exception, InvalidRequest)
+    assert failed.exception.expected == "one of mine"

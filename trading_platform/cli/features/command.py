@@ -1,7 +1,7 @@
 """``features``: lists and shows the definitions of features and labels, tries those of a file, and computes them.
 
 ``features test`` is in :mod:`trading_platform.cli.features.trying`, ``features backfill`` in
-:mod:`trading_platform.cli.features.building`.
+:mod:`trading_platform.cli.features.building`, ``features snapshots`` in :mod:`trading_platform.cli.features.snapshots`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from trading_platform.cli.features.building import backfill
+from trading_platform.cli.features.snapshots import snapshot, snapshots
 from trading_platform.cli.features.trying import print_errors, try_file
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.cli.parameters import in_capitals
@@ -26,6 +27,8 @@ features = typer.Typer(
 )
 features.command("test")(try_file)
 features.command()(backfill)
+features.command()(snapshots)
+features.add_typer(snapshot, name="snapshot")
 
 _COLUMNS = ("name", "version", "category", "needs", "needed by", "defined in")
 _MOST_SYMBOLS = 10

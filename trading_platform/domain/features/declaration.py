@@ -33,7 +33,7 @@ LONGEST_HISTORY = 5_000
 """Bars before a partition that a definition may need: twenty years."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
-_RESERVED = frozenset({"time", "symbol", "timeframe", "available_at", "position", *BAR_COLUMNS})
+_RESERVED = frozenset({"time", "symbol", "timeframe", "available_at", "recorded_at", "position", *BAR_COLUMNS})
 _LONGEST_CATEGORY = 30
 _AFTER_CLOSE = "close of the bar"
 

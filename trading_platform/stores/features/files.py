@@ -4,11 +4,12 @@
 
     {directory}/symbol=AAPL/2024-01/features.parquet
     {directory}/_metadata/feature_catalog.json
-    {directory}/_metadata/locks/AAPL
 
-A file is only ever replaced whole, by a rename; the writer holds the lock of the symbol. What is in a file is in
+A file is only ever replaced whole, by a rename; the writer holds the lock of the symbol
+(:mod:`trading_platform.stores.features.recorded.locks`). What is in a file is in
 :mod:`trading_platform.stores.features.month_files`, the definitions of the columns in
-:mod:`trading_platform.stores.features.definitions`.
+:mod:`trading_platform.stores.features.definitions`, what was in it before in
+:mod:`trading_platform.stores.features.recorded`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from trading_platform.domain.features.feature_set import KEYS, label_is_no_featu
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.time import Clock, Window, utc_now
 from trading_platform.stores.atomic_files import (
-    exclusive,
     os_errors_as_store_errors,
     persist_folders,
     remove_drafts,
@@ -38,12 +38,18 @@ from trading_platform.stores.features.catalog import catalog_entries
 from trading_platform.stores.features.definitions import BUILT_IN_DEFINITIONS, Definitions
 from trading_platform.stores.features.month_files import (
     Columns,
-    Stamp,
-    content_of,
-    replace_month,
+    change_of_month,
+    read_month,
     stamps_of,
     without_former_types,
 )
+from trading_platform.stores.features.recorded.content import Stamp
+from trading_platform.stores.features.recorded.locks import FileLocks, WriterLocks
+from trading_platform.stores.features.recorded.months import FeatureMonths, LiveMonths, RecordedMonths
+from trading_platform.stores.features.recorded.objects import Objects
+from trading_platform.stores.features.recorded.revisions import RevisionLogs
+from trading_platform.stores.features.recorded.snapshots import SnapshotStore
+from trading_platform.stores.features.writing import RecordedWriter
 
 _FILE = "features.parquet"
 
@@ -72,14 +78,30 @@ class FeatureStore:
         directory: folder of the store; created by the first write.
         clock: source of ``updated_at`` in the catalog.
         definitions: the features that are written, and the hashes of their definitions.
+        locks: the locks of writers; None means those of files, for the processes of one machine.
+
+    Attributes:
+        logs: what the files were before they were replaced.
+        objects: these files.
+        live: the files as they are.
+        snapshots: what was read once, and is read again with the same bytes.
     """
 
     def __init__(
-        self, directory: Path, clock: Clock = utc_now, definitions: Definitions = BUILT_IN_DEFINITIONS
+        self,
+        directory: Path,
+        clock: Clock = utc_now,
+        definitions: Definitions = BUILT_IN_DEFINITIONS,
+        locks: WriterLocks | None = None,
     ) -> None:
         self.directory = directory
         self.definitions = definitions
         self._clock = clock
+        self.locks = locks or FileLocks(directory, clock)
+        self.logs = RevisionLogs(directory)
+        self.objects = Objects(directory)
+        self.live = LiveMonths(directory, _FILE)
+        self.snapshots = SnapshotStore(directory, self.logs, self.objects, self.locks, clock)
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -114,28 +136,47 @@ class FeatureStore:
             window,
             {**KEYS, **{n: defined[n] for n in names or ()}} if names is not None else defined,
         )
-        columns = self._columns()
-        parts = _by_month(frame)
-        outcome: dict[str, list[str]] = {"written": [], "unchanged": [], "removed": []}
-        changed: set[Path] = set()
-        with os_errors_as_store_errors(self.directory), exclusive(self._lock(symbol)):
+        columns, parts = self._columns(), _by_month(frame)
+        with os_errors_as_store_errors(self.directory), self.locks.holding(symbol) as held:
             self._remove_drafts(symbol)
-            try:
-                for month in _months_touched(window):
-                    rows, file = parts.get(month), self._file(symbol, month)
-                    if rows is not None or file.exists():
-                        outcome[replace_month(file, rows, window, columns, names, changed)].append(month)
-            finally:
-                persist_folders(changed)
-        return Replaced(*(tuple(outcome[kind]) for kind in ("written", "unchanged", "removed")))
+            writer = RecordedWriter(symbol, self._folder(symbol), self.logs, self.objects)
+            files = {month: self._file(symbol, month) for month in _months_touched(window)}
+            found = {month: read_month(file) for month, file in files.items()}
+            touched = [month for month, before in found.items() if before is not None or month in parts]
+            befores = [found[month] for month in touched]
+            at = writer.time_after(held.at, befores)
+            changes = [
+                change_of_month(files[month], found[month], parts.get(month), window, columns, names, at)
+                for month in touched
+            ]
+            writer.publish(changes, befores, at, held.confirm)
+        outcomes = [(change.outcome, month) for month, change in zip(touched, changes, strict=True)]
+        return Replaced(*(tuple(m for each, m in outcomes if each == of) for of in ("written", "unchanged", "removed")))
 
-    def read(self, symbols: Sequence[str], window: Window, names: Sequence[str] | None = None) -> pl.DataFrame:
+    def recorded(self, recorded_as_of: datetime, now: datetime) -> FeatureMonths:
+        """The months as they were recorded at a time.
+
+        Raises:
+            InvalidRequest: if it is in the future, or before the store kept what it replaces.
+        """
+        with os_errors_as_store_errors(self.directory):
+            self.logs.check(recorded_as_of, now)
+        return RecordedMonths(self.live, self.logs, self.objects, recorded_as_of)
+
+    def read(
+        self,
+        symbols: Sequence[str],
+        window: Window,
+        names: Sequence[str] | None = None,
+        months: FeatureMonths | None = None,
+    ) -> pl.DataFrame:
         """The features of some symbols in a window.
 
         Args:
             symbols: the symbols; those without features give no rows.
             window: window of the times of the bars.
             names: the features; None means all.
+            months: the state to read; None means the present one.
 
         Returns:
             ``time``, ``symbol``, ``available_at`` and the requested features, sorted by (symbol, time). A feature that
@@ -147,13 +188,13 @@ class FeatureStore:
         """
         schema = self.schema
         columns = [*KEYS, *self._known(names, schema)]
-        touched = set(_months_touched(window))
+        touched, state = set(_months_touched(window)), months or self.live
         with os_errors_as_store_errors(self.directory):
             contents = [
                 content
                 for symbol in sorted(set(symbols))
-                for month in self.months(symbol)
-                if month in touched and (content := content_of(self._file(symbol, month))) is not None
+                for month in state.months(symbol)
+                if month in touched and (content := state.content(symbol, month)) is not None
             ]
         if not contents:
             return pl.DataFrame(schema=schema).select(columns)
@@ -187,7 +228,7 @@ class FeatureStore:
 
     def months(self, symbol: str) -> list[str]:
         """The stored months of a symbol, each as ``2024-01``, in order."""
-        return sorted(file.parent.name for file in self._folder(symbol).glob(f"*/{_FILE}"))
+        return self.live.months(symbol)
 
     def symbols(self) -> list[str]:
         """The symbols with stored features, in order."""
@@ -216,7 +257,7 @@ class FeatureStore:
             StoreError: if it cannot be written.
         """
         path = self.directory / "_metadata" / "feature_catalog.json"
-        with os_errors_as_store_errors(self.directory), exclusive(self._lock("_catalog")):
+        with os_errors_as_store_errors(self.directory), self.locks.holding("_catalog"):
             remove_drafts(path.parent)
             before = _read_catalog(path)
             entries = [
@@ -277,20 +318,17 @@ class FeatureStore:
         return list(dict.fromkeys(others)) if names is not None else [name for name in schema if name not in KEYS]
 
     def _clean(self, symbol: str) -> int:
-        with exclusive(self._lock(symbol)):
+        with self.locks.holding(symbol):
             return self._remove_drafts(symbol)
 
     def _remove_drafts(self, symbol: str) -> int:
         return sum(remove_drafts(month) for month in self._folder(symbol).glob("*"))
 
-    def _lock(self, name: str) -> Path:
-        return self.directory / "_metadata" / "locks" / name
-
     def _folder(self, symbol: str) -> Path:
         return self.directory / f"symbol={check_symbol(symbol)}"
 
     def _file(self, symbol: str, month: str) -> Path:
-        return self._folder(symbol) / month / _FILE
+        return self.live.path(symbol, month)
 
 
 def _check(frame: pl.DataFrame, symbol: str, window: Window, schema: dict[str, pl.DataType]) -> None:

@@ -1,7 +1,9 @@
 """The file of a symbol's features in a month: its columns, and which definition each was computed by.
 
-The file's metadata holds, under :data:`DEFINITIONS`, version and hash of the definition of each column. A file is only
-ever replaced whole; :mod:`trading_platform.stores.features.files` has the store of all files.
+The file's metadata holds version and hash of the definition of each column
+(:data:`~trading_platform.stores.features.recorded.content.DEFINITIONS`). When its rows were recorded is in
+:mod:`trading_platform.stores.features.recorded.rows`. A file is only ever replaced whole;
+:mod:`trading_platform.stores.features.files` has the store of all files.
 """
 
 from __future__ import annotations
@@ -9,25 +11,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from trading_platform.domain.errors import StoreError
 from trading_platform.domain.features.feature_set import KEYS
+from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.time import Window
 from trading_platform.stores.atomic_files import replace_file
-
-DEFINITIONS = "feature_definitions"
-"""Key of the metadata: JSON, for each feature ``{"version": 1, "hash": "…"}``. The hash is empty where not all rows
-were computed by one definition."""
-
-_MAGIC = b"PAR1"
-
-Stamp = tuple[int, str]
-"""Version and hash of a definition."""
+from trading_platform.stores.features.recorded.content import (
+    DEFINITIONS,
+    Stamp,
+    content_of,
+    damaged,
+    stamps_of_metadata,
+)
+from trading_platform.stores.features.recorded.rows import (
+    RECORDED_AT,
+    Recorded,
+    first_recorded,
+    recorded_again,
+    recorded_of,
+)
 
 MIXED = ""
 
@@ -54,10 +62,19 @@ class Columns:
 
 @dataclass(frozen=True)
 class Month:
-    """The content of a file: its rows, and the definitions that they were computed by."""
+    """The content of a file.
+
+    Attributes:
+        rows: its rows, without the times at which they were recorded.
+        stamps: the definitions that they were computed by.
+        recorded: when they were recorded.
+        content: the file itself; empty for one that is not written yet.
+    """
 
     rows: pl.DataFrame
     stamps: Mapping[str, Stamp]
+    recorded: Recorded = field(default_factory=lambda: Recorded(pl.Series(dtype=TIME)))
+    content: bytes = b""
 
 
 def stamps_of(file: Path) -> dict[str, Stamp] | None:
@@ -71,52 +88,75 @@ def stamps_of(file: Path) -> dict[str, Stamp] | None:
         return None
     except (pl.exceptions.PolarsError, OSError):
         return {}
-    return _stamps(metadata)
+    return stamps_of_metadata(metadata)
 
 
-def _stamps(metadata: Mapping[str, str]) -> dict[str, Stamp]:
-    try:
-        return {name: (entry["version"], entry["hash"]) for name, entry in json.loads(metadata[DEFINITIONS]).items()}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return {}
+@dataclass(frozen=True)
+class Change:
+    """What a replacement makes of a file.
+
+    Attributes:
+        file: the file.
+        outcome: ``written``, ``unchanged`` or ``removed``.
+        content: the new file; None unless it is written.
+        replaced: the file before, if rows of it were removed or have other values now; else None.
+    """
+
+    file: Path
+    outcome: str
+    content: bytes | None = None
+    replaced: bytes | None = None
+
+    def publish(self) -> set[Path]:
+        """Replaces the file; returns the folders with changed entries."""
+        if self.outcome == "unchanged":
+            return set()
+        if self.content is not None:
+            return replace_file(self.file, self.content)
+        self.file.unlink(missing_ok=True)
+        with suppress(OSError):  # it contains files that this store did not write
+            self.file.parent.rmdir()
+        return {self.file.parent, self.file.parent.parent}
 
 
-def replace_month(
+def change_of_month(
     file: Path,
+    before: Month | None,
     rows: pl.DataFrame | None,
     window: Window,
     columns: Columns,
     names: Sequence[str] | None,
-    changed: set[Path],
-) -> str:
-    """Replaces a month's rows in the window by ``rows``; returns ``written``, ``unchanged`` or ``removed``.
+    at: datetime,
+) -> Change:
+    """The change that replaces a month's rows in the window by ``rows``.
 
     Args:
         file: the file.
+        before: its content; None if there is no file.
         rows: the rows of this month, with the columns to replace; None for no rows.
         window: the window.
         columns: the columns that the file may have.
         names: the features to replace; the other columns stay as they are. None means all, and the rows themselves.
-        changed: receives the folders with changed entries.
+        at: when new rows and values are recorded, UTC.
     """
-    before = read_month(file)
     if names is None:
         after = _with_rows(before, rows, window, columns)
     else:
         after = _with_columns(before, rows, window, columns, names)
     if after is None:
-        file.unlink(missing_ok=True)
-        with suppress(OSError):  # it contains files that this store did not write
-            file.parent.rmdir()
-        changed |= {file.parent, file.parent.parent}
-        return "removed"
+        return Change(file, "removed", replaced=None if before is None else before.content)
     if before is not None and before.stamps == after.stamps and before.rows.equals(after.rows):
-        return "unchanged"
+        return Change(file, "unchanged")
+    if before is None:
+        recorded, differs = first_recorded(after.rows, at), False
+    else:
+        recorded, differs = recorded_again(before.rows, before.recorded, after.rows, at)
     entries = {name: {"version": version, "hash": digest} for name, (version, digest) in sorted(after.stamps.items())}
     buffer = BytesIO()
-    after.rows.write_parquet(buffer, metadata={DEFINITIONS: json.dumps(entries)})
-    changed |= replace_file(file, buffer.getvalue())
-    return "written"
+    after.rows.hstack([recorded.rows]).write_parquet(
+        buffer, metadata={DEFINITIONS: json.dumps(entries)} | recorded.metadata()
+    )
+    return Change(file, "written", buffer.getvalue(), before.content if before is not None and differs else None)
 
 
 def _with_rows(before: Month | None, rows: pl.DataFrame | None, window: Window, columns: Columns) -> Month | None:
@@ -196,7 +236,7 @@ def _known(rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
 def without_former_types(content: bytes, columns: Columns) -> bytes:
     """A file without the columns that another definition computed in another type; a wrong type of this one stays."""
     rows = pl.read_parquet(BytesIO(content), hive_partitioning=False)
-    stamps = _stamps(pl.read_parquet_metadata(BytesIO(content)))
+    stamps = stamps_of_metadata(pl.read_parquet_metadata(BytesIO(content)))
     former = [
         name
         for name, dtype in columns.defined.items()
@@ -218,26 +258,9 @@ def read_month(file: Path) -> Month | None:
         return None
     try:
         rows = pl.read_parquet(BytesIO(content), hive_partitioning=False)
-        return Month(rows, _stamps(pl.read_parquet_metadata(BytesIO(content))))
+        metadata = pl.read_parquet_metadata(BytesIO(content))
+        return Month(
+            rows.drop(RECORDED_AT, strict=False), stamps_of_metadata(metadata), recorded_of(rows, metadata), content
+        )
     except pl.exceptions.PolarsError as error:
-        raise _damaged(file, str(error).splitlines()[0]) from None
-
-
-def content_of(file: Path) -> bytes | None:
-    """The whole file, read from one handle, so that a concurrent replacement cannot mix two; None without a file."""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    if not (content.startswith(_MAGIC) and content.endswith(_MAGIC)):
-        raise _damaged(file, f"{len(content)} bytes without the Parquet magic number at both ends")
-    return content
-
-
-def _damaged(file: Path, received: str) -> StoreError:
-    return StoreError(
-        f"{file} is damaged.",
-        expected="a Parquet file",
-        received=received,
-        remedy="delete the file and rebuild the features of that month",
-    )
+        raise damaged(file, str(error).splitlines()[0]) from None

@@ -14,7 +14,8 @@ from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp
 from trading_platform.stores.features.definitions import Definitions
-from trading_platform.stores.features.month_files import Stamp, stamps_of
+from trading_platform.stores.features.month_files import stamps_of
+from trading_platform.stores.features.recorded.content import Stamp
 from trading_platform.stores.market_data.checks import SAMPLE_ROWS, feature_files, file_schema
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
 

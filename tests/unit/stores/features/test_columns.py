@@ -28,7 +28,7 @@ def month_file(store: FeatureStore) -> Path:
 
 
 def content(store: FeatureStore) -> pl.DataFrame:
-    return pl.read_parquet(month_file(store), hive_partitioning=False)
+    return pl.read_parquet(month_file(store), hive_partitioning=False).drop("recorded_at")
 
 
 def hash_of(store: FeatureStore, name: str) -> str | None:

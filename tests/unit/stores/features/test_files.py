@@ -20,6 +20,7 @@ from feature_rows import YEAR, rows
 
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.features.built_in import BUILT_IN
+from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.time import Window
 from trading_platform.stores.features.files import FeatureStore, Replaced
 
@@ -32,7 +33,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {
         str(file.relative_to(directory)): file.read_bytes()
         for file in sorted(directory.rglob("*"))
-        if file.is_file() and "locks" not in file.parts
+        if file.is_file() and not {"locks", "_objects"} & set(file.parts)
     }
 
 
@@ -46,11 +47,13 @@ def test_layout_is_the_documents(store: FeatureStore) -> None:
     store.write_catalog()
     assert list(contents(store.directory)) == [
         "_metadata/feature_catalog.json",
+        "_metadata/revisions/AAPL.jsonl",
+        "_metadata/revisions/_since",
         "symbol=AAPL/2024-01/features.parquet",
         "symbol=AAPL/2024-02/features.parquet",
     ]
     alone = pl.read_parquet(store.directory / "symbol=AAPL/2024-01/features.parquet", hive_partitioning=False)
-    assert dict(alone.schema) == BUILT_IN.schema, "a file explains itself"
+    assert dict(alone.schema) == {**BUILT_IN.schema, "recorded_at": TIME}, "a file explains itself"
 
 
 def test_what_was_written_is_read(store: FeatureStore) -> None:
@@ -274,7 +277,8 @@ def test_no_space_left_keeps_the_old_files(small_disk: Path) -> None:
         store.replace(rows(january, value=4.0), "AAPL", january)
     with pytest.raises(StoreFull):
         store.write_catalog()
-    assert contents(store.directory) == before
+    log = "_metadata/revisions/AAPL.jsonl"  # may say what the file still is
+    assert contents(store.directory) | {log: b""} == before | {log: b""}
     filler.unlink()
     store.replace(rows(january, value=4.0), "AAPL", january)
     assert store.read(["AAPL"], january).equals(rows(january, value=4.0))
