@@ -1,7 +1,8 @@
 """``features``: lists and shows the definitions of features and labels, tries those of a file, and computes them.
 
 ``features test`` is in :mod:`trading_platform.cli.features.trying`, ``features backfill`` in
-:mod:`trading_platform.cli.features.building`.
+:mod:`trading_platform.cli.features.building`, ``features training-set`` in
+:mod:`trading_platform.cli.features.training`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import typer
 from rich.text import Text
 
 from trading_platform.cli.features.building import backfill
+from trading_platform.cli.features.training import training_set
 from trading_platform.cli.features.trying import print_errors, try_file
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.cli.parameters import in_capitals
@@ -26,6 +28,7 @@ features = typer.Typer(
 )
 features.command("test")(try_file)
 features.command()(backfill)
+features.command("training-set")(training_set)
 
 _COLUMNS = ("name", "version", "category", "needs", "needed by", "defined in")
 _MOST_SYMBOLS = 10
