@@ -21,6 +21,7 @@ from trading_platform.domain.market.bars import TIME
 
 Numbers = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 class NullReason(StrEnum):
@@ -116,11 +117,11 @@ class _Match:
 
     row: Numbers
     age: Numbers
-    computed: npt.NDArray[np.bool_]
+    computed: Mask
 
-    def is_within(self, tolerance: timedelta | None) -> npt.NDArray[np.bool_]:
+    def is_within(self, tolerance: timedelta | None) -> Mask:
         """Whether the row is there and not too old."""
-        found = self.row != _NONE
+        found: Mask = self.row != _NONE
         return found if tolerance is None else found & (self.age <= tolerance // timedelta(microseconds=1))
 
     def rows_within(self, tolerance: timedelta | None) -> pl.Series:
