@@ -3,9 +3,9 @@
 A spine of symbols and times in random order gets all features. The platform reads the monthly files through its client,
 with nothing kept from one run to the next. DuckDB joins the same spine with the same files and gives the rows in the
 order of the spine; its result must be equal. Feast's file store reads one file with all rows, its best case, and a
-spine that is smaller, because it joins every row of the spine with every row of its symbol; its result must be equal in
-the rows that it has, as it leaves out rows that no feature row precedes, and repetitions. Both are installed from the package index into separate virtual environments,
-in a folder that is removed.
+spine that is smaller, because it joins every row of the spine with every row of its symbol. Its result must be equal
+in the rows that it has: it leaves out repetitions, and rows that no feature row precedes. Both are installed from the
+package index into separate virtual environments, in a folder that is removed.
 
 The growth of the platform's time with rows, symbols and years is printed as an exponent: processor time of the whole,
 divided by that of a quarter, as a power of four.
@@ -220,8 +220,10 @@ def _agree(ours: pl.DataFrame, theirs: pl.DataFrame, *, all_rows: bool) -> None:
 def _growth(platform: Platform, rows: int, count: int, years: int) -> list[str]:
     """The exponents of processor time with rows, symbols and years, each between a quarter and the whole."""
     whole = _processor_seconds(platform, _spine(rows, count, years))
+    began = int(_start(years).timestamp()) * 1_000_000
+    within_a_quarter = began + (pl.col("time").to_physical() - began) // 4
     quarter_of_time = _spine(rows, count, years).with_columns(
-        pl.col("time") - (pl.col("time") - _start(years)) * 3 // 4
+        time=within_a_quarter.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     )
     quarters = {
         "rows": _spine(rows // 4, count, years),

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from definition_files import declared, label, write
 from feature_rows import rows
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Window, utc_now
 from trading_platform.stores.features import scan
+from trading_platform.stores.features.definitions import load_files
 from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.stores import Stores, open_stores
 
@@ -229,3 +231,53 @@ def test_a_damaged_file_is_named(stores: Stores) -> None:
     file.write_bytes(b"no Parquet")
     with pytest.raises(StoreError, match="damaged"):
         client.training_set(at(("SPY", "2024-01-20T00:00Z")), ["rsi_14"])
+
+
+MINE = declared("mine", 'pl.col("close") / pl.col("close").shift(1)', warm_up=2) + label(
+    "ahead", 5, 'pl.col("close").shift(-5)'
+)
+
+
+def test_features_of_a_user_are_known_from_the_catalog(stores: Stores, tmp_path: Path) -> None:
+    definitions = load_files([write(tmp_path, "mine.py", MINE)])
+    folder = _fresh_folder(stores)
+    store = FeatureStore(folder, definitions=definitions)
+    values = pl.Series("mine", [None, None, *[3.0] * 30, None, *[4.0] * 58])
+    store.replace(rows(WINTER, "SPY").with_columns(values), "SPY", WINTER)
+    store.replace(rows(WINTER, "AAPL").with_columns(mine=pl.lit(5.0)), "AAPL", WINTER)
+    store.write_catalog()
+    stores.catalog.publish(definitions)
+    client = MarketData(replace(stores, features=FeatureStore(folder)), utc_now)
+    spine = at(("SPY", "2023-12-03T00:00Z"), ("SPY", "2023-12-04T00:00Z"), ("SPY", "2024-01-03T00:00Z"))
+    read = client.training_set(spine, ["mine"], reasons=True)
+    assert read["mine"].to_list() == [None, 3.0, None]
+    assert read["null_reasons"].to_list() == [{"mine": "warm_up"}, {"mine": None}, {"mine": "undefined"}]
+    with pytest.raises(InvalidRequest, match="ahead is a label"):
+        client.training_set(spine, ["ahead"])
+
+
+def test_values_of_a_former_definition_in_another_type_are_not_computed(stores: Stores, tmp_path: Path) -> None:
+    folder = _fresh_folder(stores)
+    before = load_files([write(tmp_path / "before", "mine.py", declared("mine", 'pl.col("close")'))])
+    FeatureStore(folder, definitions=before).replace(rows(WINTER, "SPY").with_columns(mine=1.5), "SPY", WINTER)
+    whole = declared("mine", 'pl.col("close").cast(pl.Int64)', data_type='"int64"')
+    now = load_files([write(tmp_path / "now", "mine.py", whole)])
+    client = MarketData(replace(stores, features=FeatureStore(folder, definitions=now)), utc_now)
+    read = client.training_set(at(("SPY", "2024-01-20T00:00Z")), ["mine", "rsi_14"], reasons=True)
+    assert read.select("mine", "rsi_14").row(0) == (None, 1.0)
+    assert read["null_reasons"].to_list() == [{"mine": "not_computed", "rsi_14": None}]
+    assert read.schema["mine"] == pl.Int64
+
+
+def test_progress_is_reported(client: MarketData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_set, "ROWS_AT_ONCE", 2)
+    reports: list[tuple[str, int, int]] = []
+    spine = pl.concat([SPINE] * 3)
+    client.training_set(
+        spine,
+        ["rsi_14"],
+        to=tmp_path / "set.parquet",
+        progress=lambda what, done, total: reports.append((what, done, total)),
+    )
+    rows_written = "rows of the training set"
+    assert reports == [("feature files", 1, 1), (rows_written, 2, 3), (rows_written, 3, 3)]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 
-_FULL = "no space left"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def write_batches(batches: Iterable[pl.DataFrame], file: Path) -> int:
@@ -95,7 +96,7 @@ def _os_errors(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = str(error.strerror or error)
-        raise (StoreFull if _FULL in reason.lower() else StoreError)(
+        raise (StoreFull if error.errno in _FULL else StoreError)(
             f"{file} could not be written; nothing is left behind.",
             received=reason,
             remedy="choose a folder that exists, is writable and has free space",

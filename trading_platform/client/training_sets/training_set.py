@@ -19,9 +19,10 @@ from trading_platform.client.training_sets.file import write_batches
 from trading_platform.client.training_sets.spine import SYMBOL, Spine, SpineFrame, cells_of
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.feature_set import KEYS
-from trading_platform.domain.features.point_in_time import REASONS_COLUMN, JoinedFeature, join_as_of
+from trading_platform.domain.features.point_in_time import Joined, JoinedFeature, join_as_of
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import month_window
+from trading_platform.stores.features.definitions import Definitions
 from trading_platform.stores.features.scan import FeatureScan, MonthReader
 from trading_platform.stores.postgres.records import texts_of
 from trading_platform.stores.stores import Stores
@@ -32,6 +33,9 @@ ROWS_AT_ONCE = 250_000
 
 Tolerance = timedelta | Mapping[str, timedelta]
 """For how long a feature row may have been available; of all features, or of each that is named."""
+
+REASONS_COLUMN = "null_reasons"
+"""The column of reasons: a struct with a field for each feature, NULL where the feature has a value."""
 
 _ROWS_A_MONTH = 31
 _ANY_MONTH = month_window(datetime(2000, 1, 1, tzinfo=UTC))
@@ -83,9 +87,8 @@ class TrainingSet:
     ) -> None:
         schema = _known(stores, names)
         self._names = list(schema)
-        self._reasons = reasons
         self._spine = Spine(spine, as_of, [*schema, *([REASONS_COLUMN] if reasons else [])])
-        features = _joined(stores, self._names, _tolerances(tolerance, self._names), reasons=reasons)
+        features = _joined(stores, _tolerances(tolerance, self._names), reasons=reasons)
         sources = [FeatureSource(reader or stores.features, features, _ROWS_A_MONTH)]
         cells = self._spine.cells()
         self._rows = int(cells["rows"].sum())
@@ -93,19 +96,16 @@ class TrainingSet:
             stores.instruments.require(cells[SYMBOL].unique().sort().to_list())
         self._progress = progress or silent
         self._joins = [
-            _Join(source, {each.name: schema[each.name] for each in source.features}, stores, cells, self)
+            _Join(
+                source,
+                {each.name: schema[each.name] for each in source.features},
+                stores.definitions,
+                cells,
+                reasons=reasons,
+                progress=self._progress,
+            )
             for source in sources
         ]
-
-    @property
-    def with_reasons(self) -> bool:
-        """Whether it says why a value is NULL."""
-        return self._reasons
-
-    @property
-    def progress(self) -> Progress:
-        """Receives progress reports."""
-        return self._progress
 
     def frame(self) -> pl.DataFrame:
         """The spine with its features."""
@@ -130,8 +130,13 @@ class TrainingSet:
 
     def _with_features(self, batch: pl.DataFrame) -> pl.DataFrame:
         moments = self._spine.moments(batch)
-        joined = pl.concat([join.columns(moments) for join in self._joins], how="horizontal")
-        return batch.hstack(joined)
+        joined = [join.columns(moments) for join in self._joins]
+        values = pl.concat([each.values for each in joined], how="horizontal").select(self._names)
+        reasons = [each.reasons for each in joined if each.reasons is not None]
+        if reasons:
+            why = pl.concat(reasons, how="horizontal").select(pl.struct(self._names).alias(REASONS_COLUMN))
+            values = values.hstack(why)
+        return batch.hstack(values)
 
 
 class _Join:
@@ -141,39 +146,44 @@ class _Join:
         self,
         source: FeatureSource,
         schema: Mapping[str, pl.DataType],
-        stores: Stores,
+        definitions: Definitions,
         cells: pl.DataFrame,
-        wanted: TrainingSet,
+        *,
+        reasons: bool,
+        progress: Progress,
     ) -> None:
         self._source = source
-        self._reasons = wanted.with_reasons
-        self._progress = wanted.progress
+        self._reasons = reasons
+        self._progress = progress
         self._scan = FeatureScan(
             source.reader,
             schema,
-            stores.definitions,
+            definitions,
             rows_a_month=source.rows_a_month,
-            whole_history=wanted.with_reasons,
+            whole_history=reasons,
             progress=self._count,
         )
         parts = list(self._scan.parts(cells))
         self._cells = parts[0] if len(parts) == 1 else None
         self._rows: pl.DataFrame | None = None if parts else self._scan.empty
 
-    def columns(self, moments: pl.DataFrame) -> pl.DataFrame:
-        """The columns of the features for some rows of the spine, in their order."""
+    def columns(self, moments: pl.DataFrame) -> Joined:
+        """The features for some rows of the spine, in their order."""
         if self._rows is None and self._cells is not None:
             self._rows = self._scan.rows(self._cells)
         if self._rows is not None:
             return self._joined(moments, self._rows)
         numbered = moments.with_row_index("row")
-        pieces = []
+        rows, parts = [], []
         for cells in self._scan.parts(cells_of(moments.lazy()).collect()):
             own = numbered.filter(pl.col(SYMBOL).is_in(cells[SYMBOL].unique().implode()))
-            pieces.append(own.select("row").hstack(self._joined(own, self._scan.rows(cells))))
-        return pl.concat(pieces).sort("row").drop("row")
+            rows.append(own["row"])
+            parts.append(self._joined(own, self._scan.rows(cells)))
+        order = pl.concat(rows).arg_sort()
+        reasons = [part.reasons for part in parts if part.reasons is not None]
+        return Joined(pl.concat([part.values for part in parts])[order], pl.concat(reasons)[order] if reasons else None)
 
-    def _joined(self, moments: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    def _joined(self, moments: pl.DataFrame, rows: pl.DataFrame) -> Joined:
         computed = {each for each in moments[SYMBOL].unique() if self._scan.months(each)} if self._reasons else ()
         return join_as_of(moments, rows, self._source.features, computed=computed, reasons=self._reasons)
 
@@ -217,20 +227,18 @@ def _is_span(value: object) -> bool:
     return isinstance(value, timedelta) and value >= timedelta(0)
 
 
-def _joined(
-    stores: Stores, names: Sequence[str], tolerances: Mapping[str, timedelta | None], *, reasons: bool
-) -> tuple[JoinedFeature, ...]:
+def _joined(stores: Stores, tolerances: Mapping[str, timedelta | None], *, reasons: bool) -> tuple[JoinedFeature, ...]:
     """How each feature is joined; what its definition says of NULL is needed for reasons only."""
     known = stores.definitions.features.features
     listed: dict[str, dict[str, Any]] = {}
-    if reasons and any(name not in known for name in names):  # of a user's file that this process does not read
+    if reasons and any(name not in known for name in tolerances):  # of a user's file that this process does not read
         listed = {row["feature_name"]: row for row in stores.catalog.read().iter_rows(named=True)}
     found = []
-    for name in names:
+    for name, tolerance in tolerances.items():
         if name in known:
             before, awaits = known[name].rows_before_first, known[name].awaits
         else:
             entry = listed.get(name, {})
             before, awaits = entry.get("warm_up_bars") or 0, entry.get("awaits")
-        found.append(JoinedFeature(name, tolerances[name], before, has_source=awaits is None))
+        found.append(JoinedFeature(name, tolerance, before, has_source=awaits is None))
     return tuple(found)

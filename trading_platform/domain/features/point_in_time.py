@@ -42,8 +42,6 @@ class NullReason(StrEnum):
 
 
 REASON = pl.Enum([reason.value for reason in NullReason])
-REASONS_COLUMN = "null_reasons"
-"""The column of reasons: a struct with a field for each feature, NULL where the feature has a value."""
 
 _CODES = {reason: number for number, reason in enumerate(NullReason)}
 _NONE = -1
@@ -66,6 +64,19 @@ class JoinedFeature:
     has_source: bool = True
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Features of some symbols and times.
+
+    Attributes:
+        values: a column for each feature.
+        reasons: a column of :data:`REASON` for each, NULL where the feature has a value; None if not asked for.
+    """
+
+    values: pl.DataFrame
+    reasons: pl.DataFrame | None = None
+
+
 def absent_column(name: str) -> str:
     """The column of feature rows that is true where the row's file has no column of that feature."""
     return f"absent {name}"
@@ -78,7 +89,7 @@ def join_as_of(
     *,
     computed: Collection[str] = (),
     reasons: bool = False,
-) -> pl.DataFrame:
+) -> Joined:
     """The features that were available at each symbol and time.
 
     Args:
@@ -88,21 +99,20 @@ def join_as_of(
             must begin with the first row of each symbol, and may have the columns of :func:`absent_column`.
         features: the features to join.
         computed: the symbols that have feature rows at all, also later ones; for reasons.
-        reasons: add the column :data:`REASONS_COLUMN`.
+        reasons: say why a value is NULL.
 
     Returns:
-        The features, and :data:`REASONS_COLUMN` if asked for, one row for each of ``moments``, in their order.
+        One row for each of ``moments``, in their order.
     """
     match = _match(moments, rows, computed)
     columns: dict[str, pl.Series] = {}
     for tolerance in dict.fromkeys(each.tolerance for each in features):
         names = [each.name for each in features if each.tolerance == tolerance]
         columns |= rows.select(pl.col(names).gather(match.rows_within(tolerance))).to_dict()
-    frame = pl.DataFrame([columns[each.name] for each in features])
+    values = pl.DataFrame([columns[each.name] for each in features])
     if not reasons:
-        return frame
-    why = [_reasons(each, columns[each.name], match, rows) for each in features]
-    return frame.with_columns(pl.struct(why).alias(REASONS_COLUMN))
+        return Joined(values)
+    return Joined(values, pl.DataFrame([_reasons(each, values[each.name], match, rows) for each in features]))
 
 
 @dataclass(frozen=True)
