@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from pathlib import Path
+from typing import Literal, overload
 
 import polars as pl
 
 from trading_platform.client.names import known_names, symbols_of
 from trading_platform.client.snapshots import FeatureSnapshots
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
+from trading_platform.client.training_sets.spine import SpineFrame
+from trading_platform.client.training_sets.training_set import Tolerance, TrainingSet
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
@@ -25,6 +28,7 @@ from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe
 from trading_platform.stores.postgres.records import texts_of
 from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
+from trading_platform.workflows.progress import Progress
 
 Adjust = Literal["raw", "split", "total_return"]
 """The adjustment of bars."""
@@ -228,6 +232,74 @@ class MarketData(FeatureSnapshots):
         months = self._months(recorded_as_of)
         rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted, months)
         return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
+
+    @overload
+    def training_set(
+        self,
+        spine: SpineFrame,
+        names: Sequence[str],
+        *,
+        as_of: str = ...,
+        tolerance: Tolerance | None = ...,
+        reasons: bool = ...,
+        to: None = ...,
+        progress: Progress | None = ...,
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def training_set(
+        self,
+        spine: SpineFrame,
+        names: Sequence[str],
+        *,
+        as_of: str = ...,
+        tolerance: Tolerance | None = ...,
+        reasons: bool = ...,
+        to: str | Path,
+        progress: Progress | None = ...,
+    ) -> int: ...
+
+    def training_set(
+        self,
+        spine: SpineFrame,
+        names: Sequence[str],
+        *,
+        as_of: str = "time",
+        tolerance: Tolerance | None = None,
+        reasons: bool = False,
+        to: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> pl.DataFrame | int:
+        """The features that were available at each symbol and time of a spine (docs/training-sets.md).
+
+        Each row gets the values of the last feature row of its symbol with an ``available_at`` at or before its time.
+
+        Args:
+            spine: frame of Polars, pandas or Arrow with the columns ``symbol`` and ``time``, in any order; a symbol and
+                time may be repeated. Further columns are kept. A LazyFrame is read in batches where ``to`` is given.
+            names: the features.
+            as_of: the column of times: aware times, dates (their midnight in UTC), or either as ISO 8601 text.
+            tolerance: how long before the time of its row a feature row may have become available; an older one gives
+                NULL. One for all features, or one for each that is named. None means any length.
+            reasons: add the column ``null_reasons``, a struct with a field for each feature that says why it is NULL
+                (:class:`~trading_platform.domain.features.point_in_time.NullReason`). The whole history until the
+                last time of each symbol is then read.
+            to: a file ``.parquet`` to write in batches, for more than memory holds; it is replaced when it is whole.
+            progress: receives progress reports.
+
+        Returns:
+            The spine, in its order, with a column for each feature; with ``to`` the number of rows written.
+
+        Raises:
+            InvalidRequest: an unknown symbol or feature, a label, a spine without these columns or with a column of a
+                requested feature's name, or a row without symbol or time, or with a time without zone.
+            StoreFull: if no space is left for the file.
+            StoreError: if a feature file cannot be read or the file cannot be written.
+        """
+        wanted = TrainingSet(
+            self._stores, spine, names, as_of=as_of, tolerance=tolerance, reasons=reasons, progress=progress
+        )
+        return wanted.frame() if to is None else wanted.write(Path(to))
 
     def feature_catalog(self) -> pl.DataFrame:
         """The definition of each feature: one row for each, sorted by name.

@@ -1,7 +1,8 @@
 """``features``: lists and shows the definitions of features and labels, tries those of a file, and computes them.
 
 ``features test`` is in :mod:`trading_platform.cli.features.trying`, ``features backfill`` in
-:mod:`trading_platform.cli.features.building`, ``features snapshots`` in :mod:`trading_platform.cli.features.snapshots`.
+:mod:`trading_platform.cli.features.building`, ``features snapshots`` in :mod:`trading_platform.cli.features.snapshots`,
+``features training-set`` in :mod:`trading_platform.cli.features.training`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from trading_platform.cli.features.building import backfill
 from trading_platform.cli.features.snapshots import snapshot, snapshots
+from trading_platform.cli.features.training import training_set
 from trading_platform.cli.features.trying import print_errors, try_file
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.cli.parameters import in_capitals
@@ -29,6 +31,7 @@ features.command("test")(try_file)
 features.command()(backfill)
 features.command()(snapshots)
 features.add_typer(snapshot, name="snapshot")
+features.command("training-set")(training_set)
 
 _COLUMNS = ("name", "version", "category", "needs", "needed by", "defined in")
 _MOST_SYMBOLS = 10

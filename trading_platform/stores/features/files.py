@@ -230,6 +230,15 @@ class FeatureStore:
         """The stored months of a symbol, each as ``2024-01``, in order."""
         return self.live.months(symbol)
 
+    def content(self, symbol: str, month: str) -> bytes | None:
+        """The whole file of a month; None if it is not there.
+
+        Raises:
+            StoreError: if it cannot be read, or is no Parquet file.
+        """
+        with os_errors_as_store_errors(self.directory):
+            return content_of(self._file(symbol, month))
+
     def symbols(self) -> list[str]:
         """The symbols with stored features, in order."""
         return sorted(
