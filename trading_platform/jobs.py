@@ -35,8 +35,8 @@ _INTRADAY = [
 
 intraday = define_asset_job(
     "intraday",
-    AssetSelection.assets(*_INTRADAY),
-    description="1m, 5m and 1h bars and their indicators, partitioned by symbol and month.",
+    AssetSelection.assets(*_INTRADAY, "features_1h"),
+    description="1m, 5m and 1h bars, their indicators and the hourly features, partitioned by symbol and month.",
 )
 daily = define_asset_job(
     "daily",

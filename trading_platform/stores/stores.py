@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trading_platform.domain.time import Timeframe
 from trading_platform.stores.audit.archive import AuditArchive
 from trading_platform.stores.config.instruments import InstrumentStore
 from trading_platform.stores.features.catalog import FeatureCatalogStore
@@ -50,6 +51,7 @@ class Stores:
     instruments: InstrumentStore
     retention: RetentionStore
     features: FeatureStore
+    hourly_features: FeatureStore
     archive: AuditArchive
     catalog: FeatureCatalogStore
     stream: StreamStore
@@ -63,8 +65,12 @@ class Stores:
 
     @property
     def definitions(self) -> Definitions:
-        """The definitions of the features that are computed and written."""
-        return self.features.definitions
+        """The definitions of the features that are computed and written, those of hourly bars included."""
+        return self.hourly_features.definitions
+
+    def features_of(self, frequency: Timeframe) -> FeatureStore:
+        """The features of daily or of hourly rows."""
+        return self.hourly_features if frequency is Timeframe.H1 else self.features
 
     @property
     def owner(self) -> Database:
@@ -117,6 +123,7 @@ def open_stores(
             instruments=InstrumentStore(database),
             retention=RetentionStore(database, owner),
             features=FeatureStore(features_directory, definitions=definitions),
+            hourly_features=FeatureStore(features_directory, definitions=definitions, frequency=Timeframe.H1),
             archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
             catalog=FeatureCatalogStore(database),
             stream=StreamStore(database),

@@ -306,7 +306,9 @@ class MarketSeries:
 
     def _benchmark(self, symbol: str, each: Definition) -> pl.DataFrame | None:
         names, benchmark = each.names_of(InputKind.BENCHMARK), self.series[symbol].instrument.benchmark
-        return self._other(benchmark, names) if names and benchmark in self.series else None
+        if not names or benchmark is None or benchmark not in self.series:
+            return None
+        return self._other(benchmark, names)
 
     def _other(self, symbol: str, names: tuple[str, ...]) -> pl.DataFrame:
         """Features of another symbol with the times they were available."""

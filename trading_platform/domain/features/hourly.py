@@ -2,9 +2,9 @@
 
 There is a row for each hourly bar, available when the hour has ended. A feature of the frequency ``1d`` is computed,
 by the same definition, from days of 24 hours of which the last one ends with the row: ``returns_1d`` of the row of
-09:00 is the return from 10:00 of the day before to 10:00. So no day is ever open, every hour changes the values, and the row
-of 23:00 has the values of the daily row. A feature of the frequency ``1h`` is computed from the hourly bars themselves,
-and from features of either frequency.
+09:00 is the return from 10:00 of the day before to 10:00. So no day is ever open, every hour changes the values, and
+the row of 23:00 has the values of the daily row. A feature of the frequency ``1h`` is computed from the hourly bars
+themselves, and from features of either frequency.
 
 A day of which an hour lacks (missing, pending confirmation or rejected) is lacking itself; hours that are confirmed
 empty are not. Symbols of other calendars, as peers or benchmark, have their daily bars

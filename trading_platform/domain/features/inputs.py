@@ -35,6 +35,23 @@ FREQUENCIES = (Timeframe.D1, Timeframe.H1)
 (:mod:`trading_platform.domain.features.hourly`)."""
 
 
+def parse_frequency(text: str) -> Timeframe:
+    """The length of the bars that rows of features are of.
+
+    Raises:
+        InvalidRequest: if there are no features of that length.
+    """
+    length = Timeframe.parse(text)
+    if length not in FREQUENCIES:
+        raise InvalidRequest(
+            f"There are no features of {length} bars.",
+            expected=f"one of {', '.join(FREQUENCIES)}",
+            received=shown(text),
+            remedy="1d for a row a day, 1h for the hourly rows of instruments that trade round the clock",
+        )
+    return length
+
+
 class InputKind(StrEnum):
     """Where an input comes from."""
 

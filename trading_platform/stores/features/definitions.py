@@ -27,6 +27,7 @@ from trading_platform.domain.features.compute import ENGINE_VERSION
 from trading_platform.domain.features.declaration import Definition, Feature, Label
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.inputs import Input, InputKind
+from trading_platform.domain.time import Timeframe
 from trading_platform.stores.features.code_hash import computation_text
 
 _OWN = frozenset(id(each) for each in BUILT_IN.features.values())
@@ -87,11 +88,10 @@ class Definitions:
         named = sorted((name, self.hashes[name]) for name in self.features.names)
         return hashlib.sha256(repr(named).encode()).hexdigest()[:_HASH_LENGTH]
 
-    @cached_property
-    def daily(self) -> Definitions:
-        """Those of daily rows, and the labels."""
-        daily = self.features.daily
-        return self if daily is self.features else replace(self, features=daily)
+    def of(self, frequency: Timeframe) -> Definitions:
+        """Those of daily or hourly rows, and the labels; hourly rows have all."""
+        features = self.features.of(frequency)
+        return self if features is self.features else replace(self, features=features)
 
     def lost(self, file: str | None) -> bool:
         """Whether the definitions of a user's file are unknown here: it has an error, or no folder is named."""

@@ -2,7 +2,8 @@
 
 ::
 
-    {directory}/symbol=AAPL/2024-01/features.parquet
+    {directory}/symbol=AAPL/2024-01/features.parquet         a row for each daily bar
+    {directory}/symbol=BTCUSD/2024-01/features_1h.parquet    a row for each hourly bar
     {directory}/_metadata/feature_catalog.json
     {directory}/_metadata/locks/AAPL
 
@@ -26,7 +27,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.declaration import DATA_TYPES
 from trading_platform.domain.features.feature_set import KEYS, label_is_no_feature
 from trading_platform.domain.market.instruments import check_symbol
-from trading_platform.domain.time import Clock, Window, utc_now
+from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
 from trading_platform.stores.atomic_files import (
     exclusive,
     os_errors_as_store_errors,
@@ -45,7 +46,9 @@ from trading_platform.stores.features.month_files import (
     without_former_types,
 )
 
-_FILE = "features.parquet"
+FILE_NAMES = {Timeframe.D1: "features.parquet", Timeframe.H1: "features_1h.parquet"}
+"""The file of a month, by the bars that it has rows of. Hourly rows have a file of their own, so that whoever reads the
+files of daily rows gets what they always had."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Replaced:
 
 
 class FeatureStore:
-    """Features on disk, one file per symbol and month.
+    """Features on disk, one file per symbol and month, of daily or of hourly rows.
 
     Readers need no lock: they see each file as it was before or after a replacement, never in between.
 
@@ -72,13 +75,20 @@ class FeatureStore:
         directory: folder of the store; created by the first write.
         clock: source of ``updated_at`` in the catalog.
         definitions: the features that are written, and the hashes of their definitions.
+        frequency: length of the bars that rows are of, ``1d`` or ``1h``.
     """
 
     def __init__(
-        self, directory: Path, clock: Clock = utc_now, definitions: Definitions = BUILT_IN_DEFINITIONS
+        self,
+        directory: Path,
+        clock: Clock = utc_now,
+        definitions: Definitions = BUILT_IN_DEFINITIONS,
+        frequency: Timeframe = Timeframe.D1,
     ) -> None:
         self.directory = directory
-        self.definitions = definitions
+        self.definitions = definitions.of(frequency)
+        self.frequency = frequency
+        self.file_name = FILE_NAMES[frequency]
         self._clock = clock
 
     @property
@@ -187,12 +197,15 @@ class FeatureStore:
 
     def months(self, symbol: str) -> list[str]:
         """The stored months of a symbol, each as ``2024-01``, in order."""
-        return sorted(file.parent.name for file in self._folder(symbol).glob(f"*/{_FILE}"))
+        return sorted(file.parent.name for file in self._folder(symbol).glob(f"*/{self.file_name}"))
 
     def symbols(self) -> list[str]:
         """The symbols with stored features, in order."""
         return sorted(
-            {file.parent.parent.name.removeprefix("symbol=") for file in self.directory.glob(f"symbol=*/*/{_FILE}")}
+            {
+                file.parent.parent.name.removeprefix("symbol=")
+                for file in self.directory.glob(f"symbol=*/*/{self.file_name}")
+            }
         )
 
     def clean(self) -> int:
@@ -255,6 +268,7 @@ class FeatureStore:
             if entry.get("kind") == "feature"
             and name not in self.definitions.features.features
             and entry.get("defined_in")
+            and (self.frequency is Timeframe.H1 or entry.get("frequency") != "1h")
             and (not only_lost or self.definitions.lost(entry["defined_in"]))
         }
 
@@ -290,7 +304,7 @@ class FeatureStore:
         return self.directory / f"symbol={check_symbol(symbol)}"
 
     def _file(self, symbol: str, month: str) -> Path:
-        return self._folder(symbol) / month / _FILE
+        return self._folder(symbol) / month / self.file_name
 
 
 def _check(frame: pl.DataFrame, symbol: str, window: Window, schema: dict[str, pl.DataType]) -> None:

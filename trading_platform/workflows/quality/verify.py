@@ -22,6 +22,7 @@ from trading_platform.workflows.quality.verify_features import FEATURE_CHECKS
 from trading_platform.workflows.quality.verify_indicators import INDICATOR_CHECKS
 from trading_platform.workflows.quality.verify_inputs import (
     FEATURE_INPUT_CHECKS,
+    HOURLY_FEATURE_INPUT_CHECKS,
     INDICATOR_INPUT_CHECKS,
     ROLL_UP_INPUT_CHECKS,
 )
@@ -54,6 +55,7 @@ CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
         ),
         CheckedAsset("corporate_actions", Timeframe.D1, ACTION_CHECKS),
         CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS + FEATURE_INPUT_CHECKS),
+        CheckedAsset("features_1h", Timeframe.H1, FEATURE_CHECKS + HOURLY_FEATURE_INPUT_CHECKS),
     )
 }
 """All assets with checks, by name."""
@@ -98,7 +100,7 @@ def verify(
     clock: Clock,
     progress: Progress = silent,
 ) -> list[CheckResult]:
-    """Runs the checks of every asset of some timeframes; corporate actions and features belong to the daily one."""
+    """Runs the checks of every asset of some timeframes; corporate actions belong to the daily one."""
     chosen = [checked for checked in CHECKED_ASSETS.values() if checked.timeframe in timeframes]
     total = sum(len(checked.checks) for checked in chosen)
     results: list[CheckResult] = []
