@@ -6,6 +6,8 @@ a job run in one process: starting a process takes about six seconds, longer tha
 """
 
 from dagster import (
+    AssetCheckKey,
+    AssetKey,
     AssetSelection,
     Failure,
     OpExecutionContext,
@@ -24,6 +26,7 @@ from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
 from trading_platform.workflows.gaps import repair_gaps as gaps
 from trading_platform.workflows.gaps import repair_outages as outages
+from trading_platform.workflows.quality.verify import CHECKED_ASSETS
 
 _FEW = 3  # failures that a message names
 _INTRADAY = [
@@ -33,14 +36,23 @@ _INTRADAY = [
     for name in (f"ohlcv_{timeframe}", f"indicators_{timeframe}")
 ]
 
+NIGHTLY = AssetSelection.checks(
+    *(
+        AssetCheckKey(AssetKey(checked.asset), check.name)
+        for checked in CHECKED_ASSETS.values()
+        for check in checked.nightly
+    )
+)
+"""The checks that take longer than a materialization."""
+
 intraday = define_asset_job(
     "intraday",
-    AssetSelection.assets(*_INTRADAY, "features_1h"),
+    AssetSelection.assets(*_INTRADAY, "features_1h") - NIGHTLY,
     description="1m, 5m and 1h bars, their indicators and the hourly features, partitioned by symbol and month.",
 )
 daily = define_asset_job(
     "daily",
-    AssetSelection.assets("ohlcv_1d", "indicators_1d", "features"),
+    AssetSelection.assets("ohlcv_1d", "indicators_1d", "features") - NIGHTLY,
     description="Daily bars, their indicators and the features, partitioned by symbol and year.",
 )
 
@@ -52,8 +64,9 @@ corporate_actions = define_asset_job(
 
 maintenance = define_asset_job(
     "maintenance",
-    AssetSelection.groups("maintenance"),
-    description="Retention of bars and indicators, detection of gaps, and the archive of decisions and system events.",
+    AssetSelection.groups("maintenance") | NIGHTLY,
+    description="Retention of bars and indicators, detection of gaps, the archive of decisions and system events, and "
+    "the checks of the night.",
 )
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trading_platform.domain.features.latest import LatestFeatures
 from trading_platform.domain.time import Timeframe
 from trading_platform.stores.audit.archive import AuditArchive
 from trading_platform.stores.config.instruments import InstrumentStore
@@ -39,6 +40,7 @@ class Stores:
     Attributes:
         database: the database, with the role of the process.
         owner_if_configured: the database as the owner of the schema; None if only a role is configured.
+        latest_features: the latest features for fast reads; None where they are not kept.
     """
 
     database: Database
@@ -62,6 +64,7 @@ class Stores:
     fingerprints: FingerprintStore
     gaps: GapStore
     revisions: RevisionStore
+    latest_features: LatestFeatures | None = None
 
     @property
     def definitions(self) -> Definitions:
@@ -93,6 +96,7 @@ def open_stores(
     owner_url: str | None = None,
     may_upgrade: bool = False,
     definitions: Definitions = BUILT_IN_DEFINITIONS,
+    latest_features: LatestFeatures | None = None,
 ) -> Iterator[Stores]:
     """Opens the stores of a database and a feature folder, and closes them on leaving.
 
@@ -104,6 +108,7 @@ def open_stores(
             belongs to a role.
         may_upgrade: bring the schema up to date first, if needed.
         definitions: the features that are computed and written.
+        latest_features: where the latest features are kept for fast reads; None means nowhere.
 
     Raises:
         ConfigurationError: if the schema is not the newest and may not be upgraded.
@@ -134,6 +139,7 @@ def open_stores(
             fingerprints=FingerprintStore(database),
             gaps=GapStore(database),
             revisions=RevisionStore(database),
+            latest_features=latest_features,
         )
     finally:
         database.close()

@@ -28,6 +28,7 @@ from trading_platform.workflows.derived.compute_indicators import (
     ComputeReport,
     stale_partitions,
 )
+from trading_platform.workflows.derived.publish_latest import publish_latest
 from trading_platform.workflows.derived.series_gaps import gaps_between
 from trading_platform.workflows.derived.stale_definitions import Names, code_version
 from trading_platform.workflows.derived.store_features import (
@@ -116,18 +117,21 @@ def build_features(
             have changed, all features are built, as all of them are stale.
         progress: receives a report after each batch.
 
+    The rows of today are then in Redis, too (:mod:`trading_platform.workflows.derived.publish_latest`).
+
     Raises:
         InvalidRequest: if a feature is unknown.
     """
     stores.features.definitions.features.known(names)
     publish_catalogs(stores)
     stale = stale_features(stores, universe, symbols, partitions, force=force, names=names)
-    dataset = FeatureDataset(DATASET, stores.features, partial(_load, stores, universe))
+    dataset = FeatureDataset(DATASET, stores.features, partial(load_days, stores, universe))
     rows = build_stale(stores, dataset, stale, clock=clock, force=force, names=names, progress=progress)
+    publish_latest(stores, universe, symbols, clock())
     return ComputeReport(DATASET, rows, len(symbols) * len(partitions) - len(rows))
 
 
-def _load(
+def load_days(
     stores: Stores, universe: Mapping[str, Instrument], symbols: Sequence[str], whole: Window, present: datetime
 ) -> Compute:
     """Loads the bars of some symbols, of their sectors and of their benchmarks, with the longest warm-up."""

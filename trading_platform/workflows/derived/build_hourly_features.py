@@ -22,6 +22,7 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import Fingerprints, fingerprints, splits_between
 from trading_platform.workflows.derived.build_features import inputs_of
 from trading_platform.workflows.derived.compute_indicators import ComputeReport
+from trading_platform.workflows.derived.publish_latest import publish_latest
 from trading_platform.workflows.derived.series_gaps import gaps_between
 from trading_platform.workflows.derived.stale_definitions import Names, code_version
 from trading_platform.workflows.derived.store_features import (
@@ -138,6 +139,8 @@ def build_hourly_features(
         names: build only these features where nothing but definitions has changed; None means all.
         progress: receives a report after each batch.
 
+    The newest rows are then in Redis, too (:mod:`trading_platform.workflows.derived.publish_latest`).
+
     Raises:
         InvalidRequest: if a feature is unknown.
     """
@@ -148,6 +151,7 @@ def build_hourly_features(
     stale = stale_hourly_features(stores, universe, symbols, partitions, clock(), force=force, names=names)
     dataset = FeatureDataset(DATASET, stores.hourly_features, partial(load_hours, stores, universe))
     rows = build_stale(stores, dataset, stale, clock=clock, force=force, names=names, progress=progress)
+    publish_latest(stores, universe, symbols, clock())
     return ComputeReport(DATASET, rows, len(symbols) * len(partitions) - len(rows))
 
 
