@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+import polars as pl
+
 from trading_platform.domain.features.hourly import has_hourly_rows
 from trading_platform.domain.features.latest import LatestRow, kept_until, row_of
 from trading_platform.domain.market.instruments import Instrument
@@ -38,9 +40,9 @@ def latest_rows(
         (Timeframe.H1, [symbol for symbol in symbols if has_hourly_rows(universe[symbol])]),
     ):
         window = Window(now - _RECENT[timeframe], now)
-        newest = stores.features_of(timeframe).read(names, window).group_by("symbol", maintain_order=True).last()
-        for values in newest.iter_rows(named=True):
+        known = stores.features_of(timeframe).read(names, window).filter(pl.col("available_at") <= now)
+        for values in known.group_by("symbol", maintain_order=True).last().iter_rows(named=True):
             row = row_of(timeframe, values)
-            if row.available_at <= now < kept_until(universe[row.symbol], row):
+            if now < kept_until(universe[row.symbol], row):
                 found[row.symbol] = row
     return found
