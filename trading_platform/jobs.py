@@ -5,6 +5,8 @@ There is one job for each kind of partition, and further ones for maintenance an
 a job run in one process: starting a process takes about six seconds, longer than the steps.
 """
 
+from collections.abc import Sequence
+
 from dagster import (
     AssetCheckKey,
     AssetKey,
@@ -43,7 +45,7 @@ NIGHTLY = AssetSelection.checks(
         for check in checked.nightly
     )
 )
-"""The checks that take longer than a materialization."""
+"""The checks that take longer than a materialization; schedules and sensors leave them to the night."""
 
 intraday = define_asset_job(
     "intraday",
@@ -150,6 +152,16 @@ def compute_new(context: OpExecutionContext, platform: ResourceParam[PlatformCon
 def indicators_live() -> None:
     """Records no partition in Dagster; the hourly job ``intraday`` does."""
     compute_new()
+
+
+def checks_by_day(assets: Sequence[str]) -> list[AssetCheckKey]:
+    """The checks of some assets without those of the night."""
+    return [
+        AssetCheckKey(AssetKey(name), check.name)
+        for name in assets
+        if name in CHECKED_ASSETS
+        for check in CHECKED_ASSETS[name].checks
+    ]
 
 
 def job_for(timeframe: Timeframe) -> str:

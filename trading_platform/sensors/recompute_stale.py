@@ -97,6 +97,7 @@ def _requests(
             run_key=f"{version}|{start}|{end}",
             job_name=job,
             asset_selection=[AssetKey(name) for name in assets],
+            asset_check_keys=jobs.checks_by_day(assets),
             tags={"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)},
         )
         for start, end in ranges_of(present, {symbol: sorted(windows) for symbol, windows in stale.items()}, timeframe)

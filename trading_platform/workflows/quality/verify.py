@@ -40,7 +40,7 @@ class CheckedAsset:
         asset: name of the asset.
         timeframe: of its rows.
         checks: the rules that run after each materialization.
-        nightly: the rules that take longer, and run each night.
+        nightly: the rules that take longer; schedules leave them to the night.
     """
 
     asset: str
