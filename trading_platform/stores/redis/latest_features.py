@@ -98,7 +98,7 @@ def write_latest(client: Redis, rows: Sequence[tuple[LatestRow, timedelta]]) -> 
                 **{name: _text(value) for name, value in row.values.items()},
             }
             flat = [part for field in fields.items() for part in field]
-            arguments = [fields["available_at"], max(1, int(kept.total_seconds())), *flat]
+            arguments: list[str | int] = [fields["available_at"], max(1, int(kept.total_seconds())), *flat]
             script([_key(row.symbol)], arguments, client=pipeline)
         pipeline.execute()
 

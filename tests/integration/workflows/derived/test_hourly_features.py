@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 from definition_files import write
 from hourly_market import DEFINITIONS, MONTHS, NOW, UNIVERSE, WHOLE, YEAR, Store, bars_of, loaded
+from typer.testing import CliRunner, Result
 
+from trading_platform.cli.main import app
 from trading_platform.client import Platform
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.hourly import MarketBars, compute_hourly_features
@@ -91,6 +93,7 @@ def test_the_checks_hold(store: Store) -> None:
     assert set(found.values()) == {Status.PASSED}, results
 
 
+@pytest.mark.exhaustive
 def test_a_changed_hour_makes_its_month_stale_of_all_that_use_it(store: Store) -> None:
     changed = bars_of("BBB").filter(pl.col("time") == datetime(2024, 4, 5, 6, tzinfo=UTC))
     changed = changed.with_columns(pl.col("open", "high", "low", "close") * 1.001)
@@ -103,6 +106,7 @@ def test_a_changed_hour_makes_its_month_stale_of_all_that_use_it(store: Store) -
     assert store.build() == []
 
 
+@pytest.mark.exhaustive
 def test_a_changed_day_of_another_calendar_makes_hours_stale(store: Store) -> None:
     changed = bars_of("STOCK").filter(pl.col("time") == datetime(2024, 4, 4, tzinfo=UTC))
     store.load("STOCK", changed.with_columns(volume=pl.lit(12.5)))
@@ -126,6 +130,39 @@ def test_a_changed_definition_of_hours_is_computed_alone_and_leaves_daily_featur
     finally:
         write(store.root / "definitions", "mine.py", DEFINITIONS)
         store.build()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.exhaustive
+def test_the_commands_compute_show_and_export_hourly_features(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "DATABASE_URL": store.url,
+        "FEATURES_DIR": str(store.root / "features"),
+        "FEATURE_DEFINITIONS": str(store.root / "definitions"),
+        "DATA_DIR": str(store.root),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, list(words))
+
+    assert run("features", "backfill").exit_code == 0
+    write(store.root / "definitions", "mine.py", DEFINITIONS.replace("warm_up=1,", "warm_up=1, version=3,"))
+    done = run("features", "backfill", "--only", "returns_1h")
+    assert "Computed returns_1h in 4 partitions" in done.output
+    assert "Everything is up to date." in run("features", "backfill").output
+    shown = " ".join(run("features", "show", "returns_1h", "-s", "AAA").output.split())
+    hours = store.rows("AAA").height
+    for said in ("a value an hour, of hourly bars; in hourly rows only", "warm-up 1 hourly bars", f"AAA {hours:,}"):
+        assert said in shown
+    values = json.loads(run("features", "show", "returns_1d", "--frequency", "1h", "--json").stdout)["values"]
+    assert [(each["symbol"], each["rows"]) for each in values] == [("AAA", hours), ("BBB", hours)]
+    assert isinstance(run("features", "show", "returns_1h", "--frequency", "1d").exception, InvalidRequest)
+    file = store.root / "hours.parquet"
+    asked = ("export", "features", str(file), "-s", "AAA", "--start", "2024-03-01", "--end", "2024-05-01", "-t")
+    assert run(*asked, "1h").exit_code == 0
+    assert pl.read_parquet(file)["returns_1h"].len() == hours
+    assert isinstance(run(*asked, "5m").exception, InvalidRequest)
 
 
 def test_what_was_computed_from_hours_that_are_dropped_by_now_stays(store: Store) -> None:

@@ -110,6 +110,7 @@ def test_another_number_or_row_in_redis_is_found(store: Store, redis: Redis) -> 
     assert check(store, "features").status is Status.PASSED
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("redis")
 def test_another_number_in_a_file_is_found(store: Store) -> None:
     before = store.rows("AAA").filter(pl.col("time") >= MONTHS[-1].start)
@@ -123,6 +124,7 @@ def test_another_number_in_a_file_is_found(store: Store) -> None:
             stores.hourly_features.replace(before, "AAA", MONTHS[-1])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("redis")
 def test_a_bar_that_changed_since_is_found_until_features_are_built_again(store: Store) -> None:
     last = bars_of("BBB").tail(1).with_columns((pl.col("close") * 1.001).round(4))

@@ -154,6 +154,7 @@ def test_the_row_before_midnight_has_the_values_of_the_daily_row() -> None:
     assert daily["sector_momentum"].count() > 50
 
 
+@pytest.mark.exhaustive
 def test_no_row_changes_with_what_comes_later() -> None:
     coins = {symbol: invented(symbol, 24 * 64, seed) for seed, symbol in enumerate(("AAA", "BBB"))}
     stock = bars_of(
@@ -174,6 +175,7 @@ def test_no_row_changes_with_what_comes_later() -> None:
         assert cut.equals(full.filter(pl.col("available_at") <= now))
 
 
+@pytest.mark.exhaustive
 def test_a_peer_on_an_exchange_counts_from_its_close_on() -> None:
     coin = invented("AAA", 24 * 60, 3, datetime(2024, 3, 1, tzinfo=UTC))
     stock = bars_of([50.0 + day for day in range(60)], "STOCK", spread=0.01, start=datetime(2024, 3, 1, tzinfo=UTC))
@@ -323,6 +325,7 @@ def test_bars_of_other_lengths_and_calendars_are_refused() -> None:
         compute_hourly_features(NO_BARS, market(coin), {"AAA": instrument("AAA")}, ["AAA"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("compute", "fails"),
     [
