@@ -93,7 +93,6 @@ def test_the_checks_hold(store: Store) -> None:
     assert set(found.values()) == {Status.PASSED}, results
 
 
-@pytest.mark.exhaustive
 def test_a_changed_hour_makes_its_month_stale_of_all_that_use_it(store: Store) -> None:
     changed = bars_of("BBB").filter(pl.col("time") == datetime(2024, 4, 5, 6, tzinfo=UTC))
     changed = changed.with_columns(pl.col("open", "high", "low", "close") * 1.001)
@@ -114,6 +113,7 @@ def test_a_changed_day_of_another_calendar_makes_hours_stale(store: Store) -> No
     assert store.build() == []
 
 
+@pytest.mark.exhaustive
 def test_a_changed_definition_of_hours_is_computed_alone_and_leaves_daily_features(store: Store) -> None:
     before, stamps = store.rows("AAA"), []
     write(store.root / "definitions", "mine.py", DEFINITIONS.replace("warm_up=1,", "warm_up=1, version=2,"))
@@ -132,7 +132,6 @@ def test_a_changed_definition_of_hours_is_computed_alone_and_leaves_daily_featur
         store.build()
 
 
-@pytest.mark.exhaustive
 @pytest.mark.exhaustive
 def test_the_commands_compute_show_and_export_hourly_features(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
@@ -165,6 +164,7 @@ def test_the_commands_compute_show_and_export_hourly_features(store: Store, monk
     assert isinstance(run(*asked, "5m").exception, InvalidRequest)
 
 
+@pytest.mark.exhaustive
 def test_what_was_computed_from_hours_that_are_dropped_by_now_stays(store: Store) -> None:
     before, later = store.rows("AAA"), datetime(2030, 1, 1, tzinfo=UTC)
     with store.opened() as stores:

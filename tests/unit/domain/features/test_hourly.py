@@ -154,7 +154,6 @@ def test_the_row_before_midnight_has_the_values_of_the_daily_row() -> None:
     assert daily["sector_momentum"].count() > 50
 
 
-@pytest.mark.exhaustive
 def test_no_row_changes_with_what_comes_later() -> None:
     coins = {symbol: invented(symbol, 24 * 64, seed) for seed, symbol in enumerate(("AAA", "BBB"))}
     stock = bars_of(
@@ -189,6 +188,7 @@ def test_a_peer_on_an_exchange_counts_from_its_close_on() -> None:
         assert row["sector_momentum"] == pytest.approx(expected, rel=1e-12) if expected is not None else True
 
 
+@pytest.mark.exhaustive
 def test_plain_momentum_and_beta_of_coins() -> None:
     coins = {symbol: invented(symbol, 24 * 90, seed) for seed, symbol in enumerate(("AAA", "BBB"), start=5)}
     universe = {symbol: instrument(symbol, benchmark="BBB") for symbol in coins}
