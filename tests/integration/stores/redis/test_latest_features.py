@@ -94,7 +94,6 @@ def test_a_row_counts_until_the_next_one_is_late() -> None:
         return kept_until(Instrument("AAA", AssetClass.EQUITY, calendar, "file"), row)
 
     friday = datetime(2024, 7, 5, tzinfo=UTC)
-    close = friday + timedelta(hours=20)
     assert until("24/7", Timeframe.H1, NINE, NINE + HOUR) == NINE + 3 * HOUR
     assert until("24/7", Timeframe.D1, friday, friday + timedelta(days=1)) == friday + timedelta(days=3)
-    assert until("XNYS", Timeframe.D1, friday, close) == close + timedelta(days=4), "the close of Monday, and a day"
+    assert until("FX", Timeframe.D1, friday, friday + timedelta(days=1)) == friday + timedelta(days=4), "Sunday's end"

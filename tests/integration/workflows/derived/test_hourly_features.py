@@ -85,6 +85,7 @@ def test_readers_of_daily_rows_get_daily_rows_only(store: Store) -> None:
         assert "returns_1h" not in without_users.features.schema
 
 
+@pytest.mark.exhaustive
 def test_the_checks_hold(store: Store) -> None:
     with store.opened() as stores:
         results = verify_asset(stores, {}, "features_1h", clock=lambda: NOW)

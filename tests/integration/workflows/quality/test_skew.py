@@ -95,6 +95,7 @@ def test_what_is_not_of_today_is_not_in_redis(store: Store) -> None:
         assert set(latest_rows(stores, UNIVERSE, list(UNIVERSE), NOW)) == {"STOCK"}
 
 
+@pytest.mark.exhaustive
 def test_another_number_or_row_in_redis_is_found(store: Store, redis: Redis) -> None:
     number = float(redis.hget("features:AAA", "rsi_14") or "nan")
     redis.hset("features:AAA", "rsi_14", repr(number + 1e-13))

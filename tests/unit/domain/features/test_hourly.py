@@ -219,8 +219,8 @@ def test_a_day_with_a_lacking_hour_is_lacking_and_empty_hours_are_not() -> None:
 
 
 def test_a_split_in_the_middle_of_a_day_changes_no_ratio_and_gives_prices_in_shares_of_the_row() -> None:
-    coin = invented("AAA", 24 * 60, 6)
-    when = START + 24 * 40 * HOUR + 11 * HOUR
+    coin = invented("AAA", 24 * 30, 6)
+    when = START + 24 * 20 * HOUR + 11 * HOUR
     split = coin.with_columns(
         *(
             pl.when(pl.col("time") < when).then(pl.col(name).cast(pl.Float64) * 4).otherwise(name).alias(name)
