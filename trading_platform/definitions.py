@@ -15,7 +15,7 @@ from trading_platform.assets.audit_archive import audit_archive
 from trading_platform.assets.bars import bar_assets
 from trading_platform.assets.corporate_actions import corporate_actions
 from trading_platform.assets.coverage import coverage
-from trading_platform.assets.features import features_asset
+from trading_platform.assets.features import feature_assets
 from trading_platform.assets.indicators import indicator_assets
 from trading_platform.assets.retention import retention
 from trading_platform.checks.archive_checks import archive_checks
@@ -42,11 +42,11 @@ def build_definitions(
     Args:
         resource_overrides: resources to use instead of those that the environment configures; ``platform``
             may be an open :class:`~trading_platform.resources.platform.PlatformContext`.
-        features: the features of the asset of that name; None means those that the environment configures.
+        features: the features of the assets of features; None means those that the environment configures.
     """
-    features_of = features_asset(configured_features() if features is None else features)
+    of_features = feature_assets(configured_features() if features is None else features)
     return Definitions(
-        assets=[*bar_assets, *indicator_assets, corporate_actions, features_of, audit_archive, retention, coverage],
+        assets=[*bar_assets, *indicator_assets, corporate_actions, *of_features, audit_archive, retention, coverage],
         asset_checks=[*asset_checks, archive_checks, retention_on_time, no_gap_left],
         jobs=[
             jobs.intraday,

@@ -5,7 +5,11 @@ There is one job for each kind of partition, and further ones for maintenance an
 a job run in one process: starting a process takes about six seconds, longer than the steps.
 """
 
+from collections.abc import Sequence
+
 from dagster import (
+    AssetCheckKey,
+    AssetKey,
     AssetSelection,
     Failure,
     OpExecutionContext,
@@ -24,6 +28,7 @@ from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
 from trading_platform.workflows.gaps import repair_gaps as gaps
 from trading_platform.workflows.gaps import repair_outages as outages
+from trading_platform.workflows.quality.verify import CHECKED_ASSETS
 
 _FEW = 3  # failures that a message names
 _INTRADAY = [
@@ -33,14 +38,23 @@ _INTRADAY = [
     for name in (f"ohlcv_{timeframe}", f"indicators_{timeframe}")
 ]
 
+NIGHTLY = AssetSelection.checks(
+    *(
+        AssetCheckKey(AssetKey(checked.asset), check.name)
+        for checked in CHECKED_ASSETS.values()
+        for check in checked.nightly
+    )
+)
+"""The checks that take longer than a materialization; schedules and sensors leave them to the night."""
+
 intraday = define_asset_job(
     "intraday",
-    AssetSelection.assets(*_INTRADAY),
-    description="1m, 5m and 1h bars and their indicators, partitioned by symbol and month.",
+    AssetSelection.assets(*_INTRADAY, "features_1h") - NIGHTLY,
+    description="1m, 5m and 1h bars, their indicators and the hourly features, partitioned by symbol and month.",
 )
 daily = define_asset_job(
     "daily",
-    AssetSelection.assets("ohlcv_1d", "indicators_1d", "features"),
+    AssetSelection.assets("ohlcv_1d", "indicators_1d", "features") - NIGHTLY,
     description="Daily bars, their indicators and the features, partitioned by symbol and year.",
 )
 
@@ -52,8 +66,9 @@ corporate_actions = define_asset_job(
 
 maintenance = define_asset_job(
     "maintenance",
-    AssetSelection.groups("maintenance"),
-    description="Retention of bars and indicators, detection of gaps, and the archive of decisions and system events.",
+    AssetSelection.groups("maintenance") | NIGHTLY,
+    description="Retention of bars and indicators, detection of gaps, the archive of decisions and system events, and "
+    "the checks of the night.",
 )
 
 
@@ -137,6 +152,16 @@ def compute_new(context: OpExecutionContext, platform: ResourceParam[PlatformCon
 def indicators_live() -> None:
     """Records no partition in Dagster; the hourly job ``intraday`` does."""
     compute_new()
+
+
+def checks_by_day(assets: Sequence[str]) -> list[AssetCheckKey]:
+    """The checks of some assets without those of the night."""
+    return [
+        AssetCheckKey(AssetKey(name), check.name)
+        for name in assets
+        if name in CHECKED_ASSETS
+        for check in CHECKED_ASSETS[name].checks
+    ]
 
 
 def job_for(timeframe: Timeframe) -> str:

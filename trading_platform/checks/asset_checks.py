@@ -33,7 +33,7 @@ def _checks_of(checked: CheckedAsset) -> AssetChecksDefinition:
         description=f"All rules of {checked.asset}; each can be run alone.",
         specs=[
             AssetCheckSpec(check.name, asset=checked.asset, description=check.description, blocking=check.blocking)
-            for check in checked.checks
+            for check in (*checked.checks, *checked.nightly)
         ],
         can_subset=True,
         retry_policy=STEP_RETRIES,

@@ -20,6 +20,8 @@ from trading_platform.client.training_sets.spine import SpineFrame
 from trading_platform.client.training_sets.training_set import Tolerance, TrainingSet
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.features.declaration import Frequency
+from trading_platform.domain.features.inputs import parse_frequency
 from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.corporate_actions import actions_frame
@@ -209,28 +211,33 @@ class MarketData(FeatureSnapshots):
         names: Sequence[str] | None = None,
         as_of: Timestamp | None = None,
         recorded_as_of: Timestamp | None = None,
+        frequency: Frequency = "1d",
     ) -> pl.DataFrame:
-        """Features of a half-open window of days, one column each.
+        """Features of a half-open window, one column each.
 
         Args:
             symbols: one or several.
-            start: first day, included.
-            end: last day, not included.
+            start: start of the window, included; of daily rows its first day.
+            end: end of the window, not included.
             names: which features; all by default.
             as_of: point in time of the read: leaves out rows that could not be known by then.
             recorded_as_of: what this platform had stored at a time, as for :meth:`bars`. Features are those defined
                 now; one that was added later is NULL.
+            frequency: ``1d``, a row for each daily bar; ``1h``, a row for each hourly bar, which only instruments that
+                trade round the clock have.
 
         Returns:
-            ``time``, ``symbol``, ``available_at`` and the features as floats.
+            ``time`` (open of the bar, UTC), ``symbol``, ``available_at`` and the features as floats; sorted by
+            (symbol, time).
 
         Raises:
-            InvalidRequest: unknown symbol or feature, an end before the start, or a ``recorded_as_of`` in the future
-                or before the feature store kept what it replaces.
+            InvalidRequest: unknown symbol, feature or frequency, an end before the start, or a ``recorded_as_of`` in
+                the future or before the feature store kept what it replaces.
         """
         wanted = None if names is None else texts_of(names, "features")
-        months = self._months(recorded_as_of)
-        rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted, months)
+        store = self._stores.features_of(parse_frequency(frequency))
+        months = self._months(store, recorded_as_of)
+        rows = store.read(list(self._instruments(symbols)), as_window(start, end), wanted, months)
         return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
 
     @overload
@@ -308,7 +315,8 @@ class MarketData(FeatureSnapshots):
             ``feature_name``, ``description``, ``data_type``, ``category``, ``computation``, ``dependencies`` (a
             list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed), ``version``,
             ``definition_hash``, ``needed_by`` (a list), ``warm_up_bars``, ``availability``, ``awaits`` (why all values
-            are NULL for now), ``defined_in`` (a user's file).
+            are NULL for now), ``defined_in`` (a user's file), ``frequency`` (``1h`` for features of hourly bars, which
+            only hourly rows have).
         """
         return self._stores.catalog.read().filter(kind="feature").drop("kind", "horizon_bars")
 

@@ -16,14 +16,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+import polars as pl
+
 from trading_platform.client.archive import Archive
 from trading_platform.client.audit import Decisions, Events
 from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.market_data import MarketData
-from trading_platform.client.names import listed
+from trading_platform.client.names import known_names, listed
 from trading_platform.client.orders import Orders
 from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.features.feature_set import KEYS
 from trading_platform.domain.market.calendars import keep_sessions
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.market.live.events import Quote
@@ -153,6 +156,38 @@ class Platform(MarketData):
     def quotes(self, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
         """Quotes of the last minute by symbol, for these symbols or all; symbols without a quote are left out."""
         return self._live().quotes(None if symbols is None else listed(symbols))
+
+    def latest_features(
+        self, symbols: str | Sequence[str] | None = None, names: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Today's features from Redis: of each symbol the newest row, the hourly one where there is one.
+
+        They are the numbers of :meth:`features`, written when those were. A row is kept until the next one is due and
+        an hour (hourly rows) or a day (daily ones) longer.
+
+        Args:
+            symbols: one or several; None means the whole universe.
+            names: which features; all by default.
+
+        Returns:
+            ``time`` (open of the bar, UTC), ``symbol``, ``timeframe`` (``1h`` or ``1d``), ``available_at`` and the
+            features, sorted by symbol. A symbol without a present row has none here. Check ``available_at`` before
+            you trust a row.
+
+        Raises:
+            InvalidRequest: unknown symbol or feature.
+            StoreUnavailable: if Redis does not respond.
+        """
+        asked = list(self.instruments()) if symbols is None else list(self._instruments(symbols))
+        schema = self._stores.hourly_features.schema
+        wanted = known_names("feature", names, [name for name in schema if name not in KEYS])
+        rows = self._live().latest_features(sorted(asked))
+        keys = {"time": KEYS["time"], "symbol": pl.String(), "timeframe": pl.String(), "available_at": KEYS["time"]}
+        listed_rows = [
+            (row.time, symbol, row.timeframe.value, row.available_at, *(row.values.get(name) for name in wanted))
+            for symbol, row in rows.items()
+        ]
+        return pl.DataFrame(listed_rows, schema={**keys, **{name: schema[name] for name in wanted}}, orient="row")
 
     @cached_property
     def signals(self) -> Signals:

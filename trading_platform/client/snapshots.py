@@ -15,6 +15,7 @@ from trading_platform.domain.features.feature_set import KEYS
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, rfc3339
+from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.features.recorded.manifests import Contents
 from trading_platform.stores.features.recorded.months import FeatureMonths
 from trading_platform.stores.postgres.records import texts_of
@@ -72,7 +73,8 @@ class FeatureSnapshots:
             StoreError: if it cannot be saved, for example because the folder of the features is read-only here.
         """
         wanted = None if names is None else texts_of(names, "features")
-        chosen, state, window = list(self._instruments(symbols)), self._months(recorded_as_of), as_window(start, end)
+        chosen, window = list(self._instruments(symbols)), as_window(start, end)
+        state = self._months(self._stores.features, recorded_as_of)
         known = None if as_of is None else as_timestamp(as_of)
         recorded = None if recorded_as_of is None else as_timestamp(recorded_as_of)
         with self._stores.features.snapshots.saving(name) as saving:
@@ -110,9 +112,8 @@ class FeatureSnapshots:
         ]
         return pl.DataFrame(found, schema=_SNAPSHOTS, orient="row")
 
-    def _months(self, recorded_as_of: Timestamp | None) -> FeatureMonths:
-        """The state of the features to read."""
-        store = self._stores.features
+    def _months(self, store: FeatureStore, recorded_as_of: Timestamp | None) -> FeatureMonths:
+        """The state of a feature store to read."""
         return store.live if recorded_as_of is None else store.recorded(as_timestamp(recorded_as_of), self._clock())
 
     def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:

@@ -24,6 +24,7 @@ from trading_platform.sources.base import ActionSource, BarSource
 from trading_platform.sources.rate_limits import LocalRateLimiter, RateLimiter
 from trading_platform.stores.features.definitions import Definitions, load_definitions
 from trading_platform.stores.postgres.roles import Role
+from trading_platform.stores.redis.latest_features import RedisLatestFeatures
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.corporate_actions.fetch_actions import ActionSources
 from trading_platform.workflows.gaps.gap_alerts import PublishAlert, unpublished
@@ -244,6 +245,7 @@ def open_platform(
     keep_sessions(SessionFiles(settings.root / "calendars"))
     with (
         nullcontext(endpoints) if endpoints else running_stack(settings, need_redis=False) as servers,
+        shared_rate_limiter(settings) as rate_limiter,
         open_stores(
             url_as(settings, servers, role),
             settings.features_directory,
@@ -251,8 +253,8 @@ def open_platform(
             owner_url=servers.database_url,
             may_upgrade=settings.database_url is None,
             definitions=_definitions(settings),
+            latest_features=RedisLatestFeatures(rate_limiter.redis_url),
         ) as stores,
-        shared_rate_limiter(settings) as rate_limiter,
     ):
         if role is Role.INGEST:
             stores.retention.note_expired(clock())  # TimescaleDB's policies drop rows at any time

@@ -83,7 +83,11 @@ crypto_close = _refresh(
     "Daily bars of the current year of 24/7 markets, after midnight UTC.",
 )
 intraday_refresh = _refresh(
-    "intraday_refresh", "5 * * * *", "UTC", Timeframe.M1, "1m, 5m and 1h bars of the current month, every hour."
+    "intraday_refresh",
+    "5 * * * *",
+    "UTC",
+    Timeframe.M1,
+    "1m, 5m and 1h bars of the current month, and hourly features of 24/7 markets, every hour.",
 )
 
 corporate_actions_refresh = ScheduleDefinition(

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trading_platform.domain.features.latest import LatestFeatures
+from trading_platform.domain.time import Timeframe
 from trading_platform.stores.audit.archive import AuditArchive
 from trading_platform.stores.config.instruments import InstrumentStore
 from trading_platform.stores.features.catalog import FeatureCatalogStore
@@ -39,6 +41,7 @@ class Stores:
     Attributes:
         database: the database, with the role of the process.
         owner_if_configured: the database as the owner of the schema; None if only a role is configured.
+        latest_features: the latest features for fast reads; None where they are not kept.
     """
 
     database: Database
@@ -51,6 +54,7 @@ class Stores:
     instruments: InstrumentStore
     retention: RetentionStore
     features: FeatureStore
+    hourly_features: FeatureStore
     archive: AuditArchive
     catalog: FeatureCatalogStore
     stream: StreamStore
@@ -61,11 +65,16 @@ class Stores:
     fingerprints: FingerprintStore
     gaps: GapStore
     revisions: RevisionStore
+    latest_features: LatestFeatures | None = None
 
     @property
     def definitions(self) -> Definitions:
-        """The definitions of the features that are computed and written."""
-        return self.features.definitions
+        """The definitions of the features that are computed and written, those of hourly bars included."""
+        return self.hourly_features.definitions
+
+    def features_of(self, frequency: Timeframe) -> FeatureStore:
+        """The features of daily or of hourly rows."""
+        return self.hourly_features if frequency is Timeframe.H1 else self.features
 
     @property
     def owner(self) -> Database:
@@ -88,6 +97,7 @@ def open_stores(
     owner_url: str | None = None,
     may_upgrade: bool = False,
     definitions: Definitions = BUILT_IN_DEFINITIONS,
+    latest_features: LatestFeatures | None = None,
 ) -> Iterator[Stores]:
     """Opens the stores of a database and a feature folder, and closes them on leaving.
 
@@ -99,12 +109,14 @@ def open_stores(
             belongs to a role.
         may_upgrade: bring the schema up to date first, if needed.
         definitions: the features that are computed and written.
+        latest_features: where the latest features are kept for fast reads; None means nowhere.
 
     Raises:
         ConfigurationError: if the schema is not the newest and may not be upgraded.
     """
     database = Database(database_url)
     owner = None if role_of(owner_url or database_url) else Database(owner_url or database_url)
+    locks = DatabaseLocks(database, features_directory)
     try:
         ensure_schema(owner or database, may_upgrade=may_upgrade)
         yield Stores(
@@ -117,8 +129,9 @@ def open_stores(
             quarantine=QuarantineStore(database),
             instruments=InstrumentStore(database),
             retention=RetentionStore(database, owner),
-            features=FeatureStore(
-                features_directory, definitions=definitions, locks=DatabaseLocks(database, features_directory)
+            features=FeatureStore(features_directory, definitions=definitions, locks=locks),
+            hourly_features=FeatureStore(
+                features_directory, definitions=definitions, frequency=Timeframe.H1, locks=locks
             ),
             archive=AuditArchive(archive_directory or features_directory.parent / "archive"),
             catalog=FeatureCatalogStore(database),
@@ -130,6 +143,7 @@ def open_stores(
             fingerprints=FingerprintStore(database),
             gaps=GapStore(database),
             revisions=RevisionStore(database),
+            latest_features=latest_features,
         )
     finally:
         database.close()

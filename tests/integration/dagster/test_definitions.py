@@ -43,6 +43,7 @@ from trading_platform.stores.stores import Stores, open_stores
 
 ASSETS = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timeframe in Timeframe} | {
     "features",
+    "features_1h",
     "corporate_actions",
 }
 MAINTENANCE = {"audit_archive", "retention", "coverage"}

@@ -48,6 +48,7 @@ def test_list_shows_features_labels_and_what_awaits_its_source(folder: Path) -> 
     assert entries["returns_1d"]["needed_by"] == ["volatility_20d", "market_beta_60d"]
     assert (entries["ahead"]["kind"], entries["ahead"]["horizon_bars"]) == ("label", 5)
     assert entries["overnight_gap"]["defined_in"] == "mine.py"
+    assert {entry["frequency"] for entry in entries.values()} == {"1d"}
     assert folder.is_dir()
 
 

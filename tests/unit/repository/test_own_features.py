@@ -6,13 +6,17 @@ import math
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 from daily_bars import read_daily
 from typer.testing import CliRunner
 
 from trading_platform.cli.main import app
 from trading_platform.domain.features.compute import compute_features, compute_labels
+from trading_platform.domain.features.hourly import NO_BARS, MarketBars, compute_hourly_features
+from trading_platform.domain.features.invented_market import invented_market
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.time import Timeframe
 from trading_platform.stores.features.definitions import Definitions, load_files
 
 PAGE = Path(__file__).parents[3] / "docs" / "own-features.md"
@@ -39,7 +43,7 @@ def test_the_file_passes_its_trial(file: Path) -> None:
     done = CliRunner().invoke(app, ["features", "test", str(file)])
     assert done.exit_code == 0, done.output
     assert "mine.py passed" in done.output
-    for name in ("overnight_gap", "range_volatility_20d", "relative_strength_20d", "forward_return_5d"):
+    for name in ("overnight_gap", "range_volatility_20d", "relative_strength_20d", "forward_return_5d", "range_24h"):
         assert name in done.output
 
 
@@ -74,3 +78,17 @@ def test_its_values_on_real_bars_are_what_its_formulas_say(definitions: Definiti
         assert label["available_at"][t] == found["available_at"][t + 5]
     assert label["forward_return_5d"].tail(5).null_count() == 5
     assert label["available_at"].tail(5).null_count() == 5
+
+
+def test_its_feature_of_hours_is_what_its_formula_says(definitions: Definitions) -> None:
+    market = invented_market(200, 1, Timeframe.H1)
+    hours = MarketBars(market.bars, {}, {})
+    names = ["range_24h"]
+    found = compute_hourly_features(
+        hours, NO_BARS, market.instruments, ["BENCH"], definitions=definitions.features, names=names
+    )
+    own = market.bars.filter(symbol="BENCH").select("high", "low", "close").cast({pl.Decimal: pl.Float64}).rows()
+    for t in range(23, len(own)):
+        high, low = max(row[0] for row in own[t - 23 : t + 1]), min(row[1] for row in own[t - 23 : t + 1])
+        assert math.isclose(found["range_24h"][t], (high - low) / own[t][2], rel_tol=1e-12)
+    assert found["range_24h"].null_count() == 23

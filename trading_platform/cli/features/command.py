@@ -33,8 +33,12 @@ features.command()(snapshots)
 features.add_typer(snapshot, name="snapshot")
 features.command("training-set")(training_set)
 
-_COLUMNS = ("name", "version", "category", "needs", "needed by", "defined in")
+_COLUMNS = ("name", "version", "category", "frequency", "needs", "needed by", "defined in")
 _MOST_SYMBOLS = 10
+_FREQUENCIES = {
+    "1d": "a value a day; in hourly rows, of the 24 hours until the row",
+    "1h": "a value an hour, of hourly bars; in hourly rows only",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -76,6 +80,7 @@ def _row(entry: dict[str, Any]) -> tuple[Any, ...]:
         entry["feature_name"],
         entry["version"],
         entry["category"],
+        entry["frequency"],
         ", ".join(entry["dependencies"]),
         ", ".join(entry["needed_by"]),
         entry["defined_in"] or "",
@@ -89,12 +94,18 @@ def show(
         list[str] | None,
         typer.Option("--symbol", "-s", callback=in_capitals, help="Symbols to show values of. Default: the first ten."),
     ] = None,
+    frequency: Annotated[
+        str | None, typer.Option(help="1d for the values of daily rows, 1h for those of hourly ones.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show a definition, the definitions that stored values were computed by, and how these are distributed.
 
+    The values are those of daily rows unless --frequency says otherwise, or the feature has hourly ones only.
+
     Example: trading-platform features show rsi_14 -s SPY
     """
+    from trading_platform.domain.features.inputs import parse_frequency
     from trading_platform.settings import load_settings
     from trading_platform.stores.features.catalog import catalog_entries
     from trading_platform.stores.features.definitions import load_definitions
@@ -105,7 +116,10 @@ def show(
     if name not in definitions.features.labels:
         definitions.features.known([name])
     (entry,) = (each for each in catalog_entries(definitions) if each["feature_name"] == name)
-    store = FeatureStore(settings.features_directory, definitions=definitions)
+    rows_of = parse_frequency(frequency or entry["frequency"])
+    store = FeatureStore(settings.features_directory, definitions=definitions, frequency=rows_of)
+    if entry["kind"] == "feature":
+        store.definitions.features.known([name])
     if json:
         print_json({**entry, **_values(store, name, symbols, definitions)})
         return
@@ -120,11 +134,14 @@ def _print_definition(entry: dict[str, Any]) -> None:
         "kind": f"{entry['kind']}, {entry['category']}" if entry["kind"] != entry["category"] else entry["kind"],
         "meaning": entry["description"],
         "formula": entry["computation"],
+        "frequency": "" if ahead is not None else _FREQUENCIES[entry["frequency"]],
         "needs": ", ".join(entry["dependencies"]),
         "needed by": ", ".join(entry["needed_by"]) or "no other",
         "type": entry["data_type"],
         "lookback": f"{entry['lookback_days']} trading days" if ahead is None else "",
-        "warm-up": f"{entry['warm_up_bars']} bars" if ahead is None else "",
+        "warm-up": f"{entry['warm_up_bars']} {'hourly ' if entry['frequency'] == '1h' else ''}bars"
+        if ahead is None
+        else "",
         "looks ahead": "" if ahead is None else f"{ahead} bars",
         "available": f"at the {entry['availability']}",
         "NULL": entry["awaits"] or "",

@@ -18,6 +18,7 @@ from trading_platform.stores.postgres.roles import Role
 if TYPE_CHECKING:
     from trading_platform.domain.features.invented_market import Market
     from trading_platform.domain.features.trial import Finding
+    from trading_platform.domain.time import Timeframe
     from trading_platform.stores.features.definitions import DefinitionError, Definitions
 
 _COLOURS = {"passed": "green", "warn": "yellow", "failed": "bold red"}
@@ -41,24 +42,32 @@ def try_file(
     """
     from trading_platform.domain.features.invented_market import invented_market
     from trading_platform.domain.features.trial import rows_to_try, try_definition
+    from trading_platform.domain.time import Timeframe
 
     definitions = _definitions(file)
     names = [name for name, own in definitions.files.items() if own == file.name]
-    if symbol is None:
-        market = invented_market(rows_to_try(definitions.features, names), seed)
-    else:
-        market = _stored_market(symbol)
+    by_length: dict[Timeframe, list[str]] = {}
+    for name in names:
+        each = definitions.features.features.get(name)
+        by_length.setdefault(Timeframe(each.frequency) if each else Timeframe.D1, []).append(name)
+    markets = {
+        length: invented_market(rows_to_try(definitions.features, own), seed, length)
+        if symbol is None
+        else _stored_market(symbol, length)
+        for length, own in by_length.items()
+    }
     found = [
         finding
-        for name in names
-        for finding in try_definition(definitions.features, name, market, seed=seed, timer=time.perf_counter)
+        for length, own in by_length.items()
+        for name in own
+        for finding in try_definition(definitions.features, name, markets[length], seed=seed, timer=time.perf_counter)
     ]
     errors = [error for error in definitions.errors if error.file == file.name]
     failed = bool(errors) or any(finding.verdict == "failed" for finding in found)
     if json:
         print_json(
             {
-                "bars": market.name,
+                "bars": ", ".join(dict.fromkeys(market.name for market in markets.values())),
                 "errors": [str(error) for error in errors],
                 "findings": [
                     {"name": each.name, "check": each.check, "result": each.verdict.value, "detail": each.detail}
@@ -92,13 +101,13 @@ def _definitions(file: Path) -> Definitions:
     return load_files([*others, path])
 
 
-def _stored_market(symbol: str) -> Market:
+def _stored_market(symbol: str, timeframe: Timeframe) -> Market:
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
     from trading_platform.workflows.derived.stored_market import stored_market
 
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
-        return stored_market(platform.stores, symbol, platform.clock())
+        return stored_market(platform.stores, symbol, platform.clock(), timeframe)
 
 
 def _print_findings(found: Sequence[Finding]) -> None:

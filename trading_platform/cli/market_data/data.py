@@ -129,7 +129,7 @@ def export(
     symbols: Annotated[
         list[str] | None, typer.Option("--symbol", "-s", callback=in_capitals, help="Symbols. Default: all.")
     ] = None,
-    timeframe: Annotated[str, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d.")] = "1d",
+    timeframe: Annotated[str, typer.Option("--timeframe", "-t", help="1m, 5m, 1h or 1d; of features 1h or 1d.")] = "1d",
     start: Annotated[str | None, typer.Option(help="Start of the window.")] = None,
     end: Annotated[str | None, typer.Option(help="End of the window, not included.")] = None,
     adjust: Annotated[
@@ -217,7 +217,9 @@ def _read(
     if what == "indicators":
         return stores.indicators.read(symbols, timeframe, window)
     if what == "features":
-        return stores.features.read(symbols, window)
+        from trading_platform.domain.features.inputs import parse_frequency
+
+        return stores.features_of(parse_frequency(timeframe)).read(symbols, window)
     if what == "quarantine":
         return stores.quarantine.read(limit=10_000_000).filter(
             pl.col("symbol").is_null() | pl.col("symbol").is_in(symbols)

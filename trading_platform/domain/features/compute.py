@@ -2,7 +2,8 @@
 
 A definition sees one symbol through columns of floats that do not jump at splits, with the bars between two gaps at a
 time (:class:`~trading_platform.domain.features.declaration.Definition`, ``gaps``). docs/features.md has the
-conventions; :mod:`trading_platform.stores.features.files` stores the values.
+conventions; :mod:`trading_platform.stores.features.files` stores the values. Hourly rows are computed by
+:mod:`trading_platform.domain.features.hourly` with the series of this module.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def compute_features(
         symbols: symbols to compute features for.
         splits: of every symbol in ``bars``, by date.
         gaps: of every symbol in ``bars``, between its bars.
-        definitions: the definitions.
+        definitions: the definitions; those of hourly bars have no value of a day and are left out.
         names: which features; None means all.
 
     Returns:
@@ -64,9 +65,10 @@ def compute_features(
             sorted, or a definition does not give one value for each bar.
         QualityError: if a price is missing.
     """
+    definitions = definitions.daily
     wanted = definitions.known(names)
     _check(bars, instruments, symbols)
-    market = _Market(bars, instruments, splits, gaps, definitions)
+    market = MarketSeries(daily_series(bars, instruments, splits, gaps), definitions)
     frames = [
         market.series[symbol].rows({name: market.value(symbol, definitions.features[name]) for name in wanted})
         for symbol in market.series
@@ -113,7 +115,7 @@ def compute_labels(
         )
     _check(bars, instruments, symbols)
     label = definitions.labels[name]
-    market = _Market(bars, instruments, splits, gaps, definitions)
+    market = MarketSeries(daily_series(bars, instruments, splits, gaps), definitions)
     frames = []
     for symbol, series in market.series.items():
         if symbol in set(symbols):
@@ -142,37 +144,57 @@ def _check(bars: pl.DataFrame, instruments: Mapping[str, Instrument], symbols: S
     check_bars(bars)
 
 
+def daily_series(
+    bars: pl.DataFrame, instruments: Mapping[str, Instrument], splits: Splits, gaps: Gaps
+) -> dict[str, SymbolSeries]:
+    """The series of the daily bars of each symbol."""
+    found = {}
+    for symbol, own in runs(bars["symbol"]):
+        rows = bars[own]
+        held = shares_held(rows["time"], splits.get(symbol, ()))
+        available_at = availability(instruments[symbol].calendar, Timeframe.D1, rows.select("time")).cast(TIME)
+        lacking = lacking_before(rows["time"], gaps.get(symbol, ()))
+        found[symbol] = SymbolSeries(
+            instruments[symbol], rows["time"], available_at, continuous(rows, held), lacking, held
+        )
+    return found
+
+
+def continuous(bars: pl.DataFrame, held: Floats | None) -> dict[str, Floats]:
+    """The columns of one symbol's bars as floats, continuous across splits.
+
+    Args:
+        bars: frame of ``BAR_SCHEMA``.
+        held: shares of a holding of one share at the first bar; None where there was no split.
+    """
+    values = {name: bars[name].cast(pl.Float64).to_numpy() for name in (*PRICES, "volume")}
+    if held is None:
+        return values
+    return {name: each / held if name == "volume" else each * held for name, each in values.items()}
+
+
 @dataclass
-class _Series:
+class SymbolSeries:
     """The bars of one symbol, and what was computed of them.
 
     Attributes:
         instrument: its instrument.
-        bars: its bars.
+        time: the open of each bar.
+        available_at: when each bar was available.
+        prices: the columns of its bars, continuous across splits.
         lacking: number of expected bars lacking before each.
         held: shares of a holding of one share at the first bar; None where there was no split.
-        values: computed columns of floats, in that holding's value where they are in units of price.
+        values: computed columns, in that holding's value where they are in units of price.
     """
 
     instrument: Instrument
-    bars: pl.DataFrame
+    time: pl.Series
+    available_at: pl.Series
+    prices: Mapping[str, Floats]
     lacking: Counts
     held: Floats | None
     values: dict[str, pl.Series] = field(default_factory=dict)
     _columns: dict[tuple[InputKind, str], pl.Series] = field(default_factory=dict)
-
-    @cached_property
-    def available_at(self) -> pl.Series:
-        """When each bar was available."""
-        return availability(self.instrument.calendar, Timeframe.D1, self.bars.select("time")).cast(TIME)
-
-    @cached_property
-    def prices(self) -> dict[str, Floats]:
-        """The columns of the bars as floats, continuous across splits."""
-        values = {name: self.bars[name].cast(pl.Float64).to_numpy() for name in (*PRICES, "volume")}
-        if self.held is None:
-            return values
-        return {name: each / self.held if name == "volume" else each * self.held for name, each in values.items()}
 
     @cached_property
     def indicators(self) -> dict[str, Floats]:
@@ -198,7 +220,7 @@ class _Series:
     def times(self) -> list[pl.Series]:
         """``time``, ``available_at`` and ``position`` of each bar."""
         return [
-            self.bars["time"],
+            self.time.alias("time"),
             self.available_at.alias("available_at"),
             pl.Series("position", self.position, dtype=pl.Int64),
         ]
@@ -206,7 +228,7 @@ class _Series:
     def stretches(self, rule: str) -> Iterator[slice]:
         """The rows that a definition sees at a time, by its rule for gaps."""
         if rule == "span" or not self.lacking.any():
-            yield slice(0, self.bars.height)
+            yield slice(0, len(self.time))
         else:
             yield from segments(self.lacking, BRIDGED if rule == "bridge" else 0)
 
@@ -219,42 +241,36 @@ class _Series:
 
     def rows(self, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
         """The rows of some features."""
-        return self.bars.select("time", "symbol").with_columns(
-            self.available_at.alias("available_at"), *(values.alias(name) for name, values in columns.items())
+        return pl.DataFrame([self.time.alias("time")]).with_columns(
+            pl.lit(self.instrument.symbol).alias("symbol"),
+            self.available_at.alias("available_at"),
+            *(values.alias(name) for name, values in columns.items()),
         )
 
 
-class _Market:
-    """The bars of all symbols; a feature of a symbol is computed when it is first needed."""
+class MarketSeries:
+    """The series of all symbols; a feature of a symbol is computed when it is first needed.
 
-    def __init__(
-        self,
-        bars: pl.DataFrame,
-        instruments: Mapping[str, Instrument],
-        splits: Splits,
-        gaps: Gaps,
-        definitions: FeatureSet,
-    ) -> None:
-        self._instruments = instruments
+    Args:
+        series: the series of each symbol.
+        definitions: the definitions.
+    """
+
+    def __init__(self, series: Mapping[str, SymbolSeries], definitions: FeatureSet) -> None:
+        self.series = series
         self._definitions = definitions
         self._others: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
-        self.series: dict[str, _Series] = {}
-        for symbol, own in runs(bars["symbol"]):
-            rows = bars[own]
-            self.series[symbol] = _Series(
-                instruments[symbol],
-                rows,
-                lacking_before(rows["time"], gaps.get(symbol, ())),
-                shares_held(rows["time"], splits.get(symbol, ())),
-            )
 
     def value(self, symbol: str, each: Definition) -> pl.Series:
         """The values of a feature or label, as they are stored: in shares of the row's date, NULL where not defined."""
-        own = self.series[symbol]
-        values = own.values[each.name] if each.name in own.values else self._computed(own, each)
-        return own.in_shares_of_the_day(each, values)
+        return self.series[symbol].in_shares_of_the_day(each, self.continuous(symbol, each))
 
-    def _computed(self, own: _Series, each: Definition) -> pl.Series:
+    def continuous(self, symbol: str, each: Definition) -> pl.Series:
+        """The same, without a jump at a split."""
+        own = self.series[symbol]
+        return own.values[each.name] if each.name in own.values else self._computed(own, each)
+
+    def _computed(self, own: SymbolSeries, each: Definition) -> pl.Series:
         for name in self._definitions.in_order(each.names_of(InputKind.FEATURE)):
             if name not in own.values:
                 self._computed(own, self._definitions.features[name])
@@ -263,7 +279,7 @@ class _Market:
             own.values[each.name] = values
         return values
 
-    def _values(self, own: _Series, each: Definition) -> pl.Series:
+    def _values(self, own: SymbolSeries, each: Definition) -> pl.Series:
         peers = self._peers(own.instrument.symbol, each)
         benchmark = self._benchmark(own.instrument.symbol, each)
         columns = [
@@ -282,15 +298,17 @@ class _Market:
         return pl.concat(parts).alias(each.name) if parts else pl.Series(each.name, [], DATA_TYPES[each.data_type])
 
     def _peers(self, symbol: str, each: Definition) -> dict[str, pl.DataFrame]:
-        names, sector = each.names_of(InputKind.PEERS), self._instruments[symbol].sector
+        names, sector = each.names_of(InputKind.PEERS), self.series[symbol].instrument.sector
         if not names or sector is None:
             return {}
-        members = (name for name in self.series if name != symbol and self._instruments[name].sector == sector)
+        members = (name for name, other in self.series.items() if name != symbol and other.instrument.sector == sector)
         return {name: self._other(name, names) for name in members}
 
     def _benchmark(self, symbol: str, each: Definition) -> pl.DataFrame | None:
-        names, benchmark = each.names_of(InputKind.BENCHMARK), self._instruments[symbol].benchmark
-        return self._other(benchmark, names) if names and benchmark in self.series else None
+        names, benchmark = each.names_of(InputKind.BENCHMARK), self.series[symbol].instrument.benchmark
+        if not names or benchmark is None or benchmark not in self.series:
+            return None
+        return self._other(benchmark, names)
 
     def _other(self, symbol: str, names: tuple[str, ...]) -> pl.DataFrame:
         """Features of another symbol with the times they were available."""

@@ -19,6 +19,7 @@ from trading_platform.domain.derived.smoothing import Floats
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.inputs import BAR_COLUMNS, FeatureInputs, Input, InputKind
 from trading_platform.domain.texts import shown
+from trading_platform.domain.time import Timeframe
 
 Function = Callable[[FeatureInputs], pl.Series | Floats]
 """Computes the values of a definition: one for each row of ``inputs.frame``."""
@@ -26,11 +27,14 @@ Function = Callable[[FeatureInputs], pl.Series | Floats]
 DataType = Literal["float64", "int64", "boolean"]
 Unit = Literal["none", "price", "volume"]
 GapRule = Literal["break", "bridge", "span"]
+Frequency = Literal["1d", "1h"]
 
 DATA_TYPES: dict[str, pl.DataType] = {"float64": pl.Float64(), "int64": pl.Int64(), "boolean": pl.Boolean()}
 
 LONGEST_HISTORY = 5_000
-"""Bars before a partition that a definition may need: twenty years."""
+"""Daily bars before a partition that a definition may need: twenty years."""
+
+HOURS_OF_DAY = 24
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _RESERVED = frozenset({"time", "symbol", "timeframe", "available_at", "recorded_at", "position", *BAR_COLUMNS})
@@ -68,6 +72,7 @@ class Definition:
     gaps: GapRule = "break"
 
     kind: ClassVar[str] = "definition"
+    frequency: Frequency = field(init=False, default="1d")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs) if isinstance(self.inputs, list) else self.inputs)
@@ -116,6 +121,13 @@ class Definition:
         )
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         self._require(not twice, "each column to be declared once", ", ".join(twice))
+        own = Timeframe(self.frequency)
+        other = [name for each in self.inputs if each.is_of_bars and each.timeframe is not own for name in each.names]
+        self._require(
+            not other,
+            f'bars and indicators of the timeframe {own}, as its frequency is {own} (frequency="1h" for hourly bars)',
+            ", ".join(other),
+        )
 
     def _check_computation(self) -> None:
         is_function = callable(self.compute) and not isinstance(self.compute, pl.Expr)
@@ -150,13 +162,19 @@ class Definition:
 
 @dataclass(frozen=True, kw_only=True)
 class Feature(Definition):
-    """A value of each daily bar that could be known when the bar had closed.
+    """A value of each bar that could be known when the bar had closed.
+
+    A feature of the frequency ``1d`` is computed from bars of a day: a row for each session, and for instruments that
+    trade round the clock also a row for each hour, of the days of 24 hours that end with it. One of the frequency
+    ``1h`` is computed from hourly bars and has values in hourly rows only
+    (:mod:`trading_platform.domain.features.hourly`).
 
     Attributes:
         category: ``technical``, ``cross-sectional``, ``sentiment``, or any other of at most 30 characters.
         lookback_days: window of the formula, in trading days, as the catalog lists it.
         warm_up: number of bars before the first one that a partition must load for it, those that its inputs need
             included.
+        frequency: ``1d``, or ``1h`` for a feature of hourly bars.
         first_row: number of rows of a new series before its first value; None means as many as ``warm_up``.
         awaits: why all its values are NULL for now, such as a source that is not connected; None if they are computed.
     """
@@ -166,20 +184,24 @@ class Feature(Definition):
     warm_up: int
     first_row: int | None = None
     awaits: str | None = None
+    frequency: Frequency = "1d"
 
     kind: ClassVar[str] = "feature"
     availability: ClassVar[str] = _AFTER_CLOSE
 
     def __post_init__(self) -> None:
+        self._require(
+            self.frequency in get_args(Frequency),
+            f"frequency to be one of {', '.join(get_args(Frequency))}",
+            self.frequency,
+        )
         super().__post_init__()
         category = self.category
         fits = isinstance(category, str) and 0 < len(category.strip()) <= _LONGEST_CATEGORY
         self._require(fits, f"a category of at most {_LONGEST_CATEGORY} characters", category)
-        for what in ("lookback_days", "warm_up"):
+        for what, most in (("lookback_days", LONGEST_HISTORY), ("warm_up", LONGEST_HISTORY * self._bars_of_day)):
             value = getattr(self, what)
-            self._require(
-                _is_count(value, 0) and value <= LONGEST_HISTORY, f"{what} from 0 to {LONGEST_HISTORY:,}", value
-            )
+            self._require(_is_count(value, 0) and value <= most, f"{what} from 0 to {most:,}", value)
         self._require(
             self.first_row is None or _is_count(self.first_row, 0), "first_row to be a number of rows", self.first_row
         )
@@ -194,6 +216,19 @@ class Feature(Definition):
     def rows_before_first(self) -> int:
         """Number of rows of a new series before its first value."""
         return self.warm_up if self.first_row is None else self.first_row
+
+    @property
+    def is_hourly(self) -> bool:
+        """Whether it is computed from hourly bars, so that only hourly rows have it."""
+        return self.frequency == "1h"
+
+    def hours(self, days_or_hours: int) -> int:
+        """A number of its bars before one, in hours before an hourly row: a day ends with the row's hour."""
+        return days_or_hours if self.is_hourly else HOURS_OF_DAY * (days_or_hours + 1) - 1
+
+    @property
+    def _bars_of_day(self) -> int:
+        return HOURS_OF_DAY if self.is_hourly else 1
 
     def _check_computation(self) -> None:
         if self.awaits is None or self.compute is not None:

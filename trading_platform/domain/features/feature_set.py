@@ -13,6 +13,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.declaration import DATA_TYPES, Definition, Feature, Label
 from trading_platform.domain.features.inputs import OF_OTHERS, InputKind
 from trading_platform.domain.market.bars import TIME
+from trading_platform.domain.time import Timeframe
 
 KEYS: dict[str, pl.DataType] = {"time": TIME, "symbol": pl.String(), "available_at": TIME}
 """The columns in front of the features: the bar's open, its symbol, and from when the row may be used."""
@@ -56,9 +57,27 @@ class FeatureSet:
         return {**KEYS, **{name: DATA_TYPES[each.data_type] for name, each in self.features.items()}}
 
     @cached_property
+    def daily(self) -> FeatureSet:
+        """The features of daily rows, and the labels: without those that are computed from hourly bars."""
+        hourly = [each.name for each in self.features.values() if each.is_hourly]
+        if not hourly:
+            return self
+        others = [each for each in self.features.values() if not each.is_hourly]
+        return FeatureSet([*others, *self.labels.values()])
+
+    def of(self, frequency: Timeframe) -> FeatureSet:
+        """The features that daily or hourly rows have; hourly rows have all."""
+        return self if frequency is Timeframe.H1 else self.daily
+
+    @cached_property
     def warm_up(self) -> int:
-        """Number of bars that a partition must load before its first one, of the symbol and of all that it needs."""
-        return max((each.warm_up for each in self.features.values()), default=0)
+        """Number of daily bars that a partition must load before its first one, of the symbol and of all it needs."""
+        return max((each.warm_up for each in self.features.values() if not each.is_hourly), default=0)
+
+    @cached_property
+    def warm_up_hours(self) -> int:
+        """Number of hourly bars that a partition of hourly rows must load before its first one."""
+        return max((each.hours(each.warm_up) for each in self.features.values()), default=0)
 
     @cached_property
     def of_others(self) -> tuple[str, ...]:
@@ -119,10 +138,22 @@ class FeatureSet:
                     f"It needs the feature {name}, which is not defined.",
                     f"define {name}, or choose among {', '.join(self.features)}",
                 )
+        self._check_frequency(each)
         if isinstance(each, Feature):
             self._check_circles(each)
             self._check_warm_up(each)
         self._check_others(each)
+
+    def _check_frequency(self, each: Definition) -> None:
+        hourly = [name for name in each.names_of(*_OF_FEATURES) if self.features[name].is_hourly]
+        if hourly and each.frequency != "1h":
+            raise _refused(
+                each,
+                f"It needs {hourly[0]}, which is computed from hourly bars and has no daily value.",
+                'declare it with frequency="1h", or compute it from daily bars'
+                if isinstance(each, Feature)
+                else "compute it from daily bars",
+            )
 
     def _check_circles(self, each: Feature) -> None:
         ahead, seen = [each.name], set()
@@ -135,7 +166,7 @@ class FeatureSet:
                     ahead.append(name)
 
     def _check_warm_up(self, each: Feature) -> None:
-        needs = {name: self.features[name].warm_up for name in each.names_of(*_OF_FEATURES)}
+        needs = {name: self._warm_up_for(each, name) for name in each.names_of(*_OF_FEATURES)}
         needs |= {name: INDICATORS[name].first_row for name in each.names_of(InputKind.INDICATOR)}
         longest = max(needs, key=lambda name: needs[name], default=None)
         if longest is not None and each.warm_up < needs[longest]:
@@ -144,6 +175,11 @@ class FeatureSet:
                 f"Its warm-up of {each.warm_up} bars is shorter than the {needs[longest]} of {longest}.",
                 f"declare a warm-up of at least {needs[longest]} bars",
             )
+
+    def _warm_up_for(self, each: Feature, name: str) -> int:
+        """The warm-up of another feature, in the bars of this one."""
+        needed = self.features[name]
+        return needed.hours(needed.warm_up) if each.is_hourly else needed.warm_up
 
     def _check_others(self, each: Definition) -> None:
         for name in each.names_of(*OF_OTHERS):

@@ -3,7 +3,7 @@
 Each input gives the definition columns of these names:
 
 ================================  ===========================================================================
-``bars("close", "volume")``       ``close``, ``volume``: of the symbol's daily bars
+``bars("close", "volume")``       ``close``, ``volume``: of the symbol's bars of a day, or of an hour
 ``indicator("sma_50")``           ``sma_50``: :mod:`trading_platform.domain.derived.indicators`
 ``feature("returns_1d")``         ``returns_1d``: another feature of the same symbol
 ``peers("returns_20d")``          ``peers.returns_20d``: a list, of the other members of the sector
@@ -29,6 +29,27 @@ from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe
 
 BAR_COLUMNS: tuple[str, ...] = (*PRICES, "volume")
+
+FREQUENCIES = (Timeframe.D1, Timeframe.H1)
+"""The bars that features are computed from; the shorter ones only in hourly rows
+(:mod:`trading_platform.domain.features.hourly`)."""
+
+
+def parse_frequency(text: str) -> Timeframe:
+    """The length of the bars that rows of features are of.
+
+    Raises:
+        InvalidRequest: if there are no features of that length.
+    """
+    length = Timeframe.parse(text)
+    if length not in FREQUENCIES:
+        raise InvalidRequest(
+            f"There are no features of {length} bars.",
+            expected=f"one of {', '.join(FREQUENCIES)}",
+            received=shown(text),
+            remedy="1d for a row a day, 1h for the hourly rows of instruments that trade round the clock",
+        )
+    return length
 
 
 class InputKind(StrEnum):
@@ -63,14 +84,20 @@ class Input:
     timeframe: Timeframe = Timeframe.D1
 
     @property
+    def is_of_bars(self) -> bool:
+        """Whether it is a column of the symbol's bars, or an indicator of them."""
+        return self.kind in (InputKind.BARS, InputKind.INDICATOR)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns that the definition receives."""
         return tuple(f"{self.kind}.{name}" if self.kind in _QUALIFIED else name for name in self.names)
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """The names with their kind, as in the catalog: ``bars.close``, ``peers.returns_20d``."""
-        return tuple(f"{self.kind}.{name}" for name in self.names)
+        """The names with their kind, as in the catalog: ``bars.close``, ``bars_1h.close``, ``peers.returns_20d``."""
+        length = "" if self.timeframe is Timeframe.D1 else f"_{self.timeframe}"
+        return tuple(f"{self.kind}{length}.{name}" for name in self.names)
 
 
 def bars(*columns: str, timeframe: str = "1d") -> Input:
@@ -78,27 +105,39 @@ def bars(*columns: str, timeframe: str = "1d") -> Input:
 
     They are floats of a holding of one share through all splits, so that they do not jump at a split.
 
+    Args:
+        *columns: the columns.
+        timeframe: ``1d``, or ``1h`` for a feature of the frequency ``1h``.
+
     Raises:
         InvalidRequest: if bars have no such column, or features of that timeframe cannot be computed.
     """
-    length = Timeframe.parse(timeframe)
-    if length is not Timeframe.D1:
-        raise InvalidRequest(
-            f"Features cannot be computed from {length.value} bars.",
-            expected='bars of timeframe "1d"',
-            received=shown(timeframe),
-            remedy="leave out `timeframe`, or roll what you need up into the daily bar",
-        )
-    return Input(InputKind.BARS, _known("column of bars", columns, BAR_COLUMNS), length)
+    return Input(InputKind.BARS, _known("column of bars", columns, BAR_COLUMNS), _length(timeframe))
 
 
-def indicator(*names: str) -> Input:
-    """Indicators of the symbol's daily bars; those in units of price do not jump at a split, as bars do not.
+def indicator(*names: str, timeframe: str = "1d") -> Input:
+    """Indicators of the symbol's bars; those in units of price do not jump at a split, as bars do not.
+
+    Args:
+        *names: the indicators.
+        timeframe: as for :func:`bars`.
 
     Raises:
-        InvalidRequest: if there is no such indicator.
+        InvalidRequest: if there is no such indicator, or features of that timeframe cannot be computed.
     """
-    return Input(InputKind.INDICATOR, _known("indicator", names, INDICATOR_NAMES))
+    return Input(InputKind.INDICATOR, _known("indicator", names, INDICATOR_NAMES), _length(timeframe))
+
+
+def _length(timeframe: str) -> Timeframe:
+    length = Timeframe.parse(timeframe)
+    if length not in FREQUENCIES:
+        raise InvalidRequest(
+            f"Features cannot be computed from {length.value} bars.",
+            expected=f"bars of one of the timeframes {', '.join(FREQUENCIES)}",
+            received=shown(timeframe),
+            remedy="leave out `timeframe` for daily bars, or use hourly ones",
+        )
+    return length
 
 
 def feature(*names: str) -> Input:
@@ -130,7 +169,7 @@ class FeatureInputs:
     """What the function of a definition receives, of one symbol.
 
     Attributes:
-        frame: a row for each daily bar, in order: ``time``, ``available_at``, ``position`` (number of the bar, lacking
+        frame: a row for each bar, in order: ``time``, ``available_at``, ``position`` (number of the bar, lacking
             ones counted) and the declared columns of the symbol itself; NULL where a value is not defined.
         peers: for each other member of the sector, ``time``, ``available_at`` and the declared features. They are not
             aligned with ``frame``: only rows with ``available_at`` at or before that of a row may be used for it.

@@ -8,7 +8,7 @@ are unknown.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +17,7 @@ import polars as pl
 from trading_platform.domain.derived.gaps import Gaps
 from trading_platform.domain.derived.splits import Splits
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
-from trading_platform.domain.market.calendars import expected_times
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, expected_times
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
 
@@ -36,7 +36,7 @@ class Market:
 
     Attributes:
         symbol: the symbol whose values are examined.
-        bars: daily bars of it and of the symbols that its features need, sorted by (symbol, time).
+        bars: bars of it and of the symbols that its features need, sorted by (symbol, time).
         instruments: their instruments.
         splits: their splits.
         gaps: their gaps.
@@ -49,16 +49,22 @@ class Market:
     splits: Splits = field(default_factory=dict)
     gaps: Gaps = field(default_factory=dict)
     name: str = "invented bars"
+    timeframe: Timeframe = Timeframe.D1
 
 
-def invented_market(rows: int, seed: int) -> Market:
-    """A market of about so many daily bars of the symbol; equal for equal seeds."""
+def invented_market(rows: int, seed: int, timeframe: Timeframe = Timeframe.D1) -> Market:
+    """A market of about so many daily or hourly bars of the symbol; equal for equal seeds.
+
+    Of hourly bars all symbols trade round the clock, as only these have hourly rows of features.
+    """
     random = np.random.default_rng(seed)
-    window = Window(_BEGIN, _BEGIN + timedelta(days=int(rows * _SPAN)))
+    is_daily = timeframe is Timeframe.D1
+    window = Window(_BEGIN, _BEGIN + int(rows * (_SPAN if is_daily else 1)) * timeframe.duration)
+    calendars = _CALENDARS if is_daily else dict.fromkeys(_CALENDARS, ALWAYS_OPEN)
     frames = []
-    for symbol, calendar in sorted(_CALENDARS.items()):
-        times = expected_times(calendar, Timeframe.D1, window)
-        frames.append(_bars(symbol, times, random))
+    for symbol, calendar in sorted(calendars.items()):
+        times = expected_times(calendar, timeframe, window)
+        frames.append(_bars(symbol, times, timeframe, random))
     bars = pl.concat(frames)
     own = bars.filter(symbol=SYMBOL)["time"]
     gaps, missing = [], []
@@ -72,14 +78,15 @@ def invented_market(rows: int, seed: int) -> Market:
         bars.filter((pl.col("symbol") != SYMBOL) | ~pl.col("time").is_in(missing)),
         {
             symbol: Instrument(symbol, AssetClass.EQUITY, calendar, "file", sector=_SECTOR, benchmark="BENCH")
-            for symbol, calendar in _CALENDARS.items()
+            for symbol, calendar in calendars.items()
         },
         {SYMBOL: [(split, Fraction(2))]},
         {SYMBOL: gaps},
+        timeframe=timeframe,
     )
 
 
-def _bars(symbol: str, times: pl.Series, random: np.random.Generator) -> pl.DataFrame:
+def _bars(symbol: str, times: pl.Series, timeframe: Timeframe, random: np.random.Generator) -> pl.DataFrame:
     size = len(times)
     close = 100.0 * np.exp(np.cumsum(random.normal(0.0002, 0.015, size)))
     opened = close * np.exp(random.normal(0.0, 0.005, size))
@@ -88,7 +95,7 @@ def _bars(symbol: str, times: pl.Series, random: np.random.Generator) -> pl.Data
         {
             "time": times,
             "symbol": [symbol] * size,
-            "timeframe": [Timeframe.D1.value] * size,
+            "timeframe": [timeframe.value] * size,
             "open": opened,
             "high": np.maximum(opened, close) * (1 + spread),
             "low": np.minimum(opened, close) * (1 - spread),

@@ -20,6 +20,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.compute import compute_features, compute_labels
 from trading_platform.domain.features.declaration import Definition, Feature, Label
 from trading_platform.domain.features.feature_set import FeatureSet
+from trading_platform.domain.features.hourly import NO_BARS, MarketBars, compute_hourly_features
 from trading_platform.domain.features.invented_market import Market
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
 from trading_platform.domain.market.calendars import availability
@@ -71,7 +72,7 @@ class Finding:
 
 
 def rows_to_try(definitions: FeatureSet, names: list[str]) -> int:
-    """Number of daily bars that a market to try these definitions on should have."""
+    """Number of bars that a market to try these definitions on should have."""
     features = [definitions.features[name].warm_up for name in names if name in definitions.features]
     labels = [definitions.labels[name].horizon for name in names if name in definitions.labels]
     return max([*features, *labels, 0]) + 600
@@ -125,6 +126,11 @@ class _Trial:
         name = self._each.name
         if isinstance(self._each, Label):
             frame = compute_labels(*given, definitions=self._definitions, name=name)
+        elif market.timeframe is Timeframe.H1:
+            hours = MarketBars(market.bars, market.splits, market.gaps)
+            frame = compute_hourly_features(
+                hours, NO_BARS, market.instruments, [market.symbol], definitions=self._definitions, names=[name]
+            )
         else:
             frame = compute_features(*given, definitions=self._definitions, names=[name])
         return frame.select("time", "available_at", value=pl.col(name).cast(pl.Float64))
@@ -295,7 +301,7 @@ def _closes(market: Market) -> pl.DataFrame:
     """``symbol``, ``time`` and ``closed`` of each bar, in the order of the bars."""
     parts = [
         part.select("symbol", "time").with_columns(
-            closed=availability(market.instruments[str(symbol)].calendar, Timeframe.D1, part.select("time"))
+            closed=availability(market.instruments[str(symbol)].calendar, market.timeframe, part.select("time"))
         )
         for (symbol,), part in market.bars.partition_by("symbol", as_dict=True, maintain_order=True).items()
     ]

@@ -38,10 +38,12 @@ CATALOG_SCHEMA: dict[str, pl.DataType] = {
     "availability": pl.String(),
     "awaits": pl.String(),
     "defined_in": pl.String(),
+    "frequency": pl.String(),
 }
 """One row per feature and label. ``lookback_days`` are trading days; ``updated_at`` is when the entry last changed;
 ``dependencies`` is what it is computed from, ``needed_by`` what is computed from it. ``awaits`` is why all its values
-are NULL for now, ``defined_in`` a user's file, ``horizon_bars`` how far a label looks ahead."""
+are NULL for now, ``defined_in`` a user's file, ``horizon_bars`` how far a label looks ahead. ``frequency`` is ``1h``
+for features of hourly bars, which only hourly rows have."""
 
 
 def catalog_entries(definitions: Definitions) -> list[dict[str, Any]]:
@@ -70,6 +72,7 @@ def _entry(each: Feature | Label, definitions: Definitions) -> dict[str, Any]:
         "needed_by": list(definitions.features.needed_by(each.name)),
         "availability": each.availability,
         "defined_in": definitions.files.get(each.name),
+        "frequency": each.frequency,
         **own,
     }
 

@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,7 @@ from trading_platform.domain.features.compute import ENGINE_VERSION
 from trading_platform.domain.features.declaration import Definition, Feature, Label
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.inputs import Input, InputKind
+from trading_platform.domain.time import Timeframe
 from trading_platform.stores.features.code_hash import computation_text
 
 _OWN = frozenset(id(each) for each in BUILT_IN.features.values())
@@ -86,6 +87,11 @@ class Definitions:
         """Changes with the definition of any feature, its hash or its name."""
         named = sorted((name, self.hashes[name]) for name in self.features.names)
         return hashlib.sha256(repr(named).encode()).hexdigest()[:_HASH_LENGTH]
+
+    def of(self, frequency: Timeframe) -> Definitions:
+        """Those of daily or hourly rows, and the labels; hourly rows have all."""
+        features = self.features.of(frequency)
+        return self if features is self.features else replace(self, features=features)
 
     def lost(self, file: str | None) -> bool:
         """Whether the definitions of a user's file are unknown here: it has an error, or no folder is named."""
@@ -260,7 +266,7 @@ def _in_words(error: InvalidRequest) -> str:
 
 def _hash(each: Definition, features: FeatureSet, known: Mapping[str, str]) -> str:
     """The hash of a definition; those of the features that it is computed from are known."""
-    parameters = {
+    parameters: dict[str, object] = {
         "engine": ENGINE_VERSION,
         "kind": each.kind,
         "version": each.version,
@@ -272,6 +278,8 @@ def _hash(each: Definition, features: FeatureSet, known: Mapping[str, str]) -> s
         "inputs": [_input(declared, features, known) for declared in each.inputs],
         "compute": None if each.compute is None else computation_text(each.compute),
     }
+    if each.frequency != "1d":  # those of days have the hash that they had before there were others
+        parameters["frequency"] = each.frequency
     return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:_HASH_LENGTH]
 
 

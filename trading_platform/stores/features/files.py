@@ -2,7 +2,8 @@
 
 ::
 
-    {directory}/symbol=AAPL/2024-01/features.parquet
+    {directory}/symbol=AAPL/2024-01/features.parquet         a row for each daily bar
+    {directory}/symbol=BTCUSD/2024-01/features_1h.parquet    a row for each hourly bar
     {directory}/_metadata/feature_catalog.json
 
 A file is only ever replaced whole, by a rename; the writer holds the lock of the symbol
@@ -27,7 +28,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.declaration import DATA_TYPES
 from trading_platform.domain.features.feature_set import KEYS, label_is_no_feature
 from trading_platform.domain.market.instruments import check_symbol
-from trading_platform.domain.time import Clock, Window, utc_now
+from trading_platform.domain.time import Clock, Timeframe, Window, utc_now
 from trading_platform.stores.atomic_files import (
     os_errors_as_store_errors,
     persist_folders,
@@ -43,7 +44,7 @@ from trading_platform.stores.features.month_files import (
     stamps_of,
     without_former_types,
 )
-from trading_platform.stores.features.recorded.content import Stamp
+from trading_platform.stores.features.recorded.content import Stamp, content_of
 from trading_platform.stores.features.recorded.locks import FileLocks, WriterLocks
 from trading_platform.stores.features.recorded.months import FeatureMonths, LiveMonths, RecordedMonths
 from trading_platform.stores.features.recorded.objects import Objects
@@ -51,7 +52,9 @@ from trading_platform.stores.features.recorded.revisions import RevisionLogs
 from trading_platform.stores.features.recorded.snapshots import SnapshotStore
 from trading_platform.stores.features.writing import RecordedWriter
 
-_FILE = "features.parquet"
+FILE_NAMES = {Timeframe.D1: "features.parquet", Timeframe.H1: "features_1h.parquet"}
+"""The file of a month, by the bars that it has rows of. Hourly rows have a file of their own, so that whoever reads the
+files of daily rows gets what they always had."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Replaced:
 
 
 class FeatureStore:
-    """Features on disk, one file per symbol and month.
+    """Features on disk, one file per symbol and month, of daily or of hourly rows.
 
     Readers need no lock: they see each file as it was before or after a replacement, never in between.
 
@@ -78,6 +81,7 @@ class FeatureStore:
         directory: folder of the store; created by the first write.
         clock: source of ``updated_at`` in the catalog.
         definitions: the features that are written, and the hashes of their definitions.
+        frequency: length of the bars that rows are of, ``1d`` or ``1h``.
         locks: the locks of writers; None means those of files, for the processes of one machine.
 
     Attributes:
@@ -92,15 +96,18 @@ class FeatureStore:
         directory: Path,
         clock: Clock = utc_now,
         definitions: Definitions = BUILT_IN_DEFINITIONS,
+        frequency: Timeframe = Timeframe.D1,
         locks: WriterLocks | None = None,
     ) -> None:
         self.directory = directory
-        self.definitions = definitions
+        self.definitions = definitions.of(frequency)
+        self.frequency = frequency
+        self.file_name = FILE_NAMES[frequency]
         self._clock = clock
         self.locks = locks or FileLocks(directory, clock)
         self.logs = RevisionLogs(directory)
         self.objects = Objects(directory)
-        self.live = LiveMonths(directory, _FILE)
+        self.live = LiveMonths(directory, self.file_name)
         self.snapshots = SnapshotStore(directory, self.logs, self.objects, self.locks, clock)
 
     @property
@@ -242,7 +249,10 @@ class FeatureStore:
     def symbols(self) -> list[str]:
         """The symbols with stored features, in order."""
         return sorted(
-            {file.parent.parent.name.removeprefix("symbol=") for file in self.directory.glob(f"symbol=*/*/{_FILE}")}
+            {
+                file.parent.parent.name.removeprefix("symbol=")
+                for file in self.directory.glob(f"symbol=*/*/{self.file_name}")
+            }
         )
 
     def clean(self) -> int:
@@ -305,6 +315,7 @@ class FeatureStore:
             if entry.get("kind") == "feature"
             and name not in self.definitions.features.features
             and entry.get("defined_in")
+            and (self.frequency is Timeframe.H1 or entry.get("frequency") != "1h")
             and (not only_lost or self.definitions.lost(entry["defined_in"]))
         }
 

@@ -129,7 +129,7 @@ def feature_files(store: FeatureStore, symbols: Sequence[str], window: Window) -
     for symbol in symbols:
         for month in store.months(symbol):
             if first <= month and f"{month}-01T00:00" < last:
-                name = f"symbol={symbol}/{month}/features.parquet"
+                name = f"symbol={symbol}/{month}/{store.file_name}"
                 yield name, store.directory / name
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
     from redis.commands.core import AsyncScript, Script
 
+    from trading_platform.domain.features.latest import LatestRow
+
 _Response = TypeVar("_Response")
 
 
@@ -126,6 +128,12 @@ class LiveStore:
     def session(self) -> dict[str, str]:
         """The state of the session."""
         return self._run(scripts.read_session())
+
+    def latest_features(self, symbols: Sequence[str]) -> dict[str, LatestRow]:
+        """Today's features of some symbols (:mod:`trading_platform.stores.redis.latest_features`)."""
+        from trading_platform.stores.redis.latest_features import read_latest
+
+        return read_latest(self._redis, symbols)
 
     def _run(self, call: Call[_Response]) -> _Response:
         script = self._scripts.get(call.script)

@@ -8,6 +8,7 @@ of every symbol that has it as its benchmark. A backfill therefore asks again af
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows
@@ -15,6 +16,8 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.roll_up_bars import stale_roll_ups
 from trading_platform.workflows.derived.build_features import DATASET as FEATURES
 from trading_platform.workflows.derived.build_features import dependents_of, stale_features
+from trading_platform.workflows.derived.build_hourly_features import DATASET as HOURLY_FEATURES
+from trading_platform.workflows.derived.build_hourly_features import stale_hourly_features
 from trading_platform.workflows.derived.compute_indicators import indicators_dataset, stale_indicators
 
 Partitions = Mapping[str, Iterable[Window]]
@@ -63,6 +66,30 @@ def stale_feature_partitions(
         considered.setdefault(symbol, set()).update(windows)
     partitions = sorted({window for windows in considered.values() for window in windows})
     stale = stale_features(stores, universe, symbols, partitions)
+    return {
+        symbol: found
+        for symbol, windows in stale.items()
+        if (found := sorted(considered.get(symbol, set()).intersection(windows)))
+    }
+
+
+def stale_hourly_feature_partitions(
+    stores: Stores, universe: Mapping[str, Instrument], requested: Partitions, present: datetime
+) -> dict[str, list[Window]]:
+    """The months with stale hourly rows of some symbols and of those with rows computed from their bars.
+
+    Args:
+        stores: the stores to read.
+        universe: all instruments, by symbol.
+        requested: partitions to consider besides those that were built before.
+        present: current time.
+    """
+    symbols = sorted({name for symbol in requested for name in dependents_of(symbol, universe)})
+    considered = _computed(stores, HOURLY_FEATURES, symbols, Timeframe.H1)
+    for symbol, windows in requested.items():
+        considered.setdefault(symbol, set()).update(windows)
+    partitions = sorted({window for windows in considered.values() for window in windows})
+    stale = stale_hourly_features(stores, universe, symbols, partitions, present)
     return {
         symbol: found
         for symbol, windows in stale.items()

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Window
 from trading_platform.stores.features.definitions import Definitions
+from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.market_data.input_versions import Derived
 from trading_platform.stores.stores import Stores
 
@@ -35,12 +36,13 @@ def partly(present: Derived) -> Derived:
 
 
 def stale_names(
-    stores: Stores, dataset: str, stale: Mapping[str, Mapping[Window, Derived]]
+    stores: Stores, store: FeatureStore, dataset: str, stale: Mapping[str, Mapping[Window, Derived]]
 ) -> dict[tuple[str, Window], Names]:
     """For each of some stale partitions, the features to compute again; partitions without any are left out.
 
     Args:
         stores: the stores.
+        store: the files of the dataset.
         dataset: the derived dataset.
         stale: for each symbol, the partitions with input versions other than the recorded ones, and the present ones.
     """
@@ -52,23 +54,23 @@ def stale_names(
             if before is None or _inputs_of(before) != _inputs_of(present):
                 found[symbol, window] = None
                 continue
-            changed = changed_definitions(stores, symbol, window)
+            changed = changed_definitions(store, symbol, window)
             if any(changed):
                 found[symbol, window] = changed[0]
     return found
 
 
-def changed_definitions(stores: Stores, symbol: str, window: Window) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def changed_definitions(store: FeatureStore, symbol: str, window: Window) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The features that a partition's files do not have by their present definition, and those no longer defined."""
-    definitions = stores.definitions
-    months = stores.features.stamps(symbol, window)
+    definitions = store.definitions
+    months = store.stamps(symbol, window)
     changed = tuple(
         name
         for name in definitions.features.names
         if any(stamps.get(name, (0, ""))[1] != definitions.hashes[name] for stamps in months.values())
     )
     stored = {name for stamps in months.values() for name in stamps}
-    retired = tuple(sorted(stored - set(stores.features.kept()) - set(definitions.features.names)))
+    retired = tuple(sorted(stored - set(store.kept()) - set(definitions.features.names)))
     return changed, retired
 
 

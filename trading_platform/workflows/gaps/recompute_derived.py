@@ -18,6 +18,8 @@ from trading_platform.workflows.bars.bar_sources import Sources, is_rolled_up
 from trading_platform.workflows.bars.roll_up_bars import bars_dataset, bars_of, roll_up_bars, shorter_than
 from trading_platform.workflows.derived.build_features import DATASET as FEATURES
 from trading_platform.workflows.derived.build_features import build_features, dependents_of
+from trading_platform.workflows.derived.build_hourly_features import DATASET as HOURLY_FEATURES
+from trading_platform.workflows.derived.build_hourly_features import build_hourly_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of, indicators_dataset
 from trading_platform.workflows.progress import Progress, silent
 
@@ -93,12 +95,15 @@ def _compute(stores: Stores, instrument: Instrument, timeframe: Timeframe, first
     partitions = _computed_partitions(stores, indicators_dataset(timeframe), symbol, timeframe, first, clock)
     if partitions:
         compute_indicators_of(stores, [symbol], timeframe, partitions, clock=clock)
-    if timeframe is not Timeframe.D1:
+    if timeframe not in (Timeframe.H1, Timeframe.D1):
         return
     universe = stores.instruments.all()
     for other in dependents_of(symbol, universe):
-        years = _computed_partitions(stores, FEATURES, other, timeframe, first, clock)
-        if years:
+        months = _computed_partitions(stores, HOURLY_FEATURES, other, Timeframe.H1, first, clock)
+        if months:
+            build_hourly_features(stores, universe, [other], months, clock=clock)
+        years = _computed_partitions(stores, FEATURES, other, Timeframe.D1, first, clock)
+        if years and timeframe is Timeframe.D1:
             build_features(stores, universe, [other], years, clock=clock)
 
 

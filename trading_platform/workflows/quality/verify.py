@@ -22,9 +22,11 @@ from trading_platform.workflows.quality.verify_features import FEATURE_CHECKS
 from trading_platform.workflows.quality.verify_indicators import INDICATOR_CHECKS
 from trading_platform.workflows.quality.verify_inputs import (
     FEATURE_INPUT_CHECKS,
+    HOURLY_FEATURE_INPUT_CHECKS,
     INDICATOR_INPUT_CHECKS,
     ROLL_UP_INPUT_CHECKS,
 )
+from trading_platform.workflows.quality.verify_skew import SKEW_CHECKS
 
 EVERYTHING = (Scope(),)
 """The scopes of an examination of all rows."""
@@ -32,11 +34,19 @@ EVERYTHING = (Scope(),)
 
 @dataclass(frozen=True)
 class CheckedAsset:
-    """An asset and its rules."""
+    """An asset and its rules.
+
+    Attributes:
+        asset: name of the asset.
+        timeframe: of its rows.
+        checks: the rules that run after each materialization.
+        nightly: the rules that take longer; schedules leave them to the night.
+    """
 
     asset: str
     timeframe: Timeframe
     checks: tuple[Check, ...]
+    nightly: tuple[Check, ...] = ()
 
 
 def _bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
@@ -53,7 +63,8 @@ CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
             for timeframe in Timeframe
         ),
         CheckedAsset("corporate_actions", Timeframe.D1, ACTION_CHECKS),
-        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS + FEATURE_INPUT_CHECKS),
+        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS + FEATURE_INPUT_CHECKS, SKEW_CHECKS),
+        CheckedAsset("features_1h", Timeframe.H1, FEATURE_CHECKS + HOURLY_FEATURE_INPUT_CHECKS, SKEW_CHECKS),
     )
 }
 """All assets with checks, by name."""
@@ -86,7 +97,8 @@ def verify_asset(
     """
     checked = CHECKED_ASSETS[asset]
     examination = Examination(asset, checked.timeframe, stores, sources, clock, tuple(scopes))
-    return [_judge(check, examination) for check in checked.checks if only is None or check.name in only]
+    checks = [*checked.checks, *checked.nightly]
+    return [_judge(check, examination) for check in checks if only is None or check.name in only]
 
 
 def verify(
@@ -98,13 +110,13 @@ def verify(
     clock: Clock,
     progress: Progress = silent,
 ) -> list[CheckResult]:
-    """Runs the checks of every asset of some timeframes; corporate actions and features belong to the daily one."""
+    """Runs the checks of every asset of some timeframes; corporate actions belong to the daily one."""
     chosen = [checked for checked in CHECKED_ASSETS.values() if checked.timeframe in timeframes]
-    total = sum(len(checked.checks) for checked in chosen)
+    total = sum(len(checked.checks) + len(checked.nightly) for checked in chosen)
     results: list[CheckResult] = []
     for checked in chosen:
         examination = Examination(checked.asset, checked.timeframe, stores, sources, clock, tuple(scopes))
-        for check in checked.checks:
+        for check in (*checked.checks, *checked.nightly):
             results.append(_judge(check, examination))
             progress("checks", len(results), total)
     return results

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from trading_platform.domain.errors import StoreError
+from trading_platform.domain.features.declaration import Feature
 from trading_platform.domain.features.feature_set import KEYS, FeatureSet
 from trading_platform.domain.features.inputs import InputKind
 from trading_platform.domain.market.calendars import availability
@@ -30,9 +31,10 @@ _AGAIN = "materialize the features of these partitions again"
 
 def _schema(examination: Examination) -> CheckResult:
     rows_checked, wrong = 0, []
-    declared = examination.stores.features.schema
+    store = examination.stores.features_of(examination.timeframe)
+    declared = store.schema
     for symbols, window in _parts(examination):
-        for name, file in feature_files(examination.stores.features, symbols, window):
+        for name, file in feature_files(store, symbols, window):
             rows_checked += 1
             if fault := _fault(file_schema(file), _expected(examination, file, declared)):
                 wrong.append({"file": name, **fault})
@@ -53,7 +55,7 @@ def _expected(
 
     A column that the file's metadata does not name was not computed yet; the check ``inputs_unchanged`` names it.
     """
-    known = examination.stores.definitions
+    known = examination.stores.features_of(examination.timeframe).definitions
     stamps = stamps_of(file) or {}
 
     def must_be(name: str) -> bool:
@@ -123,14 +125,15 @@ def _shares(
 ) -> Iterator[pl.DataFrame]:
     """For each symbol and feature, the number of values after its warm-up, and how many of them are missing."""
     frame = _read(examination, symbols, window)
-    features = examination.stores.definitions.features
-    before = examination.live.bars_before(symbols, Timeframe.D1, window.start)
+    features = examination.stores.features_of(examination.timeframe).definitions.features
+    before = examination.live.bars_before(symbols, examination.timeframe, window.start)
     for key, own in frame.partition_by("symbol", as_dict=True).items():
         symbol = str(key[0])
         instrument = universe.get(symbol)
         names = [name for name in features.names if instrument and _is_defined(name, features, instrument, universe)]
         position = pl.int_range(pl.len()) + before.get(symbol, 0)
-        warm = {name: position >= features.features[name].rows_before_first for name in names}
+        first = {name: _rows_before_first(features.features[name], examination.timeframe) for name in names}
+        warm = {name: position >= first[name] for name in names}
         missing = {name: pl.col(name).is_null() | pl.col(name).cast(pl.Float64).is_nan() for name in names}
         counted = own.select(
             *(warm[name].sum().cast(pl.Int64).alias(f"values {name}") for name in names),
@@ -138,6 +141,10 @@ def _shares(
         ).row(0, named=True)
         rows = [(symbol, name, counted[f"values {name}"], counted[f"missing {name}"]) for name in names]
         yield pl.DataFrame([row for row in rows if row[2]], schema=_SHARE_SCHEMA, orient="row")
+
+
+def _rows_before_first(each: Feature, timeframe: Timeframe) -> int:
+    return each.hours(each.rows_before_first) if timeframe is Timeframe.H1 else each.rows_before_first
 
 
 def _is_defined(name: str, features: FeatureSet, instrument: Instrument, universe: Mapping[str, Instrument]) -> bool:
@@ -167,7 +174,7 @@ def _available_at(examination: Examination) -> CheckResult:
         frame = _read(examination, symbols, window)
         rows_checked += frame.height
         for key, own in frame.partition_by("symbol", as_dict=True).items():
-            wrong = _wrong_rows(own, universe.get(str(key[0])))
+            wrong = _wrong_rows(own, universe.get(str(key[0])), examination.timeframe)
             failing_rows += wrong.height
             sample += [
                 {"symbol": symbol, "time": time.isoformat(), "detail": detail}
@@ -183,9 +190,9 @@ def _available_at(examination: Examination) -> CheckResult:
     )
 
 
-def _wrong_rows(own: pl.DataFrame, instrument: Instrument | None) -> pl.DataFrame:
+def _wrong_rows(own: pl.DataFrame, instrument: Instrument | None, timeframe: Timeframe) -> pl.DataFrame:
     """``symbol``, ``time`` and ``detail`` of the rows of one symbol that fail the rule."""
-    known = availability(instrument.calendar, Timeframe.D1, own.select("time")) if instrument else own["time"]
+    known = availability(instrument.calendar, timeframe, own.select("time")) if instrument else own["time"]
     floats = [name for name, dtype in own.schema.items() if dtype.is_float()]
     infinite = pl.concat_list(
         pl.when(pl.col(name).is_infinite()).then(pl.lit(name)) for name in floats
@@ -211,7 +218,7 @@ def _read(examination: Examination, symbols: list[str], window: Window) -> pl.Da
         kept: pl.DataFrame = examination.kept["features"]
         return kept
     try:
-        frame = examination.stores.features.read(symbols, window)
+        frame = examination.stores.features_of(examination.timeframe).read(symbols, window)
     except pl.exceptions.PolarsError as error:
         raise StoreError(
             "The feature files cannot be read together.",
@@ -226,7 +233,8 @@ def _read(examination: Examination, symbols: list[str], window: Window) -> pl.Da
 def _parts(examination: Examination) -> Iterator[tuple[list[str], Window]]:
     """The scopes, a few symbols at a time."""
     for scope in examination.scopes:
-        symbols = examination.stores.features.symbols() if scope.symbols is None else list(scope.symbols)
+        store = examination.stores.features_of(examination.timeframe)
+        symbols = store.symbols() if scope.symbols is None else list(scope.symbols)
         window = scope.window or Window(parse_timestamp("1970-01-01"), parse_timestamp("2200-01-01"))
         for start in range(0, len(symbols), BATCH_SYMBOLS):
             yield symbols[start : start + BATCH_SYMBOLS], window
@@ -247,4 +255,4 @@ FEATURE_CHECKS: tuple[Check, ...] = (
         blocking=True,
     ),
 )
-"""All rules for the asset ``features``."""
+"""All rules for the files of the assets ``features`` and ``features_1h``."""

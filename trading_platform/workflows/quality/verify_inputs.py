@@ -16,13 +16,18 @@ from trading_platform.stores.market_data.checks import SAMPLE_ROWS, Scope
 from trading_platform.stores.market_data.input_versions import Derived
 from trading_platform.workflows.bars.bar_sources import is_rolled_up
 from trading_platform.workflows.bars.roll_up_bars import stale_roll_ups
+from trading_platform.workflows.derived.build_features import DATASET as FEATURES
 from trading_platform.workflows.derived.build_features import inputs_of, stale_features
+from trading_platform.workflows.derived.build_hourly_features import DATASET as HOURLY_FEATURES
+from trading_platform.workflows.derived.build_hourly_features import HourlyInputVersions, stale_hourly_features
 from trading_platform.workflows.derived.compute_indicators import stale_indicators
 from trading_platform.workflows.derived.stale_definitions import stale_names
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
 
 Stale = Mapping[str, Mapping[Window, Derived]]
 """For each symbol, the stale partitions and what they would be computed from now."""
+
+_OF_FEATURES = (FEATURES, HOURLY_FEATURES)
 
 _StaleOf = Callable[[Examination, Mapping[str, Instrument], Sequence[str], Sequence[Window]], Stale]
 
@@ -56,6 +61,12 @@ def _features(
     return stale_features(examination.stores, universe, symbols, partitions)
 
 
+def _hourly_features(
+    examination: Examination, universe: Mapping[str, Instrument], symbols: Sequence[str], partitions: Sequence[Window]
+) -> Stale:
+    return stale_hourly_features(examination.stores, universe, symbols, partitions, examination.clock())
+
+
 def _inputs_unchanged(examination: Examination, stale_of: _StaleOf) -> CheckResult:
     """The check: an error where inputs changed, a warning where a partition may only lack the newest bars."""
     universe = examination.stores.instruments.all()
@@ -73,7 +84,7 @@ def _inputs_unchanged(examination: Examination, stale_of: _StaleOf) -> CheckResu
         certain = _certainly_changed(examination, universe, outdated, stale)
         changed += len(certain)
         uncertain = [(symbol, window) for symbol, windows in outdated.items() for window in windows]
-        uncertain = [each for each in uncertain if each not in certain] if examination.asset == "features" else []
+        uncertain = [each for each in uncertain if each not in certain] if examination.asset in _OF_FEATURES else []
         behind += len(uncertain)
         listed = [*sorted(certain), *uncertain][:SAMPLE_ROWS]
         features = _changed_definitions(examination, {part: stale[part[0]][part[1]] for part in listed})
@@ -86,7 +97,7 @@ def _inputs_unchanged(examination: Examination, stale_of: _StaleOf) -> CheckResu
             }
             for symbol, window in listed
         ]
-    left_out = examination.stores.definitions.errors if examination.asset == "features" else ()
+    left_out = examination.stores.definitions.errors if examination.asset == FEATURES else ()
     sample = [{"file": error.file, "definition": error.name or "", "error": str(error)} for error in left_out] + sample
     if left_out and not changed + behind:
         return finding(
@@ -114,12 +125,14 @@ def _changed_definitions(
     examination: Examination, listed: Mapping[tuple[str, Window], Derived]
 ) -> dict[tuple[str, Window], Row]:
     """Of partitions of features in which only definitions have changed, the names of those features."""
-    if examination.asset != "features":
+    if examination.asset not in _OF_FEATURES:
         return {}
     stale: dict[str, dict[Window, Derived]] = {}
     for (symbol, window), present in listed.items():
         stale.setdefault(symbol, {})[window] = present
-    found = stale_names(examination.stores, examination.asset, stale)
+    found = stale_names(
+        examination.stores, examination.stores.features_of(examination.timeframe), examination.asset, stale
+    )
     return {
         part: {"inputs": "definition changed", "features": ", ".join(names) or "columns without a definition"}
         for part, names in found.items()
@@ -142,8 +155,13 @@ def _certainly_changed(
         return set()
     store, dataset, length = examination.stores.input_versions, examination.asset, examination.timeframe
     source = Timeframe.M1 if dataset.startswith("ohlcv_") else length
-    inputs = {name: inputs_of(name, universe) if dataset == "features" else [name] for name in names}
-    versions = store.bar_versions(sorted({each for found in inputs.values() for each in found}), source)
+    inputs = {name: inputs_of(name, universe) if dataset in _OF_FEATURES else [name] for name in names}
+    needed = sorted({each for found in inputs.values() for each in found})
+    versions = (
+        HourlyInputVersions(examination.stores, universe, needed)
+        if dataset == HOURLY_FEATURES
+        else store.bar_versions(needed, source)
+    )
     recorded, computed_at = store.read(dataset, names), store.computed_at(dataset, names)
     found = set()
     for symbol in names:
@@ -186,3 +204,6 @@ INDICATOR_INPUT_CHECKS = (_check(_indicators),)
 
 FEATURE_INPUT_CHECKS = (_check(_features),)
 """The rule for the asset ``features``."""
+
+HOURLY_FEATURE_INPUT_CHECKS = (_check(_hourly_features),)
+"""The rule for the asset ``features_1h``."""
