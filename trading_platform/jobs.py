@@ -6,6 +6,8 @@ a job run in one process: starting a process takes about six seconds, longer tha
 """
 
 from dagster import (
+    AssetCheckKey,
+    AssetKey,
     AssetSelection,
     Failure,
     OpExecutionContext,
@@ -38,9 +40,11 @@ intraday = define_asset_job(
     AssetSelection.assets(*_INTRADAY),
     description="1m, 5m and 1h bars and their indicators, partitioned by symbol and month.",
 )
+_AUDIT = AssetSelection.checks(AssetCheckKey(AssetKey("features"), "no_look_ahead"))
+
 daily = define_asset_job(
     "daily",
-    AssetSelection.assets("ohlcv_1d", "indicators_1d", "features"),
+    AssetSelection.assets("ohlcv_1d", "indicators_1d", "features") - _AUDIT,
     description="Daily bars, their indicators and the features, partitioned by symbol and year.",
 )
 
@@ -54,6 +58,12 @@ maintenance = define_asset_job(
     "maintenance",
     AssetSelection.groups("maintenance"),
     description="Retention of bars and indicators, detection of gaps, and the archive of decisions and system events.",
+)
+
+features_audit = define_asset_job(
+    "features_audit",
+    _AUDIT,
+    description="Recomputes a sample of the stored features from what could be known at each time, and compares.",
 )
 
 

@@ -1,7 +1,7 @@
 """``features``: lists and shows the definitions of features and labels, tries those of a file, and computes them.
 
 ``features test`` is in :mod:`trading_platform.cli.features.trying`, ``features backfill`` in
-:mod:`trading_platform.cli.features.building`.
+:mod:`trading_platform.cli.features.building`, ``features audit`` in :mod:`trading_platform.cli.features.auditing`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from trading_platform.cli.features.auditing import audit
 from trading_platform.cli.features.building import backfill
 from trading_platform.cli.features.trying import print_errors, try_file
 from trading_platform.cli.output import out, print_json, table
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from trading_platform.stores.features.files import FeatureStore
 
 features = typer.Typer(
-    help="Definitions of features and labels: list, show, try and compute them.", no_args_is_help=True
+    help="Definitions of features and labels: list, show, try and compute them; audit of their values.",
+    no_args_is_help=True,
 )
 features.command("test")(try_file)
 features.command()(backfill)
+features.command()(audit)
 
 _COLUMNS = ("name", "version", "category", "needs", "needed by", "defined in")
 _MOST_SYMBOLS = 10
