@@ -17,11 +17,11 @@ import numpy as np
 import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.features.audit.point_in_time import closes_of, known_by
 from trading_platform.domain.features.compute import compute_features, compute_labels
 from trading_platform.domain.features.declaration import Definition, Feature, Label
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.invented_market import Market
+from trading_platform.domain.features.point_in_time import closes_of, known_by
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
 
 MOMENTS = 20

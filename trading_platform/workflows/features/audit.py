@@ -130,11 +130,13 @@ def _audit(
 
 def _compared(reader: PartReader, symbol: str, window: Window, times: int, seed: int) -> PartAudit | NotAudited:
     """Compares a partition with the bars of its computation; where clocks may differ, with those near that time."""
-    audits = []
+    audits: list[PartAudit] = []
     for shift in reader.clock_shifts(symbol, window):
         part = reader.read(symbol, window, shift)
         if isinstance(part, NotAudited):
-            return part
+            if not audits:
+                return part
+            continue
         audits.append(audit_part(part, times, np.random.default_rng(seed)))
         if not audits[-1].findings:
             break
