@@ -22,6 +22,7 @@ from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.checks.coverage_checks import no_gap_left
 from trading_platform.checks.feature_audit_check import no_look_ahead
+from trading_platform.checks.feature_drift_check import drift
 from trading_platform.checks.retention_checks import retention_on_time
 from trading_platform.resources.dagster_platform import configured_features, platform_resource
 from trading_platform.schedules.maintenance import features_audit_schedule, maintenance_schedule
@@ -48,7 +49,7 @@ def build_definitions(
     features_of = features_asset(configured_features() if features is None else features)
     return Definitions(
         assets=[*bar_assets, *indicator_assets, corporate_actions, features_of, audit_archive, retention, coverage],
-        asset_checks=[*asset_checks, archive_checks, retention_on_time, no_gap_left, no_look_ahead],
+        asset_checks=[*asset_checks, archive_checks, retention_on_time, no_gap_left, no_look_ahead, drift],
         jobs=[
             jobs.intraday,
             jobs.daily,

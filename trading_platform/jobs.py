@@ -40,7 +40,9 @@ intraday = define_asset_job(
     AssetSelection.assets(*_INTRADAY),
     description="1m, 5m and 1h bars and their indicators, partitioned by symbol and month.",
 )
-_AUDIT = AssetSelection.checks(AssetCheckKey(AssetKey("features"), "no_look_ahead"))
+_AUDIT = AssetSelection.checks(
+    AssetCheckKey(AssetKey("features"), "no_look_ahead"), AssetCheckKey(AssetKey("features"), "drift")
+)  # of samples and of all symbols, so not a part of each run
 
 daily = define_asset_job(
     "daily",
@@ -63,7 +65,8 @@ maintenance = define_asset_job(
 features_audit = define_asset_job(
     "features_audit",
     _AUDIT,
-    description="Recomputes a sample of the stored features from what could be known at each time, and compares.",
+    description="Recomputes a sample of the stored features from what could be known at each time and compares, and "
+    "compares the last month's distributions with those of before.",
 )
 
 

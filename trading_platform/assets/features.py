@@ -4,9 +4,10 @@ Its columns come from the definitions (:mod:`trading_platform.stores.features.de
 :mod:`trading_platform.workflows.derived.build_features`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, ResourceParam, asset
+import polars as pl
+from dagster import AssetExecutionContext, AssetsDefinition, BackfillPolicy, MetadataValue, ResourceParam, asset
 
 from trading_platform.assets.before_history import record_before_history
 from trading_platform.assets.metadata import (
@@ -16,12 +17,15 @@ from trading_platform.assets.metadata import (
     log_up_to_date,
     partition_metadata,
 )
+from trading_platform.domain.charts import small_multiples
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.partitions import daily, partition_key, work_of
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.features.definitions import Definitions
+from trading_platform.stores.features.statistics import FeatureStatistics
 from trading_platform.workflows.derived.build_features import build_features
+from trading_platform.workflows.features.statistics import months_of, record_statistics
 
 
 def features_asset(definitions: Definitions) -> AssetsDefinition:
@@ -66,12 +70,33 @@ def _build(
         force=platform.force,
         progress=platform.progress,
     )
+    record_statistics(platform.stores, report.rows)
+    statistics = FeatureStatistics(platform.stores.features.directory).read(
+        sorted({symbol for symbol, _ in report.rows})
+    )
     describe_partitions(
         context,
         {
-            partition_key(symbol, Timeframe.D1, window): partition_metadata(rows, None, None)
+            partition_key(symbol, Timeframe.D1, window): {
+                **partition_metadata(rows, None, None),
+                **_statistics_of(statistics.filter(symbol=symbol), window),
+            }
             for (symbol, window), rows in report.rows.items()
         },
     )
     record_before_history(context, platform, Timeframe.D1, symbols, windows)
     log_up_to_date(context, report.up_to_date)
+
+
+def _statistics_of(statistics: pl.DataFrame, window: Window) -> Mapping[str, MetadataValue]:  # type: ignore[type-arg]
+    """The course of each feature's monthly mean in a partition, and the share of its values that are missing."""
+    own = statistics.filter(pl.col("month").is_in(months_of(window))).sort("feature", "month")
+    rows, nulls = own.select(pl.col("rows").sum(), pl.col("nulls").sum()).row(0)
+    means = {
+        str(name): part["mean"].to_list()
+        for (name,), part in own.partition_by("feature", as_dict=True, maintain_order=True).items()
+    }
+    return {
+        "share of missing values": MetadataValue.float(nulls / rows if rows else 0.0),
+        "monthly means": MetadataValue.md(small_multiples(means)),
+    }

@@ -32,6 +32,7 @@ def backfill(
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
     from trading_platform.workflows.derived.build_features import DATASET, build_features
+    from trading_platform.workflows.features.statistics import record_statistics
 
     with open_platform(load_settings()) as platform, progress_bars(quiet=json) as progress:
         stores = platform.stores
@@ -46,6 +47,7 @@ def backfill(
         report = build_features(
             stores, universe, chosen, windows, clock=platform.clock, force=force, names=only, progress=progress
         )
+        record_statistics(stores, report.rows)
         errors = [str(error) for error in stores.definitions.errors]
     partitions, rows = len(report.rows), sum(report.rows.values())
     if json:
