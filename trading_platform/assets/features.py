@@ -70,7 +70,7 @@ def _build(
         force=platform.force,
         progress=platform.progress,
     )
-    record_statistics(platform.stores, report.rows)
+    record_statistics(platform.stores.features, report.rows)
     statistics = FeatureStatistics(platform.stores.features.directory).read(
         sorted({symbol for symbol, _ in report.rows})
     )

@@ -19,8 +19,8 @@ from trading_platform.workflows.features.statistics import Drift, drifts, record
 def drift(platform: ResourceParam[PlatformContext]) -> AssetCheckResult:
     """Compares all features; the statistics that lack are computed first."""
     with dagster_failures():
-        record_missing(platform.stores)
-        found = drifts(platform.stores)
+        record_missing(platform.stores.features)
+        found = drifts(platform.stores.features)
     unusual = [each for each in found if each.is_unusual]
     return AssetCheckResult(
         passed=not unusual,

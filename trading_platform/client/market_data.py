@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -15,12 +15,13 @@ from trading_platform.client.names import known_names, symbols_of
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.features.missing_values import Missing, with_missing
 from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.texts import shown
-from trading_platform.domain.time import Clock, Timeframe
+from trading_platform.domain.time import Clock, Timeframe, Window, month_window, shifted
 from trading_platform.stores.postgres.records import texts_of
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
@@ -28,6 +29,7 @@ from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
 Adjust = Literal["raw", "split", "total_return"]
 """The adjustment of bars."""
 
+_BEFORE = timedelta(days=31)  # days before a window whose values may be imputed into it
 _MOST_BARS = 10_000_000  # per symbol; twenty years of minutes
 
 
@@ -37,11 +39,13 @@ class MarketData:
     Args:
         stores: the stores to read.
         clock: the time of reads as of now.
+        missing: what reads of features do where too many values are missing, unless they say otherwise.
     """
 
-    def __init__(self, stores: Stores, clock: Clock) -> None:
+    def __init__(self, stores: Stores, clock: Clock, missing: Missing = "keep") -> None:
         self._stores = stores
         self._clock = clock
+        self._missing = missing
 
     def instruments(self) -> dict[str, Instrument]:
         """The universe, by symbol."""
@@ -207,6 +211,7 @@ class MarketData:
         end: Timestamp,
         names: Sequence[str] | None = None,
         as_of: Timestamp | None = None,
+        missing: Missing | None = None,
     ) -> pl.DataFrame:
         """Features of a half-open window of days, one column each.
 
@@ -216,16 +221,30 @@ class MarketData:
             end: last day, not included.
             names: which features; all by default.
             as_of: point in time of the read: leaves out rows that could not be known by then.
+            missing: where more than a tenth of a symbol's values of a feature in the month until the row are missing:
+                ``keep`` NULL, ``impute`` the last value of the symbol, at most five rows old, or ``exclude`` the row.
+                None means the setting FEATURE_MISSING (docs/features.md).
 
         Returns:
-            ``time``, ``symbol``, ``available_at`` and the features as floats.
+            ``time``, ``symbol``, ``available_at`` and the features as floats; with ``impute`` also a column such as
+            ``rsi_14_imputed`` for each, which is true where the value is imputed.
 
         Raises:
-            InvalidRequest: unknown symbol or feature, or an end before the start.
+            InvalidRequest: unknown symbol, feature or rule for missing values, or an end before the start.
         """
         wanted = None if names is None else texts_of(names, "features")
-        rows = self._stores.features.read(list(self._instruments(symbols)), as_window(start, end), wanted)
-        return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
+        rule = self._missing if missing is None else _known_rule(missing)
+        window = as_window(start, end)
+        known = list(self._instruments(symbols))
+        if rule == "keep":
+            rows = self._stores.features.read(known, window, wanted)
+            return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
+        earlier = month_window(shifted(window.start, -_BEFORE)).start
+        rows = self._stores.features.read(known, Window(earlier, window.end), wanted)
+        if as_of is not None:
+            rows = rows.filter(pl.col("available_at") <= as_timestamp(as_of))
+        treated = with_missing(rows, rule, self._stores.definitions.features, self._stores.instruments.all())
+        return treated.filter(pl.col("time") >= window.start)
 
     def feature_catalog(self) -> pl.DataFrame:
         """The definition of each feature: one row for each, sorted by name.
@@ -247,6 +266,17 @@ class MarketData:
 
     def _instruments(self, symbols: str | Sequence[str]) -> dict[str, Instrument]:
         return self._stores.instruments.require(symbols_of(symbols))
+
+
+def _known_rule(missing: Missing) -> Missing:
+    if missing not in get_args(Missing):
+        raise InvalidRequest(
+            "There is no such rule for missing values of features.",
+            expected=f"one of {', '.join(get_args(Missing))}",
+            received=shown(missing),
+            remedy="choose one of them, or leave it out to use the setting FEATURE_MISSING",
+        )
+    return missing
 
 
 def _closed_by(

@@ -47,7 +47,7 @@ def backfill(
         report = build_features(
             stores, universe, chosen, windows, clock=platform.clock, force=force, names=only, progress=progress
         )
-        record_statistics(stores, report.rows)
+        record_statistics(stores.features, report.rows)
         errors = [str(error) for error in stores.definitions.errors]
     partitions, rows = len(report.rows), sum(report.rows.values())
     if json:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from trading_platform.cli.features.auditing import audit
 from trading_platform.cli.features.building import backfill
+from trading_platform.cli.features.months import edges_of, monthly, print_months
 from trading_platform.cli.features.trying import print_errors, try_file
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.cli.parameters import in_capitals
@@ -88,7 +89,7 @@ def show(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show a definition, the definitions that stored values were computed by, and how these are distributed.
+    """Show a definition, the definitions that stored values were computed by, their distribution and its months.
 
     Example: trading-platform features show rsi_14 -s SPY
     """
@@ -175,6 +176,7 @@ def _print_values(store: FeatureStore, name: str, symbols: list[str] | None) -> 
     for each in found:
         if chart := text_chart(each.values):
             out.print(f"{each.symbol:<8}{chart}", highlight=False)
+    print_months(store.directory, name, store.definitions.hashes[name], [each.symbol for each in found])
     for symbol in symbols or ():
         if symbol not in {each.symbol for each in found}:
             out.print(f"{symbol}: no values are stored.", highlight=False)
@@ -193,6 +195,8 @@ def _values(store: FeatureStore, name: str, symbols: list[str] | None, definitio
     found = distributions(store, name, symbols or present)
     return {
         "stored": [asdict(each) for each in stored_versions(store, name, present)],
+        "months": monthly(store.directory, name, definitions.hashes[name], symbols or present),
+        "bin_edges": edges_of(store.directory, name),
         "values": [
             {
                 **{key: value for key, value in asdict(each).items() if key not in ("values", "quantiles")},

@@ -21,8 +21,8 @@ from trading_platform.domain.features.statistics import (
     stability_index,
 )
 from trading_platform.domain.time import Window, month_window, parse_timestamp
+from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.features.statistics import FeatureStatistics
-from trading_platform.stores.stores import Stores
 
 BATCH_SYMBOLS = 25
 """Symbols read at once."""
@@ -63,43 +63,43 @@ class Drift:
         return self.limit is not None and self.baseline > self.limit
 
 
-def record_statistics(stores: Stores, parts: Iterable[tuple[str, Window]]) -> None:
+def record_statistics(features: FeatureStore, parts: Iterable[tuple[str, Window]]) -> None:
     """Computes the statistics of some partitions of features that were written.
 
     The first values of a definition fix the bins of its feature.
 
     Args:
-        stores: source of the feature files; their statistics are written beside them.
+        features: the feature files; their statistics are written beside them.
         parts: symbols with the windows that were written.
     """
     windows: dict[str, list[Window]] = {}
     for symbol, window in parts:
         windows.setdefault(symbol, []).append(window)
     symbols = sorted(windows)
-    store = FeatureStatistics(stores.features.directory)
+    store = FeatureStatistics(features.directory)
     for start in range(0, len(symbols), BATCH_SYMBOLS):
         batch = symbols[start : start + BATCH_SYMBOLS]
-        frames = {symbol: _rows(stores, symbol, windows[symbol]) for symbol in batch}
-        bins = _with_bins(stores, store, list(frames.values()))
+        frames = {symbol: _rows(features, symbol, windows[symbol]) for symbol in batch}
+        bins = _with_bins(features, store, list(frames.values()))
         edges = {name: each.edges for name, each in bins.items()}
         for symbol, rows in frames.items():
             months = sorted({month for window in windows[symbol] for month in months_of(window)})
             store.replace(symbol, months, monthly_statistics(rows, edges))
 
 
-def record_missing(stores: Stores) -> int:
+def record_missing(features: FeatureStore) -> int:
     """Computes the statistics of months that have none; returns for how many symbols."""
-    store = FeatureStatistics(stores.features.directory)
+    store = FeatureStatistics(features.directory)
     missing: list[tuple[str, Window]] = []
-    for symbol in stores.features.symbols():
+    for symbol in features.symbols():
         known = set(store.read([symbol])["month"])
-        months = [month for month in stores.features.months(symbol) if month not in known]
+        months = [month for month in features.months(symbol) if month not in known]
         missing += [(symbol, month_of(month)) for month in months]
-    record_statistics(stores, missing)
+    record_statistics(features, missing)
     return len({symbol for symbol, _ in missing})
 
 
-def drifts(stores: Stores, names: Sequence[str] | None = None, month: str | None = None) -> list[Drift]:
+def drifts(features: FeatureStore, names: Sequence[str] | None = None, month: str | None = None) -> list[Drift]:
     """How far the last complete month of each feature is from the one before and from its baseline.
 
     Values in units of price or volume follow the prices and are left out, and features with fewer than twenty values
@@ -108,25 +108,25 @@ def drifts(stores: Stores, names: Sequence[str] | None = None, month: str | None
     of years.
 
     Args:
-        stores: the stores.
+        features: the feature files.
         names: the features; None means all.
         month: the last month to judge; None means the last but one that is stored, as the last may be incomplete.
     """
-    store = FeatureStatistics(stores.features.directory)
-    together = pooled(store.read(stores.features.symbols()))
+    store = FeatureStatistics(features.directory)
+    together = pooled(store.read(features.symbols()))
     if month is None:
         stored = together["month"].unique().sort().to_list()
         if len(stored) <= 1:
             return []
         month = stored[-2]
-    known, bins = stores.definitions.features, store.bins()
+    known, bins = features.definitions.features, store.bins()
     found = []
     for name in known.known(names):
         each = bins.get(name)
         if (
             each is None
             or known.features[name].unit != "none"
-            or each.definition_hash != stores.definitions.hashes[name]
+            or each.definition_hash != features.definitions.hashes[name]
         ):
             continue
         own = together.filter((pl.col("feature") == name) & (pl.col("month") <= month) & pl.col("counts").is_not_null())
@@ -151,12 +151,12 @@ def _drift(name: str, month: str, counts: dict[str, list[int]], bins: Bins) -> D
     return Drift(name, month, before, index, limit if len(earlier) >= LEAST_MONTHS else None)
 
 
-def _with_bins(stores: Stores, store: FeatureStatistics, frames: Sequence[pl.DataFrame]) -> dict[str, Bins]:
+def _with_bins(features: FeatureStore, store: FeatureStatistics, frames: Sequence[pl.DataFrame]) -> dict[str, Bins]:
     """The bins of all features by their present definitions, those that were not fixed by these values."""
-    hashes, known = stores.definitions.hashes, store.bins()
+    hashes, known = features.definitions.hashes, store.bins()
     lacking = [
         name
-        for name in stores.definitions.features.names
+        for name in features.definitions.features.names
         if name not in known or known[name].definition_hash != hashes[name]
     ]
     new: dict[str, Bins] = {}
@@ -171,9 +171,9 @@ def _with_bins(stores: Stores, store: FeatureStatistics, frames: Sequence[pl.Dat
     return {name: each for name, each in fixed.items() if each.definition_hash == hashes.get(name)}
 
 
-def _rows(stores: Stores, symbol: str, windows: Sequence[Window]) -> pl.DataFrame:
-    names = list(stores.definitions.features.names)
-    return pl.concat([stores.features.read([symbol], window, names) for window in Window.merge(windows)])
+def _rows(features: FeatureStore, symbol: str, windows: Sequence[Window]) -> pl.DataFrame:
+    names = list(features.definitions.features.names)
+    return pl.concat([features.read([symbol], window, names) for window in Window.merge(windows)])
 
 
 def months_of(window: Window) -> list[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.domain.features.feature_set import KEYS, FeatureSet
-from trading_platform.domain.features.inputs import InputKind
+from trading_platform.domain.features.feature_set import KEYS
+from trading_platform.domain.features.missing_values import NULL_SHARE, can_have
 from trading_platform.domain.market.calendars import availability
-from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp
 from trading_platform.stores.features.definitions import Definitions
 from trading_platform.stores.features.month_files import Stamp, stamps_of
@@ -20,9 +20,6 @@ from trading_platform.workflows.quality.check_results import Check, CheckResult,
 
 BATCH_SYMBOLS = 100
 """Number of symbols read at once."""
-
-NULL_SHARE = 0.10
-"""Share of missing values of a feature after its warm-up above which the check warns."""
 
 _AGAIN = "materialize the features of these partitions again"
 
@@ -129,7 +126,7 @@ def _shares(
     for key, own in frame.partition_by("symbol", as_dict=True).items():
         symbol = str(key[0])
         instrument = universe.get(symbol)
-        names = [name for name in features.names if instrument and _is_defined(name, features, instrument, universe)]
+        names = [name for name in features.names if instrument and can_have(name, features, instrument, universe)]
         position = pl.int_range(pl.len()) + before.get(symbol, 0)
         warm = {name: position >= features.features[name].rows_before_first for name in names}
         missing = {name: pl.col(name).is_null() | pl.col(name).cast(pl.Float64).is_nan() for name in names}
@@ -148,25 +145,6 @@ def _shares(
             for name in names
         ]
         yield pl.DataFrame([row for row in rows if row[3]], schema=_SHARE_SCHEMA, orient="row")
-
-
-def _is_defined(name: str, features: FeatureSet, instrument: Instrument, universe: Mapping[str, Instrument]) -> bool:
-    """Whether a feature is defined for a symbol: it may need peers, a benchmark, a volume or a source."""
-    each = features.features[name]
-    if each.awaits is not None:
-        return False
-    if each.names_of(InputKind.PEERS) and (
-        instrument.sector is None
-        or not any(
-            other.sector == instrument.sector for other in universe.values() if other.symbol != instrument.symbol
-        )
-    ):
-        return False
-    if each.names_of(InputKind.BENCHMARK) and instrument.benchmark is None:
-        return False
-    if "volume" in each.names_of(InputKind.BARS) and instrument.asset_class in (AssetClass.FX, AssetClass.INDEX):
-        return False
-    return all(_is_defined(other, features, instrument, universe) for other in each.names_of(InputKind.FEATURE))
 
 
 def _available_at(examination: Examination) -> CheckResult:
