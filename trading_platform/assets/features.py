@@ -88,7 +88,7 @@ def _build(
     log_up_to_date(context, report.up_to_date)
 
 
-def _statistics_of(statistics: pl.DataFrame, window: Window) -> Mapping[str, MetadataValue]:  # type: ignore[type-arg]
+def _statistics_of(statistics: pl.DataFrame, window: Window) -> Mapping[str, MetadataValue]:
     """The course of each feature's monthly mean in a partition, and the share of its values that are missing."""
     own = statistics.filter(pl.col("month").is_in(months_of(window))).sort("feature", "month")
     rows, nulls = own.select(pl.col("rows").sum(), pl.col("nulls").sum()).row(0)

@@ -116,8 +116,8 @@ def pooled(statistics: pl.DataFrame) -> pl.DataFrame:
     mean = (pl.col("mean").fill_null(0.0) * values).sum() / total
     squares = ((values - 1) * pl.col("deviation").fill_null(0.0) ** 2).sum()
     between = (values * (pl.col("mean").fill_null(0.0) - mean) ** 2).sum()
-    widest = statistics["counts"].list.len().max() or 0
-    counts = [pl.col("counts").list.get(at, null_on_oob=True).sum() for at in range(int(widest))]  # type: ignore[call-overload]
+    widest = max(statistics["counts"].list.len().drop_nulls().to_list(), default=0)
+    counts = [pl.col("counts").list.get(at, null_on_oob=True).sum() for at in range(widest)]
     return (
         statistics.group_by("month", "feature")
         .agg(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.features.missing_values import LONGEST, NULL_SHARE, Missing, with_missing
 from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.settings import Settings
 
 UNIVERSE = {
     "AAA": Instrument("AAA", AssetClass.EQUITY, "XNYS", "file", sector="s", benchmark="BBB"),
@@ -89,3 +91,7 @@ def test_no_rows_have_the_columns_of_many(missing: Missing) -> None:
     frame = rows(4)
     nothing = with_missing(frame.clear(), missing, BUILT_IN, UNIVERSE)
     assert nothing.schema == with_missing(frame, missing, BUILT_IN, UNIVERSE).schema
+
+
+def test_the_setting_knows_the_rules() -> None:
+    assert get_args(Settings.model_fields["feature_missing"].annotation) == get_args(Missing)
