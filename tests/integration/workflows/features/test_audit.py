@@ -128,6 +128,7 @@ def store(loaded: Store) -> Store:
     return loaded
 
 
+@pytest.mark.exhaustive
 def test_what_the_pipeline_stored_is_right(store: Store) -> None:
     report = store.audit()
     assert report.findings == []
@@ -181,6 +182,7 @@ def test_the_nightly_check_fails_until_the_features_are_right_again(store: Store
     assert "compared values are what could be known" in description
 
 
+@pytest.mark.exhaustive
 def test_a_revision_is_no_look_ahead_until_it_is_used_before_it_was_known(store: Store) -> None:
     store.age()
     versions = store.stores.input_versions
@@ -202,6 +204,7 @@ def test_a_revision_is_no_look_ahead_until_it_is_used_before_it_was_known(store:
     assert min(each.time for each in found) == REVISED
 
 
+@pytest.mark.exhaustive
 def test_a_split_that_was_announced_late_is_found(store: Store) -> None:
     date = datetime(2013, 9, 4, tzinfo=UTC)
     late = CorporateAction("AAA", date, ActionKind.SPLIT, date + timedelta(days=6), "file", ratio=Fraction(3))
@@ -213,6 +216,7 @@ def test_a_split_that_was_announced_late_is_found(store: Store) -> None:
     store.stores.corporate_actions.remove("AAA", date, ActionKind.SPLIT)
 
 
+@pytest.mark.exhaustive
 def test_what_cannot_be_compared_is_counted(store: Store) -> None:
     for file in (store.root / "features" / "symbol=BBB").glob("*/*"):
         file.unlink()

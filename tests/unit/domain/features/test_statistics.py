@@ -78,6 +78,7 @@ def test_the_index_is_that_of_its_formula() -> None:
     assert math.isfinite(stability_index([10, 0], [0, 10]))
 
 
+@pytest.mark.exhaustive
 def test_chance_exceeds_its_limit_once_in_a_thousand_times() -> None:
     random = np.random.default_rng(5)
     drawn = random.multinomial([2_000, 300], [0.1] * 10, size=(2_000, 2))
