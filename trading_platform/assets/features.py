@@ -74,12 +74,13 @@ def _build(
     statistics = FeatureStatistics(platform.stores.features.directory).read(
         sorted({symbol for symbol, _ in report.rows})
     )
+    newest = max((window for _, window in report.rows), default=None)
     describe_partitions(
         context,
         {
             partition_key(symbol, Timeframe.D1, window): {
                 **partition_metadata(rows, None, None),
-                **_statistics_of(statistics.filter(symbol=symbol), window),
+                **_statistics_of(statistics.filter(symbol=symbol), window, drawn=window == newest),
             }
             for (symbol, window), rows in report.rows.items()
         },
@@ -88,15 +89,18 @@ def _build(
     log_up_to_date(context, report.up_to_date)
 
 
-def _statistics_of(statistics: pl.DataFrame, window: Window) -> Mapping[str, MetadataValue]:
-    """The course of each feature's monthly mean in a partition, and the share of its values that are missing."""
+def _statistics_of(statistics: pl.DataFrame, window: Window, *, drawn: bool) -> Mapping[str, MetadataValue]:
+    """The share of missing values in a partition, and the course of each feature's monthly mean as a picture.
+
+    Only the newest year of a run is drawn: pictures of 20,000 partitions would be 160 MB in Dagster's database.
+    """
     own = statistics.filter(pl.col("month").is_in(months_of(window))).sort("feature", "month")
     rows, nulls = own.select(pl.col("rows").sum(), pl.col("nulls").sum()).row(0)
+    share = {"share of missing values": MetadataValue.float(nulls / rows if rows else 0.0)}
+    if not drawn:
+        return share
     means = {
         str(name): part["mean"].to_list()
         for (name,), part in own.partition_by("feature", as_dict=True, maintain_order=True).items()
     }
-    return {
-        "share of missing values": MetadataValue.float(nulls / rows if rows else 0.0),
-        "monthly means": MetadataValue.md(small_multiples(means)),
-    }
+    return {**share, "monthly means": MetadataValue.md(small_multiples(means))}

@@ -117,6 +117,10 @@ def test_a_run_of_partitions_evaluates_every_check_over_its_partitions(
     ):
         assert rows_checked(found[asset, check]) == 2 * sessions_in(2020, 2021)
     assert rows_checked(found["features", "available_at"]) == 2 * sessions_in(2020, 2021)
+    written = {each.partition: each.metadata for each in result.asset_materializations_for_node("features")}
+    assert str(written["AAA|2021"]["monthly means"].value).startswith("![adx_14, atr_14, ")
+    assert {key for key, metadata in written.items() if "monthly means" in metadata} == {"AAA|2021", "BBB|2021"}
+    assert all(0.0 < metadata["share of missing values"].value < 0.5 for metadata in written.values())
     assert stores.bars.spans(SYMBOLS, Timeframe.D1)["stored"].sum() == 3 * sessions_in(2020, 2021)
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from dagster import AssetCheckSeverity, DagsterInstance
+from dagster import AssetCheckSeverity, AssetKey, DagsterInstance
 from daily_bars import session_days
 from typer.testing import CliRunner
 
+from trading_platform.checks.feature_audit_check import NO_LOOK_AHEAD
 from trading_platform.cli.main import app
 from trading_platform.definitions import build_definitions
 from trading_platform.domain.errors import InvalidRequest
@@ -180,6 +181,22 @@ def test_the_nightly_check_fails_until_the_features_are_right_again(store: Store
     passed, _, description = run()
     assert passed
     assert "compared values are what could be known" in description
+
+
+@pytest.mark.exhaustive
+def test_a_run_of_partitions_audits_these(store: Store) -> None:
+    platform = PlatformContext(store.stores, {}, clock=store.now)
+    job = (
+        build_definitions(resource_overrides={"platform": platform})
+        .resolve_implicit_global_asset_job_def()
+        .get_subset(asset_selection={AssetKey("features")}, asset_check_selection={NO_LOOK_AHEAD})
+    )
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(symbol_partitions.name, list(CALENDARS))
+        result = job.execute_in_process(instance=instance, partition_key="BBB|2013")
+    (found,) = result.get_asset_check_evaluations()
+    assert found.passed
+    assert (found.metadata["partitions"].value, found.metadata["times"].value) == (1, 5)
 
 
 @pytest.mark.exhaustive
