@@ -77,17 +77,17 @@ def _of_others(part: StoredPart, difference: Difference) -> Iterator[tuple[Cause
 
 
 def _of_later_rows(part: StoredPart, difference: Difference) -> Iterator[tuple[Cause, str]]:
-    """A later value of the feature itself, a label, or another value of the definition once later bars are there."""
-    behind = _row_behind(part, difference)
-    if behind is not None and difference.recomputed is None:
-        yield Cause.FILLED, f"the value of {behind:%Y-%m-%d}, where none could be known"
+    """A label, another value of the definition once later bars are there, or a later value of the feature itself."""
     for name, values in part.labels().items():
         if _same(values.get(difference.time), difference.stored):
             yield Cause.LABEL, f"the label {name}, which looks {part.definitions.labels[name].horizon} bars ahead"
-    if behind is not None:
-        yield Cause.SHIFTED, f"the value of the later row {behind:%Y-%m-%d}"
     if _gives(part.hindsight(), difference):
         yield Cause.LATER_BARS, "its definition gives another value when later bars are there"
+    behind = _row_behind(part, difference)
+    if behind is not None and difference.recomputed is None:
+        yield Cause.FILLED, f"the value of {behind:%Y-%m-%d}, where none could be known"
+    if behind is not None:
+        yield Cause.SHIFTED, f"the value of the later row {behind:%Y-%m-%d}"
 
 
 def _of_a_near_split(part: StoredPart, difference: Difference) -> Iterator[tuple[Cause, str]]:

@@ -79,7 +79,7 @@ def audit_part(part: StoredPart, times: int, random: np.random.Generator) -> Par
     """
     found: dict[str, dict[datetime, Difference]] = {}
     values = 0
-    moments = moments_of(part, times, random) if part.bars.height else []
+    moments = moments_of(part, times, random) if part.bars.height and part.names else []
     for moment in moments:
         frame = part.frame_at(moment).join(part.rows.drop("symbol", AVAILABLE_AT), on="time", suffix=" stored")
         values += frame.height * len(part.names)
@@ -103,14 +103,15 @@ def moments_of(part: StoredPart, times: int, random: np.random.Generator) -> lis
 
 
 def _telling_rows(part: StoredPart) -> Iterator[list[int]]:
-    """The first row, those at splits, after gaps, of unknown volumes, revised bars and values that repeat; and all."""
+    """The first row with all features; rows at splits, gaps, unknown volumes, revised bars, repeated values; all."""
     times = part.bars["time"]
 
     def rows_of(dates: pl.Series) -> list[int]:
         rows = times.search_sorted(dates.filter(dates >= part.start).cast(times.dtype)).to_list()
         return sorted({row for row in rows if row < len(times)})
 
-    yield [0]  # all that is taken from the whole series is taken from later rows here
+    firsts = [part.rows.filter(pl.col(name).is_not_null())["time"].head(1) for name in part.names]
+    yield rows_of(pl.concat(firsts).sort().tail(1))  # what is of the whole series is of later rows here
     yield rows_of(pl.Series([date for own in part.market.splits.values() for date, _ in own], dtype=times.dtype))
     yield rows_of(pl.Series([date for date, _ in part.market.gaps.get(part.symbol, ())], dtype=times.dtype))
     own = part.market.bars.filter((pl.col("symbol") == part.symbol) & (pl.col("time") >= part.start))

