@@ -21,9 +21,11 @@ from trading_platform.assets.retention import retention
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.checks.coverage_checks import no_gap_left
+from trading_platform.checks.feature_audit_check import no_look_ahead
+from trading_platform.checks.feature_drift_check import drift
 from trading_platform.checks.retention_checks import retention_on_time
 from trading_platform.resources.dagster_platform import configured_features, platform_resource
-from trading_platform.schedules.maintenance import maintenance_schedule
+from trading_platform.schedules.maintenance import features_audit_schedule, maintenance_schedule
 from trading_platform.schedules.refresh import refresh_schedules
 from trading_platform.sensors.backfill_new_symbols import backfill_new_symbols
 from trading_platform.sensors.recompute_stale import recompute_stale
@@ -47,17 +49,18 @@ def build_definitions(
     of_features = feature_assets(configured_features() if features is None else features)
     return Definitions(
         assets=[*bar_assets, *indicator_assets, corporate_actions, *of_features, audit_archive, retention, coverage],
-        asset_checks=[*asset_checks, archive_checks, retention_on_time, no_gap_left],
+        asset_checks=[*asset_checks, archive_checks, retention_on_time, no_gap_left, no_look_ahead, drift],
         jobs=[
             jobs.intraday,
             jobs.daily,
             jobs.corporate_actions,
             jobs.maintenance,
+            jobs.features_audit,
             jobs.repair_outages_job,
             jobs.repair_gaps_job,
             jobs.indicators_live,
         ],
-        schedules=[*refresh_schedules, maintenance_schedule],
+        schedules=[*refresh_schedules, maintenance_schedule, features_audit_schedule],
         sensors=[
             sync_symbol_partitions,
             streamed_bars,

@@ -52,9 +52,13 @@ intraday = define_asset_job(
     AssetSelection.assets(*_INTRADAY, "features_1h") - NIGHTLY,
     description="1m, 5m and 1h bars, their indicators and the hourly features, partitioned by symbol and month.",
 )
+_AUDIT = AssetSelection.checks(
+    AssetCheckKey(AssetKey("features"), "no_look_ahead"), AssetCheckKey(AssetKey("features"), "drift")
+)  # of samples and of all symbols, so not a part of each run
+
 daily = define_asset_job(
     "daily",
-    AssetSelection.assets("ohlcv_1d", "indicators_1d", "features") - NIGHTLY,
+    AssetSelection.assets("ohlcv_1d", "indicators_1d", "features") - NIGHTLY - _AUDIT,
     description="Daily bars, their indicators and the features, partitioned by symbol and year.",
 )
 
@@ -69,6 +73,13 @@ maintenance = define_asset_job(
     AssetSelection.groups("maintenance") | NIGHTLY,
     description="Retention of bars and indicators, detection of gaps, the archive of decisions and system events, and "
     "the checks of the night.",
+)
+
+features_audit = define_asset_job(
+    "features_audit",
+    _AUDIT,
+    description="Recomputes a sample of the stored features from what could be known at each time and compares, and "
+    "compares the last month's distributions with those of before.",
 )
 
 

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
         features_directory: folder of the feature store, ``data_dir/features`` unless set (FEATURES_DIR).
         definitions_directory: folder of a user's own definitions of features; None if there is none
             (FEATURE_DEFINITIONS).
+        feature_missing: what reads of features do where more than a tenth of a symbol's values in a month are missing:
+            ``keep`` them, ``impute`` an earlier value and mark it, or ``exclude`` the rows.
         archive_directory: folder of the audit archive, ``data_dir/archive`` unless set (ARCHIVE_DIR).
         kraken_api_url: address of Kraken's REST, or of the local exchange.
         kraken_ws_url: address of Kraken's WebSocket v2, or of the local exchange's.
@@ -76,6 +78,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     features_dir: Path | None = None
     feature_definitions: Path | None = None
+    feature_missing: Literal["keep", "impute", "exclude"] = "keep"
     archive_dir: Path | None = None
     logs_dir: Path | None = None
     kraken_api_url: str = "https://api.kraken.com"

@@ -91,7 +91,7 @@ COMMANDS = (
         _DATA,
         "features",
         f"{_CLI}.features.command",
-        "Definitions of features and labels: list, show, try and compute them.",
+        "Definitions of features and labels: list, show, try and compute them; audit of their values.",
     ),
     Command(_DATA, "export", f"{_CLI}.market_data.data", "Write stored data to a Parquet or CSV file."),
     Command(

@@ -1,36 +1,29 @@
-"""Reads of stored market data: bars, prices, corporate actions, indicators and features, now or point-in-time.
+"""Reads of stored market data: bars, prices, corporate actions and indicators, now or point-in-time.
 
-:class:`trading_platform.client.platform.Platform` has these reads, and what else agents read and write. Snapshots of
-features are in :mod:`trading_platform.client.snapshots`.
+The reads of features are in :mod:`trading_platform.client.features`.
+:class:`trading_platform.client.platform.Platform` has these reads, and what else agents read and write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
 import polars as pl
 
+from trading_platform.client.features import FeatureReads
 from trading_platform.client.names import known_names, symbols_of
-from trading_platform.client.snapshots import FeatureSnapshots
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
-from trading_platform.client.training_sets.spine import SpineFrame
-from trading_platform.client.training_sets.training_set import Tolerance, TrainingSet
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.features.declaration import Frequency
-from trading_platform.domain.features.inputs import parse_frequency
 from trading_platform.domain.market.adjustment import Adjustment, parse_adjustment
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.corporate_actions import actions_frame
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe
-from trading_platform.stores.postgres.records import texts_of
 from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
-from trading_platform.workflows.progress import Progress
 
 Adjust = Literal["raw", "split", "total_return"]
 """The adjustment of bars."""
@@ -38,12 +31,13 @@ Adjust = Literal["raw", "split", "total_return"]
 _MOST_BARS = 10_000_000  # per symbol; twenty years of minutes
 
 
-class MarketData(FeatureSnapshots):
+class MarketData(FeatureReads):
     """The stored market data.
 
     Args:
         stores: the stores to read.
         clock: the time of reads as of now.
+        missing: what reads of features do where too many values are missing, unless they say otherwise.
     """
 
     def instruments(self) -> dict[str, Instrument]:
@@ -202,123 +196,6 @@ class MarketData(FeatureSnapshots):
         else:
             rows = self._stores.revisions.indicators(list(instruments), length, window, recorded, wanted)
         return rows if as_of is None else _closed_by(rows, instruments, length, as_timestamp(as_of))
-
-    def features(
-        self,
-        symbols: str | Sequence[str],
-        start: Timestamp,
-        end: Timestamp,
-        names: Sequence[str] | None = None,
-        as_of: Timestamp | None = None,
-        recorded_as_of: Timestamp | None = None,
-        frequency: Frequency = "1d",
-    ) -> pl.DataFrame:
-        """Features of a half-open window, one column each.
-
-        Args:
-            symbols: one or several.
-            start: start of the window, included; of daily rows its first day.
-            end: end of the window, not included.
-            names: which features; all by default.
-            as_of: point in time of the read: leaves out rows that could not be known by then.
-            recorded_as_of: what this platform had stored at a time, as for :meth:`bars`. Features are those defined
-                now; one that was added later is NULL.
-            frequency: ``1d``, a row for each daily bar; ``1h``, a row for each hourly bar, which only instruments that
-                trade round the clock have.
-
-        Returns:
-            ``time`` (open of the bar, UTC), ``symbol``, ``available_at`` and the features as floats; sorted by
-            (symbol, time).
-
-        Raises:
-            InvalidRequest: unknown symbol, feature or frequency, an end before the start, or a ``recorded_as_of`` in
-                the future or before the feature store kept what it replaces.
-        """
-        wanted = None if names is None else texts_of(names, "features")
-        store = self._stores.features_of(parse_frequency(frequency))
-        months = self._months(store, recorded_as_of)
-        rows = store.read(list(self._instruments(symbols)), as_window(start, end), wanted, months)
-        return rows if as_of is None else rows.filter(pl.col("available_at") <= as_timestamp(as_of))
-
-    @overload
-    def training_set(
-        self,
-        spine: SpineFrame,
-        names: Sequence[str],
-        *,
-        as_of: str = ...,
-        tolerance: Tolerance | None = ...,
-        reasons: bool = ...,
-        to: None = ...,
-        progress: Progress | None = ...,
-    ) -> pl.DataFrame: ...
-
-    @overload
-    def training_set(
-        self,
-        spine: SpineFrame,
-        names: Sequence[str],
-        *,
-        as_of: str = ...,
-        tolerance: Tolerance | None = ...,
-        reasons: bool = ...,
-        to: str | Path,
-        progress: Progress | None = ...,
-    ) -> int: ...
-
-    def training_set(
-        self,
-        spine: SpineFrame,
-        names: Sequence[str],
-        *,
-        as_of: str = "time",
-        tolerance: Tolerance | None = None,
-        reasons: bool = False,
-        to: str | Path | None = None,
-        progress: Progress | None = None,
-    ) -> pl.DataFrame | int:
-        """The features that were available at each symbol and time of a spine (docs/training-sets.md).
-
-        Each row gets the values of the last feature row of its symbol with an ``available_at`` at or before its time.
-
-        Args:
-            spine: frame of Polars, pandas or Arrow with the columns ``symbol`` and ``time``, in any order; a symbol and
-                time may be repeated. Further columns are kept. A LazyFrame is read in batches where ``to`` is given.
-            names: the features.
-            as_of: the column of times: aware times, dates (their midnight in UTC), or either as ISO 8601 text.
-            tolerance: how long before the time of its row a feature row may have become available; an older one gives
-                NULL. One for all features, or one for each that is named. None means any length.
-            reasons: add the column ``null_reasons``, a struct with a field for each feature that says why it is NULL
-                (:class:`~trading_platform.domain.features.point_in_time.NullReason`). The whole history until the
-                last time of each symbol is then read.
-            to: a file ``.parquet`` to write in batches, for more than memory holds; it is replaced when it is whole.
-            progress: receives progress reports.
-
-        Returns:
-            The spine, in its order, with a column for each feature; with ``to`` the number of rows written.
-
-        Raises:
-            InvalidRequest: an unknown symbol or feature, a label, a spine without these columns or with a column of a
-                requested feature's name, or a row without symbol or time, or with a time without zone.
-            StoreFull: if no space is left for the file.
-            StoreError: if a feature file cannot be read or the file cannot be written.
-        """
-        wanted = TrainingSet(
-            self._stores, spine, names, as_of=as_of, tolerance=tolerance, reasons=reasons, progress=progress
-        )
-        return wanted.frame() if to is None else wanted.write(Path(to))
-
-    def feature_catalog(self) -> pl.DataFrame:
-        """The definition of each feature: one row for each, sorted by name.
-
-        Returns:
-            ``feature_name``, ``description``, ``data_type``, ``category``, ``computation``, ``dependencies`` (a
-            list), ``lookback_days`` (trading days), ``updated_at`` (UTC, when the entry last changed), ``version``,
-            ``definition_hash``, ``needed_by`` (a list), ``warm_up_bars``, ``availability``, ``awaits`` (why all values
-            are NULL for now), ``defined_in`` (a user's file), ``frequency`` (``1h`` for features of hourly bars, which
-            only hourly rows have).
-        """
-        return self._stores.catalog.read().filter(kind="feature").drop("kind", "horizon_bars")
 
     def _recorded(self, recorded_as_of: Timestamp | None, now: datetime) -> datetime | None:
         if recorded_as_of is None:

@@ -27,6 +27,7 @@ from trading_platform.client.orders import Orders
 from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.features.feature_set import KEYS
+from trading_platform.domain.features.missing_values import Missing
 from trading_platform.domain.market.calendars import keep_sessions
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.market.live.events import Quote
@@ -56,8 +57,10 @@ class Platform(MarketData):
             bars = platform.bars("SPY", "1d", "2020-01-01", "2024-01-01")
     """
 
-    def __init__(self, stores: Stores, redis: RedisUrl | None = None, *, clock: Clock = utc_now) -> None:
-        super().__init__(stores, clock)
+    def __init__(
+        self, stores: Stores, redis: RedisUrl | None = None, *, clock: Clock = utc_now, missing: Missing = "keep"
+    ) -> None:
+        super().__init__(stores, clock, missing)
         self._redis = redis
         self._resources = ExitStack()
         self._connecting = threading.Lock()
@@ -95,7 +98,7 @@ class Platform(MarketData):
                 may_upgrade=embedded,
             ) as stores,
         ):
-            platform = cls(stores, redis)
+            platform = cls(stores, redis, missing=settings.feature_missing)
             try:
                 yield platform
             finally:

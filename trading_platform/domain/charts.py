@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 _INTERVALS = 200
 _STROKE = "#4f6bed"  # readable on the light and on the dark theme
 _MARGIN = 2
+_PANEL = (120, 30)  # one chart of several, in pixels
+_LABEL = 12  # room for its name
 
 _Point = tuple[int, float]
 
@@ -40,6 +42,42 @@ def sparkline(values: Sequence[float | None], width: int = 240, height: int = 48
         f'<path d="{path}" fill="none" stroke="{_STROKE}" stroke-width="1.5" stroke-linecap="round"/></svg>'
     )
     return f"![{low:g} to {high:g}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def small_multiples(series: Mapping[str, Sequence[float | None]], *, columns: int = 5) -> str:
+    """A line chart of each series with its name, side by side in one Markdown image.
+
+    Args:
+        series: the values of each, evenly spaced; None, NaN and infinities leave a gap. Each has a scale of its own.
+        columns: number of charts in a row.
+
+    Returns:
+        ``![names](data:image/svg+xml;base64,...)`` for ``MetadataValue.md``, or a sentence if there is no finite value.
+    """
+    drawn = {
+        name: values
+        for name, values in series.items()
+        if any(value is not None and math.isfinite(value) for value in values)
+    }
+    if not drawn:
+        return "nothing to draw"
+    rows = -(-len(drawn) // columns)
+    size = (columns * _PANEL[0], rows * (_PANEL[1] + _LABEL))
+    parts = []
+    for number, (name, values) in enumerate(drawn.items()):
+        finite = [value for value in values if value is not None and math.isfinite(value)]
+        across, down = number % columns * _PANEL[0], number // columns * (_PANEL[1] + _LABEL)
+        path = _path(_intervals(values), len(values), (min(finite), max(finite)), (_PANEL[0] - _LABEL, _PANEL[1]))
+        parts.append(
+            f'<g transform="translate({across} {down})"><text y="9" font-size="9" font-family="sans-serif" '
+            f'fill="{_STROKE}">{name}</text><path transform="translate(0 {_LABEL})" d="{path}" fill="none" '
+            f'stroke="{_STROKE}" stroke-linecap="round"/></g>'
+        )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" '
+        f'viewBox="0 0 {size[0]} {size[1]}">{"".join(parts)}</svg>'
+    )
+    return f"![{', '.join(drawn)}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
 def heat_map(shares: Mapping[str, Mapping[str, float]], *, columns: int = 24, rows: int = 50) -> str:

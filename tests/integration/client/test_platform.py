@@ -145,6 +145,24 @@ def test_features_are_known_when_their_bar_closes(platform: Platform) -> None:
     assert some.columns == ["time", "symbol", "available_at", "atr_14"]
 
 
+def test_missing_features_are_imputed_or_excluded_where_they_are_too_many(platform: Platform) -> None:
+    window = ("2012-03-10", "2012-12-01")
+    names = ["returns_20d", "sector_momentum", "atr_14"]
+    kept = platform.features(["SPY", "GOOG"], *window, names=names)
+    imputed = platform.features(["SPY", "GOOG"], *window, names=names, missing="impute")
+    assert imputed.columns == [*kept.columns, *(f"{name}_imputed" for name in names)]
+    assert imputed.select("time", "symbol", "available_at").equals(kept.select("time", "symbol", "available_at"))
+    for name in names:
+        unmarked = ~imputed[f"{name}_imputed"]
+        assert imputed[name].filter(unmarked).equals(kept[name].filter(unmarked))
+    excluded = platform.features(["SPY", "GOOG"], *window, names=names, missing="exclude")
+    assert excluded.equals(kept.join(excluded.select("time", "symbol"), on=["time", "symbol"], how="semi"))
+    assert platform.features("SPY", *window, names=names, missing="keep").equals(kept.filter(symbol="SPY"))
+    with pytest.raises(InvalidRequest) as refused:
+        platform.features("SPY", *window, missing="interpolate")  # type: ignore[arg-type]
+    assert refused.value.expected == "one of keep, impute, exclude"
+
+
 def test_an_empty_window_gives_no_rows_of_the_right_shape(platform: Platform) -> None:
     window = ("1995-01-01", "1996-01-01")
     assert dict(platform.bars("SPY", "1d", *window).schema) == BAR_SCHEMA

@@ -108,7 +108,8 @@ def test_a_run_of_partitions_evaluates_every_check_over_its_partitions(
     keys = definitions.resolve_asset_graph().asset_check_keys
     expected = {(key.asset_key.to_user_string(), key.name) for key in keys}
     of_daily = {key for key in expected if key[0] in ("ohlcv_1d", "indicators_1d", "features")}
-    assert set(found) == of_daily - {("features", "no_skew")}, "that one runs each night"
+    nightly = {("features", name) for name in ("no_skew", "no_look_ahead", "drift")}
+    assert set(found) == of_daily - nightly
     assert all(one.passed for one in found.values())
     for asset, check in (
         ("ohlcv_1d", "ohlc_consistent"),
@@ -117,6 +118,10 @@ def test_a_run_of_partitions_evaluates_every_check_over_its_partitions(
     ):
         assert rows_checked(found[asset, check]) == 2 * sessions_in(2020, 2021)
     assert rows_checked(found["features", "available_at"]) == 2 * sessions_in(2020, 2021)
+    written = {each.partition: each.metadata for each in result.asset_materializations_for_node("features")}
+    assert str(written["AAA|2021"]["monthly means"].value).startswith("![adx_14, atr_14, ")
+    assert {key for key, metadata in written.items() if "monthly means" in metadata} == {"AAA|2021", "BBB|2021"}
+    assert all(0.0 < metadata["share of missing values"].value < 0.5 for metadata in written.values())
     assert stores.bars.spans(SYMBOLS, Timeframe.D1)["stored"].sum() == 3 * sessions_in(2020, 2021)
 
 

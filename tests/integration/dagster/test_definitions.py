@@ -91,6 +91,7 @@ def test_every_job_resolves():
         "daily",
         "fetch_corporate_actions",
         "maintenance",
+        "features_audit",
         "repair_outages",
         "repair_gaps",
         "indicators_live",
@@ -111,9 +112,13 @@ def test_only_what_keeps_order_runs_by_itself():
         "corporate_actions_refresh": "America/New_York",
         "indicators_live": "UTC",
         "maintenance": "UTC",
+        "features_audit": "UTC",
     }
     running = DefaultScheduleStatus.RUNNING
-    assert {found.name for found in repository.schedule_defs if found.default_status is running} == {"maintenance"}
+    assert {found.name for found in repository.schedule_defs if found.default_status is running} == {
+        "maintenance",
+        "features_audit",
+    }
     for name in (
         "sync_symbol_partitions",
         "streamed_bars",

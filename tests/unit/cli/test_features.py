@@ -19,6 +19,7 @@ from trading_platform.domain.time import Window
 from trading_platform.stores.features.definitions import load_definitions
 from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.features.recorded.manifests import Contents
+from trading_platform.workflows.features.statistics import record_statistics
 
 
 @pytest.fixture
@@ -90,6 +91,25 @@ def test_show_explains_a_feature_and_its_stored_values(folder: Path, tmp_path: P
     assert [each["is_current"] for each in json.loads(run("show", "overnight_gap", "--json").stdout)["stored"]] == [
         False
     ]
+
+
+def test_show_prints_months_and_the_distribution_over_the_bins(folder: Path, tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "features", definitions=load_definitions(folder))
+    wave = (pl.int_range(pl.len()) % 11).cast(pl.Float64)
+    store.replace(rows(YEAR).with_columns(rsi_14=wave, overnight_gap=pl.lit(0.5)), "AAPL", YEAR)
+    record_statistics(store, [("AAPL", YEAR)])
+    lines = [" ".join(line.split()) for line in run("show", "rsi_14").output.splitlines()]
+    assert "Months of 1 symbol (population stability indices)" in lines
+    (may,) = (line for line in lines if line.startswith("2024-05 "))
+    assert may.startswith("2024-05 31 0.0% 4.71 ")
+    (highest,) = (line for line in lines if line.startswith("9 "))
+    assert highest.startswith("9 66 ██")
+    said = json.loads(run("show", "rsi_14", "--json").stdout)
+    assert said["bin_edges"] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert len(said["months"]) == 12
+    assert sum(sum(each["counts"]) for each in said["months"]) == 366
+    assert said["months"][0]["to_month_before"] is None
+    assert 0 <= said["months"][4]["to_baseline"] < 0.25
 
 
 def test_show_of_a_file_from_before_and_of_one_without_values(folder: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from trading_platform.domain.charts import sparkline, text_chart
+from trading_platform.domain.charts import small_multiples, sparkline, text_chart
 
 
 def points(chart: str) -> list[tuple[str, float, float]]:
@@ -60,3 +60,18 @@ def test_the_course_of_a_series_as_text() -> None:
     assert text_chart([]) == ""
     assert text_chart(range(1_000), 10) == "▁▂▃▃▄▅▆▆▇█"
     assert len(text_chart(range(1_001), 60)) <= 60
+
+
+def test_several_series_are_one_picture_with_their_names() -> None:
+    drawn = small_multiples(
+        {"a": [1.0, 2.0, None, 1.0], "empty": [None], "b": [3.0] * 12, "c": [0.0, math.nan]}, columns=2
+    )
+    found = re.fullmatch(r"!\[a, b, c\]\(data:image/svg\+xml;base64,(.+)\)", drawn)
+    assert found is not None
+    picture = ET.fromstring(base64.b64decode(found[1]))  # noqa: S314  our own text
+    panels = list(picture)
+    assert [panel[0].text for panel in panels] == ["a", "b", "c"]
+    assert [panel.attrib["transform"] for panel in panels] == ["translate(0 0)", "translate(120 0)", "translate(0 42)"]
+    assert panels[0][1].attrib["d"].count("M") == 2, "a gap lifts the pen"
+    assert len(small_multiples({f"feature_{number}": [1.0, 2.0] * 6 for number in range(15)})) < 8_000
+    assert small_multiples({"a": [None]}) == "nothing to draw"

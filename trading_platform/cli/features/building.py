@@ -80,6 +80,7 @@ def _build(
     from trading_platform.domain.time import Timeframe, Window, partition_windows
     from trading_platform.workflows.derived import build_features as daily
     from trading_platform.workflows.derived import build_hourly_features as hourly
+    from trading_platform.workflows.features.statistics import record_statistics
 
     stores = platform.stores
     dataset, build = (
@@ -96,4 +97,9 @@ def _build(
         {part for start in starts for part in partition_windows(frequency, Window(start, start + frequency.duration))}
     )
     universe = stores.instruments.all()
-    return build(stores, universe, symbols, windows, clock=platform.clock, force=force, names=names, progress=progress)
+    report = build(
+        stores, universe, symbols, windows, clock=platform.clock, force=force, names=names, progress=progress
+    )
+    if frequency is Timeframe.D1:
+        record_statistics(stores.features, report.rows)
+    return report

@@ -1,8 +1,9 @@
 """``features``: lists and shows the definitions of features and labels, tries those of a file, and computes them.
 
 ``features test`` is in :mod:`trading_platform.cli.features.trying`, ``features backfill`` in
-:mod:`trading_platform.cli.features.building`, ``features snapshots`` in :mod:`trading_platform.cli.features.snapshots`,
-``features training-set`` in :mod:`trading_platform.cli.features.training`.
+:mod:`trading_platform.cli.features.building`, ``features audit`` in :mod:`trading_platform.cli.features.auditing`,
+``features snapshots`` in :mod:`trading_platform.cli.features.snapshots`, ``features training-set`` in
+:mod:`trading_platform.cli.features.training`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from trading_platform.cli.features.auditing import audit
 from trading_platform.cli.features.building import backfill
+from trading_platform.cli.features.months import edges_of, monthly, print_months
 from trading_platform.cli.features.snapshots import snapshot, snapshots
 from trading_platform.cli.features.training import training_set
 from trading_platform.cli.features.trying import print_errors, try_file
@@ -25,10 +28,12 @@ if TYPE_CHECKING:
     from trading_platform.stores.features.files import FeatureStore
 
 features = typer.Typer(
-    help="Definitions of features and labels: list, show, try and compute them.", no_args_is_help=True
+    help="Definitions of features and labels: list, show, try and compute them; audit of their values.",
+    no_args_is_help=True,
 )
 features.command("test")(try_file)
 features.command()(backfill)
+features.command()(audit)
 features.command()(snapshots)
 features.add_typer(snapshot, name="snapshot")
 features.command("training-set")(training_set)
@@ -99,7 +104,7 @@ def show(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show a definition, the definitions that stored values were computed by, and how these are distributed.
+    """Show a definition, the definitions that stored values were computed by, their distribution and its months.
 
     The values are those of daily rows unless --frequency says otherwise, or the feature has hourly ones only.
 
@@ -195,6 +200,7 @@ def _print_values(store: FeatureStore, name: str, symbols: list[str] | None) -> 
     for each in found:
         if chart := text_chart(each.values):
             out.print(f"{each.symbol:<8}{chart}", highlight=False)
+    print_months(store.directory, name, store.definitions.hashes[name], [each.symbol for each in found])
     for symbol in symbols or ():
         if symbol not in {each.symbol for each in found}:
             out.print(f"{symbol}: no values are stored.", highlight=False)
@@ -213,6 +219,8 @@ def _values(store: FeatureStore, name: str, symbols: list[str] | None, definitio
     found = distributions(store, name, symbols or present)
     return {
         "stored": [asdict(each) for each in stored_versions(store, name, present)],
+        "months": monthly(store.directory, name, definitions.hashes[name], symbols or present),
+        "bin_edges": edges_of(store.directory, name),
         "values": [
             {
                 **{key: value for key, value in asdict(each).items() if key not in ("values", "quantiles")},

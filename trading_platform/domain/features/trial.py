@@ -22,8 +22,8 @@ from trading_platform.domain.features.declaration import Definition, Feature, La
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.hourly import NO_BARS, MarketBars, compute_hourly_features
 from trading_platform.domain.features.invented_market import Market
+from trading_platform.domain.features.known_market import closes_of, known_by
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
-from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.time import Timeframe
 
 MOMENTS = 20
@@ -118,7 +118,7 @@ class _Trial:
         self._each = each
         self._market = market
         self._random = random
-        self._closes = _closes(market)
+        self._closes = closes_of(market)
 
     def values(self, market: Market) -> pl.DataFrame:
         """``time``, ``available_at`` and ``value`` of each bar of the symbol."""
@@ -197,7 +197,8 @@ class _Trial:
         depends = isinstance(self._each, Feature)
         for row in self._rows_to_cut(known):
             moment: datetime = known["available_at"][row]
-            for what, market in (("cut off", self._cut(moment)), ("changed", self._changed(moment))):
+            known_then = known_by(self._market, self._closes, moment)
+            for what, market in (("cut off", known_then), ("changed", self._changed(moment))):
                 then = self.values(market)
                 differing = _differing(known.filter(pl.col("available_at") <= moment), then, ROUNDING)
                 if differing.height:
@@ -277,15 +278,6 @@ class _Trial:
         """Whether each bar closed after a moment."""
         return self._closes["closed"] > moment
 
-    def _cut(self, moment: datetime) -> Market:
-        market = self._market
-        return replace(
-            market,
-            bars=market.bars.filter(~self._later(moment)),
-            splits={symbol: [each for each in own if each[0] <= moment] for symbol, own in market.splits.items()},
-            gaps={symbol: [each for each in own if each[0] <= moment] for symbol, own in market.gaps.items()},
-        )
-
     def _changed(self, moment: datetime) -> Market:
         """Later bars at other prices, each bar by a factor of its own."""
         later = self._later(moment)
@@ -295,17 +287,6 @@ class _Trial:
             for name in (*PRICES, "volume")
         ).cast(BAR_SCHEMA)  # type: ignore[arg-type]
         return replace(self._market, bars=bars)
-
-
-def _closes(market: Market) -> pl.DataFrame:
-    """``symbol``, ``time`` and ``closed`` of each bar, in the order of the bars."""
-    parts = [
-        part.select("symbol", "time").with_columns(
-            closed=availability(market.instruments[str(symbol)].calendar, market.timeframe, part.select("time"))
-        )
-        for (symbol,), part in market.bars.partition_by("symbol", as_dict=True, maintain_order=True).items()
-    ]
-    return pl.concat(parts)
 
 
 def _differing(expected: pl.DataFrame, actual: pl.DataFrame, tolerance: float) -> pl.DataFrame:

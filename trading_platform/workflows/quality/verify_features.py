@@ -9,10 +9,10 @@ import polars as pl
 
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.features.declaration import Feature
-from trading_platform.domain.features.feature_set import KEYS, FeatureSet
-from trading_platform.domain.features.inputs import InputKind
+from trading_platform.domain.features.feature_set import KEYS
+from trading_platform.domain.features.missing_values import NULL_SHARE, can_have
 from trading_platform.domain.market.calendars import availability
-from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp
 from trading_platform.stores.features.definitions import Definitions
 from trading_platform.stores.features.month_files import stamps_of
@@ -22,9 +22,6 @@ from trading_platform.workflows.quality.check_results import Check, CheckResult,
 
 BATCH_SYMBOLS = 100
 """Number of symbols read at once."""
-
-NULL_SHARE = 0.10
-"""Share of missing values of a feature after its warm-up above which the check warns."""
 
 _AGAIN = "materialize the features of these partitions again"
 
@@ -95,22 +92,24 @@ def _nan_share(examination: Examination) -> CheckResult:
         share for symbols, window in _parts(examination) for share in _shares(examination, universe, symbols, window)
     ]
     judged = pl.concat(shares) if shares else pl.DataFrame(schema=_SHARE_SCHEMA)
-    high = judged.filter(pl.col("missing") > NULL_SHARE * pl.col("values")).sort("symbol", "feature")
+    high = judged.filter(pl.col("missing") > NULL_SHARE * pl.col("values")).sort("symbol", "feature", "month")
     return finding(
         rows_checked=int(judged["values"].sum()),
         failing_rows=int(high["missing"].sum()),
         what="values after warm-up",
-        wrong=f"are missing, in {high.height:,} features of a symbol of which more than {NULL_SHARE:.0%} are",
-        remedy="look for an unchanging price, or gaps in the bars of the symbol, its sector and its benchmark",
+        wrong=f"are missing, in {high.height:,} months of a symbol's feature of which more than {NULL_SHARE:.0%} are",
+        remedy="look for an unchanging price, or gaps in the bars of the symbol, its sector and its benchmark; reads "
+        "can impute such values or exclude their rows (FEATURE_MISSING)",
         severity=Severity.WARN,
         sample=[_share_row(row) for row in high.head(SAMPLE_ROWS).iter_rows(named=True)],
-        counts={"features of a symbol judged": judged.height, "with too many missing": high.height},
+        counts={"months of a symbol's feature judged": judged.height, "with too many missing": high.height},
     )
 
 
 _SHARE_SCHEMA: dict[str, pl.DataType] = {
     "symbol": pl.String(),
     "feature": pl.String(),
+    "month": pl.String(),
     "values": pl.Int64(),
     "missing": pl.Int64(),
 }
@@ -123,47 +122,37 @@ def _share_row(row: Mapping[str, object]) -> Row:
 def _shares(
     examination: Examination, universe: Mapping[str, Instrument], symbols: list[str], window: Window
 ) -> Iterator[pl.DataFrame]:
-    """For each symbol and feature, the number of values after its warm-up, and how many of them are missing."""
+    """For each symbol, feature and month, the number of values after the warm-up, and how many of them are missing."""
     frame = _read(examination, symbols, window)
     features = examination.stores.features_of(examination.timeframe).definitions.features
     before = examination.live.bars_before(symbols, examination.timeframe, window.start)
     for key, own in frame.partition_by("symbol", as_dict=True).items():
         symbol = str(key[0])
         instrument = universe.get(symbol)
-        names = [name for name in features.names if instrument and _is_defined(name, features, instrument, universe)]
+        names = [name for name in features.names if instrument and can_have(name, features, instrument, universe)]
         position = pl.int_range(pl.len()) + before.get(symbol, 0)
         first = {name: _rows_before_first(features.features[name], examination.timeframe) for name in names}
         warm = {name: position >= first[name] for name in names}
         missing = {name: pl.col(name).is_null() | pl.col(name).cast(pl.Float64).is_nan() for name in names}
-        counted = own.select(
-            *(warm[name].sum().cast(pl.Int64).alias(f"values {name}") for name in names),
-            *((warm[name] & missing[name]).sum().cast(pl.Int64).alias(f"missing {name}") for name in names),
-        ).row(0, named=True)
-        rows = [(symbol, name, counted[f"values {name}"], counted[f"missing {name}"]) for name in names]
-        yield pl.DataFrame([row for row in rows if row[2]], schema=_SHARE_SCHEMA, orient="row")
+        counted = (
+            own.select(
+                pl.col("time").dt.strftime("%Y-%m").alias("month"),
+                *(warm[name].alias(f"values {name}") for name in names),
+                *((warm[name] & missing[name]).alias(f"missing {name}") for name in names),
+            )
+            .group_by("month")
+            .agg(pl.all().sum().cast(pl.Int64))
+        )
+        rows = [
+            (symbol, name, row["month"], row[f"values {name}"], row[f"missing {name}"])
+            for row in counted.iter_rows(named=True)
+            for name in names
+        ]
+        yield pl.DataFrame([row for row in rows if row[3]], schema=_SHARE_SCHEMA, orient="row")
 
 
 def _rows_before_first(each: Feature, timeframe: Timeframe) -> int:
     return each.hours(each.rows_before_first) if timeframe is Timeframe.H1 else each.rows_before_first
-
-
-def _is_defined(name: str, features: FeatureSet, instrument: Instrument, universe: Mapping[str, Instrument]) -> bool:
-    """Whether a feature is defined for a symbol: it may need peers, a benchmark, a volume or a source."""
-    each = features.features[name]
-    if each.awaits is not None:
-        return False
-    if each.names_of(InputKind.PEERS) and (
-        instrument.sector is None
-        or not any(
-            other.sector == instrument.sector for other in universe.values() if other.symbol != instrument.symbol
-        )
-    ):
-        return False
-    if each.names_of(InputKind.BENCHMARK) and instrument.benchmark is None:
-        return False
-    if "volume" in each.names_of(InputKind.BARS) and instrument.asset_class in (AssetClass.FX, AssetClass.INDEX):
-        return False
-    return all(_is_defined(other, features, instrument, universe) for other in each.names_of(InputKind.FEATURE))
 
 
 def _available_at(examination: Examination) -> CheckResult:
@@ -244,7 +233,7 @@ FEATURE_CHECKS: tuple[Check, ...] = (
     Check("schema", "Every file has the declared columns and types.", _schema, blocking=True),
     Check(
         "nan_share",
-        "At most a tenth of a symbol's values of a feature is missing after its warm-up.",
+        "In each month at most a tenth of a symbol's values of a feature is missing after its warm-up.",
         _nan_share,
         blocking=False,
     ),
