@@ -111,6 +111,9 @@ class StoredArticle:
         guids: GUIDs that it had in the feed of the item.
         texts: what its sources have said: hashes of texts.
         is_of_source: whether the source of the item has shown it before.
+        sightings: what that source has shown, as
+            :func:`trading_platform.domain.news.identity.sighting_of` identifies it.
+        version: number of its newest version.
     """
 
     id: UUID
@@ -121,6 +124,8 @@ class StoredArticle:
     guids: frozenset[str] = field(default_factory=frozenset)
     texts: frozenset[bytes] = field(default_factory=frozenset)
     is_of_source: bool = True
+    sightings: frozenset[bytes] = field(default_factory=frozenset)
+    version: int = 1
 
 
 def digest(*parts: str) -> bytes:

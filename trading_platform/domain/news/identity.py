@@ -97,6 +97,11 @@ def identities_of(source: str, item: Item) -> Identities:
     )
 
 
+def sighting_of(item: Item) -> bytes:
+    """Identifies what a source showed: GUID, page and text; not a volatile token of the link."""
+    return digest(item.guid or "", page_of(canonical_url(item.url) or ""), item.text_hash.hex())
+
+
 def recognise(source: str, items: Sequence[Item], known: Known) -> Recognition:
     """The articles that the items of one document are.
 
