@@ -23,7 +23,9 @@ _SITES = (
     r"(?:Facebook|Twitter|X|LinkedIn|Instagram|YouTube|WhatsApp|Telegram|Reddit|Pinterest|Snapchat|TikTok|Messenger|"
     r"Google(?:\+| News)?|Email)"
 )
-_TELLING = "share|shared|follow|like|tweet|join|find|connect|watch|post|posted|posting|wrote|said|says|live|message|reply|statement"
+_TELLING = (
+    "shared?|follow|like|tweet|join|find|connect|watch|post|posted|posting|wrote|said|says|live|message|reply|statement"
+)
 _OUTLETS = (
     r"Yahoo(?: Finance)?|Google News|Reuters|Bloomberg|CNBC|MarketWatch|Nasdaq|Barron's|Forbes|The Motley Fool|"
     r"Apple News|Amazon News|MSN|Microsoft Start|Benzinga|Investing\.com"
