@@ -17,9 +17,9 @@ from itertools import pairwise
 import numpy as np
 
 PERMUTATIONS, BANDS = 64, 16
-"""With bands of four hashes, articles that share 0.7 of their pairs are compared with a probability of 0.99."""
+"""With bands of four hashes, articles that share 0.8 of their pairs are compared with a probability of 0.999."""
 
-SIMILARITY = 0.7
+SIMILARITY = 0.8
 """Share of the word pairs from which an article counts as a copy. A headline with one other word is none: it has too
 few pairs."""
 

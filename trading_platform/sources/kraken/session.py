@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any

@@ -1,6 +1,6 @@
 """NewsAPI: the articles of a response of ``/v2/everything``, and its errors.
 
-https://newsapi.org/docs/endpoints/everything and /docs/errors, read on 2026-11-30. The content of an article is cut by
+https://newsapi.org/docs/endpoints/everything and /docs/errors. The content of an article is cut by
 NewsAPI after about 200 characters.
 """
 
@@ -18,6 +18,7 @@ from trading_platform.domain.texts import shown
 from trading_platform.sources.news.items import make_item
 from trading_platform.sources.strict_json import StrictDecoder, excerpt
 
+NEWSAPI_URL = "https://newsapi.org/v2/everything"
 _CUT = re.compile(r"\s*…?\s*\[\+\d+ chars\]\s*$")
 _SLOW_DOWN = frozenset({"rateLimited", "apiKeyExhausted", "maximumResultsReached"})
 
