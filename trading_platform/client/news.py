@@ -44,8 +44,8 @@ class News:
 
         Returns:
             One row for each article and instrument: ``available_at`` (the later of ``published_at`` and the time at
-            which the platform first saw the article, UTC), ``published_at`` (what the source says; may be NULL),
-            ``first_seen_at`` (of this version), ``symbol`` (NULL: about none), ``title``, ``summary``, ``url``,
+            which the platform first saw the article, UTC), ``symbol`` (NULL: about none), ``published_at`` (what the
+            source says; may be NULL), ``first_seen_at`` (of this version), ``title``, ``summary``, ``url``,
             ``source``, ``language``, ``rule`` and ``evidence`` of the link, ``news_id``, ``version`` and
             ``duplicate_of`` (the earlier article that it nearly repeats); sorted by (available_at, news_id, symbol).
 

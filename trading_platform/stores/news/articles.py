@@ -8,7 +8,7 @@ and writes nothing. :mod:`trading_platform.domain.news.identity` decides what is
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,13 @@ _NEW_ARTICLE = (
 ).split()
 _VERSION = "news_id version source title summary content text_hash published_at first_seen_at".split()
 _SIGHTING = "news_id source sighting guid url text_hash published_at first_seen_at".split()
+
+LanguageOf = Callable[[str], str | None]
+"""The language of a text (BCP 47); None if it is not known."""
+
+
+def _unknown_language(_text: str) -> str | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -80,18 +87,28 @@ class ArticleStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, source: str, items: Sequence[Item], seen_at: datetime) -> Added:
+    def add(
+        self, source: str, items: Sequence[Item], seen_at: datetime, language_of: LanguageOf = _unknown_language
+    ) -> Added:
         """Stores the items of one document.
 
         Args:
             source: name of the feed, or of what else showed them; at most 50 characters.
             items: in the order of the document.
             seen_at: when it was fetched, UTC; an item that states its own ``first_seen_at`` keeps it.
+            language_of: detects the language of a new article whose source does not state it.
         """
         with self._database.begin() as connection:
-            return self.add_to(connection, source, items, seen_at)
+            return self.add_to(connection, source, items, seen_at, language_of)
 
-    def add_to(self, connection: Connection, source: str, items: Sequence[Item], seen_at: datetime) -> Added:
+    def add_to(
+        self,
+        connection: Connection,
+        source: str,
+        items: Sequence[Item],
+        seen_at: datetime,
+        language_of: LanguageOf = _unknown_language,
+    ) -> Added:
         """As :meth:`add`, in the caller's transaction."""
         if not items:
             return Added()
@@ -106,7 +123,7 @@ class ArticleStore:
         new = _with_copies(connection, [one for one in recognition.articles if one.stored is None], seen_at)
         ids = {id(one.article): one.id for one in new}
         edited = [one for one in recognition.articles if one.is_edited]
-        self._write_articles(connection, source, new, edited, seen_at)
+        self._write_articles(connection, source, new, edited, seen_at, language_of)
         sightings = [
             (ids.get(id(one)) or _id_of(one), source, *_sighting(item, seen_at))
             for one in recognition.articles
@@ -125,9 +142,14 @@ class ArticleStore:
 
     @staticmethod
     def _write_articles(
-        connection: Connection, source: str, new: Sequence[_New], edited: Sequence[Recognised], seen_at: datetime
+        connection: Connection,
+        source: str,
+        new: Sequence[_New],
+        edited: Sequence[Recognised],
+        seen_at: datetime,
+        language_of: LanguageOf,
     ) -> None:
-        _copy(connection, "news.raw_news", _NEW_ARTICLE, (_row(source, one, seen_at) for one in new))
+        _copy(connection, "news.raw_news", _NEW_ARTICLE, (_row(source, one, seen_at, language_of) for one in new))
         versions = [_version(one.id, 1, source, one.article.newest, seen_at) for one in new]
         for one in edited:
             number, item = (one.stored.version if one.stored else 0) + 1, one.newest
@@ -186,7 +208,7 @@ def _with_copies(connection: Connection, articles: Sequence[Recognised], seen_at
     return new
 
 
-def _row(source: str, one: _New, seen_at: datetime) -> tuple[object, ...]:
+def _row(source: str, one: _New, seen_at: datetime, language_of: LanguageOf) -> tuple[object, ...]:
     item, signature = one.article.newest, one.signature
     _, identities = one.article.items[0]
     return (
@@ -198,7 +220,7 @@ def _row(source: str, one: _New, seen_at: datetime) -> tuple[object, ...]:
         item.summary,
         item.content,
         item.author,
-        item.language,
+        item.language or language_of(item.text),
         item.published_at,
         item.first_seen_at or seen_at,
         one.duplicate_of,

@@ -21,9 +21,9 @@ from trading_platform.stores.postgres.sql import query
 
 ARTICLE_SCHEMA: dict[str, pl.DataType] = {
     "available_at": TIME,
+    "symbol": pl.String(),
     "published_at": TIME,
     "first_seen_at": TIME,
-    "symbol": pl.String(),
     "title": pl.String(),
     "summary": pl.String(),
     "url": pl.String(),
@@ -83,6 +83,13 @@ class SentimentStore:
         """Sentiment by a model of such articles (``SENTIMENT_SCHEMA``)."""
         given = _given(symbols, window, as_of) | {"model": model}
         return self._database.read(query("news/sentiment/read"), given, SENTIMENT_SCHEMA)
+
+    def quality(self, window: Window, now: datetime) -> dict[str, int]:
+        """Figures of the articles that were first seen in a window, for checks and metadata, by name."""
+        given = {"start": window.start, "end": window.end, "now": now}
+        (row,) = self._database.rows(query("news/articles/quality"), given)
+        names = "articles edited copies linked scored positive negative future empty misread without_language"
+        return dict(zip(names.split(), map(int, row), strict=True))
 
     def aliases(self) -> dict[str, list[str]]:
         """A user's own names by symbol."""

@@ -20,6 +20,7 @@ from trading_platform.domain.errors import InvalidRequest, RateLimited, SourceEr
 from trading_platform.domain.news.articles import Document, RejectedItem
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Clock, shifted
+from trading_platform.sources.news.languages import detect_language
 from trading_platform.sources.rate_limits import Cost, RateLimiter
 from trading_platform.stores.news.articles import Added
 from trading_platform.stores.news.feeds import Feed, FetchEnd
@@ -159,7 +160,7 @@ def _fetch_one(stores: Stores, fetch: FetchFeed, feed: Feed, clock: Clock) -> Fe
             stores.feeds.record(connection, feed.name, FetchEnd("not_modified", now, due_at))
         return FeedResult(feed.name, "not_modified", is_news=feed.status == "failed")
     with stores.database.begin() as connection:
-        added = stores.articles.add_to(connection, feed.name, document.items, now)
+        added = stores.articles.add_to(connection, feed.name, document.items, now, detect_language)
         add_rejected(stores, connection, document.rejected, feed.url)
         end = FetchEnd(
             "ok",

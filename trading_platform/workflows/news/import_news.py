@@ -8,6 +8,7 @@ from pathlib import Path
 from trading_platform.domain.news.articles import Item
 from trading_platform.domain.time import Clock
 from trading_platform.sources.news.files import read_news_file
+from trading_platform.sources.news.languages import detect_language
 from trading_platform.stores.news.articles import Added
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.news.fetch_news import add_rejected
@@ -49,7 +50,7 @@ def import_news(
     now, added = clock(), Added()
     for start in range(0, len(document.items), _BATCH):
         batch = [_seen(item, as_published=as_published) for item in document.items[start : start + _BATCH]]
-        added += stores.articles.add(SOURCE, batch, now)
+        added += stores.articles.add(SOURCE, batch, now, detect_language)
         progress("articles", start + len(batch), len(document.items))
     with stores.database.begin() as connection:
         add_rejected(stores, connection, document.rejected, path.name)

@@ -1,7 +1,7 @@
 -- Articles that became available in a window, in the newest version that was available at a time; one row for each
 -- instrument that it is about, and one without symbol for those about none, if all are wanted.
 -- Parameters: symbols text[] or NULL, start, end, as_of timestamptz. Uses raw_news_available_at.
-SELECT shown.available_at, shown.published_at, shown.first_seen_at, link.symbol, shown.title, shown.summary, shown.url,
+SELECT shown.available_at, link.symbol, shown.published_at, shown.first_seen_at, shown.title, shown.summary, shown.url,
        shown.source, shown.language, link.rule, link.evidence, shown.id, shown.version, shown.duplicate_of
 FROM (
     SELECT DISTINCT ON (article.id) article.id::text AS id, article.id AS news_id, version.version, article.available_at,
