@@ -6,10 +6,14 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 
 import psycopg
 import pytest
 from commands import rows
+from waiting import wait_until
 
 from trading_platform.domain.errors import StoreError
 from trading_platform.domain.news.articles import Item
@@ -139,3 +143,35 @@ def test_who_ingests_may_write_and_others_may_not(database_url: str):
             else:
                 with pytest.raises(StoreError):
                     writer.add("wire", items(3), NOON)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("store")
+def test_every_article_is_stored_once_whenever_the_writer_is_killed(database_url: str):
+    """A process that stores documents over and over is killed fifty times, after each number of documents."""
+    documents = [items(10, start) for start in range(0, 1_000, 10)]
+
+    def write() -> None:
+        writer = ArticleStore(Database(database_url))
+        for document in documents:
+            writer.add("wire", document, NOON)
+
+    def stored() -> int:
+        with psycopg.connect(database_url) as connection:
+            return int(connection.execute("SELECT count(*) FROM news.raw_news").fetchone()[0])
+
+    def reached(process: BaseProcess, count: int) -> bool:
+        return stored() >= count or not process.is_alive()
+
+    for number in range(1, 51):
+        process = get_context("fork").Process(target=write)
+        process.start()
+        wait_until(partial(reached, process, 20 * number - 10), f"{20 * number - 10} articles")
+        process.kill()
+        process.join()
+        found = counts(database_url)
+        assert found[0] == found[1] == found[2], "an article has one version and one sighting"
+        assert found[0] % 10 == 0, "a document is stored whole or not at all"
+        assert found[3] == 3 * found[0]
+    write()
+    assert counts(database_url) == (1_000, 1_000, 1_000, 3_000)

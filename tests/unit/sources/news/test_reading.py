@@ -10,6 +10,7 @@ import pytest
 from trading_platform.domain.errors import InvalidRequest, MalformedPayload, RateLimited, SourceError, SourceRejected
 from trading_platform.sources.news.feeds import read_feed
 from trading_platform.sources.news.files import read_news_file
+from trading_platform.sources.news.languages import detect_language
 from trading_platform.sources.news.newsapi import read_newsapi
 from trading_platform.sources.news.xml_safety import DEEPEST, MOST_ITEMS
 
@@ -183,3 +184,19 @@ def test_files_of_news(tmp_path: Path):
             read_news_file(tmp_path / name)
     with pytest.raises(InvalidRequest):
         read_news_file(tmp_path / "absent.csv")
+
+
+@pytest.mark.exhaustive
+def test_languages_are_detected():
+    texts = {
+        "en": ("Apple rises on earnings", "Oil slides on demand worries", "Fed leaves interest rates unchanged"),
+        "es": ("El Banco de España sube los tipos", "Ford despide a 3.800 trabajadores", "Tesla sube un 5% en bolsa"),
+        "fr": ("La BCE relève ses taux", "Airbus livre moins d'avions que prévu"),
+        "de": ("Die EZB erhöht die Zinsen", "Siemens verkauft Anteile"),
+        "it": ("La BCE alza i tassi", "Borsa di Milano in calo"),
+        "pt": ("Petrobras reduz preços", "Bolsa sobe com otimismo"),
+        None: ("", "BTC", "5%", "年 年 年 年 年 年 年 年 年 年 年 年 年", "Курс доллара вырос сегодня"),
+    }
+    assert {text: detect_language(text) for each in texts.values() for text in each} == {
+        text: language for language, each in texts.items() for text in each
+    }
