@@ -11,7 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
-FEED = """<?xml version="1.0"?><rss version="2.0"><channel><title>{name}</title><language>en</language>{items}</channel></rss>"""
+FEED = (
+    '<?xml version="1.0"?><rss version="2.0"><channel><title>{name}</title><language>en</language>'
+    "{items}</channel></rss>"
+)
 ITEM = (
     "<item><title>{title}</title><link>https://{name}.example/{n}</link><guid isPermaLink='false'>{name}-{n}</guid>"
     "<pubDate>Mon, 02 Mar 2026 {hour:02}:{minute:02}:00 GMT</pubDate></item>"

@@ -36,9 +36,12 @@ CREATE TABLE news.versions (
     first_seen_at TIMESTAMPTZ NOT NULL,
     available_at  TIMESTAMPTZ GENERATED ALWAYS AS (GREATEST(first_seen_at, published_at)) STORED,
     linked_by     VARCHAR(40),
+    scored_by     VARCHAR(120),
     PRIMARY KEY (news_id, version)
 );
 CREATE INDEX versions_available_at ON news.versions (available_at);
+CREATE INDEX versions_linked_by ON news.versions (linked_by);
+CREATE INDEX versions_scored_by ON news.versions (scored_by);
 COMMENT ON TABLE news.versions IS 'What an article said, from when on; an edited text is a further version';
 COMMENT ON COLUMN news.versions.news_id IS 'Id of the article';
 COMMENT ON COLUMN news.versions.version IS 'Number of the version, from 1';
@@ -51,6 +54,7 @@ COMMENT ON COLUMN news.versions.published_at IS 'Time of publication as its sour
 COMMENT ON COLUMN news.versions.first_seen_at IS 'When the platform received it';
 COMMENT ON COLUMN news.versions.available_at IS 'From when it may be used: the later of first_seen_at and published_at';
 COMMENT ON COLUMN news.versions.linked_by IS 'Rules and dictionary by which it was linked to instruments; NULL: not yet';
+COMMENT ON COLUMN news.versions.scored_by IS 'Model and revision by which its sentiment was last computed, if it is about any instrument; NULL: not yet';
 
 CREATE TABLE news.identities (
     identity BYTEA PRIMARY KEY CHECK (octet_length(identity) = 16),

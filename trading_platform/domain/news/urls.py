@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from trading_platform.domain.news.articles import LONGEST_ID
@@ -17,10 +18,12 @@ _TRACKING = re.compile(
 """Names of query parameters that say where a reader came from, and not what the page is."""
 
 _SESSION_IN_PATH = re.compile(r";jsessionid=[^/?#]*", re.IGNORECASE)
+_CACHED = 20_000  # URLs: those of a document are asked for again and again
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE = "/:@!$&'()*+,;=~-._"
 
 
+@lru_cache(maxsize=_CACHED)
 def http_url(text: str | None) -> str | None:
     """The text itself if it is an absolute http(s) URL of usual length with a host; None otherwise."""
     if not text or len(text) > LONGEST_ID:
@@ -34,6 +37,7 @@ def http_url(text: str | None) -> str | None:
     return text if usable and not re.search(r"\s", text) else None
 
 
+@lru_cache(maxsize=_CACHED)
 def canonical_url(url: str | None) -> str | None:
     """The URL without what differs between sightings of one page; None if it is no http(s) URL.
 

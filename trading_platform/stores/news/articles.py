@@ -182,10 +182,15 @@ def _with_copies(connection: Connection, articles: Sequence[Recognised], seen_at
     signatures = [signature_of(one.newest.text) for one in articles]
     dates = [one.newest.published_at or one.newest.first_seen_at or seen_at for one in articles]
     bands = sorted({band for signature in signatures if signature for band in signature.bands})
-    found = []
+    found: list[tuple[Any, ...]] = []
     if bands:
         span = {"first": min(dates) - WITHIN, "last": max(dates) + WITHIN}
-        found = execute(connection, query(f"{_NEWS}/candidates"), {"bands": bands, **span})
+        # Nobody tells the planner how rare a band is: without this it would compare each band with each article's.
+        _, found = execute_together(
+            connection,
+            ("SET LOCAL enable_seqscan = off", {}),
+            (query(f"{_NEWS}/candidates"), {"bands": bands, **span}),
+        )
     by_band: dict[int, list[tuple[uuid.UUID, bytes, datetime]]] = {}
     for original, hashes, own_bands, date in found:
         for band in own_bands:

@@ -149,30 +149,38 @@ class SentimentStore:
             execute(connection, query("news/links/finish"), {**keys, "linked_by": linked_by})
         return len(made), sum(bool(links) for _, _, links in made)
 
-    def score_some(self, model: SentimentModel, text_of: TextOf, at: datetime, limit: int) -> int:
-        """Scores up to ``limit`` linked versions that this revision of a model has not scored; returns how many.
+    def score_some(self, model: SentimentModel, text_of: TextOf, at: datetime, limit: int) -> tuple[int, int]:
+        """Scores up to ``limit`` versions that this revision of a model has not scored, in one transaction.
 
-        The same text is classified once.
+        The same text is classified once; a version that is about no instrument is not scored.
+
+        Returns:
+            How many versions were looked at, and how many of them were scored.
         """
-        identity = {"model": model.name, "revision": model.revision}
+        scored_by = f"{model.name} {model.revision}"
         with self._database.begin() as connection:
-            rows = execute(connection, query("news/sentiment/unscored"), {**identity, "limit": limit})
+            rows = execute(connection, query("news/sentiment/unscored"), {"scored_by": scored_by, "limit": limit})
             if not rows:
-                return 0
-            texts = [text_of(title, summary) for _, _, title, summary in rows]
-            distinct = sorted(set(texts), key=lambda text: (len(text), text))
+                return 0, 0
+            about = [(name, version, text_of(title, summary)) for name, version, title, summary, any_ in rows if any_]
+            distinct = sorted({text for _, _, text in about}, key=lambda text: (len(text), text))
             scores: Mapping[str, Sentiment] = dict(zip(distinct, model.classify(distinct), strict=True))
-            found = [scores[text] for text in texts]
+            found = [scores[text] for _, _, text in about]
             given = {
-                **_keys([(name, version) for name, version, *_ in rows]),
+                **_keys([(name, version) for name, version, _ in about]),
+                "model": model.name,
+                "revision": model.revision,
+                "engine": model.engine,
                 "labels": [one.label.value for one in found],
                 "scores": [one.score for one in found],
                 "confidences": [one.confidence for one in found],
-                "engine": model.engine,
                 "at": at,
             }
-            execute(connection, query("news/sentiment/insert"), {**identity, **given})
-        return len(rows)
+            if about:
+                execute(connection, query("news/sentiment/insert"), given)
+            keys = _keys([(name, version) for name, version, *_ in rows])
+            execute(connection, query("news/sentiment/finish"), {**keys, "scored_by": scored_by})
+        return len(rows), len(about)
 
 
 def _keys(keys: Sequence[tuple[uuid.UUID, int]]) -> dict[str, Any]:

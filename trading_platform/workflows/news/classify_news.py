@@ -51,9 +51,12 @@ def classify_news(stores: Stores, model: SentimentModel, *, clock: Clock, progre
         progress("linked articles", linked, linked)
         if count < _BATCH:
             break
-    while (count := stores.sentiment.score_some(model, text_of, clock(), _BATCH)) > 0:
-        scored += count
+    while True:
+        count, found = stores.sentiment.score_some(model, text_of, clock(), _BATCH)
+        scored += found
         progress("scored articles", scored, scored)
+        if count < _BATCH:
+            break
     return Classified(linked, about, scored)
 
 

@@ -1,11 +1,9 @@
--- Linked versions of which a symbol has no score by a revision of a model.
--- Parameters: model, revision text, limit integer.
-SELECT DISTINCT version.news_id, version.version, version.title, version.summary
-FROM news.links AS link
-JOIN news.versions AS version ON version.news_id = link.news_id AND version.version = link.version
-WHERE NOT EXISTS (
-    SELECT FROM news.news_sentiment AS score
-    WHERE score.news_id = link.news_id AND score.version = link.version AND score.symbol = link.symbol
-      AND score.model = %(model)s AND score.revision = %(revision)s)
-ORDER BY version.news_id, version.version
+-- Linked versions that this revision of a model has not scored, and whether they are about any instrument.
+-- Parameters: scored_by text, limit integer. Uses versions_scored_by.
+SELECT version.news_id, version.version, version.title, version.summary,
+       EXISTS (SELECT FROM news.links AS link
+               WHERE link.news_id = version.news_id AND link.version = version.version)
+FROM news.versions AS version
+WHERE (scored_by IS NULL OR scored_by < %(scored_by)s OR scored_by > %(scored_by)s) AND linked_by IS NOT NULL
 LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED

@@ -151,20 +151,16 @@ def test_every_article_is_stored_once_whenever_the_writer_is_killed(database_url
     """A process that stores documents over and over is killed fifty times, after each number of documents."""
     documents = [items(10, start) for start in range(0, 1_000, 10)]
 
-    def write() -> None:
+    def write(done: int = 0) -> None:
         writer = ArticleStore(Database(database_url))
-        for document in documents:
+        for document in documents[max(0, done - 3) :]:
             writer.add("wire", document, NOON)
 
-    def stored() -> int:
-        with psycopg.connect(database_url) as connection:
-            return int(connection.execute("SELECT count(*) FROM news.raw_news").fetchone()[0])
-
     def reached(process: BaseProcess, count: int) -> bool:
-        return stored() >= count or not process.is_alive()
+        return counts(database_url)[0] >= count or not process.is_alive()
 
     for number in range(1, 51):
-        process = get_context("fork").Process(target=write)
+        process = get_context("fork").Process(target=write, args=(counts(database_url)[0] // 10,))
         process.start()
         wait_until(partial(reached, process, 20 * number - 10), f"{20 * number - 10} articles")
         process.kill()
