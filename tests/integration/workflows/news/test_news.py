@@ -168,7 +168,8 @@ def test_what_was_not_seen_yet_is_not_read(stores: Stores):
 def test_files_of_history(stores: Stores, tmp_path: Path):
     file = tmp_path / "history.jsonl"
     lines = [
-        {"title": f"Tesla story {n} of the year", "id": n, "published_at": f"2024-01-{n:02}"} for n in range(1, 29)
+        {"title": f"Tesla story {n} of the year", "id": n, "published_at": f"2024-01-{n:02}", "language": "en"}
+        for n in range(1, 29)
     ]
     file.write_text("\n".join(map(json.dumps, lines)) + "\nbroken\n")
     done = import_news(stores, file, clock=lambda: NOON, as_published=True)
