@@ -17,12 +17,14 @@ from trading_platform.assets.corporate_actions import corporate_actions
 from trading_platform.assets.coverage import coverage
 from trading_platform.assets.features import feature_assets
 from trading_platform.assets.indicators import indicator_assets
+from trading_platform.assets.news import news_sentiment, raw_news
 from trading_platform.assets.retention import retention
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.checks.coverage_checks import no_gap_left
 from trading_platform.checks.feature_audit_check import no_look_ahead
 from trading_platform.checks.feature_drift_check import drift
+from trading_platform.checks.news_checks import news_checks
 from trading_platform.checks.retention_checks import retention_on_time
 from trading_platform.resources.dagster_platform import configured_features, platform_resource
 from trading_platform.schedules.maintenance import features_audit_schedule, maintenance_schedule
@@ -48,8 +50,26 @@ def build_definitions(
     """
     of_features = feature_assets(configured_features() if features is None else features)
     return Definitions(
-        assets=[*bar_assets, *indicator_assets, corporate_actions, *of_features, audit_archive, retention, coverage],
-        asset_checks=[*asset_checks, archive_checks, retention_on_time, no_gap_left, no_look_ahead, drift],
+        assets=[
+            *bar_assets,
+            *indicator_assets,
+            corporate_actions,
+            *of_features,
+            raw_news,
+            news_sentiment,
+            audit_archive,
+            retention,
+            coverage,
+        ],
+        asset_checks=[
+            *asset_checks,
+            archive_checks,
+            news_checks,
+            retention_on_time,
+            no_gap_left,
+            no_look_ahead,
+            drift,
+        ],
         jobs=[
             jobs.intraday,
             jobs.daily,
@@ -59,6 +79,7 @@ def build_definitions(
             jobs.repair_outages_job,
             jobs.repair_gaps_job,
             jobs.indicators_live,
+            jobs.news,
         ],
         schedules=[*refresh_schedules, maintenance_schedule, features_audit_schedule],
         sensors=[

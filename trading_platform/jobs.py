@@ -68,6 +68,13 @@ corporate_actions = define_asset_job(
     description="Splits and dividends of all symbols that have a source for them.",
 )
 
+news = define_asset_job(
+    "news",
+    AssetSelection.assets("raw_news", "news_sentiment"),
+    description="Fetches the feeds that are due, links new articles to instruments and scores them.",
+    executor_def=in_process_executor,
+)
+
 maintenance = define_asset_job(
     "maintenance",
     AssetSelection.groups("maintenance") | NIGHTLY,

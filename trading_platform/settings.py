@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         yahoo_api_url: address of Yahoo's prices.
         yahoo_actions: fetch the splits and dividends of all shares and funds from Yahoo, and not only of those
             with bars from Yahoo.
+        news_allowed_hosts: hosts of feeds that need not be on the public internet, separated by commas, such as
+            ``localhost:8101``.
+        newsapi_key: key of NewsAPI; None if there is none.
     """
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
@@ -100,6 +103,8 @@ class Settings(BaseSettings):
     ibkr_maintenance: str = "daily 00:15-01:45 America/New_York; Fri 23:00-Sat 03:00 America/New_York"
     yahoo_api_url: str = "https://query2.finance.yahoo.com"
     yahoo_actions: bool = False
+    news_allowed_hosts: str = ""
+    newsapi_key: SecretStr | None = None
 
     @cached_property
     def root(self) -> Path:

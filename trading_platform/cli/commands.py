@@ -93,6 +93,12 @@ COMMANDS = (
         f"{_CLI}.features.command",
         "Definitions of features and labels: list, show, try and compute them; audit of their values.",
     ),
+    Command(
+        _DATA,
+        "news",
+        f"{_CLI}.news.command",
+        "News from feeds and files, linked to instruments, with their sentiment.",
+    ),
     Command(_DATA, "export", f"{_CLI}.market_data.data", "Write stored data to a Parquet or CSV file."),
     Command(
         _QUALITY,

@@ -2,7 +2,8 @@
 
 Agents use this class alone. It needs neither Dagster nor any source. The platform writes market data; agents write
 orders, fills, decisions and events through this class. Live data (quotes, signals, messages) is in Redis; the first
-use connects to it. The reads of bars, indicators and features are in :mod:`trading_platform.client.market_data`.
+use connects to it. The reads of bars, indicators and features are in :mod:`trading_platform.client.market_data`, those
+of news in :mod:`trading_platform.client.news`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from trading_platform.client.audit import Decisions, Events
 from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.market_data import MarketData
 from trading_platform.client.names import known_names, listed
+from trading_platform.client.news import News
 from trading_platform.client.orders import Orders
 from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.domain.errors import ConfigurationError
@@ -48,7 +50,7 @@ RedisUrl = Callable[[], AbstractContextManager[str]]
 """Runs Redis until the block ends; yields its URL."""
 
 
-class Platform(MarketData):
+class Platform(MarketData, News):
     """The platform's data, and the ledger.
 
     ::

@@ -2,8 +2,9 @@
 
 A tick requests all symbols × the current partition in one run, by range tags. A run is cheap where nothing is new:
 only what coverage has as missing is requested from the sources. ``indicators_live`` computes every five minutes the
-indicators of the bars that a stream wrote. All schedules are off until a person turns them on in the UI:
-``indicators_live`` is useful only where a stream runs, and the others send requests to the sources.
+indicators of the bars that a stream wrote; ``news_refresh`` fetches feeds every quarter of an hour. All schedules are
+off until a person turns them on in the UI: ``indicators_live`` is useful only where a stream runs, and the others
+send requests to the sources.
 """
 
 from __future__ import annotations
@@ -108,4 +109,26 @@ indicators_live = ScheduleDefinition(
     description="Indicators of the newest 1m, 5m and 1h bars every five minutes; of use where a stream writes bars.",
 )
 
-refresh_schedules = [eu_close, us_close, crypto_close, intraday_refresh, corporate_actions_refresh, indicators_live]
+
+@schedule(
+    name="news_refresh",
+    job_name=jobs.news.name,
+    cron_schedule="*/15 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.STOPPED,
+    description="News of the feeds that are due, every fifteen minutes.",
+)
+def news_refresh(context: ScheduleEvaluationContext) -> RunRequest:
+    """The partition of the present day."""
+    return RunRequest(partition_key=f"{context.scheduled_execution_time.astimezone(UTC):%Y-%m-%d}")
+
+
+refresh_schedules = [
+    eu_close,
+    us_close,
+    crypto_close,
+    intraday_refresh,
+    corporate_actions_refresh,
+    indicators_live,
+    news_refresh,
+]

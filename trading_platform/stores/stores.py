@@ -29,6 +29,9 @@ from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.market_data.revisions import RevisionStore
 from trading_platform.stores.market_data.stream.store import StreamStore
+from trading_platform.stores.news.articles import ArticleStore
+from trading_platform.stores.news.feeds import FeedStore
+from trading_platform.stores.news.sentiment import SentimentStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.postgres.roles import needs_owner, role_of
 from trading_platform.stores.schema import ensure_schema
@@ -65,6 +68,9 @@ class Stores:
     fingerprints: FingerprintStore
     gaps: GapStore
     revisions: RevisionStore
+    articles: ArticleStore
+    feeds: FeedStore
+    sentiment: SentimentStore
     latest_features: LatestFeatures | None = None
 
     @property
@@ -144,6 +150,9 @@ def open_stores(
             gaps=GapStore(database),
             revisions=RevisionStore(database),
             latest_features=latest_features,
+            articles=ArticleStore(database),
+            feeds=FeedStore(database),
+            sentiment=SentimentStore(database),
         )
     finally:
         database.close()

@@ -45,6 +45,8 @@ ASSETS = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timefram
     "features",
     "features_1h",
     "corporate_actions",
+    "raw_news",
+    "news_sentiment",
 }
 MAINTENANCE = {"audit_archive", "retention", "coverage"}
 SYMBOLS = ("ADAUSD", "BTCUSD")
@@ -75,12 +77,14 @@ def test_every_asset_says_what_it_is():
         if node.group_name == "maintenance":  # works on tables that other assets declare
             continue
         schema = node.metadata["dagster/column_schema"]
-        first = ["symbol", "ex_date"] if node.group_name == "corporate_actions" else ["time", "symbol"]
+        first = {"corporate_actions": ["symbol", "ex_date"], "news": ["available_at", "symbol"]}.get(
+            str(node.group_name), ["time", "symbol"]
+        )
         assert [column.name for column in schema.columns][:2] == first, key
         assert all(column.description for column in schema.columns), [
             (key, column.name) for column in schema.columns if not column.description
         ]
-    assert set(groups) == {"bars", "indicators", "features", "corporate_actions", "maintenance"}
+    assert set(groups) == {"bars", "indicators", "features", "corporate_actions", "news", "maintenance"}
     assert groups["maintenance"] == MAINTENANCE
 
 
@@ -95,6 +99,7 @@ def test_every_job_resolves():
         "repair_outages",
         "repair_gaps",
         "indicators_live",
+        "news",
     }
     covered = [
         key.to_user_string() for name in jobs for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
@@ -111,6 +116,7 @@ def test_only_what_keeps_order_runs_by_itself():
         "intraday_refresh": "UTC",
         "corporate_actions_refresh": "America/New_York",
         "indicators_live": "UTC",
+        "news_refresh": "UTC",
         "maintenance": "UTC",
         "features_audit": "UTC",
     }

@@ -6,12 +6,8 @@ requests; import it where a request is to be sent.
 
 from __future__ import annotations
 
-import http.client
-import io
 import logging
-import socket
 import time
-from collections.abc import Callable
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -22,11 +18,10 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from trading_platform.sources.http_limits import LARGEST_BODY, TOTAL_SECONDS, body_too_large, redirected
+from trading_platform.sources.timed_response import Monotonic, TimedResponse
 
 _CHUNK = 2**16
 _VENDOR = "Kraken"
-
-Monotonic = Callable[[], float]
 
 
 class KrakenSession(requests.Session):
@@ -107,49 +102,7 @@ class _LimitedAdapter(HTTPAdapter):
 
         class Timed(connection):  # type: ignore[misc, valid-type]
             def request(self, *args: Any, **options: Any) -> None:
-                self.response_class = partial(_TimedResponse, deadline=monotonic() + seconds, monotonic=monotonic)
+                self.response_class = partial(TimedResponse, deadline=monotonic() + seconds, monotonic=monotonic)
                 super().request(*args, **options)
 
         return Timed
-
-
-class _TimedResponse(http.client.HTTPResponse):
-    """A response whose bytes, those of its headers included, come before a deadline."""
-
-    def __init__(self, sock: socket.socket, *args: Any, deadline: float, monotonic: Monotonic, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        self.fp.close()
-        self.fp = io.BufferedReader(_TimedReader(sock, deadline, monotonic))
-
-
-class _TimedReader(io.RawIOBase):
-    """Reads a socket until a deadline; each read waits no longer than the socket's own timeout."""
-
-    def __init__(self, sock: socket.socket, deadline: float, monotonic: Monotonic) -> None:
-        super().__init__()
-        self._socket = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._pause = sock.gettimeout()
-        self._deadline = deadline
-        self._monotonic = monotonic
-
-    def readable(self) -> bool:
-        """Whether it can be read: yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Reads what has come; waits if nothing has.
-
-        Raises:
-            TimeoutError: at the deadline, or after the socket's timeout without a byte.
-        """
-        left = self._deadline - self._monotonic()
-        if left <= 0:
-            raise TimeoutError("the response did not end in time")
-        self._socket.settimeout(left if self._pause is None else min(left, self._pause))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        """Releases the socket."""
-        self._raw.close()
-        super().close()

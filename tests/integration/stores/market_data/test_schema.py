@@ -27,7 +27,16 @@ The tables of the design, as the database has them. A test writes this page from
 the one that is here, and the catalog with the user's document.
 """
 MARKET_DATA = ["market_data.ohlcv", "market_data.indicators", "market_data.ohlcv_1h"]
-NEWS = ["news.raw_news", "news.news_sentiment"]
+NEWS = (
+    "news.raw_news",
+    "news.versions",
+    "news.identities",
+    "news.sightings",
+    "news.links",
+    "news.aliases",
+    "news.news_sentiment",
+    "news.feeds",
+)
 
 
 @pytest.fixture(params=["plain", "timescaledb"], scope="module")

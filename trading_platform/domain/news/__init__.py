@@ -1,0 +1,1 @@
+"""News: articles and their identity, near-duplicates, links to instruments, and sentiment; computation only."""

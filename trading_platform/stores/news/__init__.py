@@ -1,0 +1,1 @@
+"""The schema ``news``: articles, their versions, links and sentiment, and the feeds."""

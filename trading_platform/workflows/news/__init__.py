@@ -1,0 +1,1 @@
+"""News: fetch feeds, import files, link articles to instruments, score their sentiment."""
