@@ -63,6 +63,10 @@ class Settings(BaseSettings):
         yahoo_api_url: address of Yahoo's prices.
         yahoo_actions: fetch the splits and dividends of all shares and funds from Yahoo, and not only of those
             with bars from Yahoo.
+        mcp_tokens: who may call the MCP server over HTTP, as ``NAME:SCOPES:TOKEN`` separated by ``;``
+            (:mod:`trading_platform.mcp.access`).
+        mcp_read_only: leave out the tools of the MCP server that write.
+        mcp_allowed_hosts: further host names by which clients reach it, separated by commas.
     """
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
@@ -97,6 +101,9 @@ class Settings(BaseSettings):
     ibkr_maintenance: str = "daily 00:15-01:45 America/New_York; Fri 23:00-Sat 03:00 America/New_York"
     yahoo_api_url: str = "https://query2.finance.yahoo.com"
     yahoo_actions: bool = False
+    mcp_tokens: SecretStr | None = None
+    mcp_read_only: bool = False
+    mcp_allowed_hosts: str = ""
 
     @cached_property
     def root(self) -> Path:

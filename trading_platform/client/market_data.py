@@ -43,9 +43,13 @@ class MarketData:
         self._stores = stores
         self._clock = clock
 
-    def instruments(self) -> dict[str, Instrument]:
-        """The universe, by symbol."""
-        return self._stores.instruments.all()
+    def instruments(self, symbols: str | Sequence[str] | None = None) -> dict[str, Instrument]:
+        """Instruments by symbol: the whole universe, or those with some symbols.
+
+        Raises:
+            InvalidRequest: naming each symbol that the universe does not have, and similar ones that it has.
+        """
+        return self._stores.instruments.all() if symbols is None else self._instruments(symbols)
 
     def bars(
         self,
