@@ -5,7 +5,7 @@ Those of trading are in :mod:`trading_platform.mcp.trading`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -193,7 +193,7 @@ class MarketTools:
 
     def _series(
         self,
-        asked: dict[str, object],
+        asked: Mapping[str, object],
         as_of: str | None,
         limit: int,
         cursor: str | None,
@@ -203,7 +203,7 @@ class MarketTools:
         """Rows of a window; without its start the last ones of each symbol."""
         moment = None if as_of is None else as_timestamp(as_of)
         last = limit if asked["start"] is None else None
-        page = page_of(cursor, limit, asked | {"as_of": as_of, "last": last}, moment, self._clock())
+        page = page_of(cursor, limit, {**asked, "as_of": as_of, "last": last}, moment, self._clock())
         understood = understand(self._platform, _texts(asked["symbols"]))
         timeframe = Timeframe.parse(str(asked["timeframe"]))
         until = page.as_of if asked["end"] is None else min(as_timestamp(str(asked["end"])), page.as_of)

@@ -55,6 +55,9 @@ class AgentServer(MCPServer[Any]):
         read_only: leave out the tools that write.
         clock: the present time.
         **options: of :class:`mcp.server.MCPServer`.
+
+    Attributes:
+        arguments: the names of each tool's arguments.
     """
 
     def __init__(self, platform: Platform, *, read_only: bool, clock: Clock = utc_now, **options: Any) -> None:
@@ -70,7 +73,7 @@ class AgentServer(MCPServer[Any]):
             tools |= dict.fromkeys((trading.record_decision, trading.publish_signal), DECIDE)
         self._platform = platform
         self._scopes: dict[str, str] = {}
-        self._arguments: dict[str, tuple[str, ...]] = {}
+        self.arguments: dict[str, tuple[str, ...]] = {}
         super().__init__(
             "trading-platform",
             instructions=INSTRUCTIONS,
@@ -81,7 +84,7 @@ class AgentServer(MCPServer[Any]):
 
     def _made(self, tool: Callable[..., Any], scope: str) -> Tool:
         self._scopes[tool.__name__] = scope
-        self._arguments[tool.__name__] = tuple(signature(tool).parameters)
+        self.arguments[tool.__name__] = tuple(signature(tool).parameters)
         hints = ToolAnnotations(read_only_hint=True) if scope == READ else ToolAnnotations(destructive_hint=False)
         made = Tool.from_function(_explained(tool), annotations=hints)
         made.parameters = slim(made.parameters)
@@ -113,8 +116,8 @@ class AgentServer(MCPServer[Any]):
                 f"{name} needs a token with the scope {self._scopes[name]}. Ask who runs the server for one."
             )
         for argument in arguments:
-            if argument not in self._arguments[name]:
-                raise ToolError(f"{name} has no argument {shown(argument)}. {_near(argument, self._arguments[name])}")
+            if argument not in self.arguments[name]:
+                raise ToolError(f"{name} has no argument {shown(argument)}. {_near(argument, self.arguments[name])}")
 
     def _note(self, name: str, arguments: Mapping[str, Any], result: object, seconds: float, said: str) -> None:
         facts = result.structured_content if isinstance(result, CallToolResult) else None

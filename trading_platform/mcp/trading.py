@@ -5,6 +5,7 @@ Those that only read market data are in :mod:`trading_platform.mcp.market_data`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -182,7 +183,7 @@ class TradingTools:
         return understood.symbols[0], understood.notes
 
 
-def _frame(rows: list[dict[str, object]], columns: dict[str, str]) -> pl.DataFrame:
+def _frame(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> pl.DataFrame:
     """A frame of texts: a table of several kinds of rows has no types of its own."""
     texts = [{name: cell(row.get(name)) for name in columns} for row in rows]
     return pl.DataFrame(texts, schema=dict.fromkeys(columns, pl.String))
