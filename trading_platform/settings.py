@@ -68,6 +68,10 @@ class Settings(BaseSettings):
         news_allowed_hosts: hosts of feeds that need not be on the public internet, separated by commas, such as
             ``localhost:8101``.
         newsapi_key: key of NewsAPI; None if there is none.
+        mcp_tokens: who may call the MCP server over HTTP, as ``NAME:SCOPES:TOKEN`` separated by ``;``
+            (:mod:`trading_platform.mcp.access`).
+        mcp_read_only: leave out the tools of the MCP server that write.
+        mcp_allowed_hosts: further host names by which clients reach it, separated by commas.
     """
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
@@ -105,6 +109,9 @@ class Settings(BaseSettings):
     yahoo_actions: bool = False
     news_allowed_hosts: str = ""
     newsapi_key: SecretStr | None = None
+    mcp_tokens: SecretStr | None = None
+    mcp_read_only: bool = False
+    mcp_allowed_hosts: str = ""
 
     @cached_property
     def root(self) -> Path:

@@ -144,6 +144,12 @@ COMMANDS = (
     ),
     Command(
         _LIVE,
+        "mcp",
+        f"{_CLI}.operations.mcp",
+        "Serve agents and assistants over MCP: market data as of a moment, the portfolio, decisions and signals.",
+    ),
+    Command(
+        _LIVE,
         "limits",
         f"{_CLI}.operations.limits",
         "Show the rate limits of sources, what is left of them, and when they are full again.",

@@ -40,9 +40,13 @@ class MarketData(FeatureReads):
         missing: what reads of features do where too many values are missing, unless they say otherwise.
     """
 
-    def instruments(self) -> dict[str, Instrument]:
-        """The universe, by symbol."""
-        return self._stores.instruments.all()
+    def instruments(self, symbols: str | Sequence[str] | None = None) -> dict[str, Instrument]:
+        """Instruments by symbol: the whole universe, or those with some symbols.
+
+        Raises:
+            InvalidRequest: naming each symbol that the universe does not have, and similar ones that it has.
+        """
+        return self._stores.instruments.all() if symbols is None else self._instruments(symbols)
 
     def bars(
         self,

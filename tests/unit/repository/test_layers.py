@@ -22,7 +22,7 @@ ORDER = (
     ("settings",),
     ("embedded",),
     ("streaming", "client", "partitions", "failures", "resources"),
-    ("assets",),
+    ("assets", "mcp"),
     ("checks", "jobs"),
     ("schedules", "sensors"),
     ("definitions",),

@@ -1,0 +1,159 @@
+"""The server over its two transports, as a process of its own: tokens, scopes, hosts, and standard input and output."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+from commands import Installation, installation, kill, rows
+from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from processes import REPOSITORY, environment, free_port
+from waiting import LONG, wait_until
+
+from trading_platform.domain.errors import ConfigurationError
+from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.embedded.stack import Endpoints
+from trading_platform.mcp.access import holders
+from trading_platform.stores.stores import open_stores
+
+READER, BOT = "r" * 32, "b" * 32
+LISTING = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server in a process of its own."""
+
+    made: Installation
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    def post(self, token: str | None = None, **headers: str) -> httpx2.Response:
+        given = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx2.post(self.url, json=LISTING, headers=HEADERS | given | headers, timeout=LONG)
+
+    def call(self, token: str, tool: str, **arguments: object) -> tuple[bool, str]:
+        async def called() -> tuple[bool, str]:
+            async with (
+                httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=LONG) as http,
+                Client(streamable_http_client(self.url, http_client=http)) as client,
+            ):
+                result = await client.call_tool(tool, arguments)
+                return bool(result.is_error), result.content[0].text
+
+        return asyncio.run(called())
+
+
+@pytest.fixture(scope="module")
+def ours(stack: Endpoints) -> Iterator[Installation]:
+    with installation(stack.database_url) as made:
+        made.variables["REDIS_URL"] = stack.redis_url
+        with open_stores(made.database_url, made.data_dir / "features", may_upgrade=True) as stores:
+            stores.instruments.add(Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken"))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def serving(ours: Installation) -> Iterator[Serving]:
+    port = free_port()
+    ours.variables["MCP_TOKENS"] = f"reader:read:{READER};bot:read+decide:{BOT}"
+    process = ours.start("mcp", "--http", "--port", str(port))
+
+    def answers() -> bool:
+        try:
+            return Serving(ours, port).post(READER).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    try:
+        wait_until(answers, "the server", deadline=LONG, running=process)
+        yield Serving(ours, port)
+    finally:
+        kill(process)
+
+
+@pytest.mark.slow
+def test_only_who_has_a_token_is_served_and_only_by_its_own_name(serving: Serving) -> None:
+    assert serving.post().status_code == 401
+    assert serving.post("x" * 32).status_code == 401
+    assert serving.post(READER, Host="evil.example").status_code == 421
+    assert serving.post(READER, Origin="http://evil.example").status_code == 403
+    assert serving.post(READER).status_code == 200
+    huge = httpx2.post(
+        serving.url, content=b"[" * 5_000_000, headers=HEADERS | {"Authorization": f"Bearer {READER}"}, timeout=LONG
+    )
+    assert huge.status_code == 413
+
+
+@pytest.mark.slow
+def test_a_reader_cannot_decide_and_each_caller_is_named(serving: Serving) -> None:
+    failed, text = serving.call(READER, "record_decision", decision_type="skip", reasoning="no")
+    assert failed
+    assert "scope decide" in text
+    failed, text = serving.call(BOT, "record_decision", decision_type="skip", reasoning="no", symbol="XBT/USD")
+    assert not failed, text
+    statement = (
+        "SELECT metadata->>'caller', metadata->>'answered' FROM audit.system_events WHERE event_type = 'mcp_call'"
+    )
+    assert rows(serving.made.database_url, f"{statement} ORDER BY id") == [("reader", "false"), ("bot", "true")]
+
+
+@pytest.mark.slow
+def test_an_assistant_starts_it_over_standard_input_and_output(ours: Installation) -> None:
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "trading_platform.cli", "mcp", "--read-only"],
+        env=environment() | ours.environment(),
+        cwd=str(ours.data_dir),
+    )
+
+    async def asked() -> tuple[list[str], str]:
+        async with Client(command) as client:
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            return tools, (await client.call_tool("instrument_info", {})).content[0].text
+
+    tools, text = asyncio.run(asked())
+    assert "bars" in tools
+    assert "record_decision" not in tools
+    assert "BTCUSD,crypto,24/7,kraken" in text
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["", "a:read", f"a:write:{READER}", "a:read:short", f":read:{READER}", f"a:read:{READER};b:read:{READER}",
+     f"a:read:{READER};a:read:{BOT}"],
+)  # fmt: skip
+def test_wrong_tokens_are_refused_and_never_shown(setting: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        holders(setting)
+    assert READER not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_without_tokens_it_does_not_serve(ours: Installation) -> None:
+    found = ours.run("mcp", "--http", more={"MCP_TOKENS": ""})
+    assert found.code == 2
+    assert "MCP_TOKENS" in found.err
+
+
+@pytest.mark.slow
+def test_the_agent_of_the_page_runs(ours: Installation) -> None:
+    (code,) = re.findall(
+        r"^```python\n(.*?)^```", (REPOSITORY / "docs" / "mcp.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=ours.environment(), capture_output=True, text=True, check=False, timeout=LONG
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "BTCUSD,crypto,24/7,kraken" in ran.stdout
