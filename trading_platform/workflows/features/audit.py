@@ -86,6 +86,8 @@ def audit_features(
     chosen = _chosen(reader, universe, symbols, partitions, -(-samples // TIMES), random)
     reader.prepare(chosen)
     reasons: Counter[str] = Counter()
+    if names is None and (unknown := stores.features.kept()):
+        reasons["features whose definition is not known here"] = len(unknown)
     audits: list[PartAudit] = []
     left = samples
     for number, (symbol, window) in enumerate(chosen, 1):
