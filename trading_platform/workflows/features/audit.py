@@ -80,7 +80,7 @@ def audit_features(
     Raises:
         InvalidRequest: if a feature is unknown.
     """
-    wanted = stores.definitions.features.known(names)
+    wanted = stores.features.definitions.features.known(names)
     random = np.random.default_rng(seed)
     reader = PartReader(stores, universe, wanted, clock())
     chosen = _chosen(reader, universe, symbols, partitions, -(-samples // TIMES), random)

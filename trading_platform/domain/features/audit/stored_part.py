@@ -13,7 +13,7 @@ from trading_platform.domain.derived.splits import Splits
 from trading_platform.domain.features.compute import compute_features, compute_labels
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.invented_market import Market
-from trading_platform.domain.features.point_in_time import closes_of, known_by
+from trading_platform.domain.features.known_market import closes_of, known_by
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe
