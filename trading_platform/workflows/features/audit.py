@@ -80,12 +80,14 @@ def audit_features(
     Raises:
         InvalidRequest: if a feature is unknown.
     """
-    wanted = stores.definitions.features.known(names)
+    wanted = stores.features.definitions.features.known(names)
     random = np.random.default_rng(seed)
     reader = PartReader(stores, universe, wanted, clock())
     chosen = _chosen(reader, universe, symbols, partitions, -(-samples // TIMES), random)
     reader.prepare(chosen)
     reasons: Counter[str] = Counter()
+    if names is None and (unknown := stores.features.kept()):
+        reasons["features whose definition is not known here"] = len(unknown)
     audits: list[PartAudit] = []
     left = samples
     for number, (symbol, window) in enumerate(chosen, 1):

@@ -114,7 +114,7 @@ class PartReader:
 
     def _rows(self, symbol: str, window: Window) -> pl.DataFrame:
         """The stored rows with the features that were computed by their present definition in all months."""
-        hashes = self.stores.definitions.hashes
+        hashes = self.stores.features.definitions.hashes
         stamps = self.stores.features.stamps(symbol, window).values()
         names = [
             name for name in self.names if all(stamped.get(name, (0, ""))[1] == hashes[name] for stamped in stamps)
@@ -129,14 +129,14 @@ class PartReader:
         revised: Market | None,
     ) -> StoredPart:
         market, known_at = source
-        return StoredPart(market, known_at, rows, window.start, self.stores.definitions.features, revised)
+        return StoredPart(market, known_at, rows, window.start, self.stores.features.definitions.features, revised)
 
     def _market(
         self, symbol: str, window: Window, recorded: datetime | None
     ) -> tuple[Market, dict[tuple[str, datetime], datetime]]:
         """The bars of a partition with their warm-up, splits and gaps, as recorded at a time; None for now."""
         stores, names = self.stores, inputs_of(symbol, self._universe)
-        warm_up = stores.definitions.features.warm_up
+        warm_up = stores.features.definitions.features.warm_up
         bars = stores.bars.read_with_history(names, Timeframe.D1, window, warm_up)
         actions = stores.corporate_actions.read(names, (ActionKind.SPLIT,))
         gaps = gaps_between(stores, bars, Timeframe.D1, self._universe, self._present)

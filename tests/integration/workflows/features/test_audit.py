@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from dagster import AssetCheckSeverity, AssetKey, DagsterInstance
 from daily_bars import session_days
+from definition_files import GAP, write
 from typer.testing import CliRunner
 
 from trading_platform.checks.feature_audit_check import NO_LOOK_AHEAD
@@ -27,6 +28,8 @@ from trading_platform.resources.platform import PlatformContext
 from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.source import FileSource
+from trading_platform.stores.features.definitions import load_files
+from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.backfill.backfill_bars import backfill_bars
@@ -239,3 +242,9 @@ def test_what_cannot_be_compared_is_counted(store: Store) -> None:
         file.unlink()
     report = store.audit("BBB")
     assert (report.partitions, report.not_audited) == (0, {"no rows stored": 2})
+    mine = load_files([write(store.root / "mine", "mine.py", f"gap = {GAP}\n")])
+    FeatureStore(store.root / "features", definitions=mine).write_catalog()
+    assert store.audit("BBB").not_audited == {
+        "features whose definition is not known here": 1,
+        "no rows stored": 2,
+    }
