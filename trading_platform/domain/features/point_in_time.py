@@ -184,8 +184,9 @@ def _reasons(each: JoinedFeature, values: pl.Series, match: _Match, rows: pl.Dat
         in_row = _reasons_in_rows(each, rows)
         codes = np.where(match.computed, _CODES[NullReason.NO_ROW_YET], _CODES[NullReason.NOT_COMPUTED])
         found, within = match.row != _NONE, match.is_within(each.tolerance)
-        codes[found] = _CODES[NullReason.TOO_OLD]
-        codes[within] = in_row[match.row[within]]
+        of_row = in_row[match.row[found]]
+        absent = of_row == _CODES[NullReason.NOT_COMPUTED]
+        codes[found] = np.where(within[found] | absent, of_row, _CODES[NullReason.TOO_OLD])
     else:
         codes = np.full(len(values), _CODES[NullReason.NO_SOURCE])
     named = pl.Series(codes.astype(np.uint8)).cat.to(REASON)
