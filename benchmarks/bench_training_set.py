@@ -42,9 +42,10 @@ MOST_GROWTH = 1.1
 DUCKDB = """
 import sys, time
 import duckdb
-spine, files, names, result = sys.argv[1:]
+spine, files, names, result, _ = sys.argv[1:]
 connection = duckdb.connect()
 connection.execute("SET TimeZone = 'UTC'")
+connection.execute("SET enable_progress_bar = false")
 columns = ", ".join(f"feature.{name}" for name in names.split(","))
 statement = f'''
 CREATE TABLE result AS

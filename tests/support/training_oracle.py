@@ -126,10 +126,12 @@ def _reason(
         return "no_source"
     if last is None:
         return "no_row_yet" if stored else "not_computed"
+    if name not in last.values:
+        return "not_computed"
     if _too_old(last, time, name, tolerance):
         return "too_old"
     if last.values.get(name) is not None:
         return None
     before = [each for each in stored if each.time <= last.time]
     warming = len(before) <= FEATURES[name] and all(each.values.get(name) is None for each in before)
-    return "not_computed" if name not in last.values else "warm_up" if warming else "undefined"
+    return "warm_up" if warming else "undefined"

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
+from trading_platform.stores.atomic_files import put_in_place
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -47,9 +48,7 @@ def write_batches(batches: Iterable[pl.DataFrame], file: Path) -> int:
         try:
             os.close(handle)
             rows = _write(batches, draft)
-            with draft.open("rb") as written:
-                os.fsync(written.fileno())
-            draft.replace(file)
+            put_in_place(draft, file)
         finally:
             draft.unlink(missing_ok=True)
     return rows

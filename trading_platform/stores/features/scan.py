@@ -201,7 +201,7 @@ class FeatureScan:
         scanned = pl.scan_parquet(
             contents, schema=self._schema, missing_columns="insert", extra_columns="ignore", hive_partitioning=False
         )
-        return scanned.select(*self._schema).collect()
+        return scanned.select(*self._schema).collect().rechunk()  # each file would be a chunk of its own
 
     def _with_absent(self, rows: pl.DataFrame, files: Sequence[File], contents: Sequence[bytes]) -> pl.DataFrame:
         """The rows with a column for each feature that some of the files do not have."""
