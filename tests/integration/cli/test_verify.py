@@ -122,16 +122,17 @@ def test_json_has_all_that_was_found(app: typer.Typer, broken: None) -> None:  #
     said = json.loads(result.stdout)
     failed = [check for check in said["checks"] if check["status"] == "failed"]
     assert [(check["asset"], check["check"], check["rows_checked"], check["failing_rows"]) for check in failed] == [
-        ("ohlcv_1d", "ohlc_consistent", 600, 1)
+        ("ohlcv_1d", "ohlc_consistent", 600, 1),
+        ("features", "no_skew", 2, 1),  # its features are computed from the broken bar, too
     ]
     assert failed[0]["sample"][0]["time"] == DAYS[100].isoformat()
-    assert said["summary"]["failed"] == 1
-    assert sum(said["summary"].values()) == len(said["checks"]) == 61
+    assert said["summary"]["failed"] == 2
+    assert sum(said["summary"].values()) == len(said["checks"]) == 67
     empty = [check for check in said["checks"] if check["status"] == "nothing stored"]
     where_it_applies = ("sources_agree", "inputs_unchanged")  # bars received twice, and rolled-up bars
     nothing = {check["asset"] for check in empty if check["check"] not in where_it_applies}
     intraday = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timeframe in ("1m", "5m", "1h")}
-    assert nothing == intraday | {"corporate_actions"}
+    assert nothing == intraday | {"corporate_actions", "features_1h"}
 
 
 @pytest.mark.parametrize("arguments", [["NOSUCH"], ["BTCUSD", "--timeframe", "2h"]])
