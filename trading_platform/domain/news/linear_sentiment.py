@@ -89,11 +89,12 @@ def features_of(text: str) -> NDArray[np.int64]:
     """Numbers of the features of a text, each once: words, two and three in a row, and parts of words. Never empty."""
     cleaned = _NUMBER.sub("0", _CASHTAG.sub(" $t ", _ADDRESS.sub(" ", text[:LONGEST].lower())))
     words = _WORD.findall(cleaned)
-    numbers = [number for word in words for number in _of_word(word)]
-    numbers += [_number(f"b{first} {second}") for first, second in pairwise(words)]
+    rows = [_of_word(word) for word in words]
+    phrases = [_number(f"b{first} {second}") for first, second in pairwise(words)]
     for first, second, third in zip(words, words[1:], words[2:], strict=False):
-        numbers += (_number(f"s{first} {third}"), _number(f"t{first} {second} {third}"))
-    return np.unique(np.array(numbers or [0], dtype=np.int64))
+        phrases += (_number(f"s{first} {third}"), _number(f"t{first} {second} {third}"))
+    rows.append(np.array(phrases if words else [0], dtype=np.int64))
+    return np.unique(np.concatenate(rows))
 
 
 def _number(key: str) -> int:
@@ -101,11 +102,12 @@ def _number(key: str) -> int:
 
 
 @lru_cache(maxsize=50_000)
-def _of_word(word: str) -> tuple[int, ...]:
+def _of_word(word: str) -> NDArray[np.int64]:
     """Features of a word and its parts; words come back, so that they are kept."""
     whole = f"^{word[:40]}$"
     parts = {whole[at : at + size] for size in _PART_LENGTHS for at in range(len(whole) - size + 1)}
-    return tuple(_number(key) for key in (f"w{word}", *(f"c{part}" for part in sorted(parts))))
+    keys = (f"w{word}", *(f"c{part}" for part in sorted(parts)))
+    return np.array([_number(key) for key in keys], dtype=np.int64)
 
 
 def check_model(model: LinearModel, labels: dict[int, str]) -> LinearModel:

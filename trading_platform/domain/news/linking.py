@@ -237,13 +237,15 @@ class _Linker:
                 yield self._link(symbol, Rule.TICKER, found.start(), found.end())
 
     def names(self) -> Iterator[Link]:
-        """Names of companies, coins and indexes, the longest first."""
+        """Names of companies, coins and indexes, the longest first; one that means it once means it again."""
+        meant: set[str] = set()
         for found in self._dictionary.pattern.finditer(self._text):
             if self._is_used(found.span()):
                 continue
             name = self._name_of(found[0])
-            if name is None or not self._means(name, found.start(), found.end()):
+            if name is None or not (name in meant or self._means(name, found.start(), found.end())):
                 continue
+            meant.add(name)
             self._used.append(found.span())
             for symbol in self._dictionary.names[name]:
                 yield self._link(symbol, Rule.NAME, found.start(), found.end())
