@@ -155,14 +155,14 @@ def test_the_row_before_midnight_has_the_values_of_the_daily_row() -> None:
 
 
 def test_no_row_changes_with_what_comes_later() -> None:
-    coins = {symbol: invented(symbol, 24 * 64, seed) for seed, symbol in enumerate(("AAA", "BBB"))}
+    coins = {symbol: invented(symbol, 24 * 34, seed) for seed, symbol in enumerate(("AAA", "BBB"))}
     stock = bars_of(
         [50 + day % 7 for day in range(70)], "STOCK", spread=0.01, volume=[9.0] * 70, start=START.replace(hour=0)
     )
     stock = stock.filter(pl.col("time").dt.weekday() <= 5)
     universe = {name: instrument(name, benchmark="BBB") for name in coins} | {"STOCK": instrument("STOCK", "FX")}
     full = compute_hourly_features(market(*coins.values()), market(stock), universe, ["AAA"])
-    for hours in (24 * 30 + 7, 24 * 62 + 20):
+    for hours in (24 * 25 + 7, 24 * 32 + 20):
         now = START + hours * HOUR
         closed = compute_features(stock, universe, ["STOCK"]).filter(pl.col("available_at") <= now)["time"]
         cut = compute_hourly_features(
