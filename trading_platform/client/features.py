@@ -23,6 +23,8 @@ from trading_platform.domain.features.inputs import parse_frequency
 from trading_platform.domain.features.missing_values import Missing, with_missing
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, Window, month_window, shifted
+from trading_platform.stores.features.recorded.manifests import Contents
+from trading_platform.stores.features.scan import MonthReader
 from trading_platform.stores.postgres.records import texts_of
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.progress import Progress
@@ -102,6 +104,8 @@ class FeatureReads(FeatureSnapshots):
         as_of: str = ...,
         tolerance: Tolerance | None = ...,
         reasons: bool = ...,
+        recorded_as_of: Timestamp | None = ...,
+        save: str | None = ...,
         to: None = ...,
         progress: Progress | None = ...,
     ) -> pl.DataFrame: ...
@@ -115,6 +119,8 @@ class FeatureReads(FeatureSnapshots):
         as_of: str = ...,
         tolerance: Tolerance | None = ...,
         reasons: bool = ...,
+        recorded_as_of: Timestamp | None = ...,
+        save: str | None = ...,
         to: str | Path,
         progress: Progress | None = ...,
     ) -> int: ...
@@ -127,6 +133,8 @@ class FeatureReads(FeatureSnapshots):
         as_of: str = "time",
         tolerance: Tolerance | None = None,
         reasons: bool = False,
+        recorded_as_of: Timestamp | None = None,
+        save: str | None = None,
         to: str | Path | None = None,
         progress: Progress | None = None,
     ) -> pl.DataFrame | int:
@@ -144,6 +152,8 @@ class FeatureReads(FeatureSnapshots):
             reasons: add the column ``null_reasons``, a struct with a field for each feature that says why it is NULL
                 (:class:`~trading_platform.domain.features.point_in_time.NullReason`). The whole history until the
                 last time of each symbol is then read.
+            recorded_as_of: what this platform had stored at a time, as for :meth:`features`.
+            save: a name that is not taken: :meth:`snapshot` of this name gives the same bytes ever after.
             to: a file ``.parquet`` to write in batches, for more than memory holds; it is replaced when it is whole.
             progress: receives progress reports.
 
@@ -152,14 +162,37 @@ class FeatureReads(FeatureSnapshots):
 
         Raises:
             InvalidRequest: an unknown symbol or feature, a label, a spine without these columns or with a column of a
-                requested feature's name, or a row without symbol or time, or with a time without zone.
+                requested feature's name, a row without symbol or time, or with a time without zone; a name that is
+                taken, or a ``recorded_as_of`` in the future or before the feature store kept what it replaces.
             StoreFull: if no space is left for the file.
             StoreError: if a feature file cannot be read or the file cannot be written.
         """
-        wanted = TrainingSet(
-            self._stores, spine, names, as_of=as_of, tolerance=tolerance, reasons=reasons, progress=progress
-        )
-        return wanted.frame() if to is None else wanted.write(Path(to))
+        state = self._months(self._stores.features, recorded_as_of)
+
+        def computed(reader: MonthReader) -> TrainingSet:
+            return TrainingSet(
+                self._stores,
+                spine,
+                names,
+                as_of=as_of,
+                tolerance=tolerance,
+                reasons=reasons,
+                reader=reader,
+                progress=progress,
+            )
+
+        def result(wanted: TrainingSet) -> pl.DataFrame | int:
+            return wanted.frame() if to is None else wanted.write(Path(to))
+
+        if save is None:
+            return result(computed(state))
+        with self._stores.features.snapshots.saving(save) as saving:
+            wanted = computed(saving.months(state))
+            found = result(wanted)
+            recorded = None if recorded_as_of is None else as_timestamp(recorded_as_of)
+            rows = found if isinstance(found, pl.DataFrame) else Path(to or "")
+            saving.save(rows, Contents(wanted.parameters, recorded, wanted.spine_hash()))
+        return found
 
     def feature_catalog(self) -> pl.DataFrame:
         """The definition of each feature: one row for each, sorted by name.

@@ -33,6 +33,9 @@ def _listed(value: object) -> object:
 
 
 Texts = Annotated[list[str], BeforeValidator(_listed)]
+LATEST_NEWS = timedelta(days=3)
+"""How far back news are read without a start."""
+
 Symbols = Annotated[Texts, Field(description="any usual spelling")]
 Frames = Literal["1m", "5m", "1h", "1d"]
 Start = Annotated[str | None, Field(description="default: the last rows before end")]
@@ -184,12 +187,45 @@ class MarketTools:
         meanings = dict(catalog.select("feature_name", "description").iter_rows())
 
         def read(symbols: list[str], since: datetime, until: datetime, page: Page) -> pl.DataFrame:
-            return self._platform.features(symbols, since, until, names, page.as_of)
+            recorded = page.as_of if page.continued else None
+            return self._platform.features(symbols, since, until, names, page.as_of, recorded)
 
         columns = {"time": "open of the day", "symbol": "instrument", "available_at": "when the row could be known"}
         columns |= {name: str(meanings.get(name, "")) for name in (meanings if names is None else names)}
         asked = {"symbols": symbols, "timeframe": "1d", "start": start, "end": end, "names": names}
         return self._series(asked, as_of, limit, cursor, columns, read)
+
+    def news(
+        self,
+        symbols: Annotated[Texts | None, Field(description="none: all articles")] = None,
+        start: Start = None,
+        end: End = None,
+        as_of: AsOf = None,
+        limit: Limit = 20,
+        cursor: Cursor = None,
+    ) -> Answer:
+        """Headlines about instruments, oldest first, with their sentiment; default: of the last three days."""
+        asked = {"symbols": symbols, "start": start, "end": end, "as_of": as_of}
+        moment = None if as_of is None else as_timestamp(as_of)
+        page = page_of(cursor, limit, asked, moment, self._clock())
+        understood = Understood({}, ()) if symbols is None else understand(self._platform, symbols)
+        until = page.as_of if end is None else min(as_timestamp(end), page.as_of)
+        since = shifted(until, -LATEST_NEWS) if start is None else as_timestamp(start)
+        names = None if symbols is None else understood.symbols
+        rows = self._platform.news(names, since, until, page.as_of)
+        scores = self._platform.sentiment(names, since, until, page.as_of)
+        keys = ["news_id", "version", "symbol"]
+        joined = rows.join(scores.select(*keys, "label", "score"), on=keys, how="left", nulls_equal=True)
+        columns = {
+            "available_at": "when the platform could know it",
+            "symbol": "instrument it is about; empty: none known",
+            "title": "headline",
+            "label": "sentiment by the platform's own model",
+            "score": "sentiment, from -1 to 1",
+            "source": "feed",
+            "url": "address",
+        }
+        return answer(Table(joined.sort("available_at", "news_id"), columns, "available_at", understood.notes), page)
 
     def _series(
         self,

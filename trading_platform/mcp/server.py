@@ -64,7 +64,14 @@ class AgentServer(MCPServer[Any]):
         market, trading = MarketTools(platform, clock), TradingTools(platform, clock)
         tools: dict[Callable[..., Any], str] = dict.fromkeys(
             (
-                *(market.instrument_info, market.latest_quotes, market.bars, market.indicators, market.features),
+                *(
+                    market.instrument_info,
+                    market.latest_quotes,
+                    market.bars,
+                    market.indicators,
+                    market.features,
+                    market.news,
+                ),
                 *(trading.portfolio, trading.data_health, trading.regime),
             ),
             READ,

@@ -33,6 +33,10 @@ def training_set(
         typer.Option(help="NULL where a value was available for longer: 5d, 12h, 30m, or of one feature, rsi_14=5d."),
     ] = None,
     reasons: Annotated[bool, typer.Option("--reasons", help="Add the column null_reasons.")] = False,
+    recorded_as_of: Annotated[
+        str | None, typer.Option(help="What was stored at a time, before later corrections.")
+    ] = None,
+    save: Annotated[str | None, typer.Option(help="Save it as a snapshot of this name, too.")] = None,
     as_of: Annotated[str, typer.Option("--as-of", help="Column of the times in the spine.")] = "time",
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -57,6 +61,8 @@ def training_set(
             as_of=as_of,
             tolerance=spans,
             reasons=reasons,
+            recorded_as_of=recorded_as_of,
+            save=save,
             to=to,
             progress=progress,
         )
@@ -71,7 +77,8 @@ def training_set(
     ]
     columns = ("feature", "values", "NULL", *causes)
     out.print(table("Training set", columns, cells, right=columns[1:], keys=("feature",)))
-    out.print(f"{rows:,} rows written to {to}.", highlight=False)
+    saved = f" and saved as the snapshot {save}" if save else ""
+    out.print(f"{rows:,} rows written to {to}{saved}.", highlight=False)
 
 
 def _read(file: Path, as_of: str) -> pl.LazyFrame:

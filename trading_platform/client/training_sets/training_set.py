@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from trading_platform.domain.features.point_in_time import Joined, JoinedFeature
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import month_window
 from trading_platform.stores.features.definitions import Definitions
+from trading_platform.stores.features.recorded.manifests import hash_of
 from trading_platform.stores.features.scan import FeatureScan, MonthReader
 from trading_platform.stores.postgres.records import texts_of
 from trading_platform.stores.stores import Stores
@@ -88,7 +90,8 @@ class TrainingSet:
         schema = _known(stores, names)
         self._names = list(schema)
         self._spine = Spine(spine, as_of, [*schema, *([REASONS_COLUMN] if reasons else [])])
-        features = _joined(stores, _tolerances(tolerance, self._names), reasons=reasons)
+        self._as_of, self._with_reasons = as_of, reasons
+        features = self._features = _joined(stores, _tolerances(tolerance, self._names), reasons=reasons)
         sources = [FeatureSource(reader or stores.features, features, _ROWS_A_MONTH)]
         cells = self._spine.cells()
         self._rows = int(cells["rows"].sum())
@@ -106,6 +109,24 @@ class TrainingSet:
             )
             for source in sources
         ]
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What was asked for beside the spine, as JSON has it; tolerances in seconds."""
+        tolerances = {each.name: each.tolerance for each in self._features}
+        return {
+            "names": self._names,
+            "as_of": self._as_of,
+            "tolerance": {name: None if each is None else each.total_seconds() for name, each in tolerances.items()},
+            "reasons": self._with_reasons,
+        }
+
+    def spine_hash(self) -> str:
+        """A hash of the spine: of the hashes of its batches, which are the same whether it is read whole or not."""
+        found = hashlib.sha256()
+        for batch in self._spine.batches(ROWS_AT_ONCE):
+            found.update(hash_of(batch).encode())
+        return found.hexdigest()
 
     def frame(self) -> pl.DataFrame:
         """The spine with its features."""
