@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,10 @@ from trading_platform.client import Platform
 from trading_platform.domain.market.live.events import Quote
 from trading_platform.mcp.answers import LARGEST_TEXT
 from trading_platform.mcp.server import AgentServer
+from trading_platform.stores.news.model_file import own_model
 from trading_platform.stores.stores import Stores
+from trading_platform.workflows.news.classify_news import classify_news
+from trading_platform.workflows.news.import_news import import_news
 
 
 def call(server: AgentServer, tool: str, **arguments: object) -> CallToolResult:
@@ -215,3 +220,22 @@ def test_an_answer_is_never_larger_than_stated(server: AgentServer) -> None:
     result = call(server, "indicators", symbols=["AAPL", "BTCUSD"], start="2024-01-01", limit=1_000)
     assert len(text_of(result)) <= LARGEST_TEXT
     assert result.structured_content["next_cursor"]
+
+
+def test_news_are_read_as_of_a_time(stores: Stores, platform: Platform, tmp_path: Path) -> None:
+    file = tmp_path / "news.jsonl"
+    published = "2024-06-03T14:30:00Z"
+    lines = [
+        {"title": "Apple (NASDAQ: AAPL) beats expectations with record profit", "url": "https://wire.example/1"},
+        {"title": "Parliament debates the budget", "url": "https://wire.example/2"},
+    ]
+    texts = [json.dumps(line | {"published_at": published, "guid": line["url"]}) for line in lines]
+    file.write_text("\n".join(texts))
+    import_news(stores, file, as_published=True, clock=lambda: datetime(2024, 6, 5, tzinfo=UTC))
+    classify_news(stores, own_model(), clock=lambda: datetime(2024, 6, 5, tzinfo=UTC))
+    server = AgentServer(platform, read_only=True, clock=lambda: datetime(2024, 6, 6, tzinfo=UTC))
+    (about,) = rows_of(call(server, "news", symbols=["aapl"]))
+    assert about["title"].startswith("Apple")
+    assert about["label"] == "positive"
+    assert len(rows_of(call(server, "news"))) == 2
+    assert rows_of(call(server, "news", as_of="2024-06-03T14:29:59Z")) == []
