@@ -38,24 +38,25 @@ _INTRADAY = [
     for name in (f"ohlcv_{timeframe}", f"indicators_{timeframe}")
 ]
 
-NIGHTLY = AssetSelection.checks(
-    *(
-        AssetCheckKey(AssetKey(checked.asset), check.name)
-        for checked in CHECKED_ASSETS.values()
-        for check in checked.nightly
-    )
+NIGHTLY_CHECKS = frozenset(
+    AssetCheckKey(AssetKey(checked.asset), check.name)
+    for checked in CHECKED_ASSETS.values()
+    for check in checked.nightly
 )
 """The checks that take longer than a materialization; schedules and sensors leave them to the night."""
+
+NIGHTLY = AssetSelection.checks(*NIGHTLY_CHECKS)
+
+AUDITS = frozenset(AssetCheckKey(AssetKey("features"), name) for name in ("no_look_ahead", "drift"))
+"""The checks of samples and of all symbols, which are no part of a run."""
+
+_AUDIT = AssetSelection.checks(*AUDITS)
 
 intraday = define_asset_job(
     "intraday",
     AssetSelection.assets(*_INTRADAY, "features_1h") - NIGHTLY,
     description="1m, 5m and 1h bars, their indicators and the hourly features, partitioned by symbol and month.",
 )
-_AUDIT = AssetSelection.checks(
-    AssetCheckKey(AssetKey("features"), "no_look_ahead"), AssetCheckKey(AssetKey("features"), "drift")
-)  # of samples and of all symbols, so not a part of each run
-
 daily = define_asset_job(
     "daily",
     AssetSelection.assets("ohlcv_1d", "indicators_1d", "features") - NIGHTLY - _AUDIT,

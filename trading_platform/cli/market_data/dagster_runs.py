@@ -149,16 +149,20 @@ def execute_range(
     from dagster._core.utils import make_new_run_id
 
     from trading_platform.embedded.run_leases import RunLeases
+    from trading_platform.jobs import AUDITS, NIGHTLY_CHECKS
     from trading_platform.resources.dagster_instance import runs_of_code_location
     from trading_platform.settings import load_settings
 
+    keys = {AssetKey(name) for name in assets}
+    known = job.asset_layer.asset_graph.asset_check_keys | NIGHTLY_CHECKS
+    checks = {key for key in known if key.asset_key in keys} - AUDITS
+    chosen = job.get_subset(asset_selection=keys, asset_check_selection=checks)
     run_id = make_new_run_id()
     with RunLeases(load_settings().root).held(run_id), runs_of_code_location(instance, job.name):
-        return job.execute_in_process(
+        return chosen.execute_in_process(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            asset_selection=[AssetKey(name) for name in assets],
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={
                 "dagster/asset_partition_range_start": str(first),
