@@ -11,7 +11,8 @@ ALTER TABLE news.raw_news
     ADD COLUMN signature    BYTEA CHECK (octet_length(signature) <= 1024),
     ADD COLUMN bands        BIGINT[];
 CREATE INDEX raw_news_available_at ON news.raw_news (available_at);
-CREATE INDEX raw_news_bands ON news.raw_news USING gin (bands);
+-- Without its list of pending entries, which each search would read whole for each band.
+CREATE INDEX raw_news_bands ON news.raw_news USING gin (bands) WITH (fastupdate = off);
 COMMENT ON TABLE news.raw_news IS 'Articles, each once, with the text of their newest version';
 COMMENT ON COLUMN news.raw_news.id IS 'Id of the article';
 COMMENT ON COLUMN news.raw_news.source IS 'Source that showed it first: a feed, NewsAPI, or a file';

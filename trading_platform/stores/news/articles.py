@@ -192,7 +192,7 @@ def _with_copies(connection: Connection, articles: Sequence[Recognised], seen_at
             (query(f"{_NEWS}/candidates"), {"bands": bands, **span}),
         )
     by_band: dict[int, list[tuple[uuid.UUID, bytes, datetime]]] = {}
-    for original, hashes, own_bands, date in found:
+    for original, hashes, own_bands, date, _ in sorted(found, key=lambda row: (row[-1], row[0])):
         for band in own_bands:
             by_band.setdefault(band, []).append((original, bytes(hashes), date))
     new: list[_New] = []
