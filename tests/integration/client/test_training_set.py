@@ -109,7 +109,9 @@ def test_only_the_months_that_are_needed_are_read(stores: Stores) -> None:
     assert recording.training_set(spine, ["rsi_14"])["rsi_14"].to_list() == [2.0, 2.0, 1.0]
     assert sorted(read) == [("AAPL", "2024-02"), ("SPY", "2024-02")]
     read.clear()  # at the beginning of February no row of that month is available
-    recording.training_set(at(("SPY", "2024-02-01T12:00Z"), ("SPY", "2023-12-01T12:00Z")), ["rsi_14"])
+    edges = at(("SPY", "2024-02-01T12:00Z"), ("SPY", "2023-12-01T12:00Z"))
+    found = recording.training_set(edges, ["rsi_14"], tolerance=timedelta(days=1))
+    assert found["rsi_14"].to_list() == [2.0, None]
     assert sorted(read) == [("SPY", "2023-12"), ("SPY", "2024-01"), ("SPY", "2024-02")]
 
 
