@@ -64,7 +64,7 @@ def build_definitions(
         asset_checks=[
             *asset_checks,
             archive_checks,
-            news_checks,
+            *news_checks,
             retention_on_time,
             no_gap_left,
             no_look_ahead,

@@ -26,6 +26,7 @@ from trading_platform.domain.time import Window, utc_now
 from trading_platform.stores.features import scan
 from trading_platform.stores.features.definitions import load_files
 from trading_platform.stores.features.files import FeatureStore
+from trading_platform.stores.features.recorded.months import LiveMonths
 from trading_platform.stores.stores import Stores, open_stores
 
 NAMES = list(FEATURES)
@@ -99,12 +100,14 @@ _numbers = iter(range(1_000_000))
 def test_only_the_months_that_are_needed_are_read(stores: Stores) -> None:
     read: list[tuple[str, str]] = []
 
-    class Recording(FeatureStore):
+    class Recording(LiveMonths):
         def content(self, symbol: str, month: str) -> bytes | None:
             read.append((symbol, month))
             return super().content(symbol, month)
 
-    recording = MarketData(replace(stores, features=Recording(stores.features.directory)), utc_now)
+    store = FeatureStore(stores.features.directory)
+    store.live = Recording(store.directory, store.file_name)
+    recording = MarketData(replace(stores, features=store), utc_now)
     spine = at(("SPY", "2024-02-10T00:00Z"), ("SPY", "2024-02-20T00:00Z"), ("AAPL", "2030-01-01T00:00Z"))
     assert recording.training_set(spine, ["rsi_14"])["rsi_14"].to_list() == [2.0, 2.0, 1.0]
     assert sorted(read) == [("AAPL", "2024-02"), ("SPY", "2024-02")]

@@ -92,7 +92,7 @@ class TrainingSet:
         self._spine = Spine(spine, as_of, [*schema, *([REASONS_COLUMN] if reasons else [])])
         self._as_of, self._with_reasons = as_of, reasons
         features = self._features = _joined(stores, _tolerances(tolerance, self._names), reasons=reasons)
-        sources = [FeatureSource(reader or stores.features, features, _ROWS_A_MONTH)]
+        sources = [FeatureSource(reader or stores.features.live, features, _ROWS_A_MONTH)]
         cells = self._spine.cells()
         self._rows = int(cells["rows"].sum())
         if self._rows:
@@ -102,7 +102,7 @@ class TrainingSet:
             _Join(
                 source,
                 {each.name: schema[each.name] for each in source.features},
-                stores.definitions,
+                stores.features.definitions,
                 cells,
                 reasons=reasons,
                 progress=self._progress,
@@ -250,7 +250,7 @@ def _is_span(value: object) -> bool:
 
 def _joined(stores: Stores, tolerances: Mapping[str, timedelta | None], *, reasons: bool) -> tuple[JoinedFeature, ...]:
     """How each feature is joined; what its definition says of NULL is needed for reasons only."""
-    known = stores.definitions.features.features
+    known = stores.features.definitions.features.features
     listed: dict[str, dict[str, Any]] = {}
     if reasons and any(name not in known for name in tolerances):  # of a user's file that this process does not read
         listed = {row["feature_name"]: row for row in stores.catalog.read().iter_rows(named=True)}

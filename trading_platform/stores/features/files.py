@@ -44,7 +44,7 @@ from trading_platform.stores.features.month_files import (
     stamps_of,
     without_former_types,
 )
-from trading_platform.stores.features.recorded.content import Stamp, content_of
+from trading_platform.stores.features.recorded.content import Stamp
 from trading_platform.stores.features.recorded.locks import FileLocks, WriterLocks
 from trading_platform.stores.features.recorded.months import FeatureMonths, LiveMonths, RecordedMonths
 from trading_platform.stores.features.recorded.objects import Objects
@@ -236,15 +236,6 @@ class FeatureStore:
     def months(self, symbol: str) -> list[str]:
         """The stored months of a symbol, each as ``2024-01``, in order."""
         return self.live.months(symbol)
-
-    def content(self, symbol: str, month: str) -> bytes | None:
-        """The whole file of a month; None if it is not there.
-
-        Raises:
-            StoreError: if it cannot be read, or is no Parquet file.
-        """
-        with os_errors_as_store_errors(self.directory):
-            return content_of(self._file(symbol, month))
 
     def symbols(self) -> list[str]:
         """The symbols with stored features, in order."""

@@ -15,7 +15,8 @@ from trading_platform.stores.news.feeds import Feed
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.quality.check_results import CheckResult, Row, Severity, finding
 
-ASSET = "raw_news"
+ARTICLES, SENTIMENT = "raw_news", "news_sentiment"
+"""The assets that the rules are of."""
 
 MOST_COPIES, MOST_WITHOUT_LANGUAGE, MOST_UNLINKED = 0.5, 0.5, 0.98
 """Shares from which a day is unusual. Most headlines of a general feed are about no instrument of the universe."""
@@ -32,27 +33,36 @@ class NewsCheck:
         name: of the rule.
         description: the rule, as text.
         run: evaluates the rule over figures by name, feeds and the present time.
+        asset: the asset that it is of.
     """
 
     name: str
     description: str
     run: Callable[[dict[str, int], Sequence[Feed], datetime], CheckResult]
+    asset: str = ARTICLES
 
 
-def verify_news(stores: Stores, windows: Sequence[Window], *, clock: Clock) -> list[CheckResult]:
-    """The result of every rule; nothing is written.
+def verify_news(
+    stores: Stores, windows: Sequence[Window], *, clock: Clock, asset: str | None = None
+) -> list[CheckResult]:
+    """The result of every rule, or of those of one asset; nothing is written.
 
     Args:
         stores: the stores.
         windows: of the time at which articles were first seen; disjoint.
         clock: determines what is in the future, and how long a feed has been silent.
+        asset: the asset; None means both.
     """
     now, feeds = clock(), list(stores.feeds.all().values())
     figures: dict[str, int] = {}
     for window in windows:
         for name, value in stores.sentiment.quality(window, now).items():
             figures[name] = figures.get(name, 0) + value
-    return [replace(check.run(figures, feeds, now), asset=ASSET, check=check.name) for check in NEWS_CHECKS]
+    return [
+        replace(check.run(figures, feeds, now), asset=check.asset, check=check.name)
+        for check in NEWS_CHECKS
+        if asset in (None, check.asset)
+    ]
 
 
 def _rows(fault: str, wrong: str, remedy: str, severity: Severity) -> Callable[..., CheckResult]:
@@ -145,6 +155,7 @@ NEWS_CHECKS = (
         _share(
             "unlinked", MOST_UNLINKED, "are about no instrument", "add names by `trading-platform news aliases add`"
         ),
+        SENTIMENT,
     ),
     NewsCheck(
         "feeds_deliver",

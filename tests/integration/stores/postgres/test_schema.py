@@ -30,6 +30,7 @@ BEYOND_THE_DOCUMENT = {
         ("features.catalog", "availability", "text"),
         ("features.catalog", "awaits", "text"),
         ("features.catalog", "defined_in", "text"),
+        ("features.catalog", "frequency", "character varying(5)"),
     ),
     "indexes": {
         ("trading.orders", ("broker", "broker_order_id")),

@@ -76,7 +76,7 @@ def test_a_declaration_that_cannot_be_is_refused_in_words(parts: dict[str, Any],
     ("make", "said"),
     [
         (lambda: bars("vwap"), "open, high, low, close, volume"),
-        (lambda: bars("close", timeframe="1h"), "from 1h bars"),
+        (lambda: bars("close", timeframe="5m"), "from 5m bars"),
         (bars, "one or more names"),
         (lambda: indicator("rsi_15"), "rsi_14"),
         (lambda: feature(""), "one or more names"),
