@@ -24,6 +24,7 @@ def ours(stack: Endpoints) -> Iterator[Installation]:
         yield made
 
 
+@pytest.mark.exhaustive
 def test_what_the_page_shows_works(ours: Installation, tmp_path: Path):
     blocks = dict(BLOCK.findall(PAGE.read_text(encoding="utf-8")))
     history = tmp_path / "history.jsonl"

@@ -210,6 +210,7 @@ def test_a_server_that_does_not_answer_is_named(new_settings: MakeSettings) -> N
         pass
 
 
+@pytest.mark.exhaustive
 def test_a_start_that_fails_leaves_nothing_running(new_settings: MakeSettings) -> None:
     settings = new_settings()
     settings.root.mkdir(exist_ok=True)
@@ -221,6 +222,7 @@ def test_a_start_that_fails_leaves_nothing_running(new_settings: MakeSettings) -
     (settings.root / "redis").unlink()
 
 
+@pytest.mark.exhaustive
 def test_a_forked_child_leaves_the_lease_of_its_parent_alone(new_settings: MakeSettings) -> None:
     settings = new_settings()
     with running_stack(settings, need_redis=False) as endpoints:

@@ -109,6 +109,7 @@ def test_a_reader_cannot_decide_and_each_caller_is_named(serving: Serving) -> No
     assert rows(serving.made.database_url, f"{statement} ORDER BY id") == [("reader", "false"), ("bot", "true")]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_assistant_starts_it_over_standard_input_and_output(ours: Installation) -> None:
     command = StdioServerParameters(
@@ -147,6 +148,7 @@ def test_without_tokens_it_does_not_serve(ours: Installation) -> None:
     assert "MCP_TOKENS" in found.err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_agent_of_the_page_runs(ours: Installation) -> None:
     (code,) = re.findall(

@@ -121,6 +121,7 @@ def test_a_stalled_redis_costs_a_quote_a_symbol(redis: Redis, server: RedisServe
     assert redis.hget("quote:S099", "bid") == "101000"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("redis")
 def test_a_restart_of_redis(server: RedisServer):
     async def work() -> SinkCounts:

@@ -30,6 +30,7 @@ def test_kept_sessions_equal_computed_ones(calendar: str, tmp_path: Path) -> Non
     assert inside.equals(sessions(calendar, window))
 
 
+@pytest.mark.exhaustive
 def test_a_kept_time_zone_needs_no_computed_calendar(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from trading_platform.domain.market import calendars as c;"

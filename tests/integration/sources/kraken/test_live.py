@@ -61,6 +61,7 @@ def rest_trades(client: KrakenClient, symbol: str, start: datetime, end: datetim
     return pl.concat([page.rows for page in pages]).filter(pl.col("time") < end)
 
 
+@pytest.mark.exhaustive
 def test_quotes_are_around_the_last_trade_and_never_crossed() -> None:
     async def scenario(exchange: Exchange) -> Heard:
         return await listen(await exchange.feed(), exchange, 1.5)

@@ -253,6 +253,7 @@ def test_without_redis_a_process_goes_on_at_a_quarter_and_owes_what_it_took(
     assert rate_limiter.take([Cost(rate, "k")]) == 0
 
 
+@pytest.mark.exhaustive
 def test_who_waits_long_without_redis_goes_on_as_soon_as_it_is_back(client: Redis, server: RedisServer):
     clock, pauses = Time(), []
 

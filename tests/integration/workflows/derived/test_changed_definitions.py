@@ -202,6 +202,7 @@ def test_a_file_that_was_removed_is_computed_whole(store: Store) -> None:
     assert store.values().drop("other").equals(before)
 
 
+@pytest.mark.exhaustive
 def test_a_broken_file_is_a_warning_and_its_values_stay(store: Store) -> None:
     store.define(MOMENTUM)
     store.build()

@@ -165,6 +165,7 @@ def test_the_command_names_what_is_planted(store: Store, monkeypatch: pytest.Mon
     assert isinstance(unknown.exception, InvalidRequest)
 
 
+@pytest.mark.exhaustive
 def test_the_nightly_check_fails_until_the_features_are_right_again(store: Store) -> None:
     platform = PlatformContext(store.stores, {}, clock=store.now)
     job = build_definitions(resource_overrides={"platform": platform}).resolve_job_def("features_audit")

@@ -143,6 +143,7 @@ def test_too_few_bars_are_said_and_do_not_fail(tmp_path: Path) -> None:
     assert {each.check: each.verdict for each in found}["warm-up"] == "warn"
 
 
+@pytest.mark.exhaustive
 def test_a_symbol_without_what_a_definition_needs_is_said(tmp_path: Path) -> None:
     definitions = load_files([write(tmp_path, "mine.py", RIGHT["relative"])]).features
     whole = market(700)

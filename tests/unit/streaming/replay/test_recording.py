@@ -119,6 +119,7 @@ def test_members_are_bounded_so_that_little_is_lost(tmp_path: Path) -> None:
     writer.close()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_torn_anywhere_it_is_read_up_to_the_tear_and_recorded_on(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jsonl.gz"
