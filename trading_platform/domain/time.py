@@ -63,6 +63,20 @@ def shifted(timestamp: datetime, by: timedelta) -> datetime:
         return LATEST if by > timedelta(0) else EARLIEST
 
 
+def check_recorded(recorded_as_of: datetime, now: datetime) -> None:
+    """Refuses a state of stored data that is still to come.
+
+    Raises:
+        InvalidRequest: if the time is in the future.
+    """
+    if recorded_as_of > now:
+        raise InvalidRequest(
+            "Nobody knows what will have been recorded in the future.",
+            received=f"recorded_as_of {recorded_as_of.isoformat()}, and it is {now.isoformat()}",
+            remedy="Use a time until now, or leave recorded_as_of out for what is stored now.",
+        )
+
+
 def rfc3339(timestamp: datetime) -> str:
     """An aware timestamp as ``2024-12-15T14:30:00.000000Z``; of constant length, so that texts sort like timestamps."""
     if timestamp.tzinfo is not UTC:

@@ -18,7 +18,7 @@ from trading_platform.domain.derived.indicators import INDICATOR_NAMES, INDICATO
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bars import BAR_SCHEMA, TIME
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
-from trading_platform.domain.time import Timeframe, Window
+from trading_platform.domain.time import Timeframe, Window, check_recorded
 from trading_platform.stores.market_data.corporate_actions import action_of_row
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.sql import query
@@ -60,12 +60,7 @@ class RevisionStore:
         Raises:
             InvalidRequest: if it is in the future, or before replaced rows were kept.
         """
-        if recorded_as_of > now:
-            raise InvalidRequest(
-                "Nobody knows what will have been recorded in the future.",
-                received=f"recorded_as_of {recorded_as_of.isoformat()}, and it is {now.isoformat()}",
-                remedy="Use a time until now, or leave recorded_as_of out for what is stored now.",
-            )
+        check_recorded(recorded_as_of, now)
         since = self.since()
         if recorded_as_of < since:
             raise InvalidRequest(

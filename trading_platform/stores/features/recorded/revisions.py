@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from trading_platform.domain.errors import InvalidRequest, StoreError
-from trading_platform.domain.time import parse_timestamp, rfc3339
+from trading_platform.domain.time import check_recorded, parse_timestamp, rfc3339
 from trading_platform.stores.atomic_files import create_file, persist_folders
 from trading_platform.stores.private_files import private_folder, private_opener
 
@@ -131,12 +131,7 @@ class RevisionLogs:
         Raises:
             InvalidRequest: if it is in the future, or before replaced files were kept.
         """
-        if recorded_as_of > now:
-            raise InvalidRequest(
-                "Nobody knows what will have been recorded in the future.",
-                received=f"recorded_as_of {recorded_as_of.isoformat()}, and it is {now.isoformat()}",
-                remedy="Use a time until now, or leave recorded_as_of out for what is stored now.",
-            )
+        check_recorded(recorded_as_of, now)
         since = self.since()
         if since is None or recorded_as_of < since:
             begun = "none yet; the next write of features begins it" if since is None else since.isoformat()
