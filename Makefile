@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # A file of tests stays with one worker, which sets its servers and databases up once.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Kills and faults wait for each other's processes: a third worker fills the gaps.
+PARALLEL_LONG := -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 # Each process would compile all its modules again.
@@ -34,7 +36,7 @@ test: .venv/.installed ## Run the tests of everything a change can break
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not exhaustive"
 
 test-all: test ## The same, then kills, sweeps and long properties
-	@TEST_THOROUGH=1 $(BIN)/python -m pytest -q $(PARALLEL) -m "exhaustive or property"
+	@TEST_THOROUGH=1 $(BIN)/python -m pytest -q $(PARALLEL_LONG) -m "exhaustive or property"
 
 unit: .venv/.installed ## Run the tests that need no server
 	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow and not exhaustive"

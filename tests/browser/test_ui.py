@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ASSETS = [f"{kind}_{length}" for kind in ("ohlcv", "indicators") for length in ("1m", "5m", "1h", "1d")]
-ASSETS += ["corporate_actions", "features", "features_1h"]
+ASSETS += ["corporate_actions", "features", "features_1h", "raw_news", "news_sentiment"]
 SYMBOLS = 500
 READABLE = 8
 """Pixels of height below which a name cannot be read."""
@@ -101,10 +101,10 @@ def page(address: str) -> Iterator[Page]:
         browser.close()
 
 
-def test_the_lineage_shows_eleven_assets_in_four_groups_in_one_view(page: Page, address: str):
+def test_the_lineage_shows_thirteen_assets_in_five_groups_in_one_view(page: Page, address: str):
     page.goto(f"{address}/asset-groups/", wait_until="domcontentloaded")
     graph = page.locator("foreignObject")
-    for group in ("bars", "indicators", "corporate_actions", "features"):
+    for group in ("bars", "indicators", "corporate_actions", "features", "news"):
         expect(graph.get_by_text(group, exact=True).first).to_be_visible()
     expand_all(page)
     for _ in range(10):  # opened, the groups are taller than the window: some clicks on zoom-out show them whole
