@@ -22,7 +22,7 @@ from trading_platform.domain.features.cross_section import Series, latest_known,
 from trading_platform.domain.features.declaration import Definition, Feature, GapRule, Label
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.inputs import FeatureInputs, Input, bars, benchmark, feature, news, peers
-from trading_platform.domain.features.invented_market import SYMBOL, Market, invented_market
+from trading_platform.domain.features.trial.invented_market import SYMBOL, Market, invented_market
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
 
 ROWS, BEFORE = 260, 125

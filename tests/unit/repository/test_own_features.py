@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from trading_platform.cli.main import app
 from trading_platform.domain.features.compute import compute_features, compute_labels
 from trading_platform.domain.features.hourly import NO_BARS, MarketBars, compute_hourly_features
-from trading_platform.domain.features.invented_market import invented_market
+from trading_platform.domain.features.trial.invented_market import invented_market
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe
 from trading_platform.stores.features.definitions import Definitions, load_files

@@ -16,8 +16,8 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
-    from trading_platform.domain.features.invented_market import Market
-    from trading_platform.domain.features.trial import Finding
+    from trading_platform.domain.features.trial.invented_market import Market
+    from trading_platform.domain.features.trial.try_definition import Finding
     from trading_platform.domain.time import Timeframe
     from trading_platform.stores.features.definitions import DefinitionError, Definitions
 
@@ -40,8 +40,8 @@ def try_file(
 
     Example: trading-platform features test mine.py --symbol SPY
     """
-    from trading_platform.domain.features.invented_market import invented_market
-    from trading_platform.domain.features.trial import rows_to_try, try_definition
+    from trading_platform.domain.features.trial.invented_market import invented_market
+    from trading_platform.domain.features.trial.try_definition import rows_to_try, try_definition
     from trading_platform.domain.time import Timeframe
 
     definitions = _definitions(file)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.hourly import has_hourly_rows
-from trading_platform.domain.features.invented_market import Market
+from trading_platform.domain.features.trial.invented_market import Market
 from trading_platform.domain.market.calendars import ALWAYS_OPEN
 from trading_platform.domain.time import Timeframe, Window, parse_timestamp
 from trading_platform.stores.stores import Stores

@@ -17,7 +17,7 @@ from trading_platform.domain.derived.gaps import Gaps
 from trading_platform.domain.derived.splits import Splits
 from trading_platform.domain.features.audit.stored_part import StoredPart
 from trading_platform.domain.features.feature_set import KEYS
-from trading_platform.domain.features.invented_market import Market
+from trading_platform.domain.features.trial.invented_market import Market
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window

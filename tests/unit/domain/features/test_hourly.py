@@ -32,8 +32,8 @@ from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.features.compute import compute_features
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.hourly import NO_BARS, MarketBars, compute_hourly_features
-from trading_platform.domain.features.invented_market import invented_market
-from trading_platform.domain.features.trial import try_definition
+from trading_platform.domain.features.trial.invented_market import invented_market
+from trading_platform.domain.features.trial.try_definition import try_definition
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES, roll_up
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe

@@ -12,8 +12,8 @@ import polars as pl
 from trading_platform.domain.derived.splits import Splits
 from trading_platform.domain.features.compute import compute_features, compute_labels
 from trading_platform.domain.features.feature_set import FeatureSet
-from trading_platform.domain.features.invented_market import Market
-from trading_platform.domain.features.known_market import closes_of, known_by
+from trading_platform.domain.features.trial.invented_market import Market
+from trading_platform.domain.features.trial.known_market import closes_of, known_by
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe

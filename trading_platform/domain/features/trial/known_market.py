@@ -10,7 +10,7 @@ from datetime import datetime
 
 import polars as pl
 
-from trading_platform.domain.features.invented_market import Market
+from trading_platform.domain.features.trial.invented_market import Market
 from trading_platform.domain.market.calendars import availability
 
 

@@ -21,8 +21,8 @@ from trading_platform.domain.features.compute import compute_features, compute_l
 from trading_platform.domain.features.declaration import Definition, Feature, Label
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.hourly import NO_BARS, MarketBars, compute_hourly_features
-from trading_platform.domain.features.invented_market import Market
-from trading_platform.domain.features.known_market import closes_of, known_by
+from trading_platform.domain.features.trial.invented_market import Market
+from trading_platform.domain.features.trial.known_market import closes_of, known_by
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
 from trading_platform.domain.time import Timeframe
 

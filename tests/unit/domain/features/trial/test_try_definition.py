@@ -13,8 +13,8 @@ from definition_files import GAP, declared, label, write
 from properties import some_usual
 
 from trading_platform.domain.features.built_in import BUILT_IN
-from trading_platform.domain.features.invented_market import Market, invented_market
-from trading_platform.domain.features.trial import Finding, rows_to_try, try_definition
+from trading_platform.domain.features.trial.invented_market import Market, invented_market
+from trading_platform.domain.features.trial.try_definition import Finding, rows_to_try, try_definition
 from trading_platform.stores.features.definitions import load_files
 
 RIGHT = {
