@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args, overload
@@ -16,14 +16,16 @@ import polars as pl
 from trading_platform.client.snapshots import FeatureSnapshots
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
 from trading_platform.client.training_sets.spine import SpineFrame
-from trading_platform.client.training_sets.training_set import Tolerance, TrainingSet
+from trading_platform.client.training_sets.training_set import RowFrequency, Tolerance, TrainingSet
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.declaration import Frequency
 from trading_platform.domain.features.inputs import parse_frequency
 from trading_platform.domain.features.missing_values import Missing, with_missing
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, Window, month_window, shifted
+from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.features.recorded.manifests import Contents
+from trading_platform.stores.features.recorded.months import FeatureMonths
 from trading_platform.stores.features.scan import MonthReader
 from trading_platform.stores.postgres.records import texts_of
 from trading_platform.stores.stores import Stores
@@ -104,6 +106,7 @@ class FeatureReads(FeatureSnapshots):
         as_of: str = ...,
         tolerance: Tolerance | None = ...,
         reasons: bool = ...,
+        frequency: RowFrequency | None = ...,
         recorded_as_of: Timestamp | None = ...,
         save: str | None = ...,
         to: None = ...,
@@ -119,6 +122,7 @@ class FeatureReads(FeatureSnapshots):
         as_of: str = ...,
         tolerance: Tolerance | None = ...,
         reasons: bool = ...,
+        frequency: RowFrequency | None = ...,
         recorded_as_of: Timestamp | None = ...,
         save: str | None = ...,
         to: str | Path,
@@ -133,6 +137,7 @@ class FeatureReads(FeatureSnapshots):
         as_of: str = "time",
         tolerance: Tolerance | None = None,
         reasons: bool = False,
+        frequency: RowFrequency | None = None,
         recorded_as_of: Timestamp | None = None,
         save: str | None = None,
         to: str | Path | None = None,
@@ -152,6 +157,9 @@ class FeatureReads(FeatureSnapshots):
             reasons: add the column ``null_reasons``, a struct with a field for each feature that says why it is NULL
                 (:class:`~trading_platform.domain.features.point_in_time.NullReason`). The whole history until the
                 last time of each symbol is then read.
+            frequency: which rows to join from: ``1d``, ``1h``, or one for each feature that is named. Without it,
+                features of hourly bars are joined from hourly rows, and all others from daily rows. Instruments that do
+                not trade round the clock have no hourly rows: NULL.
             recorded_as_of: what this platform had stored at a time, as for :meth:`features`.
             save: a name that is not taken: :meth:`snapshot` of this name gives the same bytes ever after.
             to: a file ``.parquet`` to write in batches, for more than memory holds; it is replaced when it is whole.
@@ -167,9 +175,11 @@ class FeatureReads(FeatureSnapshots):
             StoreFull: if no space is left for the file.
             StoreError: if a feature file cannot be read or the file cannot be written.
         """
-        state = self._months(self._stores.features, recorded_as_of)
 
-        def computed(reader: MonthReader) -> TrainingSet:
+        def state(store: FeatureStore) -> FeatureMonths:
+            return self._months(store, recorded_as_of)
+
+        def computed(reader: Callable[[FeatureStore], MonthReader]) -> TrainingSet:
             return TrainingSet(
                 self._stores,
                 spine,
@@ -177,6 +187,7 @@ class FeatureReads(FeatureSnapshots):
                 as_of=as_of,
                 tolerance=tolerance,
                 reasons=reasons,
+                frequency=frequency,
                 reader=reader,
                 progress=progress,
             )
@@ -187,7 +198,7 @@ class FeatureReads(FeatureSnapshots):
         if save is None:
             return result(computed(state))
         with self._stores.features.snapshots.saving(save) as saving:
-            wanted = computed(saving.months(state))
+            wanted = computed(lambda store: saving.months(state(store)))
             found = result(wanted)
             recorded = None if recorded_as_of is None else as_timestamp(recorded_as_of)
             rows = found if isinstance(found, pl.DataFrame) else Path(to or "")

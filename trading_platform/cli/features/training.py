@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
@@ -17,6 +17,10 @@ from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from trading_platform.domain.features.declaration import Frequency
+
+Said = TypeVar("Said")
 
 _SPAN = re.compile(r"(\d{1,6})(m|h|d)")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -33,6 +37,10 @@ def training_set(
         typer.Option(help="NULL where a value was available for longer: 5d, 12h, 30m, or of one feature, rsi_14=5d."),
     ] = None,
     reasons: Annotated[bool, typer.Option("--reasons", help="Add the column null_reasons.")] = False,
+    frequency: Annotated[
+        list[str] | None,
+        typer.Option(help="Join from daily (1d) or hourly (1h) rows: of all features, or of one, returns_1d=1h."),
+    ] = None,
     recorded_as_of: Annotated[
         str | None, typer.Option(help="What was stored at a time, before later corrections.")
     ] = None,
@@ -52,7 +60,7 @@ def training_set(
     from trading_platform.settings import load_settings
 
     wanted = [name.strip() for name in names.split(",") if name.strip()]
-    spans = _tolerances(tolerance or [], wanted)
+    spans, lengths = _tolerances(tolerance or [], wanted), _frequencies(frequency or [], wanted)
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform, progress_bars(quiet=json) as progress:
         client = MarketData(platform.stores, platform.clock)
         rows = client.training_set(
@@ -61,6 +69,7 @@ def training_set(
             as_of=as_of,
             tolerance=spans,
             reasons=reasons,
+            frequency=lengths,
             recorded_as_of=recorded_as_of,
             save=save,
             to=to,
@@ -113,21 +122,43 @@ def _read(file: Path, as_of: str) -> pl.LazyFrame:
 
 
 def _tolerances(texts: Sequence[str], names: Sequence[str]) -> dict[str, timedelta]:
-    """The tolerance of each feature that has one; one without a name is of all that have none of their own."""
-    named: dict[str, timedelta] = {}
+    """The tolerance of each feature that has one."""
+
+    def span(text: str) -> timedelta | None:
+        found = _SPAN.fullmatch(text)
+        return None if found is None else int(found[1]) * _UNITS[found[2]]
+
+    return _named(texts, names, span, "tolerance", "a number of days, hours or minutes: 5d, 12h, 30m", "rsi_14=5d")
+
+
+def _frequencies(texts: Sequence[str], names: Sequence[str]) -> dict[str, Frequency]:
+    """The frequency of each feature that has one."""
+    from trading_platform.domain.features.declaration import Frequency
+
+    known = {text: text for text in get_args(Frequency)}
+    return _named(texts, names, known.get, "frequency", " or ".join(known), "rsi_14=1h")
+
+
+def _named(
+    texts: Sequence[str], names: Sequence[str], read: Callable[[str], Said | None], what: str, form: str, example: str
+) -> dict[str, Said]:
+    """What is said of each feature; what is said without a name is of all that have nothing of their own."""
+    named: dict[str, Said] = {}
     for text in texts:
-        name, _, span = text.rpartition("=")
-        found = _SPAN.fullmatch(span)
+        name, _, said = text.rpartition("=")
+        found = read(said)
         if found is None or name in named:
             raise InvalidRequest(
-                "This tolerance cannot be read." if found is None else "A tolerance is given twice.",
-                expected="a number of days, hours or minutes: 5d, 12h, 30m, or that of one feature: rsi_14=5d",
+                f"A {what} cannot be read." if found is None else f"A {what} is given twice.",
+                expected=f"{form}, or that of one feature: {example}",
                 received=shown(text),
                 remedy="write it in one of these forms, each feature once",
             )
-        named[name] = int(found[1]) * _UNITS[found[2]]
-    of_all = named.pop("", None)
-    return named if of_all is None else {**dict.fromkeys(names, of_all), **named}
+        named[name] = found
+    if "" not in named:
+        return named
+    of_all = named.pop("")
+    return {**dict.fromkeys(names, of_all), **named}
 
 
 def _counts(file: Path, names: Sequence[str], *, reasons: bool) -> list[dict[str, Any]]:

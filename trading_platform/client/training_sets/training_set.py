@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,11 +19,13 @@ import polars as pl
 from trading_platform.client.training_sets.file import write_batches
 from trading_platform.client.training_sets.spine import SYMBOL, Spine, SpineFrame, cells_of
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.features.feature_set import KEYS
+from trading_platform.domain.features.declaration import Frequency
+from trading_platform.domain.features.inputs import parse_frequency
 from trading_platform.domain.features.point_in_time import Joined, JoinedFeature, join_as_of
 from trading_platform.domain.texts import shown
-from trading_platform.domain.time import month_window
+from trading_platform.domain.time import Timeframe, month_window
 from trading_platform.stores.features.definitions import Definitions
+from trading_platform.stores.features.files import FeatureStore
 from trading_platform.stores.features.recorded.manifests import hash_of
 from trading_platform.stores.features.scan import FeatureScan, MonthReader
 from trading_platform.stores.postgres.records import texts_of
@@ -39,8 +41,12 @@ Tolerance = timedelta | Mapping[str, timedelta]
 REASONS_COLUMN = "null_reasons"
 """The column of reasons: a struct with a field for each feature, NULL where the feature has a value."""
 
-_ROWS_A_MONTH = 31
+_ROWS_A_MONTH = {Timeframe.D1: 31, Timeframe.H1: 31 * 24}
 _ANY_MONTH = month_window(datetime(2000, 1, 1, tzinfo=UTC))
+
+
+RowFrequency = Frequency | Mapping[str, Frequency]
+"""Which rows features are joined from: all of them, or each that is named."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,13 @@ class FeatureSource:
 
     Attributes:
         reader: gives their files.
+        definitions: those of these rows.
         features: how each is joined.
         rows_a_month: how many rows a file has at most.
     """
 
     reader: MonthReader
+    definitions: Definitions
     features: tuple[JoinedFeature, ...]
     rows_a_month: int
 
@@ -68,11 +76,13 @@ class TrainingSet:
         as_of: the column of times in the spine.
         tolerance: for how long a row may have been available.
         reasons: whether to say why a value is NULL.
-        reader: gives the feature files; None means the present ones.
+        frequency: which rows the features are joined from. Unless it says otherwise, features of hourly bars are joined
+            from hourly rows, and all others from daily rows.
+        reader: gives the feature files of daily or hourly rows; None means the present ones.
         progress: receives progress reports.
 
     Raises:
-        InvalidRequest: if the spine, a name or a tolerance cannot be used, or a symbol is unknown.
+        InvalidRequest: if the spine, a name, a tolerance or a frequency cannot be used, or a symbol is unknown.
     """
 
     def __init__(
@@ -84,15 +94,18 @@ class TrainingSet:
         as_of: str = "time",
         tolerance: Tolerance | None = None,
         reasons: bool = False,
-        reader: MonthReader | None = None,
+        frequency: RowFrequency | None = None,
+        reader: Callable[[FeatureStore], MonthReader] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        schema = _known(stores, names)
+        found = _known(stores, names, frequency)
+        schema = {name: dtype for name, (_, dtype) in found.items()}
         self._names = list(schema)
+        self._frequencies = {name: timeframe for name, (timeframe, _) in found.items()}
         self._spine = Spine(spine, as_of, [*schema, *([REASONS_COLUMN] if reasons else [])])
         self._as_of, self._with_reasons = as_of, reasons
-        features = self._features = _joined(stores, _tolerances(tolerance, self._names), reasons=reasons)
-        sources = [FeatureSource(reader or stores.features.live, features, _ROWS_A_MONTH)]
+        self._tolerances = _tolerances(tolerance, self._names)
+        sources = self._sources(stores, reader or (lambda store: store.live))
         cells = self._spine.cells()
         self._rows = int(cells["rows"].sum())
         if self._rows:
@@ -102,7 +115,6 @@ class TrainingSet:
             _Join(
                 source,
                 {each.name: schema[each.name] for each in source.features},
-                stores.features.definitions,
                 cells,
                 reasons=reasons,
                 progress=self._progress,
@@ -110,12 +122,23 @@ class TrainingSet:
             for source in sources
         ]
 
+    def _sources(self, stores: Stores, reader: Callable[[FeatureStore], MonthReader]) -> list[FeatureSource]:
+        """The daily and the hourly rows, as far as features are joined from them."""
+        sources = []
+        for frequency in dict.fromkeys(self._frequencies.values()):
+            store = stores.features_of(frequency)
+            own = {name: self._tolerances[name] for name, each in self._frequencies.items() if each is frequency}
+            features = _joined(stores, store, own, reasons=self._with_reasons)
+            sources.append(FeatureSource(reader(store), store.definitions, features, _ROWS_A_MONTH[frequency]))
+        return sources
+
     @property
     def parameters(self) -> dict[str, object]:
         """What was asked for beside the spine, as JSON has it; tolerances in seconds."""
-        tolerances = {each.name: each.tolerance for each in self._features}
+        tolerances = self._tolerances
         return {
             "names": self._names,
+            "frequency": {name: each.value for name, each in self._frequencies.items()},
             "as_of": self._as_of,
             "tolerance": {name: None if each is None else each.total_seconds() for name, each in tolerances.items()},
             "reasons": self._with_reasons,
@@ -167,7 +190,6 @@ class _Join:
         self,
         source: FeatureSource,
         schema: Mapping[str, pl.DataType],
-        definitions: Definitions,
         cells: pl.DataFrame,
         *,
         reasons: bool,
@@ -179,7 +201,7 @@ class _Join:
         self._scan = FeatureScan(
             source.reader,
             schema,
-            definitions,
+            source.definitions,
             rows_a_month=source.rows_a_month,
             whole_history=reasons,
             progress=self._count,
@@ -212,11 +234,13 @@ class _Join:
         self._progress("feature files", done, total)
 
 
-def _known(stores: Stores, names: Sequence[str]) -> dict[str, pl.DataType]:
-    """The features of these names with their types, each once.
+def _known(
+    stores: Stores, names: Sequence[str], frequency: RowFrequency | None
+) -> dict[str, tuple[Timeframe, pl.DataType]]:
+    """The features of these names with the length of the bars of their rows and their types, each once.
 
     Raises:
-        InvalidRequest: if there is none, or one is unknown or a label.
+        InvalidRequest: if there is none, one is unknown or a label, or a frequency cannot be used.
     """
     wanted = texts_of(names, "features")
     if not wanted:
@@ -225,8 +249,25 @@ def _known(stores: Stores, names: Sequence[str]) -> dict[str, pl.DataType]:
             expected="at least one name of a feature",
             remedy="name the features you want; feature_catalog() lists them",
         )
-    empty = stores.features.read([], _ANY_MONTH, wanted)  # names are checked as by every other read
-    return {name: dtype for name, dtype in empty.schema.items() if name not in KEYS}
+    said = frequency if isinstance(frequency, Mapping) else dict.fromkeys(wanted, frequency)
+    unknown = [name for name in said if name not in wanted]
+    if unknown:
+        raise InvalidRequest(
+            "This frequency cannot be used.",
+            expected="1d or 1h, or one for each of some of the requested features",
+            received=f"{shown(unknown[0])}, which is not requested",
+            remedy="give frequency='1h', or frequency={'returns_1d': '1h'}",
+        )
+    daily, hourly = stores.features.schema, stores.hourly_features.schema
+    lengths = {}
+    for name in wanted:
+        asked, only_hourly = said.get(name), name not in daily and name in hourly
+        lengths[name] = parse_frequency(asked) if asked else Timeframe.H1 if only_hourly else Timeframe.D1
+    types: dict[str, pl.DataType] = {}
+    for length in dict.fromkeys(lengths.values()):
+        own = [name for name in lengths if lengths[name] is length]
+        types |= stores.features_of(length).read([], _ANY_MONTH, own).schema  # names are checked as by every other read
+    return {name: (length, types[name]) for name, length in lengths.items()}
 
 
 def _tolerances(tolerance: Tolerance | None, names: Sequence[str]) -> dict[str, timedelta | None]:
@@ -248,16 +289,18 @@ def _is_span(value: object) -> bool:
     return isinstance(value, timedelta) and value >= timedelta(0)
 
 
-def _joined(stores: Stores, tolerances: Mapping[str, timedelta | None], *, reasons: bool) -> tuple[JoinedFeature, ...]:
+def _joined(
+    stores: Stores, store: FeatureStore, tolerances: Mapping[str, timedelta | None], *, reasons: bool
+) -> tuple[JoinedFeature, ...]:
     """How each feature is joined; what its definition says of NULL is needed for reasons only."""
-    known = stores.features.definitions.features.features
+    known = store.definitions.features.features
     listed: dict[str, dict[str, Any]] = {}
     if reasons and any(name not in known for name in tolerances):  # of a user's file that this process does not read
         listed = {row["feature_name"]: row for row in stores.catalog.read().iter_rows(named=True)}
     found = []
     for name, tolerance in tolerances.items():
         if name in known:
-            before, awaits = known[name].rows_before_first, known[name].awaits
+            before, awaits = known[name].rows_before_first_of(store.frequency), known[name].awaits
         else:
             entry = listed.get(name, {})
             before, awaits = entry.get("warm_up_bars") or 0, entry.get("awaits")

@@ -217,6 +217,10 @@ class Feature(Definition):
         """Number of rows of a new series before its first value."""
         return self.warm_up if self.first_row is None else self.first_row
 
+    def rows_before_first_of(self, timeframe: Timeframe) -> int:
+        """Number of daily or of hourly rows of a new series before its first value."""
+        return self.hours(self.rows_before_first) if timeframe is Timeframe.H1 else self.rows_before_first
+
     @property
     def is_hourly(self) -> bool:
         """Whether it is computed from hourly bars, so that only hourly rows have it."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 
 from trading_platform.domain.errors import StoreError
-from trading_platform.domain.features.declaration import Feature
 from trading_platform.domain.features.feature_set import KEYS
 from trading_platform.domain.features.missing_values import NULL_SHARE, can_have
 from trading_platform.domain.market.calendars import availability
@@ -93,11 +92,12 @@ def _nan_share(examination: Examination) -> CheckResult:
     ]
     judged = pl.concat(shares) if shares else pl.DataFrame(schema=_SHARE_SCHEMA)
     high = judged.filter(pl.col("missing") > NULL_SHARE * pl.col("values")).sort("symbol", "feature", "month")
+    months = "1 month" if high.height == 1 else f"{high.height:,} months"
     return finding(
         rows_checked=int(judged["values"].sum()),
         failing_rows=int(high["missing"].sum()),
         what="values after warm-up",
-        wrong=f"are missing, in {high.height:,} months of a symbol's feature of which more than {NULL_SHARE:.0%} are",
+        wrong=f"are missing, in {months} of a symbol's feature of which more than {NULL_SHARE:.0%} are",
         remedy="look for an unchanging price, or gaps in the bars of the symbol, its sector and its benchmark; reads "
         "can impute such values or exclude their rows (FEATURE_MISSING)",
         severity=Severity.WARN,
@@ -131,7 +131,7 @@ def _shares(
         instrument = universe.get(symbol)
         names = [name for name in features.names if instrument and can_have(name, features, instrument, universe)]
         position = pl.int_range(pl.len()) + before.get(symbol, 0)
-        first = {name: _rows_before_first(features.features[name], examination.timeframe) for name in names}
+        first = {name: features.features[name].rows_before_first_of(examination.timeframe) for name in names}
         warm = {name: position >= first[name] for name in names}
         missing = {name: pl.col(name).is_null() | pl.col(name).cast(pl.Float64).is_nan() for name in names}
         counted = (
@@ -149,10 +149,6 @@ def _shares(
             for name in names
         ]
         yield pl.DataFrame([row for row in rows if row[3]], schema=_SHARE_SCHEMA, orient="row")
-
-
-def _rows_before_first(each: Feature, timeframe: Timeframe) -> int:
-    return each.hours(each.rows_before_first) if timeframe is Timeframe.H1 else each.rows_before_first
 
 
 def _available_at(examination: Examination) -> CheckResult:
