@@ -33,6 +33,7 @@ from trading_platform.sensors.backfill_new_symbols import backfill_new_symbols
 from trading_platform.sensors.recompute_stale import recompute_stale
 from trading_platform.sensors.repair_gaps import repair_gaps
 from trading_platform.sensors.repair_outages import repair_outages
+from trading_platform.sensors.report_problems import report_problems
 from trading_platform.sensors.streamed_bars import streamed_bars
 from trading_platform.sensors.sync_symbol_partitions import sync_symbol_partitions
 from trading_platform.stores.features.definitions import Definitions as FeatureDefinitions
@@ -89,6 +90,7 @@ def build_definitions(
             recompute_stale,
             repair_gaps,
             backfill_new_symbols,
+            report_problems,
         ],
         resources={"platform": platform_resource, **(resource_overrides or {})},
         executor=in_process_executor,

@@ -68,6 +68,10 @@ class Settings(BaseSettings):
         news_allowed_hosts: hosts of feeds that need not be on the public internet, separated by commas, such as
             ``localhost:8101``.
         newsapi_key: key of NewsAPI; None if there is none.
+        telegram_bot_token, telegram_chat_id: the bot that alerts are sent by, and the chat they are sent to.
+        telegram_api_url: address of Telegram's API.
+        alert_urls: further addresses that alerts are sent to, separated by blanks, as apprise spells them.
+        heartbeat_url: address that is requested every minute while alerting is alive.
         mcp_tokens: who may call the MCP server over HTTP, as ``NAME:SCOPES:TOKEN`` separated by ``;``
             (:mod:`trading_platform.mcp.access`).
         mcp_read_only: leave out the tools of the MCP server that write.
@@ -109,6 +113,11 @@ class Settings(BaseSettings):
     yahoo_actions: bool = False
     news_allowed_hosts: str = ""
     newsapi_key: SecretStr | None = None
+    telegram_bot_token: SecretStr | None = None
+    telegram_chat_id: str | None = None
+    telegram_api_url: str = "https://api.telegram.org"
+    alert_urls: SecretStr | None = None
+    heartbeat_url: SecretStr | None = None
     mcp_tokens: SecretStr | None = None
     mcp_read_only: bool = False
     mcp_allowed_hosts: str = ""

@@ -125,6 +125,12 @@ COMMANDS = (
         "Show outages of feeds that are not repaired: in progress, waiting for repair, or failed permanently.",
     ),
     Command(
+        _QUALITY,
+        "alerts",
+        f"{_CLI}.alerts.command",
+        "What is wrong, and who is told: list, show, acknowledge, silence.",
+    ),
+    Command(
         _LIVE,
         "stream",
         f"{_CLI}.live.stream",

@@ -50,6 +50,7 @@ class PlatformContext:
     abort: Callable[[], None] = lambda: None  # ends all waits for the rate limiter when the process is to end
     action_sources: ActionSources = field(default_factory=dict)
     publish: PublishAlert = unpublished
+    redis_url: Callable[[], str | None] = lambda: None  # None where there is no Redis
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -271,6 +272,7 @@ def open_platform(
                 rate_limiter.abort,
                 actions,
                 alert_publisher(settings),
+                rate_limiter.redis_url,
             )
         finally:
             sources.close()

@@ -1,9 +1,9 @@
 """The live process: what ``trading-platform stream`` runs.
 
 The feeds' pipelines are the main parts. The other parts write quotes to Redis, sync positions to it, publish changes
-of orders, detect inactivity, repair outages, watch the servers, keep incidents and update the session's state. A part
-that fails is restarted (:mod:`trading_platform.streaming.supervisor`). On the signal to stop, the feeds are closed,
-their events are stored, and the other parts end.
+of orders, detect inactivity, repair outages, watch the servers, keep incidents, tell people what is wrong and update
+the session's state. A part that fails is restarted (:mod:`trading_platform.streaming.supervisor`). On the signal to
+stop, the feeds are closed, their events are stored, and the other parts end.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.stores import Stores
 from trading_platform.stores.trading.outbox import OutboxStore
+from trading_platform.streaming.alerting import Alerting
 from trading_platform.streaming.circuit import COMPONENT as FEED
 from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
@@ -43,6 +44,7 @@ from trading_platform.streaming.position_sync import PositionSync
 from trading_platform.streaming.quote_sink import QuoteSink
 from trading_platform.streaming.servers import Check, Revive, ServerWatch, check_database
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
+from trading_platform.workflows.alerts.watch import AlertWatch
 from trading_platform.workflows.bars.bar_sources import Sources
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 from trading_platform.workflows.trading.publish_outbox import Publisher, publish_outbox
@@ -73,6 +75,7 @@ class Surroundings:
         on_event: called with each event and its time of receipt, in order, for example to record it.
         revive: starts embedded servers that have died; None if all servers are external.
         abort: called at the end; aborts requests that wait for a rate limiter.
+        alerts: tells people what is wrong; None where somebody else does.
     """
 
     stores: Stores
@@ -84,6 +87,7 @@ class Surroundings:
     on_event: OnEvent | None = None
     revive: Revive | None = None
     abort: Callable[[], None] = lambda: None
+    alerts: AlertWatch | None = None
 
 
 class StreamProcess:
@@ -141,6 +145,10 @@ class StreamProcess:
             "servers": ServerWatch(checks, self.incidents, revive=self._around.revive).run,
             "incidents": self.incidents.run,
         }
+        if self._around.alerts is not None:
+            around["alerts"] = Alerting(
+                self._around.alerts, self._around.stores.database, self._around.clock, part=self._part
+            ).run
         try:
             await self.supervisor.run({**feeds, **around}, stop, main=list(feeds))
         finally:

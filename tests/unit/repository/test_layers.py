@@ -17,7 +17,7 @@ PACKAGE = REPOSITORY / "trading_platform"
 
 ORDER = (
     ("domain",),
-    ("sources", "stores"),
+    ("sources", "stores", "notifiers"),
     ("workflows",),
     ("settings",),
     ("embedded",),
@@ -34,9 +34,9 @@ APART = {"simulator": {"domain"}}
 """Stands for the outside and must not share its mistakes with what reads it; only ``cli`` starts it."""
 
 DOMAIN_MAY_IMPORT = frozenset(
-    "__future__ base64 bisect collections dataclasses datetime decimal difflib enum fractions functools hashlib html "
-    "itertools math operator pydantic re typing unicodedata urllib uuid zlib zoneinfo exchange_calendars numpy polars "
-    "rensa talib trading_platform".split()
+    "__future__ base64 bisect collections dataclasses datetime decimal difflib enum fnmatch fractions "
+    "functools hashlib html itertools math operator pydantic re types typing unicodedata urllib uuid zlib "
+    "zoneinfo exchange_calendars numpy polars rensa talib trading_platform".split()
 )
 """Computation only: nothing that opens a file, a socket, a database or a process."""
 

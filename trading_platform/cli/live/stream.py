@@ -146,6 +146,7 @@ def open_stream(
     """
     from trading_platform.embedded.revive import revive
     from trading_platform.embedded.stack import running_stack, url_as
+    from trading_platform.resources.alerts import alert_watch
     from trading_platform.resources.platform import open_platform
     from trading_platform.stores.market_data.stream.symbol_leases import leased
     from trading_platform.stores.postgres.roles import Role
@@ -161,7 +162,8 @@ def open_stream(
         around = opened.enter_context(_surroundings(platform, database_url, endpoints.redis_url, plans, record))
         if settings.database_url is None or settings.redis_url is None:
             around = replace(around, revive=partial(revive, settings))
-        yield StreamProcess(plans, around, part=part)
+        watch = alert_watch(settings, platform.stores.database, lambda: endpoints.redis_url, clock)
+        yield StreamProcess(plans, replace(around, alerts=watch), part=part)
 
 
 @contextmanager

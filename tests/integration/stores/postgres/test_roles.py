@@ -76,6 +76,11 @@ MATRIX = {
     "audit.system_events": ("SELECT INSERT", "SELECT INSERT"),
     "audit.set_aside": (NOTHING, NOTHING),
     "audit.archived_months": (READ, READ),
+    **dict.fromkeys(
+        [f"audit.{name}" for name in ("observers", "problems", "silences", "notifications", "deliveries")],
+        (WRITE, NOTHING),
+    ),
+    "audit.incidents": (WRITE, READ),
     "config.instruments": (WRITE, READ),
     "config.strategies": (NOTHING, "SELECT INSERT UPDATE"),
     "config.risk_limits": (NOTHING, "SELECT INSERT UPDATE"),

@@ -1,0 +1,19 @@
+-- What the system events say is wrong: incidents without an end, and errors of the last minutes that have none.
+-- Parameters: now timestamptz, former and recent interval, own text: the component of alerting itself.
+SELECT component, event_type AS rule, left(COALESCE(metadata->>'incident', md5(message)), 200) AS subject,
+       severity::text, message, "timestamp" AS since, metadata->>'source' AS source,
+       jsonb_strip_nulls(jsonb_build_object('symbol', metadata->'symbol', 'event', to_jsonb(id))) AS details
+FROM (
+    SELECT DISTINCT ON (component, metadata->>'incident') * FROM audit.system_events
+    WHERE "timestamp" >= %(now)s::timestamptz - %(former)s::interval AND jsonb_typeof(metadata->'incident') = 'string'
+      AND component <> %(own)s
+    ORDER BY component, metadata->>'incident', id DESC
+) AS newest
+WHERE metadata->'over' = 'false'
+UNION ALL
+SELECT component, event_type, left(md5(message), 200), max(severity)::text, max(message), min("timestamp"),
+       max(metadata->>'source'), jsonb_build_object('event', max(id), 'times', count(*))
+FROM audit.system_events
+WHERE "timestamp" >= %(now)s::timestamptz - %(recent)s::interval AND severity >= 'error' AND component <> %(own)s
+  AND (metadata IS NULL OR jsonb_typeof(metadata->'incident') IS DISTINCT FROM 'string')
+GROUP BY component, event_type, message

@@ -1,0 +1,151 @@
+"""What Dagster knows to be wrong becomes incidents: failed checks, runs and ticks, and their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    DagsterInstance,
+    Definitions,
+    asset,
+    asset_check,
+    build_sensor_context,
+    define_asset_job,
+)
+from dagster._daemon.types import DaemonHeartbeat
+
+from trading_platform.domain.alerts.problems import Key, Level, Problem
+from trading_platform.domain.severity import Severity
+from trading_platform.resources.platform import PlatformContext
+from trading_platform.sensors.report_problems import Changes, _daemons, report_problems
+from trading_platform.stores.alerts.incidents import IncidentStore
+from trading_platform.stores.postgres.database import execute
+from trading_platform.stores.stores import Stores, open_stores
+
+
+@pytest.fixture
+def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
+    with open_stores(database_url, tmp_path / "features") as opened:
+        yield opened
+        tables = ", ".join(
+            f"audit.{name}" for name in ("observers", "problems", "incidents", "notifications", "deliveries")
+        )
+        with opened.database.begin() as connection:
+            execute(connection, f"TRUNCATE {tables}, audit.system_events RESTART IDENTITY")
+
+
+class Scene:
+    """An asset with a check whose results the test decides, and ticks of the sensor."""
+
+    def __init__(self, stores: Stores, home: Path) -> None:
+        self.platform = PlatformContext(stores, {})
+        # One log of all runs, as the platform's own configuration has it.
+        storage = {"module": "dagster._core.storage.event_log", "class": "ConsolidatedSqliteEventLogStorage"}
+        overrides = {"event_log_storage": {**storage, "config": {"base_dir": str(home)}}}
+        self.instance = DagsterInstance.local_temp(str(home), overrides=overrides)
+        self.passes, self.works, self.severity = True, True, AssetCheckSeverity.ERROR
+        self.metadata: dict[str, str] = {}
+        self._cursor: str | None = None
+
+        @asset
+        def prices() -> None:
+            if not self.works:
+                raise RuntimeError("no prices today")
+
+        @asset_check(asset=prices)
+        def plausible() -> AssetCheckResult:
+            return AssetCheckResult(
+                passed=self.passes, severity=self.severity, description="11 prices are not.", metadata=self.metadata
+            )
+
+        job = define_asset_job("refresh")
+        self._job = Definitions(assets=[prices], asset_checks=[plausible], jobs=[job]).resolve_job_def("refresh")
+
+    def run(self) -> None:
+        self._job.execute_in_process(instance=self.instance, raise_on_error=False)
+
+    def tick(self) -> None:
+        context = build_sensor_context(
+            instance=self.instance, cursor=self._cursor, resources={"platform": self.platform}
+        )
+        report_problems(context)
+        self._cursor = context.cursor
+
+    def problems(self) -> dict[str, Severity]:
+        return {
+            str(each.key): each.severity
+            for each in IncidentStore(self.platform.stores.database).problems()
+            if each.key.component == "dagster"
+        }
+
+
+@pytest.fixture
+def scene(stores: Stores, tmp_path: Path) -> Scene:
+    return Scene(stores, tmp_path)
+
+
+def test_failed_checks_and_runs_are_problems_until_they_succeed(scene: Scene) -> None:
+    scene.passes = False
+    scene.run()
+    scene.tick()
+    assert scene.problems() == {}  # what was evaluated before alerts were there is not told
+    scene.run()
+    scene.tick()
+    assert scene.problems() == {"dagster:check_failed:prices plausible": Severity.ERROR}
+    scene.severity = AssetCheckSeverity.WARN
+    scene.works = False
+    scene.run()
+    scene.tick()
+    assert scene.problems()["dagster:run_failed:refresh"] is Severity.ERROR
+    scene.works = scene.passes = True
+    scene.run()
+    scene.tick()
+    assert scene.problems() == {}
+
+
+def test_a_check_may_say_how_bad_it_is(scene: Scene) -> None:
+    scene.tick()
+    scene.passes, scene.metadata = False, {"alert_severity": "critical"}
+    scene.run()
+    scene.tick()
+    assert scene.problems() == {"dagster:check_failed:prices plausible": Severity.CRITICAL}
+    found = IncidentStore(scene.platform.stores.database).listed()
+    assert [str(each.key) for each in found if each.key.component == "dagster"] == [
+        "dagster:check_failed:prices plausible"
+    ]
+    assert found[0].problem.message == "11 prices are not."
+
+
+def test_of_a_burst_the_last_word_counts(scene: Scene) -> None:
+    scene.tick()
+    for scene.passes in (False, True, False, True, False):
+        scene.run()
+    scene.tick()
+    assert list(scene.problems()) == ["dagster:check_failed:prices plausible"]
+    for scene.passes in (False, True):
+        scene.run()
+    scene.tick()
+    assert scene.problems() == {}
+
+
+def test_a_daemon_without_a_heartbeat_is_a_problem(scene: Scene) -> None:
+    now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    names = scene.instance.get_required_daemon_types()
+    for name, age in zip(names, (timedelta(minutes=6), *[timedelta(seconds=30)] * len(names)), strict=False):
+        scene.instance.add_daemon_heartbeat(DaemonHeartbeat((now - age).timestamp(), name, "id"))
+    wrong = [key.subject for problem, key in _daemons(scene.instance, now) if problem is not None]
+    assert wrong == [names[0]]
+
+
+def test_an_end_of_all_that_begin_so_spares_other_names() -> None:
+    changes = Changes({}, [])
+    for subject in ("bars ok 2024", "bars okay 2024", "bars ok"):
+        key = Key("dagster", "check_failed", subject)
+        changes.began(Problem(key, Level.SERVICE, Severity.ERROR, "x", datetime(2026, 1, 1, tzinfo=UTC)))
+    changes.ended(Key("dagster", "check_failed", "bars ok *"))
+    assert [key.subject for key in changes.begun] == ["bars okay 2024", "bars ok"]

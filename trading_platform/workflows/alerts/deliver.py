@@ -1,0 +1,57 @@
+"""Sends what is in the outbox: each channel by itself and in order, so that one that is away holds up no other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from trading_platform.domain.alerts.delivery import CannotBeSent, Notifier, TryLater
+from trading_platform.domain.time import Clock
+from trading_platform.stores.alerts.outbox import Delivery, NotificationOutbox
+
+FIRST_WAIT = timedelta(seconds=10)
+LONGEST_WAIT = timedelta(minutes=5)
+"""Between attempts; it doubles from the first to the longest, and goes on for ever: nothing is given up."""
+
+AT_ONCE = 20
+"""Messages of a channel that are sent one after the other before the others have their turn."""
+
+log = logging.getLogger(__name__)
+
+
+def deliver(outbox: NotificationOutbox, notifiers: Sequence[Notifier], clock: Clock) -> int:
+    """Sends what is due to each channel; returns the number of messages that were taken.
+
+    Raises:
+        StoreError: if the outbox cannot be used.
+    """
+    return sum(_deliver_to(outbox, notifier, clock) for notifier in notifiers)
+
+
+def _deliver_to(outbox: NotificationOutbox, notifier: Notifier, clock: Clock) -> int:
+    for done in range(AT_ONCE):
+        delivery = outbox.claim(notifier.name, clock())
+        if delivery is None or not _sent(outbox, notifier, delivery, clock):
+            return done
+    return AT_ONCE
+
+
+def _sent(outbox: NotificationOutbox, notifier: Notifier, delivery: Delivery, clock: Clock) -> bool:
+    """Sends one message; False if the channel has to be left alone for now."""
+    message = delivery.notification
+    try:
+        notifier.send(message.text, message.severity, message.incidents, message.created_at)
+    except CannotBeSent as error:
+        outbox.park(delivery, error.reason)
+        cause = {"cause": f"parked {notifier.name}"}
+        log.warning("message %d can never be sent to %s: %s", message.number, notifier.name, error.reason, extra=cause)
+        return True
+    except TryLater as error:
+        wait = error.after or min(FIRST_WAIT * 2 ** min(delivery.attempts, 10), LONGEST_WAIT)
+        outbox.put_off(delivery, clock() + wait, error.reason, counts=error.after is None)
+        cause = {"cause": f"channel {notifier.name}"}
+        log.warning("message %d waits for %s: %s", message.number, notifier.name, error.reason, extra=cause)
+        return False
+    outbox.mark_sent(delivery, clock())
+    return True
