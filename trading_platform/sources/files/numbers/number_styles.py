@@ -145,8 +145,9 @@ def _grouped(decimal: DecimalSign) -> str:
 
 
 def _style_pattern(decimal: DecimalSign) -> str:
+    """The pattern of numbers of a style; nobody separates the thousands of a number with an exponent."""
     sign = re.escape(_SIGNS[decimal])
-    return rf"^[+-]?(?:[0-9]+|{_grouped(decimal)})?(?:{sign}[0-9]*)?(?:{_EXPONENT})?$"
+    return rf"^[+-]?(?:(?:[0-9]+|{_grouped(decimal)})?(?:{sign}[0-9]*)?|[0-9]*(?:{sign}[0-9]*)?{_EXPONENT})$"
 
 
 def _shows(decimal: DecimalSign) -> str:
@@ -184,6 +185,7 @@ def style_of(columns: NumberColumns, given: DecimalSign | None, *, rows: int, fi
     if fixed and given is None:
         return NumberStyle()
     style = _style_of(columns, given, rows)
+    _check_thousands(columns, style, rows)
     _check_steps(columns, style, rows)
     _check_groups(columns, style, rows)
     return style
@@ -260,6 +262,23 @@ def _thousands_likely(columns: NumberColumns) -> bool:
         if _largest_step(with_point) > _MANY_TIMES * _largest_step(without):
             return True
     return False
+
+
+def _check_thousands(columns: NumberColumns, style: NumberStyle, rows: int) -> None:
+    """Checks that a column does not separate thousands in two ways: 345.245 beside 9 932,89 is rather 345 and a bit.
+
+    Raises:
+        FileRejected: if one does.
+    """
+    other = _OTHER[style.decimal]
+    for texts in columns.all:
+        bare = _bare(texts)
+        doubtful = bare.str.contains(_open(other)).fill_null(value=False)
+        spaced = bare.str.contains(rf"^[1-9][0-9]{{0,2}}(?:[{_SPACES}][0-9]{{3}})+").fill_null(value=False)
+        if doubtful.any() and spaced.any():
+            first, second = (texts[int(hits.arg_true()[0])] for hits in (doubtful, spaced))
+            detail = f"its numbers are written in two ways: {first} and {second} separate thousands by different signs"
+            raise FileRejected(Reason.UNREADABLE_NUMBER, detail, rows=rows)
 
 
 def _check_steps(columns: NumberColumns, style: NumberStyle, rows: int) -> None:

@@ -57,7 +57,7 @@ def check_one_instrument(table: Table, times: pl.Series, roles: Mapping[str, str
 
     Raises:
         FileRejected: if a column, or the header that occurs again, tells the rows of several instruments apart, or
-            the closes of a time differ.
+            the closes or volumes of most times differ.
     """
     close = table.frame[roles["close" if "close" in roles else "bid_close"]].cast(pl.String, strict=False)
     rows = pl.DataFrame({"time": times, "close": close})
@@ -74,10 +74,13 @@ def check_one_instrument(table: Table, times: pl.Series, roles: Mapping[str, str
             raise _several("its rows look like those of several instruments", name, found, table.height)
     if each <= _REPEATED:
         return
-    repeated = known.group_by("time").agg(pl.len(), differ=pl.col("close").n_unique() > 1).filter(pl.col("len") > 1)
-    if repeated["differ"].sum() * 2 > repeated.height:
-        detail = f"{often}, with different closes, and no column tells the rows apart; several instruments?"
-        raise FileRejected(Reason.UNSUPPORTED, detail, rows=table.height)
+    volume = table.frame[roles["volume"]].cast(pl.String, strict=False) if "volume" in roles else close
+    for what, texts in (("closes", close), ("volumes", volume)):
+        both = pl.DataFrame({"time": times, "text": texts}).drop_nulls()
+        repeated = both.group_by("time").agg(pl.len(), differ=pl.col("text").n_unique() > 1).filter(pl.col("len") > 1)
+        if repeated["differ"].sum() * 2 > repeated.height:
+            detail = f"{often}, with different {what}, and no column tells the rows apart; several instruments?"
+            raise FileRejected(Reason.UNSUPPORTED, detail, rows=table.height)
 
 
 def _several(problem: str, name: str | None, found: list[str], rows: int) -> FileRejected:

@@ -7,6 +7,12 @@ import polars as pl
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.options import FileRejected
 
+_DAYS = (1, 4)
+_MONTH = 28
+_RUN = 3
+"""Dates in order of time that are so often a month apart, and days apart in the other order, beside others that are
+days apart: the months are those of the other order."""
+
 _NEARER = 2
 """A column whose neighbouring dates are this many times nearer if each is read in the order that suits it is mixed."""
 
@@ -27,9 +33,11 @@ def check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None
     """
     both = (read != other).fill_null(value=False)
     clear = read.is_null() ^ other.is_null()
-    if not both.any() or not clear.any() or _in_order_of_time(read):
+    if not both.any() or not clear.any():
         return
     days = pl.DataFrame({"read": _days(read), "other": _days(other)})
+    if _in_order_of_time(read) and not _has_invented_months(days):
+        return
     known = days.filter(pl.any_horizontal(pl.all().is_not_null()))
     chosen = known.select(pl.coalesce("read", "other")).to_series().diff().abs().sum()
     if _shortest(known) * _NEARER < chosen:
@@ -38,6 +46,16 @@ def check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None
             "their neighbours in one order and near them in the other; write them as 2024-12-31"
         )
         raise FileRejected(Reason.UNSUPPORTED, detail, rows=texts.len())
+
+
+def _has_invented_months(days: pl.DataFrame) -> bool:
+    """Whether rows that are days apart in the other order are months apart here, in a file of daily rows."""
+    steps = days.select(pl.all().diff().abs())
+    daily = steps["read"].is_between(*_DAYS)
+    monthly = (steps["read"] >= _MONTH) & steps["other"].is_between(*_DAYS)
+    runs = monthly.fill_null(value=False).rle().struct.unnest()
+    longest = runs.filter("value")["len"].max()
+    return bool(daily.any()) and isinstance(longest, int) and longest >= _RUN
 
 
 def _in_order_of_time(times: pl.Series) -> bool:

@@ -1,0 +1,70 @@
+"""Files that contradict themselves: what could be right in two ways is refused, and both ways are named."""
+
+from __future__ import annotations
+
+import pytest
+from user_file import closes, days, read, refusal, table, volumes
+
+from trading_platform.sources.files.content.options import DateOrder, DecimalSign
+
+OHLCV = "Date,Open,High,Low,Close,Volume"
+
+
+@pytest.mark.parametrize("scale", [2, 30, 1000])
+def test_every_bar_twice_with_other_volumes_is_refused(scale: int) -> None:
+    other = [[*row[:5], int(str(row[5])) * scale] for row in days(50)]
+    words = refusal("KO.csv", table(OHLCV, days(50) + other), symbol="KO")
+    assert "2.0 times each for KO, with different volumes" in words
+
+
+def test_every_bar_twice_with_the_same_values_is_read() -> None:
+    assert closes(read("KO.csv", table(OHLCV, days(50) * 2))["KO"]) == [51, 52, 53, 54, 55]
+
+
+def test_a_corrected_volume_of_a_single_bar_is_read() -> None:
+    found = read("KO.csv", table(OHLCV, [*days(50), [*days(50)[-1][:5], 7]]))["KO"]
+    assert volumes(found) == [1000, 1001, 1002, 1003, 7]
+    assert found.rejected["reason"].to_list() == ["duplicate"]
+
+
+@pytest.mark.parametrize("amount", ["345.245", "$345.245", "1.002"])
+def test_thousands_by_two_signs_in_a_column_are_refused(amount: str) -> None:
+    rows = [[*row[:5], text] for row, text in zip(days(50), ["9 932,89", "8 646,5", amount, "1 002", "7"], strict=True)]
+    words = refusal("KO.csv", table(OHLCV.replace(",", ";"), rows, ";"), decimal=DecimalSign.COMMA)
+    assert "separate thousands by different signs" in words
+
+
+@pytest.mark.parametrize("amount", ["2,650e-5", "1,234e3", "12,345.6E2"])
+def test_thousands_are_not_separated_in_a_number_with_an_exponent(amount: str) -> None:
+    rows = [[*row[:5], row[5]] for row in days(50)]
+    rows[2] = [rows[2][0], *[f'"{amount}"'] * 4, 1]
+    found = read("KO.csv", table(OHLCV, rows), decimal=DecimalSign.POINT)["KO"]
+    assert closes(found) == [51, 52, 54, 55]
+    assert found.rejected["reason"].to_list() == ["unreadable_number"]
+
+
+def dated(dates: list[str]) -> str:
+    rows = [[date, *row[1:]] for date, row in zip(dates, days(50, count=len(dates)), strict=True)]
+    return table(OHLCV, rows)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_days_that_would_be_months_of_the_other_order_are_refused(*, reverse: bool) -> None:
+    dates = [
+        "30/03/2020",
+        "31/03/2020",
+        "01/04/2020",
+        "02/04/2020",
+        "04/05/2020",
+        "04/06/2020",
+        "04/07/2020",
+        "04/08/2020",
+    ]
+    assert "two orders" in refusal("KO.csv", dated(dates[::-1] if reverse else dates))
+
+
+@pytest.mark.parametrize("order", [None, DateOrder.DAY_FIRST])
+def test_days_over_the_turn_of_months_are_read(order: DateOrder | None) -> None:
+    dates = ["27/03/2020", "30/03/2020", "31/03/2020", "01/04/2020", "02/04/2020", "03/04/2020", "06/04/2020"]
+    options = {} if order is None else {"dates": order}
+    assert len(closes(read("KO.csv", dated(dates), **options)["KO"])) == 7
