@@ -127,7 +127,7 @@ def show(number: Number, json: Json = False) -> None:
         print_json(values)
         return
     rows = [(name.replace("_", " "), value) for name, value in values.items() if value not in (None, "", {})]
-    out.print(table(f"Incident #{number}", ("", "value"), rows))
+    out.print(table(f"Incident #{number}", ("field", "value"), rows, keys=("field",)))
 
 
 @alerts.command()
