@@ -156,6 +156,18 @@ COMMANDS = (
     ),
     Command(
         _LIVE,
+        "reconcile",
+        f"{_CLI}.trading.reconcile",
+        "Compare the ledger with the brokers: positions and a day's fills.",
+    ),
+    Command(
+        _LIVE,
+        "circuit",
+        f"{_CLI}.trading.circuit",
+        "The circuit breakers: show them, pause trading, let it go on.",
+    ),
+    Command(
+        _LIVE,
         "limits",
         f"{_CLI}.operations.limits",
         "Show the rate limits of sources, what is left of them, and when they are full again.",

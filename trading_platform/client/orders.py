@@ -55,7 +55,8 @@ class Orders:
             order_id: an id chosen by the caller, or its text: placing the same order again with it changes nothing.
 
         Raises:
-            InvalidRequest: if the order is invalid, its strategy is unknown, or the id belongs to another order.
+            InvalidRequest: if the order is invalid, its strategy is unknown, the id belongs to another order, or
+                trading is paused (docs/reconciliation.md).
         """
         return self._ledger.place(
             symbol=symbol,

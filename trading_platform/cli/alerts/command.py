@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trading_platform.cli.output import out, print_json, table
+from trading_platform.cli.parameters import Because, By, end_of, this_user
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.severity import Severity
-from trading_platform.domain.time import parse_timestamp, rfc3339, utc_now
+from trading_platform.domain.time import rfc3339, utc_now
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
@@ -25,10 +24,6 @@ alerts = typer.Typer(help="What is wrong, and who is told: list, show, acknowled
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Number = Annotated[int, typer.Argument(help="Number of the incident, without #.")]
-Because = Annotated[str, typer.Option("--because", help="The reason, kept with it.")]
-By = Annotated[str | None, typer.Option("--by", help="Who you are. Default: the user of this machine.")]
-
-_SPANS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def register(app: typer.Typer) -> None:
@@ -142,7 +137,7 @@ def ack(number: Number, because: Because, by: By = None, json: Json = False) -> 
 
     with open_platform(load_settings()) as platform:
         store = IncidentStore(platform.stores.database)
-        found = store.acknowledge(number, by=by or _me(), because=because, at=platform.clock())
+        found = store.acknowledge(number, by=by or this_user(), because=because, at=platform.clock())
     if json:
         print_json(_as_dict(found))
     else:
@@ -180,7 +175,7 @@ def silence(
             store.end_silence(end, now)
             out.print(f"Silence {end} has ended.", highlight=False)
             return
-        made = store.silence(pattern or "", _end_of(until or "", now), by=by or _me(), because=because, at=now)
+        made = store.silence(pattern or "", end_of(until or "", now), by=by or this_user(), because=because, at=now)
     out.print(
         f"Silence {made.silence.number}: nobody is told of {made.silence.pattern} until "
         f"{made.silence.until:%Y-%m-%d %H:%M} UTC.",
@@ -236,20 +231,6 @@ def send_test(json: Json = False) -> None:
         out.print(table("Ways to people", ("way", "result"), list(results.items()), keys=("way",)))
     if any(result != "taken" for result in results.values()):
         raise typer.Exit(1)
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
-def _end_of(text: str, now: datetime) -> datetime:
-    number, unit = text[:-1], text[-1:]
-    if number.isascii() and number.isdigit() and unit in _SPANS and len(number) < 6:  # noqa: PLR2004 - centuries
-        return now + timedelta(**{_SPANS[unit]: int(number)})
-    return parse_timestamp(text)
 
 
 def _state(incident: Incident) -> str:

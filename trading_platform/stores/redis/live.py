@@ -121,8 +121,20 @@ class LiveStore:
         """The regime stored within the last minute."""
         return self._run(scripts.read_regime())
 
+    def set_circuit(self, ts: datetime, component: str, state: str, payload: str) -> bool:
+        """As :meth:`AsyncLiveStore.set_circuit`."""
+        return self._run(scripts.set_circuit(uuid4().hex, ts, component, state, payload, self._kept))
+
+    def write_session(self, fields: Mapping[str, str]) -> None:
+        """Sets fields of the session's state; other fields stay."""
+        self._run(scripts.write_session(fields))
+
+    def circuits(self) -> dict[str, str]:
+        """The state of each circuit breaker, by its component."""
+        return self._run(scripts.read_circuits())
+
     def circuit(self, component: str) -> str | None:
-        """State of a circuit breaker, ``open`` or ``closed``; None if the component has none."""
+        """State of a circuit breaker, ``open``, ``half_open`` or ``closed``; None if the component has none."""
         return self._run(scripts.read_circuit(component))
 
     def session(self) -> dict[str, str]:

@@ -217,6 +217,15 @@ return 1
 """
 )
 
+_GET_CIRCUITS = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', 'circuit:*')) do
+    found[#found + 1] = string.sub(key, 9)
+    found[#found + 1] = redis.call('GET', key)
+end
+return found
+"""
+
 _WRITE_POSITIONS = """
 local positions = cjson.decode(ARGV[1])
 if ARGV[2] == 'all' then
@@ -318,6 +327,11 @@ def set_circuit(publication: str, ts: datetime, component: str, state: str, payl
 def read_circuit(component: str) -> Call[str | None]:
     """Reads the state of a circuit breaker; None if the component has none."""
     return Call(_GET, [f"circuit:{component}"], [], _optional)
+
+
+def read_circuits() -> Call[dict[str, str]]:
+    """Reads the state of each circuit breaker, by its component."""
+    return Call(_GET_CIRCUITS, [], [], _mapping)
 
 
 def write_positions(positions: Mapping[str, Mapping[str, str]], *, whole: bool) -> Call[None]:

@@ -55,6 +55,7 @@ from trading_platform.stores.trading.fills import (
 )
 from trading_platform.stores.trading.ledger_events import log_recorded, log_rejected
 from trading_platform.stores.trading.outbox import enqueue
+from trading_platform.stores.trading.pauses import refused_while_paused
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -94,7 +95,8 @@ class Ledger:
             order_id: makes the call idempotent: placing the same order twice records it once.
 
         Raises:
-            InvalidRequest: if the order is invalid, its strategy is unknown, or the id belongs to another order.
+            InvalidRequest: if the order is invalid, its strategy is unknown, the id belongs to another order, or
+                trading is paused (:mod:`trading_platform.stores.trading.pauses`).
         """
         from psycopg.errors import ForeignKeyViolation
 
@@ -115,7 +117,8 @@ class Ledger:
         }
         with self._database.begin() as connection:
             try:
-                placed = fetch(connection, Order, query("trading/ledger/insert_order"), ordered)
+                with refused_while_paused():
+                    placed = fetch(connection, Order, query("trading/ledger/insert_order"), ordered)
             except ForeignKeyViolation:
                 raise _no_strategy(strategy_id) from None
             if placed:

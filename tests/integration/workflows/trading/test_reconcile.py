@@ -1,0 +1,208 @@
+"""The ledger against an account at Kraken, through the real client over a socket, and what a difference stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.trading.broker import BrokerFill, BrokerPosition
+from trading_platform.simulator.account import KEY, SECRET, Account
+from trading_platform.simulator.pairs import DEFAULT_PAIRS
+from trading_platform.simulator.private import Gate, PrivateRest
+from trading_platform.simulator.seeded import SeededMarket
+from trading_platform.simulator.server import running_exchange
+from trading_platform.sources.base import BrokerAccount
+from trading_platform.sources.kraken.account.private import Credentials, KrakenPrivate
+from trading_platform.sources.kraken.account.source import KrakenAccount
+from trading_platform.sources.kraken.client import connect
+from trading_platform.sources.kraken.http import Retries
+from trading_platform.sources.rate_limits import LocalRateLimiter
+from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.postgres.database import execute
+from trading_platform.stores.stores import Stores, open_stores
+from trading_platform.stores.trading.ledger import Ledger
+from trading_platform.stores.trading.pauses import PauseStore
+from trading_platform.stores.trading.reconciliations import ReconciliationStore
+from trading_platform.workflows.trading.reconcile import Reconciled, page_of, reconcile
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+SPAN = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[KrakenAccount]:
+    private = PrivateRest(Account(DEFAULT_PAIRS, lambda: NOW), Gate(counter_falls=1000, counter_most=1000))
+    with running_exchange(SeededMarket(7), None, lambda: NOW, private=private) as url:
+        unhurried = LocalRateLimiter(sleep=lambda _: None)
+        retries = Retries(sleep=lambda _: None)
+        asked = KrakenPrivate(url, Credentials(KEY, SECRET), rate_limiter=unhurried, retries=retries)
+        yield KrakenAccount(asked, connect(url, 1000), clock=lambda: NOW)
+
+
+@dataclass
+class Known:
+    """What a broker said, for the days that are compared; a fill can be left out."""
+
+    name: str
+    said: list[BrokerFill]
+    held: list[BrokerPosition]
+
+
+@pytest.fixture(scope="module")
+def known(account: KrakenAccount) -> Known:
+    return Known("kraken", account.fills(NOW - timedelta(days=400), NOW + SPAN), account.positions())
+
+
+@pytest.fixture
+def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
+    with open_stores(database_url, tmp_path / "features") as opened:
+        yield opened
+        tables = (
+            "trades, orders, positions, position_history, outbox, reconciliations, reconciliation_differences, pauses"
+        )
+        names = ", ".join(f"trading.{name}" for name in tables.split(", "))
+        with opened.database.begin() as connection:
+            execute(connection, "SET LOCAL session_replication_role = replica")
+            execute(connection, f"TRUNCATE {names}, audit.system_events CASCADE")
+
+
+def book(stores: Stores, known: Known, leave_out: str | None = None) -> None:
+    """Books all that the broker says, and what it held before its first fill."""
+    ledger = Ledger(stores.database)
+    fills = [fill for fill in known.said if fill.execution_id != leave_out]
+    for symbol in sorted({each.symbol for each in known.held} | {fill.symbol for fill in known.said}):
+        own = [fill for fill in known.said if fill.symbol == symbol]
+        traded = sum(((1 if fill.side == "buy" else -1) * fill.quantity for fill in own), Decimal(0))
+        held = next((each.quantity for each in known.held if each.symbol == symbol), Decimal(0))
+        before = held - traded
+        if before:
+            order = ledger.place(
+                symbol=symbol,
+                side="buy" if before > 0 else "sell",
+                order_type="market",
+                quantity=abs(before),
+                broker="kraken",
+            )
+            ledger.advance(order.id, "sent")
+            ledger.record_fill(
+                order.id, f"before-{symbol}", quantity=abs(before), price="100", executed_at=NOW - timedelta(days=500)
+            )
+    for fill in fills:
+        order = ledger.place(
+            symbol=fill.symbol, side=fill.side, order_type="market", quantity=fill.quantity, broker="kraken"
+        )
+        ledger.advance(order.id, "sent")
+        ledger.record_fill(
+            order.id,
+            fill.execution_id,
+            quantity=fill.quantity,
+            price=fill.price,
+            executed_at=fill.executed_at,
+            commission=fill.commission or 0,
+        )
+
+
+def compare(stores: Stores, accounts: Mapping[str, BrokerAccount], known: Known) -> list[Reconciled]:
+    return reconcile(stores.database, accounts, known.said[-1].executed_at.date(), lambda: NOW)
+
+
+def test_equal_and_then_a_fill_that_is_missing(stores: Stores, account: KrakenAccount, known: Known) -> None:
+    last = known.said[-1]
+    book(stores, known, leave_out=last.execution_id)
+    (first,) = compare(stores, {"kraken": account}, known)
+    kinds = {(each.about, str(each.kind), each.symbol) for each in first.found.differences}
+    assert ("fill", "missing_here", last.symbol) in kinds
+    assert {symbol for _, _, symbol in kinds} == {last.symbol}
+    events = AuditStore(stores.database).events(event_type="reconciliation_different")
+    assert [event.metadata["over"] for event in events] == [False]
+    book_one = Ledger(stores.database)
+    if PauseStore(stores.database).going(NOW):
+        PauseStore(stores.database).end(by="ana", because="booked", at=NOW)
+    order = book_one.place(
+        symbol=last.symbol, side=last.side, order_type="market", quantity=last.quantity, broker="kraken"
+    )
+    book_one.advance(order.id, "sent")
+    book_one.record_fill(
+        order.id,
+        last.execution_id,
+        quantity=last.quantity,
+        price=last.price,
+        executed_at=last.executed_at,
+        commission=last.commission or 0,
+    )
+    (second,) = compare(stores, {"kraken": account}, known)
+    assert not second.found.differences, [each.words for each in second.found.differences]
+    assert (second.found.result, second.found.differences, second.pause) == ("equal", (), None)
+    events = AuditStore(stores.database).events(event_type="reconciliation_different")
+    assert [event.metadata["over"] for event in events] == [True, False]
+    kept = ReconciliationStore(stores.database)
+    assert [each.result for each in kept.all()] == ["equal", "different"]
+    assert kept.get(first.found.number).differences == first.found.differences
+    assert "| missing here |" in page_of(kept.get(first.found.number))
+
+
+def test_a_critical_difference_pauses_trading_until_a_person_ends_it(
+    stores: Stores, account: KrakenAccount, known: Known
+) -> None:
+    ledger, pauses = Ledger(stores.database), PauseStore(stores.database)
+    waiting = ledger.place(symbol="BTCUSD", side="buy", order_type="market", quantity=1, broker="kraken")
+    (found,) = compare(stores, {"kraken": account}, known)
+    assert found.pause is not None
+    assert pauses.state(NOW) == "open"
+    with pytest.raises(InvalidRequest, match=r"No order can be placed now.*reconciliation kraken"):
+        ledger.place(symbol="BTCUSD", side="buy", order_type="market", quantity=1, broker="kraken")
+    again = ledger.place(
+        symbol="BTCUSD", side="buy", order_type="market", quantity=1, broker="kraken", order_id=waiting.id
+    )
+    assert again.id == waiting.id
+    assert ledger.cancel(waiting.id).status == "cancelled"
+    (second,) = compare(stores, {"kraken": account}, known)
+    assert second.pause == found.pause
+    pauses.try_orders(1, NOW)
+    assert pauses.state(NOW) == "half_open"
+    ledger.place(symbol="BTCUSD", side="buy", order_type="market", quantity=1, broker="kraken")
+    with pytest.raises(InvalidRequest, match="No order can be placed"):
+        ledger.place(symbol="BTCUSD", side="buy", order_type="market", quantity=1, broker="kraken")
+    (ended,) = pauses.end(by="ana", because="looked", at=NOW)
+    assert (ended.ended_by, ended.ended_because) == ("ana", "looked")
+    ledger.place(symbol="BTCUSD", side="buy", order_type="market", quantity=1, broker="kraken")
+    with pytest.raises(InvalidRequest, match="not paused"):
+        pauses.end(by="ana", because="again", at=NOW)
+
+
+def test_a_broker_that_is_away_is_unknown_and_the_other_is_compared(
+    stores: Stores, account: KrakenAccount, known: Known
+) -> None:
+    nobody = KrakenPrivate(
+        "http://127.0.0.1:9",
+        Credentials(KEY, SECRET),
+        rate_limiter=LocalRateLimiter(sleep=lambda _: None),
+        retries=Retries(sleep=lambda _: None),
+    )
+    away = KrakenAccount(
+        nobody, connect("http://127.0.0.1:9", 1000, retries=Retries(sleep=lambda _: None)), clock=lambda: NOW
+    )
+    book(stores, known)
+    found = compare(stores, {"ibkr": away, "kraken": account}, known)
+    assert [(each.found.broker, each.found.result) for each in found] == [("ibkr", "unknown"), ("kraken", "equal")]
+    assert found[0].found.reason
+    assert found[0].pause is None
+    events = AuditStore(stores.database).events(event_type="reconciliation_unknown")
+    assert [event.metadata["incident"] for event in events] == ["reconciliation_unknown:ibkr"]
+
+
+def test_a_pause_of_a_time_ends_by_itself(stores: Stores) -> None:
+    pauses = PauseStore(stores.database)
+    ((now,),) = stores.database.rows("SELECT clock_timestamp()")
+    made = pauses.begin(by="ana", because="lunch", at=now, until=now + timedelta(hours=1))
+    assert pauses.begin(by="ana", because="lunch", at=now) == made
+    assert pauses.state(now) == "open"
+    assert pauses.state(now + timedelta(hours=1)) == "closed"
+    with pytest.raises(InvalidRequest, match="end in the future"):
+        pauses.begin(by="ana", because="x", at=now, until=now)
