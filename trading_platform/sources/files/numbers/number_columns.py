@@ -11,7 +11,14 @@ from trading_platform.domain.market.bars import PRICES
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.options import FileFormat, FileRejected, ImportOptions
 from trading_platform.sources.files.content.tables import Table
-from trading_platform.sources.files.numbers.number_styles import BLANK, HAS_UNIT, NumberColumns, NumberStyle, style_of
+from trading_platform.sources.files.numbers.number_styles import (
+    BLANK,
+    HAS_UNIT,
+    NumberColumns,
+    NumberStyle,
+    check_style,
+    style_of,
+)
 from trading_platform.sources.files.numbers.volumes import (
     Candidate,
     ChosenVolume,
@@ -69,6 +76,8 @@ def settle_numbers(
     role = _AMOUNT_ROLES.get(layout.kind)
     candidates = volume_candidates(table.header, symbol, trades=role == "quantity") if role and table.header else []
     style = _style(whole or table, layout, role, candidates, options)
+    if whole is not None and layout.format not in _POINT_BY_FORMAT:  # prices of others are no neighbours of its own
+        check_style(_number_columns(table, layout, role, candidates), style, rows=table.height)
     if layout.kind is Kind.BARS:
         _check_one_scale(table, layout, style)
     if role is None:
@@ -93,6 +102,11 @@ def _text(column: pl.Series) -> pl.Series:
 def _style(
     table: Table, layout: Layout, role: str | None, candidates: list[Candidate], options: ImportOptions
 ) -> NumberStyle:
+    columns = _number_columns(table, layout, role, candidates)
+    return style_of(columns, options.decimal, rows=table.height, fixed=layout.format in _POINT_BY_FORMAT)
+
+
+def _number_columns(table: Table, layout: Layout, role: str | None, candidates: list[Candidate]) -> NumberColumns:
     amounts = {each.column for each in candidates if each.meaning is not Meaning.PART} or (
         {layout.roles[role]} if role in layout.roles else set()
     )
@@ -100,12 +114,11 @@ def _style(
     prices = [column for name, column in layout.roles.items() if name not in not_prices and column not in amounts]
     texts = {name: table.frame[name] for name in (*prices, *sorted(amounts))}
     written = {name: _text(column) for name, column in texts.items() if column.dtype == pl.String}
-    columns = NumberColumns(
+    return NumberColumns(
         [written[name] for name in prices if name in written],
         [written[name] for name in sorted(amounts) if name in written],
         comma_likely=_comma_likely(table, layout),
     )
-    return style_of(columns, options.decimal, rows=table.height, fixed=layout.format in _POINT_BY_FORMAT)
 
 
 def _comma_likely(table: Table, layout: Layout) -> bool:

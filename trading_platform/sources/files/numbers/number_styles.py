@@ -185,10 +185,24 @@ def style_of(columns: NumberColumns, given: DecimalSign | None, *, rows: int, fi
     if fixed and given is None:
         return NumberStyle()
     style = _style_of(columns, given, rows)
+    check_style(columns, style, rows=rows)
+    return style
+
+
+def check_style(columns: NumberColumns, style: NumberStyle, *, rows: int) -> None:
+    """Checks that numbers do not contradict the style that they are read in.
+
+    Args:
+        columns: columns of numbers, whose rows are neighbours in time.
+        style: the style.
+        rows: number of rows, for the rejection.
+
+    Raises:
+        FileRejected: if they do.
+    """
     _check_thousands(columns, style, rows)
     _check_steps(columns, style, rows)
     _check_groups(columns, style, rows)
-    return style
 
 
 def _style_of(columns: NumberColumns, given: DecimalSign | None, rows: int) -> NumberStyle:

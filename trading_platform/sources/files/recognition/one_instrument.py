@@ -16,6 +16,7 @@ from trading_platform.domain.market.instruments import FIAT
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.options import FileRejected
 from trading_platform.sources.files.content.tables import Table
+from trading_platform.sources.files.numbers.volumes import volume_candidates
 from trading_platform.sources.files.recognition.several_instruments import list_of
 from trading_platform.sources.files.recognition.spellings import spelled
 from trading_platform.sources.files.recognition.vendor_names import EXCHANGE_WORDS
@@ -74,9 +75,10 @@ def check_one_instrument(table: Table, times: pl.Series, roles: Mapping[str, str
             raise _several("its rows look like those of several instruments", name, found, table.height)
     if each <= _REPEATED:
         return
-    volume = table.frame[roles["volume"]].cast(pl.String, strict=False) if "volume" in roles else close
-    for what, texts in (("closes", close), ("volumes", volume)):
-        both = pl.DataFrame({"time": times, "text": texts}).drop_nulls()
+    amounts = {each.column for each in volume_candidates(table.header or (), symbol or "", trades=False)}
+    columns = [("closes", close), *(("volumes", table.frame[name]) for name in sorted(amounts))]
+    for what, texts in columns:
+        both = pl.DataFrame({"time": times, "text": texts.cast(pl.String, strict=False)}).drop_nulls()
         repeated = both.group_by("time").agg(pl.len(), differ=pl.col("text").n_unique() > 1).filter(pl.col("len") > 1)
         if repeated["differ"].sum() * 2 > repeated.height:
             detail = f"{often}, with different {what}, and no column tells the rows apart; several instruments?"

@@ -17,6 +17,25 @@ def test_every_bar_twice_with_other_volumes_is_refused(scale: int) -> None:
     assert "2.0 times each for KO, with different volumes" in words
 
 
+@pytest.mark.parametrize("name", ["Turnover", "quote_volume", "amount"])
+def test_every_bar_twice_with_another_turnover_is_refused(name: str) -> None:
+    other = [[*row[:5], int(str(row[5])) * 7] for row in days(50)]
+    words = refusal("KO.csv", table(OHLCV.replace("Volume", name), days(50) + other), symbol="KO")
+    assert "with different volumes" in words
+
+
+@pytest.mark.parametrize("beside", ["50110.625", "9.5"])
+def test_prices_of_another_instrument_do_not_hide_a_decimal_comma(beside: str) -> None:
+    prices = ["110.625", "110,935", "111.068", "110,997", "110.390"]
+    rows = []
+    for day, price in zip(days(50), prices, strict=True):
+        rows += [[day[0], *[price] * 4, 1, "USDJPY"], [day[0], *[beside] * 4, 1, "EURUSD"]]
+    text = table(f"{OHLCV};Ticker".replace(",", ";"), rows, ";")
+    assert "110,935 as thousands is no price beside the others" in refusal(
+        "prices.csv", text, symbol="USDJPY", decimal=DecimalSign.POINT
+    )
+
+
 def test_every_bar_twice_with_the_same_values_is_read() -> None:
     assert closes(read("KO.csv", table(OHLCV, days(50) * 2))["KO"]) == [51, 52, 53, 54, 55]
 
