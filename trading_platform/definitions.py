@@ -18,6 +18,7 @@ from trading_platform.assets.coverage import coverage
 from trading_platform.assets.features import feature_assets
 from trading_platform.assets.indicators import indicator_assets
 from trading_platform.assets.news import news_sentiment, raw_news
+from trading_platform.assets.reconciliation import reconciliation
 from trading_platform.assets.retention import retention
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
@@ -59,6 +60,7 @@ def build_definitions(
             raw_news,
             news_sentiment,
             audit_archive,
+            reconciliation,
             retention,
             coverage,
         ],
@@ -81,6 +83,7 @@ def build_definitions(
             jobs.repair_gaps_job,
             jobs.indicators_live,
             jobs.news,
+            jobs.reconcile,
         ],
         schedules=[*refresh_schedules, maintenance_schedule, features_audit_schedule],
         sensors=[

@@ -69,6 +69,11 @@ corporate_actions = define_asset_job(
     description="Splits and dividends of all symbols that have a source for them.",
 )
 
+reconcile = define_asset_job(
+    "reconcile",
+    AssetSelection.assets("reconciliation"),
+    description="Compares the ledger with the brokers.",
+)
 news = define_asset_job(
     "news",
     AssetSelection.assets("raw_news", "news_sentiment"),

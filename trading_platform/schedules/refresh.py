@@ -2,7 +2,8 @@
 
 A tick requests all symbols × the current partition in one run, by range tags. A run is cheap where nothing is new:
 only what coverage has as missing is requested from the sources. ``indicators_live`` computes every five minutes the
-indicators of the bars that a stream wrote; ``news_refresh`` fetches feeds every quarter of an hour. All schedules are
+indicators of the bars that a stream wrote; ``news_refresh`` fetches feeds every quarter of an hour, ``reconcile_daily``
+compares the ledger with the brokers. All schedules are
 off until a person turns them on in the UI: ``indicators_live`` is useful only where a stream runs, and the others
 send requests to the sources.
 """
@@ -123,6 +124,19 @@ def news_refresh(context: ScheduleEvaluationContext) -> RunRequest:
     return RunRequest(partition_key=f"{context.scheduled_execution_time.astimezone(UTC):%Y-%m-%d}")
 
 
+@schedule(
+    name="reconcile_daily",
+    job_name=jobs.reconcile.name,
+    cron_schedule="30 21 * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.STOPPED,
+    description="The ledger against the brokers, each day after the close in New York.",
+)
+def reconcile_daily(context: ScheduleEvaluationContext) -> RunRequest:
+    """The partition of the present day."""
+    return RunRequest(partition_key=f"{context.scheduled_execution_time.astimezone(UTC):%Y-%m-%d}")
+
+
 refresh_schedules = [
     eu_close,
     us_close,
@@ -131,4 +145,5 @@ refresh_schedules = [
     corporate_actions_refresh,
     indicators_live,
     news_refresh,
+    reconcile_daily,
 ]

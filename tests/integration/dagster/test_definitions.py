@@ -49,6 +49,7 @@ ASSETS = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timefram
     "news_sentiment",
 }
 MAINTENANCE = {"audit_archive", "retention", "coverage"}
+TRADING = {"reconciliation"}
 SYMBOLS = ("ADAUSD", "BTCUSD")
 BARE = ("DAGSTER", "DATA_DIR", "DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOGS_DIR", "KRAKEN")
 
@@ -66,7 +67,7 @@ def test_every_step_of_every_job_holds_the_lease_of_its_run():
 
 def test_every_asset_says_what_it_is():
     graph = defs.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | MAINTENANCE
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS | MAINTENANCE | TRADING
     groups = {}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
@@ -77,14 +78,16 @@ def test_every_asset_says_what_it_is():
         if node.group_name == "maintenance":  # works on tables that other assets declare
             continue
         schema = node.metadata["dagster/column_schema"]
-        first = {"corporate_actions": ["symbol", "ex_date"], "news": ["available_at", "symbol"]}.get(
-            str(node.group_name), ["time", "symbol"]
-        )
+        first = {
+            "corporate_actions": ["symbol", "ex_date"],
+            "news": ["available_at", "symbol"],
+            "trading": ["day", "broker"],
+        }.get(str(node.group_name), ["time", "symbol"])
         assert [column.name for column in schema.columns][:2] == first, key
         assert all(column.description for column in schema.columns), [
             (key, column.name) for column in schema.columns if not column.description
         ]
-    assert set(groups) == {"bars", "indicators", "features", "corporate_actions", "news", "maintenance"}
+    assert set(groups) == {"bars", "indicators", "features", "corporate_actions", "news", "maintenance", "trading"}
     assert groups["maintenance"] == MAINTENANCE
 
 
@@ -100,11 +103,12 @@ def test_every_job_resolves():
         "repair_gaps",
         "indicators_live",
         "news",
+        "reconcile",
     }
     covered = [
         key.to_user_string() for name in jobs for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
     ]
-    assert sorted(covered) == sorted(ASSETS | MAINTENANCE)
+    assert sorted(covered) == sorted(ASSETS | MAINTENANCE | TRADING)
 
 
 def test_only_what_keeps_order_runs_by_itself():
@@ -117,6 +121,7 @@ def test_only_what_keeps_order_runs_by_itself():
         "corporate_actions_refresh": "America/New_York",
         "indicators_live": "UTC",
         "news_refresh": "UTC",
+        "reconcile_daily": "UTC",
         "maintenance": "UTC",
         "features_audit": "UTC",
     }
@@ -132,6 +137,7 @@ def test_only_what_keeps_order_runs_by_itself():
         "recompute_stale",
         "repair_gaps",
         "backfill_new_symbols",
+        "report_problems",
     ):
         assert defs.resolve_sensor_def(name).default_status is DefaultSensorStatus.RUNNING
 
