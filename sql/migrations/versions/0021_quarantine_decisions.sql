@@ -4,7 +4,7 @@ ALTER TABLE market_data.quarantine ADD COLUMN bar TEXT;
 COMMENT ON COLUMN market_data.quarantine.bar IS 'Texts of the prices and the volume of a single bar, a JSON object; NULL: it is no bar, or was rejected before this column existed';
 
 CREATE TABLE market_data.quarantine_decisions (
-    quarantine_id BIGINT NOT NULL REFERENCES market_data.quarantine (id),
+    quarantine_id BIGINT NOT NULL,
     action        VARCHAR(10) NOT NULL CHECK (action IN ('release', 'drop')),
     decided_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     decided_by    TEXT NOT NULL CHECK (decided_by <> ''),
