@@ -5,12 +5,15 @@ BIN := .venv/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Kills and faults wait for each other's processes: a third worker fills the gaps.
 PARALLEL_LONG := -n 3 --dist loadfile --no-loadscope-reorder
+# Recorded bars that `make check` runs through the whole pipeline; never the servers of a user's settings.
+CHECK_FILES ?= tests/fixtures/universe/*.csv
+CHECK := env -u DATABASE_URL -u REDIS_URL SETTINGS_FILE= DATA_DIR=data/check $(BIN)/trading-platform
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 # Each process would compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-ui test test-all unit dev lint bench clean
+.PHONY: help demo demo-ui test test-all unit check dev lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -40,6 +43,11 @@ test-all: test ## The same, then kills, sweeps and long properties
 
 unit: .venv/.installed ## Run the tests that need no server
 	@$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow and not exhaustive"
+
+check: .venv/.installed ## Materialize the files of CHECK_FILES in a directory of their own; fail on a failed check
+	@$(CHECK) down --force --purge >/dev/null
+	@trap '$(CHECK) down --force --purge >/dev/null; rm -rf data/check' EXIT; \
+		$(CHECK) import $(CHECK_FILES) && $(CHECK) backfill && $(CHECK) verify
 
 dev: .venv/.installed ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/trading-platform dev

@@ -23,6 +23,7 @@ from trading_platform.assets.retention import retention
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.checks.coverage_checks import no_gap_left
+from trading_platform.checks.expectations_checks import expectations_checks
 from trading_platform.checks.feature_audit_check import no_look_ahead
 from trading_platform.checks.feature_drift_check import drift
 from trading_platform.checks.news_checks import news_checks
@@ -72,6 +73,7 @@ def build_definitions(
             no_gap_left,
             no_look_ahead,
             drift,
+            *expectations_checks,
         ],
         jobs=[
             jobs.intraday,

@@ -28,6 +28,7 @@ from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
 from trading_platform.workflows.gaps import repair_gaps as gaps
 from trading_platform.workflows.gaps import repair_outages as outages
+from trading_platform.workflows.quality.expectations import SUITES
 from trading_platform.workflows.quality.verify import CHECKED_ASSETS
 
 _FEW = 3  # failures that a message names
@@ -47,7 +48,9 @@ NIGHTLY_CHECKS = frozenset(
 
 NIGHTLY = AssetSelection.checks(*NIGHTLY_CHECKS)
 
-AUDITS = frozenset(AssetCheckKey(AssetKey("features"), name) for name in ("no_look_ahead", "drift"))
+AUDITS = frozenset(AssetCheckKey(AssetKey("features"), name) for name in ("no_look_ahead", "drift")) | frozenset(
+    AssetCheckKey(AssetKey(asset), "expectations") for asset in SUITES
+)
 """The checks of samples and of all symbols, which are no part of a run."""
 
 _AUDIT = AssetSelection.checks(*AUDITS)
@@ -76,7 +79,7 @@ reconcile = define_asset_job(
 )
 news = define_asset_job(
     "news",
-    AssetSelection.assets("raw_news", "news_sentiment"),
+    AssetSelection.assets("raw_news", "news_sentiment") - _AUDIT,
     description="Fetches the feeds that are due, links new articles to instruments and scores them.",
     executor_def=in_process_executor,
 )
@@ -92,7 +95,7 @@ features_audit = define_asset_job(
     "features_audit",
     _AUDIT,
     description="Recomputes a sample of the stored features from what could be known at each time and compares, and "
-    "compares the last month's distributions with those of before.",
+    "compares the last month's distributions with those of before; runs the suites of Great Expectations.",
 )
 
 

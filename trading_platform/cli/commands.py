@@ -126,6 +126,18 @@ COMMANDS = (
     ),
     Command(
         _QUALITY,
+        "rules",
+        f"{_CLI}.quality.rules",
+        "Show the rules for incoming data: what must hold, and what happens if it does not.",
+    ),
+    Command(
+        _QUALITY,
+        "quarantine",
+        f"{_CLI}.quality.quarantine",
+        "Rejected rows: list, show, release them into the bars, or drop them.",
+    ),
+    Command(
+        _QUALITY,
         "alerts",
         f"{_CLI}.alerts.command",
         "What is wrong, and who is told: list, show, acknowledge, silence.",

@@ -26,6 +26,7 @@ from trading_platform.client.market_data import MarketData
 from trading_platform.client.names import known_names, listed
 from trading_platform.client.news import News
 from trading_platform.client.orders import Orders
+from trading_platform.client.quarantine import Quarantine
 from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.features.feature_set import KEYS
@@ -120,6 +121,11 @@ class Platform(MarketData, News):
     def events(self) -> Events:
         """Logs system events and reads them, archived ones too."""
         return Events(self._audit)
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """Rejected rows, and what was decided about them."""
+        return Quarantine(self._stores.quarantine)
 
     @cached_property
     def archive(self) -> Archive:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import ConfigurationError, StoreError
@@ -51,6 +52,7 @@ class PlatformContext:
     action_sources: ActionSources = field(default_factory=dict)
     publish: PublishAlert = unpublished
     redis_url: Callable[[], str | None] = lambda: None  # None where there is no Redis
+    data_docs: Path = field(default_factory=lambda: Path("data/data_docs"))  # folder of Great Expectations
 
     def instruments(self, symbols: list[str]) -> list[Instrument]:
         """The instruments of these symbols, in their order.
@@ -273,6 +275,7 @@ def open_platform(
                 actions,
                 alert_publisher(settings),
                 rate_limiter.redis_url,
+                settings.root / "data_docs",
             )
         finally:
             sources.close()

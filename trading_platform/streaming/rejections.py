@@ -176,6 +176,7 @@ def _row(
         "detail": detail,
         "record": record,
         "row_count": count,
+        "bar": None,
     }
 
 

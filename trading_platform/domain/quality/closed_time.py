@@ -130,6 +130,7 @@ def split_off_fillers(bars: pl.DataFrame, calendar: str, timeframe: Timeframe) -
                 "{} bars without volume or price change while {} was closed", "row_count", pl.lit(calendar)
             ),
             record=pl.format("{} at {}", "span", "price"),
+            bar=None,
         )
     )
     return (

@@ -96,7 +96,7 @@ def _without(rows: pl.DataFrame, runs: pl.DataFrame, step: timedelta | None) -> 
 def _named(others: pl.DataFrame, runs: pl.DataFrame, most: int) -> pl.DataFrame:
     words = pl.format("{} further rows from there on, not listed: at most {} of a file are", "row_count", pl.lit(most))
     parts = (
-        others.with_columns(detail=words, record=words),
-        runs.with_columns(detail=words, record=pl.lit(None, dtype=pl.String)),
+        others.with_columns(detail=words, record=words, bar=None),
+        runs.with_columns(detail=words, record=None, bar=None),
     )
     return pl.concat(part.select(pl.col(name).cast(dtype) for name, dtype in REJECTED_SCHEMA.items()) for part in parts)

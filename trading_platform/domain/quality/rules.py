@@ -49,8 +49,11 @@ REJECTED_SCHEMA: dict[str, pl.DataType] = {
     "detail": pl.String(),
     "record": pl.String(),
     "row_count": pl.Int64(),
+    "bar": pl.String(),
 }
-"""Rejected rows. If a whole file was rejected, ``line`` is null and ``row_count`` its number of rows."""
+"""Rejected rows. If a whole file was rejected, ``line`` is null and ``row_count`` its number of rows. ``bar`` has the
+texts of a single bar as a JSON object (``open``, ``high``, ``low``, ``close``, ``volume``), from which it can be
+released (:mod:`trading_platform.workflows.quality.release_rows`); null for anything else."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,16 @@ def screen_trades(raw: pl.DataFrame, now: datetime) -> Screened:
     return _divide(typed, sound, rules, keep=["line", "time", "price", "quantity"], unique_time=False)
 
 
+def bar_text(columns: dict[str, pl.Expr]) -> pl.Expr:
+    """The values of a bar as a JSON object, for the column ``bar`` of :data:`REJECTED_SCHEMA`.
+
+    Args:
+        columns: the prices and the volume by name; their texts, or numbers that are written as texts.
+    """
+    return pl.struct(column.cast(pl.String()).alias(name) for name, column in columns.items()).struct.json_encode()
+
+
+_BAR = bar_text({name: pl.col(f"{name}_text") for name in (*PRICES, "volume")})
 _NOISE = float(PRICE_NOISE)
 _FINE_BELOW = pl.lit(FINE_BELOW, dtype=PRICE)
 
@@ -232,6 +245,7 @@ def _divide(typed: pl.DataFrame, sound: pl.Expr, rules: list[_Rule], *, keep: li
             for reason, detail in details
         ),
         row_count=pl.lit(1, dtype=pl.Int64),
+        bar=_BAR if unique_time else pl.lit(None, dtype=pl.String()),
     )
     accepted = marked.filter(pl.col("reason").is_null()).sort("time", maintain_order=True)
     return Screened(

@@ -193,6 +193,7 @@ def _readable(raw: pl.DataFrame, task: ContentTask) -> tuple[pl.DataFrame, pl.Da
         reason=pl.coalesce(pl.when(broken).then(pl.lit(reason.value)) for broken, reason, _ in rules),
         detail=pl.coalesce(pl.when(broken).then(detail) for broken, _, detail in rules),
         row_count=pl.lit(1, dtype=pl.Int64),
+        bar=None,
     )
     bad = pl.col("reason").is_not_null()
     rejected = judged.filter(bad).select(pl.col(name).cast(dtype) for name, dtype in REJECTED_SCHEMA.items())

@@ -197,7 +197,7 @@ def whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading:
     """The reading of a content, or of an instrument in it, that was rejected as a whole."""
     row = {
         "line": [None], "time": [None], "reason": [rejection.reason.value], "detail": [rejection.detail],
-        "record": [None], "row_count": [rejection.rows],
+        "record": [None], "row_count": [rejection.rows], "bar": [None],
     }  # fmt: skip
     rejected = pl.DataFrame(row, schema=REJECTED_SCHEMA)
     return FileReading(symbol, None, None, rejection.rows, 0, empty_bars(), rejected, None, "")

@@ -14,6 +14,7 @@ from trading_platform.domain.market.bars import PRICES
 from trading_platform.domain.quality.rules import (
     REJECTED_SCHEMA,
     Screened,
+    bar_text,
     empty_rejected,
 )
 from trading_platform.domain.rejection_reasons import Reason
@@ -113,7 +114,7 @@ def rejected_early(raw: pl.DataFrame) -> pl.DataFrame:
         return empty_rejected()
     parts = pl.col("fault").str.splitn(":", 2)
     return faulty.with_columns(
-        reason=parts.struct.field("field_0"), detail=parts.struct.field("field_1"), row_count=pl.lit(1)
+        reason=parts.struct.field("field_0"), detail=parts.struct.field("field_1"), row_count=pl.lit(1), bar=None
     ).select(pl.col(name).cast(dtype) for name, dtype in REJECTED_SCHEMA.items())
 
 
@@ -226,6 +227,7 @@ def reject_unfinished(screened: Screened, timeframe: Timeframe, now: datetime) -
         detail=pl.lit(f"its interval of {timeframe.value} has not ended yet"),
         record=pl.lit(None, dtype=pl.String),
         row_count=pl.lit(1, dtype=pl.Int64),
+        bar=bar_text({name: pl.col(name) for name in (*PRICES, "volume")}),
     )
     return Screened(screened.accepted.filter(~running), pl.concat([screened.rejected, rejected]))
 

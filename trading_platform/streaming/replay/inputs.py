@@ -158,4 +158,7 @@ def rejected_row(
 ) -> dict[str, Any]:
     """A rejected row of ``REJECTED_SCHEMA``, with its symbol."""
     names = ("line", "reason", "detail", "record", "time", "symbol")
-    return dict(zip(names, (line, str(reason), detail, record, time, symbol), strict=True)) | {"row_count": 1}
+    return dict(zip(names, (line, str(reason), detail, record, time, symbol), strict=True)) | {
+        "row_count": 1,
+        "bar": None,
+    }

@@ -196,7 +196,15 @@ def _failed(stores: Stores, feed: Feed, error: SourceError, now: datetime) -> Fe
 def add_rejected(stores: Stores, connection: Connection, rejected: Sequence[RejectedItem], origin: str) -> None:
     """Stores rejected items in the quarantine, in the caller's transaction; the same item once."""
     rows = [
-        {"line": None, "time": None, "reason": one.reason, "detail": one.detail, "record": one.record, "row_count": 1}
+        {
+            "line": None,
+            "time": None,
+            "reason": one.reason,
+            "detail": one.detail,
+            "record": one.record,
+            "row_count": 1,
+            "bar": None,
+        }
         for one in rejected
     ]
     frame = pl.DataFrame(rows, schema=REJECTED_SCHEMA)

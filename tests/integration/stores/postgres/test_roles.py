@@ -457,7 +457,14 @@ def test_ingest_keeps_market_data_and_the_others_read_them(server: Server, tmp_p
         [(start, "BTCUSD", "1m", *[Decimal(100)] * 4, Decimal(1), "file", "traded")], schema=BAR_SCHEMA, orient="row"
     )
     rejected = pl.DataFrame(
-        {"line": [7], "time": [start], "reason": ["price_not_positive"], "detail": [None], "record": ["-1"]}
+        {
+            "line": [7],
+            "time": [start],
+            "reason": ["price_not_positive"],
+            "detail": [None],
+            "record": ["-1"],
+            "bar": [None],
+        }
         | {"row_count": [1]},
         schema=REJECTED_SCHEMA,
     )

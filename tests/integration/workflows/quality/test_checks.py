@@ -313,7 +313,7 @@ def test_complete_fails_for_what_nobody_answered(platform: Platform) -> None:
 def test_complete_warns_of_refused_bars(platform: Platform) -> None:
     platform.sql("DELETE FROM market_data.bars_1d WHERE symbol = 'BBB' AND time = %(t)s", t=DAY)
     rejected = pl.DataFrame(
-        [(7, DAY, "ohlc_inconsistent", "low above high", "…", 1)], schema=REJECTED_SCHEMA, orient="row"
+        [(7, DAY, "ohlc_inconsistent", "low above high", "…", 1, None)], schema=REJECTED_SCHEMA, orient="row"
     )
     platform.stores.quarantine.record(rejected, source="file", symbol="BBB", timeframe="1d", origin="test")
     result = platform.check("ohlcv_1d", "completeness")

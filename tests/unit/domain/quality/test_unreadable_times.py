@@ -34,7 +34,7 @@ def test_a_time_is_given_only_if_it_is_certain(
 ) -> None:
     lines = list(range(5, 5 + count))
     rejected = pl.DataFrame(
-        [(line, None, "unreadable_time", "? is not a time", "?,1,1,1,1", 1) for line in lines],
+        [(line, None, "unreadable_time", "? is not a time", "?,1,1,1,1", 1, None) for line in lines],
         schema=REJECTED_SCHEMA,
         orient="row",
     )

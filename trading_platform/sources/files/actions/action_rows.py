@@ -74,7 +74,7 @@ class Collected:
     def reject(self, row: FileRow, rejection: RowRejected, time: datetime | None = None) -> None:
         """Adds a rejected row."""
         number, cells = row
-        self.rejected.append((number, time, rejection.reason.value, rejection.detail, ",".join(cells), 1))
+        self.rejected.append((number, time, rejection.reason.value, rejection.detail, ",".join(cells), 1, None))
 
     def reading(self, format_: str, rows: int) -> ActionsReading:
         """The collected result."""

@@ -107,7 +107,7 @@ def _lines(content: FileContent) -> Iterator[FileRow]:
 
 def _whole_file(reason: Reason, detail: str, rows: int) -> ActionsReading:
     rejected = pl.DataFrame(
-        [(None, None, reason.value, detail, None, max(rows, 1))], schema=REJECTED_SCHEMA, orient="row"
+        [(None, None, reason.value, detail, None, max(rows, 1), None)], schema=REJECTED_SCHEMA, orient="row"
     )
     return ActionsReading("", rows, (), rejected)
 
