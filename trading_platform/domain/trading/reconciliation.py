@@ -20,7 +20,7 @@ from trading_platform.domain.trading.orders import Broker, Fill, fill_uuid
 from trading_platform.domain.trading.positions import Holding, steps
 
 CRITICAL_SHARE = Decimal("0.01")
-"""A position that differs by more than this share of the larger one is critical (document §8.3)."""
+"""A position that differs by more than this share of the larger one is critical."""
 
 PRICE_SHARE = Decimal("0.01")
 """By how much average prices may differ: brokers include commissions, or average lots in other ways."""

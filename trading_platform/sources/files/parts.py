@@ -14,6 +14,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import Instrument, check_symbol
 from trading_platform.sources.files.content.options import FileRejected, ImportOptions
 from trading_platform.sources.files.content.tables import Table, read_table
+from trading_platform.sources.files.numbers.volumes import volume_candidates
 from trading_platform.sources.files.recognition import wide_tables
 from trading_platform.sources.files.recognition.evidence import Evidence
 from trading_platform.sources.files.recognition.formats import Kind, Layout, is_header, recognise
@@ -91,7 +92,9 @@ def parts_of(
     parts = found.parts
     for part in parts:
         if part.rejected is None and part.layout.kind in (Kind.BARS, Kind.QUOTE_BARS):
-            check_one_instrument(part.table, part.times.readable, part.layout.roles, part.symbol)
+            candidates = volume_candidates(part.table.header or (), part.symbol or "", trades=False)
+            amounts = {each.column for each in candidates}
+            check_one_instrument(part.table, part.times.readable, part.layout.roles, part.symbol, amounts)
     parts = [part if part.rejected else replace(part, symbol=_symbol_of(part, parts, name, options)) for part in parts]
     return Recognised(parts, found.series)
 

@@ -8,7 +8,7 @@ tells them apart. Tables with a column of symbols are split by
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import polars as pl
 
@@ -16,7 +16,6 @@ from trading_platform.domain.market.instruments import FIAT
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.sources.files.content.options import FileRejected
 from trading_platform.sources.files.content.tables import Table
-from trading_platform.sources.files.numbers.volumes import volume_candidates
 from trading_platform.sources.files.recognition.several_instruments import list_of
 from trading_platform.sources.files.recognition.spellings import spelled
 from trading_platform.sources.files.recognition.vendor_names import EXCHANGE_WORDS
@@ -45,7 +44,9 @@ _NO_SYMBOLS = _WORDS | _PERIODS | EXCHANGE_WORDS | FIAT
 """Words of columns that describe a row, and do not name an instrument."""
 
 
-def check_one_instrument(table: Table, times: pl.Series, roles: Mapping[str, str], symbol: str | None) -> None:
+def check_one_instrument(
+    table: Table, times: pl.Series, roles: Mapping[str, str], symbol: str | None, amounts: Collection[str] = ()
+) -> None:
     """Checks that the bars of a table are those of one instrument.
 
     Single times may occur again, with a correction.
@@ -55,6 +56,7 @@ def check_one_instrument(table: Table, times: pl.Series, roles: Mapping[str, str
         times: their times, null if unreadable.
         roles: what the columns of its frame hold.
         symbol: the instrument, for the error.
+        amounts: columns of its frame that may hold volumes.
 
     Raises:
         FileRejected: if a column, or the header that occurs again, tells the rows of several instruments apart, or
@@ -75,7 +77,6 @@ def check_one_instrument(table: Table, times: pl.Series, roles: Mapping[str, str
             raise _several("its rows look like those of several instruments", name, found, table.height)
     if each <= _REPEATED:
         return
-    amounts = {each.column for each in volume_candidates(table.header or (), symbol or "", trades=False)}
     columns = [("closes", close), *(("volumes", table.frame[name]) for name in sorted(amounts))]
     for what, texts in columns:
         both = pl.DataFrame({"time": times, "text": texts.cast(pl.String, strict=False)}).drop_nulls()
