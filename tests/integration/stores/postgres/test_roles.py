@@ -45,6 +45,7 @@ MATRIX = {
     "market_data.coverage_requests": (WRITE, READ),
     "market_data.input_versions": (WRITE, READ),
     "market_data.quarantine": (WRITE, READ),
+    "market_data.quarantine_decisions": (WRITE, READ),
     "market_data.stream_positions": (WRITE, READ),
     "market_data.outages": (WRITE, READ),
     "market_data.checkpoints": (WRITE, READ),
