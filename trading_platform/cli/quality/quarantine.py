@@ -95,7 +95,7 @@ def show(number: Number, json: Json = False) -> None:
     values = [(name.replace("_", " "), str(value)) for name, value in asdict(row).items() if value is not None]
     if rule is not None:
         values += [("rule", f"{rule.requires}. {rule.explanation}"), ("if not", rule.action.value)]
-    out.print(table(f"Rejected row {number}", ("", "value"), values))
+    out.print(table(f"Rejected row {number}", ("field", "value"), values))
 
 
 @quarantine.command()

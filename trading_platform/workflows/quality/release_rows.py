@@ -21,10 +21,12 @@ from trading_platform.domain.quality.rule_book import RULES, rule_of
 from trading_platform.domain.quality.rules import RAW_BAR_SCHEMA, screen_bars
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, Timeframe, Window
+from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.market_data.quarantine import RejectedRow
 from trading_platform.stores.stores import Stores
 
 _EIGHT_DECIMALS = Decimal("1E-8")
+_NOTE_LENGTH = 1_000
 
 
 def release_row(
@@ -63,7 +65,26 @@ def release_row(
             _refuse(row, Reason.DUPLICATE.value, f"a bar of {symbol} at {time:%Y-%m-%d %H:%M}Z is stored already")
         marked = mark_gaps(bars, stores.bars.previous_close(connection, symbol, timeframe, time))
         reason = f"row {number} of the quarantine was released by {by}: {because}"
-        stores.bars.replace(connection, symbol, timeframe, window, marked, reason=reason)
+        changed = stores.bars.replace(connection, symbol, timeframe, window, marked, reason=reason)
+        # The request is the version of the bars by which what was computed from them is found to be stale.
+        stores.coverage.record(
+            connection,
+            Request(
+                symbol,
+                timeframe,
+                row.source,
+                window,
+                Outcome.STORED,
+                row.origin,
+                clock(),
+                stored=1,
+                rejected=0,
+                changed=changed,
+                note=reason[:_NOTE_LENGTH],
+            ),
+            [window],
+            [],
+        )
     return stores.quarantine.get(number), True
 
 

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
+from typer import Typer
+from typer.testing import CliRunner
 
+from trading_platform.cli.quality.quarantine import register
 from trading_platform.client.quarantine import Quarantine
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.settings import Settings
 from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.source import FileSource
@@ -67,6 +72,11 @@ def stored(stores: Stores, symbol: str) -> dict[int, tuple[Decimal, str]]:
     """Close and quality of the stored bars by day."""
     bars = stores.bars.read([symbol], Timeframe.D1, MAY)
     return {row["time"].day: (row["close"], row["quality"]) for row in bars.iter_rows(named=True)}
+
+
+def version_of(stores: Stores, symbol: str) -> object:
+    """The version of the bars that computed values are compared with."""
+    return stores.input_versions.bar_versions([symbol], Timeframe.D1).before([symbol], MAY.end)
 
 
 def events(stores: Stores, symbol: str) -> list[SystemEvent]:
@@ -122,7 +132,9 @@ def test_a_duplicate_replaces_the_stored_bar_only_if_a_person_says_so(
         release_row(stores, row.id, **WHO, override=None, clock=lambda: NOW)
     assert "--override duplicate" in str(refused.value.remedy)
     assert stored(stores, "TWICE")[2][0] == Decimal(102)
+    before = version_of(stores, "TWICE")
     released, new = release_row(stores, row.id, **WHO, override="duplicate", clock=lambda: NOW)
+    assert version_of(stores, "TWICE") != before, "what was computed from the bars is stale"
     assert (new, released.overridden) == (True, "duplicate")
     assert stored(stores, "TWICE")[2][0] == Decimal(101)
     with psycopg.connect(database_url) as connection:
@@ -156,3 +168,24 @@ def test_a_dropped_row_is_kept_and_no_longer_listed(stores: Stores, tmp_path: Pa
     assert (reader.show(row.id).decision, reader.show(row.id).decided_by) == ("drop", "ana")
     with pytest.raises(InvalidRequest, match="There is no rejected row 99999"):
         reader.show(99999)
+
+
+def test_the_commands_show_release_and_drop(
+    stores: Stores, tmp_path: Path, stack_settings: Settings, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    (row,) = load(stores, tmp_path, "SHOWN", [line(1), line(2, close="0")]).values()
+    monkeypatch.setattr(
+        "trading_platform.settings.load_settings",
+        lambda: stack_settings.model_copy(update={"database_url": SecretStr(database_url), "data_dir": tmp_path}),
+    )
+    run = CliRunner()
+    app = Typer()
+    register(app)
+    shown = run.invoke(app, ["quarantine", "show", str(row.id)])
+    assert (shown.exit_code, "every price is above zero" in shown.output) == (0, True), shown.output
+    listed = run.invoke(app, ["quarantine", "list", "--symbol", "SHOWN"])
+    assert (listed.exit_code, "non_positive_price" in listed.output) == (0, True), listed.output
+    refused = run.invoke(app, ["quarantine", "release", str(row.id), "--because", "it is right"])
+    assert isinstance(refused.exception, InvalidRequest)
+    dropped = run.invoke(app, ["quarantine", "drop", str(row.id), "--because", "a test", "--by", "ana"])
+    assert f"Row {row.id} is dropped by ana: a test" in dropped.output
