@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -333,7 +334,7 @@ def _above_another(columns: list[Column], chance: random.Random, written: Writte
     written.ways.append("another instrument below")
     height = len(columns[0].cells)
     both = [
-        replace(column, cells=[*column.cells, *(f"7{cell}" if cell[:1].isdigit() else cell for cell in column.cells)])
+        replace(column, cells=[*column.cells, *(re.sub(r"\d", r"7\g<0>", cell, count=1) for cell in column.cells)])
         if column.is_number
         else replace(column, cells=[*column.cells, *column.cells])
         for column in columns
