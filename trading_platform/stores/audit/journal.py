@@ -173,6 +173,21 @@ class AuditStore:
         self._require_archived_months(self._archive, wanted, len(live))
         return ArchivedRows(self._archive, Decision, DECISION_PARSERS).added_to(live, wanted)
 
+    def decision(self, decision_id: UUID | str) -> Decision | None:
+        """The decision with an id, an archived one too; None if there is none.
+
+        Raises:
+            StoreError: naming an archived file that is needed and cannot be used.
+        """
+        wanted = checked_id(decision_id, "decision's id")
+        with self._database.begin() as connection:
+            found = fetch(connection, Decision, query("audit/journal/decision"), {"id": wanted})
+        if found or self._archive is None:
+            return found[0] if found else None
+        rows = RowQuery(AuditTable.DECISIONS, None, None, _equal({"id": wanted}), limit=1, ids_descend=False)
+        self._require_archived_months(self._archive, rows, 0)
+        return next(iter(ArchivedRows(self._archive, Decision, DECISION_PARSERS).added_to([], rows)), None)
+
     def log(
         self,
         *,
