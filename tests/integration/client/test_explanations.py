@@ -20,11 +20,11 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.feature_set import KEYS
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.domain.time import Timeframe, Window, rfc3339
+from trading_platform.domain.time import Timeframe, Window, rfc3339, utc_now
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.news.import_news import import_news
 
-SYMBOL, FEATURES = "BTCUSD", ("rsi_14", "volatility_20d")
+SYMBOL = "BTCUSD"
 Fact = tuple[str, str, str]
 OPEN = ("pending", "sent", "partial")
 
@@ -117,7 +117,7 @@ class Life:
             "published_at": rfc3339(datetime.now(UTC) - timedelta(hours=1)),
         }
         file.write_text(json.dumps(line))
-        import_news(self.stores, file)
+        import_news(self.stores, file, clock=utc_now)
 
     def _report(self, order: UUID, name: str, quantity: int) -> None:
         executed = datetime.now(UTC) - timedelta(minutes=self.random.randint(0, 60))
@@ -135,7 +135,9 @@ def copy(platform: Platform) -> set[Fact]:
     parts = ("open", "high", "low", "close", "volume", "quality")
     found = {("bar", f"1d {bar['time']}", " ".join(f"{part} {text_of(bar[part])}" for part in parts)) for bar in bars}
     (row,) = platform.features(SYMBOL, now - timedelta(days=14), now, missing="keep").tail(1).to_dicts()
-    found |= {("feature", name, text_of(value)) for name, value in row.items() if name not in KEYS and value is not None}
+    found |= {
+        ("feature", name, text_of(value)) for name, value in row.items() if name not in KEYS and value is not None
+    }
     position = platform.positions(SYMBOL).get(SYMBOL)
     if position is not None and position.quantity:
         held = f"quantity {text_of(position.quantity)} at {text_of(position.avg_entry_price)}"
@@ -206,9 +208,10 @@ def test_what_is_different_now_stands_beside_it(stores: Stores, platform: Platfo
     assert changed["order"]["now"] == "cancelled, 1 filled"
     assert changed["position"]["value"] != changed["position"]["now"]
     assert f"close {before} " not in changed["bar"]["now"] or changed["bar"]["now"] == GONE
-    definition = stores.features.definitions.stamps[FEATURES[0]]
-    detail = explanation.facts.filter(pl.col("name") == FEATURES[0])["detail"].to_list()
-    assert detail in ([], [f"1d, version {definition[0]}, definition {definition[1][:12]}"])
+    features = explanation.facts.filter(pl.col("section") == "feature").iter_rows(named=True)
+    hashes = stores.features.definitions.hashes
+    for feature in features:
+        assert feature["detail"].endswith(f", definition {hashes[feature['name']][:12]}")
 
 
 def test_what_is_not_known_is_said(platform: Platform) -> None:
