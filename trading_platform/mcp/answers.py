@@ -138,6 +138,12 @@ def _csv(values: Sequence[str]) -> str:
     return buffer.getvalue()
 
 
+def text_frame(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> pl.DataFrame:
+    """A frame of texts: a table of several kinds of rows has no types of its own."""
+    texts = [{name: cell(row.get(name)) for name in columns} for row in rows]
+    return pl.DataFrame(texts, schema=dict.fromkeys(columns, pl.String))
+
+
 def cell(value: object) -> str:
     """A value as text: exact decimals without trailing zeros, times without empty fractions, nothing for NULL."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
