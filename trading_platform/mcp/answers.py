@@ -80,7 +80,7 @@ class Table:
 
 def answer(table: Table, page: Page) -> CallToolResult:
     """The page of a table as the result of a tool."""
-    frame = table.rows.select(list(table.columns))
+    frame = table.rows[list(table.columns)]
     lines, shown = _lines(frame, page, LARGEST_TEXT - sum(len(note) + 1 for note in table.notes))
     newest = frame[table.time].max() if table.time and not frame.is_empty() else None
     facts = TableAnswer(

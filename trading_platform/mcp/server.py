@@ -98,6 +98,7 @@ class AgentServer(MCPServer[Any]):
             version=version("trading-platform"),
             tools=tools,
             resources=resources(platform),
+            log_level="WARNING",  # the audit trail has the calls; a line for each request costs a tenth of its time
             **options,
         )
         for prompt in prompts():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -227,6 +229,22 @@ def test_without_tokens_it_does_not_serve(ours: Installation) -> None:
     found = ours.run("mcp", "--http", more={"MCP_TOKENS": ""})
     assert found.code == 2
     assert "MCP_TOKENS" in found.err
+
+
+def test_the_configurations_of_the_page_are_what_the_command_takes() -> None:
+    page = (REPOSITORY / "docs" / "mcp.md").read_text()
+    blocks = re.findall(r"^```(json|toml)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    read = [json.loads(text) if kind == "json" else tomllib.loads(text) for kind, text in blocks]
+    servers = [next(iter(each.values()))["trading-platform"] for each in read]
+    assert len(servers) == 4
+    for server in servers:
+        if "url" not in server:
+            assert server["args"] == ["mcp", "--read-only"]
+            assert server["command"].endswith("/trading-platform")
+            assert server["env"].keys() == {"DATA_DIR"}
+        else:
+            assert server["url"].endswith(":8765/mcp")
+            assert server["headers"]["Authorization"].startswith("Bearer ")
 
 
 @pytest.mark.exhaustive
