@@ -85,7 +85,7 @@ class Life:
 
     def correction(self) -> None:
         if self.fills:
-            order, name = self.random.choice(self.fills)
+            order, name = self.fills.pop(self.random.randrange(len(self.fills)))
             self._report(order, f"{name[:-1]}2", 1)
 
     def bust(self) -> None:
@@ -123,7 +123,7 @@ class Life:
         executed = datetime.now(UTC) - timedelta(minutes=self.random.randint(0, 60))
         try:
             self.platform.orders.record_fill(order, name, quantity=quantity, price=101, executed_at=executed)
-            self.fills.append((order, name))
+            self.fills += [(order, name)] if name.endswith(".01") else []
         except InvalidRequest:
             assert self.platform.orders.get(order).open_quantity < quantity
 
