@@ -75,6 +75,7 @@ class Settings(BaseSettings):
         mcp_tokens: who may call the MCP server over HTTP, as ``NAME:SCOPES:TOKEN`` separated by ``;``
             (:mod:`trading_platform.mcp.access`).
         mcp_read_only: leave out the tools of the MCP server that write.
+        mcp_allow_orders: offer the tool of the MCP server that places orders.
         mcp_allowed_hosts: further host names by which clients reach it, separated by commas.
     """
 
@@ -120,6 +121,7 @@ class Settings(BaseSettings):
     heartbeat_url: SecretStr | None = None
     mcp_tokens: SecretStr | None = None
     mcp_read_only: bool = False
+    mcp_allow_orders: bool = False
     mcp_allowed_hosts: str = ""
 
     @cached_property
@@ -141,6 +143,11 @@ class Settings(BaseSettings):
     def definitions_directory(self) -> Path | None:
         """Folder of a user's own definitions of features, whose code runs in every process that computes features."""
         return None if self.feature_definitions is None else self.feature_definitions.expanduser().resolve()
+
+    @cached_property
+    def training_sets_directory(self) -> Path:
+        """Folder of the training sets that agents ask the MCP server for."""
+        return self.root / "training_sets"
 
     @cached_property
     def archive_directory(self) -> Path:

@@ -115,8 +115,6 @@ def _volume_is_right(row: Row, volume: Decimal | None, assumption: str, written:
             and abs(volume - row.volume) <= row.volume * Decimal("0.006") + 1
         ):
             return True
-    if volume is None and "holds no numbers, such as" in assumption:
-        return True  # the only readable cells were made unreadable, and the column is named
-    if _POINT_ASSUMED in assumption and volume is not None and "" in written.volumes:
-        return volume == _kept(row.volume / 1000)
-    return False
+    if volume is None:  # the only readable cells may have been made unreadable; then the column is named
+        return "holds no numbers, such as" in assumption
+    return _POINT_ASSUMED in assumption and "" in written.volumes and volume == _kept(row.volume / 1000)

@@ -162,6 +162,12 @@ COMMANDS = (
     ),
     Command(
         _LIVE,
+        "decisions",
+        f"{_CLI}.operations.decisions",
+        "Decisions of agents: list them, and explain one by what was recorded when it was taken.",
+    ),
+    Command(
+        _LIVE,
         "mcp",
         f"{_CLI}.operations.mcp",
         "Serve agents and assistants over MCP: market data as of a moment, the portfolio, decisions and signals.",

@@ -116,6 +116,16 @@ class Events:
             timestamp=timestamp,
         )
 
+    def log_all(
+        self, event_type: str, severity: str, component: str, events: Sequence[tuple[float, str, Mapping[str, Any]]]
+    ) -> None:
+        """Writes events of one type together: of each how many seconds ago it happened, message and further data.
+
+        Raises:
+            InvalidRequest: as :meth:`log`; then none is written.
+        """
+        self._store.log_all(event_type, severity, component, events)
+
     def list(
         self,
         *,

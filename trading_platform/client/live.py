@@ -96,8 +96,9 @@ class Signals:
 class Regime:
     """Stores and reads the market regime."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, audit: AuditStore, clock: Clock) -> None:
         self._store = store
+        self._audit = audit
         self._clock = clock
 
     def set(self, regime: str) -> bool:
@@ -105,15 +106,27 @@ class Regime:
 
         Returns:
             Whether it differs from the regime published last; then it is published on the channel and stream
-            ``regime``.
+            ``regime``, and written to the system events.
 
         Raises:
             InvalidRequest: if it is not 1 to 50 letters, digits, dots, dashes and underscores.
+            StoreUnavailable: if a store does not respond; the regime may be published and not in the system events.
         """
         from trading_platform.domain.messages import RegimeState, checked
 
         checked(RegimeState, "regime", regime=regime, previous=None)
-        return self._store().set_regime(self._clock(), regime)
+        now = self._clock()
+        changed = self._store().set_regime(now, regime)
+        if changed:
+            self._audit.log(
+                event_type="regime_changed",
+                severity="info",
+                component="regime",
+                message=f"The regime is {regime}.",
+                metadata={"regime": regime},
+                timestamp=now,
+            )
+        return changed
 
     def get(self) -> str | None:
         """The regime; None if none was stored within the last minute."""

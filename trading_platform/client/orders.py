@@ -10,6 +10,7 @@ from uuid import UUID
 from trading_platform.domain.trading.orders import Fill, Order, ReplacedFill
 from trading_platform.stores.trading.fills import RecordedFill
 from trading_platform.stores.trading.ledger import Ledger
+from trading_platform.stores.trading.order_checks import OrderPlan, checked_terms
 
 Amount = Decimal | int | str
 """A decimal, a whole number, or either as text; floats are rejected, because they have lost digits."""
@@ -55,8 +56,9 @@ class Orders:
             order_id: an id chosen by the caller, or its text: placing the same order again with it changes nothing.
 
         Raises:
-            InvalidRequest: if the order is invalid, its strategy is unknown, the id belongs to another order, or
-                trading is paused (docs/reconciliation.md).
+            InvalidRequest: if the order is invalid, its strategy is unknown, a lot size, tick size or risk limit is
+                against it (docs/ledger.md), the id belongs to another order, or trading is paused
+                (docs/reconciliation.md).
         """
         return self._ledger.place(
             symbol=symbol,
@@ -69,6 +71,39 @@ class Orders:
             strategy_id=strategy_id,
             order_id=order_id,
         )
+
+    def plan(
+        self,
+        symbol: str,
+        side: str,
+        order_type: str,
+        quantity: Amount,
+        *,
+        broker: str,
+        price: Amount | None = None,
+        stop_price: Amount | None = None,
+        strategy_id: str | None = None,
+    ) -> OrderPlan:
+        """What :meth:`place` would record with these arguments, and what stands against it; writes nothing.
+
+        Returns:
+            The terms, tick and lot size, value and limits, and ``faults``: empty if the order would be placed now.
+
+        Raises:
+            InvalidRequest: if the order is invalid by itself, for example of the quantity 0.
+        """
+        terms = checked_terms(
+            symbol=symbol,
+            side=side,
+            order_type=order_type,
+            quantity=quantity,
+            broker=broker,
+            price=price,
+            stop_price=stop_price,
+            strategy_id=strategy_id,
+            order_id=None,
+        )
+        return self._ledger.plan(terms)
 
     def advance(self, order_id: UUID | str, status: str, broker_order_id: str | None = None) -> Order:
         """Sets the status ``sent``, ``cancelled`` or ``rejected``; setting the present status again is no error.

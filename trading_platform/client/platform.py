@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
+from uuid import UUID
 from weakref import WeakSet
 
 import polars as pl
@@ -45,6 +46,7 @@ from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.stores.trading.ledger import Ledger
 
 if TYPE_CHECKING:
+    from trading_platform.client.explanations import Explanation
     from trading_platform.stores.redis.live import LiveStore
 
 RedisUrl = Callable[[], AbstractContextManager[str]]
@@ -116,6 +118,20 @@ class Platform(MarketData, News):
     def decisions(self) -> Decisions:
         """Records decisions and reads them, archived ones too."""
         return Decisions(self._audit)
+
+    def explain_decision(self, decision_id: UUID | str) -> Explanation:
+        """What was recorded when a decision was taken, and what of it is different now (docs/explanations.md).
+
+        Bars, features with their definitions, regime, positions, open orders, limits and news are those that this
+        platform had recorded by then; corrections since are beside them.
+
+        Raises:
+            InvalidRequest: if there is no decision with this id.
+            StoreError: names a file that is needed and cannot be read.
+        """
+        from trading_platform.client.explanations import Explanations
+
+        return Explanations(self, self._stores, self._audit, self._clock).explain(decision_id)
 
     @cached_property
     def events(self) -> Events:
@@ -208,7 +224,7 @@ class Platform(MarketData, News):
     @cached_property
     def regime(self) -> Regime:
         """Notes and reads the regime of the market."""
-        return Regime(self._live, self._clock)
+        return Regime(self._live, self._audit, self._clock)
 
     @cached_property
     def circuit(self) -> Circuit:

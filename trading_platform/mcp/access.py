@@ -11,9 +11,10 @@ from mcp.server.auth.provider import AccessToken
 
 from trading_platform.domain.errors import ConfigurationError
 
-READ, DECIDE = "read", "decide"
-SCOPES = (READ, DECIDE)
-"""``read`` reads; ``decide`` records decisions and publishes signals, too."""
+READ, DECIDE, ORDER = "read", "decide", "order"
+SCOPES = (READ, DECIDE, ORDER)
+"""``read`` reads; ``decide`` records decisions, publishes signals and writes training sets; ``order`` places orders,
+where a setting allows it."""
 
 _SHORTEST = 24
 """Characters of a token: of random letters and digits, more than 128 bits."""

@@ -80,7 +80,7 @@ class Table:
 
 def answer(table: Table, page: Page) -> CallToolResult:
     """The page of a table as the result of a tool."""
-    frame = table.rows.select(list(table.columns))
+    frame = table.rows[list(table.columns)]
     lines, shown = _lines(frame, page, LARGEST_TEXT - sum(len(note) + 1 for note in table.notes))
     newest = frame[table.time].max() if table.time and not frame.is_empty() else None
     facts = TableAnswer(
@@ -136,6 +136,12 @@ def _csv(values: Sequence[str]) -> str:
     buffer = StringIO()
     csv.writer(buffer, lineterminator="").writerow(values)
     return buffer.getvalue()
+
+
+def text_frame(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> pl.DataFrame:
+    """A frame of texts: a table of several kinds of rows has no types of its own."""
+    texts = [{name: cell(row.get(name)) for name in columns} for row in rows]
+    return pl.DataFrame(texts, schema=dict.fromkeys(columns, pl.String))
 
 
 def cell(value: object) -> str:

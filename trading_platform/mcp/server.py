@@ -1,7 +1,7 @@
 """The MCP server: its tools, their guard, and the two transports.
 
-A tool is a method of :class:`trading_platform.mcp.market_data.MarketTools` or
-:class:`trading_platform.mcp.trading.TradingTools`. Every call is in ``audit.system_events``.
+A tool is a method of a class in :mod:`trading_platform.mcp.market_data`, ``trading``, ``orders`` or ``training_sets``.
+Every call is in ``audit.system_events`` (:mod:`trading_platform.mcp.call_log`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import wraps
+from functools import partial, wraps
 from importlib.metadata import version
 from inspect import signature
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from mcp.server import MCPServer
@@ -29,9 +32,14 @@ from trading_platform.client import Platform
 from trading_platform.domain.errors import TradingPlatformError
 from trading_platform.domain.texts import fault_in_json, shown, storable
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.mcp.access import DECIDE, READ, Holder, Tokens, caller, may
+from trading_platform.mcp.access import DECIDE, ORDER, READ, Holder, Tokens, caller, may
+from trading_platform.mcp.call_log import CallLog
 from trading_platform.mcp.market_data import MarketTools
+from trading_platform.mcp.orders import OrderTools
+from trading_platform.mcp.prompts import prompts
+from trading_platform.mcp.resources import resources
 from trading_platform.mcp.trading import TradingTools
+from trading_platform.mcp.training_sets import TrainingSetTool
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -47,47 +55,54 @@ INSTRUCTIONS = (
 _LONGEST_ARGUMENTS = 2_000
 
 
+@dataclass(frozen=True)
+class Offer:
+    """Which tools are offered.
+
+    Attributes:
+        read_only: leave out the tools that write.
+        orders: with the tool that places orders.
+        training_sets: folder of training sets; None: none are written.
+    """
+
+    read_only: bool = True
+    orders: bool = False
+    training_sets: Path | None = None
+
+
 class AgentServer(MCPServer[Any]):
     """The server, which checks scopes and writes each call to the audit trail.
 
     Args:
         platform: the platform.
-        read_only: leave out the tools that write.
+        offer: which tools are offered; by default all that write nothing.
         clock: the present time.
         **options: of :class:`mcp.server.MCPServer`.
 
     Attributes:
         arguments: the names of each tool's arguments.
+        calls: the audit of calls; close it at the end.
     """
 
-    def __init__(self, platform: Platform, *, read_only: bool, clock: Clock = utc_now, **options: Any) -> None:
-        market, trading = MarketTools(platform, clock), TradingTools(platform, clock)
-        tools: dict[Callable[..., Any], str] = dict.fromkeys(
-            (
-                *(
-                    market.instrument_info,
-                    market.latest_quotes,
-                    market.bars,
-                    market.indicators,
-                    market.features,
-                    market.news,
-                ),
-                *(trading.portfolio, trading.data_health, trading.regime),
-            ),
-            READ,
-        )
-        if not read_only:
-            tools |= dict.fromkeys((trading.record_decision, trading.publish_signal), DECIDE)
-        self._platform = platform
+    def __init__(
+        self, platform: Platform, offer: Offer | None = None, *, clock: Clock = utc_now, **options: Any
+    ) -> None:
+        offered = offer or Offer()
         self._scopes: dict[str, str] = {}
         self.arguments: dict[str, tuple[str, ...]] = {}
+        self.calls = CallLog(partial(platform.events.log_all, "mcp_call", "info", "mcp"))
+        tools = [self._made(tool, scope) for tool, scope in _tools(platform, offered, clock).items()]
         super().__init__(
             "trading-platform",
             instructions=INSTRUCTIONS,
             version=version("trading-platform"),
-            tools=[self._made(tool, scope) for tool, scope in tools.items()],
+            tools=tools,
+            resources=resources(platform),
+            log_level="WARNING",  # the audit trail has the calls
             **options,
         )
+        for prompt in prompts():
+            self.add_prompt(prompt)
 
     def _made(self, tool: Callable[..., Any], scope: str) -> Tool:
         self._scopes[tool.__name__] = scope
@@ -100,10 +115,16 @@ class AgentServer(MCPServer[Any]):
         return made
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None) -> Any:
-        """Calls a tool for a caller with its scope, and notes the call."""
+        """Calls a tool for a caller with its scope, and notes the call.
+
+        Raises:
+            ToolError: in words that the model can act on.
+        """
         began, said = time.monotonic(), "unexpected error"
         result: object = None
         try:
+            if self.calls.full:
+                await asyncio.to_thread(self._written)
             self._check(name, arguments)
             result = await super().call_tool(name, arguments, context)
             said = "answered"
@@ -111,8 +132,17 @@ class AgentServer(MCPServer[Any]):
             said = str(error)
             raise
         finally:
-            await asyncio.to_thread(self._note, name, arguments, result, time.monotonic() - began, said)
+            self._note(name, arguments, result, time.monotonic() - began, said)
+            if self._scopes.get(name, READ) != READ:
+                await asyncio.to_thread(self._written)
         return result
+
+    def _written(self) -> None:
+        """Waits until all calls are in the audit trail."""
+        try:
+            self.calls.flush()
+        except TradingPlatformError as error:
+            raise ToolError(f"The audit trail cannot be written; what was written before stays. {error}") from error
 
     def _check(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Refuses a call out of the caller's scope, and arguments that the tool does not have: they had a meaning."""
@@ -128,12 +158,9 @@ class AgentServer(MCPServer[Any]):
 
     def _note(self, name: str, arguments: Mapping[str, Any], result: object, seconds: float, said: str) -> None:
         facts = result.structured_content if isinstance(result, CallToolResult) else None
-        self._platform.events.log(
-            "mcp_call",
-            "info",
-            "mcp",
+        self.calls.add(
             storable(f"{caller()} called {name}: {said}")[:1_000],
-            metadata={
+            {
                 "caller": caller(),
                 "tool": storable(name)[:100],
                 "arguments": _kept(arguments),
@@ -142,6 +169,25 @@ class AgentServer(MCPServer[Any]):
                 "answered": result is not None,
             },
         )
+
+
+def _tools(platform: Platform, offer: Offer, clock: Clock) -> dict[Callable[..., Any], str]:
+    """The tools that are offered, each with its scope."""
+    market, trading, orders = MarketTools(platform, clock), TradingTools(platform, clock), OrderTools(platform, clock)
+    tools: dict[Callable[..., Any], str] = dict.fromkeys(
+        (
+            *(market.instrument_info, market.latest_quotes, market.bars, market.indicators, market.features),
+            *(market.news, trading.portfolio, trading.data_health, trading.regime, trading.explain_decision),
+            orders.plan_order,
+        ),
+        READ,
+    )
+    if offer.read_only:
+        return tools
+    tools |= dict.fromkeys((trading.record_decision, trading.publish_signal), DECIDE)
+    if offer.training_sets is not None:
+        tools[TrainingSetTool(platform, clock, offer.training_sets).training_set] = DECIDE
+    return tools | ({orders.place_order: ORDER} if offer.orders else {})
 
 
 def slim(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,26 +229,35 @@ def _explained(tool: Callable[_P, _R]) -> Callable[_P, _R]:
     return explained
 
 
-def over_stdio(platform: Platform, *, read_only: bool) -> None:
-    """Serves one client over standard input and output until it closes them."""
-    AgentServer(platform, read_only=read_only).run("stdio")
+def over_stdio(platform: Platform, offer: Offer) -> None:
+    """Serves one client over standard input and output until it closes them.
+
+    Raises:
+        StoreError: if the audit of the last calls could not be written.
+    """
+    server = AgentServer(platform, offer)
+    with closing(server.calls):
+        server.run("stdio")
 
 
-def over_http(platform: Platform, *, read_only: bool, port: int, known: list[Holder], hosts: list[str]) -> None:
+def over_http(platform: Platform, offer: Offer, *, port: int, known: list[Holder], hosts: list[str]) -> None:
     """Serves clients with a token over HTTP on the loopback address until it is ended.
 
     Args:
         platform: the platform.
-        read_only: leave out the tools that write.
+        offer: which tools are offered.
         port: port on 127.0.0.1.
         known: who has a token.
         hosts: further names by which clients reach the server, such as that of a proxy.
+
+    Raises:
+        StoreError: if the audit of the last calls could not be written.
     """
     address = f"http://127.0.0.1:{port}"
     own = [f"{name}:{port}" for name in ("127.0.0.1", "localhost")]
     server = AgentServer(
         platform,
-        read_only=read_only,
+        offer,
         token_verifier=Tokens(known, address),
         auth=AuthSettings(
             issuer_url=AnyHttpUrl(address),
@@ -211,13 +266,14 @@ def over_http(platform: Platform, *, read_only: bool, port: int, known: list[Hol
             required_scopes=[READ],
         ),
     )
-    server.run(
-        "streamable-http",
-        host="127.0.0.1",
-        port=port,
-        json_response=True,
-        stateless_http=True,
-        transport_security=TransportSecuritySettings(
-            allowed_hosts=[*own, *hosts], allowed_origins=[f"http://{name}" for name in own]
-        ),
-    )
+    with closing(server.calls):
+        server.run(
+            "streamable-http",
+            host="127.0.0.1",
+            port=port,
+            json_response=True,
+            stateless_http=True,
+            transport_security=TransportSecuritySettings(
+                allowed_hosts=[*own, *hosts], allowed_origins=[f"http://{name}" for name in own]
+            ),
+        )

@@ -5,13 +5,11 @@ Those that only read market data are in :mod:`trading_platform.mcp.market_data`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import polars as pl
 from pydantic import Field
 
 from trading_platform.client import Platform
@@ -19,10 +17,11 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock
-from trading_platform.mcp.answers import Answer, Table, answer, cell
+from trading_platform.mcp.answers import Answer, Table, answer, cell, text_frame
 from trading_platform.mcp.market_data import Cursor, Limit
 from trading_platform.mcp.pages import page_of
 from trading_platform.mcp.spellings import understand
+from trading_platform.stores.audit.journal import Decision
 
 OPEN_STATUSES = ("pending", "sent", "partial")
 LATEST_EVENTS = timedelta(days=1)
@@ -85,7 +84,7 @@ class TradingTools:
             "time": "when it last changed",
             "id": "id of the order",
         }
-        return answer(Table(_frame(rows, columns), columns), page)
+        return answer(Table(text_frame(rows, columns), columns), page)
 
     def data_health(self, limit: Limit = 50, cursor: Cursor = None) -> Answer:
         """Whether the data can be relied on: state of the stream, circuit breakers, and warnings of the last day."""
@@ -120,7 +119,7 @@ class TradingTools:
         notes = [] if events else ["No warning or error in the last day."]
         if len(events) == _MOST_EVENTS:
             notes.append(f"There are more warnings; these are the newest {_MOST_EVENTS}.")
-        return answer(Table(_frame(rows, columns), columns, None, notes), page)
+        return answer(Table(text_frame(rows, columns), columns, None, notes), page)
 
     def regime(self) -> Answer:
         """The regime of the market that was set within the last minute."""
@@ -128,7 +127,30 @@ class TradingTools:
         regime = self._platform.regime.get()
         columns = {"regime": "as the agent that finds regimes named it"}
         notes = () if regime else ("No regime was set within the last minute: it is unknown.",)
-        return answer(Table(_frame([{"regime": regime}] if regime else [], columns), columns, None, notes), page)
+        return answer(Table(text_frame([{"regime": regime}] if regime else [], columns), columns, None, notes), page)
+
+    def explain_decision(
+        self,
+        decision_id: str,
+        show: Annotated[Literal["all", "changed"], Field(description="changed: what is different now")] = "all",
+        limit: Limit = 200,
+        cursor: Cursor = None,
+    ) -> Answer:
+        """What was recorded when a decision was taken: bars, features, positions, limits, news …; what differs now."""
+        asked = {"decision_id": decision_id, "show": show}
+        page = page_of(cursor, limit, asked, None, self._clock())
+        explanation = self._platform.explain_decision(decision_id)
+        rows = explanation.changed() if show == "changed" else explanation.facts
+        columns = {
+            "section": "bar, feature, regime, position, order, limit or news",
+            "symbol": "instrument",
+            "time": "open of the bar, placing of the order, when news were available",
+            "name": "what it is",
+            "value": "as recorded at the time of the decision",
+            "now": "where it is different today; - is gone",
+            "detail": "timeframe and definition of a feature, terms of an order, address of news",
+        }
+        return answer(Table(rows, columns, None, (*_of(explanation.decision), *explanation.notes)), page)
 
     def record_decision(
         self,
@@ -155,7 +177,7 @@ class TradingTools:
         )
         columns = {"id": "of the decision", "timestamp": "when it was recorded", "symbol": "instrument"}
         row = {"id": decision.id, "timestamp": decision.timestamp, "symbol": decision.symbol}
-        return answer(Table(_frame([row], columns), columns, None, notes), page)
+        return answer(Table(text_frame([row], columns), columns, None, notes), page)
 
     def publish_signal(
         self,
@@ -174,7 +196,7 @@ class TradingTools:
         )
         columns = {"number": "position in the stream of signals", "symbol": "instrument", "direction": "direction"}
         row = {"number": number, "symbol": ours, "direction": direction}
-        return answer(Table(_frame([row], columns), columns, None, notes), page)
+        return answer(Table(text_frame([row], columns), columns, None, notes), page)
 
     def _symbol(self, symbol: str | None) -> tuple[str | None, tuple[str, ...]]:
         if symbol is None:
@@ -183,10 +205,17 @@ class TradingTools:
         return understood.symbols[0], understood.notes
 
 
-def _frame(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> pl.DataFrame:
-    """A frame of texts: a table of several kinds of rows has no types of its own."""
-    texts = [{name: cell(row.get(name)) for name in columns} for row in rows]
-    return pl.DataFrame(texts, schema=dict.fromkeys(columns, pl.String))
+def _of(decision: Decision) -> list[str]:
+    """A decision in words; long ones are cut."""
+    head = f"Decision {decision.decision_type} of {decision.symbol or 'the portfolio'} at {cell(decision.timestamp)}"
+    said = {
+        name: getattr(decision, name) for name in ("final_action", "order_id", "reasoning", "signals", "risk_check")
+    }
+    more = (f"{name}: {value}" for name, value in said.items() if value is not None)
+    return [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in (head, *more)]
+
+
+_LONGEST = 1_000
 
 
 def _decimal(text: str | None) -> Decimal | None:

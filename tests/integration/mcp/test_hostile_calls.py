@@ -14,7 +14,7 @@ from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from properties import examples
 
 from trading_platform.client import Platform
-from trading_platform.mcp.server import AgentServer
+from trading_platform.mcp.server import AgentServer, Offer
 
 CALLS = int(os.environ.get("TEST_MCP_CALLS", "400"))
 """Calls in the whole suite; fewer in the usual one."""
@@ -46,8 +46,8 @@ LIKELY: Mapping[str, st.SearchStrategy[object]] = {
 
 
 @pytest.fixture(scope="module")
-def server(platform: Platform) -> AgentServer:
-    return AgentServer(platform, read_only=False, clock=lambda: NOW)
+def server(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> AgentServer:
+    return AgentServer(platform, Offer(False, True, tmp_path_factory.mktemp("sets")), clock=lambda: NOW)
 
 
 @given(data=st.data())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,7 +25,8 @@ from trading_platform.embedded.stack import Endpoints
 from trading_platform.mcp.access import holders
 from trading_platform.stores.stores import open_stores
 
-READER, BOT = "r" * 32, "b" * 32
+READER, BOT, TRADER = "r" * 32, "b" * 32, "t" * 32
+ORDER = {"symbol": "BTCUSD", "side": "buy", "order_type": "market", "quantity": "1", "broker": "kraken"}
 LISTING = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
 HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
@@ -67,7 +70,8 @@ def ours(stack: Endpoints) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def serving(ours: Installation) -> Iterator[Serving]:
     port = free_port()
-    ours.variables["MCP_TOKENS"] = f"reader:read:{READER};bot:read+decide:{BOT}"
+    ours.variables["MCP_TOKENS"] = f"reader:read:{READER};bot:read+decide:{BOT};trader:read+decide+order:{TRADER}"
+    ours.variables["MCP_ALLOW_ORDERS"] = "true"
     process = ours.start("mcp", "--http", "--port", str(port))
 
     def answers() -> bool:
@@ -106,7 +110,86 @@ def test_a_reader_cannot_decide_and_each_caller_is_named(serving: Serving) -> No
     statement = (
         "SELECT metadata->>'caller', metadata->>'answered' FROM audit.system_events WHERE event_type = 'mcp_call'"
     )
-    assert rows(serving.made.database_url, f"{statement} ORDER BY id") == [("reader", "false"), ("bot", "true")]
+    wait_until(
+        lambda: rows(serving.made.database_url, f"{statement} ORDER BY id") == [("reader", "false"), ("bot", "true")],
+        "both calls in the audit trail",
+        deadline=LONG,
+    )
+
+
+EVERY_TOOL: dict[str, dict[str, object]] = {
+    "instrument_info": {},
+    "latest_quotes": {"symbols": ["BTC/USD"]},
+    "bars": {"symbols": ["BTCUSD"]},
+    "indicators": {"symbols": ["BTCUSD"], "names": ["rsi_14"]},
+    "features": {"symbols": ["BTCUSD"], "names": ["rsi_14"]},
+    "news": {},
+    "portfolio": {},
+    "data_health": {},
+    "regime": {},
+    "record_decision": {"decision_type": "skip", "reasoning": "no"},
+    "publish_signal": {"strategy": "s", "symbol": "BTCUSD", "direction": "flat"},
+    "training_set": {"symbols": ["BTCUSD"], "names": ["rsi_14"], "start": "2024-01-01", "end": "2024-01-03"},
+    "plan_order": ORDER,
+    "place_order": {**ORDER, "idempotency_key": "an order of a test"},
+    "explain_decision": {},
+}
+
+
+async def every_tool(client: Client) -> None:
+    """Lists and calls every tool; the decision to explain is the one that was recorded."""
+    tools = {tool.name for tool in (await client.list_tools()).tools}
+    assert tools == set(EVERY_TOOL)
+    decision = ""
+    for tool, arguments in EVERY_TOOL.items():
+        given = dict(arguments)
+        if tool == "explain_decision":
+            given["decision_id"] = decision
+        result = await client.call_tool(tool, given)
+        assert not result.is_error, (tool, result.content[0].text)
+        if tool == "record_decision":
+            decision = result.content[0].text.splitlines()[-1].split(",")[0]
+    assert len((await client.list_resources()).resources) > 20
+    assert len((await client.list_prompts()).prompts) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_every_tool_is_called_over_http_in_both_eras_of_the_protocol(serving: Serving, mode: str) -> None:
+    async def called() -> None:
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {TRADER}"}, timeout=LONG) as http,
+            Client(streamable_http_client(serving.url, http_client=http), mode=mode) as client,
+        ):
+            await every_tool(client)
+
+    asyncio.run(called())
+
+
+@pytest.mark.slow
+def test_only_who_may_order_places_orders(serving: Serving) -> None:
+    failed, text = serving.call(BOT, "place_order", **EVERY_TOOL["place_order"])
+    assert failed
+    assert "scope order" in text
+    failed, text = serving.call(READER, "plan_order", **ORDER)
+    assert not failed, text
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
+def test_every_tool_is_called_over_standard_input_and_output(ours: Installation) -> None:
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "trading_platform.cli", "mcp"],
+        env=environment() | ours.environment() | {"MCP_ALLOW_ORDERS": "true"},
+        cwd=str(ours.data_dir),
+    )
+
+    async def called() -> None:
+        async with Client(command) as client:
+            await every_tool(client)
+
+    asyncio.run(called())
 
 
 @pytest.mark.exhaustive
@@ -146,6 +229,22 @@ def test_without_tokens_it_does_not_serve(ours: Installation) -> None:
     found = ours.run("mcp", "--http", more={"MCP_TOKENS": ""})
     assert found.code == 2
     assert "MCP_TOKENS" in found.err
+
+
+def test_the_configurations_of_the_page_are_what_the_command_takes() -> None:
+    page = (REPOSITORY / "docs" / "mcp.md").read_text()
+    blocks = re.findall(r"^```(json|toml)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    read = [json.loads(text) if kind == "json" else tomllib.loads(text) for kind, text in blocks]
+    servers = [next(iter(each.values()))["trading-platform"] for each in read]
+    assert len(servers) == 4
+    for server in servers:
+        if "url" not in server:
+            assert server["args"] == ["mcp", "--read-only"]
+            assert server["command"].endswith("/trading-platform")
+            assert server["env"].keys() == {"DATA_DIR"}
+        else:
+            assert server["url"].endswith(":8765/mcp")
+            assert server["headers"]["Authorization"].startswith("Bearer ")
 
 
 @pytest.mark.exhaustive

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from trading_platform.domain.errors import InvalidRequest
 
-COLUMNS = ("symbol", "asset_class", "calendar", "source", "sector", "benchmark", "tick_size", "fallback_sources")
+COLUMNS = (
+    *("symbol", "asset_class", "calendar", "source", "sector"),
+    *("benchmark", "tick_size", "lot_size", "fallback_sources"),
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trading_platform.cli.market_data.instrument_list import Row, read_list
+from trading_platform.cli.market_data.instrument_list import COLUMNS, Row, read_list
 from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.errors import InvalidRequest
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 instruments = typer.Typer(help="The universe: the instruments that the platform stores data for.", no_args_is_help=True)
 
-_COLUMNS = ["symbol", "asset_class", "calendar", "source", "sector", "benchmark", "tick_size", "fallback_sources"]
-_MOST_DIGITS = 20  # of a tick size, before or after the point
+_COLUMNS = list(COLUMNS)
+_MOST_DIGITS = 20  # of a tick size or lot size, before or after the point
 _SOURCES = ("file", "kraken", "ibkr", "yahoo")
 
 
@@ -68,6 +68,7 @@ def add(
         str | None, typer.Option(callback=in_capitals, help="Symbol of the benchmark of its market.")
     ] = None,
     tick_size: Annotated[str | None, typer.Option(help="Smallest price step.")] = None,
+    lot_size: Annotated[str | None, typer.Option(help="Smallest step of an order's quantity.")] = None,
     fallback: Annotated[
         list[str] | None,
         typer.Option(help="Source to use where the first has no bars; may be repeated, 'none' for no fallback."),
@@ -87,6 +88,7 @@ def add(
         "sector": sector,
         "benchmark": benchmark,
         "tick_size": tick_size,
+        "lot_size": lot_size,
         "fallback_sources": " ".join(fallback) if fallback else None,
     }
     rows = [Row(0, symbol, {}) for symbol in dict.fromkeys(symbols or ())] + (read_list(file) if file else [])
@@ -176,14 +178,14 @@ def _fallbacks(names: list[str]) -> tuple[str, ...]:
     return () if names == ["none"] else tuple(dict.fromkeys(_known_source(name) for name in names))
 
 
-def _tick(text: str) -> Decimal:
+def _step(text: str) -> Decimal:
     try:
         size = Decimal(text)
     except InvalidOperation:
         size = Decimal(0)
     if not size.is_finite() or size <= 0 or abs(size.adjusted()) > _MOST_DIGITS:
         raise InvalidRequest(
-            "A tick size must be a positive number.",
+            "A tick size or lot size must be a positive number.",
             expected="for example 0.01",
             received=shown(text),
             remedy="give a positive number",
@@ -215,7 +217,8 @@ _PROPERTIES: dict[str, Callable[[str], Any]] = {
     "source": _known_source,
     "sector": str,
     "benchmark": lambda text: check_symbol(text.upper()),
-    "tick_size": _tick,
+    "tick_size": _step,
+    "lot_size": _step,
     "fallback_sources": lambda text: _fallbacks(text.replace(",", " ").split()),
 }
 

@@ -27,14 +27,18 @@ def mcp(
     """
     from trading_platform.client import Platform
     from trading_platform.mcp.access import holders
-    from trading_platform.mcp.server import over_http, over_stdio
+    from trading_platform.mcp.server import Offer, over_http, over_stdio
     from trading_platform.settings import load_settings
 
     settings = load_settings()
-    only = read_only or settings.mcp_read_only
+    offer = Offer(
+        read_only=read_only or settings.mcp_read_only,
+        orders=settings.mcp_allow_orders,
+        training_sets=settings.training_sets_directory,
+    )
     if not http:
         with Platform.connect(settings) as platform:
-            over_stdio(platform, read_only=only)
+            over_stdio(platform, offer)
         return
     if settings.mcp_tokens is None:
         raise ConfigurationError(
@@ -47,4 +51,4 @@ def mcp(
     hosts = [name for name in settings.mcp_allowed_hosts.split(",") if name]
     err.print(f"Serving MCP at http://127.0.0.1:{port}/mcp for {', '.join(each.name for each in known)}.")
     with Platform.connect(settings) as platform:
-        over_http(platform, read_only=only, port=port, known=known, hosts=hosts)
+        over_http(platform, offer, port=port, known=known, hosts=hosts)

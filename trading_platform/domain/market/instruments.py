@@ -140,6 +140,7 @@ class Instrument:
         benchmark: symbol that represents the market in ``market_beta_60d``.
         tick_size: smallest price step, if known.
         fallback_sources: sources to request, in this order, if the source has no data or keeps failing.
+        lot_size: smallest step of an order's quantity, if known.
     """
 
     symbol: str
@@ -150,6 +151,7 @@ class Instrument:
     benchmark: str | None = None
     tick_size: Decimal | None = None
     fallback_sources: tuple[str, ...] = ()
+    lot_size: Decimal | None = None
 
     def __post_init__(self) -> None:
         check_symbol(self.symbol)

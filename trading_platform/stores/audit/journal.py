@@ -7,7 +7,7 @@ a year are read from :mod:`trading_platform.stores.audit.archive`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -173,6 +173,21 @@ class AuditStore:
         self._require_archived_months(self._archive, wanted, len(live))
         return ArchivedRows(self._archive, Decision, DECISION_PARSERS).added_to(live, wanted)
 
+    def decision(self, decision_id: UUID | str) -> Decision | None:
+        """The decision with an id, an archived one too; None if there is none.
+
+        Raises:
+            StoreError: naming an archived file that is needed and cannot be used.
+        """
+        wanted = checked_id(decision_id, "decision's id")
+        with self._database.begin() as connection:
+            found = fetch(connection, Decision, query("audit/journal/decision"), {"id": wanted})
+        if found or self._archive is None:
+            return found[0] if found else None
+        rows = RowQuery(AuditTable.DECISIONS, None, None, _equal({"id": wanted}), limit=1, ids_descend=False)
+        self._require_archived_months(self._archive, rows, 0)
+        return next(iter(ArchivedRows(self._archive, Decision, DECISION_PARSERS).added_to([], rows)), None)
+
     def log(
         self,
         *,
@@ -198,6 +213,31 @@ class AuditStore:
                 metadata=metadata,
                 timestamp=timestamp,
             )
+
+    def log_all(
+        self, event_type: str, severity: str, component: str, events: Sequence[tuple[float, str, Mapping[str, Any]]]
+    ) -> None:
+        """Records events of one type together, in one transaction.
+
+        Args:
+            event_type: kind of event.
+            severity: severity of each.
+            component: the component that reports them.
+            events: of each how many seconds ago it happened, the message and further data.
+
+        Raises:
+            InvalidRequest: as :meth:`log`.
+        """
+        given = {
+            "event_type": checked_text(event_type, "type of event", _NAME),
+            "severity": choice(Severity, severity, "severity").value,
+            "component": checked_text(component, "component", _NAME),
+            "ages": [age for age, _, _ in events],
+            "messages": [checked_text(message, "message", _TEXT) for _, message, _ in events],
+            "metadata": [json_object(metadata, "metadata") for _, _, metadata in events],
+        }
+        with self._database.begin() as connection:
+            execute(connection, query("audit/journal/insert_events"), given)
 
     def add_event(
         self,

@@ -18,7 +18,8 @@ from trading_platform.stores.postgres.sql import query
 _FEW = 20  # symbols that a message can list
 
 _SELECT = """
-SELECT symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallback_sources FROM config.instruments"""
+SELECT symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallback_sources, lot_size
+FROM config.instruments"""
 
 
 class InstrumentStore:
@@ -82,6 +83,6 @@ class InstrumentStore:
 
 
 def _instrument(row: tuple[Any, ...]) -> Instrument:
-    symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallbacks = row
+    symbol, asset_class, calendar, source, sector, benchmark, tick_size, fallbacks, lot_size = row
     kind = AssetClass(asset_class)
-    return Instrument(symbol, kind, calendar, source, sector, benchmark, tick_size, tuple(fallbacks))
+    return Instrument(symbol, kind, calendar, source, sector, benchmark, tick_size, tuple(fallbacks), lot_size)

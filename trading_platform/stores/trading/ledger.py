@@ -12,21 +12,17 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
 from trading_platform.domain.texts import shown
 from trading_platform.domain.trading.orders import (
     BY_FILLS,
-    Broker,
     Fill,
     Order,
     OrderStatus,
-    OrderType,
     ReplacedFill,
-    Side,
-    check_order,
     check_step,
     fill_uuid,
 )
@@ -54,6 +50,7 @@ from trading_platform.stores.trading.fills import (
     save_position,
 )
 from trading_platform.stores.trading.ledger_events import log_recorded, log_rejected
+from trading_platform.stores.trading.order_checks import OrderPlan, checked_terms, plan, within_limits
 from trading_platform.stores.trading.outbox import enqueue
 from trading_platform.stores.trading.pauses import refused_while_paused
 
@@ -95,29 +92,26 @@ class Ledger:
             order_id: makes the call idempotent: placing the same order twice records it once.
 
         Raises:
-            InvalidRequest: if the order is invalid, its strategy is unknown, the id belongs to another order, or
-                trading is paused (:mod:`trading_platform.stores.trading.pauses`).
+            InvalidRequest: if the order is invalid, its strategy is unknown, a lot size, tick size or risk limit is
+                against it, the id belongs to another order, or trading is paused
+                (:mod:`trading_platform.stores.trading.pauses`).
         """
         from psycopg.errors import ForeignKeyViolation
 
-        kind = choice(OrderType, order_type, "order type")
-        limit = None if price is None else amount(price, "price", positive=True)
-        stop = None if stop_price is None else amount(stop_price, "stop price", positive=True)
-        check_order(symbol, kind, limit, stop)
-        ordered = {
-            "id": uuid4() if order_id is None else checked_id(order_id, "order's id"),
-            "symbol": symbol,
-            "side": choice(Side, side, "side").value,
-            "order_type": kind.value,
-            "quantity": amount(quantity, "quantity", positive=True),
-            "price": limit,
-            "stop_price": stop,
-            "broker": choice(Broker, broker, "broker").value,
-            "strategy_id": None if strategy_id is None else checked_text(strategy_id, "strategy's id"),
-        }
+        ordered = checked_terms(
+            symbol=symbol,
+            side=side,
+            order_type=order_type,
+            quantity=quantity,
+            broker=broker,
+            price=price,
+            stop_price=stop_price,
+            strategy_id=strategy_id,
+            order_id=order_id,
+        )
         with self._database.begin() as connection:
             try:
-                with refused_while_paused():
+                with refused_while_paused(), within_limits():
                     placed = fetch(connection, Order, query("trading/ledger/insert_order"), ordered)
             except ForeignKeyViolation:
                 raise _no_strategy(strategy_id) from None
@@ -126,6 +120,10 @@ class Ledger:
                 return placed[0]
             stored = fetch(connection, Order, query("trading/ledger/order"), {"id": ordered["id"]})[0]
         return _same_order(stored, ordered)
+
+    def plan(self, terms: dict[str, object]) -> OrderPlan:
+        """What stands against an order with these terms (:func:`.order_checks.checked_terms`); writes nothing."""
+        return plan(self._database, terms)
 
     def advance(self, order_id: UUID | str, status: str, broker_order_id: str | None = None) -> Order:
         """Changes the status of an order to ``sent``, ``cancelled`` or ``rejected``; repeating it is no error.

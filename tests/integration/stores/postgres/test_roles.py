@@ -75,6 +75,9 @@ MATRIX = {
     "trading.replaced_trades": (NOTHING, "SELECT INSERT"),
     "trading.positions": (READ, "SELECT INSERT UPDATE"),
     "trading.position_history": (NOTHING, "SELECT INSERT UPDATE"),
+    "trading.recorded_since": (NOTHING, READ),
+    "trading.recorded_orders": (NOTHING, READ),
+    "trading.recorded_positions": (NOTHING, READ),
     "trading.outbox": ("SELECT UPDATE", "INSERT"),
     "audit.decisions": (NOTHING, "SELECT INSERT"),
     "audit.system_events": ("SELECT INSERT", "SELECT INSERT"),
@@ -88,6 +91,7 @@ MATRIX = {
     "config.instruments": (WRITE, READ),
     "config.strategies": (NOTHING, "SELECT INSERT UPDATE"),
     "config.risk_limits": (NOTHING, "SELECT INSERT UPDATE"),
+    "config.recorded_risk_limits": (NOTHING, READ),
     "config.retention": (READ, READ),
     "public.alembic_version": (READ, READ),
 }
@@ -116,7 +120,7 @@ CALLED_BY_INGEST = {
     *("note_expired", "expire_fingerprints", "note_change", "make_partitions", "refresh_ohlcv_1h", "refresh_old_hours"),
     *("prune_outbox", "expire_revisions"),
 }
-CALLED_BY_AGENT = {"remove_replaced_trade"}
+CALLED_BY_AGENT = {"remove_replaced_trade", "order_faults", "newest_price"}
 CALLED_BY_ALL = {"chunk_start", "uses_timescaledb", "chunks", "held", "waiting", "fingerprint_period", "bar_weight"}
 """They only look. Nobody may call any other of our functions."""
 NO_SUCH_VIEW_WRITE = (errors.ObjectNotInPrerequisiteState, errors.WrongObjectType, errors.FeatureNotSupported)
