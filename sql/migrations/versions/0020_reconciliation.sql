@@ -116,7 +116,8 @@ BEGIN
     GRANT SELECT ON audit.incidents TO agent;
     GRANT SELECT ON trading.trades TO ingest;
     GRANT SELECT, INSERT ON trading.reconciliations, trading.reconciliation_differences TO ingest;
-    GRANT SELECT, INSERT, UPDATE ON trading.pauses TO ingest;
+    -- By column: whoever may update a whole table may lock it, and agents' orders wait for this one.
+    GRANT SELECT, INSERT, UPDATE (trials_left, ended_at, ended_by, ended_because) ON trading.pauses TO ingest;
     GRANT SELECT ON trading.reconciliations, trading.reconciliation_differences, trading.pauses TO agent;
 END;
 $$;

@@ -28,7 +28,11 @@ MODES = (
 )  # fmt: skip
 HARMLESS = MODES[:3]
 """They exclude no reader and no writer."""
-OF_INGEST = ("market_data.", "features.", "news.", "config.instruments")
+OF_INGEST = (
+    *("market_data.", "features.", "news.", "config.instruments"),
+    *(f"audit.{name}" for name in ("observers", "problems", "incidents", "silences", "notifications", "deliveries")),
+)
+"""What no other role writes."""
 SCHEMAS = ["market_data", "features", "news", "trading", "audit", "config"]
 
 

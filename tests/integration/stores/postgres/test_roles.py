@@ -114,6 +114,7 @@ COLUMNS = {
     (Role.AGENT, "config.risk_limits", "UPDATE"): "value description updated_by",
     (Role.AGENT, "audit.system_events", "INSERT"): EVENT_COLUMNS,
     (Role.INGEST, "audit.system_events", "INSERT"): EVENT_COLUMNS,
+    (Role.INGEST, "trading.pauses", "UPDATE"): "trials_left ended_at ended_by ended_because",
 }
 VIEWS = {"market_data.ohlcv", "market_data.ohlcv_1h", "market_data.indicators"}
 CALLED_BY_INGEST = {
