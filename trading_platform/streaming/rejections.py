@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from trading_platform.domain.market.live.final_minutes import Rejected
-from trading_platform.domain.quality.rules import REJECTED_SCHEMA
+from trading_platform.domain.quality.rules import rejected_frame
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Timeframe
 from trading_platform.sources.live import RejectedMessage
@@ -118,7 +118,7 @@ class Rejections:
             found.setdefault((symbol, timeframe), []).append(row)
         origin = f"live, received {now.isoformat()}"
         return [
-            QuarantineRows(symbol, timeframe, origin, pl.DataFrame(rows, schema=REJECTED_SCHEMA))
+            QuarantineRows(symbol, timeframe, origin, rejected_frame(*rows))
             for (symbol, timeframe), rows in found.items()
         ]
 
@@ -176,7 +176,6 @@ def _row(
         "detail": detail,
         "record": record,
         "row_count": count,
-        "bar": None,
     }
 
 

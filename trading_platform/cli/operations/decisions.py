@@ -12,7 +12,9 @@ from trading_platform.cli.output import as_rows, out, print_json, table
 if TYPE_CHECKING:
     from trading_platform.stores.audit.journal import Decision
 
-decisions = typer.Typer(help="Decisions of agents: list them, and explain one.", no_args_is_help=True)
+decisions = typer.Typer(
+    help="Decisions of agents: list them, and explain one by what was recorded when it was taken.", no_args_is_help=True
+)
 
 _COLUMNS = ("id", "timestamp", "decision_type", "symbol", "final_action", "order_id")
 

@@ -6,6 +6,7 @@ A row that breaks a rule is returned as a rejected row with its reason and store
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -72,6 +73,17 @@ class Screened:
 def empty_rejected() -> pl.DataFrame:
     """An empty frame of :data:`REJECTED_SCHEMA`."""
     return pl.DataFrame(schema=REJECTED_SCHEMA)
+
+
+def rejected_frame(*rows: Mapping[str, object]) -> pl.DataFrame:
+    """Rejected rows as a frame of :data:`REJECTED_SCHEMA`.
+
+    Args:
+        rows: values by column; a column that is not given is null, a ``row_count`` that is not given is 1.
+    """
+    given = [{"row_count": 1, **row} for row in rows]
+    columns = {name: [row.get(name) for row in given] for name in REJECTED_SCHEMA}
+    return pl.DataFrame(columns, schema=REJECTED_SCHEMA)
 
 
 def screen_bars(raw: pl.DataFrame, timeframe: Timeframe, now: datetime) -> Screened:

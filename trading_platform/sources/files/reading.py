@@ -17,8 +17,8 @@ from trading_platform.domain.errors import InvalidRequest, QualityError
 from trading_platform.domain.market.bars import BAR_SCHEMA, Quality, bars_from_trades, empty_bars, final_bars
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.rules import (
-    REJECTED_SCHEMA,
     Screened,
+    rejected_frame,
     screen_bars,
     screen_trades,
 )
@@ -195,11 +195,8 @@ def _check_complete(content: FileContent, reading: FileReading) -> None:
 
 def whole_rejection(rejection: FileRejected, symbol: str | None) -> FileReading:
     """The reading of a content, or of an instrument in it, that was rejected as a whole."""
-    row = {
-        "line": [None], "time": [None], "reason": [rejection.reason.value], "detail": [rejection.detail],
-        "record": [None], "row_count": [rejection.rows], "bar": [None],
-    }  # fmt: skip
-    rejected = pl.DataFrame(row, schema=REJECTED_SCHEMA)
+    row = {"reason": rejection.reason.value, "detail": rejection.detail, "row_count": rejection.rows}
+    rejected = rejected_frame(row)
     return FileReading(symbol, None, None, rejection.rows, 0, empty_bars(), rejected, None, "")
 
 

@@ -158,7 +158,4 @@ def rejected_row(
 ) -> dict[str, Any]:
     """A rejected row of ``REJECTED_SCHEMA``, with its symbol."""
     names = ("line", "reason", "detail", "record", "time", "symbol")
-    return dict(zip(names, (line, str(reason), detail, record, time, symbol), strict=True)) | {
-        "row_count": 1,
-        "bar": None,
-    }
+    return dict(zip(names, (line, str(reason), detail, record, time, symbol), strict=True))

@@ -12,12 +12,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from trading_platform.domain.market.live.bar_builder import BarBuilder
 from trading_platform.domain.market.live.events import Quote, Trade
 from trading_platform.domain.market.live.final_minutes import Counts
-from trading_platform.domain.quality.rules import REJECTED_SCHEMA
+from trading_platform.domain.quality.rules import rejected_frame
 from trading_platform.domain.time import Clock, Sleep
 from trading_platform.streaming.replay.inputs import ReplayInput, rejected_row
 from trading_platform.streaming.replay.recorded_events import Recorded
@@ -158,7 +156,7 @@ class _Run:
         self.rows.clear()
         self.rejected += len(rows)
         for symbol in {row["symbol"] for row in rows}:
-            frame = pl.DataFrame([row for row in rows if row["symbol"] == symbol], schema=REJECTED_SCHEMA)
+            frame = rejected_frame(*(row for row in rows if row["symbol"] == symbol))
             self.sink.reject(self.source.source, symbol, frame, self.source.origin)
 
 

@@ -18,7 +18,7 @@ import polars as pl
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
 from trading_platform.domain.quality.listed_rows import ListedRows
-from trading_platform.domain.quality.rules import REJECTED_SCHEMA
+from trading_platform.domain.quality.rules import rejected_frame
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import SecondVersion
 from trading_platform.sources.files.content.options import FileRejected
@@ -277,11 +277,8 @@ def _rejected(
     stores: Stores, origin: str, rejection: FileRejected, symbol: str | None, timeframe: Timeframe | None
 ) -> ImportedFile:
     """Quarantines a whole member and reports it as rejected; none of its bars are kept."""
-    row = {
-        "line": [None], "time": [None], "reason": [rejection.reason.value], "detail": [rejection.detail],
-        "record": [None], "row_count": [max(rejection.rows, 1)],
-    }  # fmt: skip
-    rejected = pl.DataFrame(row, schema=REJECTED_SCHEMA)
+    row = {"reason": rejection.reason.value, "detail": rejection.detail, "row_count": max(rejection.rows, 1)}
+    rejected = rejected_frame(row)
     length = timeframe.value if timeframe else None
     stores.quarantine.record(rejected, source=SOURCE, symbol=symbol, timeframe=length, origin=origin)
     file = _empty(origin, ImportStatus.REJECTED, symbol, rejection.detail, timeframe)

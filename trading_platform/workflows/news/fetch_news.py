@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from trading_platform.domain.errors import InvalidRequest, RateLimited, SourceError, TradingPlatformError
 from trading_platform.domain.news.articles import Document, RejectedItem
-from trading_platform.domain.quality.rules import REJECTED_SCHEMA
+from trading_platform.domain.quality.rules import rejected_frame
 from trading_platform.domain.time import Clock, shifted
 from trading_platform.sources.news.languages import detect_language
 from trading_platform.sources.rate_limits import Cost, RateLimiter
@@ -195,19 +193,8 @@ def _failed(stores: Stores, feed: Feed, error: SourceError, now: datetime) -> Fe
 
 def add_rejected(stores: Stores, connection: Connection, rejected: Sequence[RejectedItem], origin: str) -> None:
     """Stores rejected items in the quarantine, in the caller's transaction; the same item once."""
-    rows = [
-        {
-            "line": None,
-            "time": None,
-            "reason": one.reason,
-            "detail": one.detail,
-            "record": one.record,
-            "row_count": 1,
-            "bar": None,
-        }
-        for one in rejected
-    ]
-    frame = pl.DataFrame(rows, schema=REJECTED_SCHEMA)
+    rows = ({"reason": one.reason, "detail": one.detail, "record": one.record} for one in rejected)
+    frame = rejected_frame(*rows)
     stores.quarantine.add(connection, frame, source="news", symbol=None, timeframe=None, origin=origin)
 
 

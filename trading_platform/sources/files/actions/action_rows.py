@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 import polars as pl
 
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
-from trading_platform.domain.quality.rules import REJECTED_SCHEMA
+from trading_platform.domain.quality.rules import rejected_frame
 from trading_platform.domain.rejection_reasons import Reason
 
 _YEARS = range(1900, 2200)
@@ -58,7 +58,7 @@ class Collected:
     """Collects actions and rejected rows."""
 
     actions: dict[tuple[str, datetime, ActionKind], CorporateAction] = field(default_factory=dict)
-    rejected: list[tuple[object, ...]] = field(default_factory=list)
+    rejected: list[dict[str, object]] = field(default_factory=list)
 
     def add(self, action: CorporateAction) -> None:
         """Adds an action.
@@ -74,11 +74,19 @@ class Collected:
     def reject(self, row: FileRow, rejection: RowRejected, time: datetime | None = None) -> None:
         """Adds a rejected row."""
         number, cells = row
-        self.rejected.append((number, time, rejection.reason.value, rejection.detail, ",".join(cells), 1, None))
+        self.rejected.append(
+            {
+                "line": number,
+                "time": time,
+                "reason": rejection.reason.value,
+                "detail": rejection.detail,
+                "record": ",".join(cells),
+            }
+        )
 
     def reading(self, format_: str, rows: int) -> ActionsReading:
         """The collected result."""
-        rejected = pl.DataFrame(self.rejected, schema=REJECTED_SCHEMA, orient="row")
+        rejected = rejected_frame(*self.rejected)
         return ActionsReading(format_, rows, tuple(self.actions.values()), rejected)
 
 

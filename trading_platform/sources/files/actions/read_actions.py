@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
-import polars as pl
-
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import day_begins
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.money import keeps_price, round_amount
-from trading_platform.domain.quality.rules import REJECTED_SCHEMA
+from trading_platform.domain.quality.rules import rejected_frame
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import parse_timestamp
 from trading_platform.sources.files.actions.action_rows import (
@@ -106,9 +104,7 @@ def _lines(content: FileContent) -> Iterator[FileRow]:
 
 
 def _whole_file(reason: Reason, detail: str, rows: int) -> ActionsReading:
-    rejected = pl.DataFrame(
-        [(None, None, reason.value, detail, None, max(rows, 1), None)], schema=REJECTED_SCHEMA, orient="row"
-    )
+    rejected = rejected_frame({"reason": reason.value, "detail": detail, "row_count": max(rows, 1)})
     return ActionsReading("", rows, (), rejected)
 
 
