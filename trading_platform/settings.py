@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     features_dir: Path | None = None
     feature_definitions: Path | None = None
+    quality_rules: Path | None = None
     feature_missing: Literal["keep", "impute", "exclude"] = "keep"
     archive_dir: Path | None = None
     logs_dir: Path | None = None
@@ -143,6 +144,11 @@ class Settings(BaseSettings):
     def definitions_directory(self) -> Path | None:
         """Folder of a user's own definitions of features, whose code runs in every process that computes features."""
         return None if self.feature_definitions is None else self.feature_definitions.expanduser().resolve()
+
+    @cached_property
+    def quality_rules_file(self) -> Path | None:
+        """File of a user's own rules for stored rows (docs/checks.md)."""
+        return None if self.quality_rules is None else self.quality_rules.expanduser().resolve()
 
     @cached_property
     def training_sets_directory(self) -> Path:

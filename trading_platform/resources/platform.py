@@ -257,6 +257,7 @@ def open_platform(
             may_upgrade=settings.database_url is None,
             definitions=_definitions(settings),
             latest_features=RedisLatestFeatures(rate_limiter.redis_url),
+            quality_rules=settings.quality_rules_file,
         ) as stores,
     ):
         if role is Role.INGEST:

@@ -45,6 +45,7 @@ class Stores:
         database: the database, with the role of the process.
         owner_if_configured: the database as the owner of the schema; None if only a role is configured.
         latest_features: the latest features for fast reads; None where they are not kept.
+        quality_rules: the file of a user's own rules for stored rows; None where there is none.
     """
 
     database: Database
@@ -72,6 +73,7 @@ class Stores:
     feeds: FeedStore
     sentiment: SentimentStore
     latest_features: LatestFeatures | None = None
+    quality_rules: Path | None = None
 
     @property
     def definitions(self) -> Definitions:
@@ -104,6 +106,7 @@ def open_stores(
     may_upgrade: bool = False,
     definitions: Definitions = BUILT_IN_DEFINITIONS,
     latest_features: LatestFeatures | None = None,
+    quality_rules: Path | None = None,
 ) -> Iterator[Stores]:
     """Opens the stores of a database and a feature folder, and closes them on leaving.
 
@@ -116,6 +119,7 @@ def open_stores(
         may_upgrade: bring the schema up to date first, if needed.
         definitions: the features that are computed and written.
         latest_features: where the latest features are kept for fast reads; None means nowhere.
+        quality_rules: the file of a user's own rules for stored rows.
 
     Raises:
         ConfigurationError: if the schema is not the newest and may not be upgraded.
@@ -150,6 +154,7 @@ def open_stores(
             gaps=GapStore(database),
             revisions=RevisionStore(database),
             latest_features=latest_features,
+            quality_rules=quality_rules,
             articles=ArticleStore(database),
             feeds=FeedStore(database),
             sentiment=SentimentStore(database),

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from trading_platform.cli.market_data.verify import register
-from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.errors import ConfigurationError, InvalidRequest
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, year_window
@@ -133,6 +133,55 @@ def test_json_has_all_that_was_found(app: typer.Typer, broken: None) -> None:  #
     nothing = {check["asset"] for check in empty if check["check"] not in where_it_applies}
     intraday = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timeframe in ("1m", "5m", "1h")}
     assert nothing == intraday | {"corporate_actions", "features_1h"}
+
+
+RULES = """[[rules]]
+name = "narrow"
+assets = ["ohlcv_1d"]
+holds = "high - low <= 1.5"
+why = "A day of such a range is looked at."
+severity = "{severity}"
+symbols = ["ETHUSD"]
+
+[[rules]]
+name = "known"
+assets = ["indicators_1d", "features"]
+holds = "rsi_14 BETWEEN 0 AND 100"
+why = "It is a share."
+"""
+
+
+@pytest.mark.parametrize(("severity", "status", "code"), [("error", "failed", 1), ("warn", "warn", 0)])
+def test_rules_of_ones_own_are_checked(
+    app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, severity: str, status: str, code: int
+) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES.format(severity=severity))
+    monkeypatch.setenv("QUALITY_RULES", str(file))
+    result = CliRunner().invoke(app, ["verify", "--timeframe", "1d", "--json"])
+    assert result.exit_code == code
+    own = {check["asset"]: check for check in json.loads(result.stdout)["checks"] if check["check"] == "own_rules"}
+    assert own.keys() == {"ohlcv_1d", "indicators_1d", "features"}
+    bars = own["ohlcv_1d"]
+    assert (bars["status"], bars["rows_checked"], bars["failing_rows"]) == (status, 600, 300)
+    assert "narrow (300): A day of such a range is looked at" in bars["description"]
+    assert bars["sample"][0] == {
+        "symbol": "ETHUSD",
+        "time": DAYS[0].isoformat(),
+        "detail": "narrow: high 101.00000000, low 99.00000000",
+    }
+    assert {own[asset]["status"] for asset in ("indicators_1d", "features")} == {"passed"}
+
+
+def test_rules_that_cannot_be_used_are_said_before_anything_is_checked(
+    app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES.format(severity="error").replace("rsi_14", "rsi_15"))
+    monkeypatch.setenv("QUALITY_RULES", str(file))
+    result = CliRunner().invoke(app, ["verify"])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "rsi_15" in str(result.exception)
 
 
 @pytest.mark.parametrize("arguments", [["NOSUCH"], ["BTCUSD", "--timeframe", "2h"]])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from trading_platform.domain.errors import StoreError
+from trading_platform.domain.errors import ConfigurationError, StoreError
 from trading_platform.domain.time import Clock, Timeframe
 from trading_platform.sources.base import BarSource
 from trading_platform.stores.market_data.checks import Scope
@@ -26,6 +26,7 @@ from trading_platform.workflows.quality.verify_inputs import (
     INDICATOR_INPUT_CHECKS,
     ROLL_UP_INPUT_CHECKS,
 )
+from trading_platform.workflows.quality.verify_own_rules import OWN_RULE_CHECKS, OWN_RULES, own_rules
 from trading_platform.workflows.quality.verify_skew import SKEW_CHECKS
 
 EVERYTHING = (Scope(),)
@@ -51,7 +52,8 @@ class CheckedAsset:
 
 def _bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
     reconciled = RECONCILIATION_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else ()
-    return BAR_CHECKS + reconciled + (() if timeframe is Timeframe.M1 else ROLL_UP_INPUT_CHECKS)
+    rolled_up = () if timeframe is Timeframe.M1 else ROLL_UP_INPUT_CHECKS
+    return BAR_CHECKS + reconciled + rolled_up + OWN_RULE_CHECKS
 
 
 CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
@@ -59,12 +61,19 @@ CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
     for checked in (
         *(CheckedAsset(f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe)) for timeframe in Timeframe),
         *(
-            CheckedAsset(f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS + INDICATOR_INPUT_CHECKS)
+            CheckedAsset(
+                f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS + INDICATOR_INPUT_CHECKS + OWN_RULE_CHECKS
+            )
             for timeframe in Timeframe
         ),
         CheckedAsset("corporate_actions", Timeframe.D1, ACTION_CHECKS),
-        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS + FEATURE_INPUT_CHECKS, SKEW_CHECKS),
-        CheckedAsset("features_1h", Timeframe.H1, FEATURE_CHECKS + HOURLY_FEATURE_INPUT_CHECKS, SKEW_CHECKS),
+        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS + FEATURE_INPUT_CHECKS + OWN_RULE_CHECKS, SKEW_CHECKS),
+        CheckedAsset(
+            "features_1h",
+            Timeframe.H1,
+            FEATURE_CHECKS + HOURLY_FEATURE_INPUT_CHECKS + OWN_RULE_CHECKS,
+            SKEW_CHECKS,
+        ),
     )
 }
 """All assets with checks, by name."""
@@ -110,13 +119,25 @@ def verify(
     clock: Clock,
     progress: Progress = silent,
 ) -> list[CheckResult]:
-    """Runs the checks of every asset of some timeframes; corporate actions belong to the daily one."""
-    chosen = [checked for checked in CHECKED_ASSETS.values() if checked.timeframe in timeframes]
-    total = sum(len(checked.checks) + len(checked.nightly) for checked in chosen)
+    """Runs the checks of every asset of some timeframes; corporate actions belong to the daily one.
+
+    Raises:
+        ConfigurationError: if a user's own rules cannot be read or evaluated.
+        StoreUnavailable: if a store is unavailable.
+    """
+    ruled = {asset for rule in own_rules(stores) for asset in rule.assets}
+    chosen = {
+        checked: [
+            check for check in (*checked.checks, *checked.nightly) if check.name != OWN_RULES or checked.asset in ruled
+        ]
+        for checked in CHECKED_ASSETS.values()
+        if checked.timeframe in timeframes
+    }
+    total = sum(len(checks) for checks in chosen.values())
     results: list[CheckResult] = []
-    for checked in chosen:
+    for checked, checks in chosen.items():
         examination = Examination(checked.asset, checked.timeframe, stores, sources, clock, tuple(scopes))
-        for check in (*checked.checks, *checked.nightly):
+        for check in checks:
             results.append(_judge(check, examination))
             progress("checks", len(results), total)
     return results
@@ -125,7 +146,7 @@ def verify(
 def _judge(check: Check, examination: Examination) -> CheckResult:
     try:
         return judge(check, examination)
-    except StoreError as error:
+    except (StoreError, ConfigurationError) as error:
         if error.retryable:
             raise
         return CheckResult(

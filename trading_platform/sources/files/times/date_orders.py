@@ -9,9 +9,9 @@ from trading_platform.sources.files.content.options import FileRejected
 
 _DAYS = (1, 4)
 _MONTH = 28
-_RUN = 3
-"""Dates in order of time that are so often a month apart, and days apart in the other order, beside others that are
-days apart: the months are those of the other order."""
+_RUN = 2
+"""Steps in order of time that are a month or more so often in a row, and days in the other order, beside others that
+are days: the months are those of the other order."""
 
 _NEARER = 2
 """A column whose neighbouring dates are this many times nearer if each is read in the order that suits it is mixed."""
@@ -49,8 +49,11 @@ def check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None
 
 
 def _has_invented_months(days: pl.DataFrame) -> bool:
-    """Whether rows that are days apart in the other order are months apart here, in a file of daily rows."""
-    steps = days.select(pl.all().diff().abs())
+    """Whether rows that are days apart in the other order are months apart here, in a file of daily rows.
+
+    A neighbour that only the chosen order allows is where that puts it.
+    """
+    steps = days.select("read", other=pl.coalesce("other", "read")).select(pl.all().diff().abs())
     daily = steps["read"].is_between(*_DAYS)
     monthly = (steps["read"] >= _MONTH) & steps["other"].is_between(*_DAYS)
     runs = monthly.fill_null(value=False).rle().struct.unnest()

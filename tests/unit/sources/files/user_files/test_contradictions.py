@@ -67,19 +67,25 @@ def dated(dates: list[str]) -> str:
     return table(OHLCV, rows)
 
 
+@pytest.mark.parametrize(
+    "dates",
+    [
+        "30/03 31/03 01/04 02/04 04/05 04/06 04/07 04/08",
+        "28/02 29/02 03/02 03/03 03/04",
+        "28/04 29/04 30/04 05/01 05/04",
+    ],
+)
 @pytest.mark.parametrize("reverse", [False, True])
-def test_days_that_would_be_months_of_the_other_order_are_refused(*, reverse: bool) -> None:
-    dates = [
-        "30/03/2020",
-        "31/03/2020",
-        "01/04/2020",
-        "02/04/2020",
-        "04/05/2020",
-        "04/06/2020",
-        "04/07/2020",
-        "04/08/2020",
-    ]
-    assert "two orders" in refusal("KO.csv", dated(dates[::-1] if reverse else dates))
+def test_days_that_would_be_months_of_the_other_order_are_refused(dates: str, *, reverse: bool) -> None:
+    listed = [f"{date}/2020" for date in dates.split()]
+    assert "two orders" in refusal("KO.csv", dated(listed[::-1] if reverse else listed))
+
+
+@pytest.mark.parametrize("dates", ["28/02 02/03 03/03 04/05 05/05", "13/01 14/01 04/02", "14/01 15/01 02/03 03/03"])
+def test_days_around_a_gap_are_read(dates: str) -> None:
+    listed = [f"{date}/2020" for date in dates.split()]
+    found = read("KO.csv", dated(listed), dates=DateOrder.DAY_FIRST)["KO"]
+    assert len(closes(found)) == len(listed)
 
 
 @pytest.mark.parametrize("order", [None, DateOrder.DAY_FIRST])
