@@ -13,6 +13,9 @@ _RUN = 2
 """Steps in order of time that are a month or more so often in a row, and days in the other order, beside others that
 are days: the months are those of the other order."""
 
+_STRAY = 0.01
+"""Up to this share of the dates, and one in any case, may be none in the chosen order: these are mistyped."""
+
 _NEARER = 2
 """A column whose neighbouring dates are this many times nearer if each is read in the order that suits it is mixed."""
 
@@ -28,24 +31,34 @@ def check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None
         other: its times in the other order, likewise.
 
     Raises:
-        FileRejected: if dates that both orders allow are near their neighbours in one of them here, and in the other
-            one there.
+        FileRejected: if there are dates that only the one order allows, dates that only the other one allows, and
+            dates that both allow, or if these are near their neighbours in one order here and in the other one there.
     """
     both = (read != other).fill_null(value=False)
-    clear = read.is_null() ^ other.is_null()
+    here, there = read.is_not_null() & other.is_null(), read.is_null() & other.is_not_null()
+    clear = here | there
     if not both.any() or not clear.any():
         return
+    if here.any() and there.sum() > max(1, _STRAY * texts.len()):
+        raise _two_orders(
+            texts, f"{texts.filter(here)[0]} and {texts.filter(there)[0]}, so that {texts.filter(both)[0]} is unknown"
+        )
     days = pl.DataFrame({"read": _days(read), "other": _days(other)})
     if _in_order_of_time(read) and not _has_invented_months(days):
         return
     known = days.filter(pl.any_horizontal(pl.all().is_not_null()))
     chosen = known.select(pl.coalesce("read", "other")).to_series().diff().abs().sum()
     if _shortest(known) * _NEARER < chosen:
-        detail = (
-            f"its dates are written in two orders: {texts.filter(both)[0]} and {texts.filter(clear)[0]} are far from "
-            "their neighbours in one order and near them in the other; write them as 2024-12-31"
+        raise _two_orders(
+            texts,
+            f"{texts.filter(both)[0]} and {texts.filter(clear)[0]} are far from their neighbours in one order and near "
+            "them in the other",
         )
-        raise FileRejected(Reason.UNSUPPORTED, detail, rows=texts.len())
+
+
+def _two_orders(texts: pl.Series, which: str) -> FileRejected:
+    detail = f"its dates are written in two orders: {which}; write them as 2024-12-31"
+    return FileRejected(Reason.UNSUPPORTED, detail, rows=texts.len())
 
 
 def _has_invented_months(days: pl.DataFrame) -> bool:

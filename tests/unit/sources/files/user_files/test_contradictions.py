@@ -81,6 +81,21 @@ def test_days_that_would_be_months_of_the_other_order_are_refused(dates: str, *,
     assert "two orders" in refusal("KO.csv", dated(listed[::-1] if reverse else listed))
 
 
+@pytest.mark.parametrize("order", [None, DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST])
+def test_dates_that_only_different_orders_allow_are_refused_in_any_order_of_rows(order: DateOrder | None) -> None:
+    dates = "22/12/2013 12/21/2013 01/02/2014 12/20/2013 27/12/2013 12/24/2013 01/01/2014 26/12/2013 12/17/2013"
+    options = {} if order is None else {"dates": order}
+    words = refusal("KO.csv", dated(dates.split()), **options)
+    assert "two orders" in words
+    assert "01/02/2014 is unknown" in words
+
+
+def test_a_single_date_that_is_none_in_the_order_of_the_others_is_rejected_alone() -> None:
+    found = read("KO.csv", dated("20/12/2013 21/12/2013 12/22/2013 23/12/2013 02/01/2014".split()))["KO"]
+    assert len(closes(found)) == 4
+    assert found.rejected["record"][0].startswith("12/22/2013")
+
+
 @pytest.mark.parametrize("dates", ["28/02 02/03 03/03 04/05 05/05", "13/01 14/01 04/02", "14/01 15/01 02/03 03/03"])
 def test_days_around_a_gap_are_read(dates: str) -> None:
     listed = [f"{date}/2020" for date in dates.split()]
