@@ -23,6 +23,7 @@ from dagster import (
 from trading_platform.domain.quality.gaps import GapState
 from trading_platform.domain.time import Timeframe
 from trading_platform.failures import dagster_failures
+from trading_platform.resources.dagster_platform import has_own_rules
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
@@ -183,11 +184,12 @@ def indicators_live() -> None:
 
 def checks_by_day(assets: Sequence[str]) -> list[AssetCheckKey]:
     """The checks of some assets without those of the night."""
+    own_rules = has_own_rules()
     return [
         AssetCheckKey(AssetKey(name), check.name)
         for name in assets
         if name in CHECKED_ASSETS
-        for check in CHECKED_ASSETS[name].checks
+        for check in CHECKED_ASSETS[name].checks + (CHECKED_ASSETS[name].own if own_rules else ())
     ]
 
 

@@ -21,6 +21,7 @@ from dagster import (
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.failures import STEP_RETRIES
 from trading_platform.partitions import work_of
+from trading_platform.resources.dagster_platform import has_own_rules
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.workflows.quality.check_results import CheckResult, Row, Severity
@@ -33,7 +34,7 @@ def _checks_of(checked: CheckedAsset) -> AssetChecksDefinition:
         description=f"All rules of {checked.asset}; each can be run alone.",
         specs=[
             AssetCheckSpec(check.name, asset=checked.asset, description=check.description, blocking=check.blocking)
-            for check in (*checked.checks, *checked.nightly)
+            for check in checked.checks_with(own_rules=has_own_rules())
         ],
         can_subset=True,
         retry_policy=STEP_RETRIES,

@@ -23,6 +23,14 @@ def configured_features() -> Definitions:
         return BUILT_IN_DEFINITIONS
 
 
+def has_own_rules() -> bool:
+    """Whether the environment names a file of a user's own rules for stored rows."""
+    try:
+        return load_settings().quality_rules_file is not None
+    except ConfigurationError:
+        return False
+
+
 @resource(description="Stores and sources, configured by the environment; see .env.example.")
 def platform_resource(context: InitResourceContext) -> Iterator[PlatformContext]:
     """The platform that the environment configures (:mod:`trading_platform.settings`), open during a run.

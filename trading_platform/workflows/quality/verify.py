@@ -26,7 +26,7 @@ from trading_platform.workflows.quality.verify_inputs import (
     INDICATOR_INPUT_CHECKS,
     ROLL_UP_INPUT_CHECKS,
 )
-from trading_platform.workflows.quality.verify_own_rules import OWN_RULE_CHECKS, OWN_RULES, own_rules
+from trading_platform.workflows.quality.verify_own_rules import OWN_RULE_CHECKS, own_rules
 from trading_platform.workflows.quality.verify_skew import SKEW_CHECKS
 
 EVERYTHING = (Scope(),)
@@ -42,37 +42,47 @@ class CheckedAsset:
         timeframe: of its rows.
         checks: the rules that run after each materialization.
         nightly: the rules that take longer; schedules leave them to the night.
+        own: the check of a user's own rules, which runs where there are any.
     """
 
     asset: str
     timeframe: Timeframe
     checks: tuple[Check, ...]
     nightly: tuple[Check, ...] = ()
+    own: tuple[Check, ...] = ()
+
+    def checks_with(self, *, own_rules: bool) -> tuple[Check, ...]:
+        """All checks, with the one of a user's own rules where there are any."""
+        return self.checks + self.nightly + (self.own if own_rules else ())
 
 
 def _bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
     reconciled = RECONCILIATION_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else ()
     rolled_up = () if timeframe is Timeframe.M1 else ROLL_UP_INPUT_CHECKS
-    return BAR_CHECKS + reconciled + rolled_up + OWN_RULE_CHECKS
+    return BAR_CHECKS + reconciled + rolled_up
 
 
 CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
     checked.asset: checked
     for checked in (
-        *(CheckedAsset(f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe)) for timeframe in Timeframe),
+        *(
+            CheckedAsset(f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe), own=OWN_RULE_CHECKS)
+            for timeframe in Timeframe
+        ),
         *(
             CheckedAsset(
-                f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS + INDICATOR_INPUT_CHECKS + OWN_RULE_CHECKS
+                f"indicators_{timeframe}", timeframe, INDICATOR_CHECKS + INDICATOR_INPUT_CHECKS, own=OWN_RULE_CHECKS
             )
             for timeframe in Timeframe
         ),
         CheckedAsset("corporate_actions", Timeframe.D1, ACTION_CHECKS),
-        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS + FEATURE_INPUT_CHECKS + OWN_RULE_CHECKS, SKEW_CHECKS),
+        CheckedAsset("features", Timeframe.D1, FEATURE_CHECKS + FEATURE_INPUT_CHECKS, SKEW_CHECKS, OWN_RULE_CHECKS),
         CheckedAsset(
             "features_1h",
             Timeframe.H1,
-            FEATURE_CHECKS + HOURLY_FEATURE_INPUT_CHECKS + OWN_RULE_CHECKS,
+            FEATURE_CHECKS + HOURLY_FEATURE_INPUT_CHECKS,
             SKEW_CHECKS,
+            OWN_RULE_CHECKS,
         ),
     )
 }
@@ -106,7 +116,7 @@ def verify_asset(
     """
     checked = CHECKED_ASSETS[asset]
     examination = Examination(asset, checked.timeframe, stores, sources, clock, tuple(scopes))
-    checks = [*checked.checks, *checked.nightly]
+    checks = checked.checks_with(own_rules=stores.quality_rules is not None)
     return [_judge(check, examination) for check in checks if only is None or check.name in only]
 
 
@@ -127,9 +137,7 @@ def verify(
     """
     ruled = {asset for rule in own_rules(stores) for asset in rule.assets}
     chosen = {
-        checked: [
-            check for check in (*checked.checks, *checked.nightly) if check.name != OWN_RULES or checked.asset in ruled
-        ]
+        checked: checked.checks_with(own_rules=checked.asset in ruled)
         for checked in CHECKED_ASSETS.values()
         if checked.timeframe in timeframes
     }

@@ -19,7 +19,6 @@ from trading_platform.stores.own_rules import read_own_rules
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Row, Severity, finding
 
-OWN_RULES = "own_rules"
 _ALL_TIME = Window(parse_timestamp("1970-01-01"), parse_timestamp("2200-01-01"))
 _AT_ONCE = timedelta(days=366)
 """How much of a symbol's intraday rows is read at once; minutes of a year are half a million rows."""
@@ -100,6 +99,6 @@ def _parts(timeframe: Timeframe, window: Window, first: datetime, last: datetime
 
 
 OWN_RULE_CHECKS: tuple[Check, ...] = (
-    Check(OWN_RULES, "The rules in the file that QUALITY_RULES names hold.", _check, blocking=False),
+    Check("own_rules", "The rules in the file that QUALITY_RULES names hold.", _check, blocking=False),
 )
-"""The check of a user's own rules; without such rules it has nothing to check."""
+"""The check of a user's own rules."""
