@@ -15,9 +15,10 @@ from trading_platform.domain.features.feature_set import KEYS
 
 FIRST_DAY = datetime(2023, 11, 20, tzinfo=UTC)
 DAYS = 120
-FEATURES = {"returns_1d": 1, "returns_5d": 5, "volume_ratio_20d": 19, "news_sentiment_24h": 0}
+FEATURES = {"returns_1d": 1, "returns_5d": 5, "volume_ratio_20d": 19, "news_sentiment_24h": 0, "social_volume_7d": 0}
 """Rows before the first value, by the formulas in docs/features.md."""
-AWAITING = ("news_sentiment_24h",)
+AWAITING = ("social_volume_7d",)
+STORED_NULL = {"news_sentiment_24h": "no_news"}
 SYMBOLS = ("AAPL", "BRK.B", "SPY")
 
 
@@ -134,4 +135,4 @@ def _reason(
         return None
     before = [each for each in stored if each.time <= last.time]
     warming = len(before) <= FEATURES[name] and all(each.values.get(name) is None for each in before)
-    return "warm_up" if warming else "undefined"
+    return "warm_up" if warming else STORED_NULL.get(name, "undefined")

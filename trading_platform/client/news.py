@@ -11,11 +11,9 @@ import polars as pl
 
 from trading_platform.client.names import symbols_of
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
+from trading_platform.domain.news.sentiment import OWN_MODEL
 from trading_platform.domain.time import Clock
 from trading_platform.stores.stores import Stores
-
-OWN_MODEL = "linear"
-"""The platform's own model of sentiment."""
 
 
 class News:

@@ -151,7 +151,7 @@ EMPTY = {"typed": at(), "untyped": pl.DataFrame({"symbol": [], "time": []}), "la
 @pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
 def test_an_empty_spine_gives_the_columns(client: MarketData, tmp_path: Path, empty: pl.DataFrame) -> None:
     read = client.training_set(empty, ["rsi_14", "adx_14"], reasons=True)
-    reason = pl.Enum(["no_source", "not_computed", "no_row_yet", "too_old", "warm_up", "undefined"])
+    reason = pl.Enum(["no_source", "not_computed", "no_row_yet", "too_old", "warm_up", "no_news", "undefined"])
     assert read.columns == ["symbol", "time", "rsi_14", "adx_14", "null_reasons"]
     assert read.schema["adx_14"] == pl.Float64
     assert read.schema["null_reasons"] == pl.Struct({"rsi_14": reason, "adx_14": reason})

@@ -196,7 +196,9 @@ def test_the_ui_of_dagsters_own_command_answers_and_stops_whole(checkout: tuple[
         )
     try:
         response = _ask_for_assets(port, server, deadline=time.monotonic() + LONG)
-        assert {node["assetKey"]["path"][-1] for node in response["data"]["assetNodes"]} == ASSETS | MAINTENANCE | TRADING
+        assert {
+            node["assetKey"]["path"][-1] for node in response["data"]["assetNodes"]
+        } == ASSETS | MAINTENANCE | TRADING
     finally:
         os.killpg(server.pid, signal.SIGINT)
         try:

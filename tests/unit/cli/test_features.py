@@ -44,7 +44,7 @@ def test_list_shows_features_labels_and_what_awaits_its_source(folder: Path) -> 
     for name in (*BUILT_IN.names, "overnight_gap", "ahead"):
         assert name in done.output
     assert done.output.index("Labels, which look ahead") < done.output.index("ahead  ")
-    assert "news_sentiment_24h: no source of news is connected" in done.output
+    assert "social_volume_7d: no source of social media is connected" in done.output
     entries = {entry["feature_name"]: entry for entry in json.loads(run("list", "--json").stdout)["definitions"]}
     assert entries["returns_1d"]["needed_by"] == ["volatility_20d", "market_beta_60d"]
     assert (entries["ahead"]["kind"], entries["ahead"]["horizon_bars"]) == ("label", 5)

@@ -301,8 +301,11 @@ def _joined(
     for name, tolerance in tolerances.items():
         if name in known:
             before, awaits = known[name].rows_before_first_of(store.frequency), known[name].awaits
+            inputs = known[name].dependencies
         else:
             entry = listed.get(name, {})
             before, awaits = entry.get("warm_up_bars") or 0, entry.get("awaits")
-        found.append(JoinedFeature(name, tolerance, before, has_source=awaits is None))
+            inputs = tuple(entry.get("dependencies") or ())
+        of_news = any(each.startswith("news.") for each in inputs)
+        found.append(JoinedFeature(name, tolerance, before, has_source=awaits is None, is_of_news=of_news))
     return tuple(found)

@@ -14,7 +14,7 @@ from trading_platform.domain.features.declaration import Feature, Function, Unit
 from trading_platform.domain.features.feature_set import FeatureSet
 from trading_platform.domain.features.inputs import bars, benchmark, feature, indicator, news, peers
 
-_NO_NEWS = "no source of news is connected; NULL until one is"
+_NO_SOCIAL_MEDIA = "no source of social media is connected; NULL until one is"
 
 
 def _return(length: int, compute: Function) -> Feature:
@@ -43,20 +43,6 @@ def _indicator(name: str, description: str, lookback_days: int, unit: Unit = "no
         compute=pl.col(name),
         unit=unit,
         gaps="span",
-    )
-
-
-def _sentiment(name: str, description: str, formula: str, measure: str, lookback_days: int) -> Feature:
-    return Feature(
-        name=name,
-        category="sentiment",
-        description=description,
-        formula=formula,
-        inputs=(news(measure),),
-        lookback_days=lookback_days,
-        warm_up=0,
-        compute=None,
-        awaits=_NO_NEWS,
     )
 
 
@@ -134,20 +120,30 @@ BUILT_IN = FeatureSet(
             compute=cross_section.market_beta_60d,
             gaps="span",
         ),
-        _sentiment(
-            "news_sentiment_24h",
-            "Sentiment of the news about the symbol in the 24 hours before the close",
-            "mean sentiment of the articles first seen in the last 24 hours, from -1 to 1; NULL without news",
-            "sentiment",
-            1,
+        Feature(
+            name="news_sentiment_24h",
+            version=2,
+            category="sentiment",
+            description="Sentiment of the news about the symbol in the 24 hours before the close",
+            formula="mean of the sentiment, from -1 to 1, of articles first seen in the 24 hours before available_at, "
+            "weighted by confidence and by 1/2 for each 6 hours of age; NULL without news",
+            inputs=(news("sentiment", "confidence"),),
+            lookback_days=1,
+            warm_up=0,
+            compute=formulas.news_sentiment_24h,
+            gaps="span",
         ),
-        _sentiment(
-            "social_volume_7d",
-            "Mentions of the symbol in social media in the 7 days before the close",
-            "number of mentions first seen in the last 7 days",
-            "mentions",
-            7,
+        Feature(
+            name="social_volume_7d",
+            category="sentiment",
+            description="Mentions of the symbol in social media in the 7 days before the close",
+            formula="number of mentions first seen in the last 7 days",
+            inputs=(news("mentions"),),
+            lookback_days=7,
+            warm_up=0,
+            compute=None,
+            awaits=_NO_SOCIAL_MEDIA,
         ),
     )
 )
-"""All features of the platform. News and social media have no source yet: theirs are NULL."""
+"""All features of the platform. Social media have no source yet: social_volume_7d is NULL."""

@@ -24,7 +24,7 @@ from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.features.cross_section import latest_known, series_of
 from trading_platform.domain.features.declaration import DATA_TYPES, Definition, Label
 from trading_platform.domain.features.feature_set import KEYS, FeatureSet
-from trading_platform.domain.features.inputs import OF_OTHERS, FeatureInputs, InputKind
+from trading_platform.domain.features.inputs import NO_NEWS, OF_OTHERS, FeatureInputs, InputKind
 from trading_platform.domain.market.bars import PRICES, TIME
 from trading_platform.domain.market.calendars import availability
 from trading_platform.domain.market.instruments import Instrument
@@ -43,6 +43,7 @@ def compute_features(
     *,
     definitions: FeatureSet = BUILT_IN,
     names: Sequence[str] | None = None,
+    news: pl.DataFrame = NO_NEWS,
 ) -> pl.DataFrame:
     """The features of each daily bar of the symbols, split-adjusted as of the bar's date.
 
@@ -55,6 +56,7 @@ def compute_features(
         gaps: of every symbol in ``bars``, between its bars.
         definitions: the definitions; those of hourly bars have no value of a day and are left out.
         names: which features; None means all.
+        news: the scored news about the symbols (``NEWS_SCHEMA``), from a day before the first row on.
 
     Returns:
         Frame of the definitions' ``schema`` with the named features, one row per bar of ``symbols``, sorted by
@@ -68,7 +70,7 @@ def compute_features(
     definitions = definitions.daily
     wanted = definitions.known(names)
     _check(bars, instruments, symbols)
-    market = MarketSeries(daily_series(bars, instruments, splits, gaps), definitions)
+    market = MarketSeries(daily_series(bars, instruments, splits, gaps, news), definitions)
     frames = [
         market.series[symbol].rows({name: market.value(symbol, definitions.features[name]) for name in wanted})
         for symbol in market.series
@@ -144,18 +146,33 @@ def _check(bars: pl.DataFrame, instruments: Mapping[str, Instrument], symbols: S
     check_bars(bars)
 
 
+def news_by_symbol(news: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The news about each symbol, without the column ``symbol``."""
+    return {str(symbol): own for (symbol,), own in news.partition_by("symbol", as_dict=True, include_key=False).items()}
+
+
 def daily_series(
-    bars: pl.DataFrame, instruments: Mapping[str, Instrument], splits: Splits, gaps: Gaps
+    bars: pl.DataFrame,
+    instruments: Mapping[str, Instrument],
+    splits: Splits,
+    gaps: Gaps,
+    news: pl.DataFrame = NO_NEWS,
 ) -> dict[str, SymbolSeries]:
     """The series of the daily bars of each symbol."""
-    found = {}
+    found, about = {}, news_by_symbol(news)
     for symbol, own in runs(bars["symbol"]):
         rows = bars[own]
         held = shares_held(rows["time"], splits.get(symbol, ()))
         available_at = availability(instruments[symbol].calendar, Timeframe.D1, rows.select("time")).cast(TIME)
         lacking = lacking_before(rows["time"], gaps.get(symbol, ()))
         found[symbol] = SymbolSeries(
-            instruments[symbol], rows["time"], available_at, continuous(rows, held), lacking, held
+            instruments[symbol],
+            rows["time"],
+            available_at,
+            continuous(rows, held),
+            lacking,
+            held,
+            about.get(symbol, NO_NEWS),
         )
     return found
 
@@ -184,6 +201,7 @@ class SymbolSeries:
         prices: the columns of its bars, continuous across splits.
         lacking: number of expected bars lacking before each.
         held: shares of a holding of one share at the first bar; None where there was no split.
+        news: the scored news about the symbol.
         values: computed columns, in that holding's value where they are in units of price.
     """
 
@@ -193,6 +211,7 @@ class SymbolSeries:
     prices: Mapping[str, Floats]
     lacking: Counts
     held: Floats | None
+    news: pl.DataFrame = field(default_factory=lambda: NO_NEWS)
     values: dict[str, pl.Series] = field(default_factory=dict)
     _columns: dict[tuple[InputKind, str], pl.Series] = field(default_factory=dict)
 
@@ -292,7 +311,7 @@ class MarketSeries:
             columns += _aligned(pl.DataFrame(own.times), each, peers, benchmark)
         frame = pl.DataFrame([*own.times, *columns])
         parts = [
-            _evaluated(each, FeatureInputs(frame[rows], peers, benchmark), own.instrument.symbol)
+            _evaluated(each, FeatureInputs(frame[rows], peers, benchmark, own.news), own.instrument.symbol)
             for rows in own.stretches(each.gaps)
         ]
         return pl.concat(parts).alias(each.name) if parts else pl.Series(each.name, [], DATA_TYPES[each.data_type])

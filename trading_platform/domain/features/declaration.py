@@ -17,7 +17,7 @@ import polars as pl
 
 from trading_platform.domain.derived.smoothing import Floats
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.features.inputs import BAR_COLUMNS, FeatureInputs, Input, InputKind
+from trading_platform.domain.features.inputs import BAR_COLUMNS, NEWS_MEASURES, FeatureInputs, Input, InputKind
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe
 
@@ -139,6 +139,11 @@ class Definition:
         )
         if isinstance(self.compute, pl.Expr):
             self._require(
+                not self.names_of(InputKind.NEWS),
+                "a function to compute with news, which are not aligned with bars (FeatureInputs.news)",
+                "an expression",
+            )
+            self._require(
                 "python_udf" not in str(self.compute),
                 "an expression without Python code in it (map_elements, map_batches)",
                 str(self.compute),
@@ -205,11 +210,11 @@ class Feature(Definition):
         self._require(
             self.first_row is None or _is_count(self.first_row, 0), "first_row to be a number of rows", self.first_row
         )
-        needs_source = bool(self.names_of(InputKind.NEWS))
+        without_source = sorted(set(self.names_of(InputKind.NEWS)) - set(NEWS_MEASURES))
         self._require(
-            not needs_source or self.awaits is not None,
-            "awaits to say that news have no source yet",
-            "a feature of news",
+            not without_source or self.awaits is not None,
+            f"measures of news among {', '.join(NEWS_MEASURES)}, or awaits to say that the others have no source yet",
+            ", ".join(without_source),
         )
 
     @property

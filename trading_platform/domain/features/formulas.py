@@ -13,6 +13,11 @@ from trading_platform.domain.derived.indicators import STANDSTILL
 from trading_platform.domain.derived.smoothing import Floats, moving_deviation, moving_mean, returns
 from trading_platform.domain.features.inputs import FeatureInputs
 
+_HOUR = 3_600_000_000
+_DAY = 24 * _HOUR
+_HALF_LIFE = 6 * _HOUR
+"""The age, in microseconds, at which an article weighs half."""
+
 
 def returns_1d(inputs: FeatureInputs) -> Floats:
     """The simple return over one bar."""
@@ -61,3 +66,23 @@ def bb_position(inputs: FeatureInputs) -> Floats:
     position = np.full(len(close), np.nan)
     np.divide(close - lower, width, out=position, where=width > STANDSTILL * middle)
     return position
+
+
+def news_sentiment_24h(inputs: FeatureInputs) -> Floats:
+    """The mean sentiment of the day before a row was available, by confidence and age.
+
+    An article counts from when it was seen until a day later, with the version of it that is the newest then.
+    """
+    rows = inputs.frame["available_at"].to_physical().to_numpy()
+    news = inputs.news
+    seen, known = (news[name].to_physical().to_numpy() for name in ("seen_at", "known_at"))
+    until = news["until"].to_physical().fill_null(np.iinfo(np.int64).max).to_numpy()
+    first = np.searchsorted(rows, np.maximum(seen, known))
+    count = np.maximum(np.searchsorted(rows, np.minimum(until, seen + _DAY)) - first, 0)
+    article = np.repeat(np.arange(len(seen)), count)
+    row = np.repeat(first - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+    weight = news["confidence"].to_numpy()[article] * np.exp2((seen[article] - rows[row]) / _HALF_LIFE)
+    weights = np.bincount(row, weight, len(rows))
+    sums = np.bincount(row, weight * news["sentiment"].to_numpy()[article], len(rows))
+    mean: Floats = np.divide(sums, weights, out=np.full(len(rows), np.nan), where=weights > 0)
+    return mean

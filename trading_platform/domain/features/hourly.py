@@ -28,10 +28,16 @@ from trading_platform.domain.derived.smoothing import Floats
 from trading_platform.domain.derived.splits import NO_SPLITS, Splits, shares_held
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.built_in import BUILT_IN
-from trading_platform.domain.features.compute import MarketSeries, SymbolSeries, continuous, daily_series
+from trading_platform.domain.features.compute import (
+    MarketSeries,
+    SymbolSeries,
+    continuous,
+    daily_series,
+    news_by_symbol,
+)
 from trading_platform.domain.features.declaration import DATA_TYPES, HOURS_OF_DAY, Feature
 from trading_platform.domain.features.feature_set import KEYS, FeatureSet
-from trading_platform.domain.features.inputs import OF_OTHERS
+from trading_platform.domain.features.inputs import NO_NEWS, OF_OTHERS
 from trading_platform.domain.market.bars import PRICES, empty_bars
 from trading_platform.domain.market.calendars import ALWAYS_OPEN
 from trading_platform.domain.market.instruments import Instrument
@@ -74,6 +80,7 @@ def compute_hourly_features(
     *,
     definitions: FeatureSet = BUILT_IN,
     names: Sequence[str] | None = None,
+    news: pl.DataFrame = NO_NEWS,
 ) -> pl.DataFrame:
     """The features of each hourly bar of the symbols, split-adjusted as of the bar.
 
@@ -85,6 +92,7 @@ def compute_hourly_features(
         symbols: symbols to compute features for; those that do not trade round the clock have no rows.
         definitions: the definitions.
         names: which features; None means all.
+        news: the scored news about the symbols (``NEWS_SCHEMA``), from a day before the first row on.
 
     Returns:
         Frame of the definitions' ``schema`` with the named features, one row per hourly bar of ``symbols``, sorted by
@@ -98,8 +106,10 @@ def compute_hourly_features(
     wanted = definitions.known(names)
     _check(hours.bars, Timeframe.H1, instruments)
     _check(days.bars, Timeframe.D1, instruments)
+    about = news_by_symbol(news)
     every = {
-        symbol: _Hours.of(instruments[symbol], hours.bars[own], hours) for symbol, own in runs(hours.bars["symbol"])
+        symbol: _Hours.of(instruments[symbol], hours.bars[own], hours, about.get(symbol, NO_NEWS))
+        for symbol, own in runs(hours.bars["symbol"])
     }
     chosen = [symbol for symbol in every if symbol in set(symbols)]
     _fill_daily(every, daily_series(days.bars, instruments, days.splits, days.gaps), chosen, definitions, wanted)
@@ -201,8 +211,8 @@ class _Hours:
     lacks: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, instrument: Instrument, bars: pl.DataFrame, market: MarketBars) -> _Hours:
-        """The hours of one symbol's bars."""
+    def of(cls, instrument: Instrument, bars: pl.DataFrame, market: MarketBars, news: pl.DataFrame) -> _Hours:
+        """The hours of one symbol's bars, with the news about it."""
         symbol, time = instrument.symbol, bars["time"]
         held = shares_held(time, market.splits.get(symbol, ()))
         lacking = lacking_before(time, market.gaps.get(symbol, ()))
@@ -211,7 +221,7 @@ class _Hours:
         lacks = np.zeros(row[-1] + 1, dtype=np.bool_)
         for after in np.flatnonzero(lacking):  # which hours between two bars lack is not known: all of them count
             lacks[row[after - 1] + 1 : row[after]] = True
-        series = SymbolSeries(instrument, time, time + _HOUR, continuous(bars, held), lacking, held)
+        series = SymbolSeries(instrument, time, time + _HOUR, continuous(bars, held), lacking, held, news)
         return cls(series, row, int(numbers[0] % HOURS_OF_DAY), lacks)
 
     def days(self, begin: int) -> tuple[Rows, SymbolSeries]:
@@ -233,6 +243,7 @@ class _Hours:
             {name: self._rolled[name][windows] for name in (*PRICES, "volume")},
             np.diff(before, prepend=before[:1]).astype(np.int64),
             None if own.held is None else own.held[self._latest[rows]],
+            own.news,
         )
 
     def at_rows(self, name: str, dtype: pl.DataType, parts: Sequence[tuple[Rows, pl.Series]]) -> pl.Series:

@@ -8,7 +8,7 @@ Each input gives the definition columns of these names:
 ``feature("returns_1d")``         ``returns_1d``: another feature of the same symbol
 ``peers("returns_20d")``          ``peers.returns_20d``: a list, of the other members of the sector
 ``benchmark("returns_1d")``       ``benchmark.returns_1d``: of the instrument's benchmark
-``news("sentiment")``             ``news.sentiment``: of the news about the symbol
+``news("sentiment")``             no column: ``FeatureInputs.news``, the scored news about the symbol
 ================================  ===========================================================================
 
 Definitions are in :mod:`trading_platform.domain.features.declaration`.
@@ -17,14 +17,14 @@ Definitions are in :mod:`trading_platform.domain.features.declaration`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import polars as pl
 
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.bars import PRICES
+from trading_platform.domain.market.bars import PRICES, TIME
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Timeframe
 
@@ -50,6 +50,23 @@ def parse_frequency(text: str) -> Timeframe:
             remedy="1d for a row a day, 1h for the hourly rows of instruments that trade round the clock",
         )
     return length
+
+
+NEWS_SCHEMA: dict[str, pl.DataType] = {
+    "symbol": pl.String(),
+    "seen_at": TIME,
+    "known_at": TIME,
+    "until": TIME,
+    "sentiment": pl.Float64(),
+    "confidence": pl.Float64(),
+}
+"""Scored versions of articles about symbols: ``seen_at``, when the article was available and about the symbol;
+``known_at`` and ``until``, from when and until when (not included; NULL: for ever) this version of it is the newest;
+``sentiment`` from -1 to 1; ``confidence`` from 0 to 1. Of articles that repeat one another only the first is there."""
+
+NO_NEWS = pl.DataFrame(schema=NEWS_SCHEMA)
+
+NEWS_MEASURES = ("sentiment", "confidence")
 
 
 class InputKind(StrEnum):
@@ -160,7 +177,11 @@ def benchmark(*names: str) -> Input:
 
 
 def news(*measures: str) -> Input:
-    """Measures of the news about the symbol. No source of news is connected: such a feature is NULL."""
+    """Measures of the news about the symbol: ``sentiment`` and ``confidence``.
+
+    News are not aligned with bars, so that a function computes with them (``FeatureInputs.news``). Of other measures
+    there is no source yet; their features say what they await.
+    """
     return Input(InputKind.NEWS, _texts("measure of news", measures))
 
 
@@ -174,11 +195,14 @@ class FeatureInputs:
         peers: for each other member of the sector, ``time``, ``available_at`` and the declared features. They are not
             aligned with ``frame``: only rows with ``available_at`` at or before that of a row may be used for it.
         benchmark: the same of the benchmark; None if there is none.
+        news: the scored news about the symbol (:data:`NEWS_SCHEMA` without the symbol), not aligned with ``frame``
+            either: for a row only versions with ``known_at`` <= ``available_at`` < ``until`` may be used.
     """
 
     frame: pl.DataFrame
     peers: Mapping[str, pl.DataFrame]
     benchmark: pl.DataFrame | None
+    news: pl.DataFrame = field(default_factory=lambda: NO_NEWS)
 
 
 def _texts(what: str, names: tuple[str, ...]) -> tuple[str, ...]:

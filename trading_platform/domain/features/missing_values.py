@@ -88,9 +88,12 @@ def _symbols_with(
 
 
 def can_have(name: str, features: FeatureSet, instrument: Instrument, universe: Mapping[str, Instrument]) -> bool:
-    """Whether a symbol can have values of a feature: it may need peers, a benchmark, a volume or a source."""
+    """Whether a symbol lacks a value where a feature has none: it may need peers, a benchmark, a volume or a source.
+
+    Where there is no news a feature of news is NULL, and no value is missing.
+    """
     each = features.features[name]
-    if each.awaits is not None:
+    if each.awaits is not None or each.names_of(InputKind.NEWS):
         return False
     if each.names_of(InputKind.PEERS) and (
         instrument.sector is None

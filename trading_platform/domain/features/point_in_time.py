@@ -37,6 +37,8 @@ class NullReason(StrEnum):
     """The last row was available for longer than the tolerance."""
     WARM_UP = "warm_up"
     """The first rows of the symbol, before the feature has a first value."""
+    NO_NEWS = "no_news"
+    """There was no news about the symbol in the time that the feature looks at."""
     UNDEFINED = "undefined"
     """Stored as NULL: not defined there, such as after a gap or without a benchmark."""
 
@@ -56,12 +58,14 @@ class JoinedFeature:
         tolerance: for how long a row may have been available at the time of the spine; None means any length.
         rows_before_first: number of rows of a new series before its first value.
         has_source: whether its values are computed at all.
+        is_of_news: whether it is computed from news, so that NULL means that there was none.
     """
 
     name: str
     tolerance: timedelta | None = None
     rows_before_first: int = 0
     has_source: bool = True
+    is_of_news: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,8 @@ def _reasons_in_rows(each: JoinedFeature, rows: pl.DataFrame) -> Codes:
     number = pl.int_range(pl.len()).over("symbol")
     seen = pl.col(each.name).is_not_null().cast(pl.Int64).cum_sum().over("symbol")
     warms_up = (number < each.rows_before_first) & (seen == 0)
-    reason = pl.when(warms_up).then(_CODES[NullReason.WARM_UP]).otherwise(_CODES[NullReason.UNDEFINED])
+    stored_null = NullReason.NO_NEWS if each.is_of_news else NullReason.UNDEFINED
+    reason = pl.when(warms_up).then(_CODES[NullReason.WARM_UP]).otherwise(_CODES[stored_null])
     if absent_column(each.name) in rows.columns:
         reason = pl.when(pl.col(absent_column(each.name))).then(_CODES[NullReason.NOT_COMPUTED]).otherwise(reason)
     codes: Codes = rows.select(reason.cast(pl.UInt8)).to_series().to_numpy()

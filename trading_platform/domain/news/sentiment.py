@@ -21,6 +21,9 @@ class Label(StrEnum):
     POSITIVE = "positive"
 
 
+OWN_MODEL = "linear"
+"""Name of the model that comes with the platform."""
+
 _NAMES = {
     **dict.fromkeys(("negative", "neg", "bearish"), Label.NEGATIVE),
     **dict.fromkeys(("neutral", "neu"), Label.NEUTRAL),

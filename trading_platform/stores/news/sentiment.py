@@ -10,12 +10,14 @@ from typing import Any
 import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest
+from trading_platform.domain.features.inputs import NEWS_SCHEMA
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.news.linking import Link
 from trading_platform.domain.news.sentiment import Sentiment, SentimentModel
 from trading_platform.domain.texts import is_storable, shown
-from trading_platform.domain.time import Window
+from trading_platform.domain.time import Timeframe, Window
+from trading_platform.stores.market_data.bars import bars_table
 from trading_platform.stores.postgres.database import Database, driver, execute
 from trading_platform.stores.postgres.sql import query
 
@@ -83,6 +85,45 @@ class SentimentStore:
         """Sentiment by a model of such articles (``SENTIMENT_SCHEMA``)."""
         given = _given(symbols, window, as_of) | {"model": model}
         return self._database.read(query("news/sentiment/read"), given, SENTIMENT_SCHEMA)
+
+    def of_stories(
+        self, symbols: Sequence[str], window: Window, model: str, recorded_until: datetime | None = None
+    ) -> pl.DataFrame:
+        """Scored versions of articles about some symbols (``NEWS_SCHEMA``); of repetitions only the first article.
+
+        Args:
+            symbols: the symbols.
+            window: when an article was first available and about the symbol.
+            model: name of the model; of its revisions the one that scored last counts.
+            recorded_until: leave out what was stored later; None: nothing.
+        """
+        given = {"symbols": list(symbols), "start": window.start, "end": window.end, "model": model}
+        return self._database.read(
+            query("news/sentiment/of_stories"), {**given, "recorded": recorded_until}, NEWS_SCHEMA
+        )
+
+    def fingerprints(
+        self, symbols: Sequence[str], partitions: Sequence[Window], timeframe: Timeframe, model: str
+    ) -> dict[tuple[str, Window], str]:
+        """A number for each symbol and partition of bars with news; it changes when these news do.
+
+        Args:
+            symbols: the symbols.
+            partitions: the partitions.
+            timeframe: length of the bars; news after the close of a symbol's last bar do not count yet.
+            model: name of the model.
+        """
+        by_start = {window.start: window for window in partitions}
+        given = {
+            "symbols": list(symbols),
+            "starts": list(by_start),
+            "ends": [window.end for window in by_start.values()],
+            "length": timeframe.duration,
+            "model": model,
+        }
+        statement = query("news/sentiment/fingerprints").replace("{table}", bars_table(timeframe))
+        rows = self._database.rows(statement, given)
+        return {(symbol, by_start[start]): number for symbol, start, number in rows}
 
     def quality(self, window: Window, now: datetime) -> dict[str, int]:
         """Figures of the articles that were first seen in a window, for checks and metadata, by name."""

@@ -28,6 +28,7 @@ from trading_platform.workflows.derived.compute_indicators import (
     ComputeReport,
     stale_partitions,
 )
+from trading_platform.workflows.derived.news_inputs import load_news, with_news
 from trading_platform.workflows.derived.publish_latest import publish_latest
 from trading_platform.workflows.derived.series_gaps import gaps_between
 from trading_platform.workflows.derived.stale_definitions import Names, code_version
@@ -74,7 +75,7 @@ def stale_features(
     force: bool = False,
     names: Sequence[str] | None = None,
 ) -> dict[str, dict[Window, Derived]]:
-    """For each symbol, the partitions not computed from the current bars, splits, universe and definitions.
+    """For each symbol, the partitions not computed from the current bars, splits, news, universe and definitions.
 
     Args:
         stores: the stores.
@@ -88,7 +89,7 @@ def stale_features(
     code_versions = {
         symbol: code_version(stores.features.definitions, names, universe) for symbol, names in inputs.items()
     }
-    across = _across(stores, universe, inputs, partitions)
+    across = with_news(stores, _across(stores, universe, inputs, partitions), symbols, partitions, Timeframe.D1)
     found = stale_partitions(stores, DATASET, inputs, Timeframe.D1, partitions, code_versions, across, force=force)
     return found if force else among_pending(stores, stores.features, DATASET, found, names)
 
@@ -140,9 +141,10 @@ def load_days(
     bars = stores.bars.read_with_history(needed, Timeframe.D1, whole, definitions.warm_up)
     splits = splits_between(stores, bars, Timeframe.D1)
     gaps = gaps_between(stores, bars, Timeframe.D1, universe, present)
+    news = load_news(stores, symbols, whole)
 
     def compute(of: Sequence[str], names: Names) -> pl.DataFrame:
-        return compute_features(bars, universe, of, splits, gaps, definitions=definitions, names=names)
+        return compute_features(bars, universe, of, splits, gaps, definitions=definitions, names=names, news=news)
 
     return compute
 

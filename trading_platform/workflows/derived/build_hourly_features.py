@@ -22,6 +22,7 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import Fingerprints, fingerprints, splits_between
 from trading_platform.workflows.derived.build_features import inputs_of
 from trading_platform.workflows.derived.compute_indicators import ComputeReport
+from trading_platform.workflows.derived.news_inputs import load_news, with_news
 from trading_platform.workflows.derived.publish_latest import publish_latest
 from trading_platform.workflows.derived.series_gaps import gaps_between
 from trading_platform.workflows.derived.stale_definitions import Names, code_version
@@ -82,7 +83,7 @@ def stale_hourly_features(
     force: bool = False,
     names: Sequence[str] | None = None,
 ) -> dict[str, dict[Window, Derived]]:
-    """For each symbol, the months not computed from the current bars, splits, universe and definitions.
+    """For each symbol, the months not computed from the current bars, splits, news, universe and definitions.
 
     Symbols that do not trade round the clock have none. A month that was computed keeps its values for ever when bars
     that it needs have been dropped because of their age, unless it is the present month.
@@ -100,7 +101,7 @@ def stale_hourly_features(
     if not inputs:
         return {}
     versions = HourlyInputVersions(stores, universe, sorted({name for own in inputs.values() for name in own}))
-    across = _across(stores, universe, inputs, partitions)
+    across = with_news(stores, _across(stores, universe, inputs, partitions), list(inputs), partitions, Timeframe.H1)
     recorded = stores.input_versions.read(DATASET, list(inputs))
     dropped = stores.coverage.expired_by_any(list(inputs), Timeframe.H1, present)
     found: dict[str, dict[Window, Derived]] = {}
@@ -169,9 +170,10 @@ def load_hours(
         return MarketBars(bars, splits_between(stores, bars, length), gaps)
 
     hours, days = loaded(Timeframe.H1), loaded(Timeframe.D1)
+    news = load_news(stores, symbols, whole)
 
     def compute(of: Sequence[str], names: Names) -> pl.DataFrame:
-        return compute_hourly_features(hours, days, universe, of, definitions=definitions, names=names)
+        return compute_hourly_features(hours, days, universe, of, definitions=definitions, names=names, news=news)
 
     return compute
 

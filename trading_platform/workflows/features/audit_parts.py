@@ -24,6 +24,7 @@ from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.postgres.sql import query
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.derived.build_features import DATASET, inputs_of, stale_features
+from trading_platform.workflows.derived.news_inputs import load_news, news_fingerprints
 from trading_platform.workflows.derived.series_gaps import gaps_between
 
 CLOCKS = timedelta(minutes=5)
@@ -83,6 +84,7 @@ class PartReader:
             versions.computed_at(DATASET, [symbol]).get(key),
             versions.bar_versions(names, Timeframe.D1).before(names, window.end),
             self.stores.corporate_actions.version_of_splits(),
+            news_fingerprints(self.stores, [symbol], [window], Timeframe.D1),
         )
 
     def clock_shifts(self, symbol: str, window: Window) -> tuple[timedelta, ...]:
@@ -110,6 +112,7 @@ class PartReader:
         if then[0].bars.filter(symbol=symbol).is_empty():
             return NotAudited.UNKNOWN_STATE
         unchanged = then[0].bars.equals(present[0].bars) and then[0].splits == present[0].splits
+        unchanged = unchanged and then[0].news.equals(present[0].news)
         return self._part(rows, window, then, None if unchanged else present[0])
 
     def _rows(self, symbol: str, window: Window) -> pl.DataFrame:
@@ -147,7 +150,9 @@ class PartReader:
             actions = stores.revisions.corporate_actions(names, recorded, (ActionKind.SPLIT,))
             gaps = _gaps_then(stores, bars, now, self._universe, self._present)
         instruments = {name: self._universe[name] for name in names}
-        market = Market(symbol, bars, instruments, _splits(actions), gaps, f"the stored bars of {symbol}")
+        news = load_news(stores, [symbol], window, recorded)
+        name = f"the stored bars of {symbol}"
+        market = Market(symbol, bars, instruments, _splits(actions), gaps, name, news=news)
         return market, {(action.symbol, action.ex_date): action.known_at for action in actions}
 
 

@@ -319,7 +319,4 @@ def test_catalog_is_complete() -> None:
         assert spec.name == name
         assert all((spec.formula, spec.dependencies, spec.description))
         assert spec.warm_up <= BUILT_IN.warm_up
-    assert [name for name, spec in BUILT_IN.features.items() if spec.awaits] == [
-        "news_sentiment_24h",
-        "social_volume_7d",
-    ]
+    assert [name for name, spec in BUILT_IN.features.items() if spec.awaits] == ["social_volume_7d"]

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.features import Feature, Label, bars, benchmark, feature, indicator, news, peers
+from trading_platform.domain.features import Feature, Label, bars, benchmark, feature, formulas, indicator, news, peers
 from trading_platform.domain.features.built_in import BUILT_IN
 from trading_platform.domain.features.feature_set import FeatureSet
 
@@ -63,7 +63,8 @@ def forward(name: str = "ahead", **parts: Any) -> Label:
         ({"compute": None}, "a Polars expression or a function"),
         ({"compute": pl.col("open")}, "declared columns only: close"),
         ({"compute": CLOSE.map_batches(lambda values: values)}, "without Python code"),
-        ({"inputs": [news("sentiment")], "compute": pl.col("news.sentiment")}, "awaits"),
+        ({"inputs": [news("sentiment")], "compute": pl.col("news.sentiment")}, "a function to compute with news"),
+        ({"inputs": [news("mentions")], "compute": formulas.news_sentiment_24h}, "awaits"),
     ],
 )
 def test_a_declaration_that_cannot_be_is_refused_in_words(parts: dict[str, Any], said: str) -> None:

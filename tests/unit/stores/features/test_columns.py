@@ -54,7 +54,8 @@ def test_a_file_says_by_which_definition_each_column_was_computed(tmp_path: Path
     store = store_of(tmp_path, definitions)
     store.replace(with_mine(JANUARY, 1.0, 2.0), "AAPL", JANUARY)
     stamps = stamps_of(month_file(store))
-    assert stamps == {name: (1, definitions.hashes[name]) for name in (*BUILT_IN.names, "mine")}
+    versions = {name: each.version for name, each in BUILT_IN.features.items()} | {"mine": 1}
+    assert stamps == {name: (version, definitions.hashes[name]) for name, version in versions.items()}
     assert store.stamps("AAPL", JANUARY) == {"2024-01": stamps}
 
 

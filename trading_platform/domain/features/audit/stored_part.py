@@ -151,7 +151,9 @@ class StoredPart:
         return self._kept[key]
 
     def _frame(self, market: Market) -> pl.DataFrame:
-        computed = compute_features(*self._given(market), definitions=self.definitions, names=self.names)
+        computed = compute_features(
+            *self._given(market), definitions=self.definitions, names=self.names, news=market.news
+        )
         return computed.filter(pl.col("time") >= self.start)
 
     def _given(

@@ -16,6 +16,7 @@ import polars as pl
 
 from trading_platform.domain.derived.gaps import Gaps
 from trading_platform.domain.derived.splits import Splits
+from trading_platform.domain.features.inputs import NO_NEWS
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
 from trading_platform.domain.market.calendars import ALWAYS_OPEN, expected_times
 from trading_platform.domain.market.instruments import AssetClass, Instrument
@@ -41,6 +42,7 @@ class Market:
         splits: their splits.
         gaps: their gaps.
         name: what the market is, in words.
+        news: the scored news about the symbol.
     """
 
     symbol: str
@@ -50,6 +52,7 @@ class Market:
     gaps: Gaps = field(default_factory=dict)
     name: str = "invented bars"
     timeframe: Timeframe = Timeframe.D1
+    news: pl.DataFrame = field(default_factory=lambda: NO_NEWS)
 
 
 def invented_market(rows: int, seed: int, timeframe: Timeframe = Timeframe.D1) -> Market:

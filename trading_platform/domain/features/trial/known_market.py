@@ -25,8 +25,14 @@ def closes_of(market: Market) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def news_by(news: pl.DataFrame, moment: datetime) -> pl.DataFrame:
+    """The news as they were at a time: without later versions, and without knowing that any came."""
+    later = pl.col("until") > moment
+    return news.filter(pl.col("known_at") <= moment).with_columns(until=pl.when(~later).then("until"))
+
+
 def known_by(market: Market, closes: pl.DataFrame, moment: datetime) -> Market:
-    """The market without the bars that closed later, and without splits and gaps that begin later.
+    """The market without the bars that closed later, without later news, and splits and gaps that begin later.
 
     Args:
         market: the market.
@@ -36,6 +42,7 @@ def known_by(market: Market, closes: pl.DataFrame, moment: datetime) -> Market:
     return replace(
         market,
         bars=market.bars.filter(closes["closed"] <= moment),
+        news=news_by(market.news, moment),
         splits={symbol: [each for each in own if each[0] <= moment] for symbol, own in market.splits.items()},
         gaps={symbol: [each for each in own if each[0] <= moment] for symbol, own in market.gaps.items()},
     )

@@ -129,9 +129,9 @@ def test_the_platforms_own_pass(name: str) -> None:
 
 
 def test_one_that_awaits_its_source_is_said_to() -> None:
-    (only,) = try_definition(BUILT_IN, "news_sentiment_24h", market(700), seed=1, timer=lambda: 0.0)
+    (only,) = try_definition(BUILT_IN, "social_volume_7d", market(700), seed=1, timer=lambda: 0.0)
     assert (only.check, only.verdict) == ("computes", "warn")
-    assert "no source of news" in only.detail
+    assert "no source of social media" in only.detail
 
 
 def test_too_few_bars_are_said_and_do_not_fail(tmp_path: Path) -> None:
