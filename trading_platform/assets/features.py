@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 from dagster import (
+    AllPartitionMapping,
     AssetDep,
     AssetExecutionContext,
     AssetsDefinition,
@@ -48,9 +49,10 @@ _DESCRIPTIONS = {
     Timeframe.H1: "Point-in-time features of hourly bars, of instruments that trade round the clock; one Parquet file "
     "for each symbol and month. Partitions of other instruments are empty.",
 }
+_NEWS = AssetDep("news_sentiment", partition_mapping=AllPartitionMapping())
 _DEPENDENCIES: dict[Timeframe, list[AssetDep | str]] = {
-    Timeframe.D1: ["ohlcv_1d", "corporate_actions"],
-    Timeframe.H1: ["ohlcv_1h", AssetDep("ohlcv_1d", partition_mapping=months_of_year), "corporate_actions"],
+    Timeframe.D1: ["ohlcv_1d", "corporate_actions", _NEWS],
+    Timeframe.H1: ["ohlcv_1h", AssetDep("ohlcv_1d", partition_mapping=months_of_year), "corporate_actions", _NEWS],
 }
 
 

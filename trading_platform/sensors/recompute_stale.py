@@ -1,10 +1,10 @@
 """The sensor ``recompute_stale``: recomputes daily indicators, and features, of which an input has changed.
 
 New bars of one symbol change features of its sector, bars of an earlier year those of later ones, a new, corrected or
-removed split those on both sides of it, and a changed definition its own feature. The sensor acts only when bars,
-splits or definitions have changed since its last tick, waits for runs of the jobs ``daily`` and ``intraday`` to finish,
-and requests exactly the stale partitions that were computed before; the others are left to the backfill. So hourly
-features follow each hour that a stream has stored.
+removed split those on both sides of it, news that were seen or scored late those of the day after them, and a changed
+definition its own feature. The sensor acts only when bars, splits, news or definitions have changed since its last
+tick, waits for runs of the jobs ``daily`` and ``intraday`` to finish, and requests exactly the stale partitions that
+were computed before; the others are left to the backfill. So hourly features follow each hour that a stream has stored.
 """
 
 from __future__ import annotations
@@ -46,14 +46,16 @@ RUNS_A_TICK = 20
     jobs=[jobs.daily, jobs.intraday],
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Recomputes the daily indicators and the features of which bars, splits or definitions have changed.",
+    description="Recomputes the daily indicators, and the features of which bars, splits, news or definitions changed.",
 )
 def recompute_stale(context: SensorEvaluationContext, platform: ResourceParam[PlatformContext]) -> SensorResult:
     """Requests runs for the stale partitions; a few short queries if nothing has changed."""
     stores, universe = platform.stores, platform.stores.instruments.all()
     version = _version(stores, universe, platform.clock() + Timeframe.D1.duration)
     if version == context.cursor:
-        return SensorResult(skip_reason="No daily or hourly bar, no split and no definition of a feature has changed.")
+        return SensorResult(
+            skip_reason="No daily or hourly bar, no split, no news and no definition of a feature has changed."
+        )
     for name in (jobs.daily.name, jobs.intraday.name):
         if context.instance.get_runs_count(RunsFilter(job_name=name, statuses=UNFINISHED_RUNS)):
             return SensorResult(skip_reason=f"Runs of the job {name} are in progress; they may compute what is stale.")
@@ -69,18 +71,19 @@ def recompute_stale(context: SensorEvaluationContext, platform: ResourceParam[Pl
     ]
     # The sensor `sync_symbol_partitions` adds the symbols that have no partition yet.
     left = len(requests) > RUNS_A_TICK or not {*daily, *hourly} <= set(present)
-    reason = None if requests else "No partition was computed from bars or splits that have changed."
+    reason = None if requests else "No partition was computed from bars, splits or news that have changed."
     return SensorResult(
         run_requests=requests[:RUNS_A_TICK], cursor=context.cursor if left else version, skip_reason=reason
     )
 
 
 def _version(stores: Stores, universe: Mapping[str, Instrument], until: datetime) -> str:
-    """Changes with the daily bars, the hourly ones of instruments with hourly rows, the splits and the definitions."""
+    """Changes with the daily bars, the hourly ones of instruments with hourly rows, splits, news and definitions."""
     names = list(universe)
     days = stores.input_versions.bar_versions(names, Timeframe.D1).before(names, until)
     hours = HourlyInputVersions(stores, universe, names).before(names, until)
-    return f"{days}|{hours}|{stores.corporate_actions.version_of_splits()}|{stores.definitions.fingerprint}"
+    splits, news = stores.corporate_actions.version_of_splits(), stores.sentiment.version()
+    return f"{days}|{hours}|{splits}|{news}|{stores.definitions.fingerprint}"
 
 
 def _requests(

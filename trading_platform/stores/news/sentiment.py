@@ -125,6 +125,10 @@ class SentimentStore:
         rows = self._database.rows(statement, given)
         return {(symbol, by_start[start]): number for symbol, start, number in rows}
 
+    def version(self) -> str:
+        """What changes whenever a version of an article, a link or a score is stored or replaced."""
+        return str(self._database.rows(query("news/sentiment/version"))[0][0])
+
     def quality(self, window: Window, now: datetime) -> dict[str, int]:
         """Figures of the articles that were first seen in a window, for checks and metadata, by name."""
         given = {"start": window.start, "end": window.end, "now": now}

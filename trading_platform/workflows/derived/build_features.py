@@ -1,4 +1,4 @@
-"""Builds the rows of the feature store from daily bars, for partitions with changed bars, splits or definitions.
+"""Builds the rows of the feature store from daily bars, for partitions with changed bars, splits, news or definitions.
 
 The formulas are in :mod:`trading_platform.domain.features`, the files in :mod:`trading_platform.stores.features.files`.
 A symbol's features also depend on the members of its sector and on its benchmark: a change in any of their bars or

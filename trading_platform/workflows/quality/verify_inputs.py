@@ -113,7 +113,7 @@ def _inputs_unchanged(examination: Examination, stale_of: _StaleOf) -> CheckResu
         rows_checked=checked,
         failing_rows=changed + behind,
         what="partitions",
-        wrong="were computed before bars, splits or definitions changed that they are computed from",
+        wrong="were computed before bars, splits, news or definitions changed that they are computed from",
         remedy="`trading-platform backfill` computes them again",
         severity=Severity.ERROR if changed else Severity.WARN,
         sample=sample[:SAMPLE_ROWS],
