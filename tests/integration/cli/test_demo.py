@@ -45,4 +45,6 @@ def test_the_demonstration_without_redis_shows_its_table_and_skips_the_live_part
     assert table < sentence < found.out.index("Next steps")
     assert found.out.count("The live part is skipped") == 1
     assert "17,280" in found.out
+    assert "Polkadot falls after its largest developer cuts jobs" in found.out
+    assert "6 rows of daily features have the sentiment" in found.out
     assert "no Redis server" in found.text

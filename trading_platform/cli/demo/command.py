@@ -1,4 +1,4 @@
-"""``demo``: runs the whole platform on invented data, from a local exchange to checked features, and a live feed.
+"""``demo``: runs the whole platform on invented data, from a local exchange and news feed to features and quotes.
 
 It uses its own data directory, so that invented prices are never stored with real ones.
 """
@@ -20,6 +20,8 @@ from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Clock, Timeframe, utc_now
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from trading_platform.cli.demo.live import LiveOutcome
     from trading_platform.cli.market_data.backfill import Line
     from trading_platform.cli.market_data.dagster_runs import RunOutcome
@@ -59,25 +61,30 @@ def demo(
         err.print(
             f"A local exchange with {len(SYMBOLS)} invented markets feeds a separate platform in {settings.root}."
         )
+    from trading_platform.cli.demo.news import allow_feed, print_news
+    from trading_platform.simulator.news import running_feed
     from trading_platform.simulator.seeded import SeededMarket
     from trading_platform.simulator.server import running_exchange
 
     with (
         running_exchange(SeededMarket(SEED, SYMBOLS), clock=clock) as url,
+        running_feed(clock()) as feed,
         progress_bars(quiet=json) as progress,
     ):
+        allow_feed(feed)
         os.environ["KRAKEN_API_URL"] = url
         os.environ["KRAKEN_REQUESTS_PER_SECOND"] = "1000"  # the local exchange needs no rate limit
-        lines, runs, features = _run(load_settings(), clock, progress)
+        lines, runs, features, headlines = _run(load_settings(), clock, progress, feed)
     if not json:
-        _print_stored(lines, runs, features, time.monotonic() - began)
+        _print_stored(lines, runs, features.height, time.monotonic() - began)
+        print_news(headlines, features["news_sentiment_24h"].count())
     if ui:
         _open_ui(port, json=json)
     skipped = _missing_for_live()
     live = _run_live(settings, watch=not json and out.is_terminal) if skipped is None else None
     failed = [line.failed for line in lines if line.failed] + [run.error for run in runs if run.error]
     if json:
-        _print_for_machines(lines, runs, features, live, skipped, time.monotonic() - began)
+        _print_for_machines(lines, runs, features.height, headlines, live, skipped, time.monotonic() - began)
     else:
         _print_live(live, skipped)
         _print_next(f"{aside}DATA_DIR={os.path.relpath(settings.root)}")
@@ -129,7 +136,10 @@ def _fixed_clock(root: Path) -> Clock:
     return lambda: present
 
 
-def _run(settings: Settings, clock: Clock, progress: Any) -> tuple[list[Line], list[RunOutcome], int]:
+def _run(
+    settings: Settings, clock: Clock, progress: Any, feed: str
+) -> tuple[list[Line], list[RunOutcome], pl.DataFrame, pl.DataFrame]:
+    from trading_platform.cli.demo.news import fetch_feed, scored_headlines
     from trading_platform.cli.market_data.backfill import run_backfill
     from trading_platform.cli.market_data.backfill_request import BackfillRequest, reach_of
     from trading_platform.resources.platform import open_platform
@@ -137,18 +147,23 @@ def _run(settings: Settings, clock: Clock, progress: Any) -> tuple[list[Line], l
     with open_platform(settings, clock=clock, progress=progress) as platform:
         for instrument in _instruments():
             platform.stores.instruments.add(instrument)
+        fetch_feed(platform, feed)
         lines, runs = run_backfill(platform, reach_of(platform, BackfillRequest(SYMBOLS)), None)
-        return lines, runs, _feature_rows(platform)
+        return lines, runs, _feature_rows(platform), scored_headlines(platform)
 
 
 def _open_ui(port: int | None, *, json: bool) -> NoReturn:
-    """Opens the UI on the demonstration's data, with the exchange that they are from; ends the command."""
+    """Opens the UI on the demonstration's data, with the exchange and the feed that they are from; ends the command."""
+    from trading_platform.cli.demo.news import allow_feed, move_feed
     from trading_platform.cli.operations.dev import dev
+    from trading_platform.simulator.news import running_feed
     from trading_platform.simulator.seeded import SeededMarket
     from trading_platform.simulator.server import running_exchange, stream_url
 
-    with running_exchange(SeededMarket(SEED, SYMBOLS), clock=utc_now) as url:
+    with running_exchange(SeededMarket(SEED, SYMBOLS), clock=utc_now) as url, running_feed(utc_now()) as feed:
         os.environ |= {"KRAKEN_API_URL": url, "KRAKEN_WS_URL": stream_url(url)}
+        allow_feed(feed)
+        move_feed(feed)
         err.print(f"The local exchange is at {url} as long as the UI is open; Ctrl-C ends both.", highlight=False)
         dev(host="127.0.0.1", port=port, log_level="info", as_json=json)
     raise typer.Exit
@@ -180,17 +195,18 @@ def _instruments() -> Iterator[Instrument]:
         yield Instrument(symbol, AssetClass.CRYPTO, "24/7", "kraken", sector=sector, benchmark="BTCUSD")
 
 
-def _feature_rows(platform: PlatformContext) -> int:
+def _feature_rows(platform: PlatformContext) -> pl.DataFrame:
     from trading_platform.domain.time import Window, parse_timestamp
 
     window = Window(parse_timestamp("2000-01-01"), platform.clock() + timedelta(days=1))
-    return platform.stores.features.read(list(SYMBOLS), window).height
+    return platform.stores.features.read(list(SYMBOLS), window)
 
 
 def _print_for_machines(
     lines: Sequence[Line],
     runs: Sequence[RunOutcome],
     features: int,
+    headlines: pl.DataFrame,
     live: LiveOutcome | None,
     skipped: str | None,
     seconds: float,
@@ -200,6 +216,7 @@ def _print_for_machines(
             "seconds": round(seconds, 1),
             "bars": [asdict(line) for line in lines],
             "feature_rows": features,
+            "news": headlines.to_dicts(),
             "runs": [asdict(run) for run in runs],
             "live": live.as_dict() if live else None,
             "live_skipped": skipped,
