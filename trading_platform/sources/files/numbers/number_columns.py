@@ -35,6 +35,9 @@ _POINT_BY_FORMAT = frozenset(
 
 _AMOUNT_ROLES = {Kind.BARS: "volume", Kind.TRADES: "quantity"}
 _SAMPLE = 2_000
+_FEW = 3
+"""Texts in a column of amounts without any number: fewer are damaged cells, whose rows are rejected."""
+
 _WIDEST_BAR = 5.0
 """High divided by low; half of all bars being wider is a wrong unit in a column."""
 
@@ -140,9 +143,15 @@ def _volume(
     def numbers(column: str) -> pl.Series:
         return _floats(table.frame[column], style)
 
+    def texts(column: str) -> pl.Series:
+        found = _text(table.frame[column].cast(pl.String, strict=False))
+        return found.filter(~found.str.to_lowercase().is_in(BLANK))
+
     def first_text(column: str) -> str | None:
-        texts = _text(table.frame[column].cast(pl.String, strict=False))
-        return texts.filter(~texts.str.to_lowercase().is_in(BLANK)).first()  # type: ignore[return-value]
+        return texts(column).first()  # type: ignore[return-value]
+
+    def is_damaged(column: str) -> bool:
+        return 0 < texts(column).len() < _FEW
 
     def prices() -> tuple[pl.Series, pl.Series]:
         names = PRICES if layout.kind is Kind.BARS else ("price",)
@@ -151,7 +160,7 @@ def _volume(
 
     if table.header is None:
         return _without_header(layout, numbers)
-    choice = VolumeChoice(candidates, numbers, prices, first_text, rows=table.height)
+    choice = VolumeChoice(candidates, numbers, prices, first_text, is_damaged, rows=table.height)
     if options.volume is not None:
         return choice.given(options.volume)
     chosen = choice.choose()

@@ -140,6 +140,7 @@ class VolumeChoice:
         numbers: reads a candidate's column as floats, null where it is no number.
         prices: gives the lowest and the highest price of each row, as floats.
         first_text: gives the first text of a column that is not blank, None if all are.
+        is_damaged: whether a column of amounts has so few texts that these are damaged cells.
         rows: number of the rows, for a rejection.
     """
 
@@ -149,11 +150,16 @@ class VolumeChoice:
         numbers: Callable[[str], pl.Series],
         prices: Callable[[], tuple[pl.Series, pl.Series]],
         first_text: Callable[[str], str | None],
+        is_damaged: Callable[[str], bool],
         *,
         rows: int,
     ) -> None:
         self._values = {each.column: numbers(each.column) for each in candidates}
-        self._empty = [each for each in candidates if self._values[each.column].drop_nulls().is_empty()]
+        self._empty = [
+            each
+            for each in candidates
+            if self._values[each.column].drop_nulls().is_empty() and not is_damaged(each.column)
+        ]
         self._candidates = [each for each in candidates if each not in self._empty]
         self._prices = prices
         self._first_text = first_text
@@ -186,13 +192,25 @@ class VolumeChoice:
             best = self._best(preferred)
             self._check_no_turnover(best, [*unknown, *turnovers])
             if ticks and self._mostly_zero_beside(best, ticks[0]):
-                return ChosenVolume(ticks[0].column, f"tick volume from {ticks[0].name}, as {best.name} is zero")
+                return self._ticks(ticks[0], f", as {best.name} is zero")
             return ChosenVolume(best.column, self._note(best))
         if unknown:
             return self._by_content(unknown, turnovers)
         if ticks:
-            return ChosenVolume(ticks[0].column, f"tick volume from {ticks[0].name}")
+            return self._ticks(ticks[0])
         return ChosenVolume(None, self._why_none(turnovers))
+
+    def _ticks(self, chosen: Candidate, why: str = "") -> ChosenVolume:
+        """A column of ticks, which are whole: fractions are thousands, written with the other sign."""
+        values = self._values[chosen.column].drop_nulls()
+        fractions = values.filter(values != values.floor())
+        if not fractions.is_empty():
+            detail = (
+                f"{chosen.name} counts ticks, and {fractions[0]} would be a fraction of one: say with --decimal which "
+                "sign is the decimal one, or name another column with --volume"
+            )
+            raise FileRejected(Reason.UNSUPPORTED, detail, rows=self._rows)
+        return ChosenVolume(chosen.column, f"tick volume from {chosen.name}{why}")
 
     def _why_none(self, turnovers: list[Candidate]) -> str:
         if turnovers:
@@ -210,7 +228,8 @@ class VolumeChoice:
 
     def _note(self, chosen: Candidate) -> str | None:
         others = [each.name for each in self._candidates if each is not chosen and each.meaning is not Meaning.PART]
-        if self._values[chosen.column].drop_nulls().eq(0).all():
+        values = self._values[chosen.column].drop_nulls()
+        if not values.is_empty() and values.eq(0).all():
             return f"every volume in {chosen.name} is zero"
         return f"volume from {chosen.name}, not from {', '.join(others)}" if others else None
 
@@ -253,7 +272,7 @@ class VolumeChoice:
     def _mostly_zero_beside(self, chosen: Candidate, ticks: Candidate) -> bool:
         """Whether most bars that had ticks have a volume of zero."""
         ticked = (self._values[ticks.column] > 0).fill_null(value=False)
-        zero = (self._values[chosen.column].fill_null(0) == 0) & ticked
+        zero = (self._values[chosen.column].fill_null(0) <= 0) & ticked
         return int(zero.sum()) * 2 > int(ticked.sum())
 
     def _is_turnover(self, turnover: pl.Series, volume: pl.Series) -> bool:

@@ -19,6 +19,10 @@ _STRAY = 0.01
 _NEARER = 2
 """A column whose neighbouring dates are this many times nearer if each is read in the order that suits it is mixed."""
 
+_SEVERAL, _MUCH_NEARER = 2, 8
+"""So many dates that both orders allow, and so many times nearer, are needed where the dates are in order of time: a
+single one may well be before a gap."""
+
 
 def check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None:
     """Checks that dates with slashes are not written in two orders in one column.
@@ -44,11 +48,14 @@ def check_one_order(texts: pl.Series, read: pl.Series, other: pl.Series) -> None
             texts, f"{texts.filter(here)[0]} and {texts.filter(there)[0]}, so that {texts.filter(both)[0]} is unknown"
         )
     days = pl.DataFrame({"read": _days(read), "other": _days(other)})
-    if _in_order_of_time(read) and not _has_invented_months(days):
-        return
     known = days.filter(pl.any_horizontal(pl.all().is_not_null()))
     chosen = known.select(pl.coalesce("read", "other")).to_series().diff().abs().sum()
-    if _shortest(known) * _NEARER < chosen:
+    nearer = _NEARER
+    if _in_order_of_time(read) and not _has_invented_months(days):
+        if both.sum() < _SEVERAL:
+            return
+        nearer = _MUCH_NEARER
+    if _shortest(known) * nearer < chosen:
         raise _two_orders(
             texts,
             f"{texts.filter(both)[0]} and {texts.filter(clear)[0]} are far from their neighbours in one order and near "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from user_file import closes, days, read, table, volumes
+from user_file import closes, days, read, refusal, table, volumes
+
+from trading_platform.sources.files.content.options import DecimalSign
 
 PRICES = "Date,Open,High,Low,Close"
 
@@ -73,3 +75,38 @@ def test_the_base_is_the_volume(names: str, chosen: int) -> None:
     found = read("ETHUSDT.csv", table(f"{PRICES},{names}", rows))["ETHUSDT"]
     assert volumes(found) == [10] * 5
     assert closes(found)[0] == 2_501
+
+
+@pytest.mark.parametrize("counts", [["1.133", "3.935", "998", "2.005", "7"], ["12.5", "13.5", "9", "8", "7"]])
+@pytest.mark.parametrize("volume", [None, "0"])
+def test_a_fraction_of_a_tick_is_refused(counts: list[str], volume: str | None) -> None:
+    header = f"{PRICES},<TICKVOL>" + ("" if volume is None else ",<VOL>")
+    rows = [
+        [*row[:5], count, *([] if volume is None else [volume])] for row, count in zip(days(100), counts, strict=True)
+    ]
+    words = refusal("KO.csv", table(header, rows))
+    assert "would be a fraction of one" in words or "give the decimal sign" in words
+    assert "would be a fraction of one" in refusal("KO.csv", table(header, rows), decimal=DecimalSign.POINT)
+
+
+@pytest.mark.parametrize("unknown", ["-1", "", "0"])
+def test_volumes_that_are_none_give_way_to_ticks(unknown: str) -> None:
+    rows = [[*row[:5], 7, "0" if number else unknown] for number, row in enumerate(days(100, count=2))]
+    found = read("KO.csv", table(f"{PRICES},<TICKVOL>,<VOL>", rows))["KO"]
+    assert volumes(found) == [7, 7]
+    assert "tick volume from <TICKVOL>" in found.assumption
+
+
+@pytest.mark.parametrize("other", ["Turnover", "Quote Volume", "note"])
+def test_a_damaged_cell_is_rejected_and_no_other_kind_of_column(other: str) -> None:
+    rows = [[*row[:5], cell, 5000] for row, cell in zip(days(100, count=3), ["12.34.56", "", ""], strict=True)]
+    found = read("KO.csv", table(f"{PRICES},Volume,{other}", rows))["KO"]
+    assert found.rejected["reason"].to_list() == ["unreadable_number", "missing_value", "missing_value"]
+    assert "zero" not in found.assumption
+
+
+def test_a_column_of_words_is_no_volume() -> None:
+    rows = [[*row[:5], "high"] for row in days(100)]
+    found = read("KO.csv", table(f"{PRICES},Volume", rows))["KO"]
+    assert volumes(found) == [None] * 5
+    assert "Volume holds no numbers, such as 'high'" in found.assumption
