@@ -21,6 +21,7 @@ from weakref import WeakSet
 import polars as pl
 
 from trading_platform.client.archive import Archive
+from trading_platform.client.async_quotes import AsyncQuotes
 from trading_platform.client.audit import Decisions, Events
 from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.market_data import MarketData
@@ -183,6 +184,11 @@ class Platform(MarketData, News):
     def quotes(self, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
         """Quotes of the last minute by symbol, for these symbols or all; symbols without a quote are left out."""
         return self._live().quotes(None if symbols is None else listed(symbols))
+
+    @cached_property
+    def async_quotes(self) -> AsyncQuotes:
+        """Reads quotes for callers in an event loop."""
+        return AsyncQuotes(self._redis_url)
 
     def latest_features(
         self, symbols: str | Sequence[str] | None = None, names: Sequence[str] | None = None

@@ -15,7 +15,7 @@ from pydantic import Field
 from trading_platform.client import Platform
 from trading_platform.domain.time import Clock
 from trading_platform.mcp.access import caller
-from trading_platform.mcp.answers import Answer, Table, answer, cell, text_frame
+from trading_platform.mcp.answers import Answer, Table, answer, cell
 from trading_platform.mcp.pages import page_of
 from trading_platform.mcp.spellings import understand
 from trading_platform.stores.trading.order_checks import CHECKED_LIMITS
@@ -97,7 +97,7 @@ class OrderTools:
             for key, value in plan.limits.items()
         ]
         verdict = f"It would not be placed: {len(plan.faults)} reasons." if plan.faults else "It would be placed now."
-        return answer(Table(text_frame(rows, _COLUMNS), _COLUMNS, None, (verdict, *understood.notes)), page)
+        return answer(Table(rows, _COLUMNS, None, (verdict, *understood.notes)), page)
 
     def place_order(
         self,
@@ -136,4 +136,4 @@ class OrderTools:
             "created_at": "when it was placed",
         }
         row = {name: getattr(order, name) for name in columns}
-        return answer(Table(text_frame([row], columns), columns, None, understood.notes), page)
+        return answer(Table([row], columns, None, understood.notes), page)

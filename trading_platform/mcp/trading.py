@@ -17,7 +17,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock
-from trading_platform.mcp.answers import Answer, Table, answer, cell, text_frame
+from trading_platform.mcp.answers import Answer, Table, answer, cell
 from trading_platform.mcp.market_data import Cursor, Limit
 from trading_platform.mcp.pages import page_of
 from trading_platform.mcp.spellings import understand
@@ -84,7 +84,7 @@ class TradingTools:
             "time": "when it last changed",
             "id": "id of the order",
         }
-        return answer(Table(text_frame(rows, columns), columns), page)
+        return answer(Table(rows, columns), page)
 
     def data_health(self, limit: Limit = 50, cursor: Cursor = None) -> Answer:
         """Whether the data can be relied on: state of the stream, circuit breakers, and warnings of the last day."""
@@ -119,7 +119,7 @@ class TradingTools:
         notes = [] if events else ["No warning or error in the last day."]
         if len(events) == _MOST_EVENTS:
             notes.append(f"There are more warnings; these are the newest {_MOST_EVENTS}.")
-        return answer(Table(text_frame(rows, columns), columns, None, notes), page)
+        return answer(Table(rows, columns, None, notes), page)
 
     def regime(self) -> Answer:
         """The regime of the market that was set within the last minute."""
@@ -127,7 +127,7 @@ class TradingTools:
         regime = self._platform.regime.get()
         columns = {"regime": "as the agent that finds regimes named it"}
         notes = () if regime else ("No regime was set within the last minute: it is unknown.",)
-        return answer(Table(text_frame([{"regime": regime}] if regime else [], columns), columns, None, notes), page)
+        return answer(Table([{"regime": regime}] if regime else [], columns, None, notes), page)
 
     def explain_decision(
         self,
@@ -177,7 +177,7 @@ class TradingTools:
         )
         columns = {"id": "of the decision", "timestamp": "when it was recorded", "symbol": "instrument"}
         row = {"id": decision.id, "timestamp": decision.timestamp, "symbol": decision.symbol}
-        return answer(Table(text_frame([row], columns), columns, None, notes), page)
+        return answer(Table([row], columns, None, notes), page)
 
     def publish_signal(
         self,
@@ -196,7 +196,7 @@ class TradingTools:
         )
         columns = {"number": "position in the stream of signals", "symbol": "instrument", "direction": "direction"}
         row = {"number": number, "symbol": ours, "direction": direction}
-        return answer(Table(text_frame([row], columns), columns, None, notes), page)
+        return answer(Table([row], columns, None, notes), page)
 
     def _symbol(self, symbol: str | None) -> tuple[str | None, tuple[str, ...]]:
         if symbol is None:
