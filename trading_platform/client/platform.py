@@ -3,7 +3,7 @@
 Agents use this class alone. It needs neither Dagster nor any source. The platform writes market data; agents write
 orders, fills, decisions and events through this class. Live data (quotes, signals, messages) is in Redis; the first
 use connects to it. The reads of bars, indicators and features are in :mod:`trading_platform.client.market_data`, those
-of news in :mod:`trading_platform.client.news`.
+of news in :mod:`trading_platform.client.news`, those of incidents in :mod:`trading_platform.client.incidents`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import polars as pl
 from trading_platform.client.archive import Archive
 from trading_platform.client.async_quotes import AsyncQuotes
 from trading_platform.client.audit import Decisions, Events
+from trading_platform.client.incidents import Incidents
 from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.market_data import MarketData
 from trading_platform.client.names import known_names, listed
@@ -54,7 +55,7 @@ RedisUrl = Callable[[], AbstractContextManager[str]]
 """Runs Redis until the block ends; yields its URL."""
 
 
-class Platform(MarketData, News):
+class Platform(MarketData, News, Incidents):
     """The platform's data, and the ledger.
 
     ::
