@@ -7,6 +7,7 @@ Every call is in ``audit.system_events`` (:mod:`trading_platform.mcp.call_log`).
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
@@ -303,6 +304,10 @@ def over_http(platform: Platform, offer: Offer, *, port: int, known: list[Holder
             allowed_hosts=[*own, *hosts], allowed_origins=[f"http://{name}" for name in own]
         ),
     )
+    # What is loaded by now stays, so the collector need not look at it; and each call makes many short-lived objects.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     with closing(server.calls):
         # What the SDK's own run() leaves out: no line for each request, and no trust in forwarded addresses.
         uvicorn.run(served, host="127.0.0.1", port=port, log_level="warning", access_log=False, proxy_headers=False)
