@@ -3,7 +3,7 @@
 Agents use this class alone. It needs neither Dagster nor any source. The platform writes market data; agents write
 orders, fills, decisions and events through this class. Live data (quotes, signals, messages) is in Redis; the first
 use connects to it. The reads of bars, indicators and features are in :mod:`trading_platform.client.market_data`, those
-of news in :mod:`trading_platform.client.news`.
+of news in :mod:`trading_platform.client.news`, those of incidents in :mod:`trading_platform.client.incidents`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from weakref import WeakSet
 import polars as pl
 
 from trading_platform.client.archive import Archive
+from trading_platform.client.async_quotes import AsyncQuotes
 from trading_platform.client.audit import Decisions, Events
+from trading_platform.client.incidents import Incidents
 from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.market_data import MarketData
 from trading_platform.client.names import known_names, listed
@@ -53,7 +55,7 @@ RedisUrl = Callable[[], AbstractContextManager[str]]
 """Runs Redis until the block ends; yields its URL."""
 
 
-class Platform(MarketData, News):
+class Platform(MarketData, News, Incidents):
     """The platform's data, and the ledger.
 
     ::
@@ -183,6 +185,11 @@ class Platform(MarketData, News):
     def quotes(self, symbols: Sequence[str] | None = None) -> dict[str, Quote]:
         """Quotes of the last minute by symbol, for these symbols or all; symbols without a quote are left out."""
         return self._live().quotes(None if symbols is None else listed(symbols))
+
+    @cached_property
+    def async_quotes(self) -> AsyncQuotes:
+        """Reads quotes for callers in an event loop."""
+        return AsyncQuotes(self._redis_url)
 
     def latest_features(
         self, symbols: str | Sequence[str] | None = None, names: Sequence[str] | None = None

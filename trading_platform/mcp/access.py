@@ -69,17 +69,19 @@ class Tokens:
     """
 
     def __init__(self, known: Sequence[Holder], resource: str) -> None:
-        self._known = known
-        self._resource = resource
+        self._known = [
+            (
+                each.token.encode(),
+                AccessToken(token=each.token, client_id=each.name, scopes=list(each.scopes), resource=resource),
+            )
+            for each in known
+        ]
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The holder of a token; None if nobody has it. All are compared, so that the time tells nothing."""
         given = token.encode(errors="surrogatepass")
-        fitting = [each for each in self._known if hmac.compare_digest(each.token.encode(), given)]
-        if not fitting:
-            return None
-        (holder,) = fitting
-        return AccessToken(token=token, client_id=holder.name, scopes=list(holder.scopes), resource=self._resource)
+        fitting = [access for known, access in self._known if hmac.compare_digest(known, given)]
+        return fitting[0] if fitting else None
 
 
 def caller() -> str:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from io import StringIO
 from typing import Annotated
 
 import polars as pl
@@ -66,13 +65,13 @@ class Table:
     """A table to answer with.
 
     Attributes:
-        rows: the rows of all pages.
+        rows: the rows of all pages, as a frame; or a few, each by column, of which any may be missing.
         columns: the meaning of each column, in order.
         time: the column whose newest value tells how old the answer is; None if there is none.
         notes: what to say beside it.
     """
 
-    rows: pl.DataFrame
+    rows: pl.DataFrame | Sequence[Mapping[str, object]]
     columns: Mapping[str, str]
     time: str | None = None
     notes: Sequence[str] = field(default_factory=tuple)
@@ -80,23 +79,51 @@ class Table:
 
 def answer(table: Table, page: Page) -> CallToolResult:
     """The page of a table as the result of a tool."""
-    frame = table.rows[list(table.columns)]
-    lines, shown = _lines(frame, page, LARGEST_TEXT - sum(len(note) + 1 for note in table.notes))
-    newest = frame[table.time].max() if table.time and not frame.is_empty() else None
+    count, rows, newest = (
+        _frame_rows(table.rows, table, page)
+        if isinstance(table.rows, pl.DataFrame)
+        else _few_rows(table.rows, table, page)
+    )
+    lines = _lines(list(table.columns), rows, LARGEST_TEXT - sum(len(note) + 1 for note in table.notes))
+    shown = len(lines) - 1
     facts = TableAnswer(
         as_of=_time(page.as_of),
         columns=dict(table.columns),
         rows=shown,
-        all_rows=frame.height,
-        newest=_time(newest) if isinstance(newest, datetime) else None,
-        age_seconds=(page.as_of - newest).total_seconds() if isinstance(newest, datetime) else None,
+        all_rows=count,
+        newest=None if newest is None else _time(newest),
+        age_seconds=None if newest is None else (page.as_of - newest).total_seconds(),
         notes=list(table.notes),
-        next_cursor=page.after(shown) if page.offset + shown < frame.height else None,
+        next_cursor=page.after(shown) if page.offset + shown < count else None,
     )
     return CallToolResult(
         content=[TextContent(type="text", text="\n".join([_head(facts, page), *table.notes, *lines]))],
         structured_content=facts.model_dump(exclude_none=True),
     )
+
+
+_Rows = tuple[int, Iterable[Sequence[object]], datetime | None]
+"""The number of all rows, those of a page at most, and the time of the newest of all."""
+
+
+def _frame_rows(all_rows: pl.DataFrame, table: Table, page: Page) -> _Rows:
+    frame = all_rows[list(table.columns)]
+    newest = frame[table.time].max() if table.time and not frame.is_empty() else None
+    return frame.height, frame.slice(page.offset, page.limit).iter_rows(), _timestamp(newest)
+
+
+def _few_rows(all_rows: Sequence[Mapping[str, object]], table: Table, page: Page) -> _Rows:
+    times = [row.get(table.time) for row in all_rows] if table.time else []
+    part = all_rows[page.offset : page.offset + page.limit]
+    return (
+        len(all_rows),
+        [[row.get(name) for name in table.columns] for row in part],
+        max(filter(None, map(_timestamp, times)), default=None),
+    )
+
+
+def _timestamp(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
 
 
 def _head(facts: TableAnswer, page: Page) -> str:
@@ -116,43 +143,42 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} seconds"
 
 
-def _lines(frame: pl.DataFrame, page: Page, room: int) -> tuple[list[str], int]:
-    """The header and as many rows as there is room for, at least one; and their number."""
-    lines = [_csv(frame.columns)]
+def _lines(columns: Sequence[str], rows: Iterable[Sequence[object]], room: int) -> list[str]:
+    """The header and as many rows as there is room for, at least one."""
+    lines: list[str] = []
+    write = csv.writer(_Lines(lines), lineterminator="").writerow
+    write(columns)
     room -= len(lines[0]) + _HEAD
-    for row in frame.slice(page.offset, page.limit).iter_rows():
-        line = _csv([cell(value) for value in row])
-        room -= len(line) + 1
-        if room < 0 and len(lines) > 1:
+    for row in rows:
+        write([cell(value) for value in row])
+        room -= len(lines[-1]) + 1
+        if room < 0 and len(lines) > 2:  # noqa: PLR2004 - the header and a row
+            lines.pop()
             break
-        lines.append(line)
-    return lines, len(lines) - 1
+    return lines
 
 
 _HEAD = 400
 
 
-def _csv(values: Sequence[str]) -> str:
-    buffer = StringIO()
-    csv.writer(buffer, lineterminator="").writerow(values)
-    return buffer.getvalue()
+class _Lines:
+    """A file for :mod:`csv`, which writes each line at once."""
 
-
-def text_frame(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> pl.DataFrame:
-    """A frame of texts: a table of several kinds of rows has no types of its own."""
-    texts = [{name: cell(row.get(name)) for name in columns} for row in rows]
-    return pl.DataFrame(texts, schema=dict.fromkeys(columns, pl.String))
+    def __init__(self, lines: list[str]) -> None:
+        self.write = lines.append
 
 
 def cell(value: object) -> str:
     """A value as text: exact decimals without trailing zeros, times without empty fractions, nothing for NULL."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        text = plain_text(value)
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, datetime):
         return _time(value)
-    if isinstance(value, Decimal):
-        text = plain_text(value)
-        return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, float):
         return f"{value:.{SIGNIFICANT}g}"
     return str(value)

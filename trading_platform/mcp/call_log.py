@@ -23,6 +23,9 @@ MOST_WAITING = 5_000
 AGAIN_AFTER = 1.0
 """Seconds between attempts to write."""
 
+GATHERED_FOR = 0.1
+"""Seconds that the writer waits for further calls: a transaction for each would slow them down."""
+
 _BATCH = 1_000
 
 Write = Callable[[Sequence[tuple[float, str, Mapping[str, Any]]]], None]
@@ -38,14 +41,20 @@ class CallLog:
         write: writes a batch, or raises and writes nothing.
         timer: seconds that pass.
         again_after: seconds between attempts to write.
+        gathered_for: seconds that the writer waits for further calls.
     """
 
     def __init__(
-        self, write: Write, timer: Callable[[], float] = time.monotonic, again_after: float = AGAIN_AFTER
+        self,
+        write: Write,
+        timer: Callable[[], float] = time.monotonic,
+        again_after: float = AGAIN_AFTER,
+        gathered_for: float = GATHERED_FOR,
     ) -> None:
         self._write = write
         self._timer = timer
         self._again_after = again_after
+        self._gathered_for = gathered_for
         self._server = uuid4().hex[:12]
         self._number = 0
         self._waiting: list[tuple[float, str, dict[str, Any]]] = []
@@ -105,6 +114,7 @@ class CallLog:
         """Writes until nothing waits, and ends; the next call starts another thread."""
         try:
             while self._waits():
+                self._closed.wait(self._gathered_for)
                 try:
                     self.flush()
                 except TradingPlatformError as error:

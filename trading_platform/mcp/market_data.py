@@ -5,9 +5,10 @@ Those of trading are in :mod:`trading_platform.mcp.trading`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import BeforeValidator, Field
@@ -18,10 +19,11 @@ from trading_platform.domain.derived.indicators import INDICATOR_NAMES
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.calendars import OpeningHours, next_session
 from trading_platform.domain.market.instruments import Instrument
+from trading_platform.domain.market.live.events import Quote
 from trading_platform.domain.time import Clock, Timeframe, shifted
 from trading_platform.mcp.answers import Answer, Table, answer
 from trading_platform.mcp.pages import Page, page_of
-from trading_platform.mcp.spellings import Understood, understand
+from trading_platform.mcp.spellings import Understood, understand, understand_soon
 
 MOST_BARS = 200_000
 """Bars that a call may look through; a larger window is asked for in parts, or in longer bars."""
@@ -51,6 +53,17 @@ _BAR_COLUMNS = {
     **_PRICES,
     "volume": "units of the instrument",
     "quality": "traded, or why the bar is special",
+}
+
+
+_QUOTE_COLUMNS = {
+    "symbol": "instrument",
+    "kind": "live: a quote of the last minute; close of a bar: no live quote; none: no price at all",
+    "bid": "best bid, quote currency",
+    "ask": "best ask, quote currency",
+    "last": "last price, quote currency",
+    "time": "time of the quote, or open of the bar",
+    "age_seconds": "as_of less time",
 }
 
 
@@ -93,39 +106,20 @@ class MarketTools:
             "last_price": "close of the newest stored bar, of this page's symbols",
             "last_bar": "open of that bar",
         }
-        return answer(
-            Table(pl.DataFrame(rows, schema=list(columns), infer_schema_length=None), columns, None, understood.notes),
-            page,
-        )
+        return answer(Table(rows, columns, None, understood.notes), page)
 
-    def latest_quotes(self, symbols: Symbols) -> Answer:
+    async def latest_quotes(self, symbols: Symbols) -> Answer:
         """Newest live bid, ask and last trade; without a live quote the newest stored close, marked as such."""
-        page = page_of(None, 1_000, {}, None, self._clock())
-        understood = understand(self._platform, symbols)
-        quotes = self._platform.quotes(understood.symbols)
+        understood = await understand_soon(self._platform, symbols)
+        quotes = await self._platform.async_quotes.read(understood.symbols)
         without = [symbol for symbol in understood.symbols if symbol not in quotes]
-        stored = {row["symbol"]: row for row in self._platform.latest_prices(without).to_dicts()} if without else {}
-        rows = []
-        for symbol in understood.symbols:
-            row: dict[str, object] = {"symbol": symbol, "kind": "none"}
-            if quote := quotes.get(symbol):
-                row |= {"kind": "live", "bid": quote.bid, "ask": quote.ask, "last": quote.last, "time": quote.time}
-            elif bar := stored.get(symbol):
-                row |= {"kind": f"close of a {bar['timeframe']} bar", "last": bar["price"], "time": bar["time"]}
-            if isinstance(time := row.get("time"), datetime):
-                row["age_seconds"] = round((page.as_of - time).total_seconds(), 3)
-            rows.append(row)
-        columns = {
-            "symbol": "instrument",
-            "kind": "live: a quote of the last minute; close of a bar: no live quote; none: no price at all",
-            "bid": "best bid, quote currency",
-            "ask": "best ask, quote currency",
-            "last": "last price, quote currency",
-            "time": "time of the quote, or open of the bar",
-            "age_seconds": "as_of less time",
-        }
-        frame = pl.DataFrame(rows, schema=list(columns), infer_schema_length=None)
-        return answer(Table(frame, columns, None, understood.notes), page)
+        stored: dict[str, dict[str, Any]] = {}
+        if without:
+            prices = await asyncio.to_thread(self._platform.latest_prices, without)
+            stored = {row["symbol"]: row for row in prices.to_dicts()}
+        page = page_of(None, 1_000, {}, None, self._clock())
+        rows = [_price_of(symbol, quotes.get(symbol), stored.get(symbol), page) for symbol in understood.symbols]
+        return answer(Table(rows, _QUOTE_COLUMNS, None, understood.notes), page)
 
     def bars(
         self,
@@ -263,6 +257,18 @@ class MarketTools:
         if empty:
             notes.append(f"No rows of {', '.join(empty)} between {since:%Y-%m-%dT%H:%MZ} and {until:%Y-%m-%dT%H:%MZ}.")
         return answer(Table(rows, columns, "time", notes), page)
+
+
+def _price_of(symbol: str, quote: Quote | None, bar: Mapping[str, Any] | None, page: Page) -> dict[str, object]:
+    """A row of ``latest_quotes``."""
+    row: dict[str, object] = {"symbol": symbol, "kind": "none"}
+    if quote is not None:
+        row |= {"kind": "live", "bid": quote.bid, "ask": quote.ask, "last": quote.last, "time": quote.time}
+    elif bar is not None:
+        row |= {"kind": f"close of a {bar['timeframe']} bar", "last": bar["price"], "time": bar["time"]}
+    if isinstance(time := row.get("time"), datetime):
+        row["age_seconds"] = round((page.as_of - time).total_seconds(), 3)
+    return row
 
 
 _INDICATOR_UNITS = {"rsi": "0 to 100", "adx": "0 to 100"}

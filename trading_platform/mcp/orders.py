@@ -15,7 +15,8 @@ from pydantic import Field
 from trading_platform.client import Platform
 from trading_platform.domain.time import Clock
 from trading_platform.mcp.access import caller
-from trading_platform.mcp.answers import Answer, Table, answer, cell, text_frame
+from trading_platform.mcp.answers import Answer, Table, answer, cell
+from trading_platform.mcp.numbers import Decimals
 from trading_platform.mcp.pages import page_of
 from trading_platform.mcp.spellings import understand
 from trading_platform.stores.trading.order_checks import CHECKED_LIMITS
@@ -26,9 +27,9 @@ ORDER_NAMESPACE = UUID("7c0e3b52-5d5f-4d0f-8f6c-52f4c1f8a9d4")
 Side = Literal["buy", "sell"]
 Kind = Literal["market", "limit", "stop_limit"]
 Broker = Literal["ibkr", "kraken"]
-Quantity = Annotated[str, Field(description="decimal", max_length=40)]
-Price = Annotated[str | None, Field(description="limit; none for market", max_length=40)]
-Stop = Annotated[str | None, Field(description="for stop_limit", max_length=40)]
+Quantity = Annotated[Decimals, Field(description="decimal", max_length=40)]
+Price = Annotated[Decimals | None, Field(description="limit; none for market", max_length=40)]
+Stop = Annotated[Decimals | None, Field(description="for stop_limit", max_length=40)]
 Strategy = Annotated[str | None, Field(max_length=50)]
 
 _COLUMNS = {"item": "what it is about", "value": "its value; prices and values in the quote currency", "note": "more"}
@@ -97,7 +98,7 @@ class OrderTools:
             for key, value in plan.limits.items()
         ]
         verdict = f"It would not be placed: {len(plan.faults)} reasons." if plan.faults else "It would be placed now."
-        return answer(Table(text_frame(rows, _COLUMNS), _COLUMNS, None, (verdict, *understood.notes)), page)
+        return answer(Table(rows, _COLUMNS, None, (verdict, *understood.notes)), page)
 
     def place_order(
         self,
@@ -136,4 +137,4 @@ class OrderTools:
             "created_at": "when it was placed",
         }
         row = {name: getattr(order, name) for name in columns}
-        return answer(Table(text_frame([row], columns), columns, None, understood.notes), page)
+        return answer(Table([row], columns, None, understood.notes), page)

@@ -7,18 +7,20 @@ Every call is in ``audit.system_events`` (:mod:`trading_platform.mcp.call_log`).
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial, wraps
 from importlib.metadata import version
-from inspect import signature
+from inspect import iscoroutinefunction, signature
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
+import uvicorn
 from mcp.server import MCPServer
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import Context
@@ -42,7 +44,6 @@ from trading_platform.mcp.trading import TradingTools
 from trading_platform.mcp.training_sets import TrainingSetTool
 
 _P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 INSTRUCTIONS = (
     "Market data and the ledger of a trading platform. Times are UTC, bars are stamped at their open, prices are"
@@ -99,6 +100,7 @@ class AgentServer(MCPServer[Any]):
             tools=tools,
             resources=resources(platform),
             log_level="WARNING",  # the audit trail has the calls
+            lifespan=_lifespan(platform, self.calls),
             **options,
         )
         for prompt in prompts():
@@ -171,6 +173,21 @@ class AgentServer(MCPServer[Any]):
         )
 
 
+def _lifespan(platform: Platform, calls: CallLog) -> Callable[[object], AbstractAsyncContextManager[None]]:
+    """What an event loop leaves behind: no connection, and no call that is not in the audit trail."""
+
+    @asynccontextmanager
+    async def lifespan(_server: object) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await platform.async_quotes.close()
+            with suppress(TradingPlatformError):  # it is tried again, and close() says what is lost
+                await asyncio.to_thread(calls.flush)
+
+    return lifespan
+
+
 def _tools(platform: Platform, offer: Offer, clock: Clock) -> dict[Callable[..., Any], str]:
     """The tools that are offered, each with its scope."""
     market, trading, orders = MarketTools(platform, clock), TradingTools(platform, clock), OrderTools(platform, clock)
@@ -216,17 +233,31 @@ def _kept(arguments: Mapping[str, Any]) -> object:
     return storable(repr(arguments))[:_LONGEST_ARGUMENTS]
 
 
-def _explained(tool: Callable[_P, _R]) -> Callable[_P, _R]:
+def _explained(tool: Callable[_P, Any]) -> Callable[_P, Any]:
     """The tool, whose errors reach the model in words that it can act on."""
+    if iscoroutinefunction(tool):
+
+        @wraps(tool)
+        async def explained_later(*arguments: _P.args, **named: _P.kwargs) -> Any:
+            with _in_words():
+                return await tool(*arguments, **named)
+
+        return explained_later
 
     @wraps(tool)
-    def explained(*arguments: _P.args, **named: _P.kwargs) -> _R:
-        try:
+    def explained(*arguments: _P.args, **named: _P.kwargs) -> Any:
+        with _in_words():
             return tool(*arguments, **named)
-        except TradingPlatformError as error:
-            raise ToolError(str(error)) from error
 
     return explained
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except TradingPlatformError as error:
+        raise ToolError(str(error)) from error
 
 
 def over_stdio(platform: Platform, offer: Offer) -> None:
@@ -266,14 +297,17 @@ def over_http(platform: Platform, offer: Offer, *, port: int, known: list[Holder
             required_scopes=[READ],
         ),
     )
+    served = server.streamable_http_app(
+        json_response=True,
+        stateless_http=True,
+        transport_security=TransportSecuritySettings(
+            allowed_hosts=[*own, *hosts], allowed_origins=[f"http://{name}" for name in own]
+        ),
+    )
+    # What is loaded by now stays, so the collector need not look at it; and each call makes many short-lived objects.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     with closing(server.calls):
-        server.run(
-            "streamable-http",
-            host="127.0.0.1",
-            port=port,
-            json_response=True,
-            stateless_http=True,
-            transport_security=TransportSecuritySettings(
-                allowed_hosts=[*own, *hosts], allowed_origins=[f"http://{name}" for name in own]
-            ),
-        )
+        # What the SDK's own run() leaves out: no line for each request, and no trust in forwarded addresses.
+        uvicorn.run(served, host="127.0.0.1", port=port, log_level="warning", access_log=False, proxy_headers=False)

@@ -13,22 +13,29 @@ from uuid import UUID
 from pydantic import Field
 
 from trading_platform.client import Platform
+from trading_platform.domain.alerts.incidents import Incident
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock
-from trading_platform.mcp.answers import Answer, Table, answer, cell, text_frame
+from trading_platform.mcp.answers import Answer, Table, answer, cell
 from trading_platform.mcp.market_data import Cursor, Limit
+from trading_platform.mcp.numbers import Decimals
 from trading_platform.mcp.pages import page_of
 from trading_platform.mcp.spellings import understand
 from trading_platform.stores.audit.journal import Decision
+from trading_platform.stores.trading.pauses import Pause
+from trading_platform.stores.trading.reconciliations import Reconciliation
 
 OPEN_STATUSES = ("pending", "sent", "partial")
 LATEST_EVENTS = timedelta(days=1)
 """How far back the health of the data looks for warnings."""
 
-_COMPONENTS = ("feed",)
 _MOST_EVENTS = 200
+_NO_INCIDENT = (
+    "No incident goes on as far as is known; they are found only while `trading-platform alerts run`, `stream` or `dev`"
+    " looks for them."
+)
 
 Symbol = Annotated[str | None, Field(description="none: the whole portfolio")]
 
@@ -84,20 +91,15 @@ class TradingTools:
             "time": "when it last changed",
             "id": "id of the order",
         }
-        return answer(Table(text_frame(rows, columns), columns), page)
+        return answer(Table(rows, columns), page)
 
     def data_health(self, limit: Limit = 50, cursor: Cursor = None) -> Answer:
-        """Whether the data can be relied on: state of the stream, circuit breakers, and warnings of the last day."""
+        """Whether data and ledger can be relied on: incidents, pauses, circuit breakers, stream, the day's warnings."""
         page = page_of(cursor, limit, {}, None, self._clock())
-        rows: list[dict[str, object]] = []
-        for component in _COMPONENTS:
-            state = self._platform.circuit.get(component)
-            meaning = {"open": "do not rely on live data", "closed": "live data arrives"}.get(
-                str(state), "no process watches live data: no stream runs, or it ended"
-            )
-            rows.append({"kind": f"circuit breaker of {component}", "state": state or "unknown", "message": meaning})
-        session = self._platform.session
-        rows += [{"kind": f"stream, {name}", "state": value} for name, value in sorted(session.items())]
+        rows = [*self._circuits(), *map(_incident, self._platform.incidents(limit=_MOST_EVENTS))]
+        open_incidents = len(rows) - 1
+        rows += [*map(_pause, self._platform.pauses()), *map(_reconciliation, self._latest_reconciliations())]
+        rows += [{"kind": f"stream, {name}", "state": value} for name, value in sorted(self._platform.session.items())]
         events = self._platform.events.list(
             start=page.as_of - LATEST_EVENTS, end=page.as_of, at_least="warning", limit=_MOST_EVENTS
         )
@@ -114,12 +116,28 @@ class TradingTools:
             "kind": "what it is about",
             "state": "its state, or the kind of event",
             "message": "in words",
-            "time": "when it happened",
+            "time": "when it began or happened",
         }
-        notes = [] if events else ["No warning or error in the last day."]
-        if len(events) == _MOST_EVENTS:
-            notes.append(f"There are more warnings; these are the newest {_MOST_EVENTS}.")
-        return answer(Table(text_frame(rows, columns), columns, None, notes), page)
+        notes = [f"Incidents that go on: {open_incidents}."] if open_incidents else [_NO_INCIDENT]
+        notes += [] if events else ["No warning or error in the last day."]
+        for name, count in (("incidents", open_incidents), ("warnings", len(events))):
+            if count == _MOST_EVENTS:
+                notes.append(f"There are more {name}; these are the newest {_MOST_EVENTS}.")
+        return answer(Table(rows, columns, None, notes), page)
+
+    def _circuits(self) -> list[dict[str, object]]:
+        state = self._platform.circuit.get("feed")
+        meaning = {"open": "do not rely on live data", "closed": "live data arrives"}.get(
+            str(state), "no process watches live data: no stream runs, or it ended"
+        )
+        return [{"kind": "circuit breaker of feed", "state": state or "unknown", "message": meaning}]
+
+    def _latest_reconciliations(self) -> list[Reconciliation]:
+        """The newest comparison of each broker."""
+        newest: dict[str, Reconciliation] = {}
+        for each in self._platform.reconciliations():
+            newest.setdefault(each.broker, each)
+        return list(newest.values())
 
     def regime(self) -> Answer:
         """The regime of the market that was set within the last minute."""
@@ -127,7 +145,7 @@ class TradingTools:
         regime = self._platform.regime.get()
         columns = {"regime": "as the agent that finds regimes named it"}
         notes = () if regime else ("No regime was set within the last minute: it is unknown.",)
-        return answer(Table(text_frame([{"regime": regime}] if regime else [], columns), columns, None, notes), page)
+        return answer(Table([{"regime": regime}] if regime else [], columns, None, notes), page)
 
     def explain_decision(
         self,
@@ -177,15 +195,15 @@ class TradingTools:
         )
         columns = {"id": "of the decision", "timestamp": "when it was recorded", "symbol": "instrument"}
         row = {"id": decision.id, "timestamp": decision.timestamp, "symbol": decision.symbol}
-        return answer(Table(text_frame([row], columns), columns, None, notes), page)
+        return answer(Table([row], columns, None, notes), page)
 
     def publish_signal(
         self,
         strategy: Annotated[str, Field(max_length=50)],
         symbol: str,
         direction: Literal["long", "short", "flat"],
-        strength: Annotated[str | None, Field(description="0 to 1")] = None,
-        price: str | None = None,
+        strength: Annotated[Decimals | None, Field(description="0 to 1")] = None,
+        price: Decimals | None = None,
         reason: Annotated[str | None, Field(max_length=2_000)] = None,
     ) -> Answer:
         """Publish a signal to all agents; it is kept for five minutes. It places no order."""
@@ -196,13 +214,44 @@ class TradingTools:
         )
         columns = {"number": "position in the stream of signals", "symbol": "instrument", "direction": "direction"}
         row = {"number": number, "symbol": ours, "direction": direction}
-        return answer(Table(text_frame([row], columns), columns, None, notes), page)
+        return answer(Table([row], columns, None, notes), page)
 
     def _symbol(self, symbol: str | None) -> tuple[str | None, tuple[str, ...]]:
         if symbol is None:
             return None, ()
         understood = understand(self._platform, [symbol])
         return understood.symbols[0], understood.notes
+
+
+def _incident(incident: Incident) -> dict[str, object]:
+    acknowledged = f", acknowledged by {incident.acknowledged_by}" if incident.acknowledged_by else ""
+    return {
+        "kind": f"incident #{incident.number}, {incident.problem.severity} of {incident.key.component}",
+        "state": f"{incident.key.rule}{acknowledged}",
+        "message": ": ".join(filter(None, (incident.key.subject, incident.problem.message))),
+        "time": incident.since,
+    }
+
+
+def _pause(pause: Pause) -> dict[str, object]:
+    trial = f", {pause.trials_left} orders as a trial" if pause.trials_left else ""
+    until = f" until {cell(pause.until)}" if pause.until else ""
+    return {
+        "kind": "pause of trading",
+        "state": f"no orders{until}{trial}",
+        "message": f"{pause.began_by}: {pause.because}",
+        "time": pause.began_at,
+    }
+
+
+def _reconciliation(found: Reconciliation) -> dict[str, object]:
+    compared = f"ledger against {found.broker} on {found.day}: {found.positions} positions, {found.fills} fills"
+    return {
+        "kind": f"reconciliation {found.number} with {found.broker}",
+        "state": found.result,
+        "message": ": ".join(filter(None, (compared, found.reason))),
+        "time": found.compared_at,
+    }
 
 
 def _of(decision: Decision) -> list[str]:

@@ -18,7 +18,7 @@ from trading_platform.client.timestamps import as_window
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.time import Clock
-from trading_platform.mcp.answers import Answer, Table, answer, text_frame
+from trading_platform.mcp.answers import Answer, Table, answer
 from trading_platform.mcp.market_data import Symbols, Texts
 from trading_platform.mcp.pages import page_of
 from trading_platform.mcp.spellings import understand
@@ -74,7 +74,7 @@ class TrainingSetTool:
             "bytes": file.stat().st_size,
             "columns": " ".join(["symbol", "time", *names]),
         }
-        return answer(Table(text_frame([row], columns), columns, None, understood.notes), page)
+        return answer(Table([row], columns, None, understood.notes), page)
 
     def _free_file(self, now: datetime) -> Path:
         private_folder(self._folder)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -46,18 +47,28 @@ LIKELY: Mapping[str, st.SearchStrategy[object]] = {
 
 
 @pytest.fixture(scope="module")
-def server(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> AgentServer:
-    return AgentServer(platform, Offer(False, True, tmp_path_factory.mktemp("sets")), clock=lambda: NOW)
+def server(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentServer]:
+    made = AgentServer(platform, Offer(False, True, tmp_path_factory.mktemp("sets")), clock=lambda: NOW)
+    with closing(made.calls):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def loop(platform: Platform) -> Iterator[asyncio.Runner]:
+    """The event loop of all calls, as in a server."""
+    with asyncio.Runner() as runner:
+        yield runner
+        runner.run(platform.async_quotes.close())
 
 
 @given(data=st.data())
 @settings(max_examples=examples(CALLS))
-def test_no_call_ends_in_an_unexpected_error(server: AgentServer, data: st.DataObject) -> None:
+def test_no_call_ends_in_an_unexpected_error(server: AgentServer, loop: asyncio.Runner, data: st.DataObject) -> None:
     tool, names = data.draw(st.sampled_from(sorted(server.arguments.items())), "tool")
     chosen = data.draw(st.lists(st.sampled_from(names), unique=True), "which") if names else []
     arguments = {name: data.draw(LIKELY.get(name, ODD) | JSON, name) for name in chosen}
     try:
-        asyncio.run(server.call_tool(tool, arguments))
+        loop.run(server.call_tool(tool, arguments))
     except UnexpectedToolError as error:
         raise AssertionError(f"{tool} of {arguments!r}: {error.__cause__!r}") from error
     except ToolError:

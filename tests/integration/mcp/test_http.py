@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
-import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx2
 import pytest
-from commands import Installation, installation, kill, rows
+from commands import Installation, kill, rows
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
-from processes import REPOSITORY, environment, free_port
+from processes import environment, free_port
 from waiting import LONG, wait_until
 
 from trading_platform.domain.errors import ConfigurationError
-from trading_platform.domain.market.instruments import AssetClass, Instrument
-from trading_platform.embedded.stack import Endpoints
 from trading_platform.mcp.access import holders
-from trading_platform.stores.stores import open_stores
 
-READER, BOT, TRADER = "r" * 32, "b" * 32, "t" * 32
+READER, BOT, TRADER, WRITER = "r" * 32, "b" * 32, "t" * 32, "w" * 32
 ORDER = {"symbol": "BTCUSD", "side": "buy", "order_type": "market", "quantity": "1", "broker": "kraken"}
 LISTING = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
 HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -59,18 +52,11 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def ours(stack: Endpoints) -> Iterator[Installation]:
-    with installation(stack.database_url) as made:
-        made.variables["REDIS_URL"] = stack.redis_url
-        with open_stores(made.database_url, made.data_dir / "features", may_upgrade=True) as stores:
-            stores.instruments.add(Instrument("BTCUSD", AssetClass.CRYPTO, "24/7", "kraken"))
-        yield made
-
-
-@pytest.fixture(scope="module")
 def serving(ours: Installation) -> Iterator[Serving]:
     port = free_port()
-    ours.variables["MCP_TOKENS"] = f"reader:read:{READER};bot:read+decide:{BOT};trader:read+decide+order:{TRADER}"
+    ours.variables["MCP_TOKENS"] = (
+        f"reader:read:{READER};bot:read+decide:{BOT};trader:read+decide+order:{TRADER};writer:decide:{WRITER}"
+    )
     ours.variables["MCP_ALLOW_ORDERS"] = "true"
     process = ours.start("mcp", "--http", "--port", str(port))
 
@@ -93,6 +79,8 @@ def test_only_who_has_a_token_is_served_and_only_by_its_own_name(serving: Servin
     assert serving.post("x" * 32).status_code == 401
     assert serving.post(READER, Host="evil.example").status_code == 421
     assert serving.post(READER, Origin="http://evil.example").status_code == 403
+    without_read = serving.post(WRITER)
+    assert (without_read.status_code, without_read.json()["error"]) == (403, "insufficient_scope")
     assert serving.post(READER).status_code == 200
     huge = httpx2.post(
         serving.url, content=b"[" * 5_000_000, headers=HEADERS | {"Authorization": f"Bearer {READER}"}, timeout=LONG
@@ -136,6 +124,24 @@ EVERY_TOOL: dict[str, dict[str, object]] = {
 }
 
 
+ERAS = [("legacy", "2025-11-25"), ("auto", "2026-07-28")]
+"""How a client connects, and the version that both then speak: the newest of each era of the SDK."""
+
+MISTAKES = {
+    "There is no instrument": ("bars", {"symbols": ["NOSUCH"]}),
+    "has no argument 'as_off'. Did you mean as_of?": ("bars", {"symbols": ["BTCUSD"], "as_off": "2024-01-01"}),
+    "There is no tool 'bar'. Did you mean bars?": ("bar", {}),
+}
+
+
+async def mistakes(client: Client) -> None:
+    """Makes each mistake; the answer has the words that it is named by."""
+    for words, (tool, arguments) in MISTAKES.items():
+        result = await client.call_tool(tool, arguments)
+        assert result.is_error
+        assert words in result.content[0].text
+
+
 async def every_tool(client: Client) -> None:
     """Lists and calls every tool; the decision to explain is the one that was recorded."""
     tools = {tool.name for tool in (await client.list_tools()).tools}
@@ -154,14 +160,16 @@ async def every_tool(client: Client) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
-def test_every_tool_is_called_over_http_in_both_eras_of_the_protocol(serving: Serving, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "version"), ERAS)
+def test_every_tool_is_called_over_http_in_both_eras_of_the_protocol(serving: Serving, mode: str, version: str) -> None:
     async def called() -> None:
         async with (
             httpx2.AsyncClient(headers={"Authorization": f"Bearer {TRADER}"}, timeout=LONG) as http,
             Client(streamable_http_client(serving.url, http_client=http), mode=mode) as client,
         ):
+            assert client.protocol_version == version
             await every_tool(client)
+            await mistakes(client)
 
     asyncio.run(called())
 
@@ -177,7 +185,8 @@ def test_only_who_may_order_places_orders(serving: Serving) -> None:
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-def test_every_tool_is_called_over_standard_input_and_output(ours: Installation) -> None:
+@pytest.mark.parametrize(("mode", "version"), ERAS)
+def test_every_tool_is_called_over_standard_input_and_output(ours: Installation, mode: str, version: str) -> None:
     command = StdioServerParameters(
         command=sys.executable,
         args=["-m", "trading_platform.cli", "mcp"],
@@ -186,31 +195,12 @@ def test_every_tool_is_called_over_standard_input_and_output(ours: Installation)
     )
 
     async def called() -> None:
-        async with Client(command) as client:
+        async with Client(command, mode=mode) as client:
+            assert client.protocol_version == version
             await every_tool(client)
+            await mistakes(client)
 
     asyncio.run(called())
-
-
-@pytest.mark.exhaustive
-@pytest.mark.slow
-def test_an_assistant_starts_it_over_standard_input_and_output(ours: Installation) -> None:
-    command = StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "trading_platform.cli", "mcp", "--read-only"],
-        env=environment() | ours.environment(),
-        cwd=str(ours.data_dir),
-    )
-
-    async def asked() -> tuple[list[str], str]:
-        async with Client(command) as client:
-            tools = [tool.name for tool in (await client.list_tools()).tools]
-            return tools, (await client.call_tool("instrument_info", {})).content[0].text
-
-    tools, text = asyncio.run(asked())
-    assert "bars" in tools
-    assert "record_decision" not in tools
-    assert "BTCUSD,crypto,24/7,kraken" in text
 
 
 @pytest.mark.parametrize(
@@ -229,32 +219,3 @@ def test_without_tokens_it_does_not_serve(ours: Installation) -> None:
     found = ours.run("mcp", "--http", more={"MCP_TOKENS": ""})
     assert found.code == 2
     assert "MCP_TOKENS" in found.err
-
-
-def test_the_configurations_of_the_page_are_what_the_command_takes() -> None:
-    page = (REPOSITORY / "docs" / "mcp.md").read_text()
-    blocks = re.findall(r"^```(json|toml)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    read = [json.loads(text) if kind == "json" else tomllib.loads(text) for kind, text in blocks]
-    servers = [next(iter(each.values()))["trading-platform"] for each in read]
-    assert len(servers) == 4
-    for server in servers:
-        if "url" not in server:
-            assert server["args"] == ["mcp", "--read-only"]
-            assert server["command"].endswith("/trading-platform")
-            assert server["env"].keys() == {"DATA_DIR"}
-        else:
-            assert server["url"].endswith(":8765/mcp")
-            assert server["headers"]["Authorization"].startswith("Bearer ")
-
-
-@pytest.mark.exhaustive
-@pytest.mark.slow
-def test_the_agent_of_the_page_runs(ours: Installation) -> None:
-    (code,) = re.findall(
-        r"^```python\n(.*?)^```", (REPOSITORY / "docs" / "mcp.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], env=ours.environment(), capture_output=True, text=True, check=False, timeout=LONG
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "BTCUSD,crypto,24/7,kraken" in ran.stdout

@@ -100,6 +100,14 @@ def test_risk_limits_hold_and_are_said_before(order: Asked, platform: Platform) 
             platform.risk_limits.remove(key)
 
 
+def test_a_quantity_may_be_a_number_of_json_where_its_decimal_is_certain(order: Asked) -> None:
+    for given in (0.5, "0.5"):
+        rows = {row["item"]: row["value"] for row in rows_of(order("plan_order", quantity=given, price=100))}
+        assert (rows["quantity"], rows["value"]) == ("0.5", "50")
+    for given in (0.12345678901234567, True, [1]):
+        assert order("plan_order", quantity=given).is_error
+
+
 def test_orders_are_placed_only_where_a_setting_allows_it(platform: Platform) -> None:
     for offer in (Offer(read_only=False), Offer(read_only=True, orders=True)):
         server = AgentServer(platform, offer)

@@ -16,6 +16,7 @@ from mcp_calls import call, rows_of, text_of
 from stored_year import INSTRUMENTS, bars_of, store
 
 from trading_platform.client import Platform
+from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.market.live.events import Quote
 from trading_platform.mcp.answers import LARGEST_TEXT
 from trading_platform.mcp.server import AgentServer, Offer
@@ -186,6 +187,17 @@ def test_every_call_is_in_the_audit_trail(server: AgentServer, platform: Platfor
     assert read.metadata["rows"] == 2
     assert (failed.metadata["answered"], failed.metadata["rows"]) == (False, None)
     assert "APPL" in failed.message
+
+
+def test_an_instrument_that_was_added_meanwhile_is_understood(stores: Stores, platform: Platform) -> None:
+    server = AgentServer(platform, Offer(read_only=True))
+    assert "There is no instrument" in text_of(call(server, "latest_quotes", symbols=["ETH/USD"]))
+    stores.instruments.add(Instrument("ETHUSD", AssetClass.CRYPTO, "24/7", "kraken"))
+    try:
+        (row,) = rows_of(call(server, "latest_quotes", symbols=["ETH/USD"]))
+        assert (row["symbol"], row["kind"]) == ("ETHUSD", "none")
+    finally:
+        stores.instruments.remove("ETHUSD")
 
 
 def test_nothing_is_written_under_the_read_only_setting(platform: Platform) -> None:

@@ -1,8 +1,9 @@
 """The live state in Redis: quotes, signals, regime, circuit breakers, positions and the session.
 
-:class:`LiveStore` is the blocking client, for agents and commands, :class:`AsyncLiveStore` that of the streamer; both
-run the scripts of :mod:`trading_platform.stores.redis.live_scripts`. :mod:`trading_platform.stores.redis.channels`
-reads published messages; :mod:`trading_platform.stores.redis.order_stream` publishes to the channel ``orders``.
+:class:`LiveStore` is the blocking client, for agents and commands, :class:`AsyncLiveStore` that of the streamer and the
+MCP server; both run the scripts of :mod:`trading_platform.stores.redis.live_scripts`.
+:mod:`trading_platform.stores.redis.channels` reads published messages;
+:mod:`trading_platform.stores.redis.order_stream` publishes to the channel ``orders``.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class LiveStore:
 
 
 class AsyncLiveStore:
-    """The live state, as an asynchronous client for the streamer; the caller retries what Redis did not accept.
+    """The live state, as an asynchronous client; the caller retries what Redis did not accept.
 
     Args:
         url: a Redis URL.
@@ -199,6 +200,10 @@ class AsyncLiveStore:
     async def write_quotes(self, quotes: Iterable[Quote]) -> int:
         """As :meth:`LiveStore.write_quotes`."""
         return await self._run(scripts.write_quotes(quotes))
+
+    async def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
+        """The quotes of the last minute of these symbols."""
+        return await self._run(scripts.read_quotes(symbols)) if symbols else {}
 
     async def publish_alert(self, ts: datetime, payload: str, publication: str) -> int:
         """As :meth:`LiveStore.publish_alert`; within ten minutes the same ``publication`` is published once."""
