@@ -1,8 +1,8 @@
 """Looks for what is wrong and sends it in child processes that kill themselves at a chosen line: SIGKILL, no handler.
 
 A script: ``python killed_sender.py DATABASE_URL TELEGRAM_URL``. It reads lines ``TIME LINE``; a child then looks
-once, at that time, and kills itself before it runs its line of that number in the modules that look and send (0: never).
-The script answers ``killed``, or how many lines the child ran.
+once, at that time, and kills itself before it runs its line of that number in the modules that look and send
+(0: never). The script answers ``killed``, or how many lines the child ran.
 """
 
 from __future__ import annotations
