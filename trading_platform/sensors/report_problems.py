@@ -8,7 +8,7 @@ that the daemon is dead (:mod:`trading_platform.workflows.alerts.evaluate`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,10 +22,13 @@ from dagster import (
     EventRecordsFilter,
     ResourceParam,
     RunsFilter,
+    ScheduleDefinition,
     SensorEvaluationContext,
     SkipReason,
     sensor,
 )
+from dagster._core.scheduler.instigation import InstigatorType
+from dagster._utils.schedules import cron_string_iterator
 
 from trading_platform.domain.alerts.problems import Key, Level, Problem
 from trading_platform.domain.severity import Severity
@@ -46,6 +49,9 @@ FORGOTTEN_AFTER = timedelta(days=1)
 """How long a failed run is a problem if no run of the same job and partitions succeeds."""
 
 DAEMON_SILENT = timedelta(minutes=5)
+
+TICK_LATE = timedelta(minutes=10)
+"""How long after its time a schedule's tick counts as missed; Dagster looks each minute."""
 
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
@@ -102,7 +108,8 @@ def report_problems(context: SensorEvaluationContext, platform: ResourceParam[Pl
     changes = Changes({}, [])
     event = read_checks(context.instance, cursor.event, changes)
     run = read_runs(context.instance, datetime.fromisoformat(cursor.run), changes)
-    read_ticks(context.instance, now, changes)
+    repository = context.repository_def
+    read_ticks(context.instance, now, changes, repository.schedule_defs if repository is not None else ())
     store = IncidentStore(platform.stores.database)
     every = timedelta(seconds=INTERVAL_SECONDS)
     store.change(OBSERVER, changes.begun.values(), changes.over, at=now, every=every, components=[OBSERVER])
@@ -194,9 +201,11 @@ def _aware(at: datetime) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def read_ticks(instance: DagsterInstance, now: datetime, changes: Changes) -> None:
-    """The last tick of each sensor and schedule that runs, and the daemons' heartbeats."""
-    for problem, key in (*_ticks(instance), *_daemons(instance, now)):
+def read_ticks(
+    instance: DagsterInstance, now: datetime, changes: Changes, schedules: Iterable[ScheduleDefinition] = ()
+) -> None:
+    """The last tick of each sensor and schedule that runs, those that schedules missed, and the daemons' heartbeats."""
+    for problem, key in (*_ticks(instance), *_missed(instance, now, schedules), *_daemons(instance, now)):
         if problem is None:
             changes.ended(key)
         else:
@@ -219,6 +228,33 @@ def _ticks(instance: DagsterInstance) -> Iterator[tuple[Problem | None, Key]]:
             yield Problem(key, Level.SERVICE, Severity.ERROR, words, at), key
         else:
             yield None, key
+
+
+def _missed(
+    instance: DagsterInstance, now: datetime, schedules: Iterable[ScheduleDefinition]
+) -> Iterator[tuple[Problem | None, Key]]:
+    """Schedules that are on and have no tick at their last time, as when their daemon hangs."""
+    defined = {each.name: each for each in schedules}
+    for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
+        key, schedule = Key(OBSERVER, "tick_missed", state.instigator_name), defined.get(state.instigator_name)
+        started = getattr(state.instigator_data, "start_timestamp", None)
+        if not state.is_running or schedule is None or started is None:
+            yield None, key
+            continue
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        since = max([started, *(tick.timestamp for tick in ticks)])
+        zone = schedule.execution_timezone or "UTC"
+        due = next(
+            at for at in cron_string_iterator(since, str(schedule.cron_schedule), zone) if at.timestamp() > since
+        ).astimezone(UTC)
+        if now < due + TICK_LATE:
+            yield None, key
+        else:
+            words = (
+                f"The schedule {state.instigator_name} did not tick at {due:%Y-%m-%d %H:%M} UTC. To do: see whether "
+                "Dagster's daemon runs; turn the schedule off and on again."
+            )
+            yield Problem(key, Level.SERVICE, Severity.ERROR, words, due + TICK_LATE), key
 
 
 def _daemons(instance: DagsterInstance, now: datetime) -> Iterator[tuple[Problem | None, Key]]:

@@ -12,17 +12,28 @@ from dagster import (
     AssetCheckSeverity,
     DagsterInstance,
     Definitions,
+    ScheduleDefinition,
     asset,
     asset_check,
     build_sensor_context,
     define_asset_job,
+    job,
+)
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+    TickData,
+    TickStatus,
 )
 from dagster._daemon.types import DaemonHeartbeat
 
 from trading_platform.domain.alerts.problems import Key, Level, Problem
 from trading_platform.domain.severity import Severity
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.sensors.report_problems import Changes, _daemons, report_problems
+from trading_platform.sensors.report_problems import Changes, _daemons, read_ticks, report_problems
 from trading_platform.stores.alerts.incidents import IncidentStore
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores
@@ -140,6 +151,51 @@ def test_a_daemon_without_a_heartbeat_is_a_problem(scene: Scene) -> None:
         scene.instance.add_daemon_heartbeat(DaemonHeartbeat((now - age).timestamp(), name, "id"))
     wrong = [key.subject for problem, key in _daemons(scene.instance, now) if problem is not None]
     assert wrong == [names[0]]
+
+
+def test_a_schedule_that_is_on_and_does_not_tick_is_a_problem_until_it_does(tmp_path: Path) -> None:
+    """New York's clocks are set back on 3 November, so that the tick of 16:05 there is at 21:05 UTC."""
+
+    @job
+    def nothing() -> None:
+        """Does nothing."""
+
+    times = "5 16 * * 1-5"
+    schedule = ScheduleDefinition("close", cron_schedule=times, job=nothing, execution_timezone="America/New_York")
+    on = datetime(2024, 11, 1, 21, 30, tzinfo=UTC)
+    key = Key("dagster", "tick_missed", "close")
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        data = ScheduleInstigatorData(times, on.timestamp())
+        remote = RemoteInstigatorOrigin(
+            RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "repository"), "close"
+        )
+        state = InstigatorState(remote, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
+        instance.add_instigator_state(state)
+
+        def missed(now: datetime, *schedules: ScheduleDefinition) -> list[Key]:
+            changes = Changes({}, [])
+            read_ticks(instance, now, changes, schedules)
+            return [each for each in changes.begun if each.rule == "tick_missed"]
+
+        due = datetime(2024, 11, 4, 21, 5, tzinfo=UTC)
+        assert missed(due + timedelta(minutes=9), schedule) == []
+        assert missed(due + timedelta(minutes=10), schedule) == [key]
+        assert missed(due + timedelta(minutes=10)) == [], "of a schedule that is defined no more nothing is expected"
+        instance.create_tick(
+            TickData(
+                instigator_origin_id=state.instigator_origin_id,
+                instigator_name="close",
+                instigator_type=InstigatorType.SCHEDULE,
+                status=TickStatus.SUCCESS,
+                timestamp=due.timestamp(),
+                selector_id=state.selector_id,
+                run_ids=[],
+            )
+        )
+        assert missed(due + timedelta(hours=23), schedule) == []
+        assert missed(due + timedelta(days=1, minutes=10), schedule) == [key]
+        instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
+        assert missed(due + timedelta(days=9), schedule) == []
 
 
 def test_an_end_of_all_that_begin_so_spares_other_names() -> None:

@@ -1,7 +1,7 @@
 """The outbox of messages to people: written once, sent in order to each channel, lost by no crash.
 
 A sender leases the first waiting message of a channel, sends it and marks it. If it dies in between, the lease ends and
-another sends the message again: at most twice, and never out of order.
+another sends the message again: each such death repeats one message, and never out of order.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ def test_an_answer_that_is_no_success_is_tried_again_without_the_token(
     assert TOKEN not in caplog.text
 
 
-def test_a_sender_that_dies_in_between_sends_at_most_twice(scene: Scene) -> None:
+def test_a_sender_that_dies_in_between_sends_once_more(scene: Scene) -> None:
     outbox = NotificationOutbox(scene.stores.database)
     with scene.stores.database.begin() as connection:
         for number in (1, 2):
