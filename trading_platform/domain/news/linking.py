@@ -28,6 +28,7 @@ LONGEST = 2_000
 """Characters of a text that are read: headline and summary; what stands later is seldom what an article is about."""
 
 _SHORTEST_TICKER = 3
+_QUOTES = FIAT | {"USDT", "USDC", "BTC", "ETH"}
 _EXCHANGES = {
     "XNYS": "NYSE NASDAQ NASDAQGS NASDAQGM NASDAQCM AMEX NYSEAMERICAN NYSEARCA ARCA BATS CBOE OTC OTCMKTS OTCQX N O",
     "XTSE": "TSX TSXV CSE NEO TO",
@@ -108,7 +109,7 @@ class InstrumentDictionary:
     names: Mapping[str, tuple[str, ...]]
     own: frozenset[str] = field(default_factory=frozenset)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Identifies rules and dictionary: links by another version are made again."""
         return f"{RULES_VERSION}-{digest(repr(sorted(self.tickers.items())), repr(sorted(self.names.items()))).hex()}"
@@ -118,6 +119,16 @@ class InstrumentDictionary:
         """All names, the longest first; those of several words and those of coins in any capitals."""
         ordered = sorted(self.names, key=lambda name: (-len(name), name))
         return re.compile(rf"(?<![\w$@#.])(?:{'|'.join(map(re.escape, ordered)) or '(?!)'})(?![\w@])", re.IGNORECASE)
+
+    @cached_property
+    def coin_names(self) -> frozenset[str]:
+        """The names of its coins."""
+        return frozenset(name for base in self.coins for name in COIN_NAMES.get(base, ()))
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Codes of currencies, metals and coins, of which pairs are made."""
+        return FIAT | METALS | self.coins | {"USDT", "USDC"}
 
     @cached_property
     def folded(self) -> Mapping[str, tuple[str, ...]]:
@@ -229,8 +240,7 @@ class _Linker:
         """`EUR/USD`, `EURUSD`: the pair, and neither of its sides."""
         for found in _PAIR.finditer(self._text):
             codes = (found[1], found[2]) if found[1] else _split(found[3])
-            known = FIAT | METALS | self._dictionary.coins | {"USDT", "USDC"}
-            if codes is None or self._is_used(found.span()) or not set(codes) <= known:
+            if codes is None or self._is_used(found.span()) or not set(codes) <= self._dictionary.codes:
                 continue
             self._used.append(found.span())
             if symbol := self._dictionary.pairs.get(codes):
@@ -279,7 +289,7 @@ class _Linker:
         return next((name for name in spellings if " " in name or self._is_coin(name)), None)
 
     def _is_coin(self, name: str) -> bool:
-        return any(name in names for base, names in COIN_NAMES.items() if base in self._dictionary.coins)
+        return name in self._dictionary.coin_names
 
     def _means(self, name: str, start: int, end: int) -> bool:
         if name in self._dictionary.own and name.lower() not in WORDS:
@@ -311,6 +321,6 @@ class _Linker:
 def _split(code: str) -> tuple[str, str] | None:
     """The two sides of a pair that is written together, such as BTCUSD or DOGEUSDT."""
     for length in (4, 3):
-        if code[-length:] in FIAT | {"USDT", "USDC", "BTC", "ETH"} and len(code) - length >= len("BTC"):
+        if code[-length:] in _QUOTES and len(code) - length >= len("BTC"):
             return code[:-length], code[-length:]
     return None
