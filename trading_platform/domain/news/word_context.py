@@ -13,7 +13,10 @@ from trading_platform.domain.news.common_words import (
     GIVEN_NAMES,
     MOVES,
     NOUNS,
+    OUNCES,
     PLACES_AFTER,
+    PLACES_BEFORE,
+    PRICE_MOVES,
     REGIONS,
     VERBS,
     WORDS,
@@ -60,6 +63,14 @@ _SHORT_TEXT = 3
 _NEAR = 200  # characters on each side, as long as a headline
 _JOINING = frozenset({",", "and", "&", "y", "vs", "vs.", "e", "+"})
 _OF_VERBS = ("s", "ed", "ing", "ly")  # endings of what may stand before a name in title case
+_AGAINST_ONE = {
+    "visa": frozenset(
+        "student students immigration immigrant immigrants migrants embassy consulate passport tourist tourists h-1b"
+        " schengen applicants asylum".split()
+    )
+}
+_FUNDS = frozenset({"etf", "etfs"})
+_BEFORE_METAL = frozenset("el la the spot as why and y while but physical".split())
 _IDIOMS = {"apple": {"big", "pink"}, "target": {"bullseye"}, "delta": {"river"}}
 _RECOMMENDED = re.compile(
     r"(?:\s(?:still|now|really|currently))?\sa(?:n)?\s(?:\w+\s)?(?:buy|sell|hold|bargain|value|compra)\b", re.IGNORECASE
@@ -125,14 +136,20 @@ class Context:
         is_place = bool(following) and following[0] in PLACES_AFTER and self._next[0][0].isupper()
         is_town = len(following) > 1 and following[0] == "," and following[1] in REGIONS
         is_made = bool(following) and following[0] in AGAINST
-        return self.is_persons() or is_place or is_town or is_made
+        return self.is_persons() or is_place or is_town or is_made or self._is_of_a_place()
+
+    def _is_of_a_place(self) -> bool:
+        """Whether it is the place that something belongs to: `el puerto de Santander`."""
+        words = self._left.lower().split()[-2:]
+        return len(words) > 1 and words[1] in {"of", "de"} and words[0] in PLACES_BEFORE
 
     def means_company(self) -> bool:
         """Whether a word that is also a name means the company."""
         if self.is_another_name() or not self._word[:1].isupper() or self._follows_proper_noun():
             return False
         is_company = self._has_company_beside()
-        if AGAINST & self._others() or self._has_article():
+        against = _AGAINST_ONE.get(self._word.lower(), frozenset())
+        if (AGAINST | against) & self._others() or self._has_article():
             return is_company and bool(NOUNS & {token.lower() for token in self._next[:1]})
         if is_company:
             return True
@@ -147,7 +164,15 @@ class Context:
         if is_coin:
             return bool(CRYPTO_WORDS & self._others())
         following = self._after[0].lower() if self._after else ""
-        return following in NOUNS | MOVES or self._before_of() in {"shares", "stock"}
+        beside = {token.lower() for token in (*self._before[-3:], *self._next)}
+        return following in NOUNS | MOVES or self._before_of() in {"shares", "stock"} or bool(_FUNDS & beside)
+
+    def means_metal(self) -> bool:
+        """Whether a metal's word means its price: the price moves, or the text counts in ounces."""
+        if re.search(r"[^\W\d_]$", self._left.rstrip()) and self._left.split()[-1].lower() not in _BEFORE_METAL:
+            return bool(OUNCES & self._others())
+        following = self._next[0].lower() if self._next else ""
+        return following in MOVES | PRICE_MOVES or bool(OUNCES & self._others())
 
     def _others(self) -> set[str]:
         return {token.lower() for token in (*self._before, *self._after)}
