@@ -26,7 +26,7 @@ from trading_platform.domain.market.instruments import guess_instrument
 from trading_platform.sources.news.feeds import read_feed
 from trading_platform.stores.news.model_file import own_model
 from trading_platform.stores.stores import Stores
-from trading_platform.workflows.news.classify_news import classify_news
+from trading_platform.workflows.news.classify_news import classify_news, instrument_dictionary
 
 TARGET = 0.5
 ITEMS = 50  # of a document
@@ -83,9 +83,9 @@ def main() -> None:
 
 
 def _ours(stores: Stores, bodies: Iterator[bytes], count: int) -> None:
-    now = datetime.now(UTC)
+    now, dictionary = datetime.now(UTC), instrument_dictionary(stores)
     for _ in range(count // ITEMS):
-        stores.articles.add("wire", read_feed(next(bodies)).items, now)
+        stores.articles.add("wire", read_feed(next(bodies)).items, now, dictionary=dictionary)
     classify_news(stores, own_model(), clock=lambda: now)
 
 

@@ -52,7 +52,7 @@ WORDS = frozenset(
     isp iso jan feb mar apr jun jul aug sep oct nov dec mba mri nasa nato nba nfl ngo nhl nhs nsa nyc nyse oecd
     opec pc pce pdf pmi ppi pr qe roi sec sol tv uae ufc uk un usa usd usda vat vc vp vpn wto eur gbp jpy chf
     aud nzd cny rmb lol atm asap faq diy amazon uber hershey disco oscar marathon pilot dominion regions ally
-    discover chase fortune paramount dell spy
+    discover chase fortune paramount dell spy polkadot
     """.split()
 )
 """English words, and abbreviations that are more than tickers, in small letters."""
@@ -177,3 +177,22 @@ MOVES = frozenset(
     """.split()
 )
 """What prices do; the word after a ticker that is also a word."""
+
+PRICE_MOVES = frozenset(
+    """
+    hits holds steadies eases edges extends retreats inches firms tops steady near heads touches alcanza sube cae
+    baja repunta supera toca marca marcha retrocede avanza
+    """.split()
+)
+"""What the price of a metal does, too, in English and Spanish."""
+
+OUNCES = frozenset("ounce ounces bullion troy onza onzas".split())
+"""What a text about the price of a metal counts in."""
+
+PLACES_BEFORE = frozenset(
+    """
+    port bay city town mayor university airport province diocese puerto bahía ciudad ayuntamiento alcalde alcaldesa
+    universidad aeropuerto provincia centro playa playas calles vecinos racing
+    """.split()
+)
+"""With `of` or `de` and a name after them, these make it the name of a place."""

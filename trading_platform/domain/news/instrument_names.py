@@ -12,7 +12,7 @@ META Meta|Meta Platforms|Facebook; TSLA Tesla; NVDA Nvidia|NVIDIA; NFLX Netflix;
 INTC Intel; IBM International Business Machines|IBM; ORCL Oracle; CRM Salesforce; ADBE Adobe
 CSCO Cisco|Cisco Systems; QCOM Qualcomm; TXN Texas Instruments; AVGO Broadcom; MU Micron|Micron Technology
 AMAT Applied Materials; LRCX Lam Research; ASML ASML; TSM TSMC|Taiwan Semiconductor; SAP SAP; SHOP Shopify
-UBER Uber; LYFT Lyft; SNAP Snap|Snapchat; PINS Pinterest; SPOT Spotify; ZM Zoom|Zoom Video; PYPL PayPal
+UBER Uber|Uber Eats; LYFT Lyft; SNAP Snap|Snapchat; PINS Pinterest; SPOT Spotify; ZM Zoom|Zoom Video; PYPL PayPal
 SQ Block|Block Inc; COIN Coinbase; HOOD Robinhood; PLTR Palantir; SNOW Snowflake; CRWD CrowdStrike
 PANW Palo Alto Networks; NOW ServiceNow; DELL Dell|Dell Technologies; HPQ HP|HP Inc
 HPE Hewlett Packard Enterprise|HPE; SONY Sony; NDAQ Nasdaq Inc; ICE Intercontinental Exchange
@@ -36,8 +36,8 @@ HOG Harley-Davidson; BA Boeing; LMT Lockheed Martin|Lockheed; RTX Raytheon|RTX; 
 GD General Dynamics; GE General Electric|GE; HON Honeywell; MMM 3M; CAT Caterpillar; DE Deere|John Deere
 UPS UPS|United Parcel Service; FDX FedEx; UNP Union Pacific; CSX CSX; DAL Delta Air Lines|Delta
 UAL United Airlines|United; AAL American Airlines; LUV Southwest Airlines|Southwest; JBLU JetBlue
-CCL Carnival|Carnival Corp; RCL Royal Caribbean; NCLH Norwegian Cruise Line; MAR Marriott; HLT Hilton; ABNB Airbnb
-BKNG Booking Holdings|Booking.com; EXPE Expedia; XOM Exxon|Exxon Mobil|ExxonMobil; CVX Chevron; COP ConocoPhillips
+CCL Carnival|Carnival Corp|Carnival Cruise Line; RCL Royal Caribbean; NCLH Norwegian Cruise Line; MAR Marriott; HLT Hilton
+ABNB Airbnb; BKNG Booking Holdings|Booking.com; EXPE Expedia; XOM Exxon|Exxon Mobil|ExxonMobil; CVX Chevron; COP ConocoPhillips
 BP BP; SHEL Shell; TTE TotalEnergies; OXY Occidental|Occidental Petroleum; SLB Schlumberger; HAL Halliburton
 ENPH Enphase; FSLR First Solar; NEE NextEra|NextEra Energy; DUK Duke Energy; SO Southern Company
 FCX Freeport-McMoRan|Freeport; NEM Newmont; AA Alcoa; X U.S. Steel|US Steel; NUE Nucor; VALE Vale; RIO Rio Tinto
@@ -48,7 +48,8 @@ AIG AIG|American International Group; PRU Prudential Financial; KEY KeyCorp; USB
 TFC Truist; O Realty Income; SPG Simon Property; PLD Prologis; AMT American Tower; IT Gartner; LIN Linde
 SHW Sherwin-Williams; WM Waste Management; FAST Fastenal; CAR Avis Budget|Avis; SAN Banco Santander|Santander
 SAN.MC Banco Santander|Santander; BBVA BBVA; BBVA.MC BBVA; TEF Telefónica|Telefonica; TEF.MC Telefónica|Telefonica
-ITX.MC Inditex; IBE.MC Iberdrola; REP.MC Repsol; SIE.DE Siemens; BMW.DE BMW; BAYN.DE Bayer; VOW3.DE Volkswagen|VW
+ITX.MC Inditex; IBE.MC Iberdrola; REP.MC Repsol; SIE.DE Siemens; ENR.DE Siemens Energy; GEV GE Vernova
+GEHC GE HealthCare; SHL.DE Siemens Healthineers; BMW.DE BMW; BAYN.DE Bayer; VOW3.DE Volkswagen|VW
 ALV.DE Allianz; DBK.DE Deutsche Bank; DB Deutsche Bank; BAS.DE BASF; MC.PA LVMH; AIR.PA Airbus
 OR.PA L'Oréal|L'Oreal; TTE.PA TotalEnergies; SAP.DE SAP; SHEL.L Shell; HSBA.L HSBC; HSBC HSBC; BP.L BP
 VOD.L Vodafone; VOD Vodafone; BARC.L Barclays; BCS Barclays; UBS UBS; NESN.SW Nestlé|Nestle; ROG.SW Roche

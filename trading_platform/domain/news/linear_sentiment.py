@@ -70,12 +70,10 @@ class LinearModel:
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities of the outputs: a row for each text."""
-        rows = [features_of(text) for text in texts]
-        if not rows:
+        if not texts:
             return np.empty((0, len(self.labels)))
-        lengths = np.array([len(row) for row in rows])
+        lengths, together = _features_of_all(texts)
         starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        together = np.concatenate(rows)
         values = self.importance[together] * self.importance_scale
         norms = np.sqrt(np.add.reduceat(values * values, starts))
         values /= np.repeat(np.maximum(norms, 1e-12), lengths)
@@ -87,14 +85,31 @@ class LinearModel:
 
 def features_of(text: str) -> NDArray[np.int64]:
     """Numbers of the features of a text, each once: words, two and three in a row, and parts of words. Never empty."""
+    return np.unique(_all_features(text))
+
+
+def _features_of_all(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many features each text has, and the features of one text after those of the other, as features_of has them.
+
+    All are sorted together, which takes a tenth of the time of text by text.
+    """
+    rows = [_all_features(text) for text in texts]
+    numbers = np.repeat(np.arange(len(rows), dtype=np.int64), [len(row) for row in rows])
+    keys = np.sort(numbers << BITS | np.concatenate(rows))
+    keys = keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
+    return np.bincount(keys >> BITS, minlength=len(rows)), keys & ((1 << BITS) - 1)
+
+
+def _all_features(text: str) -> NDArray[np.int64]:
+    """The features of a text in the order of its words; some come several times."""
     cleaned = _NUMBER.sub("0", _CASHTAG.sub(" $t ", _ADDRESS.sub(" ", text[:LONGEST].lower())))
     words = _WORD.findall(cleaned)
-    rows = [_of_word(word) for word in words]
-    phrases = [_number(f"b{first} {second}") for first, second in pairwise(words)]
+    if not words:
+        return np.zeros(1, dtype=np.int64)
+    phrases = [f"b{first} {second}" for first, second in pairwise(words)]
     for first, second, third in zip(words, words[1:], words[2:], strict=False):
-        phrases += (_number(f"s{first} {third}"), _number(f"t{first} {second} {third}"))
-    rows.append(np.array(phrases if words else [0], dtype=np.int64))
-    return np.unique(np.concatenate(rows))
+        phrases += (f"s{first} {third}", f"t{first} {second} {third}")
+    return np.concatenate([*map(_of_word, words), np.array([*map(_number, phrases)], dtype=np.int64)])
 
 
 def _number(key: str) -> int:

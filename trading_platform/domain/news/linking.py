@@ -21,13 +21,14 @@ from trading_platform.domain.news.common_words import WORDS
 from trading_platform.domain.news.instrument_names import COIN_NAMES, COMPANY_NAMES, INDEX_NAMES
 from trading_platform.domain.news.word_context import Context, is_all_capitals, masked
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Raise it when the rules change, so that stored articles are linked again."""
 
 LONGEST = 2_000
 """Characters of a text that are read: headline and summary; what stands later is seldom what an article is about."""
 
 _SHORTEST_TICKER = 3
+_QUOTES = FIAT | {"USDT", "USDC", "BTC", "ETH"}
 _EXCHANGES = {
     "XNYS": "NYSE NASDAQ NASDAQGS NASDAQGM NASDAQCM AMEX NYSEAMERICAN NYSEARCA ARCA BATS CBOE OTC OTCMKTS OTCQX N O",
     "XTSE": "TSX TSXV CSE NEO TO",
@@ -60,6 +61,24 @@ _ONE_CODE = re.compile(_CODE)
 _CASHTAG = re.compile(r"(?<![\w$])\$([A-Za-z]{1,6}(?:[.\-/][A-Za-z]{1,2}|\d{0,2})?)(?![\w$])")
 _PAIR = re.compile(r"(?<![\w/$])([A-Z]{3,5})\s?[/\-]\s?([A-Z]{3,4})(?![\w/])|(?<!\w)\$?([A-Z]{6,9})(?!\w)")
 _BARE = re.compile(r"(?<![\w$.&'’-])#?([A-Z][A-Z0-9]{1,5}(?:[.\-/][A-Z])?)(?![\w&]|[.\-/]\w)")
+
+_CURRENCIES = dict(
+    each.split("=")
+    for each in (
+        "euro=EUR dollar=USD dólar=USD yen=JPY pound=GBP sterling=GBP libra=GBP franc=CHF franco=CHF yuan=CNY"
+        " loonie=CAD aussie=AUD kiwi=NZD"
+    ).split()
+)
+_CURRENCY = "|".join(_CURRENCIES)
+_PAIR_IN_WORDS = re.compile(
+    rf"\b({_CURRENCY})(?:/|(?:\s[\w%.,'-]+){{0,6}}?\s(?:against|versus|vs\.?|frente al?|contra el)\s(?:the\s)?"
+    rf"(?:U\.?S\.?\s)?)({_CURRENCY})\b",
+    re.IGNORECASE,
+)
+"""`dollar/yen`, `Euro slips against the dollar`."""
+
+_METAL = re.compile(r"(?<![\w-])(gold|oro|silver|plata)(?![\w-])", re.IGNORECASE)
+_METALS = {"gold": "XAU", "oro": "XAU", "silver": "XAG", "plata": "XAG"}
 
 
 class Rule(StrEnum):
@@ -108,7 +127,7 @@ class InstrumentDictionary:
     names: Mapping[str, tuple[str, ...]]
     own: frozenset[str] = field(default_factory=frozenset)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Identifies rules and dictionary: links by another version are made again."""
         return f"{RULES_VERSION}-{digest(repr(sorted(self.tickers.items())), repr(sorted(self.names.items()))).hex()}"
@@ -118,6 +137,21 @@ class InstrumentDictionary:
         """All names, the longest first; those of several words and those of coins in any capitals."""
         ordered = sorted(self.names, key=lambda name: (-len(name), name))
         return re.compile(rf"(?<![\w$@#.])(?:{'|'.join(map(re.escape, ordered)) or '(?!)'})(?![\w@])", re.IGNORECASE)
+
+    @cached_property
+    def coin_names(self) -> frozenset[str]:
+        """The names of its coins."""
+        return frozenset(name for base in self.coins for name in COIN_NAMES.get(base, ()))
+
+    @cached_property
+    def has_currencies(self) -> bool:
+        """Whether it has pairs of currencies or metals."""
+        return any(base in FIAT | METALS for base, _ in self.pairs)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Codes of currencies, metals and coins, of which pairs are made."""
+        return FIAT | METALS | self.coins | {"USDT", "USDC"}
 
     @cached_property
     def folded(self) -> Mapping[str, tuple[str, ...]]:
@@ -163,6 +197,9 @@ def dictionary_of(
     own = {(symbol, name) for symbol, given in (aliases or {}).items() if symbol in calendars for name in given}
     for symbol, name in sorted(own):
         names.setdefault(name, []).append(symbol)
+    for name in [name for called in COMPANY_NAMES.values() for name in called if " " in name]:
+        if name not in names and any(name.startswith(f"{known} ") for known in names):
+            names[name] = []  # another company, which is not in the universe: `Siemens Energy` is not `Siemens`
     return InstrumentDictionary(
         tickers={ticker: tuple(symbols) for ticker, symbols in tickers.items()},
         calendars=calendars,
@@ -177,7 +214,8 @@ def link(text: str, dictionary: InstrumentDictionary) -> list[Link]:
     """The instruments that a text is about, each once, by the strongest evidence."""
     linker = _Linker(text, dictionary)
     found: dict[str, Link] = {}
-    for rule in (linker.qualified, linker.cashtags, linker.pairs, linker.names, linker.tickers):
+    rules = (linker.qualified, linker.cashtags, linker.pairs, linker.pairs_in_words, linker.names, linker.tickers)
+    for rule in rules:
         for one in list(rule()):
             found.setdefault(one.symbol, one)
     return sorted(found.values(), key=lambda one: (one.position, one.symbol))
@@ -229,12 +267,28 @@ class _Linker:
         """`EUR/USD`, `EURUSD`: the pair, and neither of its sides."""
         for found in _PAIR.finditer(self._text):
             codes = (found[1], found[2]) if found[1] else _split(found[3])
-            known = FIAT | METALS | self._dictionary.coins | {"USDT", "USDC"}
-            if codes is None or self._is_used(found.span()) or not set(codes) <= known:
+            if codes is None or self._is_used(found.span()) or not set(codes) <= self._dictionary.codes:
                 continue
             self._used.append(found.span())
             if symbol := self._dictionary.pairs.get(codes):
                 yield self._link(symbol, Rule.TICKER, found.start(), found.end())
+
+    def pairs_in_words(self) -> Iterator[Link]:
+        """A pair of currencies or the price of a metal, in words; only where the universe has pairs of these."""
+        pairs = self._dictionary.pairs
+        if not self._dictionary.has_currencies:
+            return
+        lowered = self._text.lower()
+        spoken = any(each in lowered for each in _CURRENCIES)
+        for found in _PAIR_IN_WORDS.finditer(self._text) if spoken else ():
+            first, second = _CURRENCIES[found[1].lower()], _CURRENCIES[found[2].lower()]
+            symbol = pairs.get((first, second)) or pairs.get((second, first))
+            if symbol and not self._is_used(found.span()):
+                yield self._link(symbol, Rule.NAME, found.start(), found.end())
+        for found in _METAL.finditer(self._text) if any(each in lowered for each in _METALS) else ():
+            symbol = pairs.get((_METALS[found[1].lower()], "USD"))
+            if symbol and Context(self._text, *found.span()).means_metal():
+                yield self._link(symbol, Rule.NAME, found.start(), found.end())
 
     def names(self) -> Iterator[Link]:
         """Names of companies, coins and indexes, the longest first; one that means it once means it again."""
@@ -279,7 +333,7 @@ class _Linker:
         return next((name for name in spellings if " " in name or self._is_coin(name)), None)
 
     def _is_coin(self, name: str) -> bool:
-        return any(name in names for base, names in COIN_NAMES.items() if base in self._dictionary.coins)
+        return name in self._dictionary.coin_names
 
     def _means(self, name: str, start: int, end: int) -> bool:
         if name in self._dictionary.own and name.lower() not in WORDS:
@@ -311,6 +365,6 @@ class _Linker:
 def _split(code: str) -> tuple[str, str] | None:
     """The two sides of a pair that is written together, such as BTCUSD or DOGEUSDT."""
     for length in (4, 3):
-        if code[-length:] in FIAT | {"USDT", "USDC", "BTC", "ETH"} and len(code) - length >= len("BTC"):
+        if code[-length:] in _QUOTES and len(code) - length >= len("BTC"):
             return code[:-length], code[-length:]
     return None

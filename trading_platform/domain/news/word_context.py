@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from functools import cached_property
 
 from trading_platform.domain.news.common_words import (
     AGAINST,
@@ -12,7 +13,10 @@ from trading_platform.domain.news.common_words import (
     GIVEN_NAMES,
     MOVES,
     NOUNS,
+    OUNCES,
     PLACES_AFTER,
+    PLACES_BEFORE,
+    PRICE_MOVES,
     REGIONS,
     VERBS,
     WORDS,
@@ -44,6 +48,14 @@ _MASKED = re.compile(
     rf"(?:(?:\s?,\s?|\sand\s|\sor\s)(?:{_STORES}))*",
     re.IGNORECASE | re.MULTILINE,
 )
+_TELLTALES = (
+    "://|www.|@|facebook|twitter|linkedin|instagram|youtube|whatsapp|telegram|reddit|pinterest|snapchat|tiktok|"
+    "messenger|google|email|yahoo|reuters|bloomberg|cnbc|marketwatch|nasdaq|barron|forbes|motley|apple news|"
+    "apple podcasts|app store|amazon news|amazon music|msn|microsoft start|benzinga|investing.com|spotify"
+).split("|")
+"""What all that is masked has some of, but for the site X: most texts have none, and a search for each is fast."""
+
+_SITE_X = re.compile(r"\bx\b")
 _CAPITALS = 0.7  # share of words in capitals from which a text is all in capitals
 _TITLE_CASE = 0.7
 _LONG = 4  # letters of the words that title case writes with a capital
@@ -51,15 +63,29 @@ _SHORT_TEXT = 3
 _NEAR = 200  # characters on each side, as long as a headline
 _JOINING = frozenset({",", "and", "&", "y", "vs", "vs.", "e", "+"})
 _OF_VERBS = ("s", "ed", "ing", "ly")  # endings of what may stand before a name in title case
+_AGAINST_ONE = {
+    "visa": frozenset(
+        "student students immigration immigrant immigrants migrants embassy consulate passport tourist tourists h-1b"
+        " schengen applicants asylum".split()
+    )
+}
+_FUNDS = frozenset({"etf", "etfs"})
+_BEFORE_METAL = frozenset("el la the spot as why and y while but physical".split())
 _IDIOMS = {"apple": {"big", "pink"}, "target": {"bullseye"}, "delta": {"river"}}
 _RECOMMENDED = re.compile(
     r"(?:\s(?:still|now|really|currently))?\sa(?:n)?\s(?:\w+\s)?(?:buy|sell|hold|bargain|value|compra)\b", re.IGNORECASE
 )
 _PERCENT = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s?%")
+_COMMON = WORDS | VERBS | NOUNS | GIVEN_NAMES | REGIONS
+_NO_NAMES = WORDS | BEFORE | VERBS | NOUNS
+_FOLLOWING = 3  # words after a name that say what it is
 
 
 def masked(text: str) -> str:
     """The text with blanks for addresses, share buttons, mentions of where something was said, and attributions."""
+    folded = text.casefold()
+    if not any(each in folded for each in _TELLTALES) and not _SITE_X.search(folded):
+        return text
     return _MASKED.sub(lambda found: " " * len(found[0]), text)
 
 
@@ -85,28 +111,46 @@ class Context:
         self._left = text[max(0, start - _NEAR) : start].rpartition("\n")[2]
         self._right = text[end : end + _NEAR].partition("\n")[0]
         self._line = f"{self._left}{self._word}{self._right}"
-        self._before = _TOKEN.findall(self._left)
-        self._after = _TOKEN.findall(self._right)
+
+    @cached_property
+    def _before(self) -> list[str]:
+        return _TOKEN.findall(self._left)
+
+    @cached_property
+    def _after(self) -> list[str]:
+        return _TOKEN.findall(self._right)
+
+    @cached_property
+    def _next(self) -> list[str]:
+        """The first three words after, without a look at the others: no word has a space in it."""
+        return _TOKEN.findall(" ".join(self._right.split(None, _FOLLOWING)[:_FOLLOWING]))[:_FOLLOWING]
 
     def is_persons(self) -> bool:
         """Whether a given name or a title stands before the word."""
-        return bool(self._before) and self._before[-1].lower().rstrip(".") in GIVEN_NAMES
+        last = _TOKEN.findall(" ".join(self._left.rsplit(None, 1)[-1:]))
+        return bool(last) and last[-1].lower().rstrip(".") in GIVEN_NAMES
 
     def is_another_name(self) -> bool:
         """Whether the name is a person's, a place's or an event's: `Nikola Tesla`, `Santander, Chile`, `Citi Field`."""
-        following = [token.lower() for token in self._after[:2]]
-        is_place = bool(following) and following[0] in PLACES_AFTER and self._after[0][0].isupper()
+        following = [token.lower() for token in self._next[:2]]
+        is_place = bool(following) and following[0] in PLACES_AFTER and self._next[0][0].isupper()
         is_town = len(following) > 1 and following[0] == "," and following[1] in REGIONS
         is_made = bool(following) and following[0] in AGAINST
-        return self.is_persons() or is_place or is_town or is_made
+        return self.is_persons() or is_place or is_town or is_made or self._is_of_a_place()
+
+    def _is_of_a_place(self) -> bool:
+        """Whether it is the place that something belongs to: `el puerto de Santander`."""
+        words = self._left.lower().split()[-2:]
+        return len(words) > 1 and words[1] in {"of", "de"} and words[0] in PLACES_BEFORE
 
     def means_company(self) -> bool:
         """Whether a word that is also a name means the company."""
         if self.is_another_name() or not self._word[:1].isupper() or self._follows_proper_noun():
             return False
         is_company = self._has_company_beside()
-        if AGAINST & self._others() or self._has_article():
-            return is_company and bool(NOUNS & {token.lower() for token in self._after[:1]})
+        against = _AGAINST_ONE.get(self._word.lower(), frozenset())
+        if (AGAINST | against) & self._others() or self._has_article():
+            return is_company and bool(NOUNS & {token.lower() for token in self._next[:1]})
         if is_company:
             return True
         return not self._says_nothing_by_capitals() and not self._is_of_larger_name()
@@ -120,7 +164,15 @@ class Context:
         if is_coin:
             return bool(CRYPTO_WORDS & self._others())
         following = self._after[0].lower() if self._after else ""
-        return following in NOUNS | MOVES or self._before_of() in {"shares", "stock"}
+        beside = {token.lower() for token in (*self._before[-3:], *self._next)}
+        return following in NOUNS | MOVES or self._before_of() in {"shares", "stock"} or bool(_FUNDS & beside)
+
+    def means_metal(self) -> bool:
+        """Whether a metal's word means its price: the price moves, or the text counts in ounces."""
+        if re.search(r"[^\W\d_]$", self._left.rstrip()) and self._left.split()[-1].lower() not in _BEFORE_METAL:
+            return bool(OUNCES & self._others())
+        following = self._next[0].lower() if self._next else ""
+        return following in MOVES | PRICE_MOVES or bool(OUNCES & self._others())
 
     def _others(self) -> set[str]:
         return {token.lower() for token in (*self._before, *self._after)}
@@ -128,10 +180,10 @@ class Context:
     def _has_company_beside(self) -> bool:
         if re.match(r"['’]s?\s", self._right) or _RECOMMENDED.match(self._right) or _PERCENT.match(self._right.strip()):
             return not re.match(r"['’]s?\s(?:day|tree|pie)", self._right)
-        following = [token.lower() for token in self._after[:3]]
+        following = [token.lower() for token in self._next]
         if following[:1] and (following[0] in VERBS or following[0] in NOUNS) and following[:2] != ["to", "the"]:
             return True
-        has_ticker = following[:1] == ["("] and len(following) > 1 and self._after[1].isupper()
+        has_ticker = following[:1] == ["("] and len(following) > 1 and self._next[1].isupper()
         begins = following[:1] == [":"] and not self._before
         return has_ticker or begins or self._before_of() in BEFORE or self._is_listed()
 
@@ -149,9 +201,8 @@ class Context:
             others.append(self._after[1])
         if len(self._before) > 1 and self._before[-1].lower() in _JOINING:
             others.append(self._before[-2])
-        common = WORDS | VERBS | NOUNS | GIVEN_NAMES | REGIONS
         return any(
-            other[:1].isupper() and (other.lower() in self._names or other.lower() not in common) for other in others
+            other[:1].isupper() and (other.lower() in self._names or other.lower() not in _COMMON) for other in others
         )
 
     def _says_nothing_by_capitals(self) -> bool:
@@ -173,7 +224,7 @@ class Context:
         before = left[1].lower()
         if before in _IDIOMS.get(self._word.lower(), ()):
             return True
-        return before not in WORDS | BEFORE | VERBS | NOUNS and not before.endswith(_OF_VERBS)
+        return before not in _NO_NAMES and not before.endswith(_OF_VERBS)
 
     def _is_of_larger_name(self) -> bool:
         """Whether a further capitalised word stands directly beside, as in `Ford Foundation`."""

@@ -8,13 +8,14 @@ and writes nothing. :mod:`trading_platform.domain.news.identity` decides what is
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from trading_platform.domain.news.articles import Item, StoredArticle
 from trading_platform.domain.news.identity import Identities, Recognised, identities_of, recognise, sighting_of
+from trading_platform.domain.news.linking import InstrumentDictionary, Link, link
 from trading_platform.domain.news.near_duplicates import WITHIN, Signature, first_copy, signature_of
 from trading_platform.domain.news.urls import canonical_url
 from trading_platform.stores.postgres.database import Database, driver, execute, execute_together
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 _NEWS = "news/articles"
 _NEW_ARTICLE = (
     "id source external_id url title summary content author language published_at first_seen_at duplicate_of"
-    " signature bands"
+    " signature bands symbols"
 ).split()
-_VERSION = "news_id version source title summary content text_hash published_at first_seen_at".split()
+_VERSION = "news_id version source title summary content text_hash published_at first_seen_at linked_by".split()
+_LINK = "news_id version symbol rule evidence position linked_at".split()
 _SIGHTING = "news_id source sighting guid url text_hash published_at first_seen_at".split()
 
 LanguageOf = Callable[[str], str | None]
@@ -88,7 +90,12 @@ class ArticleStore:
         self._database = database
 
     def add(
-        self, source: str, items: Sequence[Item], seen_at: datetime, language_of: LanguageOf = _unknown_language
+        self,
+        source: str,
+        items: Sequence[Item],
+        seen_at: datetime,
+        language_of: LanguageOf = _unknown_language,
+        dictionary: InstrumentDictionary | None = None,
     ) -> Added:
         """Stores the items of one document.
 
@@ -97,9 +104,11 @@ class ArticleStore:
             items: in the order of the document.
             seen_at: when it was fetched, UTC; an item that states its own ``first_seen_at`` keeps it.
             language_of: detects the language of a new article whose source does not state it.
+            dictionary: by which what is new is linked at once; None: it is linked later. Rows that are written with
+                their links cost half of those that are changed afterwards.
         """
         with self._database.begin() as connection:
-            return self.add_to(connection, source, items, seen_at, language_of)
+            return self.add_to(connection, source, items, seen_at, language_of, dictionary)
 
     def add_to(
         self,
@@ -108,6 +117,7 @@ class ArticleStore:
         items: Sequence[Item],
         seen_at: datetime,
         language_of: LanguageOf = _unknown_language,
+        dictionary: InstrumentDictionary | None = None,
     ) -> Added:
         """As :meth:`add`, in the caller's transaction."""
         if not items:
@@ -116,21 +126,21 @@ class ArticleStore:
         _, rows = execute_together(
             connection,
             (query(f"{_NEWS}/lock"), {}),
-            (query(f"{_NEWS}/known"), {"identities": sorted(wanted), "source": source}),
+            (query(f"{_NEWS}/known"), {"identities": _hashes(sorted(wanted)), "source": source}),
         )
         known = {bytes(row[0]): _stored(row[1:]) for row in rows}
         recognition = recognise(source, items, known)
         new = _with_copies(connection, [one for one in recognition.articles if one.stored is None], seen_at)
         ids = {id(one.article): one.id for one in new}
         edited = [one for one in recognition.articles if one.is_edited]
-        self._write_articles(connection, source, new, edited, seen_at, language_of)
+        _write_articles(connection, source, new, edited, seen_at, language_of, dictionary)
         sightings = [
             (ids.get(id(one)) or _id_of(one), source, *_sighting(item, seen_at))
             for one in recognition.articles
             for item in _unseen(one)
         ]
         _copy(connection, "news.sightings", _SIGHTING, sightings)
-        _identify(connection, _meanings(recognition.articles, ids, recognition.shared, known))
+        _identify(connection, _meanings(recognition.articles, ids, recognition.shared, known), known)
         elsewhere = sum(one.stored is not None and not one.stored.is_of_source for one in recognition.articles)
         return Added(
             new=len(new),
@@ -140,23 +150,46 @@ class ArticleStore:
             unchanged=len(recognition.articles) - len(new) - len(edited) - elsewhere,
         )
 
-    @staticmethod
-    def _write_articles(
-        connection: Connection,
-        source: str,
-        new: Sequence[_New],
-        edited: Sequence[Recognised],
-        seen_at: datetime,
-        language_of: LanguageOf,
-    ) -> None:
-        _copy(connection, "news.raw_news", _NEW_ARTICLE, (_row(source, one, seen_at, language_of) for one in new))
-        versions = [_version(one.id, 1, source, one.article.newest, seen_at) for one in new]
-        for one in edited:
-            number, item = (one.stored.version if one.stored else 0) + 1, one.newest
-            texts = {"title": item.title, "summary": item.summary, "content": item.content}
-            execute(connection, query(f"{_NEWS}/edit"), {"id": _id_of(one), "version": number, **texts})
-            versions.append(_version(_id_of(one), number, source, item, seen_at))
-        _copy(connection, "news.versions", _VERSION, versions)
+
+def _write_articles(
+    connection: Connection,
+    source: str,
+    new: Sequence[_New],
+    edited: Sequence[Recognised],
+    seen_at: datetime,
+    language_of: LanguageOf,
+    dictionary: InstrumentDictionary | None,
+) -> None:
+    """Writes new articles, further versions of known ones, and their links if there is a dictionary."""
+    linked_by = None if dictionary is None else dictionary.version
+
+    def links_of(item: Item) -> list[Link]:
+        return [] if dictionary is None else link(item.text, dictionary)
+
+    links = [links_of(one.article.newest) for one in new]
+    rows = zip(new, links, strict=True)
+    _copy(connection, "news.raw_news", _NEW_ARTICLE, [_row(source, *row, seen_at, language_of) for row in rows])
+    versions = [(one.id, 1, one.article.newest) for one in new]
+    for one in edited:
+        number, item = (one.stored.version if one.stored else 0) + 1, one.newest
+        found = links_of(item)
+        texts = {"title": item.title, "summary": item.summary, "content": item.content}
+        linked = {"linked_by": linked_by, "symbols": _symbols(found)}
+        given = {"id": _id_of(one), "version": number, **texts, **linked}
+        execute(connection, query(f"{_NEWS}/edit"), given)
+        versions.append((_id_of(one), number, item))
+        links.append(found)
+    _copy(connection, "news.versions", _VERSION, [(*_version(*one, source, seen_at), linked_by) for one in versions])
+    listed = (
+        (name, number, one.symbol, one.rule.value, one.evidence, one.position, seen_at)
+        for (name, number, _), found in zip(versions, links, strict=True)
+        for one in found
+    )
+    _copy(connection, "news.links", _LINK, listed)
+
+
+def _symbols(links: Iterable[Link]) -> list[str]:
+    return sorted(one.symbol for one in links)
 
 
 def _stored(row: tuple[Any, ...]) -> StoredArticle | None:
@@ -213,7 +246,9 @@ def _with_copies(connection: Connection, articles: Sequence[Recognised], seen_at
     return new
 
 
-def _row(source: str, one: _New, seen_at: datetime, language_of: LanguageOf) -> tuple[object, ...]:
+def _row(
+    source: str, one: _New, links: Sequence[Link], seen_at: datetime, language_of: LanguageOf
+) -> tuple[object, ...]:
     item, signature = one.article.newest, one.signature
     _, identities = one.article.items[0]
     return (
@@ -230,11 +265,12 @@ def _row(source: str, one: _New, seen_at: datetime, language_of: LanguageOf) -> 
         item.first_seen_at or seen_at,
         one.duplicate_of,
         signature.hashes if signature else None,
-        list(signature.bands) if signature else None,
+        f"{{{','.join(map(str, signature.bands))}}}" if signature else None,
+        _symbols(links),
     )
 
 
-def _version(name: uuid.UUID, number: int, source: str, item: Item, seen_at: datetime) -> tuple[object, ...]:
+def _version(name: uuid.UUID, number: int, item: Item, source: str, seen_at: datetime) -> tuple[object, ...]:
     texts = (item.title, item.summary, item.content, item.text_hash)
     return (name, number, source, *texts, item.published_at, item.first_seen_at or seen_at)
 
@@ -273,17 +309,20 @@ def _id_of(article: Recognised) -> uuid.UUID:
     return article.stored.id
 
 
-def _identify(connection: Connection, means: dict[bytes, uuid.UUID | None]) -> None:
-    if not means:
-        return
-    execute(
-        connection,
-        "CREATE TEMPORARY TABLE IF NOT EXISTS news_identities_staging (identity bytea, news_id uuid)"
-        " ON COMMIT DELETE ROWS",
-    )
-    _copy(connection, "news_identities_staging", ("identity", "news_id"), sorted(means.items()))
-    execute(connection, query(f"{_NEWS}/identify"))
-    execute(connection, "TRUNCATE news_identities_staging")
+def _identify(connection: Connection, means: dict[bytes, uuid.UUID | None], known: Container[bytes]) -> None:
+    """Stores what identities mean; those that are not known are in no row, because other writers wait."""
+    fresh = sorted((identity, name) for identity, name in means.items() if identity not in known)
+    _copy(connection, "news.identities", ("identity", "news_id"), fresh)
+    changed = sorted(identity for identity in means if identity in known)
+    if changed:
+        given = {"identities": _hashes(changed), "ids": [means[identity] for identity in changed]}
+        execute(connection, query(f"{_NEWS}/identify"), given)
+
+
+def _hashes(hashes: Iterable[bytes]) -> str:
+    """Hashes as the text of a bytea[]; psycopg takes several times longer to write a list."""
+    quoted = (f'"\\\\x{each.hex()}"' for each in hashes)
+    return f"{{{','.join(quoted)}}}"
 
 
 def _copy(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,6 +1,7 @@
 """Links stored articles to the instruments of the universe, and scores the sentiment of those that are about any.
 
-Both resume where they ended, and do nothing where nothing changed: a version is linked again when the rules, the
+What is fetched or imported is linked as it is stored; here is what was not, and what must be again. Both resume where
+they ended, and do nothing where nothing changed: a version is linked again when the rules, the
 universe or a user's names change, and scored again by another model or revision, beside the earlier scores.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trading_platform.domain.news.linking import dictionary_of, link
+from trading_platform.domain.news.linking import InstrumentDictionary, dictionary_of, link
 from trading_platform.domain.news.sentiment import SentimentModel
 from trading_platform.domain.time import Clock
 from trading_platform.stores.stores import Stores
@@ -41,7 +42,7 @@ def classify_news(stores: Stores, model: SentimentModel, *, clock: Clock, progre
         clock: returns the current time.
         progress: receives the number of versions.
     """
-    dictionary = dictionary_of(stores.instruments.all().values(), stores.sentiment.aliases())
+    dictionary = instrument_dictionary(stores)
     linked = about = scored = 0
     while True:
         count, found = stores.sentiment.link_some(
@@ -58,6 +59,11 @@ def classify_news(stores: Stores, model: SentimentModel, *, clock: Clock, progre
         if count < _BATCH:
             break
     return Classified(linked, about, scored)
+
+
+def instrument_dictionary(stores: Stores) -> InstrumentDictionary:
+    """What texts call the instruments of the universe now, with a user's own names."""
+    return dictionary_of(stores.instruments.all().values(), stores.sentiment.aliases())
 
 
 def text_of(title: str, summary: str | None) -> str:

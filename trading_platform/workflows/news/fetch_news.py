@@ -1,8 +1,8 @@
 """Fetches the feeds that are due and stores what they have; no feed holds up another, and each failure is said once.
 
 Feeds of one host are fetched one after the other, hosts at the same time. The articles of a feed, its rejected items
-and its state are stored in one transaction. :mod:`trading_platform.workflows.news.classify_news` links and scores
-what was stored.
+and its state are stored in one transaction, with the links of what is new.
+:mod:`trading_platform.workflows.news.classify_news` scores what was stored.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import InvalidRequest, RateLimited, SourceError, TradingPlatformError
 from trading_platform.domain.news.articles import Document, RejectedItem
+from trading_platform.domain.news.linking import InstrumentDictionary
 from trading_platform.domain.quality.rules import rejected_frame
 from trading_platform.domain.time import Clock, shifted
 from trading_platform.sources.news.languages import detect_language
@@ -23,6 +24,7 @@ from trading_platform.sources.rate_limits import Cost, RateLimiter
 from trading_platform.stores.news.articles import Added
 from trading_platform.stores.news.feeds import Feed, FetchEnd
 from trading_platform.stores.stores import Stores
+from trading_platform.workflows.news.classify_news import instrument_dictionary
 from trading_platform.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -123,10 +125,11 @@ def fetch_news(
     for feed in wanted:
         by_host.setdefault(feed.host, []).append(feed)
     results: list[FeedResult] = []
+    dictionary = instrument_dictionary(stores)
 
     def fetch_host(feeds: Sequence[Feed]) -> None:
         for feed in feeds:
-            results.append(_fetch_one(stores, fetch, feed, clock))
+            results.append(_fetch_one(stores, fetch, feed, dictionary, clock))
             progress("feeds", len(results), len(wanted))
 
     with ThreadPoolExecutor(max_workers=_HOSTS) as pool:
@@ -144,7 +147,9 @@ def _is_due(feed: Feed, now: datetime) -> bool:
     return feed.is_enabled and (feed.due_at is None or feed.due_at <= now)
 
 
-def _fetch_one(stores: Stores, fetch: FetchFeed, feed: Feed, clock: Clock) -> FeedResult:
+def _fetch_one(
+    stores: Stores, fetch: FetchFeed, feed: Feed, dictionary: InstrumentDictionary, clock: Clock
+) -> FeedResult:
     try:
         fetched = fetch(feed)
     except SourceError as error:
@@ -158,7 +163,7 @@ def _fetch_one(stores: Stores, fetch: FetchFeed, feed: Feed, clock: Clock) -> Fe
             stores.feeds.record(connection, feed.name, FetchEnd("not_modified", now, due_at))
         return FeedResult(feed.name, "not_modified", is_news=feed.status == "failed")
     with stores.database.begin() as connection:
-        added = stores.articles.add_to(connection, feed.name, document.items, now, detect_language)
+        added = stores.articles.add_to(connection, feed.name, document.items, now, detect_language, dictionary)
         add_rejected(stores, connection, document.rejected, feed.url)
         end = FetchEnd(
             "ok",

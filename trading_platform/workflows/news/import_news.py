@@ -11,6 +11,7 @@ from trading_platform.sources.news.files import read_news_file
 from trading_platform.sources.news.languages import detect_language
 from trading_platform.stores.news.articles import Added
 from trading_platform.stores.stores import Stores
+from trading_platform.workflows.news.classify_news import instrument_dictionary
 from trading_platform.workflows.news.fetch_news import add_rejected
 from trading_platform.workflows.progress import Progress, silent
 
@@ -48,9 +49,10 @@ def import_news(
     """
     document = read_news_file(path)
     now, added = clock(), Added()
+    dictionary = instrument_dictionary(stores)
     for start in range(0, len(document.items), _BATCH):
         batch = [_seen(item, as_published=as_published) for item in document.items[start : start + _BATCH]]
-        added += stores.articles.add(SOURCE, batch, now, detect_language)
+        added += stores.articles.add(SOURCE, batch, now, detect_language, dictionary)
         progress("articles", start + len(batch), len(document.items))
     with stores.database.begin() as connection:
         add_rejected(stores, connection, document.rejected, path.name)

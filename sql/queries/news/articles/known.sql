@@ -13,4 +13,4 @@ LEFT JOIN LATERAL (
     FROM news.sightings
     WHERE news_id = article.id
 ) AS seen ON TRUE
-WHERE found.identity = ANY(%(identities)s)
+WHERE found.identity = ANY(%(identities)s::bytea[])

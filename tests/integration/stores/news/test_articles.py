@@ -16,7 +16,9 @@ from commands import rows
 from waiting import wait_until
 
 from trading_platform.domain.errors import StoreError
+from trading_platform.domain.market.instruments import guess_instrument
 from trading_platform.domain.news.articles import Item
+from trading_platform.domain.news.linking import dictionary_of
 from trading_platform.stores.news import articles as module
 from trading_platform.stores.news.articles import Added, ArticleStore
 from trading_platform.stores.postgres.database import Database
@@ -101,7 +103,7 @@ def test_copies_are_marked_and_kept(store: ArticleStore, database_url: str):
 
 def test_what_is_interrupted_leaves_nothing(store: ArticleStore, database_url: str, monkeypatch: pytest.MonkeyPatch):
     real = module._copy
-    for broken in ("news.raw_news", "news.versions", "news.sightings", "news_identities_staging"):
+    for broken in ("news.raw_news", "news.versions", "news.links", "news.sightings", "news.identities"):
 
         def break_off(connection: object, table: str, *more: object, broken: str = broken) -> None:
             real(connection, table, *more)  # type: ignore[arg-type]
@@ -114,6 +116,24 @@ def test_what_is_interrupted_leaves_nothing(store: ArticleStore, database_url: s
         assert counts(database_url) == (0, 0, 0, 0)
     monkeypatch.setattr(module, "_copy", real)
     assert store.add("wire", items(5), NOON) == Added(new=5)
+
+
+def test_what_is_new_is_linked_as_it_is_stored(store: ArticleStore, database_url: str):
+    dictionary = dictionary_of([guess_instrument(symbol, "file") for symbol in ("TSLA", "NVDA")])
+    first, edited = Item("Tesla opens a plant", guid="1"), Item("Tesla and Nvidia open a plant", guid="1")
+    linked = "SELECT version, symbol, rule, evidence, position FROM news.links ORDER BY version, symbol"
+    articles = "SELECT symbols FROM news.raw_news"
+    versions = "SELECT DISTINCT linked_by FROM news.versions"
+    store.add("wire", [first], NOON, dictionary=dictionary)
+    assert rows(database_url, articles) == [(["TSLA"],)]
+    store.add("wire", [edited], NOON, dictionary=dictionary)
+    assert rows(database_url, articles) == [(["NVDA", "TSLA"],)]
+    assert rows(database_url, linked) == [
+        (1, "TSLA", "name", "Tesla", 0),
+        (2, "NVDA", "name", "Nvidia", 10),
+        (2, "TSLA", "name", "Tesla", 0),
+    ]
+    assert rows(database_url, versions) == [(dictionary.version,)]
 
 
 def test_two_writers_of_one_article_store_it_once(store: ArticleStore, database_url: str):
