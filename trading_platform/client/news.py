@@ -14,9 +14,6 @@ from trading_platform.client.timestamps import Timestamp, as_timestamp, as_windo
 from trading_platform.domain.time import Clock
 from trading_platform.stores.stores import Stores
 
-OWN_MODEL = "linear"
-"""The platform's own model of sentiment."""
-
 
 class News:
     """The stored news.
@@ -61,7 +58,7 @@ class News:
         start: Timestamp,
         end: Timestamp,
         as_of: Timestamp | None = None,
-        model: str = OWN_MODEL,
+        model: str | None = None,
     ) -> pl.DataFrame:
         """Sentiment of the articles about some instruments that became available in a half-open window.
 
@@ -72,7 +69,8 @@ class News:
             start: start of the window of ``available_at``, included.
             end: end of the window, not included.
             as_of: as for :meth:`news`.
-            model: name of the model.
+            model: name of a model; None means the one that scored each article last (SENTIMENT_MODEL, else the
+                platform's own). Scores of earlier models are kept, and are read by their names.
 
         Returns:
             One row for each article and instrument: ``available_at``, ``symbol``, ``label`` (``positive``, ``neutral``

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.news.linking import Link
-from trading_platform.domain.news.sentiment import Sentiment, SentimentModel
+from trading_platform.domain.news.sentiment import Label, Sentiment, SentimentModel
 from trading_platform.domain.texts import is_storable, shown
 from trading_platform.domain.time import Window
 from trading_platform.stores.postgres.database import Database, driver, execute
@@ -79,8 +79,10 @@ class SentimentStore:
         """
         return self._database.read(query("news/articles/read"), _given(symbols, window, as_of), ARTICLE_SCHEMA)
 
-    def sentiment(self, symbols: Sequence[str] | None, window: Window, as_of: datetime, model: str) -> pl.DataFrame:
-        """Sentiment by a model of such articles (``SENTIMENT_SCHEMA``)."""
+    def sentiment(
+        self, symbols: Sequence[str] | None, window: Window, as_of: datetime, model: str | None = None
+    ) -> pl.DataFrame:
+        """Sentiment of such articles (``SENTIMENT_SCHEMA``) by a model; None: by the one that scored each last."""
         given = _given(symbols, window, as_of) | {"model": model}
         return self._database.read(query("news/sentiment/read"), given, SENTIMENT_SCHEMA)
 
@@ -152,22 +154,32 @@ class SentimentStore:
     def score_some(self, model: SentimentModel, text_of: TextOf, at: datetime, limit: int) -> tuple[int, int]:
         """Scores up to ``limit`` versions that this revision of a model has not scored, in one transaction.
 
-        The same text is classified once; a version that is about no instrument is not scored.
+        The same text is classified once; a slow model also takes over its stored scores of the same text, and begins
+        with the newest versions. A version that is about no instrument is not scored.
 
         Returns:
             How many versions were looked at, and how many of them were scored.
         """
         scored_by = f"{model.name} {model.revision}"
         with self._database.begin() as connection:
-            rows = execute(connection, query("news/sentiment/unscored"), {"scored_by": scored_by, "limit": limit})
+            wanted = "news/sentiment/unscored_newest" if model.is_slow else "news/sentiment/unscored"
+            rows = execute(connection, query(wanted), {"scored_by": scored_by, "limit": limit})
             if not rows:
                 return 0, 0
             about = [(name, version, text_of(title, summary)) for name, version, title, summary, any_ in rows if any_]
-            distinct = sorted({text for _, _, text in about}, key=lambda text: (len(text), text))
-            scores: Mapping[str, Sentiment] = dict(zip(distinct, model.classify(distinct), strict=True))
+            keys = _keys([(name, version) for name, version, _ in about])
+            scores: dict[str, Sentiment] = {}
+            if about and model.is_slow:
+                same = {**keys, "model": model.name, "revision": model.revision}
+                for title, summary, label, score, confidence in execute(
+                    connection, query("news/sentiment/known"), same
+                ):
+                    scores[text_of(title, summary)] = Sentiment(Label(label), score, confidence)
+            distinct = sorted({text for _, _, text in about} - scores.keys(), key=lambda text: (len(text), text))
+            scores.update(zip(distinct, model.classify(distinct), strict=True))
             found = [scores[text] for _, _, text in about]
             given = {
-                **_keys([(name, version) for name, version, _ in about]),
+                **keys,
                 "model": model.name,
                 "revision": model.revision,
                 "engine": model.engine,
