@@ -64,7 +64,8 @@ def export(
         print_json(vars(done))
         return
     out.print(
-        f"Exported {done.name}, revision {done.revision}: {done.size / 2**20:,.0f} MB. On sample texts "
+        f"Exported {done.name}, revision {done.revision}: {done.size / 2**20:,.0f} MB, "
+        f"scales by {done.form}. On sample texts "
         f"{done.same_labels:.0%} of the labels are the original's; probabilities differ by {done.difference:.3f}.",
         highlight=False,
     )

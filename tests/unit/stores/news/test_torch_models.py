@@ -101,7 +101,7 @@ def test_a_real_encoder_through_both_engines(
     names = (Label.NEGATIVE, Label.POSITIVE, Label.NEUTRAL)  # what 0, 1 and 2 mean in the files
     texts, labels = examples(test_data, "twitter_financial_news_sent_train_half.csv", FITTED)
     fit(tmp_path, texts, labels, [f"{name}".title() for name in names])
-    done = export_int8(tmp_path, texts[:50])
+    done = export_int8(tmp_path, texts[:300])
     others, wanted = examples(test_data, "twitter_financial_news_sent_valid.csv", COMPARED)
     found = {
         engine: [one.label for one in load_transformer(tmp_path, engine=engine).classify(others)]
@@ -112,7 +112,7 @@ def test_a_real_encoder_through_both_engines(
     neutral = np.mean(wanted == names.index(Label.NEUTRAL))
     with capsys.disabled():
         print(f"\n{same:.1%} same labels of {COMPARED}, {right:.3f} right, always neutral {neutral:.3f}")  # noqa: T201
-    assert done.same_labels >= 0.98
+    assert done.same_labels >= 0.99
     assert same >= 0.99
     assert right > neutral
 
