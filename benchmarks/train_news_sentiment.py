@@ -116,7 +116,8 @@ def print_vader(texts: list[str], wanted: NDArray[np.int64]) -> None:
         return
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-    scores = [SentimentIntensityAnalyzer().polarity_scores(text)["compound"] for text in texts]
+    analyzer = SentimentIntensityAnalyzer()
+    scores = [analyzer.polarity_scores(text)["compound"] for text in texts]
     names = [
         Label.POSITIVE if score >= 0.05 else Label.NEGATIVE if score <= -0.05 else Label.NEUTRAL for score in scores
     ]
