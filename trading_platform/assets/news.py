@@ -119,11 +119,12 @@ def raw_news(context: AssetExecutionContext, platform: ResourceParam[PlatformCon
 )
 def news_sentiment(context: AssetExecutionContext, platform: ResourceParam[PlatformContext]) -> MaterializeResult[None]:
     """Links and scores everything that is not, and counts the partitions of the run."""
-    from trading_platform.stores.news.model_file import own_model
+    from trading_platform.resources.news import sentiment_model
+    from trading_platform.settings import load_settings
     from trading_platform.workflows.news.classify_news import classify_news
 
     with dagster_failures():
-        model = own_model()
+        model = sentiment_model(load_settings())
         done = classify_news(platform.stores, model, clock=platform.clock, progress=platform.progress)
         figures = _figures(platform, _windows(context))
     return MaterializeResult(
@@ -134,7 +135,7 @@ def news_sentiment(context: AssetExecutionContext, platform: ResourceParam[Platf
             "about an instrument": MetadataValue.int(figures["linked"]),
             "positive": MetadataValue.int(figures["positive"]),
             "negative": MetadataValue.int(figures["negative"]),
-            "model": MetadataValue.text(f"{model.name} {model.revision}"),
+            "model": MetadataValue.text(f"{model.name} {model.revision}, {model.engine}"),
         }
     )
 

@@ -11,7 +11,6 @@ import polars as pl
 
 from trading_platform.client.names import symbols_of
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
-from trading_platform.domain.news.sentiment import OWN_MODEL
 from trading_platform.domain.time import Clock
 from trading_platform.stores.stores import Stores
 
@@ -59,7 +58,7 @@ class News:
         start: Timestamp,
         end: Timestamp,
         as_of: Timestamp | None = None,
-        model: str = OWN_MODEL,
+        model: str | None = None,
     ) -> pl.DataFrame:
         """Sentiment of the articles about some instruments that became available in a half-open window.
 
@@ -70,7 +69,8 @@ class News:
             start: start of the window of ``available_at``, included.
             end: end of the window, not included.
             as_of: as for :meth:`news`.
-            model: name of the model.
+            model: name of a model; None means the one that scored each article last (SENTIMENT_MODEL, else the
+                platform's own). Scores of earlier models are kept, and are read by their names.
 
         Returns:
             One row for each article and instrument: ``available_at``, ``symbol``, ``label`` (``positive``, ``neutral``

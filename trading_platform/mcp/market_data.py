@@ -214,7 +214,7 @@ class MarketTools:
             "available_at": "when the platform could know it",
             "symbol": "instrument it is about; empty: none known",
             "title": "headline",
-            "label": "sentiment by the platform's own model",
+            "label": "sentiment by the model of the settings, else by the platform's own",
             "score": "sentiment, from -1 to 1",
             "source": "feed",
             "url": "address",

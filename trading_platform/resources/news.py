@@ -1,4 +1,7 @@
-"""Fetches feeds and NewsAPI as configured, for the workflow :mod:`trading_platform.workflows.news.fetch_news`."""
+"""The fetcher of feeds and NewsAPI, and the model of sentiment, as the settings have them.
+
+The workflows are in :mod:`trading_platform.workflows.news`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 from trading_platform.domain.errors import SourceRejected
+from trading_platform.domain.news.sentiment import SentimentModel
 from trading_platform.domain.time import Clock
 from trading_platform.settings import Settings
 from trading_platform.sources.news.limits import costs
@@ -20,6 +24,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST = "100"  # articles of a response, the most that NewsAPI gives
+
+
+def sentiment_model(settings: Settings) -> SentimentModel:
+    """The model that scores articles: the one of SENTIMENT_MODEL, else the platform's own.
+
+    Raises:
+        ConfigurationError: if its files do not belong together, or packages are missing.
+    """
+    if settings.sentiment_model is None:
+        from trading_platform.stores.news.model_file import own_model
+
+        return own_model()
+    from trading_platform.stores.news.transformer_model import load_transformer
+
+    path = settings.sentiment_model.expanduser().resolve()
+    return load_transformer(path, engine=settings.sentiment_engine, revision=settings.sentiment_revision)
 
 
 def news_fetcher(settings: Settings, rate_limiter: RateLimiter, clock: Clock) -> FetchFeed:

@@ -40,7 +40,10 @@ DOMAIN_MAY_IMPORT = frozenset(
 )
 """Computation only: nothing that opens a file, a socket, a database or a process."""
 
-HEAVY = frozenset("pandas great_expectations transformers torch yfinance exchange_calendars ib_async".split())
+HEAVY = frozenset(
+    "pandas great_expectations transformers torch onnx onnxruntime tokenizers huggingface_hub yfinance "
+    "exchange_calendars ib_async".split()
+)
 
 
 @dataclass(frozen=True)

@@ -54,13 +54,12 @@ def move_feed(url: str) -> None:
 
 def scored_headlines(platform: PlatformContext) -> pl.DataFrame:
     """The articles of the last two days with symbol and score, the newest first; NULL: about no market."""
-    from trading_platform.domain.news.sentiment import OWN_MODEL
     from trading_platform.domain.time import Window
 
     now = platform.clock()
     window = Window(now - timedelta(days=2), now)
     articles = platform.stores.sentiment.articles(None, window, now)
-    scores = platform.stores.sentiment.sentiment(None, window, now, OWN_MODEL)
+    scores = platform.stores.sentiment.sentiment(None, window, now)
     return (
         articles.select("published_at", "symbol", "title", "news_id", "version")
         .join(

@@ -1,6 +1,7 @@
 """``news``: fetches feeds, imports files, lists articles, links and scores them; feeds and names of instruments.
 
-``news feeds`` is in :mod:`trading_platform.cli.news.feeds`. docs/news.md explains what is stored.
+``news feeds`` is in :mod:`trading_platform.cli.news.feeds`, ``news model`` in
+:mod:`trading_platform.cli.news.models`. docs/news.md explains what is stored.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_platform.cli.news.feeds import aliases, feeds
+from trading_platform.cli.news.models import models
 from trading_platform.cli.output import out, print_json, progress_bars, table
 from trading_platform.cli.parameters import in_capitals
 from trading_platform.domain.time import parse_timestamp, utc_now
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 news = typer.Typer(help="News from feeds and files, linked to instruments, with their sentiment.", no_args_is_help=True)
 news.add_typer(feeds, name="feeds")
 news.add_typer(aliases, name="aliases")
+news.add_typer(models, name="model")
 
 _DAYS = 2
 _SHOWN = 50
@@ -144,7 +147,6 @@ def list_news(
     from trading_platform.domain.time import Window
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
-    from trading_platform.stores.news.model_file import own_model
 
     now = utc_now()
     until = parse_timestamp(end) if end else now + timedelta(microseconds=1)
@@ -152,7 +154,7 @@ def list_news(
     with open_platform(load_settings(), role=Role.DASHBOARD) as platform:
         known = list(platform.stores.instruments.require(symbols)) if symbols else None
         found = platform.stores.sentiment.articles(known, window, now)
-        scores = platform.stores.sentiment.sentiment(known, window, now, own_model().name)
+        scores = platform.stores.sentiment.sentiment(known, window, now)
     keys = ["news_id", "version", "symbol"]
     both = found.join(scores.select(*keys, "label", "score"), on=keys, how="left", maintain_order="left").tail(limit)
     if json:
@@ -193,10 +195,11 @@ def score(json: Annotated[bool, typer.Option("--json", help="Print JSON for mach
 
 
 def _classify(platform: PlatformContext, progress: Progress) -> Classified:
-    from trading_platform.stores.news.model_file import own_model
+    from trading_platform.resources.news import sentiment_model
+    from trading_platform.settings import load_settings
     from trading_platform.workflows.news.classify_news import classify_news
 
-    return classify_news(platform.stores, own_model(), clock=platform.clock, progress=progress)
+    return classify_news(platform.stores, sentiment_model(load_settings()), clock=platform.clock, progress=progress)
 
 
 def _print_classified(classified: Classified) -> None:

@@ -59,6 +59,7 @@ class LinearModel:
     name: str
     revision: str
     engine: str = "numpy"
+    is_slow: bool = False
 
     def classify(self, texts: Sequence[str]) -> list[Sentiment]:
         """The sentiment of each text, in order."""

@@ -1,6 +1,7 @@
 """What a model of sentiment gives, whichever it is: a label, a score and a confidence for each text.
 
-:mod:`trading_platform.domain.news.linear_sentiment` is the platform's own model.
+:mod:`trading_platform.domain.news.linear_sentiment` is the platform's own model;
+:mod:`trading_platform.stores.news.transformer_model` runs others, such as FinBERT.
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ class Label(StrEnum):
     NEUTRAL = "neutral"
     POSITIVE = "positive"
 
-
-OWN_MODEL = "linear"
-"""Name of the model that comes with the platform."""
 
 _NAMES = {
     **dict.fromkeys(("negative", "neg", "bearish"), Label.NEGATIVE),
@@ -59,7 +57,11 @@ class SentimentModel(Protocol):
 
     @property
     def engine(self) -> str:
-        """What computes it."""
+        """What computes it, at most 20 characters."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it takes longer to classify a text than to look for a stored score of the same text."""
 
     def classify(self, texts: Sequence[str]) -> list[Sentiment]:
         """The sentiment of each text, in order; the same text always gets the same."""

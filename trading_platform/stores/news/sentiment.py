@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from trading_platform.domain.features.inputs import NEWS_SCHEMA
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.instruments import check_symbol
 from trading_platform.domain.news.linking import Link
-from trading_platform.domain.news.sentiment import Sentiment, SentimentModel
+from trading_platform.domain.news.sentiment import Label, Sentiment, SentimentModel
 from trading_platform.domain.texts import is_storable, shown
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import bars_table
@@ -81,29 +81,30 @@ class SentimentStore:
         """
         return self._database.read(query("news/articles/read"), _given(symbols, window, as_of), ARTICLE_SCHEMA)
 
-    def sentiment(self, symbols: Sequence[str] | None, window: Window, as_of: datetime, model: str) -> pl.DataFrame:
-        """Sentiment by a model of such articles (``SENTIMENT_SCHEMA``)."""
+    def sentiment(
+        self, symbols: Sequence[str] | None, window: Window, as_of: datetime, model: str | None = None
+    ) -> pl.DataFrame:
+        """Sentiment of such articles (``SENTIMENT_SCHEMA``) by a model; None: by the one that scored each last."""
         given = _given(symbols, window, as_of) | {"model": model}
         return self._database.read(query("news/sentiment/read"), given, SENTIMENT_SCHEMA)
 
     def of_stories(
-        self, symbols: Sequence[str], window: Window, model: str, recorded_until: datetime | None = None
+        self, symbols: Sequence[str], window: Window, recorded_until: datetime | None = None
     ) -> pl.DataFrame:
         """Scored versions of articles about some symbols (``NEWS_SCHEMA``); of repetitions only the first article.
 
         Args:
             symbols: the symbols.
             window: when an article was first available and about the symbol.
-            model: name of the model; of its revisions the one that scored last counts.
             recorded_until: leave out what was stored later; None: nothing.
         """
-        given = {"symbols": list(symbols), "start": window.start, "end": window.end, "model": model}
+        given = {"symbols": list(symbols), "start": window.start, "end": window.end}
         return self._database.read(
             query("news/sentiment/of_stories"), {**given, "recorded": recorded_until}, NEWS_SCHEMA
         )
 
     def fingerprints(
-        self, symbols: Sequence[str], partitions: Sequence[Window], timeframe: Timeframe, model: str
+        self, symbols: Sequence[str], partitions: Sequence[Window], timeframe: Timeframe
     ) -> dict[tuple[str, Window], str]:
         """A number for each symbol and partition of bars with news; it changes when these news do.
 
@@ -111,7 +112,6 @@ class SentimentStore:
             symbols: the symbols.
             partitions: the partitions.
             timeframe: length of the bars; news after the close of a symbol's last bar do not count yet.
-            model: name of the model.
         """
         by_start = {window.start: window for window in partitions}
         given = {
@@ -119,7 +119,6 @@ class SentimentStore:
             "starts": list(by_start),
             "ends": [window.end for window in by_start.values()],
             "length": timeframe.duration,
-            "model": model,
         }
         statement = query("news/sentiment/fingerprints").replace("{table}", bars_table(timeframe))
         rows = self._database.rows(statement, given)
@@ -197,22 +196,32 @@ class SentimentStore:
     def score_some(self, model: SentimentModel, text_of: TextOf, at: datetime, limit: int) -> tuple[int, int]:
         """Scores up to ``limit`` versions that this revision of a model has not scored, in one transaction.
 
-        The same text is classified once; a version that is about no instrument is not scored.
+        The same text is classified once; a slow model also takes over its stored scores of the same text, and begins
+        with the newest versions. A version that is about no instrument is not scored.
 
         Returns:
             How many versions were looked at, and how many of them were scored.
         """
         scored_by = f"{model.name} {model.revision}"
         with self._database.begin() as connection:
-            rows = execute(connection, query("news/sentiment/unscored"), {"scored_by": scored_by, "limit": limit})
+            wanted = "news/sentiment/unscored_newest" if model.is_slow else "news/sentiment/unscored"
+            rows = execute(connection, query(wanted), {"scored_by": scored_by, "limit": limit})
             if not rows:
                 return 0, 0
             about = [(name, version, text_of(title, summary)) for name, version, title, summary, any_ in rows if any_]
-            distinct = sorted({text for _, _, text in about}, key=lambda text: (len(text), text))
-            scores: Mapping[str, Sentiment] = dict(zip(distinct, model.classify(distinct), strict=True))
+            keys = _keys([(name, version) for name, version, _ in about])
+            scores: dict[str, Sentiment] = {}
+            if about and model.is_slow:
+                same = {**keys, "model": model.name, "revision": model.revision}
+                for title, summary, label, score, confidence in execute(
+                    connection, query("news/sentiment/known"), same
+                ):
+                    scores[text_of(title, summary)] = Sentiment(Label(label), score, confidence)
+            distinct = sorted({text for _, _, text in about} - scores.keys(), key=lambda text: (len(text), text))
+            scores.update(zip(distinct, model.classify(distinct), strict=True))
             found = [scores[text] for _, _, text in about]
             given = {
-                **_keys([(name, version) for name, version, _ in about]),
+                **keys,
                 "model": model.name,
                 "revision": model.revision,
                 "engine": model.engine,

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from trading_platform.domain.news.sentiment import OWN_MODEL
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import Fingerprints
@@ -33,7 +32,7 @@ def load_news(
         recorded_until: leave out what was stored later; None: nothing.
     """
     around = Window(window.start - _AROUND, window.end + _AROUND)
-    return stores.sentiment.of_stories(symbols, around, OWN_MODEL, recorded_until)
+    return stores.sentiment.of_stories(symbols, around, recorded_until)
 
 
 def with_news(
@@ -54,4 +53,4 @@ def news_fingerprints(
     stores: Stores, symbols: Sequence[str], partitions: Sequence[Window], timeframe: Timeframe
 ) -> Mapping[tuple[str, Window], str]:
     """What changes whenever news that a partition is computed from do, for partitions with news."""
-    return stores.sentiment.fingerprints(symbols, partitions, timeframe, OWN_MODEL)
+    return stores.sentiment.fingerprints(symbols, partitions, timeframe)

@@ -16,6 +16,7 @@ from trading_platform.stores.stores import Stores
 from trading_platform.workflows.progress import Progress, silent
 
 _BATCH = 1_000  # versions of one transaction
+_SLOW_BATCH = 100  # of a slow model, so that one that is ended loses little
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,12 @@ def classify_news(stores: Stores, model: SentimentModel, *, clock: Clock, progre
         progress("linked articles", linked, linked)
         if count < _BATCH:
             break
+    batch = _SLOW_BATCH if model.is_slow else _BATCH
     while True:
-        count, found = stores.sentiment.score_some(model, text_of, clock(), _BATCH)
+        count, found = stores.sentiment.score_some(model, text_of, clock(), batch)
         scored += found
         progress("scored articles", scored, scored)
-        if count < _BATCH:
+        if count < batch:
             break
     return Classified(linked, about, scored)
 

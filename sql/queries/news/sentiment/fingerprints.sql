@@ -1,11 +1,11 @@
 -- What tells whether the news that features of some partitions are computed from have changed: a number for each symbol
 -- and partition with news, from the versions, scores and repetitions of all articles that were ever about the symbol.
 -- News after the close of the symbol's last bar have no part in any row yet.
--- Parameters: symbols text[], starts, ends timestamptz[], length interval (of a bar), model text. Uses links_symbol and
+-- Parameters: symbols text[], starts, ends timestamptz[], length interval (of a bar). Uses links_symbol and
 -- <table>_symbol_time.
 SELECT about.symbol, part.start,
        sum(hashtextextended(concat_ws('|', version.news_id, version.version, extract(epoch FROM version.available_at),
-           link.news_id IS NOT NULL, score.revision, score.score, score.confidence, article.duplicate_of), 0))::text
+           link.news_id IS NOT NULL, version.scored_by, score.model, score.revision, score.score, score.confidence, article.duplicate_of), 0))::text
 FROM (
     SELECT DISTINCT symbol, news_id FROM news.links WHERE symbol = ANY(%(symbols)s::text[])
 ) AS about
@@ -21,5 +21,4 @@ LEFT JOIN news.links AS link
     ON link.news_id = version.news_id AND link.version = version.version AND link.symbol = about.symbol
 LEFT JOIN news.news_sentiment AS score
     ON score.news_id = version.news_id AND score.version = version.version AND score.symbol = about.symbol
-    AND score.model = %(model)s
 GROUP BY about.symbol, part.start

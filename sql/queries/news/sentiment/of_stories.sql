@@ -1,8 +1,8 @@
 -- Scored versions of articles about some symbols that were first seen about them in a window, as features use them: of
--- articles that repeat one another the first about the symbol, by the revision of a model that was computed last, from
--- when and until when each version is the newest.
--- Parameters: symbols text[], start, end timestamptz, recorded timestamptz or NULL, model text. Uses
--- links_symbol, raw_news_available_at.
+-- articles that repeat one another the first about the symbol, by the model that scored each version last, from when
+-- and until when each version is the newest.
+-- Parameters: symbols text[], start, end timestamptz, recorded timestamptz or NULL. Uses links_symbol,
+-- raw_news_available_at.
 SELECT symbol, seen_at, known_at, until, score, confidence
 FROM (
     SELECT *, first_value(id) OVER (PARTITION BY symbol, story ORDER BY seen_at, id) AS first_of_story
@@ -23,9 +23,9 @@ FROM (
             SELECT score.score, score.confidence
             FROM news.news_sentiment AS score
             WHERE score.news_id = link.news_id AND score.version = link.version AND score.symbol = link.symbol
-              AND score.model = %(model)s
               AND (%(recorded)s::timestamptz IS NULL OR score.classified_at <= %(recorded)s)
-            ORDER BY score.classified_at DESC, score.revision
+            ORDER BY (version.scored_by = score.model || ' ' || score.revision) DESC NULLS LAST,
+                     score.classified_at DESC, score.revision
             LIMIT 1
         ) AS made ON TRUE
         WHERE link.symbol = ANY(%(symbols)s::text[])
