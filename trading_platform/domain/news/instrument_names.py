@@ -36,8 +36,9 @@ HOG Harley-Davidson; BA Boeing; LMT Lockheed Martin|Lockheed; RTX Raytheon|RTX; 
 GD General Dynamics; GE General Electric|GE; HON Honeywell; MMM 3M; CAT Caterpillar; DE Deere|John Deere
 UPS UPS|United Parcel Service; FDX FedEx; UNP Union Pacific; CSX CSX; DAL Delta Air Lines|Delta
 UAL United Airlines|United; AAL American Airlines; LUV Southwest Airlines|Southwest; JBLU JetBlue
-CCL Carnival|Carnival Corp|Carnival Cruise Line; RCL Royal Caribbean; NCLH Norwegian Cruise Line; MAR Marriott; HLT Hilton
-ABNB Airbnb; BKNG Booking Holdings|Booking.com; EXPE Expedia; XOM Exxon|Exxon Mobil|ExxonMobil; CVX Chevron; COP ConocoPhillips
+CCL Carnival|Carnival Corp|Carnival Cruise Line; RCL Royal Caribbean; NCLH Norwegian Cruise Line; MAR Marriott
+HLT Hilton; ABNB Airbnb; BKNG Booking Holdings|Booking.com; EXPE Expedia; XOM Exxon|Exxon Mobil|ExxonMobil; CVX Chevron
+COP ConocoPhillips
 BP BP; SHEL Shell; TTE TotalEnergies; OXY Occidental|Occidental Petroleum; SLB Schlumberger; HAL Halliburton
 ENPH Enphase; FSLR First Solar; NEE NextEra|NextEra Energy; DUK Duke Energy; SO Southern Company
 FCX Freeport-McMoRan|Freeport; NEM Newmont; AA Alcoa; X U.S. Steel|US Steel; NUE Nucor; VALE Vale; RIO Rio Tinto
