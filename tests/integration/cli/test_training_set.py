@@ -16,7 +16,7 @@ from trading_platform.embedded.stack import Endpoints
 from trading_platform.stores.features.files import FeatureStore
 
 MONTH = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
-NAMES = ("--names", "rsi_14, news_sentiment_24h")
+NAMES = ("--names", "rsi_14, social_volume_7d")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_file_of_trades_gets_its_features(ours: Installation, tmp_path: Path) 
         "3,7203,2023-12-31\n"
     )
     asked = ("features", "training-set", "--spine", spine, *NAMES, "--to", made, "--reasons")
-    found = ours.run(*asked, "--tolerance", "5d", "--tolerance", "news_sentiment_24h=12h")
+    found = ours.run(*asked, "--tolerance", "5d", "--tolerance", "social_volume_7d=12h")
     assert found.code == 0, found.text
     for words in ("no row yet no source not computed too old rsi_14 1 3 1 0 1 1", "4 rows written to"):
         assert words in found.text
