@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import reduce
 
 import polars as pl
 import psycopg
 import pytest
 from psycopg import sql
 
-from trading_platform.domain.derived.indicators import compute_indicators
+from trading_platform.domain.derived.indicators import INDICATOR_SCHEMA, compute_indicators
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import BarStore
@@ -147,8 +148,13 @@ GIVEN: dict[str, object] = {
     "timeframe": "1m", "source": ["test"], "quality": "review", "start": NEWEST, "end": NEWEST + DAY,
     "starts": [NEWEST], "ends": [NEWEST + DAY], "first": NEWEST, "last": NEWEST + DAY, "present": NEWEST + DAY,
     "open": ["1"], "high": ["1"], "low": ["1"], "close": ["1"], "volume": ["1"],
+    "times": [MINUTE], "differs": [True], "recorded_at": MINUTE, "replaced_at": MINUTE, "reason": "test",
 }  # fmt: skip
-AS_ARRAYS = {"market_data/stream/upsert", "market_data/fingerprints/change"}
+AS_ARRAYS = {
+    "market_data/stream/upsert",
+    "market_data/fingerprints/change",
+    "market_data/revisions/replace_indicators",
+}
 
 
 @pytest.mark.parametrize("name", ON_HYPERTABLES)
@@ -157,16 +163,17 @@ def test_no_statement_decompresses_or_reads_what_it_does_not_write(compressed: s
     keys: dict[str, object] = {"symbol": "S1", "symbols": ["S1"], "time": MINUTE}
     if name in AS_ARRAYS:
         keys = {"symbol": ["S1"], "time": [MINUTE], "quality": ["review"]}
-    kind = "indicators" if "/indicators/" in name else "bars"
-    text = statements()[name].replace("{table}", f"market_data.{kind}_1m").encode()
+    kind = "indicators" if "indicators" in name else "bars"
+    parts = {"{table}": f"market_data.{kind}_1m", "{columns}": ", ".join(INDICATOR_SCHEMA)}
+    text = reduce(lambda made, part: made.replace(*part), parts.items(), statements()[name]).encode()
     with psycopg.connect(compressed) as connection:
         found = connection.execute(b"EXPLAIN (ANALYZE) " + text, GIVEN | keys).fetchall()
         plan = "\n".join(line for (line,) in found)
         assert re.findall(r"(?:Batches|Tuples) decompressed: \d+", plan) == []
         assert len(set(re.findall(r"_hyper_\d+_\d+_chunk", plan))) <= 1
         connection.execute("SET plan_cache_mode = force_generic_plan")
-        for _ in range(2):
-            connection.execute(text, GIVEN | keys, prepare=True)
+        for number in range(1, 3):  # a revision is replaced once at a time
+            connection.execute(text, GIVEN | keys | {"replaced_at": MINUTE + number * DAY}, prepare=True)
         assert chunks(connection, f"{kind}_1m") == (CHUNKS, 0)
         connection.rollback()
 
