@@ -42,6 +42,7 @@ def upgrade(database: Database, publish: Callable[[Connection], object]) -> tupl
     for _ in range(_ATTEMPTS - 1):
         with suppress(StoreBusy):
             return _upgrade_once(database, publish)
+        database.close()  # a session in which CREATE EXTENSION timescaledb was rolled back cannot use it any more
     return _upgrade_once(database, publish)
 
 

@@ -12,7 +12,7 @@ import hourly_bars
 import polars as pl
 import psycopg
 import pytest
-from commands import rows
+from commands import ROLES_PASSWORD, rows
 from databases import create, drop, newest_schema, upgraded
 from hourly_bars import hour_of, hours, hours_of, minutes, now_of, run_jobs, stop_jobs, url_of, uses_timescaledb
 from psycopg import sql
@@ -25,7 +25,7 @@ from trading_platform.stores.market_data.coverage import CoverageStore
 from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import Database
-from trading_platform.stores.postgres.roles import Role, as_role
+from trading_platform.stores.postgres.roles import Role, as_role, set_passwords
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -171,7 +171,8 @@ def test_a_role_alone_refreshes_what_the_policy_does_not_reach(database: Databas
     RetentionStore(database, database).refresh_hours(present)
     bars = old_minutes(database, "AAA")
     answer(database, bars)
-    as_ingest = Database(as_role(url_of(database), Role.INGEST, trusted=True))
+    set_passwords(url_of(database), {Role.INGEST: ROLES_PASSWORD})
+    as_ingest = Database(as_role(url_of(database), Role.INGEST, ROLES_PASSWORD))
     RetentionStore(as_ingest, None).refresh_hours(present)
     as_ingest.close()
     assert hours(database) == hours_of(pl.concat([bars, recent(present)]))

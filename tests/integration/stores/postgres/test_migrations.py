@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 from commands import installation, rows
 from properties import some_usual
 from schemas import catalog, new_database
+from sqlalchemy import Connection
 from waiting import LONG
 
-from trading_platform.domain.errors import ConfigurationError, StoreError, StoreUnavailable
+from trading_platform.domain.errors import ConfigurationError, StoreBusy, StoreError, StoreUnavailable
 from trading_platform.embedded.stack import Endpoints
 from trading_platform.stores.postgres import migrations
-from trading_platform.stores.postgres.database import Database
+from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.schema import upgrade
 from trading_platform.stores.stores import open_stores
 
@@ -86,6 +88,33 @@ def test_a_killed_upgrade_leaves_nothing_behind(
             upgrade(database)
     assert catalog(empty_url) == []
     assert upgrade(database) == (None, migrations.head())
+
+
+def test_an_attempt_that_was_in_the_way_of_others_is_repeated_in_another_session(database: Database) -> None:
+    """On TimescaleDB the same session could not create its views any more."""
+    _repeated_elsewhere(database)
+
+
+def test_it_is_so_on_timescaledb() -> None:
+    server = os.environ.get("TEST_TIMESCALE_DSN")
+    if not server:
+        pytest.skip("no TimescaleDB to test against (set TEST_TIMESCALE_DSN to postgresql://user:password@host/db)")
+    with new_database(server) as url:
+        opened = Database(url)
+        _repeated_elsewhere(opened)
+        opened.close()
+
+
+def _repeated_elsewhere(database: Database) -> None:
+    sessions: list[int] = []
+
+    def publish(connection: Connection) -> None:
+        sessions.append(execute(connection, "SELECT pg_backend_pid()")[0][0])
+        if len(sessions) == 1:
+            raise StoreBusy("Another transaction was in the way.")
+
+    assert migrations.upgrade(database, publish) == (None, migrations.head())
+    assert len(set(sessions)) == len(sessions) == 2
 
 
 def test_several_at_the_same_time_do_it_once(empty_url: str) -> None:
