@@ -86,6 +86,16 @@ class FeatureSet:
             [name for each in self.features.values() for name in each.names_of(*OF_OTHERS)],
         )
 
+    @cached_property
+    def looks_back_at_news(self) -> bool:
+        """Whether a feature is computed from news of earlier rows or of other symbols; else each row has its own."""
+        of_news = {name for name, each in self.features.items() if each.names_of(InputKind.NEWS) and not each.awaits}
+        return any(
+            of_news & set(each.names_of(*OF_OTHERS))
+            or (each.warm_up > 0 and of_news & {each.name, *each.names_of(InputKind.FEATURE)})
+            for each in self.features.values()
+        )
+
     def in_order(self, names: Sequence[str]) -> tuple[str, ...]:
         """Some features and all that they are computed from, each after those."""
         ordered: dict[str, None] = {}

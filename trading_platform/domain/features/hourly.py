@@ -112,7 +112,7 @@ def compute_hourly_features(
         for symbol, own in runs(hours.bars["symbol"])
     }
     chosen = [symbol for symbol in every if symbol in set(symbols)]
-    _fill_daily(every, daily_series(days.bars, instruments, days.splits, days.gaps), chosen, definitions, wanted)
+    _fill_daily(every, daily_series(days.bars, instruments, days.splits, days.gaps, news), chosen, definitions, wanted)
     market = MarketSeries({symbol: each.series for symbol, each in every.items()}, definitions)
     schema = {**KEYS, **{name: definitions.schema[name] for name in wanted}}
     frames = [

@@ -104,7 +104,7 @@ class SentimentStore:
         )
 
     def fingerprints(
-        self, symbols: Sequence[str], partitions: Sequence[Window], timeframe: Timeframe
+        self, symbols: Sequence[str], partitions: Sequence[Window], timeframe: Timeframe, *, whole: bool = False
     ) -> dict[tuple[str, Window], str]:
         """A number for each symbol and partition of bars with news; it changes when these news do.
 
@@ -112,6 +112,7 @@ class SentimentStore:
             symbols: the symbols.
             partitions: the partitions.
             timeframe: length of the bars; news after the close of a symbol's last bar do not count yet.
+            whole: with all news before each partition.
         """
         by_start = {window.start: window for window in partitions}
         given = {
@@ -119,6 +120,7 @@ class SentimentStore:
             "starts": list(by_start),
             "ends": [window.end for window in by_start.values()],
             "length": timeframe.duration,
+            "whole": whole,
         }
         statement = query("news/sentiment/fingerprints").replace("{table}", bars_table(timeframe))
         rows = self._database.rows(statement, given)

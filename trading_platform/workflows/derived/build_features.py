@@ -89,7 +89,7 @@ def stale_features(
     code_versions = {
         symbol: code_version(stores.features.definitions, names, universe) for symbol, names in inputs.items()
     }
-    across = with_news(stores, _across(stores, universe, inputs, partitions), symbols, partitions, Timeframe.D1)
+    across = with_news(stores, _across(stores, universe, inputs, partitions), inputs, partitions, Timeframe.D1)
     found = stale_partitions(stores, DATASET, inputs, Timeframe.D1, partitions, code_versions, across, force=force)
     return found if force else among_pending(stores, stores.features, DATASET, found, names)
 
@@ -141,7 +141,7 @@ def load_days(
     bars = stores.bars.read_with_history(needed, Timeframe.D1, whole, definitions.warm_up)
     splits = splits_between(stores, bars, Timeframe.D1)
     gaps = gaps_between(stores, bars, Timeframe.D1, universe, present)
-    news = load_news(stores, symbols, whole)
+    news = load_news(stores, bars, whole)
 
     def compute(of: Sequence[str], names: Names) -> pl.DataFrame:
         return compute_features(bars, universe, of, splits, gaps, definitions=definitions, names=names, news=news)

@@ -101,7 +101,7 @@ def stale_hourly_features(
     if not inputs:
         return {}
     versions = HourlyInputVersions(stores, universe, sorted({name for own in inputs.values() for name in own}))
-    across = with_news(stores, _across(stores, universe, inputs, partitions), list(inputs), partitions, Timeframe.H1)
+    across = with_news(stores, _across(stores, universe, inputs, partitions), inputs, partitions, Timeframe.H1)
     recorded = stores.input_versions.read(DATASET, list(inputs))
     dropped = stores.coverage.expired_by_any(list(inputs), Timeframe.H1, present)
     found: dict[str, dict[Window, Derived]] = {}
@@ -170,7 +170,7 @@ def load_hours(
         return MarketBars(bars, splits_between(stores, bars, length), gaps)
 
     hours, days = loaded(Timeframe.H1), loaded(Timeframe.D1)
-    news = load_news(stores, symbols, whole)
+    news = load_news(stores, pl.concat([hours.bars, days.bars]), whole)
 
     def compute(of: Sequence[str], names: Names) -> pl.DataFrame:
         return compute_hourly_features(hours, days, universe, of, definitions=definitions, names=names, news=news)

@@ -84,7 +84,7 @@ class PartReader:
             versions.computed_at(DATASET, [symbol]).get(key),
             versions.bar_versions(names, Timeframe.D1).before(names, window.end),
             self.stores.corporate_actions.version_of_splits(),
-            news_fingerprints(self.stores, [symbol], [window], Timeframe.D1),
+            news_fingerprints(self.stores, {symbol: names}, [window], Timeframe.D1),
         )
 
     def clock_shifts(self, symbol: str, window: Window) -> tuple[timedelta, ...]:
@@ -150,7 +150,7 @@ class PartReader:
             actions = stores.revisions.corporate_actions(names, recorded, (ActionKind.SPLIT,))
             gaps = _gaps_then(stores, bars, now, self._universe, self._present)
         instruments = {name: self._universe[name] for name in names}
-        news = load_news(stores, [symbol], window, recorded)
+        news = load_news(stores, bars, window, recorded)
         name = f"the stored bars of {symbol}"
         market = Market(symbol, bars, instruments, _splits(actions), gaps, name, news=news)
         return market, {(action.symbol, action.ex_date): action.known_at for action in actions}

@@ -11,12 +11,16 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
+from polars.testing import assert_frame_equal
 
 from trading_platform.client import Platform
+from trading_platform.domain.features.built_in import BUILT_IN
+from trading_platform.domain.features.compute import compute_features
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.news.articles import Item
 from trading_platform.domain.time import Timeframe, Window, month_window, year_window
+from trading_platform.stores.features.definitions import load_files
 from trading_platform.stores.market_data.coverage import Outcome, Request
 from trading_platform.stores.news.model_file import own_model
 from trading_platform.stores.stores import Stores, open_stores
@@ -71,6 +75,21 @@ class Newsroom:
         return {row["title"]: (row["score"], row["confidence"]) for row in found.iter_rows(named=True)}
 
 
+def save(stores: Stores, instrument: Instrument, timeframe: Timeframe, start: datetime, end: datetime) -> pl.DataFrame:
+    """Stores and returns flat bars of an instrument, those of an exchange on weekdays."""
+    stores.instruments.add(instrument)
+    length = timeframe.duration
+    times = [start + number * length for number in range((end - start) // length)]
+    times = [time for time in times if instrument.calendar == "24/7" or time.weekday() < 5]
+    bars, whole = flat_bars(instrument.symbol, timeframe, times), Window(start, end)
+    request = Request(instrument.symbol, timeframe, "file", whole, Outcome.STORED, "test", end, changed=True)
+    stores.bars.prepare(timeframe, bars)
+    with stores.database.begin() as connection:
+        stores.bars.replace(connection, instrument.symbol, timeframe, whole, bars)
+        stores.coverage.record(connection, request, [whole])
+    return bars
+
+
 def flat_bars(symbol: str, timeframe: Timeframe, times: list[datetime]) -> pl.DataFrame:
     cells = {"time": times, "open": 10, "high": 11, "low": 9, "close": 10, "volume": 5}
     fixed = {"symbol": symbol, "timeframe": timeframe.value, "source": "file", "quality": "traded"}
@@ -79,26 +98,11 @@ def flat_bars(symbol: str, timeframe: Timeframe, times: list[datetime]) -> pl.Da
 
 @pytest.fixture
 def newsroom(database_url: str, tmp_path: Path) -> Iterator[Newsroom]:
-    days = [BEGIN + number * DAY for number in range((END - BEGIN).days)]
-    hours = [BEGIN + number * HOUR for number in range(24 * len(days))]
-    weekdays = [day for day in days if day.weekday() < 5]
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("TRUNCATE news.raw_news, news.identities CASCADE")
     with open_stores(database_url, tmp_path / "features", may_upgrade=True) as stores:
-        for instrument in UNIVERSE.values():
-            stores.instruments.add(instrument)
-        for symbol, timeframe, times in (
-            ("BTCUSD", Timeframe.D1, days),
-            ("BTCUSD", Timeframe.H1, hours),
-            ("NVDA", Timeframe.D1, weekdays),
-        ):
-            bars = flat_bars(symbol, timeframe, times)
-            whole = Window(BEGIN, END)
-            request = Request(symbol, timeframe, "file", whole, Outcome.STORED, "test", END, changed=True)
-            stores.bars.prepare(timeframe, bars)
-            with stores.database.begin() as connection:
-                stores.bars.replace(connection, symbol, timeframe, whole, bars)
-                stores.coverage.record(connection, request, [whole])
+        for symbol, timeframe in (("BTCUSD", Timeframe.D1), ("BTCUSD", Timeframe.H1), ("NVDA", Timeframe.D1)):
+            save(stores, UNIVERSE[symbol], timeframe, BEGIN, END)
         made = Newsroom(stores)
         made.build()
         yield made
@@ -183,6 +187,66 @@ def test_the_audit_knows_the_news_of_each_time(newsroom: Newsroom) -> None:
     published = pl.when(pl.col("time") == BEGIN).then(0.4).otherwise(pl.col(NAME)).alias(NAME)
     newsroom.stores.features.replace(rows.with_columns(published), "BTCUSD", YEAR)
     assert findings(newsroom) == [(NAME, BEGIN)]
+
+
+DEFINITIONS = """
+import polars as pl
+from trading_platform.domain.features import Feature, feature, peers
+
+FEATURES = [
+    Feature(
+        name="news_trend", category="sentiment", description="Mean of five days", formula="mean over 5 rows",
+        inputs=[feature("news_sentiment_24h")], lookback_days=5, warm_up=4, gaps="span",
+        compute=pl.col("news_sentiment_24h").rolling_mean(5, min_samples=1),
+    ),
+    Feature(
+        name="news_of_others", category="cross-sectional", description="Of the sector", formula="mean of the others",
+        inputs=[peers("news_sentiment_24h")], lookback_days=1, warm_up=0, gaps="span",
+        compute=pl.col("peers.news_sentiment_24h").list.mean(),
+    ),
+]
+"""
+
+
+def test_features_that_look_back_at_news_or_at_those_of_others(database_url: str, tmp_path: Path) -> None:
+    """Their partitions are as if all were computed at once, and stale when news of before or of others change."""
+    first, end = datetime(2023, 12, 25, tzinfo=UTC), datetime(2024, 1, 8, tzinfo=UTC)
+    names = ("BTCUSD", "XRPUSD")
+    coins = {name: Instrument(name, AssetClass.CRYPTO, "24/7", "file", sector="coins") for name in names}
+    years = [year_window(first), year_window(end)]
+    file = tmp_path / "own.py"
+    file.write_text(DEFINITIONS)
+    definitions = load_files([file])
+    assert not definitions.errors
+    assert definitions.features.looks_back_at_news
+    assert not BUILT_IN.looks_back_at_news
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("TRUNCATE news.raw_news, news.identities CASCADE")
+        connection.execute("TRUNCATE market_data.bars_1d, market_data.coverage_requests, market_data.input_versions")
+    with open_stores(database_url, tmp_path / "features", definitions=definitions) as stores:
+        bars = [save(stores, coins[name], Timeframe.D1, first, end) for name in coins]
+        newsroom = Newsroom(stores)
+
+        def stale() -> set[tuple[str, int]]:
+            found = stale_features(stores, coins, list(coins), years)
+            return {(symbol, window.start.year) for symbol, own in found.items() for window in own}
+
+        def build() -> pl.DataFrame:
+            build_features(stores, coins, list(coins), years, clock=newsroom.clock)
+            assert stale() == set()
+            return stores.features.read(list(coins), Window(first, end))
+
+        build()
+        newsroom.see(replace(GOOD, published_at=first), datetime(2023, 12, 31, 9, tzinfo=UTC))
+        assert stale() == {(symbol, year) for symbol in coins for year in (2023, 2024)}
+        stored = build()
+        assert stored.filter(symbol="BTCUSD")["news_trend"].count() == 5
+        assert stored.filter(symbol="XRPUSD")["news_of_others"].count() > 0
+        everything = pl.concat(bars).sort("symbol", "time")
+        news = stores.sentiment.of_stories(list(coins), Window(first, end))
+        whole = compute_features(everything, coins, list(coins), definitions=definitions.features, news=news)
+        columns = ["time", "symbol", NAME, "news_trend", "news_of_others"]
+        assert_frame_equal(stored.select(columns), whole.select(columns))
 
 
 def findings(newsroom: Newsroom) -> list[tuple[str, datetime]]:
