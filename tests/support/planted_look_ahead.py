@@ -89,9 +89,8 @@ def part_of(market: Market, names: tuple[str, ...], *more: Definition, stored_fr
     definitions = FeatureSet([*BUILT_IN.features.values(), *more])
     start = market.bars.filter(symbol=SYMBOL)["time"][BEFORE]
     source = stored_from or market
-    rows = compute_features(
-        source.bars, source.instruments, [SYMBOL], source.splits, source.gaps, definitions=definitions, names=names
-    )
+    given = (source.bars, source.instruments, [SYMBOL], source.splits, source.gaps)
+    rows = compute_features(*given, definitions=definitions, names=names, news=source.news)
     return StoredPart(market, {}, rows.filter(pl.col("time") >= start), start, definitions)
 
 

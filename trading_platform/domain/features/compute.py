@@ -89,6 +89,7 @@ def compute_labels(
     *,
     definitions: FeatureSet,
     name: str,
+    news: pl.DataFrame = NO_NEWS,
 ) -> pl.DataFrame:
     """A label of each daily bar of the symbols.
 
@@ -100,6 +101,7 @@ def compute_labels(
         gaps: of every symbol in ``bars``, between its bars.
         definitions: the definitions.
         name: the label.
+        news: as for :func:`compute_features`.
 
     Returns:
         ``time``, ``symbol``, ``available_at`` and the label, sorted by (symbol, time). ``available_at`` is the close of
@@ -117,7 +119,7 @@ def compute_labels(
         )
     _check(bars, instruments, symbols)
     label = definitions.labels[name]
-    market = MarketSeries(daily_series(bars, instruments, splits, gaps), definitions)
+    market = MarketSeries(daily_series(bars, instruments, splits, gaps, news), definitions)
     frames = []
     for symbol, series in market.series.items():
         if symbol in set(symbols):

@@ -12,6 +12,7 @@ from trading_platform.domain.time import Timeframe, Window, parse_timestamp
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.corporate_actions.adjust import splits_between
 from trading_platform.workflows.derived.build_features import inputs_of
+from trading_platform.workflows.derived.news_inputs import load_news
 from trading_platform.workflows.derived.series_gaps import gaps_between
 
 _LEAST = 120
@@ -54,4 +55,5 @@ def stored_market(stores: Stores, symbol: str, present: datetime, timeframe: Tim
         gaps_between(stores, bars, timeframe, universe, present),
         f"the stored {timeframe} bars of {symbol}" if timeframe.is_intraday else f"the stored bars of {symbol}",
         timeframe,
+        load_news(stores, bars, Window(bars["time"][0], present)),
     )

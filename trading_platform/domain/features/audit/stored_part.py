@@ -127,7 +127,9 @@ class StoredPart:
         """The values of all labels, with all bars."""
         if "labels" not in self._kept:
             found = {
-                name: compute_labels(*self._given(self.market), definitions=self.definitions, name=name)
+                name: compute_labels(
+                    *self._given(self.market), definitions=self.definitions, name=name, news=self.market.news
+                )
                 for name in self.definitions.labels
             }
             self._kept["labels"] = {name: _by_time(frame, name) for name, frame in found.items()}

@@ -8,7 +8,7 @@ are unknown.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import numpy as np
@@ -16,7 +16,7 @@ import polars as pl
 
 from trading_platform.domain.derived.gaps import Gaps
 from trading_platform.domain.derived.splits import Splits
-from trading_platform.domain.features.inputs import NO_NEWS
+from trading_platform.domain.features.inputs import NEWS_SCHEMA, NO_NEWS
 from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
 from trading_platform.domain.market.calendars import ALWAYS_OPEN, expected_times
 from trading_platform.domain.market.instruments import AssetClass, Instrument
@@ -29,6 +29,7 @@ _CALENDARS = {SYMBOL: "XNYS", "PEER1": "XNYS", "PEER2": "24/7", "BENCH": "24/7"}
 _SPAN = 1.7  # days of the calendar for a session of New York, with room for gaps
 _UNKNOWN = 4  # bars of a symbol without a volume
 _GAPS = ((0.35, 2), (0.55, 9))  # where, as a share of the rows, and how many sessions
+_NEWS_EVERY, _EDITED = timedelta(hours=6), 0.2
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Market:
         splits: their splits.
         gaps: their gaps.
         name: what the market is, in words.
-        news: the scored news about the symbol.
+        news: the scored news about the symbols.
     """
 
     symbol: str
@@ -86,6 +87,27 @@ def invented_market(rows: int, seed: int, timeframe: Timeframe = Timeframe.D1) -
         {SYMBOL: [(split, Fraction(2))]},
         {SYMBOL: gaps},
         timeframe=timeframe,
+        news=pl.concat(_news(symbol, window, random) for symbol in sorted(calendars)),
+    )
+
+
+def _news(symbol: str, window: Window, random: np.random.Generator) -> pl.DataFrame:
+    """An article every six hours from the day before the window on; a fifth of them is edited some hours later."""
+    first = window.start - timedelta(days=1)
+    count = (window.end - first) // _NEWS_EVERY
+    seen = [first + number * _NEWS_EVERY for number in range(count)]
+    edited = random.random(count) < _EDITED
+    until = [at + timedelta(hours=5) if is_edited else None for at, is_edited in zip(seen, edited, strict=True)]
+    versions = [(at, at, end) for at, end in zip(seen, until, strict=True)]
+    versions += [(at, end, None) for at, end in zip(seen, until, strict=True) if end is not None]
+    return pl.DataFrame(
+        {
+            "symbol": [symbol] * len(versions),
+            **{name: [row[place] for row in versions] for place, name in enumerate(("seen_at", "known_at", "until"))},
+            "sentiment": random.uniform(-1.0, 1.0, len(versions)),
+            "confidence": random.uniform(0.4, 1.0, len(versions)),
+        },
+        schema=NEWS_SCHEMA,
     )
 
 

@@ -123,16 +123,17 @@ class _Trial:
     def values(self, market: Market) -> pl.DataFrame:
         """``time``, ``available_at`` and ``value`` of each bar of the symbol."""
         given = (market.bars, market.instruments, [market.symbol], market.splits, market.gaps)
-        name = self._each.name
+        name, news = self._each.name, market.news
         if isinstance(self._each, Label):
-            frame = compute_labels(*given, definitions=self._definitions, name=name)
+            frame = compute_labels(*given, definitions=self._definitions, name=name, news=news)
         elif market.timeframe is Timeframe.H1:
             hours = MarketBars(market.bars, market.splits, market.gaps)
+            instruments, own = market.instruments, [market.symbol]
             frame = compute_hourly_features(
-                hours, NO_BARS, market.instruments, [market.symbol], definitions=self._definitions, names=[name]
+                hours, NO_BARS, instruments, own, definitions=self._definitions, names=[name], news=news
             )
         else:
-            frame = compute_features(*given, definitions=self._definitions, names=[name])
+            frame = compute_features(*given, definitions=self._definitions, names=[name], news=news)
         return frame.select("time", "available_at", value=pl.col(name).cast(pl.Float64))
 
     def value_share(self, full: pl.DataFrame) -> Iterator[Finding]:
