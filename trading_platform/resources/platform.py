@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from trading_platform.domain.errors import ConfigurationError, StoreError
 from trading_platform.domain.market.instruments import Instrument
-from trading_platform.domain.messages import AlertState
 from trading_platform.domain.time import Clock, utc_now
 from trading_platform.resources.demonstration import RefusedSource, is_demonstration, refuses
 from trading_platform.resources.rate_limiters import shared_rate_limiter
@@ -32,6 +31,7 @@ from trading_platform.workflows.gaps.gap_alerts import PublishAlert, unpublished
 from trading_platform.workflows.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from trading_platform.domain.messages import AlertState
     from trading_platform.embedded.stack import Endpoints
     from trading_platform.sources.yahoo.client import YahooClient
 

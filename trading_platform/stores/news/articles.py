@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from trading_platform.domain.news.articles import Item, StoredArticle
 from trading_platform.domain.news.identity import Identities, Recognised, identities_of, recognise, sighting_of
-from trading_platform.domain.news.linking import InstrumentDictionary, Link, link
 from trading_platform.domain.news.near_duplicates import WITHIN, Signature, first_copy, signature_of
 from trading_platform.domain.news.urls import canonical_url
 from trading_platform.stores.postgres.database import Database, driver, execute, execute_together
@@ -23,6 +22,8 @@ from trading_platform.stores.postgres.sql import query
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from trading_platform.domain.news.linking import InstrumentDictionary, Link
 
 _NEWS = "news/articles"
 _NEW_ARTICLE = (
@@ -164,6 +165,8 @@ def _write_articles(
     linked_by = None if dictionary is None else dictionary.version
 
     def links_of(item: Item) -> list[Link]:
+        from trading_platform.domain.news.linking import link
+
         return [] if dictionary is None else link(item.text, dictionary)
 
     links = [links_of(one.article.newest) for one in new]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -13,13 +13,15 @@ from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.inputs import NEWS_SCHEMA
 from trading_platform.domain.market.bars import TIME
 from trading_platform.domain.market.instruments import check_symbol
-from trading_platform.domain.news.linking import Link
 from trading_platform.domain.news.sentiment import Label, Sentiment, SentimentModel
 from trading_platform.domain.texts import is_storable, shown
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import bars_table
 from trading_platform.stores.postgres.database import Database, driver, execute
 from trading_platform.stores.postgres.sql import query
+
+if TYPE_CHECKING:
+    from trading_platform.domain.news.linking import Link
 
 ARTICLE_SCHEMA: dict[str, pl.DataType] = {
     "available_at": TIME,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from trading_platform.domain.messages import AlertState
 from trading_platform.domain.quality.gaps import Gap
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock, Timeframe
@@ -17,12 +17,15 @@ from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.market_data.fingerprints import Difference
 from trading_platform.stores.stores import Stores
 
+if TYPE_CHECKING:  # the models of messages take a tenth of a second, which reading commands do not need
+    from trading_platform.domain.messages import AlertState
+
 COMPONENT = "repair_gaps"
 FAILED_PERMANENTLY = "gaps_failed_permanently"
 MISSING_OR_MODIFIED = "bars_missing_or_modified"
 _FEW = 5  # gaps that a message can list
 
-PublishAlert = Callable[[datetime, AlertState], None]
+PublishAlert = Callable[[datetime, "AlertState"], None]
 """Publishes an alert on the channel ``alerts``."""
 
 
@@ -55,6 +58,8 @@ def fail_permanently(
     stores: Stores, source: str, notes: Mapping[Gap, str], clock: Clock, publish: PublishAlert
 ) -> None:
     """Records that gaps of instruments of one source have failed permanently, and publishes one alert for new ones."""
+    from trading_platform.domain.messages import AlertState
+
     new = [gap for gap in notes if gap.incident is None]
     first = min(notes, key=lambda gap: gap.id)
     incident = f"gaps-{source}-{first.id}"
@@ -78,6 +83,8 @@ def fail_permanently(
 
 def alert_resolved(stores: Stores, incidents: Sequence[str], clock: Clock, publish: PublishAlert) -> None:
     """Publishes that all gaps of some incidents are resolved."""
+    from trading_platform.domain.messages import AlertState
+
     for incident in sorted(set(incidents)):
         alert = AlertState(
             event_type=FAILED_PERMANENTLY,
