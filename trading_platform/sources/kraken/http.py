@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -102,6 +102,9 @@ class KrakenHttp:
         retries: retry policy.
         timeout: seconds to connect, and seconds without a byte, before an attempt fails.
         clock: needed for the duration of a throttling that is given as a timestamp.
+
+    Attributes:
+        url: the base URL.
     """
 
     def __init__(
@@ -114,17 +117,17 @@ class KrakenHttp:
         timeout: tuple[float, float] = (5.0, 30.0),
         clock: Clock = utc_now,
     ) -> None:
-        self._api = open_api(url)
+        self.url = url.rstrip("/")
         self._rate_limiter = rate_limiter
         self._cost = cost
         self._retries = retries
         self._timeout = timeout
         self._clock = clock
 
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return str(self._api.uri)
+    @cached_property
+    def _api(self) -> Any:
+        """The client, made by the first request: a command that only asks what is stored loads no HTTP library."""
+        return open_api(self.url)
 
     def public(self, method: str, parameters: Mapping[str, object], read: Callable[[dict[str, Any]], Result]) -> Result:
         """Parses the ``result`` of a public endpoint with ``read``.
@@ -139,7 +142,8 @@ class KrakenHttp:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._api.close()
+        if "_api" in self.__dict__:
+            self._api.close()
 
     def _once(self, method: str, parameters: Mapping[str, object]) -> dict[str, Any]:
         self._rate_limiter.take([self._cost])
