@@ -66,7 +66,7 @@ def page_of(
     """
     if isinstance(limit, bool) or not 1 <= limit <= MOST_ROWS:
         raise InvalidRequest(
-            "This number of rows cannot be had.",
+            "This number of rows cannot be given.",
             expected=f"a limit from 1 to {MOST_ROWS}",
             received=shown(limit),
             remedy="take a smaller limit, and the cursor for more",

@@ -123,7 +123,7 @@ def report_problems(context: SensorEvaluationContext, platform: ResourceParam[Pl
 
 
 def _newest_event(instance: DagsterInstance) -> int:
-    """Where to begin: what was evaluated before alerts were there is not told."""
+    """Where to begin: what was evaluated before alerts were there is not reported."""
     newest = instance.get_event_records(EventRecordsFilter(DagsterEventType.ASSET_CHECK_EVALUATION), limit=1)
     return newest[0].storage_id if newest else 0
 

@@ -32,6 +32,6 @@ FROM (
           AND article.available_at >= %(start)s::timestamptz - interval '30 days' AND article.available_at < %(end)s
           AND (%(recorded)s::timestamptz IS NULL OR link.linked_at <= %(recorded)s)
     ) AS about
-) AS told
+) AS ranked
 WHERE id = first_of_story AND score IS NOT NULL AND seen_at >= %(start)s AND seen_at < %(end)s
 ORDER BY symbol, seen_at, id, known_at
