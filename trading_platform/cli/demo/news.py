@@ -32,14 +32,14 @@ def fetch_feed(platform: PlatformContext, url: str) -> None:
     from trading_platform.workflows.news.classify_news import classify_news
     from trading_platform.workflows.news.fetch_news import fetch_news
 
-    if FEED in platform.stores.feeds.all():
-        return
-
     def then() -> datetime:
         return platform.clock() - _FETCHED_BEFORE
 
-    platform.stores.feeds.add(FEED, url)
-    fetch_news(platform.stores, news_fetcher(load_settings(), platform.rate_limiter, then), clock=then, names=[FEED])
+    stored = platform.stores.feeds.all().get(FEED)
+    if stored is None or stored.fetched_at is None:  # a run may have been killed before the fetch
+        platform.stores.feeds.add(FEED, url)
+        fetcher = news_fetcher(load_settings(), platform.rate_limiter, then)
+        fetch_news(platform.stores, fetcher, clock=then, names=[FEED])
     classify_news(platform.stores, own_model(), clock=platform.clock)
 
 
