@@ -25,7 +25,7 @@ from trading_platform.domain.time import Timeframe
 from trading_platform.failures import dagster_failures
 from trading_platform.resources.dagster_platform import has_own_rules
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
 from trading_platform.workflows.gaps import repair_gaps as gaps
 from trading_platform.workflows.gaps import repair_outages as outages

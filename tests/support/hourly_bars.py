@@ -12,7 +12,7 @@ from waiting import LONG
 from trading_platform.domain.market.bars import BAR_SCHEMA, roll_up
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import BarStore
-from trading_platform.stores.market_data.coverage import CoverageStore, Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import CoverageStore, Outcome, Request
 from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.postgres.database import Database, execute
 

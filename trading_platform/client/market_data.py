@@ -1,6 +1,6 @@
 """Reads of stored market data: bars, prices, corporate actions and indicators, now or point-in-time.
 
-The reads of features are in :mod:`trading_platform.client.features`.
+The reads of features are in :mod:`trading_platform.client.features.reads`.
 :class:`trading_platform.client.platform.Platform` has these reads, and what else agents read and write.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from trading_platform.client.features import FeatureReads
+from trading_platform.client.features.reads import FeatureReads
 from trading_platform.client.names import known_names, symbols_of
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
 from trading_platform.domain.derived.indicators import INDICATOR_NAMES

@@ -3,7 +3,8 @@
 Agents use this class alone. It needs neither Dagster nor any source. The platform writes market data; agents write
 orders, fills, decisions and events through this class. Live data (quotes, signals, messages) is in Redis; the first
 use connects to it. The reads of bars, indicators and features are in :mod:`trading_platform.client.market_data`, those
-of news in :mod:`trading_platform.client.news`, those of incidents in :mod:`trading_platform.client.incidents`.
+of news in :mod:`trading_platform.client.news`, those of incidents in
+:mod:`trading_platform.client.operations.incidents`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from weakref import WeakSet
 
 import polars as pl
 
-from trading_platform.client.archive import Archive
 from trading_platform.client.async_quotes import AsyncQuotes
 from trading_platform.client.audit import Decisions, Events
-from trading_platform.client.incidents import Incidents
 from trading_platform.client.live import Alerts, Circuit, Regime, Signals
 from trading_platform.client.market_data import MarketData
 from trading_platform.client.names import known_names, listed
 from trading_platform.client.news import News
+from trading_platform.client.operations.archive import Archive
+from trading_platform.client.operations.incidents import Incidents
+from trading_platform.client.operations.quarantine import Quarantine
 from trading_platform.client.orders import Orders
-from trading_platform.client.quarantine import Quarantine
 from trading_platform.client.subscription import Subscription, positions_of
 from trading_platform.domain.errors import ConfigurationError
 from trading_platform.domain.features.feature_set import KEYS

@@ -1,6 +1,6 @@
 """The tool of training sets: a file in a folder of the platform's own, whose name the platform chooses.
 
-:mod:`trading_platform.client.training_sets` joins the rows.
+:mod:`trading_platform.client.features.training_sets` joins the rows.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from trading_platform.settings import Settings
 from trading_platform.sources.ibkr.client import IbkrClient
 from trading_platform.sources.ibkr.connection import Absence
 from trading_platform.sources.ibkr.limits import HistoryLimit
-from trading_platform.sources.ibkr.live import OnAbsence
+from trading_platform.sources.ibkr.live.stream import OnAbsence
 from trading_platform.sources.ibkr.maintenance import parse_maintenance
 from trading_platform.sources.ibkr.session import Gateway
 from trading_platform.sources.rate_limits import RateLimiter

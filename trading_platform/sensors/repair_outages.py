@@ -20,7 +20,7 @@ from dagster import (
 
 from trading_platform import jobs
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.stores.market_data.outages import Outage
+from trading_platform.stores.market_data.completeness.outages import Outage
 
 INTERVAL_SECONDS = 30
 OUTAGES_A_TICK = 500

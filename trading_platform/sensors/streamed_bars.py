@@ -25,7 +25,7 @@ from dagster import (
 from trading_platform.domain.time import INTRADAY_START, Timeframe, Window, month_window
 from trading_platform.partitions import partition_key, symbols
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.stores.market_data.outages import Outage
+from trading_platform.stores.market_data.completeness.outages import Outage
 from trading_platform.stores.market_data.stream.store import Written
 
 INTERVAL_SECONDS = 60

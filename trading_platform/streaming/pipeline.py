@@ -26,7 +26,7 @@ from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, 
 from trading_platform.domain.market.live.final_minutes import FinalMinutes, Rejected
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.live import LastEvent, RejectedMessage
-from trading_platform.stores.market_data.outages import OutageStore
+from trading_platform.stores.market_data.completeness.outages import OutageStore
 from trading_platform.stores.market_data.quarantine import QuarantineStore
 from trading_platform.stores.market_data.stream.store import StreamPosition, StreamStore
 from trading_platform.streaming.feeds import FeedPlan

@@ -17,7 +17,7 @@ from trading_platform.domain.errors import ConfigurationError, InvalidRequest
 from trading_platform.domain.market.bars import BAR_SCHEMA
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, year_window
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.derived.build_features import build_features

@@ -22,7 +22,7 @@ from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.corporate_actions import ActionKind, CorporateAction
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.postgres.roles import Role, as_role
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.derived.build_features import build_features

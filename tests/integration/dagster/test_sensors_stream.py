@@ -30,7 +30,7 @@ from trading_platform.resources.platform import PlatformContext, build_sources
 from trading_platform.settings import Settings
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
-from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 from trading_platform.workflows.gaps.repair_outages import FIRST_WAIT

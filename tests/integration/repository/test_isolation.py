@@ -27,7 +27,7 @@ from trading_platform.settings import Settings
 SELECTION = (
     "stores/redis/test_live.py::test_no_number_gets_an_exponent",  # empties Redis
     # sets the passwords of the roles
-    "stores/market_data/test_outages.py::test_a_changed_position_is_told_to_who_listens[database_url]",
+    "stores/market_data/completeness/test_outages.py::test_a_changed_position_is_told_to_who_listens[database_url]",
     "cli/test_stack.py::test_tables_for_people",  # settings of the process itself
     "cli/test_main.py::test_results_and_progress_do_not_mix",  # a command in a process of its own
     "embedded/test_stack.py::test_redis_is_left_out_when_nobody_needs_it",

@@ -51,7 +51,7 @@ from trading_platform.sources.live import Backoff
 from trading_platform.sources.rate_limits import LocalRateLimiter
 from trading_platform.sources.yahoo.client import YahooClient
 from trading_platform.sources.yahoo.source import YahooSource
-from trading_platform.stores.market_data.outages import OutageStore
+from trading_platform.stores.market_data.completeness.outages import OutageStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.streaming.feeds import FeedPlan

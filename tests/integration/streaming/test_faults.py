@@ -32,7 +32,7 @@ from trading_platform.embedded.stack import running_redis, stack_status, stop_st
 from trading_platform.settings import Settings
 from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.audit.journal import AuditStore
-from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.stores.stores import Stores, open_stores

@@ -24,7 +24,7 @@ from trading_platform.domain.market.live.bar_series import Basis
 from trading_platform.domain.market.live.events import Event, FeedUp, Heartbeat, Quote, Trade
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.live import Backoff, LastEvent, LiveFeed, RejectMessage
-from trading_platform.stores.market_data.outages import OutageState, OutageStore
+from trading_platform.stores.market_data.completeness.outages import OutageState, OutageStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores

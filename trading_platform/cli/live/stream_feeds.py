@@ -123,7 +123,7 @@ def _plan_ibkr(
     """Quotes; bars are built from them for currency pairs, and for all symbols if the basis is a quote."""
     from trading_platform.resources.demonstration import check_not_refused
     from trading_platform.resources.ibkr import gateway_of, log_absences
-    from trading_platform.sources.ibkr.live import IbkrFeed
+    from trading_platform.sources.ibkr.live.stream import IbkrFeed
     from trading_platform.sources.ibkr.maintenance import parse_maintenance
     from trading_platform.sources.live import LastEvent
 

@@ -13,7 +13,7 @@ from trading_platform.cli.output import as_rows, out, print_json, table
 from trading_platform.stores.postgres.roles import Role
 
 if TYPE_CHECKING:
-    from trading_platform.stores.market_data.outages import Outage
+    from trading_platform.stores.market_data.completeness.outages import Outage
     from trading_platform.workflows.gaps.repair_outages import Repair
 
 _COLUMNS = ["id", "source", "symbol", "down", "up", "state", "attempts", "reason", "note"]
@@ -37,7 +37,7 @@ def outages(
     """
     from trading_platform.resources.platform import open_platform
     from trading_platform.settings import load_settings
-    from trading_platform.stores.market_data.outages import OutageState
+    from trading_platform.stores.market_data.completeness.outages import OutageState
     from trading_platform.workflows.gaps.repair_outages import repair_outages
 
     states = [state for state in OutageState if everything or state is not OutageState.REPAIRED]

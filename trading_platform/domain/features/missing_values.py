@@ -1,7 +1,7 @@
 """What a read does where too many values of a feature are missing: keep them, impute them, or exclude their rows.
 
 All of it is decided from the rows until the row itself, so that nothing that came later changes what a reader gets. The
-check ``nan_share`` warns of whole months (:mod:`trading_platform.workflows.quality.verify_features`).
+check ``nan_share`` warns of whole months (:mod:`trading_platform.workflows.quality.derived.verify_features`).
 """
 
 from __future__ import annotations

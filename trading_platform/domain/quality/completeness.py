@@ -1,7 +1,7 @@
 """Counts every expected bar as stored, confirmed empty, pending confirmation, rejected or missing.
 
 A partition is complete when ``expected = stored + empty + pending_confirmation + rejected``; the rest is missing.
-:mod:`trading_platform.stores.market_data.coverage` stores what was requested and received.
+:mod:`trading_platform.stores.market_data.completeness.coverage` stores what was requested and received.
 """
 
 from __future__ import annotations

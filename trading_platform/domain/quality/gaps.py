@@ -1,7 +1,7 @@
 """Gaps: bars missing within the expected range, updates of the list of gaps, and the class of each slot without a bar.
 
 :mod:`trading_platform.workflows.gaps.detect_gaps` detects gaps, :mod:`trading_platform.workflows.gaps.repair_gaps`
-repairs them, :mod:`trading_platform.stores.market_data.gaps` stores them.
+repairs them, :mod:`trading_platform.stores.market_data.completeness.gaps` stores them.
 """
 
 from __future__ import annotations

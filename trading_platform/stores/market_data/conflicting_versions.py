@@ -15,7 +15,7 @@ import polars as pl
 from trading_platform.domain.quality.conflicting_versions import Comparison
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.checks import Scope
-from trading_platform.stores.market_data.coverage import multirange
+from trading_platform.stores.market_data.completeness.coverage import multirange
 from trading_platform.stores.postgres.database import Database, copy_frame, execute
 from trading_platform.stores.postgres.sql import query
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from trading_platform.domain.errors import StoreBusy
 from trading_platform.domain.time import Sleep, Timeframe, Window
-from trading_platform.stores.market_data.coverage import multirange
+from trading_platform.stores.market_data.completeness.coverage import multirange
 from trading_platform.stores.postgres.database import Database, execute
 from trading_platform.stores.postgres.roles import needs_owner
 from trading_platform.stores.postgres.sql import query

@@ -14,7 +14,7 @@ from trading_platform.domain.market.calendars import last_closed
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import PagedSource
-from trading_platform.stores.market_data.coverage import ROLLED_UP
+from trading_platform.stores.market_data.completeness.coverage import ROLLED_UP
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.backfill.request_bars import missing_windows
 from trading_platform.workflows.bars import roll_up_bars

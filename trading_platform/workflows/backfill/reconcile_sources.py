@@ -16,7 +16,7 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.conflicting_versions import Comparison, compare_bars
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.base import SecondVersion
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores
 
 if TYPE_CHECKING:

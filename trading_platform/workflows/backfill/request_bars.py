@@ -14,7 +14,7 @@ from trading_platform.domain.errors import SourceError
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, within
 from trading_platform.sources.base import BarResponse, BarSource, PagedSource
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.backfill.confirm_empty_responses import suspect_windows
 from trading_platform.workflows.backfill.reject_fillers import without_fillers

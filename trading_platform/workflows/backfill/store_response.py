@@ -17,7 +17,7 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.quality.listed_rows import ListedRows
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.base import BarResponse
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.backfill.reconcile_sources import reconcile_versions
 

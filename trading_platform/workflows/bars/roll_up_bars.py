@@ -17,7 +17,7 @@ from trading_platform.domain.market.bars import mark_gaps, roll_up
 from trading_platform.domain.market.calendars import ALWAYS_OPEN, last_closed, open_spans, session_dates
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window, within
-from trading_platform.stores.market_data.coverage import ROLLED_UP, Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import ROLLED_UP, Outcome, Request
 from trading_platform.stores.market_data.input_versions import Derived
 from trading_platform.stores.stores import Stores
 

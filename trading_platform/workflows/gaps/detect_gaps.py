@@ -21,8 +21,8 @@ from trading_platform.domain.quality.gaps import Gap, GapKind, reconcile
 from trading_platform.domain.time import Clock, Timeframe, Window, partition_windows, within
 from trading_platform.sources.base import is_recorded
 from trading_platform.stores.market_data.checks import CheckStore
+from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.stores.market_data.fingerprints import Difference
-from trading_platform.stores.market_data.outages import OutageState
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.bars.bar_sources import Sources
 from trading_platform.workflows.bars.roll_up_bars import bars_dataset, parts_known, rollable

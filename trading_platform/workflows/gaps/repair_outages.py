@@ -1,8 +1,8 @@
 """Repairs outages: requests the minutes in which a feed was down or delivered events too late.
 
-The live path records outages (:mod:`trading_platform.stores.market_data.outages`). A repair requests exactly these
-minutes from the instrument's source and stores the response as a backfill does; an interrupted repair is retried, and
-stored minutes are not requested again.
+The live path records outages (:mod:`trading_platform.stores.market_data.completeness.outages`). A repair requests
+exactly these minutes from the instrument's source and stores the response as a backfill does; an interrupted repair is
+retried, and stored minutes are not requested again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trading_platform.domain.errors import ConfigurationError, InvalidRequest, S
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Clock, Timeframe, Window
 from trading_platform.stores.audit.journal import AuditStore
-from trading_platform.stores.market_data.outages import Outage, OutageState
+from trading_platform.stores.market_data.completeness.outages import Outage, OutageState
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.backfill.request_bars import repair_window, unanswered
 from trading_platform.workflows.bars.bar_sources import Sources, source_of

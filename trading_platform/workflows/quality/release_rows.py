@@ -21,7 +21,7 @@ from trading_platform.domain.quality.rule_book import RULES, rule_of
 from trading_platform.domain.quality.rules import RAW_BAR_SCHEMA, screen_bars
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.time import Clock, Timeframe, Window
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.market_data.quarantine import RejectedRow
 from trading_platform.stores.stores import Stores
 

@@ -16,18 +16,18 @@ from trading_platform.stores.market_data.checks import Scope
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.progress import Progress, silent
 from trading_platform.workflows.quality.check_results import Check, CheckResult, Examination, Severity, judge
-from trading_platform.workflows.quality.verify_actions import ACTION_CHECKS
-from trading_platform.workflows.quality.verify_bars import BAR_CHECKS, RECONCILIATION_CHECKS
-from trading_platform.workflows.quality.verify_features import FEATURE_CHECKS
-from trading_platform.workflows.quality.verify_indicators import INDICATOR_CHECKS
-from trading_platform.workflows.quality.verify_inputs import (
+from trading_platform.workflows.quality.derived.verify_features import FEATURE_CHECKS
+from trading_platform.workflows.quality.derived.verify_indicators import INDICATOR_CHECKS
+from trading_platform.workflows.quality.derived.verify_inputs import (
     FEATURE_INPUT_CHECKS,
     HOURLY_FEATURE_INPUT_CHECKS,
     INDICATOR_INPUT_CHECKS,
     ROLL_UP_INPUT_CHECKS,
 )
+from trading_platform.workflows.quality.derived.verify_skew import SKEW_CHECKS
+from trading_platform.workflows.quality.verify_actions import ACTION_CHECKS
+from trading_platform.workflows.quality.verify_bars import BAR_CHECKS, RECONCILIATION_CHECKS
 from trading_platform.workflows.quality.verify_own_rules import OWN_RULE_CHECKS, own_rules
-from trading_platform.workflows.quality.verify_skew import SKEW_CHECKS
 
 EVERYTHING = (Scope(),)
 """The scopes of an examination of all rows."""

@@ -40,12 +40,12 @@ from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.resources.ibkr import log_absences
 from trading_platform.sources.ibkr.connection import Absence, Link, Severity
 from trading_platform.sources.ibkr.limits import SAME_CONTRACT
-from trading_platform.sources.ibkr.live import IbkrFeed
+from trading_platform.sources.ibkr.live.stream import IbkrFeed
 from trading_platform.sources.ibkr.session import Gateway
 from trading_platform.sources.ibkr.source import IbkrSource
 from trading_platform.sources.rate_limits import LocalRateLimiter
 from trading_platform.stores.audit.journal import AuditStore, SystemEvent
-from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.stores.redis.rate_limiters import RedisRateLimiter
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.streaming.feeds import FeedPlan

@@ -22,7 +22,7 @@ from trading_platform.domain.market.bars import BAR_SCHEMA, content_hash, empty_
 from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import BarStore
-from trading_platform.stores.market_data.coverage import CoverageStore, Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import CoverageStore, Outcome, Request
 from trading_platform.stores.market_data.indicators import IndicatorStore
 from trading_platform.stores.market_data.input_versions import InputVersionStore
 from trading_platform.stores.market_data.quarantine import QuarantineStore

@@ -21,7 +21,7 @@ from waiting import DEADLINE, wait_until
 from trading_platform.domain.errors import StoreBusy
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import BarStore
-from trading_platform.stores.market_data.coverage import CoverageStore
+from trading_platform.stores.market_data.completeness.coverage import CoverageStore
 from trading_platform.stores.market_data.retention import RetentionStore
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import Database

@@ -29,8 +29,8 @@ from trading_platform.domain.market.bars import BAR_SCHEMA, mark_gaps
 from trading_platform.domain.market.calendars import sessions
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Timeframe, Window, partition_windows
-from trading_platform.stores.market_data.coverage import ROLLED_UP, Outcome, Request
-from trading_platform.stores.market_data.outages import LATE_EVENTS, OutageState
+from trading_platform.stores.market_data.completeness.coverage import ROLLED_UP, Outcome, Request
+from trading_platform.stores.market_data.completeness.outages import LATE_EVENTS, OutageState
 from trading_platform.stores.market_data.stream.store import Committed
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.postgres.roles import Role, as_role

@@ -21,7 +21,7 @@ from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.news.articles import Item
 from trading_platform.domain.time import Timeframe, Window, month_window, year_window
 from trading_platform.stores.features.definitions import load_files
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.news.model_file import own_model
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.derived.build_features import build_features, stale_features

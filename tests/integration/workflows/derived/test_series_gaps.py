@@ -16,7 +16,7 @@ from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.sources.files.content.options import ImportOptions
 from trading_platform.sources.files.landing import LandingArea
 from trading_platform.sources.files.source import FileSource
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.build_features import build_features

@@ -31,7 +31,7 @@ from repair_market import (
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.quality.gaps import SETTLE
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.gaps.detect_gaps import detect_gaps
 from trading_platform.workflows.gaps.repair_gaps import repair_gaps

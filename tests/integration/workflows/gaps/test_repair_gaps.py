@@ -47,7 +47,7 @@ from trading_platform.settings import Settings
 from trading_platform.simulator.faults import Fault, Faults
 from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
-from trading_platform.stores.market_data.outages import OutageState
+from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.stores.redis.live import LiveStore
 from trading_platform.stores.stores import Stores
 from trading_platform.workflows.backfill.backfill_bars import backfill_bars

@@ -19,7 +19,7 @@ from trading_platform.domain.quality.rules import REJECTED_SCHEMA
 from trading_platform.domain.time import Timeframe, Window, partition_windows
 from trading_platform.sources.base import BarResponse
 from trading_platform.stores.market_data.checks import Scope
-from trading_platform.stores.market_data.coverage import Outcome, Request
+from trading_platform.stores.market_data.completeness.coverage import Outcome, Request
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.derived.build_features import build_features

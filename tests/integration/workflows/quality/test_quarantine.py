@@ -15,7 +15,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from trading_platform.cli.quality.quarantine import register
-from trading_platform.client.quarantine import Quarantine
+from trading_platform.client.operations.quarantine import Quarantine
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.severity import Severity

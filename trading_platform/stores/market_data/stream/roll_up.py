@@ -16,7 +16,7 @@ from trading_platform.domain.market.bars import BAR_SCHEMA, empty_bars, roll_up
 from trading_platform.domain.market.calendars import ALWAYS_OPEN, open_spans, session_dates
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data.bars import bars_table
-from trading_platform.stores.market_data.coverage import ROLLED_UP, multirange
+from trading_platform.stores.market_data.completeness.coverage import ROLLED_UP, multirange
 from trading_platform.stores.postgres.database import execute, read_frame
 from trading_platform.stores.postgres.sql import query
 

@@ -3,7 +3,7 @@
 This is the only writer of the live path. A backfill replaces whole windows
 (:mod:`trading_platform.stores.market_data.bars`); here minutes are added as they end, and unchanged bars are not
 written. Longer bars are computed in :mod:`trading_platform.stores.market_data.stream.roll_up`, outages stored in
-:mod:`trading_platform.stores.market_data.outages`.
+:mod:`trading_platform.stores.market_data.completeness.outages`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import polars as pl
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.stores.market_data import fingerprints
 from trading_platform.stores.market_data.bars import bars_table, note_change
-from trading_platform.stores.market_data.coverage import ROLLED_UP, multirange
-from trading_platform.stores.market_data.outages import LATE_EVENTS
+from trading_platform.stores.market_data.completeness.coverage import ROLLED_UP, multirange
+from trading_platform.stores.market_data.completeness.outages import LATE_EVENTS
 from trading_platform.stores.market_data.revisions import keeping_bars
 from trading_platform.stores.market_data.stream.merge import differences, stored_around, without_protected
 from trading_platform.stores.market_data.stream.roll_up import Candidate, candidates, roll_up_candidates

@@ -19,9 +19,9 @@ from trading_platform.domain.market.live.events import FeedDown, FeedUp, Heartbe
 from trading_platform.domain.time import AsyncSleep, Clock, utc_now
 from trading_platform.sources.ibkr.connection import ANSWERING, SPEAKING, Absence, ConnectionMachine, Link, Severity
 from trading_platform.sources.ibkr.limits import MARKET_DATA_LINES
+from trading_platform.sources.ibkr.live.subscriptions import Subscriptions
 from trading_platform.sources.ibkr.maintenance import Maintenance
 from trading_platform.sources.ibkr.session import Gateway, IbkrSession
-from trading_platform.sources.ibkr.subscriptions import Subscriptions
 from trading_platform.sources.live import Backoff, EventBuffer, answer_of, until_closing
 
 log = logging.getLogger(__name__)

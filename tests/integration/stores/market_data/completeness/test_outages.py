@@ -26,7 +26,7 @@ from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
 from trading_platform.sources.base import BarResponse
 from trading_platform.stores.audit.journal import AuditStore
-from trading_platform.stores.market_data.outages import LATE_EVENTS, Outage, OutageState
+from trading_platform.stores.market_data.completeness.outages import LATE_EVENTS, Outage, OutageState
 from trading_platform.stores.postgres.roles import Role, as_role
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.bars.roll_up_bars import roll_up_bars

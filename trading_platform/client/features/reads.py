@@ -1,7 +1,7 @@
 """Reads of features: rows of a window, training sets, the catalog, and what is done where values are missing.
 
 :class:`trading_platform.client.market_data.MarketData` has these and the reads of bars; snapshots are in
-:mod:`trading_platform.client.snapshots`.
+:mod:`trading_platform.client.features.snapshots`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import get_args, overload
 
 import polars as pl
 
-from trading_platform.client.snapshots import FeatureSnapshots
+from trading_platform.client.features.snapshots import FeatureSnapshots
+from trading_platform.client.features.training_sets.spine import SpineFrame
+from trading_platform.client.features.training_sets.training_set import RowFrequency, Tolerance, TrainingSet
 from trading_platform.client.timestamps import Timestamp, as_timestamp, as_window
-from trading_platform.client.training_sets.spine import SpineFrame
-from trading_platform.client.training_sets.training_set import RowFrequency, Tolerance, TrainingSet
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.declaration import Frequency
 from trading_platform.domain.features.inputs import parse_frequency

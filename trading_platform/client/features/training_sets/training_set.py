@@ -1,7 +1,7 @@
 """A training set that was asked for, and how it is computed.
 
 :class:`trading_platform.client.market_data.MarketData` has the read, ``training_set``. The spine is checked in
-:mod:`trading_platform.client.training_sets.spine`, the feature rows are read in
+:mod:`trading_platform.client.features.training_sets.spine`, the feature rows are read in
 :mod:`trading_platform.stores.features.scan` and joined in :mod:`trading_platform.domain.features.point_in_time`.
 """
 
@@ -16,8 +16,8 @@ from typing import Any
 
 import polars as pl
 
-from trading_platform.client.training_sets.file import write_batches
-from trading_platform.client.training_sets.spine import SYMBOL, Spine, SpineFrame, cells_of
+from trading_platform.client.features.training_sets.file import write_batches
+from trading_platform.client.features.training_sets.spine import SYMBOL, Spine, SpineFrame, cells_of
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.features.declaration import Frequency
 from trading_platform.domain.features.inputs import parse_frequency

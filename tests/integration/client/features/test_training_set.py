@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_oracle import FEATURES, SYMBOLS, History, expected, histories, spines
 
+from trading_platform.client.features.training_sets import training_set
+from trading_platform.client.features.training_sets.spine import SpineFrame
 from trading_platform.client.market_data import MarketData
-from trading_platform.client.training_sets import training_set
-from trading_platform.client.training_sets.spine import SpineFrame
 from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
 from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Window, utc_now

@@ -1,6 +1,6 @@
 """Writes a training set to a Parquet file in batches, so that it may be larger than memory.
 
-:mod:`trading_platform.client.training_sets.training_set` makes the batches.
+:mod:`trading_platform.client.features.training_sets.training_set` makes the batches.
 """
 
 from __future__ import annotations

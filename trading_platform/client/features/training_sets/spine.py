@@ -1,6 +1,6 @@
 """The spine of a training set: the symbols and times to give features to, with any further columns.
 
-:mod:`trading_platform.client.training_sets.training_set` joins the features to it.
+:mod:`trading_platform.client.features.training_sets.training_set` joins the features to it.
 """
 
 from __future__ import annotations

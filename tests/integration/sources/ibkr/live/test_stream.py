@@ -20,7 +20,7 @@ from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.market.live.event_validation import fault_of_quote
 from trading_platform.domain.market.live.events import Event, FeedDown, FeedUp, Heartbeat, Quote
 from trading_platform.sources.ibkr.connection import Absence, Link, Severity
-from trading_platform.sources.ibkr.live import IbkrFeed
+from trading_platform.sources.ibkr.live.stream import IbkrFeed
 from trading_platform.sources.ibkr.maintenance import parse_maintenance
 from trading_platform.sources.ibkr.session import Gateway
 from trading_platform.sources.live import Backoff
