@@ -14,6 +14,7 @@ from pydantic import Field
 
 from trading_platform.client import Platform
 from trading_platform.domain.alerts.incidents import Incident
+from trading_platform.domain.alerts.observers import without_incidents
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.money import amount
 from trading_platform.domain.texts import shown
@@ -32,10 +33,6 @@ LATEST_EVENTS = timedelta(days=1)
 """How far back the health of the data looks for warnings."""
 
 _MOST_EVENTS = 200
-_NO_INCIDENT = (
-    "No incident goes on as far as is known; they are found only while `trading-platform alerts run`, `stream` or `dev`"
-    " looks for them."
-)
 
 Symbol = Annotated[str | None, Field(description="none: the whole portfolio")]
 
@@ -118,7 +115,11 @@ class TradingTools:
             "message": "in words",
             "time": "when it began or happened",
         }
-        notes = [f"Incidents that go on: {open_incidents}."] if open_incidents else [_NO_INCIDENT]
+        notes = (
+            [f"Incidents that go on: {open_incidents}."]
+            if open_incidents
+            else [without_incidents(self._platform.observers(), page.as_of)]
+        )
         notes += [] if events else ["No warning or error in the last day."]
         for name, count in (("incidents", open_incidents), ("warnings", len(events))):
             if count == _MOST_EVENTS:

@@ -23,7 +23,7 @@ def ours(stack: Endpoints) -> Iterator[Installation]:
 
 
 def test_from_a_problem_to_a_message_and_a_silence(ours: Installation) -> None:
-    assert "Nobody looks" in ours.run("alerts", "list").text
+    assert "nothing has looked for problems yet" in ours.run("alerts", "list").text
     database = Database(ours.database_url)
     problem = Problem(
         Key("tests", "broken", "a"), Level.SERVICE, Severity.CRITICAL, "A is broken.", datetime(2026, 1, 1, tzinfo=UTC)

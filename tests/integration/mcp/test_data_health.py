@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -72,8 +72,31 @@ def test_what_goes_on_is_told_with_its_beginning(server: AgentServer, wrong: int
 
 def test_nothing_known_is_not_called_well(server: AgentServer) -> None:
     text = text_of(call(server, "data_health"))
-    assert "No incident goes on as far as is known" in text
+    assert "No incident is known, and nothing has looked for problems yet" in text
     assert "pause of trading" not in text
+
+
+@pytest.fixture
+def report(stores: Stores) -> Iterator[Callable[[datetime], None]]:
+    """An observer that reports at a time."""
+
+    def reported(at: datetime) -> None:
+        IncidentStore(stores.database).report("host", (), at=at, every=timedelta(minutes=1), components=("host",))
+
+    yield reported
+    IncidentStore(stores.database).forget("host")
+
+
+def test_no_incident_means_little_where_nothing_looks(
+    server: AgentServer, report: Callable[[datetime], None], now: datetime
+) -> None:
+    report(now - timedelta(minutes=3))
+    assert "Nothing is wrong as far as host can see." in text_of(call(server, "data_health"))
+    report(now - timedelta(minutes=5))
+    assert (
+        f"nothing has looked for problems since {now - timedelta(minutes=5):%Y-%m-%d %H:%M:%S} UTC (host)"
+        in text_of(call(server, "data_health"))
+    )
 
 
 def test_the_client_reads_the_same(platform: Platform, wrong: int) -> None:

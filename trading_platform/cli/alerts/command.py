@@ -10,6 +10,7 @@ import typer
 
 from trading_platform.cli.output import out, print_json, table
 from trading_platform.cli.parameters import Because, By, end_of, this_user
+from trading_platform.domain.alerts.observers import START_ONE, without_incidents
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import rfc3339, utc_now
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from trading_platform.domain.alerts.incidents import Incident
 
-alerts = typer.Typer(help="What is wrong, and who is told: list, show, acknowledge, silence.", no_args_is_help=True)
+alerts = typer.Typer(help="What is wrong, and who is notified: list, show, acknowledge, silence.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Number = Annotated[int, typer.Argument(help="Number of the incident, without #.")]
@@ -73,7 +74,7 @@ def list_incidents(
         )
         return
     if not found:
-        out.print("Nothing is wrong." if observers else "Nothing is known to be wrong.")
+        out.print(without_incidents(observers, now), highlight=False)
     else:
         columns = ("#", "severity", "what", "since (UTC)", "state", "message")
         rows = [
@@ -101,8 +102,8 @@ def list_incidents(
                 f"{state.error or ''}",
                 highlight=False,
             )
-    if not observers:
-        out.print("Nobody looks: `trading-platform alerts run`, `stream` or `dev` does.", highlight=False)
+    if found and all(each.is_silent(now) for each in observers):
+        out.print(f"Nothing looks for problems now: {START_ONE}", highlight=False)
 
 
 @alerts.command()
@@ -127,7 +128,7 @@ def show(number: Number, json: Json = False) -> None:
 
 @alerts.command()
 def ack(number: Number, because: Because, by: By = None, json: Json = False) -> None:
-    """Acknowledge an incident: it is not repeated; its end is told.
+    """Acknowledge an incident: it is not repeated; its end still is a message.
 
     Example: trading-platform alerts ack 17 --because "the exchange is down, announced"
     """
@@ -177,7 +178,7 @@ def silence(
             return
         made = store.silence(pattern or "", end_of(until or "", now), by=by or this_user(), because=because, at=now)
     out.print(
-        f"Silence {made.silence.number}: nobody is told of {made.silence.pattern} until "
+        f"Silence {made.silence.number}: nobody is notified of {made.silence.pattern} until "
         f"{made.silence.until:%Y-%m-%d %H:%M} UTC.",
         highlight=False,
     )
@@ -240,7 +241,7 @@ def _state(incident: Incident) -> str:
         return f"acknowledged by {incident.acknowledged_by}"
     if incident.hidden_by is not None:
         return f"because of #{incident.hidden_by}"
-    return "told" if incident.told_at else "new"
+    return "notified" if incident.notified_at else "new"
 
 
 def _as_dict(incident: Incident) -> dict[str, object]:
@@ -257,7 +258,7 @@ def _as_dict(incident: Incident) -> dict[str, object]:
         "seen_at": rfc3339(incident.seen_at),
         "times": incident.times,
         "ended_at": _text(incident.ended_at),
-        "told_at": _text(incident.told_at),
+        "notified_at": _text(incident.notified_at),
         "because_of": incident.hidden_by,
         "acknowledged_at": _text(incident.acknowledged_at),
         "acknowledged_by": incident.acknowledged_by,

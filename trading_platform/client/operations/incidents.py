@@ -15,6 +15,7 @@ from trading_platform.stores.stores import Stores
 
 if TYPE_CHECKING:
     from trading_platform.domain.alerts.incidents import Incident
+    from trading_platform.domain.alerts.observers import Observer
     from trading_platform.stores.trading.pauses import Pause
     from trading_platform.stores.trading.reconciliations import Reconciliation
 
@@ -35,7 +36,7 @@ class Incidents:
         """Incidents: first those that go on, the newest first; then those that are over.
 
         None is no proof that nothing is wrong: incidents are found while ``trading-platform alerts run``, ``stream`` or
-        ``dev`` looks for them. ``seen_at`` of an incident says when that was last.
+        ``dev`` looks for them. :meth:`observers` says whether one does.
 
         Args:
             open_only: only those that go on.
@@ -49,6 +50,12 @@ class Incidents:
 
         severity = choice(Severity, at_least, "severity")
         return IncidentStore(self._stores.database).listed(open_only=open_only, at_least=severity, limit=limit)
+
+    def observers(self) -> list[Observer]:
+        """The processes that look for problems, by name: without one that is not silent, no incident is found."""
+        from trading_platform.stores.alerts.incidents import IncidentStore
+
+        return IncidentStore(self._stores.database).observers()
 
     def pauses(self) -> list[Pause]:
         """The pauses of trading that go on, by number: with one, no order can be placed, or only some as a trial."""

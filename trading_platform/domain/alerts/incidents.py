@@ -1,6 +1,6 @@
 """Incidents: problems over time. One that comes back within the hold is the same incident.
 
-What a person is told of them is in :mod:`trading_platform.domain.alerts.telling`.
+Notifications of them are in :mod:`trading_platform.domain.alerts.notifications`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Incident:
         absent_since: from when on it has not been seen, UTC; None while it is seen.
         ended_at: when it ended, UTC.
         closed_at: when that was certain, UTC: after the hold.
-        told_at: when a person was last told that it goes on, UTC; None if never.
-        told_severity: the severity that was told.
-        end_told_at: when a person was told that it is over, UTC.
+        notified_at: when a person was last notified that it goes on, UTC; None if never.
+        notified_severity: the severity that this message named.
+        end_notified_at: when a person was notified that it is over, UTC.
         hidden_by: number of the incident that explains it; None if it stands for itself.
         acknowledged_at: when a person acknowledged it, UTC.
         acknowledged_by: who did.
@@ -46,9 +46,9 @@ class Incident:
     absent_since: datetime | None = None
     ended_at: datetime | None = None
     closed_at: datetime | None = None
-    told_at: datetime | None = None
-    told_severity: Severity | None = None
-    end_told_at: datetime | None = None
+    notified_at: datetime | None = None
+    notified_severity: Severity | None = None
+    end_notified_at: datetime | None = None
     hidden_by: int | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None

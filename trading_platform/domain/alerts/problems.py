@@ -1,4 +1,4 @@
-"""Problems: what an observer finds wrong at a time, before anybody is told.
+"""Problems: what an observer finds wrong at a time, before anybody is notified.
 
 A problem has a key, by which it is the same one at the next look, and a place in the tree of causes: where a host or a
 store is in trouble, everything that depends on it reports trouble as well.
@@ -102,7 +102,7 @@ def can_hide(cause: Problem) -> bool:
 
 
 def hides(cause: Problem, other: Problem) -> bool:
-    """Whether a problem explains another one, so that nobody needs to be told of the other.
+    """Whether a problem explains another one, so that nobody needs to be notified of the other.
 
     A source explains the silence of its own symbols, and of all symbols if it stands for all sources. What is critical
     is explained by nothing.

@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import groupby
 
 from trading_platform.domain.alerts.incidents import Incident
-from trading_platform.domain.alerts.telling import Due
+from trading_platform.domain.alerts.notifications import Due
 from trading_platform.domain.severity import Severity
 
 LONGEST = 3_500
@@ -35,7 +35,9 @@ def message_of(due: Due, hidden: int) -> str:
         *_section("Over: ", due.over),
     ]
     if hidden:
-        sections.append(f"{hidden:,} more incidents have one of these as their cause; they are not told one by one.")
+        sections.append(
+            f"{hidden:,} more incidents have one of these as their cause; they have no message of their own."
+        )
     return _within(sections)
 
 

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from trading_platform.domain.alerts.incidents import Incident
+from trading_platform.domain.alerts.notifications import Silence
+from trading_platform.domain.alerts.observers import Observer
 from trading_platform.domain.alerts.problems import Key, Level, Problem, level_of
-from trading_platform.domain.alerts.telling import Silence
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.texts import storable
@@ -37,23 +38,6 @@ _NAME = 50
 _SUBJECT = 200
 _PATTERN = 300
 _TEXT = 10_000
-
-
-@dataclass(frozen=True)
-class Observer:
-    """Who looks for problems.
-
-    Attributes:
-        name: its name.
-        seen_at: when it last reported, UTC.
-        every: how often it does.
-        components: the components it reports of.
-    """
-
-    name: str
-    seen_at: datetime
-    every: timedelta
-    components: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -182,7 +166,7 @@ class IncidentStore:
         ]
 
     def incidents(self, since: datetime) -> list[Incident]:
-        """Incidents that go on, whose end was not told, or that ended since a time; by number."""
+        """Incidents that go on, whose end nobody was notified of, or that ended since a time; by number."""
         return [_incident(*row) for row in self._database.rows(query("audit/alerts/incidents"), {"since": since})]
 
     def listed(
@@ -246,7 +230,7 @@ class IncidentStore:
         execute(connection, query("audit/alerts/update_incident"), _row(incident))
 
     def acknowledge(self, number: int, *, by: str, because: str, at: datetime) -> Incident:
-        """Acknowledges an incident: there is no reminder of it any more, but its end is told.
+        """Acknowledges an incident: there is no reminder of it any more, but its end still is a message.
 
         Raises:
             InvalidRequest: if there is none of this number, or it has ended.
@@ -394,7 +378,7 @@ def _of_problem(problem: Problem) -> dict[str, object]:
 
 
 def _row(incident: Incident) -> dict[str, object]:
-    told = incident.told_severity
+    notified = incident.notified_severity
     return {
         **_of_problem(incident.problem),
         "number": incident.number,
@@ -404,9 +388,9 @@ def _row(incident: Incident) -> dict[str, object]:
         "absent_since": incident.absent_since,
         "ended_at": incident.ended_at,
         "closed_at": incident.closed_at,
-        "told_at": incident.told_at,
-        "told_severity": None if told is None else told.value,
-        "end_told_at": incident.end_told_at,
+        "notified_at": incident.notified_at,
+        "notified_severity": None if notified is None else notified.value,
+        "end_notified_at": incident.end_notified_at,
         "hidden_by": incident.hidden_by,
     }
 
@@ -427,6 +411,6 @@ def _problem(
 
 
 def _incident(number: int, *row: Any) -> Incident:
-    problem, (noticed, seen, times, absent, ended, closed, told, severity, *rest) = _problem(*row[:9]), row[9:]
+    problem, (noticed, seen, times, absent, ended, closed, notified, severity, *rest) = _problem(*row[:9]), row[9:]
     known = None if severity is None else Severity(severity)
-    return Incident(number, problem, noticed, seen, times, absent, ended, closed, told, known, *rest)
+    return Incident(number, problem, noticed, seen, times, absent, ended, closed, notified, known, *rest)

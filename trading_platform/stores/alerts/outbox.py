@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from trading_platform.domain.alerts.telling import Sent
+from trading_platform.domain.alerts.notifications import Sent
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.texts import storable
 from trading_platform.stores.postgres.database import Database, execute

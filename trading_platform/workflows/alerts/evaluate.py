@@ -12,20 +12,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trading_platform.domain.alerts.incidents import Incident, followed
+from trading_platform.domain.alerts.notifications import AFTER_CAUSE, Due, due, settled, with_causes
+from trading_platform.domain.alerts.observers import Observer
 from trading_platform.domain.alerts.problems import Key, Level, Problem
-from trading_platform.domain.alerts.telling import AFTER_CAUSE, Due, due, settled, with_causes
 from trading_platform.domain.alerts.wording import message_of
 from trading_platform.domain.severity import Severity
-from trading_platform.stores.alerts.incidents import COMPONENT, IncidentStore, Observer
+from trading_platform.stores.alerts.incidents import COMPONENT, IncidentStore
 from trading_platform.stores.alerts.outbox import NotificationOutbox
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database, execute
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-SILENT_AFTER = 4
-"""After so many times its interval an observer that has not reported is silent."""
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('alerts'), hashtext('evaluate'))"
 
@@ -66,7 +64,7 @@ def evaluate(database: Database, channels: Sequence[str], now: datetime) -> Eval
         ]
         known = incidents.incidents(now - AFTER_CAUSE)
         after = _stored(connection, known, problems, observers, now)
-        return _told(connection, database, after, channels, now)
+        return _notify(connection, database, after, channels, now)
 
 
 def silent_observers(observers: Sequence[Observer], now: datetime) -> list[Problem]:
@@ -82,7 +80,7 @@ def silent_observers(observers: Sequence[Observer], now: datetime) -> list[Probl
             each.seen_at,
         )
         for each in observers
-        if now - each.seen_at > SILENT_AFTER * each.every
+        if each.is_silent(now)
     ]
 
 
@@ -97,12 +95,7 @@ def _stored(
     now: datetime,
 ) -> list[Incident]:
     """The incidents after the look, stored, with their causes."""
-    silent = frozenset(
-        component
-        for each in observers
-        if now - each.seen_at > SILENT_AFTER * each.every
-        for component in each.components
-    )
+    silent = frozenset(component for each in observers if each.is_silent(now) for component in each.components)
     before = {each.number: each for each in known}
     ended = [each for each in known if not each.is_open]
     numbered = []
@@ -117,7 +110,7 @@ def _stored(
     return after
 
 
-def _told(
+def _notify(
     connection: Connection, database: Database, incidents: Sequence[Incident], channels: Sequence[str], now: datetime
 ) -> Evaluated:
     store, outbox = IncidentStore(database), NotificationOutbox(database)
@@ -130,7 +123,7 @@ def _told(
         hidden = sum(each.is_open and each.hidden_by in found.numbers for each in incidents)
         text = message_of(found, hidden)
         number = outbox.write(connection, text, found.severity, found.numbers, channels, now)
-        for each in found.told(now):
+        for each in found.notified(now):
             current[each.number] = each
             IncidentStore.update(connection, each)
         _log(connection, database, found, text, number, now)

@@ -31,7 +31,7 @@ EVERY = 15.0
 HEARTBEAT_EVERY = timedelta(minutes=1)
 
 AWAY = timedelta(minutes=1)
-"""How long the database must be away before people are told without it."""
+"""How long the database must be away before people are notified without it."""
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +80,12 @@ class AlertWatch:
         self._pulse = pulse
         self._direct = direct
         self._away_since: datetime | None = None
-        self._has_told = False
+        self._has_notified = False
         self._beat_at: datetime | None = None
         self._beat_well = True
 
     def tick(self) -> Evaluated | None:
-        """One look; None if the database is away, which people are told after a minute."""
+        """One look; None if the database is away, of which people are notified after a minute."""
         now = self._around.clock()
         try:
             found = self._look(now)
@@ -110,16 +110,16 @@ class AlertWatch:
     def _away(self, error: StoreError, now: datetime) -> None:
         log.warning("alerting waits for the database: %s", error, extra={"cause": "alerting waits"})
         self._away_since = self._away_since or now
-        if not self._has_told and now - self._away_since >= AWAY:
+        if not self._has_notified and now - self._away_since >= AWAY:
             words = f"[critical] The database cannot be used since {self._away_since:%Y-%m-%d %H:%M:%S} UTC: {error}"
-            self._has_told = self._say(words, Severity.CRITICAL, now)
+            self._has_notified = self._say(words, Severity.CRITICAL, now)
 
     def _back(self, now: datetime) -> None:
-        if self._has_told and self._away_since is not None:
+        if self._has_notified and self._away_since is not None:
             words = f"Over: the database can be used again; it was away since {self._away_since:%Y-%m-%d %H:%M:%S} UTC."
             if not self._say(words, Severity.INFO, now):
                 return
-        self._away_since, self._has_told = None, False
+        self._away_since, self._has_notified = None, False
 
     def _say(self, words: str, severity: Severity, now: datetime) -> bool:
         """Tells people without the outbox; whether any way took it."""

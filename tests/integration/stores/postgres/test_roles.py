@@ -84,10 +84,10 @@ MATRIX = {
     "audit.set_aside": (NOTHING, NOTHING),
     "audit.archived_months": (READ, READ),
     **dict.fromkeys(
-        [f"audit.{name}" for name in ("observers", "problems", "silences", "notifications", "deliveries")],
+        [f"audit.{name}" for name in ("problems", "silences", "notifications", "deliveries")],
         (WRITE, NOTHING),
     ),
-    "audit.incidents": (WRITE, READ),
+    **dict.fromkeys(["audit.incidents", "audit.observers"], (WRITE, READ)),
     "config.instruments": (WRITE, READ),
     "config.strategies": (NOTHING, "SELECT INSERT UPDATE"),
     "config.risk_limits": (NOTHING, "SELECT INSERT UPDATE"),

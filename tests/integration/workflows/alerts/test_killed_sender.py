@@ -64,7 +64,7 @@ def order(database_url: str, telegram: TelegramServer) -> Iterator[Order]:
 
 
 def critical(number: int) -> Problem:
-    """A problem of which people are told at once, however many there are."""
+    """A problem of which people are notified at once, however many there are."""
     key = Key("tests", "broken", f"p{number:02}")
     return Problem(key, Level.SERVICE, Severity.CRITICAL, "x", datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -94,8 +94,10 @@ def test_a_sender_that_is_killed_fifty_times_loses_nothing(
         now += LEASE
         look()
     assert kills == KILLS
-    told = dict.fromkeys(re.findall(r"p(\d+) #(\d+)", "\n".join(telegram.texts)))  # reminders name some again
-    assert [int(number) for number, _ in told] == list(range(KILLS + 1)), "lost, out of order, or with another number"
+    notified = dict.fromkeys(re.findall(r"p(\d+) #(\d+)", "\n".join(telegram.texts)))  # reminders name some again
+    assert [int(number) for number, _ in notified] == list(range(KILLS + 1)), (
+        "lost, out of order, or with another number"
+    )
     counts = Counter(telegram.texts)
     assert sum(counts.values()) - len(counts) <= kills, "a kill has repeated more than one message"
     (state,) = outbox.channels()

@@ -181,8 +181,8 @@ def test_telegram_away_for_an_hour_gets_each_message_once_and_in_order(scene: Sc
     assert scene.telegram.texts == []
     scene.telegram.answers = lambda _: None
     scene.pass_time(12)
-    told = [name for text in scene.telegram.texts for name in ("p0", "p1", "p2", "p3") if f"broken {name} " in text]
-    assert told == ["p0", "p1", "p2", "p3"]
+    notified = [name for text in scene.telegram.texts for name in ("p0", "p1", "p2", "p3") if f"broken {name} " in text]
+    assert notified == ["p0", "p1", "p2", "p3"]
 
 
 def test_retry_after_is_obeyed_and_is_no_failed_attempt(scene: Scene) -> None:

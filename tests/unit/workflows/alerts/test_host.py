@@ -44,9 +44,9 @@ def test_a_disk_is_judged_by_what_is_free(
     assert found(tmp_path) == expected
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(5, []), (-5, []), (6, ["clock_differs"]), (-6, ["clock_differs"])])
+@pytest.mark.parametrize(("seconds", "notified"), [(5, []), (-5, []), (6, ["clock_differs"]), (-6, ["clock_differs"])])
 def test_clocks_may_differ_by_five_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, told: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, notified: list[str]
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(100 * GB, 50 * GB, 50 * GB))
-    assert list(found(tmp_path, timedelta(seconds=seconds))) == told
+    assert list(found(tmp_path, timedelta(seconds=seconds))) == notified

@@ -1,4 +1,4 @@
-"""What a person is told of incidents, and when: one message when something begins, one when it is over.
+"""Which messages a person gets of incidents, and when: one message when something begins, one when it is over.
 
 What is due at the same time is one message. The more messages there have been in a day, the longer what is not critical
 waits for others; so a bad day is some dozens of messages, each of them complete, and not a thousand.
@@ -40,7 +40,7 @@ _ORDER = list(Severity)
 
 @dataclass(frozen=True)
 class Silence:
-    """What a person does not want to be told for a while.
+    """Incidents of which a person does not want to be notified for a while.
 
     Attributes:
         number: its number.
@@ -77,7 +77,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Due:
-    """What a person is told in one message.
+    """One message to a person.
 
     Attributes:
         begun: incidents that have begun, or have become more severe.
@@ -100,15 +100,15 @@ class Due:
         going = [each.problem.severity for each in (*self.begun, *self.ongoing) if each.is_open]
         return max(going, key=_ORDER.index, default=Severity.INFO)
 
-    def told(self, now: datetime) -> list[Incident]:
+    def notified(self, now: datetime) -> list[Incident]:
         """The incidents as they are once the message is written."""
         found = {
-            each.number: replace(each, told_at=now, told_severity=each.problem.severity)
+            each.number: replace(each, notified_at=now, notified_severity=each.problem.severity)
             for each in (*self.begun, *self.ongoing)
         }
         for each in (*self.begun, *self.over):
             if not each.is_open:
-                found[each.number] = replace(found.get(each.number, each), end_told_at=now)
+                found[each.number] = replace(found.get(each.number, each), end_notified_at=now)
         return list(found.values())
 
 
@@ -133,10 +133,10 @@ def _cause(incident: Incident, causes: Iterable[Incident]) -> int | None:
 
 
 def due(incidents: Sequence[Incident], silences: Sequence[Silence], sent: Sent, now: datetime) -> Due | None:
-    """What is to be told now; None if nothing is, or it waits for what else comes.
+    """The message that is due now; None if none is, or it waits for what else comes.
 
     Args:
-        incidents: those that go on, and ended ones whose end was not told; with their causes.
+        incidents: those that go on, and ended ones whose end nobody was notified of; with their causes.
         silences: the silences.
         sent: the messages before.
         now: the time, UTC.
@@ -145,7 +145,7 @@ def due(incidents: Sequence[Incident], silences: Sequence[Silence], sent: Sent, 
     found = Due(
         begun=tuple(each for each in audible if _is_new(each)),
         ongoing=tuple(each for each in audible if _is_reminder(each, now)),
-        over=tuple(each for each in audible if each.told_at is not None and _has_untold_end(each)),
+        over=tuple(each for each in audible if each.notified_at is not None and _is_end_pending(each)),
     )
     if not found.numbers:
         return None
@@ -157,11 +157,12 @@ def due(incidents: Sequence[Incident], silences: Sequence[Silence], sent: Sent, 
 
 
 def settled(incidents: Iterable[Incident], silences: Sequence[Silence], now: datetime) -> list[Incident]:
-    """Ended incidents of which nobody is told any more: what a cause explained to the end, and what is silenced."""
+    """Ended incidents of which nobody is notified any more: what a cause explained to the end, and what is silenced."""
     return [
-        replace(each, end_told_at=now)
+        replace(each, end_notified_at=now)
         for each in incidents
-        if _has_untold_end(each) and ((each.told_at is None and not _is_new(each)) or _is_silenced(each, silences, now))
+        if _is_end_pending(each)
+        and ((each.notified_at is None and not _is_new(each)) or _is_silenced(each, silences, now))
     ]
 
 
@@ -169,29 +170,29 @@ def _is_silenced(incident: Incident, silences: Sequence[Silence], now: datetime)
     return any(silence.covers(incident, now) for silence in silences)
 
 
-def _has_untold_end(incident: Incident) -> bool:
-    return not incident.is_open and incident.end_told_at is None
+def _is_end_pending(incident: Incident) -> bool:
+    return not incident.is_open and incident.end_notified_at is None
 
 
 def _is_new(incident: Incident) -> bool:
-    """Whether a person has not been told that it began, or was told of a lower severity."""
-    if incident.hidden_by is not None or incident.end_told_at is not None:
+    """Whether a person has not been notified that it began, or was notified of a lower severity."""
+    if incident.hidden_by is not None or incident.end_notified_at is not None:
         return False
-    if incident.told_at is None:
+    if incident.notified_at is None:
         return incident.acknowledged_at is None
-    told = incident.told_severity or incident.problem.severity
-    return incident.is_open and _ORDER.index(incident.problem.severity) > _ORDER.index(told)
+    notified = incident.notified_severity or incident.problem.severity
+    return incident.is_open and _ORDER.index(incident.problem.severity) > _ORDER.index(notified)
 
 
 def _is_reminder(incident: Incident, now: datetime) -> bool:
     every = REMINDERS.get(incident.problem.severity)
-    if every is None or incident.told_at is None or not incident.is_open or _is_new(incident):
+    if every is None or incident.notified_at is None or not incident.is_open or _is_new(incident):
         return False
-    return incident.acknowledged_at is None and incident.hidden_by is None and now - incident.told_at >= every
+    return incident.acknowledged_at is None and incident.hidden_by is None and now - incident.notified_at >= every
 
 
 def _due_since(found: Due) -> datetime:
     known = [each.noticed_at for each in found.begun]
-    known += [each.told_at + REMINDERS[each.problem.severity] for each in found.ongoing if each.told_at]
+    known += [each.notified_at + REMINDERS[each.problem.severity] for each in found.ongoing if each.notified_at]
     known += [each.closed_at for each in found.over if each.closed_at]
     return min(known)

@@ -1,4 +1,4 @@
-"""Incidents and what a person is told of them: each once, when it is over too, and few messages on a bad day."""
+"""Incidents and the messages a person gets of them: each once, when it is over too, and few messages on a bad day."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from trading_platform.domain.alerts.incidents import HOLD, Incident, followed
+from trading_platform.domain.alerts.notifications import Due, Sent, Silence, due, settled, with_causes
 from trading_platform.domain.alerts.problems import Key, Level, Problem
-from trading_platform.domain.alerts.telling import Due, Sent, Silence, due, settled, with_causes
 from trading_platform.domain.alerts.wording import LONGEST, message_of
 from trading_platform.domain.severity import Severity
 
@@ -45,18 +45,20 @@ class Desk:
     messages: list[tuple[datetime, Due, str]] = field(default_factory=list)
 
     def tick(self) -> None:
-        going = [each for each in self.known.values() if each.is_open or each.end_told_at is None]
-        recent = [e for e in self.known.values() if e.ended_at and e.end_told_at and self.now - e.ended_at < 5 * MINUTE]
+        going = [each for each in self.known.values() if each.is_open or each.end_notified_at is None]
+        recent = [
+            e for e in self.known.values() if e.ended_at and e.end_notified_at and self.now - e.ended_at < 5 * MINUTE
+        ]
         for each in followed(going, self.wrong(self.now), self.now):
             number = each.number or len(self.known) + 1
             self.known[number] = replace(each, number=number)
-        going = [each for each in self.known.values() if each.is_open or each.end_told_at is None]
+        going = [each for each in self.known.values() if each.is_open or each.end_notified_at is None]
         for each in with_causes([*going, *recent], self.now):
             self.known[each.number] = each
         going = [self.known[each.number] for each in going]
         in_a_day = [at for at, *_ in self.messages if self.now - at < timedelta(days=1)]
         found = due(going, self.silences, Sent(len(in_a_day), max(in_a_day, default=None)), self.now)
-        for each in found.told(self.now) if found else ():
+        for each in found.notified(self.now) if found else ():
             self.known[each.number] = each
         for each in settled([self.known[each.number] for each in going], self.silences, self.now):
             self.known[each.number] = each
@@ -70,7 +72,7 @@ class Desk:
             self.now += self.every
         return self
 
-    def told(self) -> list[tuple[list[str], list[str]]]:
+    def notified(self) -> list[tuple[list[str], list[str]]]:
         """Subjects that began and that are over, by message."""
         return [
             (sorted(e.key.subject for e in found.begun), sorted(e.key.subject for e in found.over))
@@ -87,7 +89,7 @@ def during(problems: Mapping[tuple[float, float], Problem]) -> Callable[[datetim
 
 def test_one_message_at_the_beginning_and_one_when_it_is_over() -> None:
     desk = Desk(during({(1, 30): problem(subject="a"), (1.2, 30): problem(subject="b")})).run(timedelta(hours=1))
-    assert desk.told() == [(["a", "b"], []), ([], ["a", "b"])]
+    assert desk.notified() == [(["a", "b"], []), ([], ["a", "b"])]
     assert "[error] dagster check_failed, 2 incidents: a #1, b #2" in desk.messages[0][2]
     assert "29 min" in desk.messages[1][2]
 
@@ -95,7 +97,7 @@ def test_one_message_at_the_beginning_and_one_when_it_is_over() -> None:
 def test_one_that_comes_and_goes_is_one_incident() -> None:
     flapping = {(first, first + 1): problem(subject="a") for first in range(0, 60, 2)}
     desk = Desk(during(flapping)).run(timedelta(hours=2))
-    assert desk.told() == [(["a"], []), ([], ["a"])]
+    assert desk.notified() == [(["a"], []), ([], ["a"])]
     assert "came back 29 times" in desk.messages[1][2]
 
 
@@ -117,10 +119,10 @@ def test_symbols_of_a_dead_feed_are_one_message() -> None:
         return [*during(wrong)(now), *of_feed]
 
     desk = Desk(now_wrong).run(timedelta(hours=1))
-    assert desk.told()[0] == (["SPY", "kraken"], [])
-    assert sorted(name for _, over in desk.told()[1:] for name in over) == ["SPY", "kraken"]
+    assert desk.notified()[0] == (["SPY", "kraken"], [])
+    assert sorted(name for _, over in desk.notified()[1:] for name in over) == ["SPY", "kraken"]
     assert len(desk.messages) <= 3
-    assert all(each.end_told_at for each in desk.known.values())
+    assert all(each.end_notified_at for each in desk.known.values())
     assert sum(each.hidden_by is not None for each in desk.known.values()) == 300
 
 
@@ -128,14 +130,14 @@ def test_what_outlasts_its_cause_is_told() -> None:
     feed = problem("feed_down", "kraken", level=Level.SOURCE, source="kraken")
     silent = problem("symbol_silent", "ETHUSD", level=Level.SYMBOL, source="kraken", severity=Severity.WARNING)
     desk = Desk(during({(1, 10): feed, (2, 40): silent})).run(timedelta(hours=1))
-    assert desk.told() == [(["kraken"], []), ([], ["kraken"]), (["ETHUSD"], []), ([], ["ETHUSD"])]
+    assert desk.notified() == [(["kraken"], []), ([], ["kraken"]), (["ETHUSD"], []), ([], ["ETHUSD"])]
 
 
 def test_silences_hold_and_end() -> None:
     wrong = during({(1, 90): problem(subject="a"), (2, 5): problem(subject="b"), (3, 90): problem("other", "c")})
     quiet = [Silence(1, "dagster:check_failed:*", START + timedelta(hours=1))]
     desk = Desk(wrong, silences=quiet).run(timedelta(hours=2))
-    assert desk.told() == [(["c"], []), (["a"], []), ([], ["a", "c"])]
+    assert desk.notified() == [(["c"], []), (["a"], []), ([], ["a", "c"])]
 
 
 def test_an_acknowledged_incident_has_no_reminder_and_an_end() -> None:
@@ -144,13 +146,13 @@ def test_an_acknowledged_incident_has_no_reminder_and_an_end() -> None:
     (number,) = desk.known
     desk.known[number] = replace(desk.known[number], acknowledged_at=desk.now, acknowledged_by="me")
     desk.run(timedelta(hours=6))
-    assert desk.told()[2:] == [([], ["a"])]
+    assert desk.notified()[2:] == [([], ["a"])]
 
 
 def test_a_rise_in_severity_is_told_and_a_fall_is_not() -> None:
     warned, failed = problem(subject="a", severity=Severity.WARNING), problem(subject="a", severity=Severity.CRITICAL)
     desk = Desk(during({(1, 10): warned, (10, 20): failed, (20, 30): warned})).run(timedelta(hours=1))
-    assert desk.told() == [(["a"], []), (["a"], []), ([], ["a"])]
+    assert desk.notified() == [(["a"], []), (["a"], []), ([], ["a"])]
     assert [found.severity for _, found, _ in desk.messages] == [Severity.WARNING, Severity.CRITICAL, Severity.INFO]
 
 
@@ -180,9 +182,9 @@ def test_a_day_of_a_thousand_incidents_is_sixty_messages_at_most(seed: int) -> N
     desk.run(timedelta(days=1))
     assert len(desk.messages) <= 60
     desk.run(timedelta(hours=6))
-    told = {(e.key, e.since) for _, found, _ in desk.messages for e in found.begun}
-    assert len({key for key, _ in told}) == len({each.key for each in wrong.values()})
-    assert all(each.told_at and each.end_told_at for each in desk.known.values())
+    notified = {(e.key, e.since) for _, found, _ in desk.messages for e in found.begun}
+    assert len({key for key, _ in notified}) == len({each.key for each in wrong.values()})
+    assert all(each.notified_at and each.end_notified_at for each in desk.known.values())
     assert max(len(text) for *_, text in desk.messages) <= LONGEST + 100
 
 
