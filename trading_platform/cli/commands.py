@@ -140,7 +140,7 @@ COMMANDS = (
         _QUALITY,
         "alerts",
         f"{_CLI}.alerts.command",
-        "What is wrong, and who is told: list, show, acknowledge, silence.",
+        "What is wrong, and messages of it: list, show, acknowledge, silence.",
     ),
     Command(
         _LIVE,

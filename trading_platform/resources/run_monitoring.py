@@ -1,4 +1,4 @@
-"""Fails the runs whose process has ended without saying so, and launches runs so that this can be told.
+"""Fails the runs whose process has ended without saying so, and launches runs so that this can be noticed.
 
 ``dagster.yaml`` names the launcher, which Dagster's daemon asks once a minute; commands ask when they begin. The leases
 are in :mod:`trading_platform.embedded.run_leases`.

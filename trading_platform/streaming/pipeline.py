@@ -54,7 +54,7 @@ def _ignore(*_: object) -> None:
 
 @dataclass(frozen=True)
 class PipelineCallbacks:
-    """Who is told what a pipeline receives; none of them may block.
+    """Who receives what a pipeline receives; none of them may block.
 
     Attributes:
         event: called with each event and its time of receipt, in order, before anything else: for a recording.
@@ -143,7 +143,7 @@ class Pipeline:
         plan: the feed, its symbols and the basis of their bars.
         builder: builds the bars; resumes from the stored position.
         stores: the stores to write to.
-        callbacks: who is told what is received.
+        callbacks: who receives each event.
         clock: the receiver's clock.
         sleep: waits between attempts while the database is unavailable.
     """

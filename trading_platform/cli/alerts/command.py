@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from trading_platform.domain.alerts.incidents import Incident
 
-alerts = typer.Typer(help="What is wrong, and who is notified: list, show, acknowledge, silence.", no_args_is_help=True)
+alerts = typer.Typer(help="What is wrong, and messages of it: list, show, acknowledge, silence.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Number = Annotated[int, typer.Argument(help="Number of the incident, without #.")]

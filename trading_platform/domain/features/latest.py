@@ -18,7 +18,7 @@ from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe
 
 GRACE = {Timeframe.H1: timedelta(hours=1), Timeframe.D1: timedelta(days=1)}
-"""How long after the next row is due a row still counts, so that a late run leaves no hole."""
+"""How long after the next row is due a row still counts, so that a late run leaves no gap."""
 
 Value = float | int | bool
 """A value of a feature."""

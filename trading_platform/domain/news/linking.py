@@ -129,7 +129,7 @@ class InstrumentDictionary:
 
     @cached_property
     def version(self) -> str:
-        """Identifies rules and dictionary: links by another version are made again."""
+        """Identifies rules and dictionary: articles linked by another version are linked again."""
         return f"{RULES_VERSION}-{digest(repr(sorted(self.tickers.items())), repr(sorted(self.names.items()))).hex()}"
 
     @cached_property

@@ -70,8 +70,8 @@ class KrakenArchive:
         second_versions: list[SecondVersion] = []
         left = [window]
         for kind in ArchiveKind:
-            tellings = self._versions(kind, symbol, timeframe, [window])
-            for version in tellings:
+            versions = self._versions(kind, symbol, timeframe, [window])
+            for version in versions:
                 bars.extend(_inside(version.bars, part) for part in left)
                 covered = version.bars.filter(~_in_any(left))
                 second_versions.append(SecondVersion(covered, kind, finer=False))
