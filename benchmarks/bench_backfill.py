@@ -51,7 +51,7 @@ from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.build_features import build_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 from trading_platform.workflows.imports.import_files import import_files
-from trading_platform.workflows.quality.verify import CHECKED_ASSETS, verify_asset
+from trading_platform.workflows.quality.suites.verify import CHECKED_ASSETS, verify_asset
 
 TARGET = 1.3
 DAY = Timeframe.D1

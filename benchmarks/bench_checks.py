@@ -30,7 +30,7 @@ from trading_platform.domain.quality.rules import empty_rejected
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.base import BarResponse
 from trading_platform.workflows.backfill.store_response import store_response
-from trading_platform.workflows.quality.verify import verify_asset
+from trading_platform.workflows.quality.suites.verify import verify_asset
 
 TARGET = 0.3
 YEAR = Window(EPOCH, EPOCH + timedelta(days=366))

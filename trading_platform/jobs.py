@@ -29,8 +29,8 @@ from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.workflows.derived.compute_indicators import compute_new_indicators
 from trading_platform.workflows.gaps import repair_gaps as gaps
 from trading_platform.workflows.gaps import repair_outages as outages
-from trading_platform.workflows.quality.expectations import SUITES
-from trading_platform.workflows.quality.verify import CHECKED_ASSETS
+from trading_platform.workflows.quality.suites.expectations import SUITES
+from trading_platform.workflows.quality.suites.verify import CHECKED_ASSETS
 
 _FEW = 3  # failures that a message names
 _INTRADAY = [

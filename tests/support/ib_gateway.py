@@ -28,7 +28,7 @@ NO_PERMISSION = (162, "Historical Market Data Service error message:No market da
 CANCELLED = (162, "Historical Market Data Service error message:API historical data query cancelled")
 
 _REQ_MKT_DATA, _CANCEL_MKT_DATA, _REQ_EXECUTIONS, _REQ_CONTRACT, _REQ_HISTORY, _CANCEL_HISTORY = 1, 2, 7, 9, 20, 25
-_REQ_TIME, _REQ_POSITIONS, _REQ_SUMMARY, _CANCEL_SUMMARY, _START = 49, 61, 62, 63, 71
+_REQ_OPEN_ORDERS, _REQ_TIME, _REQ_POSITIONS, _REQ_SUMMARY, _CANCEL_SUMMARY, _START = 16, 49, 61, 62, 63, 71
 _DURATIONS = {"S": 1, "D": 86_400, "W": 7 * 86_400, "M": 30 * 86_400, "Y": 365 * 86_400}
 
 Bar = tuple[datetime, str, str, str, str, str, int]
@@ -46,6 +46,20 @@ class Listing:
     primary: str = "NYSE"
     currency: str = "USD"
     min_tick: str = "0.01"
+
+
+@dataclass(frozen=True)
+class OpenOrder:
+    """An order that the gateway reports as open; numbers as they go over the wire."""
+
+    number: int
+    symbol: str
+    action: str
+    quantity: str
+    kind: str = "LMT"
+    limit: str = "0.0"
+    filled: str = "0"
+    account: str = ACCOUNT
 
 
 @dataclass
@@ -128,6 +142,7 @@ class _Connection:
             _REQ_TIME: lambda: self.send(49, 1, int(self.gateway.time().timestamp())),
             _REQ_POSITIONS: self.positions,
             _REQ_EXECUTIONS: lambda: self.executions(fields[2]),
+            _REQ_OPEN_ORDERS: self.open_orders,
             _REQ_CONTRACT: lambda: self.contract(fields[2], fields[3:]),
             _REQ_HISTORY: lambda: self.history(fields[1], fields[2:]),
             _CANCEL_HISTORY: lambda: self.cancel_history(fields[2]),
@@ -142,6 +157,26 @@ class _Connection:
         for row in self.gateway.ledger:
             self.send(63, 1, request, *row)
         self.send(64, 1, request)
+
+    def open_orders(self) -> None:
+        if self.gateway.hides_orders:
+            cause = "The API interface is currently in Read-Only mode."
+            self.error(-1, 321, f"Error validating request.-'bW' : cause - {cause}")
+            return
+        for number, order in enumerate(self.gateway.orders, 1):
+            contract = (101, order.symbol, "STK", "", "0", "?", "", "SMART", "USD", order.symbol, order.symbol)
+            terms = (order.action, order.quantity, order.kind, order.limit, "0.0", "DAY", "", order.account, "", 0, "")
+            self.send(
+                *(5, number, *contract, *terms, 7, order.number, *_blanks(9)),  # to faProfile
+                *_blanks(29 + 7),  # to the description of combination legs
+                *(0, 0, 0, *_blanks(3), ""),  # legs, scale, hedge
+                *(*_blanks(4), 0, ""),  # clearing, algorithm
+                *(0, 0, "Submitted", *_blanks(16)),  # state, randomizing
+                *(0, *_blanks(16 + 8)),  # conditions, adjustments, and fields of later versions
+            )
+            left = float(order.quantity) - float(order.filled)
+            self.send(3, number, "Submitted", order.filled, left, 0, order.number, 0, 0, 7, "", 0)
+        self.send(53, 1)
 
     def positions(self) -> None:
         for row in self.gateway.positions:
@@ -243,6 +278,10 @@ class _Connection:
                 self.send(59, 1, *commission)
 
 
+def _blanks(count: int) -> tuple[str, ...]:
+    return ("",) * count
+
+
 def _stamp(timestamp: datetime, bar: str) -> object:
     return f"{timestamp:%Y%m%d}" if bar == "1 day" else int(timestamp.timestamp())
 
@@ -253,6 +292,8 @@ class FakeGateway:
     Attributes:
         listings: the contracts it knows.
         bars: of each contract and length of bars, all bars, in order.
+        orders: the open orders.
+        hides_orders: whether it is in its read-only mode, in which it does not show orders.
         script: what becomes of the next requests for bars: ``silent``, ``drop``, or a code and text.
         no_quotes: symbols whose quotes are refused, with code and text.
         asked: the requests for bars that came: contract, exchange, end, length, duration, kind.
@@ -270,6 +311,8 @@ class FakeGateway:
         self.positions: list[tuple[object, ...]] = []
         self.ledger: list[tuple[str, str, str, str]] = []
         self.executions: list[tuple[tuple[object, ...], tuple[object, ...] | None]] = []
+        self.orders: list[OpenOrder] = []
+        self.hides_orders = False
         self.script: deque[object] = deque()
         self.no_quotes: dict[str, tuple[int, str]] = {}
         self.notices: list[tuple[int, str]] = [(2104, "Market data farm connection is OK:usfarm")]

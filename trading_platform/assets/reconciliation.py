@@ -39,6 +39,8 @@ _SCHEMA: dict[str, pl.DataType] = {
     "positions": pl.Int64(),
     "fills": pl.Int64(),
     "reason": pl.String(),
+    "orders": pl.Int64(),
+    "not_compared": pl.String(),
 }
 _COLUMNS = {
     "day": "day of the fills, UTC",
@@ -48,18 +50,20 @@ _COLUMNS = {
     "positions": "number of symbols whose positions were compared",
     "fills": "number of the broker's fills that were compared",
     "reason": "why it is unknown",
+    "orders": "number of open orders that were compared, over both sides",
+    "not_compared": "what the broker does not show, and why",
 }
 
 
 @asset(
     group_name="trading",
-    description="The ledger compared with each broker: positions and the fills of the day. A critical difference "
-    "pauses trading until a person ends it.",
+    description="The ledger compared with each broker: positions, open orders, cash and fills of the day. A critical "
+    "difference pauses trading until a person ends it.",
     owners=OWNERS,
     kinds={"postgres"},
     partitions_def=reconciled_days,
     retry_policy=STEP_RETRIES,
-    metadata={"dagster/column_schema": column_schema(_SCHEMA, _COLUMNS, set(_SCHEMA) - {"reason"})},
+    metadata={"dagster/column_schema": column_schema(_SCHEMA, _COLUMNS, set(_SCHEMA) - {"reason", "not_compared"})},
     check_specs=[
         AssetCheckSpec(
             CHECK, asset="reconciliation", description="Every account answered, and nothing differs from the ledger."

@@ -1,7 +1,7 @@
 """One multi-check for each asset, so that all rules of an asset run in one step.
 
-The rules are in :mod:`trading_platform.workflows.quality.verify` and the modules beside it; docs/checks.md explains
-them. A run of partitions checks only these partitions; any other run checks everything.
+The rules are run by :mod:`trading_platform.workflows.quality.suites.verify`; docs/checks.md explains them. A run of
+partitions checks only these partitions; any other run checks everything.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from trading_platform.resources.dagster_platform import has_own_rules
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.stores.market_data.checks import Scope
 from trading_platform.workflows.quality.check_results import CheckResult, Row, Severity
-from trading_platform.workflows.quality.verify import CHECKED_ASSETS, EVERYTHING, CheckedAsset, verify_asset
+from trading_platform.workflows.quality.suites.verify import CHECKED_ASSETS, EVERYTHING, CheckedAsset, verify_asset
 
 
 def _checks_of(checked: CheckedAsset) -> AssetChecksDefinition:

@@ -1,7 +1,7 @@
 """The check ``expectations`` of bars, features and news: suites of Great Expectations, with a link to their pages.
 
 The job ``features_audit`` runs them each night. The suites are in
-:mod:`trading_platform.workflows.quality.expectations`; importing this module loads neither that library nor pandas.
+:mod:`trading_platform.workflows.quality.suites.expectations`; importing this module loads neither it nor pandas.
 """
 
 from dagster import (
@@ -15,7 +15,7 @@ from dagster import (
 
 from trading_platform.failures import STEP_RETRIES, dagster_failures
 from trading_platform.resources.platform import PlatformContext
-from trading_platform.workflows.quality.expectations import SUITES, run_suite
+from trading_platform.workflows.quality.suites.expectations import SUITES, run_suite
 
 
 def _check_of(asset: str) -> AssetChecksDefinition:

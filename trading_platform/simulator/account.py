@@ -87,6 +87,9 @@ class Fill:
 class Account:
     """The account: its balances and fills.
 
+    ``orders`` are its open orders in the form of OpenOrders (:meth:`order` makes an entry), ``deposits`` what was paid
+    in or out later, by Kraken's code of the asset.
+
     Args:
         pairs: pairs it trades.
         clock: the present.
@@ -95,6 +98,7 @@ class Account:
         seed: equal seeds give equal fills.
         key: API key.
         secret: secret for signatures, in Base64.
+        margin: whether it has open positions on margin.
     """
 
     def __init__(
@@ -107,7 +111,11 @@ class Account:
         seed: int = 7,
         key: str = KEY,
         secret: str = SECRET,
+        margin: bool = True,
     ) -> None:
+        self.orders: dict[str, dict[str, object]] = {}
+        self.deposits: dict[str, Decimal] = {}
+        self._margin = margin
         self.key = key
         self.secret = secret
         self.grows = grows
@@ -132,13 +140,47 @@ class Account:
             sign = 1 if fill.buys else -1
             found[fill.pair.base] += sign * Decimal(fill.quantity).scaleb(-LOT_DECIMALS)
             found[fill.pair.quote] -= sign * fill.cost + fill.fee
+        for asset, amount in self.deposits.items():
+            found[asset] += amount
         first = self._pairs[0].base
         lent = Decimal("1.5")
         found[first] -= lent
         return found | {f"{first.removeprefix('X')}.F": lent}
 
+    def order(self, pair: Pair, side: str, quantity: str, price: str, *, filled: str = "0") -> dict[str, object]:
+        """A limit order in the form of OpenOrders."""
+        return {
+            "refid": None,
+            "userref": 0,
+            "status": "open",
+            "opentm": self._opened / _UNITS,
+            "starttm": 0,
+            "expiretm": 0,
+            "descr": {
+                "pair": pair.altname,
+                "type": side,
+                "ordertype": "limit",
+                "price": price,
+                "price2": "0",
+                "leverage": "none",
+                "order": f"{side} {quantity} {pair.altname} @ limit {price}",
+                "close": "",
+            },
+            "vol": quantity,
+            "vol_exec": filled,
+            "cost": "0.00000",
+            "fee": "0.00000",
+            "price": "0.00000",
+            "stopprice": "0.00000",
+            "limitprice": "0.00000",
+            "misc": "",
+            "oflags": "fciq",
+        }
+
     def positions(self) -> dict[str, dict[str, object]]:
         """The open positions on margin, in the form of OpenPositions: two lots of the last pair, one partly closed."""
+        if not self._margin:
+            return {}
         pair, opened = self._pairs[-1], self._opened
         return {
             f"TLOT{number}X-OPENS-MARGIN": {

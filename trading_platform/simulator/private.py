@@ -27,6 +27,7 @@ Monotonic = Callable[[], float]
 METHODS: Mapping[str, tuple[str, int]] = {
     "Balance": ("funds", 1),
     "TradeBalance": ("funds", 1),
+    "OpenOrders": ("open", 1),
     "OpenPositions": ("open", 1),
     "TradesHistory": ("closed", 2),
 }
@@ -135,6 +136,8 @@ class PrivateRest:
                 total = f"{self._account.balances()[form.get('asset', 'ZUSD')]:.4f}"
                 names = dict.fromkeys(("m", "n", "c", "v", "uv"), "0.0000")
                 return json.dumps({"eb": total, "tb": total, **names, "e": total, "mf": total})
+            case "OpenOrders":
+                return json.dumps({"open": self._account.orders})
             case "OpenPositions":
                 return json.dumps(self._account.positions())
             case _:

@@ -17,7 +17,13 @@ from trading_platform.domain.market.checkpoints import Checkpoint
 from trading_platform.domain.market.corporate_actions import CorporateAction
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.time import Timeframe, Window
-from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
+from trading_platform.domain.trading.broker import (
+    BrokerBalance,
+    BrokerFill,
+    BrokerOrder,
+    BrokerPosition,
+    Settlement,
+)
 
 NEEDS_SETTING = {"ibkr": "IBKR_HOST"}
 """Names of the sources that need a setting to be available."""
@@ -99,6 +105,29 @@ class BrokerAccount(Protocol):
         """The balance of each asset, by asset.
 
         Raises:
+            SourceError: if they are not available.
+        """
+
+    def cash(self) -> list[BrokerBalance]:
+        """The balances of money, by currency: those that are no positions.
+
+        Raises:
+            SourceRejected: if fills do not move them by quantity times price, as with open positions on margin.
+            SourceError: if they are not available.
+        """
+
+    def settlement(self, instrument: Instrument) -> Settlement:
+        """What a fill of an instrument moves of :meth:`positions` and :meth:`cash`.
+
+        Raises:
+            SourceError: if that is not known.
+        """
+
+    def open_orders(self) -> list[BrokerOrder]:
+        """The orders that can still be filled, by id.
+
+        Raises:
+            SourceRejected: if the broker does not show them to this login.
             SourceError: if they are not available.
         """
 

@@ -28,7 +28,7 @@ from trading_platform.stores.market_data.checks import Scope
 from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.check_results import Status
-from trading_platform.workflows.quality.verify import verify_asset
+from trading_platform.workflows.quality.suites.verify import verify_asset
 
 pytestmark = pytest.mark.slow
 

@@ -25,7 +25,9 @@ def compared(result: str, severity: Severity | None = None, pause: Pause | None 
     difference = Difference("position", DifferenceKind.QUANTITY, "SPY", "", "1", "2", severity or Severity.ERROR)
     differences = (difference,) if severity else ()
     reason = "away" if result == "unknown" else None
-    return Reconciled(Reconciliation(1, "kraken", date(2026, 3, 2), AT, result, 1, 0, reason, differences), pause)
+    return Reconciled(
+        Reconciliation(1, "kraken", date(2026, 3, 2), AT, result, 1, 0, reason, differences=differences), pause
+    )
 
 
 @pytest.mark.parametrize(

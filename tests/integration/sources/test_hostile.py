@@ -341,6 +341,8 @@ def kraken_operations(server: HostileServer, chance: random.Random) -> list[Call
         lambda: source().effort(bitcoin, Timeframe.M1, Window(NOW - day, NOW)),
         lambda: account().balances(),
         lambda: account().positions(),
+        lambda: account().cash(),
+        lambda: account().open_orders(),
         lambda: account().fills(NOW - day, NOW),
     ]
 

@@ -119,7 +119,7 @@ def run_job(
 
 def blocked_symbols(outcomes: Sequence[RunOutcome]) -> set[str]:
     """The symbols of failed runs in which a check failed that blocks what is computed from its asset."""
-    from trading_platform.workflows.quality.verify import CHECKED_ASSETS
+    from trading_platform.workflows.quality.suites.verify import CHECKED_ASSETS
 
     blocking = {
         (checked.asset, check.name) for checked in CHECKED_ASSETS.values() for check in checked.checks if check.blocking

@@ -1,7 +1,7 @@
 """``verify``: checks stored data against all rules of the platform.
 
-The rules are those of the asset checks in Dagster (:mod:`trading_platform.workflows.quality.verify`); the command runs
-them over everything at once, without Dagster.
+The rules are those of the asset checks in Dagster (:mod:`trading_platform.workflows.quality.suites.verify`). The
+command runs them over everything at once, without Dagster.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def verify(
     from trading_platform.settings import load_settings
     from trading_platform.stores.market_data.checks import Scope
     from trading_platform.workflows.quality.check_results import Status
-    from trading_platform.workflows.quality.verify import EVERYTHING
-    from trading_platform.workflows.quality.verify import verify as run_checks
+    from trading_platform.workflows.quality.suites.verify import EVERYTHING
+    from trading_platform.workflows.quality.suites.verify import verify as run_checks
 
     lengths = [Timeframe.parse(text) for text in timeframe] if timeframe else list(Timeframe)
     with progress_bars(quiet=json) as progress, open_platform(load_settings(), role=Role.DASHBOARD) as platform:

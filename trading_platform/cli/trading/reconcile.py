@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trading_platform.cli.output import out, print_json, table
+from trading_platform.cli.parameters import Because, By, this_user
 from trading_platform.domain.errors import ConfigurationError, InvalidRequest
 from trading_platform.domain.time import rfc3339
 from trading_platform.stores.postgres.roles import Role
@@ -16,7 +17,9 @@ from trading_platform.stores.postgres.roles import Role
 if TYPE_CHECKING:
     from trading_platform.stores.trading.reconciliations import Reconciliation
 
-reconcile = typer.Typer(help="Compare the ledger with the brokers: positions and a day's fills.", no_args_is_help=True)
+reconcile = typer.Typer(
+    help="Compare the ledger with the brokers: positions, open orders, cash and a day's fills.", no_args_is_help=True
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -124,6 +127,32 @@ def show(number: Annotated[int, typer.Argument(help="Number of the comparison.")
         _print(found)
 
 
+@reconcile.command()
+def accept(
+    number: Annotated[int, typer.Argument(help="Number of the comparison.")],
+    because: Because,
+    by: By = None,
+    json: Json = False,
+) -> None:
+    """Accept the cash of a comparison as it is, because something known moved it: a deposit, a dividend, interest.
+
+    Later comparisons go on from its balances. Fills, positions and orders cannot be accepted: book them.
+
+    Example: trading-platform reconcile accept 3 --because "dividend of SPY"
+    """
+    from trading_platform.resources.platform import open_platform
+    from trading_platform.settings import load_settings
+    from trading_platform.stores.trading.reconciliations import ReconciliationStore
+
+    with open_platform(load_settings()) as platform:
+        store = ReconciliationStore(platform.stores.database)
+        found = store.accept(number, by=by or this_user(), because=because, at=platform.clock())
+    if json:
+        print_json(_as_dict(found))
+    else:
+        _print(found)
+
+
 def _day(text: str | None, today: date) -> date:
     if text is None:
         return today
@@ -139,8 +168,20 @@ def _print(found: Reconciliation) -> None:
     if found.reason is not None:
         out.print(f"{found.broker}, {found.day}: unknown. {found.reason}", highlight=False)
         return
-    said = f"{found.broker}, {found.day}: {found.result}; {found.positions} positions and {found.fills} fills compared."
-    out.print(said, highlight=False)
+    out.print(
+        f"{found.broker}, {found.day}: {found.result}; {found.positions} positions, {found.orders} open orders and "
+        f"{found.fills} fills compared.",
+        highlight=False,
+    )
+    if found.not_compared is not None:
+        out.print(f"Not compared: {found.not_compared}", highlight=False)
+    if found.accepted_at is not None:
+        out.print(f"The cash was accepted by {found.accepted_by}: {found.accepted_because}", highlight=False)
+    elif any(each.about == "cash" for each in found.differences):
+        out.print(
+            f"If you know what moved the cash: `trading-platform reconcile accept {found.number} --because …`.",
+            highlight=False,
+        )
     if found.differences:
         columns = ("severity", "about", "symbol", "kind", "id", "ledger", "broker")
         rows = [
@@ -159,6 +200,10 @@ def _print(found: Reconciliation) -> None:
 
 
 def _as_dict(found: Reconciliation) -> dict[str, Any]:
-    differences = [asdict(each) for each in found.differences]
-    times = {"day": found.day.isoformat(), "compared_at": rfc3339(found.compared_at)}
-    return {**asdict(found), **times, "differences": differences}
+    times = {
+        "day": found.day.isoformat(),
+        "compared_at": rfc3339(found.compared_at),
+        "accepted_at": None if found.accepted_at is None else rfc3339(found.accepted_at),
+    }
+    row = {name: value for name, value in asdict(found).items() if name != "cash"}
+    return {**row, **times, "differences": [asdict(each) for each in found.differences]}

@@ -1,4 +1,4 @@
-"""The state of an account as a broker reports it: positions, fills and balances, in the same form for every broker.
+"""The state of an account as a broker reports it, in the same form for every broker.
 
 They are read for comparison with the ledger (:mod:`trading_platform.stores.trading.ledger`), the only record of what
 the platform did. :class:`trading_platform.sources.base.BrokerAccount` reads them.
@@ -34,6 +34,23 @@ class BrokerPosition:
 
 
 @dataclass(frozen=True)
+class Settlement:
+    """What a fill of an instrument moves at a broker.
+
+    Attributes:
+        position: symbol of the position that it adds to, in :class:`BrokerPosition`; None if it buys and sells money.
+        quote: currency that pays quantity times price and the commission; None if that is no money (a coin).
+        base: currency that is bought and sold, of a pair of currencies; None for everything else.
+        paid_from: symbol of the position that pays where ``quote`` is None; None if nothing is known to.
+    """
+
+    position: str | None
+    quote: str | None
+    base: str | None = None
+    paid_from: str | None = None
+
+
+@dataclass(frozen=True)
 class BrokerFill:
     """A fill: an executed part of an order, as its newest report has it.
 
@@ -64,6 +81,31 @@ class BrokerFill:
     commission_currency: str | None
     executed_at: datetime
     replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BrokerOrder:
+    """An order that can still be filled.
+
+    Attributes:
+        broker: broker that reports it.
+        account: account it belongs to.
+        order_id: the broker's id of the order.
+        symbol: the instrument, in the platform's spelling.
+        side: direction.
+        quantity: ordered quantity, in units of the base.
+        filled: how much of it is filled; None if the broker does not report it.
+        price: limit price; None for an order without one.
+    """
+
+    broker: str
+    account: str
+    order_id: str
+    symbol: str
+    side: Literal["buy", "sell"]
+    quantity: Decimal
+    filled: Decimal | None
+    price: Decimal | None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The comparison of the ledger with what a broker says: every difference, its kind, and how bad it is.
 
-It is pure; :mod:`trading_platform.workflows.trading.reconcile` asks the brokers and keeps the result. What a broker
+It is pure, and about positions and fills; cash is in :mod:`trading_platform.domain.trading.cash`, open orders in
+:mod:`trading_platform.domain.trading.open_orders`. :mod:`trading_platform.workflows.trading.reconcile` asks the
+brokers and keeps the result. What a broker
 does not say is unknown, which is not equal: the caller compares only what was answered.
 """
 
@@ -15,7 +17,7 @@ from uuid import UUID
 
 from trading_platform.domain.money import EXACT, plain_text, round_amount
 from trading_platform.domain.severity import Severity
-from trading_platform.domain.trading.broker import BrokerFill, BrokerPosition
+from trading_platform.domain.trading.broker import BrokerFill, BrokerPosition, Settlement
 from trading_platform.domain.trading.orders import Broker, Fill, fill_uuid
 from trading_platform.domain.trading.positions import Holding, steps
 
@@ -27,6 +29,9 @@ PRICE_SHARE = Decimal("0.01")
 
 FEE_TOLERANCE = Decimal("0.005")
 """By how much commissions may differ: brokers round them to cents."""
+
+ROUNDING = Decimal("0.00001")
+"""By how much a fill that is paid with a coin may differ: brokers round its cost and commission."""
 
 _NOTHING = Decimal(0)
 
@@ -47,6 +52,12 @@ class DifferenceKind(StrEnum):
     """The ledger has a fill twice."""
     CORRECTED = "corrected"
     """The broker has corrected or cancelled an execution, and the ledger has its former report."""
+    AMOUNT = "amount"
+    """A balance of money has moved by something else than fills."""
+    STATUS = "status"
+    """The broker can still fill an order that is over in the ledger."""
+    SYMBOL = "symbol"
+    """An order is of one instrument in one and of another in the other."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +65,11 @@ class Difference:
     """One difference.
 
     Attributes:
-        about: ``position`` or ``fill``.
+        about: ``position``, ``fill``, ``cash`` or ``order``.
         kind: in what they differ.
-        symbol: the instrument.
-        subject: the broker's id of the fill, or the ledger's where the broker has none; empty for a position.
-        ours: what the ledger has, as text; None if nothing.
+        symbol: the instrument; of cash the currency.
+        subject: the broker's id of the fill or order, or the ledger's where the broker has none; else empty.
+        ours: what the ledger has, as text; of cash the balance that follows from it; None if nothing.
         theirs: what the broker says, as text; None if nothing.
         severity: how bad it is.
     """
@@ -80,20 +91,56 @@ class Difference:
         )
 
 
-def holdings_of(fills: Iterable[Fill]) -> dict[str, Holding]:
-    """The holding of each symbol after all fills; closed ones are left out."""
+@dataclass(frozen=True)
+class Held:
+    """What the ledger's fills make of a position at a broker.
+
+    Attributes:
+        quantity: negative if short.
+        average: average price; None where fills of several instruments count together.
+        tolerance: by how much the broker's quantity may differ: it rounds what pays for fills.
+    """
+
+    quantity: Decimal
+    average: Decimal | None = None
+    tolerance: Decimal = _NOTHING
+
+
+def paid_for(fill: Fill) -> Decimal:
+    """What a fill has cost with its commission, in the currency of its price; negative if it was a sale."""
+    return EXACT.add(EXACT.multiply(EXACT.multiply(fill.side.sign, fill.quantity), fill.price), fill.commission)
+
+
+def holdings_of(fills: Iterable[Fill], settlements: Mapping[str, Settlement] | None = None) -> dict[str, Held]:
+    """What all fills make of each position at the broker; closed ones are left out.
+
+    Args:
+        fills: the ledger's fills at the broker.
+        settlements: what a fill of each symbol moves there; without it a fill moves the position of its own symbol.
+    """
     by_symbol: dict[str, list[Fill]] = {}
     for fill in fills:
         by_symbol.setdefault(fill.symbol, []).append(fill)
-    found: dict[str, Holding] = {}
+    parts: dict[str, list[Held]] = {}
     for symbol, own in by_symbol.items():
+        settlement = (settlements or {}).get(symbol) or Settlement(symbol, None)
         *_, (_, after) = steps(Holding(), own)
-        if after.quantity:
-            found[symbol] = after
-    return found
+        if settlement.position is not None and after.quantity:
+            average = EXACT.divide(after.cost, after.quantity)
+            parts.setdefault(settlement.position, []).append(Held(after.quantity, average))
+        if settlement.paid_from is not None:
+            paid = EXACT.minus(_sum(map(paid_for, own)))
+            tolerance = EXACT.multiply(ROUNDING, len(own))
+            parts.setdefault(settlement.paid_from, []).append(Held(paid, None, tolerance))
+    found = {symbol: each[0] if len(each) == 1 else _together(each) for symbol, each in parts.items()}
+    return {symbol: held for symbol, held in found.items() if held.quantity}
 
 
-def compare_positions(ours: Mapping[str, Holding], theirs: Iterable[BrokerPosition]) -> list[Difference]:
+def _together(parts: Sequence[Held]) -> Held:
+    return Held(_sum(each.quantity for each in parts), None, _sum(each.tolerance for each in parts))
+
+
+def compare_positions(ours: Mapping[str, Held], theirs: Iterable[BrokerPosition]) -> list[Difference]:
     """The differences of positions, over the symbols of both sides.
 
     Args:
@@ -105,7 +152,7 @@ def compare_positions(ours: Mapping[str, Holding], theirs: Iterable[BrokerPositi
         there.setdefault(position.symbol, []).append(position)
     found = []
     for symbol in sorted({*ours, *there}):
-        held = ours.get(symbol, Holding())
+        held = ours.get(symbol, Held(_NOTHING))
         quantity = _sum(each.quantity for each in there.get(symbol, ()))
         average = there[symbol][0].average_price if len(there.get(symbol, ())) == 1 else None
         found += _position(symbol, held, quantity, average)
@@ -119,11 +166,11 @@ def _sum(values: Iterable[Decimal]) -> Decimal:
     return total
 
 
-def _position(symbol: str, held: Holding, quantity: Decimal, average: Decimal | None) -> list[Difference]:
+def _position(symbol: str, held: Held, quantity: Decimal, average: Decimal | None) -> list[Difference]:
     ours, theirs = _text(held.quantity), _text(quantity)
-    if held.quantity != quantity:
+    apart = abs(EXACT.subtract(held.quantity, quantity))
+    if apart > held.tolerance:
         larger = max(abs(held.quantity), abs(quantity))
-        apart = abs(EXACT.subtract(held.quantity, quantity))
         severity = Severity.CRITICAL if apart > EXACT.multiply(larger, CRITICAL_SHARE) else Severity.ERROR
         if not held.quantity:
             kind = DifferenceKind.MISSING_HERE
@@ -132,9 +179,9 @@ def _position(symbol: str, held: Holding, quantity: Decimal, average: Decimal | 
         else:
             kind = DifferenceKind.SIDE if held.quantity * quantity < 0 else DifferenceKind.QUANTITY
         return [Difference("position", kind, symbol, "", ours, theirs, severity)]
-    if not quantity or average is None:
+    own = held.average
+    if not quantity or own is None or average is None:
         return []
-    own = EXACT.divide(held.cost, held.quantity)
     if abs(EXACT.subtract(own, average)) <= EXACT.multiply(max(abs(own), abs(average)), PRICE_SHARE):
         return []
     shown = _text(round_amount(own))

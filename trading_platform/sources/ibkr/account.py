@@ -1,4 +1,4 @@
-"""Balances, positions and today's executions of an account at Interactive Brokers; read only."""
+"""Balances, positions, open orders and today's executions of an account at Interactive Brokers; read only."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from trading_platform.domain.errors import ConfigurationError, MalformedPayload, SourceRejected
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.money import round_amount, without_noise
 from trading_platform.domain.texts import shown
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
+from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerOrder, BrokerPosition, Settlement
 from trading_platform.domain.trading.executions import execution_id
 from trading_platform.sources.ibkr.client import IbkrClient
-from trading_platform.sources.ibkr.contracts import symbol_of
+from trading_platform.sources.ibkr.contracts import spec_of, symbol_of
 from trading_platform.sources.ibkr.parse import number
 
 if TYPE_CHECKING:
-    from ib_async import AccountValue, Fill, Position
+    from ib_async import AccountValue, Fill, Position, Trade
 
 BROKER = "ibkr"
 
@@ -26,6 +27,7 @@ _CASH, _TOTAL = "CashBalance", "BASE"
 _ORIGINAL = 1
 """Number of the first report of an execution; higher ones correct it."""
 _SIDES: dict[str, Literal["buy", "sell"]] = {"BOT": "buy", "SLD": "sell"}
+_ACTIONS: dict[str, Literal["buy", "sell"]] = {"BUY": "buy", "SELL": "sell"}
 
 
 class IbkrAccount:
@@ -53,6 +55,31 @@ class IbkrAccount:
         """
         found = self._client.balances()
         return balances_of(found, self._only(value.account for value in found), self._clock())
+
+    def cash(self) -> list[BrokerBalance]:
+        """As :meth:`BrokerAccount.cash`: all balances are of money."""
+        return self.balances()
+
+    def settlement(self, instrument: Instrument) -> Settlement:
+        """As :meth:`BrokerAccount.settlement`: a pair of currencies is a position, and moves both currencies.
+
+        Raises:
+            InvalidRequest: if the instrument's exchange is unknown.
+        """
+        spec = spec_of(instrument)
+        base = spec.symbol if spec.security_type == "CASH" else None
+        return Settlement(instrument.symbol, spec.currency, base)
+
+    def open_orders(self) -> list[BrokerOrder]:
+        """As :meth:`BrokerAccount.open_orders`, by Interactive Brokers' permanent ids.
+
+        Raises:
+            ConfigurationError: if the login has several accounts and none was named.
+            SourceRejected: if the gateway is in its read-only mode.
+            SourceError: if they are not available.
+        """
+        found = self._client.open_orders()
+        return orders_of(found, self._only(trade.order.account for trade in found))
 
     def positions(self) -> list[BrokerPosition]:
         """The current positions, one per symbol, by symbol; none of quantity zero.
@@ -110,6 +137,44 @@ def balances_of(found: Iterable[AccountValue], account: str | None, as_of: datet
         if value.account == account and value.tag == _CASH and value.currency != _TOTAL
     ]
     return sorted((balance for balance in balances if balance.amount), key=lambda balance: balance.asset)
+
+
+def orders_of(found: Iterable[Trade], account: str | None) -> list[BrokerOrder]:
+    """The open orders of an account, by id.
+
+    Raises:
+        MalformedPayload: for an order without a side or quantity.
+    """
+    orders = [_order(trade) for trade in found if trade.order.account == account and not trade.isDone()]
+    return sorted(orders, key=lambda order: order.order_id)
+
+
+_WITH_LIMIT = frozenset({"LMT", "STP LMT"})
+"""The types of orders whose limit price is the one of the order; of others it is an offset or nothing."""
+
+
+def _order(trade: Trade) -> BrokerOrder:
+    order = trade.order
+    side, quantity, filled = _ACTIONS.get(order.action), number(order.totalQuantity), number(trade.orderStatus.filled)
+    if side is None or quantity is None:
+        raise MalformedPayload(
+            "An order of Interactive Brokers cannot be read.",
+            expected="action BUY or SELL and a quantity",
+            received=shown(order),
+            remedy="look at it in Trader Workstation",
+        )
+    has_limit = order.orderType in _WITH_LIMIT and order.lmtPrice is not None
+    price = number(float(order.lmtPrice or 0)) if has_limit else None
+    return BrokerOrder(
+        broker=BROKER,
+        account=order.account,
+        order_id=str(order.permId),
+        symbol=symbol_of(trade.contract),
+        side=side,
+        quantity=round_amount(quantity),
+        filled=None if filled is None else round_amount(filled),
+        price=None if price is None else without_noise(price),
+    )
 
 
 def positions_of(found: Iterable[Position], account: str | None, as_of: datetime) -> list[BrokerPosition]:

@@ -23,13 +23,13 @@ from trading_platform.sources.ibkr.durations import check_duration
 from trading_platform.sources.ibkr.error_codes import connection_lost
 from trading_platform.sources.ibkr.limits import MOST_OPEN, HistoryLimit
 from trading_platform.sources.ibkr.maintenance import Maintenance
-from trading_platform.sources.ibkr.requests import HistoryRequest, balances, executions, history
+from trading_platform.sources.ibkr.requests import HistoryRequest, balances, executions, history, open_orders
 from trading_platform.sources.ibkr.session import GREETING_SECONDS, Ask, Gateway, IbkrSession
 from trading_platform.sources.live import Backoff
 from trading_platform.sources.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
-    from ib_async import AccountValue, BarData, Fill, Position
+    from ib_async import AccountValue, BarData, Fill, Position, Trade
 
 _Result = TypeVar("_Result")
 
@@ -168,6 +168,18 @@ class IbkrClient:
             self._be_ready("executions")
             self._rate_limiter.take(self._limit.message())
             return self._wait_for(executions(self._session, self._response_seconds))
+
+    def open_orders(self) -> list[Trade]:
+        """The open orders of all accounts of the login.
+
+        Raises:
+            SourceRejected: if the gateway does not show orders, as in its read-only mode.
+            SourceUnavailable: if they are not available.
+        """
+        with self._one_at_a_time:
+            self._be_ready("open orders")
+            self._rate_limiter.take(self._limit.message())
+            return self._wait_for(open_orders(self._session, self._response_seconds))
 
     def close(self) -> None:
         """Closes the connection and its thread; pending requests fail."""

@@ -15,7 +15,7 @@ from trading_platform.sources.ibkr.error_codes import Verdict, connection_lost, 
 from trading_platform.sources.ibkr.session import IbkrSession
 
 if TYPE_CHECKING:
-    from ib_async import IB, AccountValue, BarData, Fill
+    from ib_async import IB, AccountValue, BarData, Fill, Trade
 
 _COMMISSION_SECONDS = 2.0
 """How many seconds commissions are waited for; later ones are included the next time."""
@@ -124,3 +124,21 @@ async def executions(session: IbkrSession, seconds: float) -> list[Fill]:
         await asyncio.sleep(_COMMISSION_PAUSE)
         waited += _COMMISSION_PAUSE
     return [each._replace(commissionReport=reports[each.execution.execId]) for each in fills]
+
+
+async def open_orders(session: IbkrSession, seconds: float) -> list[Trade]:
+    """The open orders of all clients, those that were placed by hand included.
+
+    A gateway in its read-only mode rejects the request with an error that names no request.
+
+    Raises:
+        SourceError: if they are not available within ``seconds``.
+    """
+
+    def send(ib: IB) -> asyncio.Future[list[Trade]]:
+        response: asyncio.Future[list[Trade]] = ib.wrapper.startReq("openOrders")
+        session.expect(-1, response)
+        ib.client.reqAllOpenOrders()
+        return response
+
+    return list(await session.ask(send, "open orders", seconds))

@@ -28,7 +28,7 @@ COUNTERS: Mapping[AccountTier, tuple[float, int]] = {"starter": (0.33, 15), "int
 """How much the counter of a key falls a second, and what it may not exceed
 (docs.kraken.com/exchange/guides/rest/ratelimits)."""
 
-WEIGHTS: Mapping[str, int] = {"Balance": 1, "OpenPositions": 1, "TradesHistory": 2}
+WEIGHTS: Mapping[str, int] = {"Balance": 1, "OpenOrders": 1, "OpenPositions": 1, "TradesHistory": 2}
 """What a request of each private endpoint adds to the counter. No other endpoint is ever requested; none of these
 changes anything at Kraken."""
 

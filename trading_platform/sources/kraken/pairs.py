@@ -44,6 +44,12 @@ class KrakenPair:
         return _common(self.wsname.partition("/")[2]) or None
 
     @property
+    def base(self) -> str | None:
+        """The asset that is traded; None if the name does not separate it."""
+        base, slash, _ = self.wsname.partition("/")
+        return _common(base) if slash else None
+
+    @property
     def live_name(self) -> str:
         """The spelling of WebSocket v2, with the common names: ``BTC/USD``."""
         base, _, quote = self.wsname.partition("/")

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.texts import storable
-from trading_platform.domain.trading.orders import Broker, Fill, Side
+from trading_platform.domain.trading.cash import CashState
+from trading_platform.domain.trading.open_orders import OPEN
+from trading_platform.domain.trading.orders import Broker, Fill, Order, Side
 from trading_platform.domain.trading.reconciliation import Difference, DifferenceKind
 from trading_platform.stores.postgres.database import Database, execute
-from trading_platform.stores.postgres.records import checked_count
+from trading_platform.stores.postgres.records import checked_count, checked_text, fetch
 
 _LONGEST = 200
+_NAME = 200
+_TEXT = 10_000
+_SELECT = (
+    "SELECT number, broker, day, compared_at, result, positions, fills, reason, orders, not_compared, has_cash,"
+    " accepted_at, accepted_by, accepted_because FROM trading.reconciliations"
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,14 @@ class Reconciliation:
         positions: number of symbols whose positions were compared.
         fills: number of the broker's fills that were compared.
         reason: why it is unknown.
+        orders: number of open orders that were compared, over both sides.
+        not_compared: what the broker does not show, and why; None if all was compared.
+        has_cash: whether balances of money are part of it.
+        accepted_at: when a person accepted its balances of money as they are, UTC.
+        accepted_by: who did.
+        accepted_because: for which reason.
         differences: what differs.
+        cash: the balances of money, by currency; only in what is to be stored.
     """
 
     number: int
@@ -41,7 +56,14 @@ class Reconciliation:
     positions: int
     fills: int
     reason: str | None
+    orders: int = 0
+    not_compared: str | None = None
+    has_cash: bool = False
+    accepted_at: datetime | None = None
+    accepted_by: str | None = None
+    accepted_because: str | None = None
     differences: tuple[Difference, ...] = ()
+    cash: Mapping[str, CashState] = field(default_factory=dict)
 
 
 class ReconciliationStore:
@@ -66,17 +88,91 @@ class ReconciliationStore:
             for key, order, symbol, side, quantity, price, commission, at in rows
         ]
 
+    def orders(self, broker: Broker, broker_order_ids: Iterable[str]) -> list[Order]:
+        """The ledger's open orders at a broker, and those that have one of the broker's ids."""
+        with self._database.begin() as connection:
+            return fetch(
+                connection,
+                Order,
+                "SELECT * FROM trading.orders WHERE broker = %(broker)s::trading.broker_type"
+                " AND (status = ANY(%(open)s::trading.order_status[]) OR broker_order_id = ANY(%(ids)s))"
+                " ORDER BY created_at, id",
+                {
+                    "broker": broker.value,
+                    "open": sorted(OPEN),
+                    "ids": [each for each in map(storable, broker_order_ids) if len(each) <= _LONGEST],
+                },
+            )
+
+    def last_cash(self, broker: str) -> dict[str, CashState] | None:
+        """The balances of the newest comparison whose cash was equal or is accepted; None if there is none."""
+        rows = self._database.rows(
+            "SELECT number FROM trading.reconciliations AS compared WHERE broker = %(broker)s AND has_cash"
+            " AND (accepted_at IS NOT NULL OR NOT EXISTS (SELECT FROM trading.reconciliation_differences"
+            " WHERE reconciliation = compared.number AND about = 'cash')) ORDER BY number DESC LIMIT 1",
+            {"broker": broker},
+        )
+        if not rows:
+            return None
+        states = self._database.rows(
+            "SELECT currency, amount, flow, fills FROM trading.reconciled_cash WHERE reconciliation = %(number)s",
+            {"number": rows[0][0]},
+        )
+        return {currency: CashState(amount, flow, fills) for currency, amount, flow, fills in states}
+
+    def accept(self, number: int, *, by: str, because: str, at: datetime) -> Reconciliation:
+        """Accepts the balances of money of a comparison as they are: later ones are compared with them.
+
+        Raises:
+            InvalidRequest: if there is no such comparison, its cash does not differ, or it is accepted.
+        """
+        row = {"number": number, "by": checked_text(by, "name", _NAME), "at": at}
+        row["because"] = checked_text(because, "reason", _TEXT)
+        found = self.get(number)
+        if found.accepted_at is not None:
+            raise InvalidRequest(
+                f"The cash of reconciliation {number} is accepted.",
+                expected="one that is not",
+                received=f"accepted by {found.accepted_by}: {found.accepted_because}",
+                remedy="nothing is to be done",
+            )
+        if not any(each.about == "cash" for each in found.differences):
+            raise InvalidRequest(
+                f"There is no difference of cash in reconciliation {number}.",
+                expected="a comparison with a difference of cash",
+                received=found.result,
+                remedy="book missing fills and orders in the ledger; only cash can be accepted as it is",
+            )
+        with self._database.begin() as connection:
+            execute(
+                connection,
+                "UPDATE trading.reconciliations SET accepted_at = %(at)s, accepted_by = %(by)s,"
+                " accepted_because = %(because)s WHERE number = %(number)s AND accepted_at IS NULL",
+                row,
+            )
+        return self.get(number)
+
     def add(self, found: Reconciliation) -> int:
         """Stores a comparison; returns its number."""
         with self._database.begin() as connection:
-            row = {**vars(found), "reason": None if found.reason is None else storable(found.reason)}
+            row = {
+                **{name: value for name, value in vars(found).items() if name not in ("differences", "cash")},
+                **{name: _storable(getattr(found, name)) for name in ("reason", "not_compared")},
+            }
             ((number,),) = execute(
                 connection,
-                "INSERT INTO trading.reconciliations (broker, day, compared_at, result, positions, fills, reason)"
-                " VALUES (%(broker)s, %(day)s, %(compared_at)s, %(result)s, %(positions)s, %(fills)s, %(reason)s)"
-                " RETURNING number",
+                "INSERT INTO trading.reconciliations (broker, day, compared_at, result, positions, fills, reason,"
+                " orders, not_compared, has_cash) VALUES (%(broker)s, %(day)s, %(compared_at)s, %(result)s,"
+                " %(positions)s, %(fills)s, %(reason)s, %(orders)s, %(not_compared)s, %(has_cash)s) RETURNING number",
                 row,
             )
+            for currency, state in found.cash.items():
+                execute(
+                    connection,
+                    "INSERT INTO trading.reconciled_cash (reconciliation, currency, amount, flow, fills)"
+                    " VALUES (%(number)s, %(currency)s, %(amount)s, %(flow)s, %(fills)s)",
+                    {"number": number, "currency": currency, **vars(state)},
+                )
             for place, each in enumerate(found.differences):
                 execute(
                     connection,
@@ -91,8 +187,7 @@ class ReconciliationStore:
     def all(self, limit: int = 50) -> list[Reconciliation]:
         """The newest comparisons, without their differences."""
         rows = self._database.rows(
-            "SELECT number, broker, day, compared_at, result, positions, fills, reason FROM trading.reconciliations"
-            " ORDER BY number DESC LIMIT %(limit)s",
+            f"{_SELECT} ORDER BY number DESC LIMIT %(limit)s",
             {"limit": checked_count(limit, "limit")},
         )
         return [Reconciliation(*row) for row in rows]
@@ -104,8 +199,7 @@ class ReconciliationStore:
             InvalidRequest: if there is none of this number.
         """
         rows = self._database.rows(
-            "SELECT number, broker, day, compared_at, result, positions, fills, reason FROM trading.reconciliations"
-            " WHERE number = %(number)s",
+            f"{_SELECT} WHERE number = %(number)s",
             {"number": number},
         )
         if not rows:
@@ -125,6 +219,10 @@ class ReconciliationStore:
             for about, kind, symbol, subject, ours, theirs, severity in differences
         )
         return replace(Reconciliation(*rows[0]), differences=found)
+
+
+def _storable(text: str | None) -> str | None:
+    return None if text is None else storable(text)
 
 
 def _row(each: Difference) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Checks and their results, independent of Dagster and the command line.
 
 The checks are in :mod:`trading_platform.workflows.quality.verify_bars`, ``verify_indicators``,
-``verify_actions`` and ``verify_features``; :mod:`trading_platform.workflows.quality.verify` runs them.
+``verify_actions`` and ``verify_features``; :mod:`trading_platform.workflows.quality.suites.verify` runs them.
 """
 
 from __future__ import annotations

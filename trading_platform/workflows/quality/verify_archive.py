@@ -1,6 +1,6 @@
 """The rules for the audit archive: files are intact, partitions are created ahead, and nothing is overdue.
 
-They are separate from :mod:`trading_platform.workflows.quality.verify`, which checks rows of instruments and
+They are separate from :mod:`trading_platform.workflows.quality.suites.verify`, which checks rows of instruments and
 timeframes.
 """
 

@@ -1,6 +1,6 @@
 """The rules for stored news: texts are texts, dates are possible, and feeds deliver.
 
-They are separate from :mod:`trading_platform.workflows.quality.verify`, which checks rows of instruments and
+They are separate from :mod:`trading_platform.workflows.quality.suites.verify`, which checks rows of instruments and
 timeframes.
 """
 

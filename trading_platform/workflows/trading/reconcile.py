@@ -6,17 +6,24 @@ that does not answer is unknown, which neither ends an incident nor begins a pau
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
-from trading_platform.domain.errors import TradingPlatformError
+from trading_platform.domain.errors import InvalidRequest, SourceRejected, TradingPlatformError
+from trading_platform.domain.market.instruments import Instrument, guess_instrument
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock
-from trading_platform.domain.trading.orders import Broker
+from trading_platform.domain.trading.broker import BrokerFill, BrokerOrder, BrokerPosition, Settlement
+from trading_platform.domain.trading.cash import cash_states, compare_cash
+from trading_platform.domain.trading.open_orders import OPEN, compare_open_orders
+from trading_platform.domain.trading.orders import Broker, Fill, Order
 from trading_platform.domain.trading.reconciliation import compare_fills, compare_positions, holdings_of
 from trading_platform.sources.base import BrokerAccount
 from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.config.instruments import InstrumentStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.trading.pauses import Pause, PauseStore
 from trading_platform.stores.trading.reconciliations import Reconciliation, ReconciliationStore, worst
@@ -41,7 +48,7 @@ class Reconciled:
 
 
 def reconcile(database: Database, accounts: Mapping[str, BrokerAccount], day: date, clock: Clock) -> list[Reconciled]:
-    """Compares positions and a day's fills with each broker.
+    """Compares positions, open orders, cash and a day's fills with each broker.
 
     Args:
         database: the database, in the role ``ingest``.
@@ -57,7 +64,8 @@ def reconcile(database: Database, accounts: Mapping[str, BrokerAccount], day: da
 
 def _reconcile(database: Database, name: str, account: BrokerAccount, day: date, clock: Clock) -> Reconciled:
     store = ReconciliationStore(database)
-    found = _compared(store, name, account, day, clock)
+    instruments = InstrumentStore(database).all()
+    found = _compared(store, instruments, name, account, day, clock)
     found = replace(found, number=store.add(found))
     _say(database, found)
     if worst(found.differences) is not Severity.CRITICAL:
@@ -68,28 +76,105 @@ def _reconcile(database: Database, name: str, account: BrokerAccount, day: date,
     return Reconciled(found, going or pauses.begin(by=f"{COMPONENT} {name}", because=because, at=clock()))
 
 
-def _compared(store: ReconciliationStore, name: str, account: BrokerAccount, day: date, clock: Clock) -> Reconciliation:
+@dataclass(frozen=True)
+class _Account:
+    """What a broker says, at about one time.
+
+    ``cash`` and ``orders`` are None if the broker does not show them; ``not_compared`` says why.
+    """
+
+    fills: list[BrokerFill]
+    positions: list[BrokerPosition]
+    cash: dict[str, Decimal] | None
+    settlements: dict[str, Settlement]
+    orders: list[BrokerOrder] | None
+    not_compared: tuple[str, ...]
+
+
+def _compared(
+    store: ReconciliationStore,
+    instruments: Mapping[str, Instrument],
+    name: str,
+    account: BrokerAccount,
+    day: date,
+    clock: Clock,
+) -> Reconciliation:
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     end = start + timedelta(days=1)
     broker = Broker(name)
-    before = store.fills(broker)
-    try:
-        fills, positions = account.fills(start, end), account.positions()
-    except TradingPlatformError as error:
-        return Reconciliation(0, name, day, clock(), "unknown", 0, 0, str(error))
-    ours = store.fills(broker)
-    if [fill.id for fill in before] != [fill.id for fill in ours]:  # a fill was booked meanwhile: ask again, once
+    ours, orders = store.fills(broker), store.orders(broker, ())
+    for _ in range(2):  # what is booked while the broker is asked is no difference: it is asked again, once
+        symbols = sorted({fill.symbol for fill in ours})
+        traded = [instruments.get(symbol) or guess_instrument(symbol, name) for symbol in symbols]
         try:
-            fills, positions = account.fills(start, end), account.positions()
+            said = _ask(account, start, end, traded)
         except TradingPlatformError as error:
             return Reconciliation(0, name, day, clock(), "unknown", 0, 0, str(error))
-        ours = store.fills(broker)
-    held = holdings_of(ours)
+        before = _state(ours, orders)
+        ours, orders = store.fills(broker), store.orders(broker, [order.order_id for order in said.orders or ()])
+        if _state(ours, orders) == before:
+            break
+    held = holdings_of(ours, said.settlements)
     of_day = [fill for fill in ours if start <= fill.executed_at < end]
-    differences = (*compare_positions(held, positions), *compare_fills(broker, of_day, fills))
-    symbols = {*held, *(position.symbol for position in positions)}
-    result = "different" if differences else "equal"
-    return Reconciliation(0, name, day, clock(), result, len(symbols), len(fills), None, differences)
+    differences = [*compare_positions(held, said.positions), *compare_fills(broker, of_day, said.fills)]
+    if said.orders is not None:
+        differences += compare_open_orders(orders, said.orders)
+    notes, cash = list(said.not_compared), {}
+    unsettled = sorted({fill.symbol for fill in ours} - set(said.settlements))
+    has_cash = said.cash is not None and not unsettled
+    if said.cash is not None and unsettled:
+        notes.append(f"cash: what fills of {', '.join(unsettled)} are paid in is not known")
+    if said.cash is not None and has_cash:
+        cash = cash_states(said.cash, ours, said.settlements)
+        last = store.last_cash(name)
+        if last is None:
+            notes.append("cash: it is compared from the next time on")
+        differences += compare_cash(cash if last is None else last, cash)
+    return Reconciliation(
+        0,
+        name,
+        day,
+        clock(),
+        "different" if differences else "equal",
+        len({*held, *(position.symbol for position in said.positions)}),
+        len(said.fills),
+        None,
+        0 if said.orders is None else _count(orders, said.orders),
+        "; ".join(notes) or None,
+        has_cash=has_cash,
+        differences=tuple(differences),
+        cash=cash,
+    )
+
+
+def _count(ours: Sequence[Order], theirs: Sequence[BrokerOrder]) -> int:
+    """The number of orders over both sides."""
+    return len({*(order.broker_order_id or str(order.id) for order in ours), *(order.order_id for order in theirs)})
+
+
+def _state(fills: Sequence[Fill], orders: Sequence[Order]) -> tuple[object, ...]:
+    """What changes when something is booked."""
+    going = [(order.id, order.status, order.filled_qty) for order in orders if order.status in OPEN]
+    return [(fill.id, fill.quantity) for fill in fills], going
+
+
+def _ask(account: BrokerAccount, start: datetime, end: datetime, traded: Sequence[Instrument]) -> _Account:
+    fills, positions = account.fills(start, end), account.positions()
+    orders, cash, settlements, notes = None, None, {}, []
+    try:
+        orders = account.open_orders()
+    except SourceRejected as error:
+        notes.append(f"open orders: {error}")
+    try:
+        cash = {each.asset: each.amount for each in account.cash()}
+    except SourceRejected as error:
+        notes.append(f"cash: {error}")
+    for instrument in traded:
+        with suppress(
+            SourceRejected, InvalidRequest
+        ):  # one that is not listed any more: its position goes by its symbol
+            settlements[instrument.symbol] = account.settlement(instrument)
+    return _Account(fills, positions, cash, settlements, orders, tuple(notes))
 
 
 def _say(database: Database, found: Reconciliation) -> None:
@@ -126,7 +211,11 @@ def _words(found: Reconciliation) -> str:
 def page_of(found: Reconciliation) -> str:
     """A comparison as Markdown, for a person."""
     head = f"# {found.broker}, {found.day}: {found.result}\n\nCompared at {found.compared_at:%Y-%m-%d %H:%M} UTC: "
-    head += f"{found.positions} positions, {found.fills} fills.\n"
+    head += f"{found.positions} positions, {found.orders} open orders, {found.fills} fills.\n"
+    if found.not_compared:
+        head += f"\nNot compared: {found.not_compared}\n"
+    if found.accepted_at:
+        head += f"\nThe cash was accepted by {found.accepted_by}: {found.accepted_because}\n"
     if found.reason:
         return f"{head}\n{found.reason}\n"
     if not found.differences:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import exchange_calendars
 import pytest
-from ib_gateway import ACCOUNT, NO_DATA, NO_PERMISSION, PACING, FakeGateway, fake_gateway
+from ib_gateway import ACCOUNT, NO_DATA, NO_PERMISSION, PACING, FakeGateway, OpenOrder, fake_gateway
 from ib_market import EURUSD, IBM, LISTINGS, NOW, SharedTime, client_at, day, minutes, rate_limiter_by, source_at
 from waiting import DEADLINE, LONG, wait_until
 
@@ -22,8 +23,9 @@ from trading_platform.domain.errors import (
     SourceRejected,
     SourceUnavailable,
 )
-from trading_platform.domain.market.instruments import AssetClass, Instrument
+from trading_platform.domain.market.instruments import AssetClass, Instrument, guess_instrument
 from trading_platform.domain.time import Timeframe, Window
+from trading_platform.domain.trading.broker import Settlement
 from trading_platform.sources.ibkr.account import IbkrAccount
 from trading_platform.sources.ibkr.connection import Link
 from trading_platform.sources.ibkr.requests import HistoryRequest
@@ -345,5 +347,35 @@ def test_durations_that_would_hang_are_not_sent(gateway: FakeGateway, shared_tim
         with pytest.raises(InvalidRequest, match="no bars of 1 min for 6 D"):
             client.history(HistoryRequest(of, NOW, "6 D", "1 min"))
         assert gateway.asked == []
+    finally:
+        client.close()
+
+
+def test_open_orders_are_read_and_a_gateway_that_hides_them_rejects(
+    gateway: FakeGateway, shared_time: SharedTime
+) -> None:
+    gateway.orders = [
+        OpenOrder(4712, "IBM", "BUY", "10", limit="187.25", filled="4"),
+        OpenOrder(4713, "IBM", "SELL", "2.5", kind="MKT"),
+        OpenOrder(4714, "IBM", "SELL", "1", limit="200", account="U999"),
+    ]
+    client = client_at(gateway, rate_limiter_by(shared_time))
+    try:
+        account = IbkrAccount(client, ACCOUNT, clock=lambda: NOW)
+        for _ in range(2):  # the library keeps orders it has seen
+            bought, sold = account.open_orders()
+            assert (bought.order_id, bought.symbol, bought.side) == ("4712", "IBM", "buy")
+            assert (bought.quantity, bought.filled, bought.price) == (Decimal(10), Decimal(4), Decimal("187.25"))
+            assert (sold.order_id, sold.side, sold.quantity, sold.price) == ("4713", "sell", Decimal("2.5"), None)
+        gateway.orders = [replace(gateway.orders[0], filled="6")]
+        assert [each.filled for each in account.open_orders()] == [Decimal(6)]
+        gateway.orders = []
+        assert account.open_orders() == []
+        gateway.hides_orders = True
+        with pytest.raises(SourceRejected, match="Read-Only mode"):
+            account.open_orders()
+        assert account.settlement(guess_instrument("EURUSD", "ibkr")) == Settlement("EURUSD", "USD", "EUR")
+        assert account.settlement(IBM) == Settlement("IBM", "USD")
+        assert gateway.unexpected == []
     finally:
         client.close()

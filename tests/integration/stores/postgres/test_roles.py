@@ -67,9 +67,10 @@ MATRIX = {
     "news.links": (WRITE, READ),
     "news.aliases": (WRITE, READ),
     "news.feeds": (WRITE, READ),
-    "trading.orders": (NOTHING, "SELECT INSERT UPDATE"),
+    "trading.orders": (READ, "SELECT INSERT UPDATE"),
     "trading.trades": (READ, "SELECT INSERT"),
-    "trading.reconciliations": ("SELECT INSERT", READ),
+    "trading.reconciliations": ("SELECT INSERT UPDATE", READ),
+    "trading.reconciled_cash": ("SELECT INSERT", READ),
     "trading.reconciliation_differences": ("SELECT INSERT", READ),
     "trading.pauses": ("SELECT INSERT UPDATE", READ),
     "trading.replaced_trades": (NOTHING, "SELECT INSERT"),
@@ -115,6 +116,7 @@ COLUMNS = {
     (Role.AGENT, "audit.system_events", "INSERT"): EVENT_COLUMNS,
     (Role.INGEST, "audit.system_events", "INSERT"): EVENT_COLUMNS,
     (Role.INGEST, "trading.pauses", "UPDATE"): "trials_left ended_at ended_by ended_because",
+    (Role.INGEST, "trading.reconciliations", "UPDATE"): "accepted_at accepted_by accepted_because",
 }
 VIEWS = {"market_data.ohlcv", "market_data.ohlcv_1h", "market_data.indicators"}
 CALLED_BY_INGEST = {

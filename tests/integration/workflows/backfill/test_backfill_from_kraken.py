@@ -51,7 +51,7 @@ from trading_platform.workflows.backfill.plan_backfill import efforts_of
 from trading_platform.workflows.imports.import_archives import import_archives
 from trading_platform.workflows.imports.import_files import ImportStatus
 from trading_platform.workflows.quality.check_results import Status
-from trading_platform.workflows.quality.verify import verify_asset
+from trading_platform.workflows.quality.suites.verify import verify_asset
 
 
 @pytest.fixture(scope="module")

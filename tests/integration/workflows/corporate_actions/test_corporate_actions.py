@@ -52,7 +52,7 @@ from trading_platform.workflows.derived.build_features import build_features, st
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of, stale_indicators
 from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.check_results import CheckResult, Severity, Status
-from trading_platform.workflows.quality.verify import verify_asset
+from trading_platform.workflows.quality.suites.verify import verify_asset
 
 
 @pytest.fixture(scope="module")

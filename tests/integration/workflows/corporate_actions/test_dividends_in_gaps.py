@@ -21,7 +21,7 @@ from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.corporate_actions.adjust import adjusted_bars
 from trading_platform.workflows.corporate_actions.import_actions import import_actions
 from trading_platform.workflows.quality.check_results import Status
-from trading_platform.workflows.quality.verify import verify_asset
+from trading_platform.workflows.quality.suites.verify import verify_asset
 
 NOW = datetime(2015, 1, 1, tzinfo=UTC)
 WHOLE = Window(datetime(2004, 1, 1, tzinfo=UTC), datetime(2013, 1, 1, tzinfo=UTC))

@@ -31,7 +31,7 @@ from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.build_features import build_features, stale_features
 from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.check_results import CheckResult, Severity
-from trading_platform.workflows.quality.verify import verify
+from trading_platform.workflows.quality.suites.verify import verify
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 SYMBOLS = ["AAA", "BBB"]

@@ -22,7 +22,7 @@ from trading_platform.workflows.bars.apply_retention import apply_retention
 from trading_platform.workflows.derived.build_features import build_features
 from trading_platform.workflows.derived.build_hourly_features import build_hourly_features, stale_hourly_features
 from trading_platform.workflows.quality.check_results import Status
-from trading_platform.workflows.quality.verify import verify_asset
+from trading_platform.workflows.quality.suites.verify import verify_asset
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 from trading_platform.workflows.gaps.repair_outages import repair_outages
 from trading_platform.workflows.quality.check_results import CheckResult, Status
-from trading_platform.workflows.quality.verify import verify_asset
+from trading_platform.workflows.quality.suites.verify import verify_asset
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 ADA = Instrument("ADAUSD", AssetClass.CRYPTO, "24/7", "vendor")

@@ -25,7 +25,7 @@ from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.derived.build_features import build_features
 from trading_platform.workflows.derived.compute_indicators import compute_indicators_of
 from trading_platform.workflows.quality.check_results import CheckResult, Severity, Status
-from trading_platform.workflows.quality.verify import CHECKED_ASSETS, EVERYTHING, verify, verify_asset
+from trading_platform.workflows.quality.suites.verify import CHECKED_ASSETS, EVERYTHING, verify, verify_asset
 
 NOW = datetime(2021, 3, 1, 12, tzinfo=UTC)
 HISTORY = Window(datetime(2018, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -72,26 +72,26 @@ def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
             execute(connection, f"TRUNCATE {names}, audit.system_events CASCADE")
 
 
-def book(stores: Stores, known: Known, leave_out: str | None = None) -> None:
+def book(stores: Stores, known: Known, leave_out: str | None = None, *, before: bool = True) -> None:
     """Books all that the broker says, and what it held before its first fill."""
     ledger = Ledger(stores.database)
     fills = [fill for fill in known.said if fill.execution_id != leave_out]
-    for symbol in sorted({each.symbol for each in known.held} | {fill.symbol for fill in known.said}):
+    for symbol in sorted({each.symbol for each in known.held} | {fill.symbol for fill in known.said} if before else ()):
         own = [fill for fill in known.said if fill.symbol == symbol]
         traded = sum(((1 if fill.side == "buy" else -1) * fill.quantity for fill in own), Decimal(0))
         held = next((each.quantity for each in known.held if each.symbol == symbol), Decimal(0))
-        before = held - traded
-        if before:
+        opening = held - traded
+        if opening:
             order = ledger.place(
                 symbol=symbol,
-                side="buy" if before > 0 else "sell",
+                side="buy" if opening > 0 else "sell",
                 order_type="market",
-                quantity=abs(before),
+                quantity=abs(opening),
                 broker="kraken",
             )
             ledger.advance(order.id, "sent")
             ledger.record_fill(
-                order.id, f"before-{symbol}", quantity=abs(before), price="100", executed_at=NOW - timedelta(days=500)
+                order.id, f"before-{symbol}", quantity=abs(opening), price="100", executed_at=NOW - timedelta(days=500)
             )
     for fill in fills:
         order = ledger.place(
@@ -106,6 +106,25 @@ def book(stores: Stores, known: Known, leave_out: str | None = None) -> None:
             executed_at=fill.executed_at,
             commission=fill.commission or 0,
         )
+
+
+@dataclass
+class OwnAccount:
+    """An account at the exchange that does not trade on margin, and the client of it."""
+
+    there: Account
+    client: KrakenAccount
+
+
+@pytest.fixture
+def own() -> Iterator[OwnAccount]:
+    there = Account(DEFAULT_PAIRS, lambda: NOW, margin=False)
+    private = PrivateRest(there, Gate(counter_falls=1000, counter_most=1000))
+    with running_exchange(SeededMarket(7), None, lambda: NOW, private=private) as url:
+        unhurried = LocalRateLimiter(sleep=lambda _: None)
+        retries = Retries(sleep=lambda _: None)
+        asked = KrakenPrivate(url, Credentials(KEY, SECRET), rate_limiter=unhurried, retries=retries)
+        yield OwnAccount(there, KrakenAccount(asked, connect(url, 1000), clock=lambda: NOW))
 
 
 def compare(stores: Stores, accounts: Mapping[str, BrokerAccount], known: Known) -> list[Reconciled]:
@@ -206,3 +225,77 @@ def test_a_pause_of_a_time_ends_by_itself(stores: Stores) -> None:
     assert pauses.state(now + timedelta(hours=1)) == "closed"
     with pytest.raises(InvalidRequest, match="end in the future"):
         pauses.begin(by="ana", because="x", at=now, until=now)
+
+
+def test_cash_is_compared_with_the_last_balances_until_a_person_accepts_others(stores: Stores, own: OwnAccount) -> None:
+    def run() -> Reconciled:
+        said = own.client.fills(NOW - timedelta(days=400), NOW + SPAN)
+        known = Known("kraken", said, own.client.positions())
+        missing = {fill.execution_id for fill in said} - booked
+        if missing:
+            book(
+                stores, replace(known, said=[fill for fill in said if fill.execution_id in missing]), before=not booked
+            )
+            booked.update(missing)
+        return compare(stores, {"kraken": own.client}, known)[0]
+
+    booked: set[str] = set()
+    kept = ReconciliationStore(stores.database)
+    first = run()
+    assert (first.found.result, first.found.not_compared) == ("equal", "cash: it is compared from the next time on")
+    own.there.grows = 7
+    own.there.grow()
+    own.there.grows = 0
+    second = run()
+    assert (second.found.result, second.found.not_compared) == ("equal", None), second.found.differences
+    own.there.deposits["ZUSD"] = Decimal("12.5")
+    third, fourth = run(), run()
+    for found in (third, fourth):
+        (difference,) = found.found.differences
+        assert (difference.about, difference.symbol, difference.severity) == ("cash", "USD", "error")
+        assert difference.ours is not None
+        assert Decimal(difference.theirs or 0) - Decimal(difference.ours) == Decimal("12.5")
+        assert found.pause is None
+    accepted = kept.accept(third.found.number, by="ana", because="a deposit", at=NOW)
+    assert (accepted.accepted_by, accepted.accepted_because) == ("ana", "a deposit")
+    assert "The cash was accepted by ana: a deposit" in page_of(accepted)
+    assert run().found.result == "equal"
+    with pytest.raises(InvalidRequest, match="is accepted"):
+        kept.accept(third.found.number, by="ana", because="again", at=NOW)
+    with pytest.raises(InvalidRequest, match="no difference of cash"):
+        kept.accept(first.found.number, by="ana", because="x", at=NOW)
+    events = AuditStore(stores.database).events(event_type="reconciliation_different")
+    assert [event.metadata["over"] for event in events] == [True, False, False]
+
+
+def test_open_orders_are_compared(stores: Stores, own: OwnAccount) -> None:
+    ledger = Ledger(stores.database)
+    bitcoin = next(pair for pair in DEFAULT_PAIRS if pair.symbol == "BTCUSD")
+    for number, price in (("O1", "50000"), ("O2", "51000"), ("O3", "52000")):
+        order = ledger.place(
+            symbol="BTCUSD", side="buy", order_type="limit", quantity="0.5", price=price, broker="kraken"
+        )
+        ledger.advance(order.id, "sent", number)
+        if number == "O3":
+            ledger.cancel(order.id)
+    entry = own.there.order
+    own.there.orders = {
+        "O1": entry(bitcoin, "buy", "0.50000000", "50000.0"),
+        "O3": entry(bitcoin, "buy", "0.5", "52000"),
+        "O9": entry(bitcoin, "sell", "0.1", "90000", filled="0.05"),
+    }
+    known = Known("kraken", own.client.fills(NOW - timedelta(days=400), NOW + SPAN), own.client.positions())
+    (found,) = compare(stores, {"kraken": own.client}, known)
+    differences = [each for each in found.found.differences if each.about == "order"]
+    assert found.found.orders == 4
+    assert [(each.subject, str(each.kind)) for each in differences[1:]] == [("O3", "status"), ("O9", "missing_here")]
+    assert (str(differences[0].kind), differences[0].ours) == ("missing_there", "buy 0.5 BTCUSD at 51000")
+    assert differences[2].theirs == "sell 0.1 BTCUSD at 90000, 0.05 filled"
+
+
+def test_what_a_broker_does_not_show_is_said(stores: Stores, account: KrakenAccount, known: Known) -> None:
+    book(stores, known)
+    (found,) = compare(stores, {"kraken": account}, known)
+    assert found.found.result == "equal"
+    assert "cash: The balances of an account that trades on margin" in (found.found.not_compared or "")
+    assert "Not compared: cash" in page_of(found.found)

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_platform.domain.severity import Severity
-from trading_platform.domain.trading.broker import BrokerFill, BrokerPosition
+from trading_platform.domain.trading.broker import BrokerFill, BrokerPosition, Settlement
 from trading_platform.domain.trading.orders import Broker, Fill, Side, fill_uuid
-from trading_platform.domain.trading.positions import Holding
 from trading_platform.domain.trading.reconciliation import (
     Difference,
     DifferenceKind,
+    Held,
     compare_fills,
     compare_positions,
     holdings_of,
@@ -136,7 +136,7 @@ def test_positions_of_the_same_fills_are_equal(made: list[tuple[str, str, int, D
     ],
 )
 def test_how_bad_a_position_is(ours: str, broker: str, kind: DifferenceKind, severity: Severity) -> None:
-    held = {"SPY": Holding(Decimal(ours), Decimal(ours) * 100)} if ours != "0" else {}
+    held = {"SPY": Held(Decimal(ours), Decimal(100))} if ours != "0" else {}
     there = [BrokerPosition("ibkr", "U1", "SPY", Decimal(broker), None, DAY)]
     (found,) = compare_positions(held, there)
     assert (found.kind, found.severity) == (kind, severity)
@@ -144,7 +144,7 @@ def test_how_bad_a_position_is(ours: str, broker: str, kind: DifferenceKind, sev
 
 
 def test_positions_of_two_accounts_count_together_and_prices_may_differ_by_a_little() -> None:
-    held = {"SPY": Holding(Decimal(30), Decimal(3000))}
+    held = {"SPY": Held(Decimal(30), Decimal(100))}
     two = [BrokerPosition("ibkr", name, "SPY", Decimal(15), Decimal(90), DAY) for name in ("U1", "U2")]
     assert compare_positions(held, two) == []
     one = BrokerPosition("ibkr", "U1", "SPY", Decimal(30), Decimal("100.9"), DAY)
@@ -171,3 +171,34 @@ def test_ten_thousand_positions() -> None:
     there[77] = replace(there[77], quantity=Decimal(50))
     found = compare_positions(holdings_of(here), positions(there)) + compare_fills(IBKR, here, there)
     assert [(each.about, each.symbol) for each in found] == [("position", "S77"), ("fill", "S77")]
+
+
+def test_a_coin_is_one_position_whatever_it_was_paid_with() -> None:
+    settlements = {
+        "BTCEUR": Settlement("BTCUSD", "EUR"),
+        "BTCUSD": Settlement("BTCUSD", "USD"),
+        "ETHBTC": Settlement("ETHUSD", None, None, "BTCUSD"),
+        "EURUSD": Settlement(None, "USD", "EUR"),
+    }
+    made = [
+        ("BTCEUR", "buy", 2, "50000"),
+        ("BTCUSD", "buy", 1, "60000"),
+        ("ETHBTC", "buy", 10, "0.0312345"),
+        ("EURUSD", "buy", 500, "1.1"),
+    ]
+    fills = [
+        booked(theirs(number, name, side, size, Decimal(price)))
+        for number, (name, side, size, price) in enumerate(made)
+    ]
+    fills = [replace(fill, commission=Decimal(0)) for fill in fills]
+    held = holdings_of(fills, settlements)
+    assert held["BTCUSD"] == Held(Decimal("2.687655"), None, Decimal("0.00001"))
+    assert held["ETHUSD"] == Held(Decimal(10), Decimal("0.0312345"))
+    assert set(held) == {"BTCUSD", "ETHUSD"}, "money is no position"
+    there = [
+        BrokerPosition("kraken", "main", "BTCUSD", Decimal("2.6876500001"), None, DAY),
+        BrokerPosition("kraken", "main", "ETHUSD", Decimal(10), None, DAY),
+    ]
+    assert compare_positions(held, there) == []
+    (found,) = compare_positions(held, [replace(there[0], quantity=Decimal("2.6")), there[1]])
+    assert (found.symbol, found.kind, found.severity) == ("BTCUSD", DifferenceKind.QUANTITY, Severity.CRITICAL)

@@ -189,7 +189,7 @@ def test_only_what_reads_can_be_asked():
     for method in ("AddOrder", "CancelOrder", "CancelAll", "Withdraw", "WalletTransfer"):
         with pytest.raises(KeyError):
             client.ask(method, {}, lambda result: result)
-    assert set(WEIGHTS) == {"Balance", "OpenPositions", "TradesHistory"}
+    assert set(WEIGHTS) == {"Balance", "OpenOrders", "OpenPositions", "TradesHistory"}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ NONCE_ATTEMPTS = 10
 
 _PERMISSIONS = {
     "Balance": "Query (under Funds permissions)",
+    "OpenOrders": "Query open orders & trades",
     "OpenPositions": "Query open orders & trades",
     "TradesHistory": "Query closed orders & trades",
 }

@@ -1,4 +1,4 @@
-"""An account at Kraken in the platform's form: balances, positions and fills.
+"""An account at Kraken in the platform's form: balances, positions, open orders and fills.
 
 Kraken reports holdings on the spot market as balances, not positions. :meth:`KrakenAccount.positions` makes
 a position of each balance that is not money, to match the ledger, and adds the open positions on margin.
@@ -13,10 +13,11 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
-from trading_platform.domain.errors import MalformedPayload
+from trading_platform.domain.errors import MalformedPayload, SourceRejected
+from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.money import EXACT, round_amount
 from trading_platform.domain.time import Clock, utc_now
-from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerPosition
+from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerOrder, BrokerPosition, Settlement
 from trading_platform.sources.kraken.account.history import collect_fills, read_page
 from trading_platform.sources.kraken.account.private import KrakenPrivate
 from trading_platform.sources.kraken.client import KrakenClient
@@ -93,6 +94,44 @@ class KrakenAccount:
                 found.append(BrokerPosition(BROKER, self._account, symbol, total, average, now))
         return found
 
+    def cash(self) -> list[BrokerBalance]:
+        """As :meth:`BrokerAccount.cash`; money that earns is added to the money itself.
+
+        Raises:
+            SourceRejected: if there are open positions on margin, whose fills do not pay quantity times price.
+        """
+        if self._private.ask("OpenPositions", {}, dict):
+            raise SourceRejected(
+                "The balances of an account that trades on margin do not follow from its fills.",
+                expected="no open positions on margin",
+                received="some",
+                remedy="compare the balances with Kraken's ledger of the account",
+            )
+        amounts = money_in(self._private.ask("Balance", {}, parse_balances))
+        now = self._clock()
+        return [BrokerBalance(BROKER, self._account, asset, amounts[asset], now) for asset in sorted(amounts)]
+
+    def settlement(self, instrument: Instrument) -> Settlement:
+        """As :meth:`BrokerAccount.settlement`: what is held of a coin is one position, whatever it was paid with."""
+        pair = self._public.pairs().find(instrument.symbol)
+        if pair.base is None or pair.quote is None:
+            raise SourceRejected(
+                f"The name of {pair.symbol} at Kraken does not separate what is traded from what pays.",
+                expected="a name with a slash, such as XBT/USD",
+                received=pair.wsname,
+                remedy="compare what it moves by hand",
+            )
+        position, paid_from = (
+            None if asset in MONEY else f"{asset}{self._currency}" for asset in (pair.base, pair.quote)
+        )
+        quote, base = (asset if asset in MONEY else None for asset in (pair.quote, pair.base))
+        return Settlement(position, quote, base, paid_from)
+
+    def open_orders(self) -> list[BrokerOrder]:
+        """As :meth:`BrokerAccount.open_orders`."""
+        pairs = self._public.pairs()
+        return self._private.ask("OpenOrders", {}, lambda result: parse_open_orders(result, pairs, self._account))
+
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
         """As :meth:`BrokerAccount.fills`.
 
@@ -132,6 +171,52 @@ def holdings(amounts: Mapping[str, Decimal], currency: str) -> dict[str, Decimal
         symbol = f"{base if kind in KEPT else asset}{currency}"
         found[symbol] = EXACT.add(found.get(symbol, Decimal(0)), held)
     return found
+
+
+def money_in(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """The balances that are money, by currency."""
+    found: dict[str, Decimal] = {}
+    for asset, held in amounts.items():
+        base, _, kind = asset.partition(".")
+        if base in MONEY:
+            name = base if kind in KEPT else asset
+            found[name] = EXACT.add(found.get(name, Decimal(0)), held)
+    return found
+
+
+def parse_open_orders(result: Mapping[str, Any], pairs: PairBook, account: str) -> list[BrokerOrder]:
+    """The orders of a result of OpenOrders, by id.
+
+    Args:
+        result: the result.
+        pairs: translates the pairs' names.
+        account: the platform's name of the account.
+
+    Raises:
+        MalformedPayload: if one cannot be parsed.
+    """
+    entries = result.get("open")
+    if not isinstance(entries, Mapping):
+        raise _malformed("OpenOrders", "open", entries)
+    return [_open_order(number, entries[number], pairs, account) for number in sorted(entries)]
+
+
+_LIMIT_FIELDS = {
+    "limit": "price",
+    "stop-loss-limit": "price2",
+    "take-profit-limit": "price2",
+}
+"""The field of an order's description that has its limit price, by type of order; of the others, none has."""
+
+
+def _open_order(number: str, entry: Any, pairs: PairBook, account: str) -> BrokerOrder:
+    method = "OpenOrders"
+    terms = _field(method, number, entry, "descr")
+    quantity, filled = (_number(method, number, _field(method, number, entry, name)) for name in ("vol", "vol_exec"))
+    symbol, _ = _symbol(str(_field(method, number, terms, "pair")), pairs)
+    field = _LIMIT_FIELDS.get(str(_field(method, number, terms, "ordertype")))
+    price = None if field is None else _number(method, number, _field(method, number, terms, field))
+    return BrokerOrder(BROKER, account, number, symbol, _side(method, number, terms), quantity, filled, price)
 
 
 def parse_open_positions(result: Mapping[str, Any], pairs: PairBook) -> dict[str, tuple[Decimal, Decimal | None]]:

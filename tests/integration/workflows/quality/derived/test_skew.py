@@ -18,7 +18,7 @@ from trading_platform.domain.time import Timeframe
 from trading_platform.stores.redis.latest_features import RedisLatestFeatures
 from trading_platform.workflows.derived.publish_latest import latest_rows
 from trading_platform.workflows.quality.check_results import CheckResult, Status
-from trading_platform.workflows.quality.verify import verify_asset
+from trading_platform.workflows.quality.suites.verify import verify_asset
 
 PRESENT = datetime(2024, 4, 19, 18, 10, tzinfo=UTC)
 """Ten minutes after the last stored hour; the day of the third instrument still lasts."""

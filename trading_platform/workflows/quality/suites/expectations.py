@@ -1,8 +1,8 @@
 """Great Expectations: suites over stored bars, features and news, with Data Docs that a person reads in a browser.
 
 They profile whole tables and keep each result; the rules that stop a run are in the modules beside
-(:mod:`trading_platform.workflows.quality.verify`). The library is the optional extra ``quality`` and is loaded only
-here; its analytics are off. docs/decisions/0070-great-expectations.md has the reasons.
+(:mod:`trading_platform.workflows.quality.suites.verify`). The library is the optional extra ``quality`` and is loaded
+only here; its analytics are off. docs/decisions/0070-great-expectations.md has the reasons.
 """
 
 from __future__ import annotations

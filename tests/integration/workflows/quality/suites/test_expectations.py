@@ -28,7 +28,7 @@ network = ("socket.connect", "socket.getaddrinfo")
 sys.addaudithook(lambda event, given: asked.append(event) if event in network else None)
 
 from trading_platform.domain.market.bars import BAR_SCHEMA
-from trading_platform.workflows.quality.expectations import validate
+from trading_platform.workflows.quality.suites.expectations import validate
 
 folder = Path(sys.argv[1])
 start = datetime(2024, 5, 1, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""The checks of an asset, run together: ours, and those of Great Expectations."""
