@@ -176,7 +176,7 @@ COMMANDS = (
         _LIVE,
         "reconcile",
         f"{_CLI}.trading.reconcile",
-        "Compare the ledger with the brokers: positions and a day's fills.",
+        "Compare the ledger with the brokers: positions, open orders, cash and a day's fills.",
     ),
     Command(
         _LIVE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 import polars as pl
@@ -136,6 +136,18 @@ class BrokerAccount(Protocol):
 
         Raises:
             SourceError: if they are not available.
+        """
+
+    def today(self) -> date:
+        """The present day, as this broker counts days."""
+
+    def day(self, day: date, since: datetime | None) -> Window:
+        """The time of a day's fills at this broker.
+
+        Args:
+            day: the day.
+            since: fills before were compared; None if that is not known. The day begins there if it would begin later,
+                where the broker still has the fills between.
         """
 
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:

@@ -5,6 +5,7 @@ ALTER TABLE trading.reconciliations
     ADD COLUMN orders INTEGER NOT NULL DEFAULT 0 CHECK (orders >= 0),
     ADD COLUMN not_compared TEXT,
     ADD COLUMN has_cash BOOLEAN NOT NULL DEFAULT FALSE,
+    ADD COLUMN fills_until TIMESTAMPTZ,
     ADD COLUMN accepted_at TIMESTAMPTZ,
     ADD COLUMN accepted_by TEXT,
     ADD COLUMN accepted_because TEXT,
@@ -13,12 +14,14 @@ ALTER TABLE trading.reconciliations
     ADD CONSTRAINT reconciliations_notes_readable CHECK (
         octet_length(not_compared) <= 1000000 AND octet_length(accepted_by) <= 1000000
         AND octet_length(accepted_because) <= 1000000
+        AND fills_until >= '0001-01-01 00:00:00+00' AND fills_until < '10000-01-01 00:00:00+00'
         AND accepted_at >= '0001-01-01 00:00:00+00' AND accepted_at < '10000-01-01 00:00:00+00');
 CREATE INDEX reconciliations_with_cash ON trading.reconciliations (broker, number) WHERE has_cash;
 COMMENT ON TABLE trading.reconciliations IS 'Comparisons of the ledger with a broker; only that a person accepts its cash is added later';
 COMMENT ON COLUMN trading.reconciliations.orders IS 'Number of open orders that were compared, over both sides';
 COMMENT ON COLUMN trading.reconciliations.not_compared IS 'What the broker does not show, and why; NULL: all was compared';
 COMMENT ON COLUMN trading.reconciliations.has_cash IS 'Whether its balances of money are in reconciled_cash';
+COMMENT ON COLUMN trading.reconciliations.fills_until IS 'Fills before it were compared; NULL: the broker did not show them';
 COMMENT ON COLUMN trading.reconciliations.accepted_at IS 'When a person accepted its balances of money as they are';
 COMMENT ON COLUMN trading.reconciliations.accepted_by IS 'Who did';
 COMMENT ON COLUMN trading.reconciliations.accepted_because IS 'For which reason';

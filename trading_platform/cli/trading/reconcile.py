@@ -32,7 +32,9 @@ def register(app: typer.Typer) -> None:
 @reconcile.command()
 def run(
     broker: Annotated[str | None, typer.Option(help="Only this broker.")] = None,
-    day: Annotated[str | None, typer.Option(help="Day of the fills, in UTC. Default: today.")] = None,
+    day: Annotated[
+        str | None, typer.Option(help="Day of the fills, as the broker counts days; default: today.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compare now. Ends with exit code 1 if something differs, with 2 if a broker did not answer.
@@ -58,7 +60,7 @@ def run(
                 remedy="see `trading-platform account`",
             )
         chosen = accounts if broker is None else {broker: accounts[broker]}
-        found = compare(platform.stores.database, chosen, _day(day, platform.clock().date()), platform.clock)
+        found = compare(platform.stores.database, chosen, _day(day), platform.clock)
         url = platform.redis_url()
         if url is not None:
             with closing(LiveStore(url)) as live:
@@ -153,9 +155,9 @@ def accept(
         _print(found)
 
 
-def _day(text: str | None, today: date) -> date:
+def _day(text: str | None) -> date | None:
     if text is None:
-        return today
+        return None
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -203,6 +205,7 @@ def _as_dict(found: Reconciliation) -> dict[str, Any]:
     times = {
         "day": found.day.isoformat(),
         "compared_at": rfc3339(found.compared_at),
+        "fills_until": None if found.fills_until is None else rfc3339(found.fills_until),
         "accepted_at": None if found.accepted_at is None else rfc3339(found.accepted_at),
     }
     row = {name: value for name, value in asdict(found).items() if name != "cash"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +11,7 @@ from trading_platform.domain.errors import ConfigurationError, MalformedPayload,
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.money import round_amount, without_noise
 from trading_platform.domain.texts import shown
-from trading_platform.domain.time import Clock, utc_now
+from trading_platform.domain.time import Clock, Window, utc_now
 from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerOrder, BrokerPosition, Settlement
 from trading_platform.domain.trading.executions import execution_id
 from trading_platform.sources.ibkr.client import IbkrClient
@@ -90,6 +90,19 @@ class IbkrAccount:
         """
         found = self._client.positions()
         return positions_of(found, self._only(position.account for position in found), self._clock())
+
+    def today(self) -> date:
+        """As :meth:`BrokerAccount.today`: in the gateway's zone."""
+        return self._clock().astimezone(self._client.gateway.zone).date()
+
+    def day(self, day: date, since: datetime | None) -> Window:
+        """As :meth:`BrokerAccount.day`: a day in the gateway's zone; there are no fills of earlier ones."""
+        del since
+        start, end = (
+            datetime(each.year, each.month, each.day, tzinfo=self._client.gateway.zone).astimezone(UTC)
+            for each in (day, day + timedelta(days=1))
+        )
+        return Window(start, end)
 
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
         """The executions in ``[start, end)``, in order of time, with corrections applied.

@@ -21,7 +21,7 @@ _NAME = 200
 _TEXT = 10_000
 _SELECT = (
     "SELECT number, broker, day, compared_at, result, positions, fills, reason, orders, not_compared, has_cash,"
-    " accepted_at, accepted_by, accepted_because FROM trading.reconciliations"
+    " fills_until, accepted_at, accepted_by, accepted_because FROM trading.reconciliations"
 )
 
 
@@ -41,6 +41,7 @@ class Reconciliation:
         orders: number of open orders that were compared, over both sides.
         not_compared: what the broker does not show, and why; None if all was compared.
         has_cash: whether balances of money are part of it.
+        fills_until: fills before it were compared, UTC; None if the broker did not show them.
         accepted_at: when a person accepted its balances of money as they are, UTC.
         accepted_by: who did.
         accepted_because: for which reason.
@@ -59,6 +60,7 @@ class Reconciliation:
     orders: int = 0
     not_compared: str | None = None
     has_cash: bool = False
+    fills_until: datetime | None = None
     accepted_at: datetime | None = None
     accepted_by: str | None = None
     accepted_because: str | None = None
@@ -104,12 +106,26 @@ class ReconciliationStore:
                 },
             )
 
+    def fills_compared_until(self, broker: str, day: date) -> datetime | None:
+        """Until when fills were compared by comparisons of days before; None if there was none."""
+        rows = self._database.rows(
+            "SELECT max(fills_until) FROM trading.reconciliations WHERE broker = %(broker)s AND day < %(day)s",
+            {"broker": broker, "day": day},
+        )
+        found: datetime | None = rows[0][0]
+        return found
+
     def last_cash(self, broker: str) -> dict[str, CashState] | None:
-        """The balances of the newest comparison whose cash was equal or is accepted; None if there is none."""
+        """The balances of the newest comparison that can be gone on from; None if there is none.
+
+        That is one in which cash, fills and quantities were equal, or whose cash a person has accepted: where fills are
+        missing, what they have moved is not known yet.
+        """
         rows = self._database.rows(
             "SELECT number FROM trading.reconciliations AS compared WHERE broker = %(broker)s AND has_cash"
             " AND (accepted_at IS NOT NULL OR NOT EXISTS (SELECT FROM trading.reconciliation_differences"
-            " WHERE reconciliation = compared.number AND about = 'cash')) ORDER BY number DESC LIMIT 1",
+            " WHERE reconciliation = compared.number AND (about IN ('cash', 'fill')"
+            " OR about = 'position' AND kind <> 'price'))) ORDER BY number DESC LIMIT 1",
             {"broker": broker},
         )
         if not rows:
@@ -124,7 +140,8 @@ class ReconciliationStore:
         """Accepts the balances of money of a comparison as they are: later ones are compared with them.
 
         Raises:
-            InvalidRequest: if there is no such comparison, its cash does not differ, or it is accepted.
+            InvalidRequest: if there is no such comparison, its cash does not differ, fills differ too, or it is
+                accepted.
         """
         row = {"number": number, "by": checked_text(by, "name", _NAME), "at": at}
         row["because"] = checked_text(because, "reason", _TEXT)
@@ -142,6 +159,13 @@ class ReconciliationStore:
                 expected="a comparison with a difference of cash",
                 received=found.result,
                 remedy="book missing fills and orders in the ledger; only cash can be accepted as it is",
+            )
+        if any(each.about == "fill" for each in found.differences):
+            raise InvalidRequest(
+                f"Fills differ in reconciliation {number}, which may explain its cash.",
+                expected="a comparison whose fills are equal",
+                received=", ".join(each.words for each in found.differences if each.about == "fill")[:_LONGEST],
+                remedy="book them in the ledger, compare again, and accept what cash still differs then",
             )
         with self._database.begin() as connection:
             execute(
@@ -162,8 +186,9 @@ class ReconciliationStore:
             ((number,),) = execute(
                 connection,
                 "INSERT INTO trading.reconciliations (broker, day, compared_at, result, positions, fills, reason,"
-                " orders, not_compared, has_cash) VALUES (%(broker)s, %(day)s, %(compared_at)s, %(result)s,"
-                " %(positions)s, %(fills)s, %(reason)s, %(orders)s, %(not_compared)s, %(has_cash)s) RETURNING number",
+                " orders, not_compared, has_cash, fills_until) VALUES (%(broker)s, %(day)s, %(compared_at)s,"
+                " %(result)s, %(positions)s, %(fills)s, %(reason)s, %(orders)s, %(not_compared)s, %(has_cash)s,"
+                " %(fills_until)s) RETURNING number",
                 row,
             )
             for currency, state in found.cash.items():

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 
 from trading_platform.domain.errors import InvalidRequest, SourceRejected, TradingPlatformError
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
 from trading_platform.domain.severity import Severity
-from trading_platform.domain.time import Clock
+from trading_platform.domain.time import Clock, Window
 from trading_platform.domain.trading.broker import BrokerFill, BrokerOrder, BrokerPosition, Settlement
 from trading_platform.domain.trading.cash import cash_states, compare_cash
 from trading_platform.domain.trading.open_orders import OPEN, compare_open_orders
-from trading_platform.domain.trading.orders import Broker, Fill, Order
+from trading_platform.domain.trading.orders import Broker, Fill, Order, fill_uuid
 from trading_platform.domain.trading.reconciliation import compare_fills, compare_positions, holdings_of
 from trading_platform.sources.base import BrokerAccount
 from trading_platform.stores.audit.journal import AuditStore
@@ -47,19 +47,22 @@ class Reconciled:
     pause: Pause | None = None
 
 
-def reconcile(database: Database, accounts: Mapping[str, BrokerAccount], day: date, clock: Clock) -> list[Reconciled]:
+def reconcile(
+    database: Database, accounts: Mapping[str, BrokerAccount], day: date | None, clock: Clock
+) -> list[Reconciled]:
     """Compares positions, open orders, cash and a day's fills with each broker.
 
     Args:
         database: the database, in the role ``ingest``.
         accounts: the accounts by their broker's name.
-        day: day of the fills, in UTC; positions are those of now.
+        day: day of the fills, as each broker counts days; None: its present one. Everything else is that of now. Fills
+            since the last comparison before that day are compared, too.
         clock: the present.
 
     Raises:
         StoreError: if the database cannot be used.
     """
-    return [_reconcile(database, name, account, day, clock) for name, account in accounts.items()]
+    return [_reconcile(database, name, account, day or account.today(), clock) for name, account in accounts.items()]
 
 
 def _reconcile(database: Database, name: str, account: BrokerAccount, day: date, clock: Clock) -> Reconciled:
@@ -80,10 +83,10 @@ def _reconcile(database: Database, name: str, account: BrokerAccount, day: date,
 class _Account:
     """What a broker says, at about one time.
 
-    ``cash`` and ``orders`` are None if the broker does not show them; ``not_compared`` says why.
+    ``fills``, ``cash`` and ``orders`` are None if the broker does not show them; ``not_compared`` says why.
     """
 
-    fills: list[BrokerFill]
+    fills: list[BrokerFill] | None
     positions: list[BrokerPosition]
     cash: dict[str, Decimal] | None
     settlements: dict[str, Settlement]
@@ -99,15 +102,15 @@ def _compared(
     day: date,
     clock: Clock,
 ) -> Reconciliation:
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    end = start + timedelta(days=1)
     broker = Broker(name)
+    window = account.day(day, store.fills_compared_until(name, day))
     ours, orders = store.fills(broker), store.orders(broker, ())
     for _ in range(2):  # what is booked while the broker is asked is no difference: it is asked again, once
+        asked_at = clock()
         symbols = sorted({fill.symbol for fill in ours})
         traded = [instruments.get(symbol) or guess_instrument(symbol, name) for symbol in symbols]
         try:
-            said = _ask(account, start, end, traded)
+            said = _ask(account, window, traded)
         except TradingPlatformError as error:
             return Reconciliation(0, name, day, clock(), "unknown", 0, 0, str(error))
         before = _state(ours, orders)
@@ -115,8 +118,11 @@ def _compared(
         if _state(ours, orders) == before:
             break
     held = holdings_of(ours, said.settlements)
-    of_day = [fill for fill in ours if start <= fill.executed_at < end]
-    differences = [*compare_positions(held, said.positions), *compare_fills(broker, of_day, said.fills)]
+    differences = compare_positions(held, said.positions)
+    if said.fills is not None:
+        named = {fill_uuid(broker, number) for fill in said.fills for number in (fill.execution_id, *fill.replaces)}
+        of_day = [fill for fill in ours if fill.executed_at in window or fill.id in named]
+        differences += compare_fills(broker, of_day, said.fills)
     if said.orders is not None:
         differences += compare_open_orders(orders, said.orders)
     notes, cash = list(said.not_compared), {}
@@ -128,7 +134,7 @@ def _compared(
         cash = cash_states(said.cash, ours, said.settlements)
         last = store.last_cash(name)
         if last is None:
-            notes.append("cash: it is compared from the next time on")
+            notes.append("cash: it is compared after the first comparison whose fills and positions are equal")
         differences += compare_cash(cash if last is None else last, cash)
     return Reconciliation(
         0,
@@ -137,11 +143,12 @@ def _compared(
         clock(),
         "different" if differences else "equal",
         len({*held, *(position.symbol for position in said.positions)}),
-        len(said.fills),
+        len(said.fills or ()),
         None,
         0 if said.orders is None else _count(orders, said.orders),
         "; ".join(notes) or None,
         has_cash=has_cash,
+        fills_until=None if said.fills is None else min(window.end, asked_at),
         differences=tuple(differences),
         cash=cash,
     )
@@ -158,9 +165,13 @@ def _state(fills: Sequence[Fill], orders: Sequence[Order]) -> tuple[object, ...]
     return [(fill.id, fill.quantity) for fill in fills], going
 
 
-def _ask(account: BrokerAccount, start: datetime, end: datetime, traded: Sequence[Instrument]) -> _Account:
-    fills, positions = account.fills(start, end), account.positions()
-    orders, cash, settlements, notes = None, None, {}, []
+def _ask(account: BrokerAccount, window: Window, traded: Sequence[Instrument]) -> _Account:
+    fills, orders, cash, settlements, notes = None, None, None, {}, []
+    try:
+        fills = account.fills(window.start, window.end)
+    except SourceRejected as error:
+        notes.append(f"fills: {error}")
+    positions = account.positions()
     try:
         orders = account.open_orders()
     except SourceRejected as error:

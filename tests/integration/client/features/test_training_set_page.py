@@ -18,7 +18,7 @@ from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.time import Window, utc_now
 from trading_platform.stores.stores import Stores, open_stores
 
-PAGE = (Path(__file__).parents[3] / "docs" / "training-sets.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "training-sets.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 YEARS = Window(datetime(2023, 12, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC))
 

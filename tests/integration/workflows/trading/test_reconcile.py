@@ -33,6 +33,7 @@ from trading_platform.workflows.trading.reconcile import Reconciled, page_of, re
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SPAN = timedelta(days=1)
+FIRST = "cash: it is compared after the first comparison whose fills and positions are equal"
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +243,7 @@ def test_cash_is_compared_with_the_last_balances_until_a_person_accepts_others(s
     booked: set[str] = set()
     kept = ReconciliationStore(stores.database)
     first = run()
-    assert (first.found.result, first.found.not_compared) == ("equal", "cash: it is compared from the next time on")
+    assert (first.found.result, first.found.not_compared) == ("equal", FIRST)
     own.there.grows = 7
     own.there.grow()
     own.there.grows = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from trading_platform.domain.errors import MalformedPayload, SourceRejected
 from trading_platform.domain.market.instruments import Instrument
 from trading_platform.domain.money import EXACT, round_amount
-from trading_platform.domain.time import Clock, utc_now
+from trading_platform.domain.time import Clock, Window, utc_now
 from trading_platform.domain.trading.broker import BrokerBalance, BrokerFill, BrokerOrder, BrokerPosition, Settlement
 from trading_platform.sources.kraken.account.history import collect_fills, read_page
 from trading_platform.sources.kraken.account.private import KrakenPrivate
@@ -34,6 +34,9 @@ MONEY = frozenset("AED ARS AUD CAD CHF EUR GBP JPY MXN USD".split())
 KEPT = frozenset("BFMPS")
 """Kraken's suffixes of assets that earn or are bonded: they are owned like others, though not all can be sold at
 once. Other suffixes (``.HOLD``) are left unchanged."""
+
+_LONGEST = timedelta(days=7)
+"""How long before a day its fills may begin: earlier ones are too many to be asked for each day."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -131,6 +134,16 @@ class KrakenAccount:
         """As :meth:`BrokerAccount.open_orders`."""
         pairs = self._public.pairs()
         return self._private.ask("OpenOrders", {}, lambda result: parse_open_orders(result, pairs, self._account))
+
+    def today(self) -> date:
+        """As :meth:`BrokerAccount.today`: in UTC."""
+        return self._clock().astimezone(UTC).date()
+
+    def day(self, day: date, since: datetime | None) -> Window:
+        """As :meth:`BrokerAccount.day`: a day in UTC, and at most a week before it."""
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        window = Window(start, start + timedelta(days=1))
+        return window if since is None else Window(min(window.start, max(since, window.start - _LONGEST)), window.end)
 
     def fills(self, start: datetime, end: datetime) -> list[BrokerFill]:
         """As :meth:`BrokerAccount.fills`.
