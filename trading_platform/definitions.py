@@ -20,6 +20,7 @@ from trading_platform.assets.indicators import indicator_assets
 from trading_platform.assets.news import news_sentiment, raw_news
 from trading_platform.assets.reconciliation import reconciliation
 from trading_platform.assets.retention import retention
+from trading_platform.assets.source_health import source_health
 from trading_platform.checks.archive_checks import archive_checks
 from trading_platform.checks.asset_checks import asset_checks
 from trading_platform.checks.coverage_checks import no_gap_left
@@ -64,6 +65,7 @@ def build_definitions(
             reconciliation,
             retention,
             coverage,
+            source_health,
         ],
         asset_checks=[
             *asset_checks,

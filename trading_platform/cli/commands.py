@@ -132,6 +132,18 @@ COMMANDS = (
     ),
     Command(
         _QUALITY,
+        "check-files",
+        f"{_CLI}.quality.check_files",
+        "Check files without importing them: rejected rows, and what is suspect, with the likely cause.",
+    ),
+    Command(
+        _QUALITY,
+        "source-health",
+        f"{_CLI}.quality.source_health",
+        "Show how well each source has served, by day: a score from 0 to 100, and what lowered it.",
+    ),
+    Command(
+        _QUALITY,
         "quarantine",
         f"{_CLI}.quality.quarantine",
         "Rejected rows: list, show, release them into the bars, or drop them.",

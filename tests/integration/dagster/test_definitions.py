@@ -48,7 +48,7 @@ ASSETS = {f"{kind}_{timeframe}" for kind in ("ohlcv", "indicators") for timefram
     "raw_news",
     "news_sentiment",
 }
-MAINTENANCE = {"audit_archive", "retention", "coverage"}
+MAINTENANCE = {"audit_archive", "retention", "coverage", "source_health"}
 TRADING = {"reconciliation"}
 SYMBOLS = ("ADAUSD", "BTCUSD")
 BARE = ("DAGSTER", "DATA_DIR", "DATABASE_URL", "REDIS_URL", "FEATURES_DIR", "LOGS_DIR", "KRAKEN")

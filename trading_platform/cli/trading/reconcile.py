@@ -71,7 +71,7 @@ def run(
         for each in found:
             _print(each.found)
             if each.pause is not None:
-                out.print("[red]Trading is paused[/]: `trading-platform circuit show`.")
+                out.print("Trading is paused: `trading-platform circuit show`.", style="red")
     results = {each.found.result for each in found}
     if results != {"equal"}:
         raise typer.Exit(1 if "different" in results else 2)

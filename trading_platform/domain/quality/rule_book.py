@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.severity import Severity
+from trading_platform.domain.suspicions import Suspicion
 
 
 class Action(StrEnum):
@@ -24,6 +25,7 @@ class Action(StrEnum):
     DISCARD = "discard"
     KEEP_LAST = "keep the last one"
     MARK = "accept, mark for review"
+    REPORT = "accept, report with the likely cause"
 
 
 class Path(StrEnum):
@@ -85,6 +87,55 @@ PRICE_JUMP = Rule(
     "A jump is a split, an error or a move of the market. The bar is stored with the quality `review`.",
     _PRICES,
 )
+
+
+def _report(suspicion: Suspicion, requires: str, explanation: str) -> Rule:
+    return Rule(suspicion.value, Severity.WARNING, Action.REPORT, requires, explanation, _PRICES)
+
+
+PLAUSIBILITY: tuple[Rule, ...] = (
+    _report(
+        Suspicion.UNIT,
+        "prices do not change by a power of ten, from one bar to the next or within a bar, without a split",
+        "Cents were taken for dollars or points for prices, or a split is not stored.",
+    ),
+    _report(
+        Suspicion.OTHER_INSTRUMENT,
+        "no run of bars is on another level than the bars before and after it",
+        "Rows of another instrument came between. A move of the market is not taken back at once.",
+    ),
+    _report(
+        Suspicion.TIME_ZONE,
+        "no other reading of the times puts distinctly more bars into the sessions",
+        "The times were read in the wrong zone, in all bars or in some days, weeks or quarters.",
+    ),
+    _report(
+        Suspicion.FROZEN,
+        "prices stay the same no longer than usual for the instrument while it trades",
+        "The source has repeated its last value. A bar with a volume and different prices is repeated at most twice.",
+    ),
+    _report(
+        Suspicion.REPEATED_DAY,
+        "no day has the bars of another day",
+        "A day was written twice, under two dates.",
+    ),
+    _report(
+        Suspicion.SWAPPED_COLUMNS,
+        "bars open near the close before, and no two columns make inconsistent rows consistent when swapped",
+        "The header of the file is wrong.",
+    ),
+    _report(
+        Suspicion.MISSING_SESSIONS,
+        "each session between the first and the last bar has a bar",
+        "The source or the file lacks it, or the calendar lacks a holiday.",
+    ),
+    _report(
+        Suspicion.SOURCES_DIFFER,
+        "closes of two sources differ by no more than ten usual moves, at most 1 %",
+        "One of both is adjusted, of another instrument, or wrong there.",
+    ),
+)
+"""The rules over many bars together (:mod:`trading_platform.domain.quality.plausibility`)."""
 
 RULES: tuple[Rule, ...] = (
     _discard(
@@ -185,6 +236,7 @@ RULES: tuple[Rule, ...] = (
         "It is empty, damaged or not text.",
         (Path.FILES, Path.ACTIONS),
     ),
+    *PLAUSIBILITY,
 )
 """All rules, in the order of the book."""
 
@@ -213,7 +265,8 @@ def as_page() -> str:
         "",
         "A rejected row is in the [quarantine](quarantine.md) with the name of the rule. Rules of severity `warning`",
         "and `error` also write an event `rows_rejected` to `audit.system_events`, one for all rows that are stored",
-        "together.",
+        "together. What is accepted and reported is in the result of `check-files` and of the check",
+        "`plausibility`.",
         "",
         "| rule | must hold | if not | severity | applies to | may be overridden |",
         "|---|---|---|---|---|---|",

@@ -29,6 +29,7 @@ from trading_platform.sources.files.landing import Kept
 from trading_platform.sources.files.reading import SOURCE, FileReading, read_instruments, whole_rejection
 from trading_platform.sources.files.recognition.evidence import guessed_instrument
 from trading_platform.workflows.imports.price_level import check_price_level
+from trading_platform.workflows.imports.suspect import suspect_words
 from trading_platform.workflows.progress import Progress, silent
 
 
@@ -259,7 +260,9 @@ def _import_content(
         if known is not None and reading.timeframe is not None:
             hours = judge_hours(reading.bars, known.calendar, reading.timeframe, zone=reading.zone)
         report = _report(content, reading, status, hours, registered=instrument is not None)
-        done.append(replace(report, assumption="; ".join(filter(None, (report.assumption, old, level, words)))))
+        suspect = suspect_words(reading, known)
+        notes = filter(None, (report.assumption, old, level, words, *suspect))
+        done.append(replace(report, assumption="; ".join(notes)))
     return done
 
 

@@ -477,3 +477,19 @@ def test_nothing_stored_is_never_called_passed(platform: Platform) -> None:
                     check.name,
                 )
                 assert "nothing was checked" in result.description
+
+
+def test_bars_of_another_unit_and_frozen_bars_are_a_warning(platform: Platform) -> None:
+    assert platform.check("ohlcv_1d", "plausibility").status is Status.PASSED
+    for day in DAYS[400:410]:
+        change(platform, "bars_1d", "open = open * 100, high = high * 100, low = low * 100, close = close * 100", day)
+    for day in DAYS[500:515]:
+        change(platform, "bars_1d", "open = 100, high = 100, low = 100, close = 100", day)
+    result = platform.check("ohlcv_1d", "plausibility")
+    assert result.status is Status.WARN
+    assert [(row["rule"], row["time"]) for row in result.sample] == [
+        ("unit", DAYS[400].isoformat()),
+        ("frozen", DAYS[500].isoformat()),
+    ]
+    scope = Scope(("AAA",), Window(DAYS[0], DAYS[300]))
+    assert platform.check("ohlcv_1d", "plausibility", (scope,)).status is Status.PASSED

@@ -15,14 +15,16 @@ from trading_platform.domain.quality.rule_book import PRICE_JUMP, RULES, Action,
 from trading_platform.domain.quality.rules import RAW_BAR_SCHEMA, screen_bars
 from trading_platform.domain.rejection_reasons import Reason
 from trading_platform.domain.severity import Severity
+from trading_platform.domain.suspicions import Suspicion
 from trading_platform.domain.time import Timeframe
 
 REPOSITORY = Path(__file__).parents[4]
 NOW = datetime(2024, 5, 20, tzinfo=UTC)
 
 
-def test_every_reason_is_a_rule_and_every_rule_but_the_jump_is_a_reason() -> None:
-    assert {rule.name for rule in RULES} == {reason.value for reason in Reason} | {PRICE_JUMP.name}
+def test_every_reason_and_suspicion_is_a_rule_and_there_is_only_the_jump_besides() -> None:
+    reported = {suspicion.value for suspicion in Suspicion}
+    assert {rule.name for rule in RULES} == {reason.value for reason in Reason} | {PRICE_JUMP.name} | reported
     assert len(RULES) == len({rule.name for rule in RULES})
 
 

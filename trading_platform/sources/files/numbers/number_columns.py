@@ -183,15 +183,24 @@ def _check_one_scale(table: Table, layout: Layout, style: NumberStyle) -> None:
     """
     step = max(1, table.height // _SAMPLE)
     fitting = table.frame.gather_every(step).filter(table.faults.gather_every(step).is_null())
-    sample = {name: fitting[layout.roles[name]] for name in PRICES}
-    frame = pl.DataFrame({name: _floats(values, style) for name, values in sample.items()})
-    sound = frame.filter(pl.all_horizontal(pl.all() > 0))
-    spread = (sound.max_horizontal() / sound.min_horizontal()).quantile(0.5, "lower")
-    if isinstance(spread, float) and spread > _WIDEST_BAR:
-        middle = sound.select(pl.all().median()).row(0)
+    names = [*PRICES, "volume"] if "volume" in layout.roles else list(PRICES)
+    frame = pl.DataFrame({name: _floats(fitting[layout.roles[name]], style) for name in names})
+    sound = frame.filter(pl.all_horizontal(pl.col(PRICES) > 0))
+    spread = _spread(sound.select(PRICES))
+    if spread > _WIDEST_BAR:
+        middle = sound.select(pl.col(PRICES).median()).row(0)
         levels = ", ".join(f"{name} {level:g}" for name, level in zip(PRICES, middle, strict=True))
         detail = f"its prices are not in one unit: most bars have a high {spread:.3g} times the low ({levels})"
+        swapped = [name for name in PRICES if _spread(sound.select({*names} - {name})) <= _WIDEST_BAR]
+        if swapped and "volume" in names:
+            detail += f"; the columns {swapped[0]} and volume seem to be swapped"
         raise FileRejected(Reason.OUT_OF_RANGE, detail, rows=table.height)
+
+
+def _spread(sound: pl.DataFrame) -> float:
+    """How many times the lowest value of a row the highest is, in half of the rows."""
+    found = (sound.max_horizontal() / sound.min_horizontal()).quantile(0.5, "lower")
+    return found if isinstance(found, float) else 1.0
 
 
 _ROUNDED = "volumes in K, M or B, rounded by the source"

@@ -28,6 +28,7 @@ from trading_platform.workflows.quality.derived.verify_skew import SKEW_CHECKS
 from trading_platform.workflows.quality.verify_actions import ACTION_CHECKS
 from trading_platform.workflows.quality.verify_bars import BAR_CHECKS, RECONCILIATION_CHECKS
 from trading_platform.workflows.quality.verify_own_rules import OWN_RULE_CHECKS, own_rules
+from trading_platform.workflows.quality.verify_plausibility import PLAUSIBILITY_CHECKS
 
 EVERYTHING = (Scope(),)
 """The scopes of an examination of all rows."""
@@ -62,11 +63,17 @@ def _bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
     return BAR_CHECKS + reconciled + rolled_up
 
 
+def _nightly_bar_checks(timeframe: Timeframe) -> tuple[Check, ...]:
+    return PLAUSIBILITY_CHECKS if timeframe in (Timeframe.M1, Timeframe.D1) else ()
+
+
 CHECKED_ASSETS: Mapping[str, CheckedAsset] = {
     checked.asset: checked
     for checked in (
         *(
-            CheckedAsset(f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe), own=OWN_RULE_CHECKS)
+            CheckedAsset(
+                f"ohlcv_{timeframe}", timeframe, _bar_checks(timeframe), _nightly_bar_checks(timeframe), OWN_RULE_CHECKS
+            )
             for timeframe in Timeframe
         ),
         *(
