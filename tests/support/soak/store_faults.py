@@ -28,19 +28,19 @@ def disk_full(platform: SoakPlatform) -> None:
     ballast.unlink()
 
 
-@kind("table locked")
+@kind("table locked", "writes_waiting")
 def table_locked(platform: SoakPlatform) -> None:
     with platform.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE market_data.bars_1m IN ACCESS EXCLUSIVE MODE")
         platform.last(platform.chance.uniform(0.5, 2))
 
 
-@kind("long transaction of another")
+@kind("long transaction of another", "transaction_long")
 def long_transaction(platform: SoakPlatform) -> None:
     with platform.connect() as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
         connection.execute("SELECT count(*) FROM market_data.bars_1m")
-        platform.last(platform.chance.uniform(1, 2))
+        platform.last(platform.chance.uniform(1.5, 2.5))
 
 
 @kind("refresh of hours held", "feed_down")
@@ -61,7 +61,7 @@ def connections_used_up(platform: SoakPlatform) -> None:
         platform.last(platform.chance.uniform(1, 2))
 
 
-@kind("Redis flushed")
+@kind("Redis flushed", "redis_emptied")
 def redis_flushed(platform: SoakPlatform) -> None:
     with platform.redis.client() as client:
         flush(client)
