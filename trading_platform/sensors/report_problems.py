@@ -33,6 +33,7 @@ from dagster._utils.schedules import cron_string_iterator
 from trading_platform.domain.alerts.problems import Key, Level, Problem
 from trading_platform.domain.severity import Severity
 from trading_platform.resources.alerts import alert_watch
+from trading_platform.resources.dagster_incidents import OBSERVER, note_up
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.settings import load_settings
 from trading_platform.stores.alerts.incidents import IncidentStore
@@ -40,7 +41,6 @@ from trading_platform.stores.alerts.incidents import IncidentStore
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, RunRecord
 
-OBSERVER = "dagster"
 INTERVAL_SECONDS = 30
 EVENTS_A_TICK = 2_000
 RUNS_A_TICK = 500
@@ -110,6 +110,7 @@ def report_problems(context: SensorEvaluationContext, platform: ResourceParam[Pl
     run = read_runs(context.instance, datetime.fromisoformat(cursor.run), changes)
     repository = context.repository_def
     read_ticks(context.instance, now, changes, repository.schedule_defs if repository is not None else ())
+    note_up(platform.stores.database, now)
     store = IncidentStore(platform.stores.database)
     every = timedelta(seconds=INTERVAL_SECONDS)
     store.change(OBSERVER, changes.begun.values(), changes.over, at=now, every=every, components=[OBSERVER])

@@ -43,12 +43,13 @@ def long_transaction(platform: SoakPlatform) -> None:
         platform.last(platform.chance.uniform(1.5, 2.5))
 
 
-@kind("refresh of hours held", "feed_down")
+@kind("refresh of hours held", "writes_waiting", "transaction_long")
 def refresh_held(platform: SoakPlatform) -> None:
-    with platform.connect() as connection:
-        connection.execute("SELECT pg_advisory_lock(hashtext('refresh'), hashtext('ohlcv_1h'))")
-        platform.live.cut()
-        platform.last(platform.chance.uniform(1, 2))
+    with platform.connect() as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('refresh'), hashtext('ohlcv_1h'))")
+        connection.execute("LOCK TABLE market_data.ohlcv_1h_changes IN SHARE ROW EXCLUSIVE MODE")
+        platform.live.lose(platform.chance.randrange(1, 4))  # so that a repair needs it
+        platform.last(platform.chance.uniform(1.5, 2.5))
 
 
 @kind("connections used up", *_AWAY)
