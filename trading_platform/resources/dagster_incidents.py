@@ -1,15 +1,18 @@
-"""That Dagster was down, in the system events: begun by who sees it end, ended by the first tick of its sensor.
+"""That Dagster was down, or a run's process died, in the system events, with its end.
 
 A daemon or code server that dies takes ``trading-platform dev`` with it, which says so. One that was killed itself is
-missed by the next one, from the file that it left. :mod:`trading_platform.resources.run_monitoring` has the runs.
+missed by the next one, from the file that it left. Both end with the first tick of the sensor ``report_problems``. It
+also tells of runs that :mod:`trading_platform.resources.run_monitoring` found without a process; these end when a run
+of the same job and partitions succeeds.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,9 @@ INCIDENT = "dagster:session"
 OBSERVER = "dagster"
 """Name under which the sensor ``report_problems`` says that it lives."""
 
+RUN_DIED = "run_died"
+
+_FORMER = timedelta(days=31)
 _FILE = Path("run", "dagster-session")
 
 
@@ -72,15 +78,77 @@ def note_up(database: Database, now: datetime) -> None:
 
     audit = AuditStore(database)
     since = _open_since(audit, _last_tick(database))
-    if since is None:
+    if since is not None:
+        _log_end(audit, EVENT, INCIDENT, "Dagster runs again. It was down for", since, now)
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """The end of a run, as far as dead processes are concerned.
+
+    Attributes:
+        name: job and partitions.
+        run_id: id of the run.
+        at: when it ended.
+        died: whether its process had ended without saying so; else it succeeded.
+    """
+
+    name: str
+    run_id: str
+    at: datetime
+    died: bool
+
+
+def note_runs(database: Database, ends: Sequence[RunEnd]) -> None:
+    """Records the runs that died, and those that succeeded in their place.
+
+    Nothing is wrong with the severity ``info``: the failed run is reported by itself.
+    """
+    from trading_platform.stores.audit.journal import AuditStore
+
+    if not ends:
         return
-    seconds = (now - since).total_seconds()
+    audit = AuditStore(database)
+    going: dict[str, datetime] = {}
+    known = audit.events(start=min(end.at for end in ends) - _FORMER, event_type=RUN_DIED, component=COMPONENT)
+    for event in sorted(known, key=lambda event: event.id):
+        name, over = event.metadata["incident"], event.metadata["over"]
+        going = {each: since for each, since in going.items() if each != name} | (
+            {} if over else {name: event.timestamp}
+        )
+    for end in ends:
+        name = f"run:{end.name}"
+        since = going.pop(name, None)
+        if end.died:
+            going[name] = since or end.at
+            if since is None:
+                audit.log(
+                    event_type=RUN_DIED,
+                    severity=Severity.INFO,
+                    component=COMPONENT,
+                    message=f"The process of the run {end.run_id[:8]} of {end.name} died; the run has failed.",
+                    metadata={"incident": name, "over": False, "run": end.run_id},
+                    timestamp=end.at,
+                )
+        elif since is not None:
+            _log_end(
+                audit,
+                RUN_DIED,
+                name,
+                f"A run of {end.name} has succeeded; one had died before it. That took",
+                since,
+                end.at,
+            )
+
+
+def _log_end(audit: AuditStore, kind: str, incident: str, words: str, since: datetime, now: datetime) -> None:
+    seconds = max((now - since).total_seconds(), 0.0)
     audit.log(
-        event_type=EVENT,
+        event_type=kind,
         severity=Severity.INFO,
         component=COMPONENT,
-        message=f"Dagster runs again. It was down for {seconds:,.0f} s.",
-        metadata={"incident": INCIDENT, "over": True, "since": rfc3339(since), "seconds": round(seconds, 1)},
+        message=f"{words} {seconds:,.0f} s.",
+        metadata={"incident": incident, "over": True, "since": rfc3339(since), "seconds": round(seconds, 1)},
         timestamp=now,
     )
 

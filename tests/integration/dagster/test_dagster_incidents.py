@@ -89,7 +89,8 @@ def kill(victim: str, main: subprocess.Popen[bytes]) -> None:
     if victim == "dev":
         os.kill(main.pid, signal.SIGKILL)
         return
-    words = {"daemon": {"dagster._daemon"}, "code server": {"code-server"}}[victim]
+    # Dagster replaces the parent of the code server by itself, but not the process that has the code.
+    words = {"daemon": {"dagster._daemon"}, "code server": {"api", "grpc"}}[victim]
     for process in psutil.Process(main.pid).children(recursive=True):
         if words <= set(process.cmdline()):
             process.kill()
