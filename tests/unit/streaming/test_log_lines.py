@@ -28,7 +28,7 @@ class Log:
         self.logger.addHandler(self.handler)
         self.logger.propagate = False
 
-    def warn(self, message: str, *arguments: object) -> None:
+    def say(self, message: str, *arguments: object) -> None:
         """Logs a warning at the time of the clock."""
         record = logging.LogRecord(self.logger.name, logging.WARNING, __file__, 1, message, arguments, None)
         record.created = (START + timedelta(seconds=self.now)).timestamp()
@@ -51,7 +51,7 @@ def test_one_cause_gets_one_line_a_minute_with_a_count(log: Log) -> None:
     for second in range(170):
         log.now = float(second)
         for number in range(20):
-            log.warning("rejected: %s", f"{second}-{number}")
+            log.say("rejected: %s", f"{second}-{number}")
     assert len(log.lines) == 3
     assert log.lines[0].endswith("rejected: 0-0")
     assert log.lines[1].endswith("rejected: 59-19 (1,199 times since the line before, the last at 10:00:59)")
@@ -73,9 +73,9 @@ def test_causes_do_not_hide_each_other(log: Log) -> None:
 
 
 def test_a_count_is_written_when_nothing_else_is_logged(log: Log) -> None:
-    log.warning("again")
+    log.say("again")
     log.now = 1.0
-    log.warning("again")
+    log.say("again")
     log.handler.sweep()
     assert len(log.lines) == 1
     log.now = EVERY
