@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
@@ -158,7 +158,7 @@ class FeedGuard:
             self.error = error
 
     async def _keep_circuit(self, now: datetime) -> None:
-        """Resumes from the stored state of the circuit; writes it again if Redis has lost it."""
+        """Resumes from the stored state of the circuit; writes it again if Redis has lost it, or has an older one."""
         stored = await self._live.circuit(self._component)
         if not self._began:
             self._watch.resume(is_open=stored == OPEN)
@@ -166,12 +166,14 @@ class FeedGuard:
         elif stored is None and self._incidents is not None:
             message = "Redis has lost what it held. The stream writes circuit, session, positions and quotes again."
             self._incidents.begin("redis:emptied", "redis_emptied", Severity.WARNING, message)
-        if stored is not None:
+        elif stored == OPEN and not self._watch.is_open and not self._pending:
+            self._watch.resume(is_open=True)  # restored from an older file; what is received closes it again
+        if stored == OPEN or (stored is not None and self._opened is None):
             return
         if self._opened is None:
             await self._live.set_circuit(now, self._component, CLOSED, "", uuid4().hex)
         else:
-            await self._publish(self._opened)
+            await self._publish(replace(self._opened, publication=uuid4().hex))
         if self._incidents is not None:
             again = "Redis holds the stream's state again; its channels have a new epoch."
             self._incidents.end("redis:emptied", again)
