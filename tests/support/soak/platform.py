@@ -151,12 +151,17 @@ class SoakPlatform:
             time.sleep(0.02)
 
     def pass_until(self, end: datetime) -> None:
-        """Lets the rest of an hour pass: fast, unless something is wrong or the live process does not keep up."""
-        while self.clock() < end:
+        """Lets the rest of an hour pass: fast, unless something is wrong or the live process does not keep up.
+
+        Returns when all is well, so that what begins then is of the next fault.
+        """
+        while (left := (end - self.clock()).total_seconds()) > 0:
             self.supervise()
-            self.clock.run_at(PACE if self.ails(self.clock() - LAG) else FAST)
-            time.sleep(0.1)
+            speed = PACE if self.ails(self.clock() - LAG) else FAST
+            self.clock.run_at(speed)
+            time.sleep(min(0.1, left / speed))
         self.clock.run_at(PACE)
+        self.heal(self.clock() - LAG)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection to the platform's database as its owner."""
