@@ -8,7 +8,6 @@ of the same job and partitions succeeds.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import psutil
 
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock, rfc3339, utc_now
+from trading_platform.embedded.folders import explain_os_error, private_directory
 
 if TYPE_CHECKING:
     from trading_platform.settings import Settings
@@ -35,7 +35,7 @@ OBSERVER = "dagster"
 RUN_DIED = "run_died"
 
 _FORMER = timedelta(days=31)
-_FILE = Path("run", "dagster-session")
+_FILE = Path("run", "dev", "session")
 
 
 def note_down(settings: Settings, message: str, *, clock: Clock = utc_now, since_last_tick: bool = False) -> None:
@@ -159,17 +159,31 @@ def session_file(root: Path) -> Iterator[bool]:
 
     Args:
         root: the data directory.
+
+    Raises:
+        ConfigurationError: if the file cannot be written there.
     """
-    file = root / _FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    was_killed = False
-    with suppress(OSError, ValueError):
-        was_killed = not psutil.pid_exists(int(file.read_text()))
-    file.write_text(str(os.getpid()))
+    file = private_directory(root / _FILE.parent) / _FILE.name
+    try:
+        was_killed = file.exists() and not _is_running(file.read_text())
+        file.write_text(_words_of(psutil.Process()))
+    except OSError as error:
+        raise explain_os_error(error, root) from error
     try:
         yield was_killed
     finally:
         file.unlink(missing_ok=True)
+
+
+def _words_of(process: psutil.Process) -> str:
+    """A process, told from a later one with the same id by the time of its start."""
+    return f"{process.pid} {process.create_time()}"
+
+
+def _is_running(words: str) -> bool:
+    with suppress(psutil.Error, ValueError):
+        return words == _words_of(psutil.Process(int(words.split(maxsplit=1)[0] if words else 0)))
+    return False
 
 
 def _open_since(audit: AuditStore, ticked: datetime | None) -> datetime | None:

@@ -30,9 +30,12 @@ def test_a_session_that_was_killed_is_noticed_by_the_next(tmp_path: Path) -> Non
         assert not was_killed, "one that ended by itself has said so"
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (tmp_path / "run" / "dagster-session").write_text(str(ended.pid))
-    with session_file(tmp_path) as was_killed:
-        assert was_killed
+    for left in (f"{ended.pid} 1.0", f"{os.getpid()} 1.0", ""):
+        (tmp_path / "run" / "dev" / "session").write_text(left)
+        with session_file(tmp_path) as was_killed:
+            assert was_killed, "the process has ended, or another one has its id"
+    with session_file(tmp_path), session_file(tmp_path) as was_killed:
+        assert not was_killed, "it runs"
 
 
 @pytest.fixture
