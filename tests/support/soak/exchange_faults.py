@@ -18,6 +18,10 @@ from trading_platform.simulator.faults import Fault, Faults
 _LAG = 8.0
 """Seconds for which an exchange that lags sends nothing."""
 
+REPAIR = "repair:kraken"
+MOST_MINUTES = 8.0
+"""Requests are answered badly until a repair has failed for it: each tries five times."""
+
 
 def _messages(name: str, fault: Fault, share: float, *shows: str) -> Kind:
     """Some of its live messages are faulty for a while."""
@@ -86,7 +90,8 @@ def _answers(name: str, answer: Callable[[bytes], Iterable[bytes]]) -> Kind:
             platform.rest.target = server.port
             platform.rest.cut()
             platform.live.lose(platform.chance.randrange(1, 4))
-            platform.last(platform.chance.uniform(1.5, 3))
+            platform.last(platform.chance.uniform(0.5, 1))
+            platform.last_until_begun(REPAIR, MOST_MINUTES)
             platform.rest.target = platform.exchange_port
             platform.rest.cut()
 
@@ -98,7 +103,8 @@ def _rest_fault(name: str, fault: Fault) -> Kind:
     def inflict(platform: SoakPlatform) -> None:
         platform.set_faults(Faults(probability={fault: 1.0}, slow_seconds=1.0))
         platform.live.lose(platform.chance.randrange(1, 4))
-        platform.last(platform.chance.uniform(1.5, 3))
+        platform.last(platform.chance.uniform(0.5, 1))
+        platform.last_until_begun(REPAIR, MOST_MINUTES)
         platform.set_faults(Faults())
 
     return inflict

@@ -150,6 +150,16 @@ class SoakPlatform:
             self.supervise()
             time.sleep(0.02)
 
+    def last_until_begun(self, incident: str, most: float) -> None:
+        """Lets time pass until an incident has begun, at most so many simulated minutes."""
+        until = self.clock() + timedelta(minutes=most)
+        while self.clock() < until:
+            self.supervise()
+            with self.connect() as connection:
+                if incident in open_incidents(connection):
+                    return
+            time.sleep(0.05)
+
     def pass_until(self, end: datetime) -> None:
         """Lets the rest of an hour pass: fast, unless something is wrong or the live process does not keep up.
 
