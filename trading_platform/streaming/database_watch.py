@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.severity import Severity
+from trading_platform.domain.time import Clock
 from trading_platform.streaming.incidents import Incidents
 
 if TYPE_CHECKING:
@@ -43,15 +45,19 @@ class DatabaseWatch:
     Args:
         url: libpq URL.
         incidents: where long transactions are recorded.
+        clock: the receiver's clock.
         monotonic: a clock in seconds that never goes back; by default the event loop's.
     """
 
-    def __init__(self, url: str, incidents: Incidents, *, monotonic: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, url: str, incidents: Incidents, clock: Clock, *, monotonic: Callable[[], float] | None = None
+    ) -> None:
         self._url = url
+        self._clock = clock
         self._monotonic = monotonic
         self._incidents = incidents
         self._kept: psycopg.AsyncConnection[Any] | None = None
-        self._seen: dict[tuple[str, int], float] = {}
+        self._seen: dict[tuple[str, int], tuple[float, datetime]] = {}
         self._looked = 0.0
 
     async def check(self) -> None:
@@ -83,23 +89,31 @@ class DatabaseWatch:
             await kept.close()
 
     async def _look_at_transactions(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        import psycopg
+
+        from trading_platform.stores.postgres.errors import store_error
+
         now = (self._monotonic or asyncio.get_running_loop().time)()
         if now - self._looked < TRANSACTIONS_EVERY:
             return
         self._looked = now
-        rows = await (await connection.execute(_TRANSACTIONS.encode())).fetchall()
+        try:
+            rows = await (await connection.execute(_TRANSACTIONS.encode())).fetchall()
+        except psycopg.Error as error:
+            raise store_error(error) from error
         running = {(str(number), int(pid)): str(user) for number, pid, user in rows}
         for number, pid in self._seen.keys() - running.keys():
             del self._seen[number, pid]
             self._incidents.end(f"transaction:{number}", f"The transaction of process {pid} is over.")
         for (number, pid), user in running.items():
-            since = self._seen.setdefault((number, pid), now)
-            if now - since >= LONG_TRANSACTION:
+            seen, since = self._seen.setdefault((number, pid), (now, self._clock()))
+            if now - seen >= LONG_TRANSACTION:
                 message = (
-                    f"A transaction of the user {user} has been open for {now - since:,.0f} s (process {pid} of "
+                    f"A transaction of the user {user} has been open for {now - seen:,.0f} s (process {pid} of "
                     "PostgreSQL). While it is, rows that it may see are not cleared away, and what it has locked waits."
                 )
-                self._incidents.begin(f"transaction:{number}", "transaction_long", Severity.INFO, message, pid=pid)
+                name = f"transaction:{number}"
+                self._incidents.begin(name, "transaction_long", Severity.INFO, message, at=since, pid=pid)
 
 
 async def check_database(url: str) -> None:

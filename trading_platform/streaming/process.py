@@ -140,7 +140,7 @@ class StreamProcess:
         feeds: dict[str, Part] = {f"feed {plan.source}": partial(self._feed, plan, stop) for plan in self._plans}
         if not feeds:
             feeds["no feed"] = self._without_feed(stop)
-        database = DatabaseWatch(self._around.database_url, self.incidents)
+        database = DatabaseWatch(self._around.database_url, self.incidents, self._around.clock)
         checks: dict[str, Check] = {"postgresql": database.check, "redis": self._around.live.check}
         around: dict[str, Part] = {
             "quotes": self.sink.run,

@@ -74,9 +74,9 @@ def test_a_process_that_did_not_run_says_how_long(audit: AuditStore, incidents: 
     assert (over.timestamp - began.timestamp, over.metadata["seconds"]) == (timedelta(seconds=90), 90.0)
 
 
-def test_connections_that_the_database_ended_are_said_once(incidents: Incidents, database_url: str) -> None:
+def test_connections_that_the_database_ended_are_said_once(incidents: Incidents, database_url: str, time: Time) -> None:
     async def work() -> None:
-        watch = DatabaseWatch(database_url, incidents)
+        watch = DatabaseWatch(database_url, incidents, time)
         for _ in range(2):
             await watch.check()
         assert watch._kept is not None
@@ -99,7 +99,7 @@ def test_a_long_transaction_is_said_with_its_end(
         pid = other.info.backend_pid
 
         async def work() -> None:
-            watch = DatabaseWatch(database_url, incidents, monotonic=time.monotonic)
+            watch = DatabaseWatch(database_url, incidents, time, monotonic=time.monotonic)
             for second in (1.0, 10.0, 10.0 + LONG_TRANSACTION - TRANSACTIONS_EVERY, 10.0 + LONG_TRANSACTION):
                 time.seconds = second
                 assert not told_open(incidents)
@@ -115,6 +115,7 @@ def test_a_long_transaction_is_said_with_its_end(
     events = [event for event in told(audit, incidents, "transaction_long") if event.metadata["pid"] == pid]
     assert [event.metadata["over"] for event in events] == [False, True]
     assert events[0].severity == "info"
+    assert (events[0].timestamp - START).total_seconds() == 10.0, "since it was first seen"
 
 
 def told_open(incidents: Incidents) -> list[str]:

@@ -1,7 +1,7 @@
 """The time of a soak: a clock that several processes share and one of them drives, and timers that keep up with it.
 
 Time passes :data:`PACE` times as fast for the exchange and the live process alike, timers of the process included, so
-that a wait of a minute takes ten seconds. Between two faults nothing is waited for, and the clock runs faster still.
+that a wait of a minute takes some seconds. Between two faults nothing is waited for, and the clock runs faster still.
 """
 
 from __future__ import annotations
