@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-PACE = float(os.environ.get("TEST_SOAK_PACE", "24"))
+PACE = float(os.environ.get("TEST_SOAK_PACE", "32"))
 """How many times as fast time passes while a fault lasts and is healed: the clock's, and that of timers."""
 
 _SLOT = struct.Struct("<dddd")
