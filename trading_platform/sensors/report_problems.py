@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -33,14 +33,15 @@ from dagster._utils.schedules import cron_string_iterator
 from trading_platform.domain.alerts.problems import Key, Level, Problem
 from trading_platform.domain.severity import Severity
 from trading_platform.resources.alerts import alert_watch
+from trading_platform.resources.dagster_incidents import OBSERVER, RunEnd, note_runs, note_up
 from trading_platform.resources.platform import PlatformContext
+from trading_platform.resources.run_monitoring import PROCESS_ENDED
 from trading_platform.settings import load_settings
 from trading_platform.stores.alerts.incidents import IncidentStore
 
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, RunRecord
 
-OBSERVER = "dagster"
 INTERVAL_SECONDS = 30
 EVENTS_A_TICK = 2_000
 RUNS_A_TICK = 500
@@ -75,10 +76,12 @@ class Changes:
     Attributes:
         begun: problems by their key.
         over: keys that are over; a subject that ends in ``*`` means all that begin so.
+        runs: the runs that succeeded, and those whose process died, in order.
     """
 
     begun: dict[Key, Problem]
     over: list[Key]
+    runs: list[RunEnd] = field(default_factory=list)
 
     def began(self, problem: Problem) -> None:
         """Notes a problem."""
@@ -110,6 +113,8 @@ def report_problems(context: SensorEvaluationContext, platform: ResourceParam[Pl
     run = read_runs(context.instance, datetime.fromisoformat(cursor.run), changes)
     repository = context.repository_def
     read_ticks(context.instance, now, changes, repository.schedule_defs if repository is not None else ())
+    note_up(platform.stores.database, now)
+    note_runs(platform.stores.database, changes.runs)
     store = IncidentStore(platform.stores.database)
     every = timedelta(seconds=INTERVAL_SECONDS)
     store.change(OBSERVER, changes.begun.values(), changes.over, at=now, every=every, components=[OBSERVER])
@@ -184,11 +189,21 @@ def read_runs(instance: DagsterInstance, after: datetime, changes: Changes) -> d
         key = Key(
             OBSERVER, "run_failed", f"{record.dagster_run.job_name} {_partitions(record.dagster_run.tags)}".strip()
         )
+        run, at = record.dagster_run.run_id, _aware(record.update_timestamp)
         if record.dagster_run.status is DagsterRunStatus.SUCCESS:
             changes.ended(key)
+            changes.runs.append(RunEnd(key.subject, run, at, died=False))
         else:
             changes.began(_failed_run(record, key))
+            if _has_died(instance, run):
+                changes.runs.append(RunEnd(key.subject, run, at, died=True))
     return after
+
+
+def _has_died(instance: DagsterInstance, run: str) -> bool:
+    """Whether a run failed because its process was gone."""
+    failures = instance.get_records_for_run(run, of_type=DagsterEventType.RUN_FAILURE).records
+    return any(PROCESS_ENDED in (each.event_log_entry.get_dagster_event().message or "") for each in failures)
 
 
 def _failed_run(record: RunRecord, key: Key) -> Problem:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from trading_platform.domain.market.live.events import Event
 from trading_platform.domain.rejection_reasons import Reason
@@ -92,6 +92,7 @@ class MessageCounts:
         rejected: the unusable ones.
         duplicates: trades among the accepted that were emitted before.
         lost: trades that by their ids happened and never arrived; within reported outages.
+        late: messages of an earlier time than one before them, by more than the patience for it.
         connections: attempts to connect.
     """
 
@@ -100,7 +101,20 @@ class MessageCounts:
     rejected: int = 0
     duplicates: int = 0
     lost: int = 0
+    late: int = 0
     connections: int = 0
+
+
+@runtime_checkable
+class MeasuredFeed(Protocol):
+    """A live feed that counts its messages and measures how late they are."""
+
+    @property
+    def counts(self) -> MessageCounts:
+        """Counts of the messages so far."""
+
+    def take_delay(self) -> float | None:
+        """How many seconds the times of messages were behind the receiver's clock since the last call, at least."""
 
 
 @dataclass(slots=True)

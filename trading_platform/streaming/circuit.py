@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
@@ -24,6 +24,7 @@ from trading_platform.domain.quality.feed_watchdog import FeedWatchdog, Inactivi
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep, Clock, rfc3339, utc_now
 from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.streaming.incidents import Incidents
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class FeedGuard:
         component: component of the circuit.
         clock: the receiver's clock.
         sleep: waits between two checks.
+        incidents: where it is said that Redis has lost the circuit.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class FeedGuard:
         component: str = COMPONENT,
         clock: Clock = utc_now,
         sleep: AsyncSleep = asyncio.sleep,
+        incidents: Incidents | None = None,
     ) -> None:
         self.error: StoreError | None = None
         """Why the last alert was not published; None if it was."""
@@ -97,6 +100,7 @@ class FeedGuard:
         self._audit = audit
         self._trading = trading
         self._component = component
+        self._incidents = incidents
         self._clock = clock
         self._sleep = sleep
         self._watch = FeedWatchdog()
@@ -154,17 +158,25 @@ class FeedGuard:
             self.error = error
 
     async def _keep_circuit(self, now: datetime) -> None:
-        """Resumes from the stored state of the circuit; writes it again if Redis has lost it."""
+        """Resumes from the stored state of the circuit; writes it again if Redis has lost it, or has an older one."""
         stored = await self._live.circuit(self._component)
         if not self._began:
             self._watch.resume(is_open=stored == OPEN)
             self._began = True
-        if stored is not None:
+        elif stored is None and self._incidents is not None:
+            message = "Redis has lost what it held. The stream writes circuit, session, positions and quotes again."
+            self._incidents.begin("redis:emptied", "redis_emptied", Severity.WARNING, message)
+        elif stored == OPEN and not self._watch.is_open and not self._pending:
+            self._watch.resume(is_open=True)  # restored from an older file; what is received closes it again
+        if stored == OPEN or (stored is not None and self._opened is None):
             return
         if self._opened is None:
             await self._live.set_circuit(now, self._component, CLOSED, "", uuid4().hex)
         else:
-            await self._publish(self._opened)
+            await self._publish(replace(self._opened, publication=uuid4().hex))
+        if self._incidents is not None:
+            again = "Redis holds the stream's state again; its channels have a new epoch."
+            self._incidents.end("redis:emptied", again)
 
     async def _publish(self, pending: _PendingAlert) -> None:
         payload = pending.alert.model_dump_json()

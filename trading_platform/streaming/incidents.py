@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -57,6 +57,8 @@ class _Event:
     message: str
     metadata: dict[str, Any]
     timestamp: datetime
+    ends: Severity | None = None
+    """Severity of the incident that ends with it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class _Open:
     """An incident that goes on."""
 
     event_type: str
+    severity: Severity
     since: datetime
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -89,7 +92,16 @@ class Incidents:
         self._reported: dict[str, datetime] = {}
         self._dropped = 0
 
-    def begin(self, name: str, event_type: str, severity: Severity, message: str, **metadata: Any) -> None:
+    def begin(
+        self,
+        name: str,
+        event_type: str,
+        severity: Severity,
+        message: str,
+        *,
+        at: datetime | None = None,
+        **metadata: Any,
+    ) -> None:
         """Records that an incident has begun; nothing while it goes on.
 
         Args:
@@ -97,21 +109,30 @@ class Incidents:
             event_type: kind of event, at most 50 characters.
             severity: its severity.
             message: what happened, and what the stream does about it.
+            at: when it began, by default now.
             **metadata: further data.
         """
         if name in self._open:
             return
-        now = self._clock()
+        now = self._clock() if at is None else at
         metadata |= self._part
-        self._open[name] = _Open(event_type, now, metadata)
+        self._open[name] = _Open(event_type, severity, now, metadata)
         marked = {**metadata, "incident": name, "over": False}
         self._record(_Event(event_type, severity, storable(message), marked, now))
 
-    def end(self, name: str, message: str, at: datetime | None = None) -> None:
-        """Records that an incident is over, by default now; nothing if there is none of this name."""
+    def end(self, name: str, message: str, at: datetime | None = None, **metadata: Any) -> None:
+        """Records that an incident is over, by default now; nothing if there is none of this name.
+
+        Args:
+            name: name of the incident.
+            message: what is well again.
+            at: when it ended, by default now.
+            **metadata: further data, known at its end only.
+        """
         found = self._open.pop(name, None)
         if found is None:
             return
+        found = replace(found, metadata={**found.metadata, **metadata})
         self._record(_end_of(name, found, message, self._clock() if at is None else max(at, found.since)))
 
     def report(self, event_type: str, severity: Severity, message: str, **metadata: Any) -> None:
@@ -176,7 +197,7 @@ class Incidents:
                 newest[name] = max(event, newest.get(name, event), key=lambda each: each.id)
         message = "The stream that said so was killed; another one has started."
         return [
-            _end_of(name, _Open(event.event_type, event.timestamp, _without_state(event.metadata)), message, now)
+            _end_of(name, _former(event), message, now)
             for name, event in newest.items()
             if event.metadata.get("over") is False
         ]
@@ -209,7 +230,12 @@ def _end_of(name: str, incident: _Open, message: str, now: datetime) -> _Event:
     lasted = (now - incident.since).total_seconds()
     metadata = {**incident.metadata, "incident": name, "over": True, "since": rfc3339(incident.since)}
     text = storable(f"{message} It lasted {lasted:,.0f} s.")
-    return _Event(incident.event_type, Severity.INFO, text, {**metadata, "seconds": round(lasted, 1)}, now)
+    metadata |= {"seconds": round(lasted, 1)}
+    return _Event(incident.event_type, Severity.INFO, text, metadata, now, incident.severity)
+
+
+def _former(event: SystemEvent) -> _Open:
+    return _Open(event.event_type, Severity(event.severity), event.timestamp, _without_state(event.metadata))
 
 
 def _without_state(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -264,5 +290,6 @@ class FeedIncidents:
 
 def _log(event: _Event) -> None:
     cause = f"{event.event_type} {event.metadata.get('incident', '')} {event.metadata.get('part', '')}"
-    level = logging.WARNING if event.metadata.get("over") else _LEVELS[event.severity]
+    ended = event.ends is not None and event.ends is not Severity.INFO  # who read of its beginning reads of its end
+    level = logging.WARNING if ended else _LEVELS[event.severity]
     log.log(level, "%s", event.message, extra={"cause": cause})

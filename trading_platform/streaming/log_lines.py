@@ -2,7 +2,7 @@
 
 What the lines contain comes from networks and servers. A line break in it would make lines that the process never
 wrote, and a source that fails in the same way all day would fill the disk: so what is not printable is escaped, and
-repeated messages of one cause are counted and said with the next line.
+repeated messages of one cause are counted and said with the next line, whose time is when it was written.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
+
+from trading_platform.domain.time import Clock, utc_now
 
 EVERY = 60.0
 """Seconds between two lines of one cause."""
@@ -52,10 +54,17 @@ class LogLines(logging.Handler):
     Args:
         stream: destination; by default the present standard error.
         monotonic: a clock in seconds that never goes back.
+        clock: the time of lines that count.
     """
 
-    def __init__(self, stream: TextIO | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = utc_now,
+    ) -> None:
         super().__init__()
+        self._clock = clock
         self._stream = stream
         self._monotonic = monotonic
         self._said: dict[Cause, _Said] = {}
@@ -111,9 +120,11 @@ class LogLines(logging.Handler):
             self._write(said.last, said.left_out)
 
     def _write(self, record: logging.LogRecord, times: int) -> None:
-        more = f" ({times:,} times since the line before)" if times else ""
+        stamp, more = datetime.fromtimestamp(record.created, UTC), ""
+        if times:
+            more = f" ({times:,} times since the line before, the last at {stamp:%H:%M:%S})"
+            stamp = self._clock()
         text = printable(_message_of(record))[:LONGEST_LINE]
-        stamp = datetime.fromtimestamp(record.created, UTC)
         with suppress(OSError, ValueError):  # a log that cannot be written stops nothing else
             stream = self._stream or sys.stderr
             stream.write(f"{stamp:%Y-%m-%dT%H:%M:%SZ} {record.levelname.lower()} {record.name}: {text}{more}\n")

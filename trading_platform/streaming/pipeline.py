@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from trading_platform.domain.errors import InvalidRequest, StoreError, StoreFull
+from trading_platform.domain.errors import InvalidRequest, StoreBusy, StoreError, StoreFull
 from trading_platform.domain.market.bars import empty_bars
 from trading_platform.domain.market.live.bar_builder import BarBuilder
 from trading_platform.domain.market.live.bar_series import gapless_of, timestamp_of
@@ -39,6 +39,9 @@ QUEUE_LENGTH = 2_000
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 """Seconds between attempts while the database is unavailable; each pause is twice the one before."""
+
+SLOW_WRITE = 10.0
+"""Seconds after which a write that has not been answered counts as one that waits."""
 
 LAST_ATTEMPTS = 10.0
 """Seconds for which a database that is away is waited for once the feed is to end."""
@@ -146,6 +149,7 @@ class Pipeline:
         callbacks: who receives each event.
         clock: the receiver's clock.
         sleep: waits between attempts while the database is unavailable.
+        slow_write: seconds after which a write that was not answered counts as one that waits.
     """
 
     def __init__(
@@ -157,6 +161,7 @@ class Pipeline:
         callbacks: PipelineCallbacks | None = None,
         clock: Clock = utc_now,
         sleep: AsyncSleep = asyncio.sleep,
+        slow_write: float = SLOW_WRITE,
     ) -> None:
         self.progress = Progress()
         self._plan = plan
@@ -166,6 +171,7 @@ class Pipeline:
         self._tell = callbacks or PipelineCallbacks()
         self._clock = clock
         self._sleep = sleep
+        self._slow_write = slow_write
         self._writes: asyncio.Queue[Callable[[], None] | None] = asyncio.Queue(QUEUE_LENGTH)
         self._writer: asyncio.Task[None] | None = None
         self._rejections = Rejections()
@@ -289,12 +295,11 @@ class Pipeline:
         pause = FIRST_PAUSE
         while True:
             try:
-                await asyncio.to_thread(write)
+                await self._write(write)
             except StoreError as error:
                 if not error.retryable and not isinstance(error, StoreFull):
                     raise
-                self.progress.failing = str(error)
-                self._tell.waiting(error)
+                self._note_waiting(error)
                 if self._patience is not None:
                     self._patience -= pause
                     if self._patience < 0:
@@ -306,6 +311,22 @@ class Pipeline:
                     self._tell.waiting(None)
                 self.progress.failing = None
                 return
+
+    async def _write(self, write: Callable[[], None]) -> None:
+        """One attempt; one that takes long is said to wait, as for a lock of another."""
+        attempt = asyncio.ensure_future(asyncio.to_thread(write))
+        try:
+            if not (await asyncio.wait({attempt}, timeout=self._slow_write))[0]:
+                received = f"no answer to a write within {self._slow_write:g} s"
+                remedy = "see which session of the database holds a lock (pg_locks)"
+                self._note_waiting(StoreBusy("The database is slow.", received=received, remedy=remedy))
+            await attempt
+        finally:
+            attempt.cancel()
+
+    def _note_waiting(self, error: StoreError) -> None:
+        self.progress.failing = str(error)
+        self._tell.waiting(error)
 
     def _note(self, event: FeedUp | FeedDown) -> None:
         symbols = event.symbols & self._symbols

@@ -22,16 +22,21 @@ from trading_platform.domain.market.live.bar_builder import BarBuilder
 from trading_platform.domain.market.live.events import Event, Quote
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock, rfc3339
+from trading_platform.sources.live import MeasuredFeed
 from trading_platform.stores.audit.journal import AuditStore
+from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.stores import Stores
 from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.streaming.alerting import Alerting
 from trading_platform.streaming.circuit import COMPONENT as FEED
 from trading_platform.streaming.circuit import FeedGuard
+from trading_platform.streaming.database_watch import DatabaseWatch
+from trading_platform.streaming.feed_quality import FeedQuality
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.incidents import FeedIncidents, Incidents
 from trading_platform.streaming.log_lines import printable
+from trading_platform.streaming.pauses import PauseWatch
 from trading_platform.streaming.pipeline import (
     OnEvent,
     Pipeline,
@@ -42,11 +47,11 @@ from trading_platform.streaming.pipeline import (
 )
 from trading_platform.streaming.position_sync import PositionSync
 from trading_platform.streaming.quote_sink import QuoteSink
-from trading_platform.streaming.servers import Check, Revive, ServerWatch, check_database
+from trading_platform.streaming.servers import Check, Revive, ServerWatch
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
 from trading_platform.workflows.alerts.watch import AlertWatch
 from trading_platform.workflows.bars.bar_sources import Sources
-from trading_platform.workflows.gaps.repair_outages import repair_outages
+from trading_platform.workflows.gaps.repair_outages import Repair, repair_outages
 from trading_platform.workflows.trading.publish_outbox import Publisher, publish_outbox
 
 if TYPE_CHECKING:
@@ -120,21 +125,23 @@ class StreamProcess:
         self._feeds = {
             plan.source: FeedIncidents(self.incidents, plan.source, plan.away, around.clock) for plan in plans
         }
+        self._quality = {plan.source: FeedQuality(self.incidents, plan.source, around.clock) for plan in plans}
+        self._measured: dict[str, MeasuredFeed] = {}
         known = around.stores.instruments.require(sorted(symbol for plan in plans for symbol in plan.symbols))
         self._calendars = {symbol: instrument.calendar for symbol, instrument in known.items()}
         self._hours = {calendar: OpeningHours(calendar) for calendar in set(self._calendars.values())}
         component = f"{FEED}:{part}" if part else FEED
-        self._guard = FeedGuard(around.live, audit, self._trading, component=component, clock=around.clock)
+        self._guard = FeedGuard(
+            around.live, audit, self._trading, component=component, clock=around.clock, incidents=self.incidents
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Streams until ``stop`` is set; returns when all received events are stored."""
         feeds: dict[str, Part] = {f"feed {plan.source}": partial(self._feed, plan, stop) for plan in self._plans}
         if not feeds:
             feeds["no feed"] = self._without_feed(stop)
-        checks: dict[str, Check] = {
-            "postgresql": partial(check_database, self._around.database_url),
-            "redis": self._around.live.check,
-        }
+        database = DatabaseWatch(self._around.database_url, self.incidents, self._around.clock)
+        checks: dict[str, Check] = {"postgresql": database.check, "redis": self._around.live.check}
         around: dict[str, Part] = {
             "quotes": self.sink.run,
             "orders": self._publish_orders,
@@ -143,6 +150,7 @@ class StreamProcess:
             "positions": PositionSync(self._around.database_url, self._around.live).run,
             "circuit": self._guard.run,
             "servers": ServerWatch(checks, self.incidents, revive=self._around.revive).run,
+            "pauses": PauseWatch(self.incidents, self._around.clock).run,
             "incidents": self.incidents.run,
         }
         if self._around.alerts is not None:
@@ -152,6 +160,7 @@ class StreamProcess:
         try:
             await self.supervisor.run({**feeds, **around}, stop, main=list(feeds))
         finally:
+            await database.close()
             self._around.abort()  # a repair that waits in a thread would hold up the process until its response
             await self._around.live.close()
 
@@ -177,6 +186,8 @@ class StreamProcess:
         )
         self.progress[plan.source] = pipeline.progress
         feed = plan.make(known, pipeline.reject)
+        if isinstance(feed, MeasuredFeed):
+            self._measured[plan.source] = feed
 
         async def close_on_request() -> None:
             await stop.wait()
@@ -241,14 +252,26 @@ class StreamProcess:
         around = self._around
         while True:
             await asyncio.sleep(REPAIR_PAUSE)
-            await asyncio.to_thread(repair_outages, around.stores, around.sources, clock=around.clock)
+            self._on_repairs(await asyncio.to_thread(repair_outages, around.stores, around.sources, clock=around.clock))
+
+    def _on_repairs(self, repairs: Sequence[Repair]) -> None:
+        """Says that a source does not answer for outages, and that it does again."""
+        for source in {each.outage.source for each in repairs}:
+            failed = [each for each in repairs if each.outage.source == source and each.state is OutageState.CLOSED]
+            if failed:
+                message = f"{source} gives no answer for an outage and is asked again: {failed[0].note}"
+                self.incidents.begin(f"repair:{source}", "repair_failing", Severity.WARNING, message, source=source)
+            else:
+                self.incidents.end(f"repair:{source}", f"{source} answers for outages again.")
 
     async def _keep_session(self) -> None:
         began = self._around.clock()
         while True:
             self._compare_clocks()
-            for feed in self._feeds.values():
-                feed.settle()
+            for source, feed in self._measured.items():
+                self._quality[source].look(feed)
+            for incident in self._feeds.values():
+                incident.settle()
             await self._around.live.write_session(self._state(began))
             await asyncio.sleep(SESSION_PAUSE)
 

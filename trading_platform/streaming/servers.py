@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from trading_platform.domain.errors import StoreBusy, StoreError, StoreFull, StoreUnavailable, TradingPlatformError
+from trading_platform.domain.errors import StoreError, StoreUnavailable, TradingPlatformError
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep
 from trading_platform.streaming.incidents import Incidents
@@ -92,31 +92,3 @@ class ServerWatch:
         for name in started:
             log.warning("%s had died; it is started again", NAMES[name], extra={"cause": f"started {name}"})
         self._revived |= set(started)
-
-
-async def check_database(url: str) -> None:
-    """Checks that a PostgreSQL accepts connections and answers.
-
-    Raises:
-        StoreUnavailable: if it does not.
-        StoreBusy: if it has no connection left.
-        StoreFull: if it has no space left.
-    """
-    import psycopg
-
-    from trading_platform.stores.postgres.errors import store_error
-
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                await connection.execute("SELECT 1")
-    except TimeoutError:
-        raise StoreUnavailable(
-            "The database does not answer.",
-            received=f"nothing within {CONNECT_SECONDS} s",
-            remedy="see `trading-platform doctor`",
-        ) from None
-    except psycopg.Error as error:
-        failed = store_error(error)
-        if isinstance(failed, StoreBusy | StoreFull | StoreUnavailable):
-            raise failed from error

@@ -138,7 +138,7 @@ def test_a_run_that_dies_with_its_code_server_is_failed_and_started_again(ours: 
 
     ``dev`` ends, as nothing runs without a code server; the next one fails the run, and starts it again.
     """
-    url, port = ours.variables["DAGSTER_DATABASE_URL"], free_port()
+    url, database, port = ours.variables["DAGSTER_DATABASE_URL"], ours.variables["DATABASE_URL"], free_port()
     dev = ours.start("dev", "--port", str(port))
     try:
         wait_until(lambda: answers(port), "the UI", running=dev)
@@ -162,5 +162,8 @@ def test_a_run_that_dies_with_its_code_server_is_failed_and_started_again(ours: 
         question = "SELECT run_id FROM run_tags WHERE key = 'dagster/parent_run_id' AND value = %s"
         ((again,),) = wait_until(lambda: rows(url, question, [run_id]), "the run that takes its place", running=dev)
         wait_until(lambda: runs(ours)[again] == "SUCCESS", "its success", running=dev)
+        told = "SELECT metadata->'over' FROM audit.system_events WHERE event_type = %s ORDER BY id"
+        for kind in ("dagster_down", "run_died"):
+            wait_until(lambda kind=kind: rows(database, told, [kind]) == [(False,), (True,)], kind, running=dev)
     finally:
         kill(dev)

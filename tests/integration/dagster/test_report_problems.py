@@ -32,9 +32,12 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from trading_platform.domain.alerts.problems import Key, Level, Problem
 from trading_platform.domain.severity import Severity
+from trading_platform.resources.dagster_incidents import RUN_DIED
 from trading_platform.resources.platform import PlatformContext
+from trading_platform.resources.run_monitoring import PROCESS_ENDED
 from trading_platform.sensors.report_problems import Changes, _daemons, read_ticks, report_problems
 from trading_platform.stores.alerts.incidents import IncidentStore
+from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.stores import Stores, open_stores
 
@@ -80,6 +83,11 @@ class Scene:
     def run(self) -> None:
         self._job.execute_in_process(instance=self.instance, raise_on_error=False)
 
+    def die(self) -> None:
+        """A run begins, and its process is gone, as Dagster's monitoring finds out."""
+        run = self.instance.create_run_for_job(self._job)
+        self.instance.report_run_failed(run, PROCESS_ENDED)
+
     def tick(self) -> None:
         context = build_sensor_context(
             instance=self.instance, cursor=self._cursor, resources={"platform": self.platform}
@@ -98,6 +106,31 @@ class Scene:
 @pytest.fixture
 def scene(stores: Stores, tmp_path: Path) -> Scene:
     return Scene(stores, tmp_path)
+
+
+def test_a_run_whose_process_died_is_in_the_system_events_until_one_succeeds(scene: Scene) -> None:
+    def told() -> list[tuple[str, bool]]:
+        audit = AuditStore(scene.platform.stores.database)
+        events = sorted(audit.events(event_type=RUN_DIED), key=lambda event: event.id)
+        return [(event.metadata["incident"], event.metadata["over"]) for event in events]
+
+    scene.tick()
+    for _ in range(2):
+        scene.works = False
+        scene.run()
+        scene.tick()
+        assert told() == [], "a run that failed by itself has not died"
+        scene.die()
+        scene.die()
+        scene.tick()
+        assert told() == [("run:refresh", False)]
+        assert "dagster:run_failed:refresh" in scene.problems()
+        scene.works = True
+        scene.run()
+        scene.tick()
+        assert told() == [("run:refresh", False), ("run:refresh", True)]
+        with scene.platform.stores.database.begin() as connection:
+            execute(connection, "TRUNCATE audit.system_events")
 
 
 def test_failed_checks_and_runs_are_problems_until_they_succeed(scene: Scene) -> None:

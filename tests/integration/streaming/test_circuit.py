@@ -114,6 +114,27 @@ def test_the_next_process_closes_what_the_killed_one_opened(redis: Redis, redis_
     assert opened.payload.incident == closed.payload.incident
 
 
+@pytest.mark.parametrize("older", ["open", "closed"])
+def test_an_older_state_of_a_restored_redis_does_not_stay(
+    older: str, redis: Redis, redis_url: str, audit: AuditStore
+) -> None:
+    """Restored from a file of when the circuit was open, it would stay so for ever: nothing would close it."""
+    component = f"feed_older_{older}"
+    present = "closed" if older == "open" else "open"
+
+    async def work() -> None:
+        day = Day(redis_url, audit, component)
+        await day.at(0, trade("AAPL"))
+        await day.at(200, *([trade("AAPL")] if present == "closed" else []))
+        assert redis.get(f"circuit:{component}") == present
+        redis.set(f"circuit:{component}", older)
+        await day.at(201)
+        assert redis.get(f"circuit:{component}") == present
+        await day.live.close()
+
+    asyncio.run(work())
+
+
 def test_what_redis_does_not_take_is_told_when_it_does(redis: Redis, redis_url: str, audit: AuditStore):
     async def work() -> None:
         day = Day(redis_url, audit, "feed_d")

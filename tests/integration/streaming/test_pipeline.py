@@ -226,6 +226,25 @@ def test_a_database_that_is_away_holds_up_nothing_but_itself(stores: Stores, dat
     assert stored(stores) == expected(events, START + timedelta(minutes=11))
 
 
+def test_a_write_that_waits_for_a_lock_is_said_with_its_end(stores: Stores, database_url: str) -> None:
+    """The database answers everybody else, so that nothing but the write shows it."""
+    waiting: list[str | None] = []
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE market_data.bars_1m IN ACCESS EXCLUSIVE MODE")
+
+        def on_waiting(error: object) -> None:
+            waiting.append(None if error is None else str(error))
+            if error is not None:
+                other.rollback()
+
+        made = pipeline(stores, callbacks=PipelineCallbacks(waiting=on_waiting), slow_write=0.1)
+        asyncio.run(made.run(emitted(trades(3))))
+    assert waiting[-1] is None
+    assert "no answer to a write within 0.1 s" in str(waiting[0])
+    assert made.progress.failing is None
+    assert bars(stores).height > 0
+
+
 def test_told_to_stop_while_the_database_is_away_from_the_start_it_stops(stores: Stores, database_url: str) -> None:
     paused: list[float] = []
 

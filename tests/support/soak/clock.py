@@ -1,13 +1,14 @@
 """The time of a soak: a clock that several processes share and one of them drives, and timers that keep up with it.
 
 Time passes :data:`PACE` times as fast for the exchange and the live process alike, timers of the process included, so
-that a wait of a minute takes ten seconds. Between two faults nothing is waited for, and the clock runs faster still.
+that a wait of a minute takes some seconds. Between two faults nothing is waited for, and the clock runs faster still.
 """
 
 from __future__ import annotations
 
 import asyncio
 import mmap
+import os
 import selectors
 import struct
 import time
@@ -16,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-PACE = 6.0
+PACE = float(os.environ.get("TEST_SOAK_PACE", "32"))
 """How many times as fast time passes while a fault lasts and is healed: the clock's, and that of timers."""
 
 _SLOT = struct.Struct("<dddd")
@@ -87,6 +88,12 @@ class PacedLoop(asyncio.SelectorEventLoop):
 class _PacedSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         return super().select(timeout if timeout is None else timeout / PACE)
+
+
+def pace_threads() -> None:
+    """From now on ``time.sleep`` keeps up with the clock, too; call it before what waits is imported."""
+    sleep = time.sleep
+    time.sleep = lambda seconds: sleep(seconds / PACE)
 
 
 def run_paced(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -9,10 +9,18 @@ from datetime import timedelta
 from hostile_content import TOKENS
 from hostile_server import endless, hostile_server, redirect, response
 
+from soak.clock import PACE
 from soak.kinds import Kind, kind
 from soak.platform import SoakPlatform
 from soak.wire import text_frame
 from trading_platform.simulator.faults import Fault, Faults
+
+_LAG = 8.0
+"""Seconds for which an exchange that lags sends nothing."""
+
+REPAIR = "repair:kraken"
+MOST_MINUTES = 8.0
+"""Requests are answered badly until a repair has failed for it: each tries five times."""
 
 
 def _messages(name: str, fault: Fault, share: float, *shows: str) -> Kind:
@@ -21,7 +29,7 @@ def _messages(name: str, fault: Fault, share: float, *shows: str) -> Kind:
     @kind(name, *shows)
     def inflict(platform: SoakPlatform) -> None:
         seed = platform.chance.randrange(1000)
-        platform.set_faults(Faults(probability={fault: share}, late_seconds=30, slow_seconds=0.3, seed=seed))
+        platform.set_faults(Faults(probability={fault: share}, late_seconds=30, slow_seconds=_LAG / PACE, seed=seed))
         platform.last(platform.chance.uniform(0.5, 1.5))
         platform.set_faults(Faults())
 
@@ -34,13 +42,13 @@ def lost(platform: SoakPlatform) -> None:
     platform.last(2)
 
 
-@kind("hostile messages", "feed_down")
+@kind("hostile messages", "messages_rejected")
 def hostile_messages(platform: SoakPlatform) -> None:
     platform.live.forge([text_frame(content) for content in _invalid(platform)])
     platform.last(0.5)
 
 
-@kind("a trade of the future", "clocks_differ", "feed_down")
+@kind("a trade of the future", "clocks_differ", "messages_rejected")
 def future_trade(platform: SoakPlatform) -> None:
     ahead = platform.chance.choice((timedelta(seconds=20), timedelta(hours=1), timedelta(days=365 * 7000)))
     time = (platform.clock() + ahead).isoformat().replace("+00:00", "Z")
@@ -76,13 +84,14 @@ def _trade(number: int, time: str, price: bytes = b"64000.1") -> bytes:
 def _answers(name: str, answer: Callable[[bytes], Iterable[bytes]]) -> Kind:
     """Its requests are answered like this for a while, in which there is something to repair."""
 
-    @kind(name, "feed_down")
+    @kind(name, "repair_failing")
     def inflict(platform: SoakPlatform) -> None:
         with hostile_server(answer) as server:
             platform.rest.target = server.port
             platform.rest.cut()
-            platform.live.cut()
-            platform.last(platform.chance.uniform(1, 2))
+            platform.live.lose(platform.chance.randrange(1, 4))
+            platform.last(platform.chance.uniform(0.5, 1))
+            platform.last_until_begun(REPAIR, MOST_MINUTES)
             platform.rest.target = platform.exchange_port
             platform.rest.cut()
 
@@ -90,11 +99,12 @@ def _answers(name: str, answer: Callable[[bytes], Iterable[bytes]]) -> Kind:
 
 
 def _rest_fault(name: str, fault: Fault) -> Kind:
-    @kind(name, "feed_down")
+    @kind(name, "repair_failing")
     def inflict(platform: SoakPlatform) -> None:
         platform.set_faults(Faults(probability={fault: 1.0}, slow_seconds=1.0))
-        platform.live.cut()
-        platform.last(platform.chance.uniform(1, 2))
+        platform.live.lose(platform.chance.randrange(1, 4))
+        platform.last(platform.chance.uniform(0.5, 1))
+        platform.last_until_begun(REPAIR, MOST_MINUTES)
         platform.set_faults(Faults())
 
     return inflict
@@ -128,11 +138,11 @@ def _receiver_clock(name: str, sign: int, *shows: str) -> Kind:
 _PAGE = b"<html><body>Service Temporarily Unavailable</body></html>"
 
 KINDS = (
-    _messages("messages doubled", Fault.DUPLICATE, 0.3),
-    _messages("messages reordered", Fault.REORDER, 0.3),
-    _messages("messages late", Fault.LATE, 0.1),
-    _messages("messages cut in half", Fault.MALFORMED, 0.2),
-    _messages("exchange lags", Fault.LAG, 0.2),
+    _messages("messages doubled", Fault.DUPLICATE, 0.3, "messages_repeated"),
+    _messages("messages reordered", Fault.REORDER, 0.3, "messages_late"),
+    _messages("messages late", Fault.LATE, 0.1, "messages_late"),
+    _messages("messages cut in half", Fault.MALFORMED, 0.2, "messages_rejected"),
+    _messages("exchange lags", Fault.LAG, 0.5, "feed_down"),
     lost,
     hostile_messages,
     future_trade,
@@ -145,8 +155,8 @@ KINDS = (
     _answers("answers deep nesting", lambda _: response(b"[" * 100_000)),
     _rest_fault("answers truncated", Fault.TRUNCATE),
     _rest_fault("answers rate limited", Fault.RATE_LIMIT),
-    _exchange_clock("exchange's clock ahead", 1, "clocks_differ", "feed_down"),
-    _exchange_clock("exchange's clock behind", -1, "feed_down"),
-    _receiver_clock("receiver's clock ahead", 1),
-    _receiver_clock("receiver's clock behind", -1, "clocks_differ", "feed_down"),
+    _exchange_clock("exchange's clock ahead", 1, "clocks_differ"),
+    _exchange_clock("exchange's clock behind", -1, "clocks_differ"),
+    _receiver_clock("receiver's clock ahead", 1, "clocks_differ"),
+    _receiver_clock("receiver's clock behind", -1, "clocks_differ"),
 )

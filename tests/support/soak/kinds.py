@@ -15,13 +15,13 @@ class Kind:
     Attributes:
         name: what happens, in words.
         inflict: makes it happen, and ends it.
-        shows: kinds of system events, one of which must tell of it; empty where nothing is lost and nothing to tell.
+        shows: kinds of system events, one of which must tell of it, with its beginning and its end.
         needs_disk: whether it needs a small disk, which only root may mount.
     """
 
     name: str
     inflict: Callable[[SoakPlatform], None]
-    shows: frozenset[str] = frozenset()
+    shows: frozenset[str]
     needs_disk: bool = False
 
 

@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from trading_platform.simulator.seeded import SeededMarket
 from trading_platform.simulator.server import running_exchange
 
 SYMBOLS = ("BTCUSD", "ETHUSD", "SOLUSD")
-FAST = 900.0
+FAST = 3000.0
 """How many times as fast as the machine's the clock runs while nothing is wrong."""
 
 RESTART_SECONDS = 5.0
@@ -65,6 +65,7 @@ class SoakPlatform:
         rest: the wire of requests.
         data_dir: the platform's data directory.
         disk: the small disk that it is on; None where there is none.
+        logs: of the live process, one of each start.
     """
 
     clock: SharedClock
@@ -76,6 +77,7 @@ class SoakPlatform:
     disk: Path | None
     home: Path
     process: subprocess.Popen[bytes] | None = None
+    logs: list[Path] = field(default_factory=list)
     _again_at: float = 0.0
 
     @property
@@ -89,11 +91,6 @@ class SoakPlatform:
     @property
     def redis(self) -> RedisServer:
         return RedisServer(self.data_dir)
-
-    @property
-    def log(self) -> Path:
-        """Of the live process."""
-        return self.home / "stream.log"
 
     def settings(self) -> Settings:
         """The platform's, for the test's own process."""
@@ -111,7 +108,8 @@ class SoakPlatform:
             "SETTINGS_FILE": "",
         }
         paths = {"PYTHONPATH": f"{environment()['PYTHONPATH']}:{Path(__file__).parents[1]}"}
-        with self.log.open("ab") as log:
+        self.logs.append(self.home / f"stream-{len(self.logs) + 1}.log")
+        with self.logs[-1].open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "soak.stream", self.home / "clock"],
                 env=environment() | paths | variables,
@@ -152,13 +150,28 @@ class SoakPlatform:
             self.supervise()
             time.sleep(0.02)
 
-    def pass_until(self, end: datetime) -> None:
-        """Lets the rest of an hour pass: fast, unless something is wrong or the live process does not keep up."""
-        while self.clock() < end:
+    def last_until_begun(self, incident: str, most: float) -> None:
+        """Lets time pass until an incident has begun, at most so many simulated minutes."""
+        until = self.clock() + timedelta(minutes=most)
+        while self.clock() < until:
             self.supervise()
-            self.clock.run_at(PACE if self.ails(self.clock() - LAG) else FAST)
-            time.sleep(0.1)
+            with self.connect() as connection:
+                if incident in open_incidents(connection):
+                    return
+            time.sleep(0.05)
+
+    def pass_until(self, end: datetime) -> None:
+        """Lets the rest of an hour pass: fast, unless something is wrong or the live process does not keep up.
+
+        Returns when all is well, so that what begins then is of the next fault.
+        """
+        while (left := (end - self.clock()).total_seconds()) > 0:
+            self.supervise()
+            speed = PACE if self.ails(self.clock() - LAG) else FAST
+            self.clock.run_at(speed)
+            time.sleep(min(0.1, left / speed))
         self.clock.run_at(PACE)
+        self.heal(self.clock() - LAG)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection to the platform's database as its owner."""
@@ -168,13 +181,18 @@ class SoakPlatform:
         with self.connect() as connection:
             return connection.execute(statement.encode(), parameters or None).fetchall()
 
-    def ails(self, since: datetime) -> list[str]:
-        """What is not well yet after a fault that ended at ``since``; empty when everything is."""
+    def ails(self, since: datetime, untold: Callable[[], str] = str) -> list[str]:
+        """What is not well yet after a fault that ended at ``since``; empty when everything is.
+
+        Args:
+            since: when the fault ended.
+            untold: what the system events do not say yet of it.
+        """
         assert self.process is not None
         if self.process.poll() is not None or self._again_at:
             return ["the live process does not run"]
         try:
-            found = _stored_ails(self, since)
+            found = [*_stored_ails(self, since), *filter(None, [untold()])]
             with self.redis.client() as client:
                 state = {key.decode(): value.decode() for key, value in client.hgetall("session:state").items()}
                 circuit = (client.get("circuit:feed") or b"").decode()
@@ -186,10 +204,10 @@ class SoakPlatform:
             found.append(f"the circuit is {circuit}")
         return found
 
-    def heal(self, since: datetime) -> timedelta:
+    def heal(self, since: datetime, untold: Callable[[], str] = str) -> timedelta:
         """Waits until everything is well again, by itself; gives the simulated time that it took."""
         deadline = time.monotonic() + HEALED_WITHIN
-        while ails := self.ails(since):
+        while ails := self.ails(since, untold):
             assert time.monotonic() < deadline, f"not healed within {HEALED_WITHIN:g} s: {ails}\n{self.said()}"
             self.supervise()
             time.sleep(0.05)
@@ -197,7 +215,7 @@ class SoakPlatform:
 
     def said(self) -> str:
         """The end of the live process's log."""
-        return self.log.read_text(errors="replace")[-4000:]
+        return self.logs[-1].read_text(errors="replace")[-4000:]
 
 
 def _stored_ails(platform: SoakPlatform, since: datetime) -> list[str]:

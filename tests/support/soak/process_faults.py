@@ -18,7 +18,7 @@ def stream_killed(platform: SoakPlatform) -> None:
     platform.signal_stream(signal.SIGKILL)
 
 
-@kind("stream stopped and continued")
+@kind("stream stopped and continued", "stream_paused")
 def stream_stopped(platform: SoakPlatform) -> None:
     with stopped_processes(_processes(platform.process.pid)):  # type: ignore[union-attr]
         platform.last(platform.chance.uniform(0.5, 1.5))
@@ -45,7 +45,7 @@ def postmaster_killed(platform: SoakPlatform) -> None:
     running.process.kill()
 
 
-@kind("PostgreSQL's backend killed")
+@kind("PostgreSQL's backend killed", "server_away")
 def backend_killed(platform: SoakPlatform) -> None:
     found = platform.rows(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

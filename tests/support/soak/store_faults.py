@@ -28,27 +28,28 @@ def disk_full(platform: SoakPlatform) -> None:
     ballast.unlink()
 
 
-@kind("table locked")
+@kind("table locked", "writes_waiting")
 def table_locked(platform: SoakPlatform) -> None:
     with platform.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE market_data.bars_1m IN ACCESS EXCLUSIVE MODE")
         platform.last(platform.chance.uniform(0.5, 2))
 
 
-@kind("long transaction of another")
+@kind("long transaction of another", "transaction_long")
 def long_transaction(platform: SoakPlatform) -> None:
     with platform.connect() as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
         connection.execute("SELECT count(*) FROM market_data.bars_1m")
-        platform.last(platform.chance.uniform(1, 2))
+        platform.last(platform.chance.uniform(1.5, 2.5))
 
 
-@kind("refresh of hours held", "feed_down")
+@kind("refresh of hours held", "writes_waiting", "transaction_long")
 def refresh_held(platform: SoakPlatform) -> None:
-    with platform.connect() as connection:
-        connection.execute("SELECT pg_advisory_lock(hashtext('refresh'), hashtext('ohlcv_1h'))")
-        platform.live.cut()
-        platform.last(platform.chance.uniform(1, 2))
+    with platform.connect() as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('refresh'), hashtext('ohlcv_1h'))")
+        connection.execute("LOCK TABLE market_data.ohlcv_1h_changes IN SHARE ROW EXCLUSIVE MODE")
+        platform.live.lose(platform.chance.randrange(1, 4))  # so that a repair needs it
+        platform.last(platform.chance.uniform(1.5, 2.5))
 
 
 @kind("connections used up", *_AWAY)
@@ -61,7 +62,7 @@ def connections_used_up(platform: SoakPlatform) -> None:
         platform.last(platform.chance.uniform(1, 2))
 
 
-@kind("Redis flushed")
+@kind("Redis flushed", "redis_emptied")
 def redis_flushed(platform: SoakPlatform) -> None:
     with platform.redis.client() as client:
         flush(client)

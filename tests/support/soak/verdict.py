@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 
@@ -28,7 +30,7 @@ class Survived:
         hour: of the soak.
         kind: its name.
         healed: simulated time from its end until everything was well.
-        events: kinds of system events that began since the hour did.
+        events: kinds of system events since the hour began that have an end.
     """
 
     hour: int
@@ -100,13 +102,37 @@ def _in_units(bars: pl.DataFrame, pair: Pair) -> pl.DataFrame:
     )
 
 
-def untold(survived: Sequence[Survived], shows: Mapping[str, frozenset[str]]) -> list[str]:
-    """The faults of which the system events do not tell, though they should."""
-    return [
-        f"hour {each.hour + 1}: {each.kind}: {sorted(each.events)}"
-        for each in survived
-        if shows[each.kind] and not shows[each.kind] & each.events
-    ]
+def ended_since(platform: SoakPlatform, event: int) -> frozenset[str]:
+    """The kinds of system events after one that say of something that it began and that it is over."""
+    rows = platform.rows(
+        "SELECT event_type FROM audit.system_events WHERE id > %s AND metadata ? 'incident'"
+        " GROUP BY event_type, metadata->>'incident' HAVING count(DISTINCT metadata->>'over') = 2",
+        event,
+    )
+    return frozenset(row[0] for row in rows)
+
+
+_LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (\w+) ([\w.]+): (.*)")
+_SAME = 40
+"""Characters of a message, without its numbers, by which two lines have one cause."""
+
+
+def repeated_lines(logs: Iterable[Path]) -> tuple[int, list[str]]:
+    """The number of lines of some logs, and those that came within a minute of another of their cause, or are none."""
+    count, found = 0, []
+    for log in logs:
+        last: dict[tuple[str, ...], datetime] = {}
+        for line in log.read_text(errors="replace").splitlines():
+            count += 1
+            if (parts := _LINE.fullmatch(line)) is None:
+                found.append(f"no line of the log: {line}")
+                continue
+            at = datetime.fromisoformat(parts[1])
+            cause = (parts[2], parts[3], re.sub(r"\d+", "#", parts[4])[:_SAME])
+            if cause in last and at - last[cause] < timedelta(seconds=59):  # times are written in whole seconds
+                found.append(f"{(at - last[cause]).total_seconds():.0f} s after the line before: {line}")
+            last[cause] = at
+    return count, found
 
 
 def table(survived: Sequence[Survived]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from trading_platform.streaming.log_lines import EVERY, MOST_CAUSES, LogLines, printable
 
+START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
+
 
 class Log:
     """A logger that writes to memory, and its clock."""
@@ -20,10 +23,16 @@ class Log:
     def __init__(self, name: str) -> None:
         self.now = 0.0
         self.written = io.StringIO()
-        self.handler = LogLines(self.written, lambda: self.now)
+        self.handler = LogLines(self.written, lambda: self.now, lambda: START + timedelta(seconds=self.now))
         self.logger = logging.getLogger(f"test_log_lines.{name}")
         self.logger.addHandler(self.handler)
         self.logger.propagate = False
+
+    def say(self, message: str, *arguments: object) -> None:
+        """Logs a warning at the time of the clock."""
+        record = logging.LogRecord(self.logger.name, logging.WARNING, __file__, 1, message, arguments, None)
+        record.created = (START + timedelta(seconds=self.now)).timestamp()
+        self.logger.handle(record)
 
     @property
     def lines(self) -> list[str]:
@@ -42,10 +51,11 @@ def test_one_cause_gets_one_line_a_minute_with_a_count(log: Log) -> None:
     for second in range(170):
         log.now = float(second)
         for number in range(20):
-            log.logger.warning("rejected: %s", f"{second}-{number}")
+            log.say("rejected: %s", f"{second}-{number}")
     assert len(log.lines) == 3
     assert log.lines[0].endswith("rejected: 0-0")
-    assert log.lines[1].endswith("rejected: 59-19 (1,199 times since the line before)")
+    assert log.lines[1].endswith("rejected: 59-19 (1,199 times since the line before, the last at 10:00:59)")
+    assert [line[:20] for line in log.lines] == [f"2026-11-02T10:0{minute}:00Z" for minute in range(3)]
     log.handler.close()
     assert len(log.lines) == 4
     total = sum(int(line.rpartition("(")[2].split()[0].replace(",", "")) for line in log.lines[1:])
@@ -63,14 +73,16 @@ def test_causes_do_not_hide_each_other(log: Log) -> None:
 
 
 def test_a_count_is_written_when_nothing_else_is_logged(log: Log) -> None:
-    log.logger.warning("again")
-    log.logger.warning("again")
+    log.say("again")
+    log.now = 1.0
+    log.say("again")
     log.handler.sweep()
     assert len(log.lines) == 1
     log.now = EVERY
     log.handler.sweep()
     log.handler.sweep()
-    assert [line.rpartition(": ")[2] for line in log.lines] == ["again", "again (1 times since the line before)"]
+    counted = "again (1 times since the line before, the last at 10:00:01)"
+    assert [line.rpartition(": ")[2] for line in log.lines] == ["again", counted]
 
 
 def test_lines_cannot_be_forged(log: Log) -> None:

@@ -50,6 +50,7 @@ def dev(
     Example: trading-platform dev --port 3001
     """
     from trading_platform.cli.operations.dev_session import run_session
+    from trading_platform.resources.dagster_incidents import session_file
     from trading_platform.resources.dagster_instance import DEFINITIONS
     from trading_platform.settings import load_settings
 
@@ -61,11 +62,26 @@ def dev(
     command = [sys.executable, "-m", "dagster", "dev", "-m", DEFINITIONS, "--host", host]
     command += ["--port", str(port)] if port else []
     command += ["--log-level", log_level, "--log-format", "json" if as_json else "colored"]
-    ended = run_session(command, environment | {"DAGSTER_HOME": str(home)}, home)
+    with session_file(settings.root) as was_killed:
+        if was_killed:
+            _note_down(settings, "Dagster was killed with `trading-platform dev`.", since_last_tick=True)
+        ended = run_session(command, environment | {"DAGSTER_HOME": str(home)}, home)
     if ended.asked_by is None:
         err.print(f"Dagster ended by itself, with exit code {ended.code}; what it said about it is above.")
+        _note_down(settings, f"Dagster's daemon, webserver or code server ended; `dev` gives exit code {ended.code}.")
         raise typer.Exit(1)
     raise typer.Exit(_INTERRUPTED if ended.asked_by == signal.SIGINT else 0)
+
+
+def _note_down(settings: Settings, message: str, *, since_last_tick: bool = False) -> None:
+    """Leaves it in the system events; a database that is away too does not keep anything from starting or ending."""
+    from trading_platform.domain.errors import TradingPlatformError
+    from trading_platform.resources.dagster_incidents import note_down
+
+    try:
+        note_down(settings, message, since_last_tick=since_last_tick)
+    except TradingPlatformError as error:
+        err.print(f"The system events do not have it: {error}")
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -1,4 +1,5 @@
--- What the system events say is wrong: incidents without an end, and errors of the last minutes that have none.
+-- What the system events say is wrong: incidents without an end, and errors of the last minutes that have none. What
+-- began with severity `info` is worth knowing afterwards, and nothing is wrong.
 -- Parameters: now timestamptz, former and recent interval, own text: the component of alerting itself.
 SELECT component, event_type AS rule, left(COALESCE(metadata->>'incident', md5(message)), 200) AS subject,
        severity::text, message, "timestamp" AS since, metadata->>'source' AS source,
@@ -9,7 +10,7 @@ FROM (
       AND component <> %(own)s
     ORDER BY component, metadata->>'incident', id DESC
 ) AS newest
-WHERE metadata->'over' = 'false'
+WHERE metadata->'over' = 'false' AND severity > 'info'
 UNION ALL
 SELECT component, event_type, left(md5(message), 200), max(severity)::text, max(message), min("timestamp"),
        max(metadata->>'source'), jsonb_build_object('event', max(id), 'times', count(*))

@@ -139,11 +139,19 @@ def test_events_of_others_are_incidents_until_they_end(scene: Scene) -> None:
         message="Only a warning without an end.",
         timestamp=scene.clock.now,
     )
+    audit.log(
+        event_type="transaction_long",
+        severity="info",
+        component="streamer",
+        message="Worth knowing, and nothing is wrong.",
+        metadata={"incident": "transaction:3/7", "over": False},
+        timestamp=scene.clock.now,
+    )
     scene.pass_time(2)
     going = {str(each.key): each.problem.level for each in IncidentStore(scene.stores.database).listed(open_only=True)}
     assert going["feed:symbol_silent:ETHUSD"] is Level.SYMBOL
     assert [each for each in going if each.startswith("streamer:part_failed")]
-    assert not [each for each in going if "noted" in each]
+    assert not [each for each in going if "noted" in each or "transaction_long" in each]
     audit.log(
         event_type="symbol_silent",
         severity="info",

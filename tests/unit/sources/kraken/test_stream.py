@@ -475,3 +475,20 @@ def test_ten_minutes_see_few_attempts_however_connections_end(stands: list[float
         timestamp += stood + backoff.next_wait()
     for index, first in enumerate(attempts):
         assert sum(1 for other in attempts[index : index + 200] if other < first + 600) <= 75
+
+
+def test_messages_of_an_earlier_time_and_their_delay_are_counted() -> None:
+    feed = Followed()
+    feed.subscribe(BTCUSD=[1], ETHUSD=[1])
+    feed.stream.take_delay()
+    assert feed.stream.take_delay() is None, "nothing has come since"
+    feed.now += 20 * SECOND
+    feed.trade("BTCUSD", 2, at=feed.now - 7 * SECOND)
+    feed.send(quote("ETHUSD", feed.now - 7 * SECOND - PATIENCE))
+    assert feed.stream.counts.late == 0, "the patience is for who sends in two ways"
+    feed.send(quote("ETHUSD", feed.now - 8.5 * SECOND))
+    feed.trade("BTCUSD", 3, at=feed.now - 9 * SECOND)
+    assert feed.stream.counts.late == 2
+    assert feed.stream.take_delay() == 7.0
+    feed.quiet(3)
+    assert feed.stream.take_delay() is None, "a heartbeat has no time"

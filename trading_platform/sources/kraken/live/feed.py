@@ -100,6 +100,10 @@ class KrakenFeed(EventBuffer):
         """Counts of the messages so far."""
         return self._stream.counts
 
+    def take_delay(self) -> float | None:
+        """How many seconds Kraken's times were behind the receiver's clock since the last call, at least."""
+        return self._stream.take_delay()
+
     @property
     def symbols_down(self) -> frozenset[str]:
         """The symbols that are not fully received at present."""

@@ -106,6 +106,10 @@ class KrakenStream:
         """The symbols that are not fully received at present."""
         return frozenset(self._down)
 
+    def take_delay(self) -> float | None:
+        """How many seconds Kraken's times were behind the receiver's clock since the last call, at least."""
+        return self._time.take_delay()
+
     def connected(self) -> list[str]:
         """Records a new connection; returns the requests to send on it."""
         self._acknowledged, self._rejected = {}, set()
@@ -146,7 +150,7 @@ class KrakenStream:
         self.counts.accepted += 1
         if isinstance(message, Quotes):
             if message.sent is not None:
-                self._time.stamped(message.sent, now)
+                self._stamp(message.sent, now)
             events: list[Event] = list(message.quotes)
         elif isinstance(message, Trades):
             ahead = [trade for trade in message.trades if trade.time - now > AHEAD]
@@ -193,7 +197,7 @@ class KrakenStream:
     def _trades(self, trades: list[Trade], now: datetime) -> list[Event]:
         events: list[Event] = []
         for trade in trades:
-            self._time.stamped(trade.time, now)
+            self._stamp(trade.time, now)
             sequence = self._sequences[trade.symbol]
             if trade.symbol in self._down:
                 events.extend(self._up_without_snapshot(trade.symbol, trade.time))
@@ -204,6 +208,13 @@ class KrakenStream:
             if sequence.gaps:
                 self._with_gaps.add(trade.symbol)
         return events
+
+    def _stamp(self, timestamp: datetime, now: datetime) -> None:
+        """Notes the time of a message that Kraken sends as something happens, and thus in the order of time."""
+        reached = self._time.reached
+        if reached is not None and reached - timestamp > self._patience:
+            self.counts.late += 1
+        self._time.stamped(timestamp, now)
 
     def _snapshot(self, trades: list[Trade]) -> list[Event]:
         events: list[Event] = []

@@ -24,9 +24,10 @@ LARGEST_OFFSET = timedelta(days=1)
 class StreamTime:
     """How far Kraken's time has come on a connection; no reading of a clock alone moves it."""
 
-    __slots__ = ("_idle", "_offset", "_reached")
+    __slots__ = ("_delay", "_idle", "_offset", "_reached")
 
     def __init__(self) -> None:
+        self._delay: timedelta | None = None
         self._offset: timedelta | None = None
         self._reached: datetime | None = None
         self._idle: datetime | None = None
@@ -59,10 +60,18 @@ class StreamTime:
         A time ahead of the receiver's clock is not used: no event of then is
         (:mod:`trading_platform.domain.market.live.event_validation`).
         """
-        if timestamp - read > AHEAD or (self._reached is not None and timestamp <= self._reached):
+        delay = read - timestamp
+        if self._delay is None or delay < self._delay:
+            self._delay = delay
+        if -delay > AHEAD or (self._reached is not None and timestamp <= self._reached):
             return
         if self._offset is None or timestamp - self._of(read) <= BELIEVED:
             self._reached = timestamp
+
+    def take_delay(self) -> float | None:
+        """By how many seconds what was read since the last call was behind the receiver's clock, at least."""
+        delay, self._delay = self._delay, None
+        return None if delay is None else delay.total_seconds()
 
     def idle(self, timestamp: datetime) -> None:
         """All that had come by ``timestamp``, by the receiver's clock, has been read."""

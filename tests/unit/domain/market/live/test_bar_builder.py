@@ -90,6 +90,29 @@ def test_an_outage_that_the_source_made_good_is_none() -> None:
     assert emitted.covered["BTCUSD"] == [Window(NOON, at(60))]
 
 
+def test_minutes_that_became_final_during_an_outage_stay_in_it() -> None:
+    """A source that says afterwards that nothing was missing is too late for them: they have neither bar nor answer."""
+    made, emitted = builder(fill=True), Emitted()
+    one = frozenset({"BTCUSD"})
+    down, up = FeedDown(at(50), one, "rejected"), FeedUp(at(50.1), one)
+    for event in (
+        UP,
+        trade(20, "1"),
+        down,
+        Heartbeat(at(190)),
+        up,
+        trade(191, "2"),
+        Heartbeat(at(250)),
+        trade(251, "3"),
+    ):
+        made.add(event)
+        emitted.take(made.take_final())
+    changes = [(type(change), change.time) for change in made.take_changes() if change.symbols == one]
+    assert changes[-2:] == [(FeedDown, at(50)), (FeedUp, at(180))]
+    assert [row[0] for row in emitted.rows if row[1] == "BTCUSD"] == [at(180)]
+    assert emitted.covered["BTCUSD"] == [Window(at(180), at(240))]
+
+
 def test_trades_of_before_the_feed_was_up_are_neither_bars_nor_late() -> None:
     made = builder()
     snapshot = [trade(-400 + index, "5", trade_id=index) for index in range(50)]
