@@ -273,7 +273,7 @@ class BarBuilder:
             timestamp, series = event.time, self._minutes.series(symbol)
             if series is not None and isinstance(event, FeedUp):
                 down, until = series.down_since, self._minutes.until
-                if down is not None and until is not None and until > down:
+                if series.first_up is not None and down is not None and until is not None and until > down:
                     timestamp = max(timestamp, until)  # minutes became final without it, whatever it says of them now
                 series.up(timestamp)
             elif series is not None:
