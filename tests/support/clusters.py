@@ -84,6 +84,11 @@ class Cluster:
         settings = f"-c listen_addresses= -c unix_socket_directories={self._home} -c fsync=off -c timezone=UTC"
         self._run("pg_ctl", "-l", str(self._home / "log"), "-w", "-o", settings, "start")
 
+    @property
+    def postmaster(self) -> int:
+        """The id of the server's main process."""
+        return int((self._home / "data" / "postmaster.pid").read_text().splitlines()[0])
+
     def stop(self) -> None:
         """As if it crashed: the next start recovers."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
