@@ -21,13 +21,26 @@ class Heartbeat:
 
     def beat(self, *, well: bool) -> str | None:
         """Says that alerting is alive and whether it can work; returns why that could not be said, if so."""
+        import asyncio
+
         import httpx
 
         try:
-            with (
-                httpx.Client(timeout=SECONDS, follow_redirects=False) as client,
-                client.stream("GET", self._url if well else f"{self._url}/fail") as response,
-            ):
-                return None if response.is_success else f"it was answered with the status {response.status_code}"
-        except httpx.HTTPError as error:
+            status = asyncio.run(self._status(self._url if well else f"{self._url}/fail"))
+        except (TimeoutError, httpx.HTTPError) as error:
             return f"it was not answered ({type(error).__name__})"
+        return None if httpx.codes.is_success(status) else f"it was answered with the status {status}"
+
+    @staticmethod
+    async def _status(url: str) -> int:
+        """The answer's status, within :data:`SECONDS` in all; timeouts of httpx hold for each read."""
+        import asyncio
+
+        import httpx
+
+        async with (
+            asyncio.timeout(SECONDS),
+            httpx.AsyncClient(timeout=SECONDS, follow_redirects=False) as client,
+            client.stream("GET", url) as response,
+        ):
+            return response.status_code

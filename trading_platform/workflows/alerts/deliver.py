@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from trading_platform.domain.alerts.delivery import CannotBeSent, Notifier, TryLater
@@ -15,22 +17,31 @@ LONGEST_WAIT = timedelta(minutes=5)
 """Between attempts; it doubles from the first to the longest, and goes on for ever: nothing is given up."""
 
 AT_ONCE = 20
-"""Messages of a channel that are sent one after the other before the others have their turn."""
+"""Messages of a channel that are sent one after the other before the next look."""
+
+AT_LONGEST = 30.0
+"""Seconds after which a slow channel is sent no further message before the next look."""
 
 log = logging.getLogger(__name__)
 
 
 def deliver(outbox: NotificationOutbox, notifiers: Sequence[Notifier], clock: Clock) -> int:
-    """Sends what is due to each channel; returns the number of messages that were taken.
+    """Sends what is due to all channels at the same time; returns the number of messages that were taken.
 
     Raises:
         StoreError: if the outbox cannot be used.
     """
-    return sum(_deliver_to(outbox, notifier, clock) for notifier in notifiers)
+    if len(notifiers) < 2:  # noqa: PLR2004 - none has to wait for another
+        return sum(_deliver_to(outbox, notifier, clock) for notifier in notifiers)
+    with ThreadPoolExecutor(len(notifiers), "deliver") as pool:
+        return sum(pool.map(lambda notifier: _deliver_to(outbox, notifier, clock), notifiers))
 
 
 def _deliver_to(outbox: NotificationOutbox, notifier: Notifier, clock: Clock) -> int:
+    until = time.monotonic() + AT_LONGEST
     for done in range(AT_ONCE):
+        if time.monotonic() > until:
+            return done
         delivery = outbox.claim(notifier.name, clock())
         if delivery is None or not _sent(outbox, notifier, delivery, clock):
             return done

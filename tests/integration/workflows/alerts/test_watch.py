@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alert_scene import EVERY, TOKEN, Scene, forget_alerts, made_scene, new_scene
 from telegram_server import TelegramServer, refused, telegram_server, wait
+from waiting import DEADLINE
 
 from trading_platform.domain.alerts.problems import Key, Level, Problem
 from trading_platform.domain.errors import InvalidRequest, StoreUnavailable
@@ -17,24 +20,17 @@ from trading_platform.notifiers.telegram import Telegram
 from trading_platform.stores.alerts.incidents import IncidentStore
 from trading_platform.stores.alerts.outbox import LEASE, NotificationOutbox
 from trading_platform.stores.audit.journal import AuditStore
-from trading_platform.stores.postgres.database import Database, execute
+from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.workflows.alerts.deliver import deliver
 from trading_platform.workflows.alerts.watch import AlertWatch, Surroundings
-
-TOKEN = "123456:AAE"  # noqa: S105 - of nobody
-EVERY = timedelta(seconds=15)
 
 
 @pytest.fixture
 def stores(database_url: str, tmp_path: Path) -> Iterator[Stores]:
     with open_stores(database_url, tmp_path / "features") as opened:
         yield opened
-        tables = "observers, problems, incidents, silences, notifications, deliveries, system_events"
-        with opened.database.begin() as connection:
-            execute(
-                connection, f"TRUNCATE {', '.join(f'audit.{name}' for name in tables.split(', '))} RESTART IDENTITY"
-            )
+        forget_alerts(opened)
 
 
 @pytest.fixture
@@ -43,56 +39,9 @@ def telegram() -> Iterator[TelegramServer]:
         yield server
 
 
-@dataclass
-class Clock:
-    now: datetime
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@dataclass
-class Pulse:
-    beats: list[bool] = field(default_factory=list)
-
-    def beat(self, *, well: bool) -> str | None:
-        self.beats.append(well)
-        return None
-
-
-@dataclass
-class Scene:
-    """A watch with its clock; ``pass_time`` lets it look as often as it would."""
-
-    stores: Stores
-    telegram: TelegramServer
-    clock: Clock
-    pulse: Pulse
-    watch: AlertWatch
-    problems: list[Problem] = field(default_factory=list)
-
-    def pass_time(self, minutes: float) -> None:
-        until = self.clock.now + timedelta(minutes=minutes)
-        while self.clock.now < until:
-            IncidentStore(self.stores.database).report(
-                "tests", self.problems, at=self.clock.now, every=EVERY, components=["tests"]
-            )
-            self.watch.tick()
-            self.clock.now += EVERY
-
-
 @pytest.fixture
 def scene(stores: Stores, telegram: TelegramServer, tmp_path: Path) -> Scene:
-    ((start,),) = stores.database.rows("SELECT clock_timestamp()")
-    clock, pulse = Clock(start - timedelta(hours=6)), Pulse()  # the database takes no events of the future
-    return made_scene(stores, telegram, clock, pulse, tmp_path)
-
-
-def made_scene(stores: Stores, telegram: TelegramServer, clock: Clock, pulse: Pulse, folder: Path) -> Scene:
-    around = Surroundings(stores.database, {"DATA_DIR": folder}, lambda: None, clock, clock)
-    notifier = Telegram(TOKEN, "42", telegram.url)
-    watch = AlertWatch(around, [notifier], pulse, frozenset({"telegram"}))
-    return Scene(stores, telegram, clock, pulse, watch)
+    return new_scene(stores, telegram, tmp_path)
 
 
 def problem(subject: str, severity: Severity = Severity.ERROR, rule: str = "broken") -> Problem:
@@ -191,6 +140,39 @@ def test_telegram_away_for_an_hour_gets_each_message_once_and_in_order(scene: Sc
     scene.pass_time(12)
     notified = [name for text in scene.telegram.texts for name in ("p0", "p1", "p2", "p3") if f"broken {name} " in text]
     assert notified == ["p0", "p1", "p2", "p3"]
+
+
+@dataclass
+class Other:
+    """Another way to people, that takes everything."""
+
+    name: str = "other"
+    taken_at: float = 0.0
+
+    def send(self, text: str, severity: Severity, incidents: Sequence[int], at: datetime) -> None:  # noqa: ARG002
+        self.taken_at = time.monotonic()
+
+
+@pytest.mark.parametrize(
+    ("drips_after", "taken"), [(0, False), (2, False), (len('{"ok":true,'), True)], ids=["head", "body", "after ok"]
+)
+def test_a_slow_answer_holds_up_no_other_way_and_is_repeated_only_if_nobody_knows(
+    scene: Scene, drips_after: int, *, taken: bool
+) -> None:
+    other, outbox = Other(), NotificationOutbox(scene.stores.database)
+    with scene.stores.database.begin() as connection:
+        outbox.write(connection, "message", Severity.ERROR, [1], ["telegram", "other"], scene.clock.now)
+    notifiers = [Telegram(TOKEN, "42", scene.telegram.url, seconds=1), other]
+    scene.telegram.drips_after = drips_after
+    began = time.monotonic()
+    assert deliver(outbox, notifiers, scene.clock) == (2 if taken else 1)
+    ended = time.monotonic()
+    assert taken or ended - other.taken_at > 0.3, "it did not wait for the slow one"
+    assert ended - began < DEADLINE / 10, "a byte now and then keeps nobody"
+    scene.telegram.drips_after = None
+    scene.clock.now += LEASE
+    assert deliver(outbox, notifiers, scene.clock) == (0 if taken else 1)
+    assert len(scene.telegram.requests) == (1 if taken else 2)
 
 
 def test_retry_after_is_obeyed_and_is_no_failed_attempt(scene: Scene) -> None:
