@@ -234,7 +234,9 @@ def _bridge(candle: Candles, walk: Floats, buyer: Integers, random: np.random.Ge
     between = (high, low) if at_high < at_low else (low, high)
     values = np.array([candle.open[0], *between, candle.close[0]])
     bent = walk + np.interp(np.arange(count), knots, values - walk[knots])
-    reflected = np.where(bent > high, 2 * high - bent, np.where(bent < low, 2 * low - bent, bent))
+    span = max(high - low, 1)  # a path that leaves the range is reflected as often as it takes, and rests at no bound
+    folded = np.mod(bent - low, 2 * span)
+    reflected = low + np.where(folded > span, 2 * span - folded, folded)
     prices: Integers = np.clip(np.rint(reflected).astype(np.int64) + buyer, low, high)
     prices[knots] = values
     return prices

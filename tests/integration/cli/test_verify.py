@@ -127,7 +127,7 @@ def test_json_has_all_that_was_found(app: typer.Typer, broken: None) -> None:  #
     ]
     assert failed[0]["sample"][0]["time"] == DAYS[100].isoformat()
     assert said["summary"]["failed"] == 2
-    assert sum(said["summary"].values()) == len(said["checks"]) == 67
+    assert sum(said["summary"].values()) == len(said["checks"]) == 69
     empty = [check for check in said["checks"] if check["status"] == "nothing stored"]
     where_it_applies = ("sources_agree", "inputs_unchanged")  # bars received twice, and rolled-up bars
     nothing = {check["asset"] for check in empty if check["check"] not in where_it_applies}

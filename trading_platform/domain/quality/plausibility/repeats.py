@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from trading_platform.domain.market.bars import PRICES
+from trading_platform.domain.market.bars import PRICES, Quality
 from trading_platform.domain.market.calendars import in_session
 from trading_platform.domain.quality.plausibility.findings import Finding
 from trading_platform.domain.suspicions import Suspicion
@@ -34,6 +34,9 @@ def find_frozen(bars: pl.DataFrame, calendar: str, timeframe: Timeframe) -> list
     """
     observed = pl.col("volume").fill_null(0) > 0
     open_bars = bars.filter(in_session(calendar, timeframe, bars["time"]) | observed)
+    open_bars = open_bars.filter(
+        pl.col("quality") != Quality.NO_TRADE.value
+    )  # a quiet instrument repeats its price by definition
     if open_bars.height <= _LONGEST_FLAT[timeframe]:
         return []
     same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in PRICES).fill_null(value=False)

@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 from planted_faults import KINDS, NOW, Planted, Slice, plant, slices, text_of
 
-from trading_platform.domain.market.bars import BAR_SCHEMA
+from trading_platform.domain.market.bars import BAR_SCHEMA, PRICES
 from trading_platform.domain.market.instruments import guess_instrument
+from trading_platform.domain.quality.plausibility.repeats import find_frozen
 from trading_platform.domain.suspicions import Suspicion
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.sources.files.content.options import ImportOptions
@@ -142,3 +143,15 @@ def test_the_damaged_files_are_found(test_data: Path) -> None:
     (zone,) = intraday.findings
     assert zone.rule is Suspicion.TIME_ZONE
     assert "America/New_York" in zone.evidence
+
+
+def test_minutes_without_a_trade_repeat_their_price_and_are_not_frozen(kept: list[Slice]) -> None:
+    minutes = next(each for each in kept if each.symbol == "ETHBTC")
+    flat = minutes.bars.with_columns(pl.lit(0.0).alias("volume"), *(pl.lit(0.1).alias(name) for name in PRICES))
+    named = flat.with_columns(
+        symbol=pl.lit("ETHBTC"), timeframe=pl.lit("5m"), source=pl.lit("x"), quality=pl.lit("no_trade")
+    )
+    bars = named.select(pl.col(name).cast(dtype) for name, dtype in BAR_SCHEMA.items())
+    assert find_frozen(bars, "24/7", Timeframe.M5) == []
+    traded = bars.with_columns(quality=pl.lit("traded"))
+    assert [each.bars for each in find_frozen(traded, "24/7", Timeframe.M5)] == [bars.height]
