@@ -77,7 +77,8 @@ def test_the_night_compares_the_newest_rows(platform: PlatformContext, instance:
     definitions = build_definitions(resource_overrides={"platform": platform}, features=platform.stores.definitions)
     graph = definitions.resolve_asset_graph()
     of_night = {key.to_user_string() for key in NIGHTLY.resolve_checks(graph)}
-    assert of_night == {"features:no_skew", "features_1h:no_skew"}
+    plausibility = {"ohlcv_1m:plausibility", "ohlcv_1d:plausibility"}
+    assert of_night == {"features:no_skew", "features_1h:no_skew", *plausibility}
     job = definitions.resolve_job_def("maintenance").get_subset(
         asset_selection=set(), asset_check_selection=NIGHTLY.resolve_checks(graph)
     )
