@@ -1,7 +1,7 @@
 """The part of the live process that tells people what is wrong; by its silence others know that the stream is dead.
 
 :mod:`trading_platform.workflows.alerts.watch` looks and tells; events of the stream itself are in
-:mod:`trading_platform.streaming.incidents`.
+:mod:`trading_platform.streaming.monitoring.incidents`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from trading_platform.domain.errors import StoreError
 from trading_platform.domain.time import AsyncSleep, Clock
 from trading_platform.stores.alerts.incidents import IncidentStore
 from trading_platform.stores.postgres.database import Database
-from trading_platform.streaming.circuit import COMPONENT as FEED
-from trading_platform.streaming.incidents import COMPONENT as STREAMER
+from trading_platform.streaming.monitoring.circuit import COMPONENT as FEED
+from trading_platform.streaming.monitoring.incidents import COMPONENT as STREAMER
 from trading_platform.workflows.alerts.watch import EVERY, AlertWatch
 
 OBSERVER = "stream"

@@ -29,14 +29,15 @@ from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.stores import Stores
 from trading_platform.stores.trading.outbox import OutboxStore
 from trading_platform.streaming.alerting import Alerting
-from trading_platform.streaming.circuit import COMPONENT as FEED
-from trading_platform.streaming.circuit import FeedGuard
-from trading_platform.streaming.database_watch import DatabaseWatch
-from trading_platform.streaming.feed_quality import FeedQuality
 from trading_platform.streaming.feeds import FeedPlan
-from trading_platform.streaming.incidents import FeedIncidents, Incidents
 from trading_platform.streaming.log_lines import printable
-from trading_platform.streaming.pauses import PauseWatch
+from trading_platform.streaming.monitoring.circuit import COMPONENT as FEED
+from trading_platform.streaming.monitoring.circuit import FeedGuard
+from trading_platform.streaming.monitoring.database_watch import DatabaseWatch
+from trading_platform.streaming.monitoring.feed_quality import FeedQuality
+from trading_platform.streaming.monitoring.incidents import FeedIncidents, Incidents
+from trading_platform.streaming.monitoring.pauses import PauseWatch
+from trading_platform.streaming.monitoring.servers import Check, Revive, ServerWatch
 from trading_platform.streaming.pipeline import (
     OnEvent,
     Pipeline,
@@ -47,7 +48,6 @@ from trading_platform.streaming.pipeline import (
 )
 from trading_platform.streaming.position_sync import PositionSync
 from trading_platform.streaming.quote_sink import QuoteSink
-from trading_platform.streaming.servers import Check, Revive, ServerWatch
 from trading_platform.streaming.supervisor import Part, PartState, Supervisor
 from trading_platform.workflows.alerts.watch import AlertWatch
 from trading_platform.workflows.bars.bar_sources import Sources

@@ -36,13 +36,13 @@ from trading_platform.stores.market_data.completeness.outages import OutageState
 from trading_platform.stores.postgres.database import Database
 from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.streaming.circuit import FeedGuard
-from trading_platform.streaming.database_watch import check_database
 from trading_platform.streaming.feeds import FeedPlan
-from trading_platform.streaming.incidents import Incidents
+from trading_platform.streaming.monitoring.circuit import FeedGuard
+from trading_platform.streaming.monitoring.database_watch import check_database
+from trading_platform.streaming.monitoring.incidents import Incidents
+from trading_platform.streaming.monitoring.servers import ServerWatch
 from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
 from trading_platform.streaming.replay.recording import MOST_WAITING, NOT_RECORDED, Recording, RecordingWriter
-from trading_platform.streaming.servers import ServerWatch
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

@@ -2,7 +2,7 @@
 
 Inactivity is measured by the receiver's clock and only while the symbol's market is open: from the last data
 or the opening, whichever is later. While no data arrive at all, single symbols are not reported; when data
-return, their time starts again. :mod:`trading_platform.streaming.circuit` publishes the result.
+return, their time starts again. :mod:`trading_platform.streaming.monitoring.circuit` publishes the result.
 """
 
 from __future__ import annotations

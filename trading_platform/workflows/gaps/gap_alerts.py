@@ -1,7 +1,7 @@
 """Alerts about gaps: one when gaps have failed permanently, one when all of them are resolved after all.
 
 Events go to ``audit.system_events`` first and then to the channel ``alerts``, as
-:mod:`trading_platform.streaming.circuit` does for inactive feeds.
+:mod:`trading_platform.streaming.monitoring.circuit` does for inactive feeds.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The database decides and refuses orders (:mod:`trading_platform.stores.trading.pauses`); the copy is
 ``circuit:trading`` and the field ``trading`` of ``session:state``, and is written again whenever it is looked at, so
-that an emptied Redis has it again. The circuits of feeds are :mod:`trading_platform.streaming.circuit`.
+that an emptied Redis has it again. The circuits of feeds are :mod:`trading_platform.streaming.monitoring.circuit`.
 """
 
 from __future__ import annotations

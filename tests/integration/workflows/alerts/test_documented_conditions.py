@@ -41,8 +41,8 @@ from trading_platform.stores.market_data.quarantine import RowFilter
 from trading_platform.stores.market_data.stream.store import StreamStore
 from trading_platform.stores.postgres.database import execute
 from trading_platform.stores.redis.live import AsyncLiveStore
-from trading_platform.streaming.circuit import FeedGuard
 from trading_platform.streaming.feeds import FeedPlan
+from trading_platform.streaming.monitoring.circuit import FeedGuard
 from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
 from trading_platform.workflows.backfill.backfill_bars import backfill_bars
 from trading_platform.workflows.imports.import_files import import_files

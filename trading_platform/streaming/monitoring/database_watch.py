@@ -1,6 +1,6 @@
 """Looks at PostgreSQL for the live process: whether it answers, whether it was down in between, who holds it up.
 
-:mod:`trading_platform.streaming.servers` looks again and again, and says what is found.
+:mod:`trading_platform.streaming.monitoring.servers` looks again and again, and says what is found.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock
-from trading_platform.streaming.incidents import Incidents
+from trading_platform.streaming.monitoring.incidents import Incidents
 
 if TYPE_CHECKING:
     import psycopg

@@ -13,7 +13,7 @@ from trading_platform.domain.severity import Severity
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.postgres.database import Database
 from trading_platform.streaming.feeds import never
-from trading_platform.streaming.incidents import SETTLED, FeedIncidents, Incidents
+from trading_platform.streaming.monitoring.incidents import SETTLED, FeedIncidents, Incidents
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

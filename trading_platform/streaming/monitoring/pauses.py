@@ -1,7 +1,7 @@
 """Notices that the process itself did not run: it was stopped, or the machine was busy with other things.
 
 Nothing else shows it: the feeds' connections stay, and what they sent meanwhile is read late. Servers are watched by
-:mod:`trading_platform.streaming.servers`.
+:mod:`trading_platform.streaming.monitoring.servers`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep, Clock
-from trading_platform.streaming.incidents import Incidents
+from trading_platform.streaming.monitoring.incidents import Incidents
 
 EVERY = 1.0
 """Seconds between two looks."""

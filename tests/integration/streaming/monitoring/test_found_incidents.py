@@ -17,11 +17,11 @@ from trading_platform.domain.errors import StoreUnavailable
 from trading_platform.sources.live import MessageCounts
 from trading_platform.stores.audit.journal import AuditStore, SystemEvent
 from trading_platform.stores.redis.live import AsyncLiveStore
-from trading_platform.streaming.circuit import FeedGuard
-from trading_platform.streaming.database_watch import LONG_TRANSACTION, TRANSACTIONS_EVERY, DatabaseWatch
-from trading_platform.streaming.feed_quality import LOOKS, FeedQuality
-from trading_platform.streaming.incidents import Incidents
-from trading_platform.streaming.pauses import LONGEST, PauseWatch
+from trading_platform.streaming.monitoring.circuit import FeedGuard
+from trading_platform.streaming.monitoring.database_watch import LONG_TRANSACTION, TRANSACTIONS_EVERY, DatabaseWatch
+from trading_platform.streaming.monitoring.feed_quality import LOOKS, FeedQuality
+from trading_platform.streaming.monitoring.incidents import Incidents
+from trading_platform.streaming.monitoring.pauses import LONGEST, PauseWatch
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
 

@@ -17,7 +17,7 @@ from trading_platform.domain.market.live.events import Event, Heartbeat, Quote, 
 from trading_platform.domain.messages import AlertMessage
 from trading_platform.stores.audit.journal import AuditStore
 from trading_platform.stores.redis.live import AsyncLiveStore
-from trading_platform.streaming.circuit import FeedGuard
+from trading_platform.streaming.monitoring.circuit import FeedGuard
 
 OPENING = datetime(2024, 3, 4, 14, 30, tzinfo=UTC)
 BOTH = ("AAPL", "MSFT")

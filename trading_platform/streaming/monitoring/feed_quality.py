@@ -1,7 +1,7 @@
 """Says of a feed that its messages are not as they should be, from what it counts; bars are right all the same.
 
-That a feed is down is said by :class:`trading_platform.streaming.incidents.FeedIncidents`. What is found here makes
-nobody act: it is recorded with its beginning and its end, to be found by who asks why something was late.
+That a feed is down is said by :class:`trading_platform.streaming.monitoring.incidents.FeedIncidents`. What is found here
+makes nobody act: it is recorded with its beginning and its end, to be found by who asks why something was late.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trading_platform.domain.market.live.event_validation import AHEAD
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock
 from trading_platform.sources.live import MeasuredFeed, MessageCounts
-from trading_platform.streaming.incidents import Incidents
+from trading_platform.streaming.monitoring.incidents import Incidents
 
 QUIET = timedelta(minutes=1)
 """How long nothing more must have come of a kind until it is over."""

@@ -1,7 +1,7 @@
 """Watches the servers that the live process uses: says that one does not answer, and starts an embedded one again.
 
 An external server is waited for. The other parts wait for the stores themselves; this one says what they wait for, and
-that it is over (:mod:`trading_platform.streaming.incidents`).
+that it is over (:mod:`trading_platform.streaming.monitoring.incidents`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from trading_platform.domain.errors import StoreError, StoreUnavailable, TradingPlatformError
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep
-from trading_platform.streaming.incidents import Incidents
+from trading_platform.streaming.monitoring.incidents import Incidents
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from trading_platform.domain.quality.feed_watchdog import FeedWatchdog, Inactivi
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import AsyncSleep, Clock, rfc3339, utc_now
 from trading_platform.stores.audit.journal import AuditStore
-from trading_platform.streaming.incidents import Incidents
+from trading_platform.streaming.monitoring.incidents import Incidents
 
 log = logging.getLogger(__name__)
 
