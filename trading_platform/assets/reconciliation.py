@@ -94,12 +94,11 @@ def _judged(found: list[Reconciled]) -> AssetCheckResult:
     different = [each for each in found if each.found.result == "different"]
     unknown = [each for each in found if each.found.result == "unknown"]
     words = [f"{len(each.found.differences)} differences at {each.found.broker}" for each in different]
-    words += [f"{each.found.broker} did not answer" for each in unknown]
-    critical = any(each.pause is not None for each in found)
+    words += [f"{each.found.broker}: {each.found.reason}" for each in unknown]
     return AssetCheckResult(
         passed=not words,
         check_name=CHECK,
         severity=AssetCheckSeverity.ERROR if different else AssetCheckSeverity.WARN,
         description="; ".join(words) or f"{len(found)} accounts equal the ledger.",
-        metadata={"alert_severity": "critical" if critical else "error" if different else "warning"},
+        metadata={"alert_severity": "none"},  # the comparison is an incident by itself, and knows when it is over
     )

@@ -42,6 +42,9 @@ from trading_platform.stores.alerts.incidents import IncidentStore
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, RunRecord
 
+NO_ALERT = "none"
+"""A check's ``alert_severity`` if its failure is an incident by itself."""
+
 INTERVAL_SECONDS = 30
 EVENTS_A_TICK = 2_000
 RUNS_A_TICK = 500
@@ -153,10 +156,16 @@ def read_checks(instance: DagsterInstance, after: int, changes: Changes) -> int:
             changes.ended(Key(OBSERVER, "check_failed", f"{name} {partitions}".strip()))
             if not partitions:  # one over all partitions says that none of them fails
                 changes.ended(Key(OBSERVER, "check_failed", f"{name} *"))
-        else:
+        elif not _is_reported_otherwise(evaluation):
             at = datetime.fromtimestamp(record.timestamp, UTC)
             changes.began(_failed_check(evaluation, f"{name} {partitions}".strip(), at))
     return after
+
+
+def _is_reported_otherwise(evaluation: AssetCheckEvaluation) -> bool:
+    """Whether what the check found is an incident by itself, so that a second one would be a second message."""
+    said = evaluation.metadata.get("alert_severity")
+    return said is not None and said.value == NO_ALERT
 
 
 def _failed_check(evaluation: AssetCheckEvaluation, subject: str, at: datetime) -> Problem:

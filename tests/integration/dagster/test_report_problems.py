@@ -165,6 +165,18 @@ def test_a_check_may_say_how_bad_it_is(scene: Scene) -> None:
     assert found[0].problem.message == "11 prices are not."
 
 
+def test_what_a_check_finds_may_be_reported_otherwise(scene: Scene) -> None:
+    scene.tick()
+    scene.passes, scene.metadata = False, {"alert_severity": "none"}
+    scene.run()
+    scene.tick()
+    assert scene.problems() == {}
+    scene.metadata = {}
+    scene.run()
+    scene.tick()
+    assert scene.problems() == {"dagster:check_failed:prices plausible": Severity.ERROR}
+
+
 def test_of_a_burst_the_last_word_counts(scene: Scene) -> None:
     scene.tick()
     for scene.passes in (False, True, False, True, False):

@@ -38,7 +38,7 @@ from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.stores.stores import Stores, open_stores
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.monitoring.circuit import FeedGuard
-from trading_platform.streaming.monitoring.database_watch import check_database
+from trading_platform.streaming.monitoring.database_watch import DatabaseWatch
 from trading_platform.streaming.monitoring.incidents import Incidents
 from trading_platform.streaming.monitoring.servers import ServerWatch
 from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
@@ -329,7 +329,8 @@ def test_a_killed_server_is_started_again_and_both_are_said(
         async def work() -> None:
             clock = Clock()
             live, incidents = AsyncLiveStore(url), Incidents(audit, clock)
-            checks = {"redis": live.check, "postgresql": lambda: check_database(database_url)}
+            database = DatabaseWatch(database_url, incidents, clock)
+            checks = {"redis": live.check, "postgresql": database.check}
             watch = ServerWatch(checks, incidents, revive=lambda: revive(settings))
             await watch.look()
             process = server.running()
@@ -344,6 +345,7 @@ def test_a_killed_server_is_started_again_and_both_are_said(
             await live.check()
             assert incidents.is_open("server:redis") is False
             await incidents.flush()
+            await database.close()
             await live.close()
 
         asyncio.run(work())
@@ -357,8 +359,10 @@ def test_an_external_server_that_does_not_answer_is_said_and_not_started(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
-        incidents = Incidents(AuditStore(database), Clock())
-        watch = ServerWatch({"postgresql": lambda: check_database("postgresql://postgres@127.0.0.1:9/x")}, incidents)
+        clock = Clock()
+        incidents = Incidents(AuditStore(database), clock)
+        nobody = DatabaseWatch("postgresql://postgres@127.0.0.1:9/x", incidents, clock)
+        watch = ServerWatch({"postgresql": nobody.check}, incidents)
         for _ in range(3):
             await watch.look()
         assert incidents.is_open("server:postgresql")

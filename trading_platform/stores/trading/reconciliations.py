@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from trading_platform.domain.errors import InvalidRequest
 from trading_platform.domain.severity import Severity
@@ -19,6 +19,7 @@ from trading_platform.stores.postgres.records import checked_count, checked_text
 _LONGEST = 200
 _NAME = 200
 _TEXT = 10_000
+_LATE = timedelta(hours=1)
 _SELECT = (
     "SELECT number, broker, day, compared_at, result, positions, fills, reason, orders, not_compared, has_cash,"
     " fills_until, accepted_at, accepted_by, accepted_because FROM trading.reconciliations"
@@ -107,13 +108,16 @@ class ReconciliationStore:
             )
 
     def fills_compared_until(self, broker: str, day: date) -> datetime | None:
-        """Until when fills were compared by comparisons of days before; None if there was none."""
+        """Until when fills were compared by comparisons of days before; None if there was none.
+
+        It is an hour early, for fills that the broker showed a little later.
+        """
         rows = self._database.rows(
             "SELECT max(fills_until) FROM trading.reconciliations WHERE broker = %(broker)s AND day < %(day)s",
             {"broker": broker, "day": day},
         )
-        found: datetime | None = rows[0][0]
-        return found
+        until: datetime | None = rows[0][0]
+        return None if until is None else until - _LATE
 
     def last_cash(self, broker: str) -> dict[str, CashState] | None:
         """The balances of the newest comparison that can be gone on from; None if there is none.

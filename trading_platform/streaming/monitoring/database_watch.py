@@ -116,18 +116,6 @@ class DatabaseWatch:
                 self._incidents.begin(name, "transaction_long", Severity.INFO, message, at=since, pid=pid)
 
 
-async def check_database(url: str) -> None:
-    """Checks that a PostgreSQL accepts connections and answers.
-
-    Raises:
-        StoreUnavailable: if it does not.
-        StoreBusy: if it has no connection left.
-        StoreFull: if it has no space left.
-    """
-    async with await _opened(url):
-        return
-
-
 async def _opened(url: str) -> psycopg.AsyncConnection[Any]:
     """A new connection that has answered."""
     import psycopg

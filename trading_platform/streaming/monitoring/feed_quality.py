@@ -1,7 +1,7 @@
 """Says of a feed that its messages are not as they should be, from what it counts; bars are right all the same.
 
-That a feed is down is said by :class:`trading_platform.streaming.monitoring.incidents.FeedIncidents`. What is found here
-makes nobody act: it is recorded with its beginning and its end, to be found by who asks why something was late.
+That a feed is down is said by :class:`trading_platform.streaming.monitoring.incidents.FeedIncidents`. What is found
+here makes nobody act: it is recorded with its beginning and its end, for whoever asks why something was late.
 """
 
 from __future__ import annotations

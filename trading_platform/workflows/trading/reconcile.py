@@ -17,7 +17,7 @@ from trading_platform.domain.market.instruments import Instrument, guess_instrum
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Clock, Window
 from trading_platform.domain.trading.broker import BrokerFill, BrokerOrder, BrokerPosition, Settlement
-from trading_platform.domain.trading.cash import cash_states, compare_cash
+from trading_platform.domain.trading.cash import CashState, cash_states, compare_cash
 from trading_platform.domain.trading.open_orders import OPEN, compare_open_orders
 from trading_platform.domain.trading.orders import Broker, Fill, Order, fill_uuid
 from trading_platform.domain.trading.reconciliation import compare_fills, compare_positions, holdings_of
@@ -68,9 +68,9 @@ def reconcile(
 def _reconcile(database: Database, name: str, account: BrokerAccount, day: date, clock: Clock) -> Reconciled:
     store = ReconciliationStore(database)
     instruments = InstrumentStore(database).all()
-    found = _compared(store, instruments, name, account, day, clock)
+    found, compared = _compared(store, instruments, name, account, day, clock)
     found = replace(found, number=store.add(found))
-    _say(database, found)
+    _say(database, found, compared)
     if worst(found.differences) is not Severity.CRITICAL:
         return Reconciled(found)
     because = f"The ledger and {name} differ; `trading-platform reconcile show {found.number}` has the differences."
@@ -101,7 +101,8 @@ def _compared(
     account: BrokerAccount,
     day: date,
     clock: Clock,
-) -> Reconciliation:
+) -> tuple[Reconciliation, frozenset[str]]:
+    """The comparison, and what was compared: ``position``, ``fill``, ``order``, ``cash``."""
     broker = Broker(name)
     window = account.day(day, store.fills_compared_until(name, day))
     ours, orders = store.fills(broker), store.orders(broker, ())
@@ -112,46 +113,60 @@ def _compared(
         try:
             said = _ask(account, window, traded)
         except TradingPlatformError as error:
-            return Reconciliation(0, name, day, clock(), "unknown", 0, 0, str(error))
+            return Reconciliation(0, name, day, clock(), "unknown", 0, 0, str(error)), frozenset()
         before = _state(ours, orders)
         ours, orders = store.fills(broker), store.orders(broker, [order.order_id for order in said.orders or ()])
         if _state(ours, orders) == before:
             break
     held = holdings_of(ours, said.settlements)
-    differences = compare_positions(held, said.positions)
+    differences, compared = compare_positions(held, said.positions), {"position"}
     if said.fills is not None:
         named = {fill_uuid(broker, number) for fill in said.fills for number in (fill.execution_id, *fill.replaces)}
         of_day = [fill for fill in ours if fill.executed_at in window or fill.id in named]
         differences += compare_fills(broker, of_day, said.fills)
+        compared.add("fill")
     if said.orders is not None:
         differences += compare_open_orders(orders, said.orders)
-    notes, cash = list(said.not_compared), {}
-    unsettled = sorted({fill.symbol for fill in ours} - set(said.settlements))
-    has_cash = said.cash is not None and not unsettled
-    if said.cash is not None and unsettled:
-        notes.append(f"cash: what fills of {', '.join(unsettled)} are paid in is not known")
-    if said.cash is not None and has_cash:
-        cash = cash_states(said.cash, ours, said.settlements)
+        compared.add("order")
+    notes, cash = list(said.not_compared), _cash_of(said, ours)
+    if isinstance(cash, str):
+        notes.append(cash)
+    elif cash is not None:
         last = store.last_cash(name)
         if last is None:
             notes.append("cash: it is compared after the first comparison whose fills and positions are equal")
-        differences += compare_cash(cash if last is None else last, cash)
-    return Reconciliation(
+        else:
+            differences += compare_cash(last, cash)
+            compared.add("cash")
+    result = "different" if differences else "equal" if said.fills is not None else "unknown"
+    states = cash if isinstance(cash, dict) else {}
+    found = Reconciliation(
         0,
         name,
         day,
         clock(),
-        "different" if differences else "equal",
+        result,
         len({*held, *(position.symbol for position in said.positions)}),
         len(said.fills or ()),
-        None,
+        "; ".join(notes) if result == "unknown" else None,
         0 if said.orders is None else _count(orders, said.orders),
-        "; ".join(notes) or None,
-        has_cash=has_cash,
+        ("; ".join(notes) or None) if result != "unknown" else None,
+        has_cash=isinstance(cash, dict) and said.fills is not None,
         fills_until=None if said.fills is None else min(window.end, asked_at),
         differences=tuple(differences),
-        cash=cash,
+        cash=states,
     )
+    return found, frozenset(compared)
+
+
+def _cash_of(said: _Account, ours: Sequence[Fill]) -> dict[str, CashState] | str | None:
+    """The balances with what the fills explain of them; why that is not known; None if the broker shows none."""
+    if said.cash is None:
+        return None
+    unsettled = sorted({fill.symbol for fill in ours} - set(said.settlements))
+    if unsettled:
+        return f"cash: what fills of {', '.join(unsettled)} are paid in is not known"
+    return cash_states(said.cash, ours, said.settlements)
 
 
 def _count(ours: Sequence[Order], theirs: Sequence[BrokerOrder]) -> int:
@@ -181,14 +196,13 @@ def _ask(account: BrokerAccount, window: Window, traded: Sequence[Instrument]) -
     except SourceRejected as error:
         notes.append(f"cash: {error}")
     for instrument in traded:
-        with suppress(
-            SourceRejected, InvalidRequest
-        ):  # one that is not listed any more: its position goes by its symbol
+        # The position of one that is not listed any more goes by its own symbol.
+        with suppress(SourceRejected, InvalidRequest):
             settlements[instrument.symbol] = account.settlement(instrument)
     return _Account(fills, positions, cash, settlements, orders, tuple(notes))
 
 
-def _say(database: Database, found: Reconciliation) -> None:
+def _say(database: Database, found: Reconciliation, compared: frozenset[str]) -> None:
     audit = AuditStore(database)
     about = {"broker": found.broker, "day": found.day.isoformat(), "reconciliation": found.number}
     incidents = {DIFFERENT: found.result == "different", UNKNOWN: found.result == "unknown"}
@@ -199,8 +213,11 @@ def _say(database: Database, found: Reconciliation) -> None:
         last = audit.events(event_type=event_type, component=COMPONENT, limit=100)
         name = f"{event_type}:{found.broker}"
         was = next((each for each in last if (each.metadata or {}).get("incident") == name), None)
-        if not goes_on and (was is None or was.metadata.get("over")):
-            continue
+        if not goes_on:
+            if was is None or was.metadata.get("over"):
+                continue
+            if event_type == DIFFERENT and not _covers(database, was.metadata, compared):
+                continue  # what differed was not compared this time
         audit.log(
             event_type=event_type,
             severity=severities[event_type] if goes_on else Severity.INFO,
@@ -208,6 +225,12 @@ def _say(database: Database, found: Reconciliation) -> None:
             message=_words(found) if goes_on else f"The ledger and {found.broker} are equal again.",
             metadata={**about, "incident": name, "over": not goes_on},
         )
+
+
+def _covers(database: Database, began: Mapping[str, object], compared: frozenset[str]) -> bool:
+    """Whether a comparison was of all that differed in the one that an event names."""
+    differed = ReconciliationStore(database).get(int(str(began["reconciliation"]))).differences
+    return {each.about for each in differed} <= compared
 
 
 def _words(found: Reconciliation) -> str:

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 from alert_scene import EVERY, Scene, begun_of, over_of
 from dagster import AssetCheckKey, AssetKey, DagsterInstance, build_sensor_context
+from daily_files import import_daily, line
 from feature_rows import rows as feature_rows
 from redis import Redis
 from redis_servers import flush
@@ -30,9 +31,6 @@ from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.resources.platform import PlatformContext
 from trading_platform.sensors.report_problems import report_problems
-from trading_platform.sources.files.content.options import ImportOptions
-from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.source import FileSource
 from trading_platform.sources.live import LastEvent, LiveFeed, RejectMessage
 from trading_platform.stores.alerts.incidents import IncidentStore
 from trading_platform.stores.audit.journal import AuditStore
@@ -44,8 +42,6 @@ from trading_platform.stores.redis.live import AsyncLiveStore
 from trading_platform.streaming.feeds import FeedPlan
 from trading_platform.streaming.monitoring.circuit import FeedGuard
 from trading_platform.streaming.pipeline import Pipeline, PipelineCallbacks, PipelineStores
-from trading_platform.workflows.backfill.backfill_bars import backfill_bars
-from trading_platform.workflows.imports.import_files import import_files
 
 BTC, ETH = "BTCUSD", "ETHUSD"
 MAY = Window(datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC))
@@ -191,29 +187,10 @@ def _present(scene: Scene) -> datetime:
 # Files
 
 
-def line(day: int, close: str = "100", volume: str = "5", open_: str = "100") -> str:
-    prices = (Decimal(open_), Decimal(close))
-    return f"2024-05-{day:02d}T00:00:00Z,{open_},{max(prices)},{min(prices)},{close},{volume}"
-
-
 def load(scene: Scene, folder: Path, symbol: str, *lines: str, name: str = "first") -> None:
     """Imports a file of daily bars and stores them."""
-    stores, instrument = scene.stores, Instrument(symbol, AssetClass.CRYPTO, "24/7", "file")
-    stores.instruments.add(instrument)
-    path = folder / f"{symbol}_{name}.csv"
     now = IN_MAY if name == "first" else IN_MAY + timedelta(days=1)  # of several imports the latest wins
-    path.write_text("\n".join(["timestamp,open,high,low,close,volume", *lines]) + "\n")
-    import_files(
-        [path],
-        ImportOptions(symbol=symbol, timeframe=Timeframe.D1),
-        landing=LandingArea(folder / "imports"),
-        quarantine=stores.quarantine,
-        coverage=stores.coverage,
-        instruments=stores.instruments,
-        clock=lambda: now,
-    )
-    sources = {"file": FileSource(folder / "imports")}
-    backfill_bars(stores, sources, [instrument], Timeframe.D1, [MAY], clock=lambda: now, force=name != "first")
+    import_daily(scene.stores, folder / f"{symbol}_{name}.csv", symbol, lines, now, force=name != "first")
 
 
 @dataclass

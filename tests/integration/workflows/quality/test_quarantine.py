@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from daily_files import import_daily, line
 from pydantic import SecretStr
 from typer import Typer
 from typer.testing import CliRunner
@@ -17,18 +18,12 @@ from typer.testing import CliRunner
 from trading_platform.cli.quality.quarantine import register
 from trading_platform.client.operations.quarantine import Quarantine
 from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.market.instruments import AssetClass, Instrument
 from trading_platform.domain.severity import Severity
 from trading_platform.domain.time import Timeframe, Window
 from trading_platform.settings import Settings
-from trading_platform.sources.files.content.options import ImportOptions
-from trading_platform.sources.files.landing import LandingArea
-from trading_platform.sources.files.source import FileSource
 from trading_platform.stores.audit.journal import AuditStore, SystemEvent
 from trading_platform.stores.market_data.quarantine import RejectedRow, RowFilter
 from trading_platform.stores.stores import Stores, open_stores
-from trading_platform.workflows.backfill.backfill_bars import backfill_bars
-from trading_platform.workflows.imports.import_files import import_files
 from trading_platform.workflows.quality.release_rows import drop_row, release_row
 
 NOW = datetime(2024, 5, 20, tzinfo=UTC)
@@ -45,27 +40,8 @@ def stores(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def load(stores: Stores, folder: Path, symbol: str, lines: list[str]) -> dict[str, RejectedRow]:
     """Imports a file of daily bars and stores them; returns the rejected rows by reason."""
-    instrument = Instrument(symbol, AssetClass.CRYPTO, "24/7", "file")
-    stores.instruments.add(instrument)
-    path = folder / f"{symbol}.csv"
-    path.write_text("\n".join(["timestamp,open,high,low,close,volume", *lines]) + "\n")
-    import_files(
-        [path],
-        ImportOptions(symbol=symbol, timeframe=Timeframe.D1),
-        landing=LandingArea(folder / "imports"),
-        quarantine=stores.quarantine,
-        coverage=stores.coverage,
-        instruments=stores.instruments,
-        clock=lambda: NOW,
-    )
-    sources = {"file": FileSource(folder / "imports")}
-    backfill_bars(stores, sources, [instrument], Timeframe.D1, [MAY], clock=lambda: NOW)
+    import_daily(stores, folder / f"{symbol}.csv", symbol, lines, NOW, force=False)
     return {row.reason: row for row in stores.quarantine.listed(RowFilter(symbol), 100)}
-
-
-def line(day: int, close: str = "100", volume: str = "5", open_: str = "100") -> str:
-    prices = (Decimal(open_), Decimal(close))
-    return f"2024-05-{day:02d}T00:00:00Z,{open_},{max(prices)},{min(prices)},{close},{volume}"
 
 
 def stored(stores: Stores, symbol: str) -> dict[int, tuple[Decimal, str]]:

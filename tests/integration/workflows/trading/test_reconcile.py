@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from trading_platform.domain.errors import InvalidRequest
-from trading_platform.domain.trading.broker import BrokerFill, BrokerPosition
+from trading_platform.domain.errors import InvalidRequest, SourceRejected
+from trading_platform.domain.trading.broker import BrokerFill, BrokerOrder, BrokerPosition
 from trading_platform.simulator.account import KEY, SECRET, Account
 from trading_platform.simulator.pairs import DEFAULT_PAIRS
 from trading_platform.simulator.private import Gate, PrivateRest
@@ -115,6 +115,11 @@ class OwnAccount:
 
     there: Account
     client: KrakenAccount
+    private: PrivateRest
+
+    def gate(self, permissions: frozenset[str]) -> None:
+        """Sets what the key may read."""
+        self.private.set(Gate(permissions=permissions, counter_falls=1000, counter_most=1000))
 
 
 @pytest.fixture
@@ -125,7 +130,7 @@ def own() -> Iterator[OwnAccount]:
         unhurried = LocalRateLimiter(sleep=lambda _: None)
         retries = Retries(sleep=lambda _: None)
         asked = KrakenPrivate(url, Credentials(KEY, SECRET), rate_limiter=unhurried, retries=retries)
-        yield OwnAccount(there, KrakenAccount(asked, connect(url, 1000), clock=lambda: NOW))
+        yield OwnAccount(there, KrakenAccount(asked, connect(url, 1000), clock=lambda: NOW), private)
 
 
 def compare(stores: Stores, accounts: Mapping[str, BrokerAccount], known: Known) -> list[Reconciled]:
@@ -300,3 +305,56 @@ def test_what_a_broker_does_not_show_is_said(stores: Stores, account: KrakenAcco
     assert found.found.result == "equal"
     assert "cash: The balances of an account that trades on margin" in (found.found.not_compared or "")
     assert "Not compared: cash" in page_of(found.found)
+
+
+def test_fills_that_are_not_shown_are_unknown_and_what_is_not_compared_is_not_over(
+    stores: Stores, own: OwnAccount
+) -> None:
+    known = Known("kraken", own.client.fills(NOW - timedelta(days=400), NOW + SPAN), own.client.positions())
+    book(stores, known)
+    bitcoin = next(pair for pair in DEFAULT_PAIRS if pair.symbol == "BTCUSD")
+    own.there.orders = {"O9": own.there.order(bitcoin, "sell", "0.1", "90000")}
+    assert compare(stores, {"kraken": own.client}, known)[0].found.result == "different"
+    own.gate(frozenset({"funds", "closed"}))  # orders and margin are not shown any more
+    (hidden,) = compare(stores, {"kraken": own.client}, known)
+    assert hidden.found.result == "unknown", "positions on margin are not shown either"
+    own.gate(frozenset({"funds", "open"}))
+    (without_fills,) = compare(stores, {"kraken": own.client}, known)
+    assert without_fills.found.result == "different", "the order is"
+    own.there.orders = {}
+    (without_fills,) = compare(stores, {"kraken": own.client}, known)
+    assert (without_fills.found.result, without_fills.found.fills_until) == ("unknown", None)
+    assert "fills: Kraken rejects TradesHistory" in (without_fills.found.reason or "")
+    audit = AuditStore(stores.database)
+    assert next(event.metadata["over"] for event in audit.events(event_type="reconciliation_different")) is False
+    own.gate(frozenset({"funds", "open", "closed"}))
+    assert compare(stores, {"kraken": own.client}, known)[0].found.result == "equal"
+    assert next(event.metadata["over"] for event in audit.events(event_type="reconciliation_different")) is True
+
+
+class WithoutOrders:
+    """An account at a gateway that does not show orders, as one that is read-only."""
+
+    def __init__(self, account: KrakenAccount) -> None:
+        self._account = account
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._account, name)
+
+    def open_orders(self) -> list[BrokerOrder]:
+        raise SourceRejected("Orders are not shown.")
+
+
+def test_a_difference_of_orders_is_not_over_where_orders_are_not_shown(stores: Stores, own: OwnAccount) -> None:
+    known = Known("kraken", own.client.fills(NOW - timedelta(days=400), NOW + SPAN), own.client.positions())
+    book(stores, known)
+    bitcoin = next(pair for pair in DEFAULT_PAIRS if pair.symbol == "BTCUSD")
+    own.there.orders = {"O9": own.there.order(bitcoin, "sell", "0.1", "90000")}
+    compare(stores, {"kraken": own.client}, known)
+    (hidden,) = compare(stores, {"kraken": WithoutOrders(own.client)}, known)  # type: ignore[dict-item]
+    assert (hidden.found.result, "Orders are not shown" in (hidden.found.not_compared or "")) == ("equal", True)
+    audit = AuditStore(stores.database)
+    assert [event.metadata["over"] for event in audit.events(event_type="reconciliation_different")] == [False]
+    own.there.orders = {}
+    compare(stores, {"kraken": own.client}, known)
+    assert [event.metadata["over"] for event in audit.events(event_type="reconciliation_different")] == [True, False]
