@@ -35,7 +35,14 @@ def test_a_file_is_judged_and_not_imported(ours: Installation, tmp_path: Path) -
     assert (good.code, good.json[0]["is_clean"], good.json[0]["bars"]) == (0, True, 31), good.text
     bad = ours.run("check-files", clean, scaled)
     assert bad.code == 1
-    for words in ("BTCUSD 1d: clean", "ETHUSD 1d: suspect", "unit", "2024-05-11", "Nothing was imported"):
+    for words in (
+        "BTCUSD 1d: clean",
+        "ETHUSD 1d: suspect",
+        "unit",
+        "2024-05-11",
+        "Nothing was imported",
+        "an import would note: ",
+    ):
         assert words in bad.text
     (found,) = ours.run("check-files", scaled, "--alone", "--json").json
     (finding,) = found["findings"]

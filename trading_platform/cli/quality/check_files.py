@@ -95,6 +95,8 @@ def _print(found: CheckedFile) -> None:
         return
     state, style = ("clean", "green") if found.is_clean else ("suspect", "yellow")
     out.print(f"{name} {what}: {state}; {found.rows:,} rows, {found.bars:,} bars", style=style, highlight=False)
+    if found.assumption:
+        out.print(f"  assumed: {found.assumption}", highlight=False)
     if found.reasons:
         most = sorted(found.reasons.items(), key=lambda item: -item[1])[:_MOST_REASONS]
         words = ", ".join(f"{count:,} {reason}" for reason, count in most)

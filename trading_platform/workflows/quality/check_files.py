@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from trading_platform.domain.errors import InvalidRequest, SourceError
-from trading_platform.domain.market.calendars import timezone_of
+from trading_platform.domain.market.calendars import ALWAYS_OPEN, timezone_of
 from trading_platform.domain.market.instruments import Instrument, guess_instrument
-from trading_platform.domain.quality.plausibility.examine import examine
+from trading_platform.domain.quality.plausibility.examine import examine, examine_values
 from trading_platform.domain.quality.plausibility.findings import Finding
 from trading_platform.domain.quality.plausibility.rejections import find_swapped_columns
 from trading_platform.domain.quality.plausibility.versions import find_disagreement
@@ -129,11 +129,14 @@ def _checked(
         if instrument is None and reading.evidence is not None:
             try:
                 instrument, words = guessed_instrument(reading.evidence, reading.bars, reading.timeframe, SOURCE)
-            except InvalidRequest as error:
-                words = f"its market is not known, so its hours were not checked: {error.message}"
+            except InvalidRequest:
+                words = "its market is not known: `instruments add` it before an import; its hours were not checked"
             assumption.append(words)
-        calendar = "24/7" if instrument is None else instrument.calendar
-        findings += examine(reading.bars, calendar, reading.timeframe, splits=splits(reading.symbol), zone=reading.zone)
+        dates, timeframe = splits(reading.symbol), reading.timeframe
+        if instrument is None:
+            findings += examine_values(reading.bars, ALWAYS_OPEN, timeframe, splits=dates)
+        else:
+            findings += examine(reading.bars, instrument.calendar, timeframe, splits=dates, zone=reading.zone)
         if stored is not None:
             times = reading.bars["time"]
             window = Window(times[0], times[-1] + reading.timeframe.duration)

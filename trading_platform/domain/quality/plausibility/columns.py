@@ -9,8 +9,7 @@ from trading_platform.domain.suspicions import Suspicion
 
 _FEWEST = 30
 _RATIO = 1.5
-"""How much nearer the open of a bar is to the close before it than its close is to the open before it, at least by half
-as much again in every market that trades between two bars."""
+"""So many times nearer than its open to the close before, the close of a bar has to be to the open before."""
 
 
 def find_swapped_open(bars: pl.DataFrame) -> list[Finding]:

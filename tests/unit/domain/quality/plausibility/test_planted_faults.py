@@ -155,3 +155,13 @@ def test_minutes_without_a_trade_repeat_their_price_and_are_not_frozen(kept: lis
     assert find_frozen(bars, "24/7", Timeframe.M5) == []
     traded = bars.with_columns(quality=pl.lit("traded"))
     assert [each.bars for each in find_frozen(traded, "24/7", Timeframe.M5)] == [bars.height]
+
+
+def test_of_an_unknown_market_no_session_is_missing_and_that_is_said(kept: list[Slice], tmp_path: Path) -> None:
+    path = tmp_path / "QZXW9.csv"
+    path.write_text(text_of(kept[0].bars))
+    (found,) = check_files([path], ImportOptions(symbol="QZXW9"), clock=lambda: NOW)
+    assert found.is_clean, found.findings
+    assert (
+        "its market is not known: `instruments add` it before an import; its hours were not checked" in found.assumption
+    )
