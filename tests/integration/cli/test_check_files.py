@@ -41,7 +41,7 @@ def test_a_file_is_judged_and_not_imported(ours: Installation, tmp_path: Path) -
         "unit",
         "2024-05-11",
         "Nothing was imported",
-        "an import would note: ",
+        "assumed: dates, stamped midnight UTC; BTCUSD is taken for crypto",
     ):
         assert words in bad.text
     (found,) = ours.run("check-files", scaled, "--alone", "--json").json

@@ -83,7 +83,7 @@ def guessed_instrument(
     instrument, why = found
     if against := _contradiction(instrument.calendar, bars, timeframe):
         raise _unknown(evidence.symbol, f"taken for {_words(instrument)}, {why}, but {against}")
-    return instrument, f"{evidence.symbol} added as {_words(instrument)}, {why}"
+    return instrument, f"{evidence.symbol} is taken for {_words(instrument)}, {why}"
 
 
 def _words(instrument: Instrument) -> str:
